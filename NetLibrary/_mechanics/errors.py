@@ -1,16 +1,16 @@
 """Every error that the mechanics raise.
 
-    NetLibraryError
-    ├── InputError            an argument is not usable; says which one and what is allowed
-    ├── EnvironmentProblem    the machine or the suite's surroundings lack something
-    ├── ClusterError          the API server said no (status, reason, message)
-    │   ├── NotFound, AlreadyExists, Conflict, Forbidden, Unauthorized, Invalid, Expired, TooManyRequests
-    │   └── Unreachable       no answer at all
-    ├── WaitTimeout           the goal was not reached in time
-    ├── WaitFailed            the goal cannot be reached any more
-    ├── ExecFailed            the command in the pod ended with a status other than 0
-    │   └── ToolMissing       because its program is not in the image
-    └── ExecLost              the connection to the command ended without its exit status
+NetLibraryError
+├── InputError            an argument is not usable; says which one and what is allowed
+├── EnvironmentProblem    the machine or the suite's surroundings lack something
+├── ClusterError          the API server said no (status, reason, message)
+│   ├── NotFound, AlreadyExists, Conflict, Forbidden, Unauthorized, Invalid, Expired, TooManyRequests
+│   └── Unreachable       no answer at all
+├── WaitTimeout           the goal was not reached in time
+├── WaitFailed            the goal cannot be reached any more
+├── ExecFailed            the command in the pod ended with a status other than 0
+│   └── ToolMissing       because its program is not in the image
+└── ExecLost              the connection to the command ended without its exit status
 """
 
 from __future__ import annotations

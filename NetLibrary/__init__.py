@@ -1,0 +1,1 @@
+"""NetLibrary: keywords that prove a Kubernetes network end to end."""

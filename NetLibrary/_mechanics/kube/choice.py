@@ -1,0 +1,87 @@
+"""Decides which cluster a run talks to, and says why."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import InputError
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The cluster that was chosen.
+
+    Args:
+        source: `kubeconfig`, `in-cluster` or `lab`.
+        reason: Half a sentence for the console: where the choice came from.
+        kubeconfig: Files to read, in kubectl's order; empty for the other sources.
+        context: Context of the kubeconfig; None for its current one.
+        lab: Name of the lab when the source is `lab`.
+    """
+
+    source: str
+    reason: str
+    kubeconfig: tuple[Path, ...] = ()
+    context: str | None = None
+    lab: str = "default"
+
+
+def choose(
+    kubeconfig: str | Path | None = None,
+    *,
+    variable: str | None = None,
+    force: str | None = None,
+    context: str | None = None,
+    environment: dict[str, str] | None = None,
+    home: Path | None = None,
+    service_account: Path = SERVICE_ACCOUNT,
+) -> Choice:
+    """Chooses by a fixed order: argument, variable, environment, service account, home, and at last the lab.
+
+    Args:
+        kubeconfig: Value of a keyword or import argument; several files are separated by `:` as kubectl does.
+        variable: Value of the Robot variable `${KUBECONFIG}`.
+        force: `lab` or `lab:NAME` takes the lab whatever else is there; `kubeconfig` never falls back to the lab.
+        context: Context of the kubeconfig.
+        environment: Stands in for the process' environment in tests.
+        home: Stands in for the home folder in tests.
+        service_account: Where Kubernetes mounts a pod's credentials.
+
+    Raises:
+        InputError: A file that was named does not exist, or `force` is not one of its words.
+    """
+    environment = dict(os.environ) if environment is None else environment
+    if force:
+        word, _, name = force.partition(":")
+        if word == "lab":
+            return Choice("lab", "CLUSTER asks for the lab", lab=name or "default")
+        if word != "kubeconfig":
+            raise InputError(f"CLUSTER is '{force}'; allowed are 'lab', 'lab:NAME' and 'kubeconfig'.")
+    for value, origin in (
+        (kubeconfig, "the argument 'kubeconfig'"),
+        (variable, "the variable ${KUBECONFIG}"),
+        (environment.get("KUBECONFIG"), "the environment variable KUBECONFIG"),
+    ):
+        if value:
+            return Choice("kubeconfig", f"named by {origin}", _files(str(value), origin), context)
+    if (service_account / "token").exists() and environment.get("KUBERNETES_SERVICE_HOST"):
+        return Choice("in-cluster", "this process runs in a pod")
+    default = (home or Path.home()) / ".kube" / "config"
+    if default.exists():
+        return Choice("kubeconfig", "~/.kube/config is there", (default,), context)
+    if force == "kubeconfig":
+        raise InputError("CLUSTER is 'kubeconfig', but no kubeconfig is named and ~/.kube/config does not exist.")
+    return Choice("lab", "no kubeconfig is named and ~/.kube/config does not exist")
+
+
+def _files(value: str, origin: str) -> tuple[Path, ...]:
+    files = tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part)
+    # kubectl ignores missing members of a list as long as one is there; a single missing file is a mistake
+    present = tuple(file for file in files if file.is_file())
+    if not present:
+        raise InputError(f"The kubeconfig '{value}', named by {origin}, does not exist or is not a file.")
+    return present

@@ -1,0 +1,357 @@
+"""One Kubernetes cluster: get, apply, wait, exec. Objects are plain dicts; every call has a time limit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import exec as execution
+from NetLibrary._mechanics.kube.choice import Choice
+from NetLibrary._mechanics.kube.connection import Connection
+from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
+from NetLibrary._mechanics.kube.resources import Resource, Resources
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
+from NetLibrary._mechanics.kube.watch import Watch, deadline_left, follow_lines
+
+RUN_LABEL = "netlibrary.io/run"
+FIELD_MANAGER = "netlibrary"
+_PATCHES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+}
+# Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
+TICK = 1.0
+
+Object = dict[str, Any]
+
+
+class Cluster:
+    """A connection to one cluster. Safe to use from several threads.
+
+    Args:
+        connection: How to reach it.
+        run_id: Value of the label that everything made through this object carries.
+        lab: The lab behind it when it is our own; None otherwise.
+
+    Example:
+        >>> cluster = Cluster.connect(choose(), run_id="demo")                   # doctest: +SKIP
+        >>> cluster.wait("Pod", "demo", pods_ready(2), timeout=60, what="web")   # doctest: +SKIP
+    """
+
+    def __init__(self, connection: Connection, run_id: str = "", lab: Any = None) -> None:
+        self.connection = connection
+        self.alias = connection.alias
+        self.server = connection.server
+        self.run_id = run_id
+        self.lab = lab
+        self.resources = Resources(connection)
+        self.touched: set[str] = set()  # kinds that were created here; cleaning up asks for these first
+        self._version: str | None = None
+
+    @classmethod
+    def connect(cls, choice: Choice, *, alias: str = "default", run_id: str = "", lab: Any = None) -> Cluster:
+        """Connects and makes sure that somebody answers.
+
+        Raises:
+            errors.InputError: The kubeconfig is not usable.
+            errors.Unreachable: Nobody answers there.
+            errors.Unauthorized: The credentials are not accepted.
+        """
+        cluster = cls(Connection(choice, alias), run_id, lab)
+        _ = cluster.version
+        return cluster
+
+    @property
+    def is_lab(self) -> bool:
+        """Tells whether this is a lab, a cluster that the run may break."""
+        return self.lab is not None
+
+    @property
+    def version(self) -> str:
+        """Version of the API server, for instance `v1.35.4`."""
+        if self._version is None:
+            self._version = str(self.connection.request("GET", "/version")["gitVersion"])
+        return self._version
+
+    # --- objects ------------------------------------------------------------------------------------
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """Returns one object.
+
+        Raises:
+            errors.NotFound: It does not exist.
+        """
+        result: Object = self.connection.request("GET", self.resources.find(kind).path(namespace, name))
+        return result
+
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """Returns one object, or None where `get` would raise NotFound."""
+        try:
+            return self.get(kind, name, namespace)
+        except errors.NotFound:
+            return None
+
+    def list(
+        self, kind: str, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
+    ) -> list[Object]:
+        """Returns the objects of a kind, of all namespaces when `namespace` is None."""
+        resource = self.resources.find(kind)
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        items: list[Object] = self.connection.request("GET", resource.path(namespace), query=query).get("items") or []
+        for item in items:  # the API leaves these two out in lists
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return items
+
+    def create(self, obj: Object) -> Object:
+        """Creates an object, labelled with the run.
+
+        Raises:
+            errors.AlreadyExists: There is one of that name.
+        """
+        resource, obj = self._prepare(obj)
+        path = resource.path(obj["metadata"].get("namespace"))
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+        result: Object = self.connection.request("POST", path, query=query, body=obj)
+        return result
+
+    def apply(self, obj: Object, *, force: bool = True) -> Object:
+        """Creates or changes an object by server-side apply, labelled with the run."""
+        resource, obj = self._prepare(obj)
+        metadata = obj["metadata"]
+        if "name" not in metadata:
+            raise errors.InputError(f"A {resource.kind} to apply needs metadata.name.")
+        query = {"fieldManager": FIELD_MANAGER, "force": force, "fieldValidation": "Strict"}
+        result: Object = self.connection.request(
+            "PATCH",
+            resource.path(metadata.get("namespace"), metadata["name"]),
+            query=query,
+            body=obj,
+            content_type="application/apply-patch+yaml",
+        )
+        return result
+
+    def replace(self, obj: Object, *, subresource: str | None = None) -> Object:
+        """Replaces an object; its resourceVersion guards against lost updates."""
+        resource, metadata = self.resources.of(obj), obj["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
+        result: Object = self.connection.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=obj)
+        return result
+
+    def patch(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None,
+        body: Any,
+        *,
+        subresource: str | None = None,
+        strategy: str = "merge",
+    ) -> Object:
+        """Changes parts of an object. `strategy` is merge, strategic or json."""
+        if strategy not in _PATCHES:
+            raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
+        path = self.resources.find(kind).path(namespace, name, subresource)
+        result: Object = self.connection.request(
+            "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=_PATCHES[strategy]
+        )
+        return result
+
+    def delete(
+        self,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace_seconds: int | None = None,
+        missing_ok: bool = True,
+    ) -> None:
+        """Asks for the deletion of an object and does not wait for it."""
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        try:
+            self.connection.request("DELETE", self.resources.find(kind).path(namespace, name), body=options)
+        except errors.NotFound:
+            if not missing_ok:
+                raise
+
+    def _prepare(self, obj: Object) -> tuple[Resource, Object]:
+        resource = self.resources.of(obj)
+        metadata = {**obj.get("metadata", {})}
+        if self.run_id:
+            metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self.run_id}
+        if resource.namespaced and not metadata.get("namespace"):
+            raise errors.InputError(f"{resource.kind} '{metadata.get('name', '?')}' needs metadata.namespace.")
+        self.touched.add(f"{resource.kind}.{resource.group}" if resource.group else resource.kind)
+        return resource, {**obj, "metadata": metadata}
+
+    # --- waiting --------------------------------------------------------------------------------------
+
+    def watch(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        *,
+        name: str | None = None,
+        labels: str | None = None,
+        timeout: float,
+    ) -> Iterator[tuple[str, Object]]:
+        """Yields (event type, object), first the present state, for `timeout` seconds at the most."""
+        deadline = time.monotonic() + timeout
+        with self._watch(kind, namespace, name, labels) as stream:
+            while (left := deadline_left(deadline)) > 0:
+                event = stream.next(left)
+                if event is not None and event[0] != "SYNCED":
+                    yield event
+
+    def wait(
+        self,
+        kind: str,
+        namespace: str | None,
+        until: Goal,
+        *,
+        name: str | None = None,
+        labels: str | None = None,
+        timeout: float,
+        what: str,
+        progress: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Waits until a goal is reached, by watching.
+
+        Args:
+            kind: Kind to watch.
+            namespace: Where; None for cluster-scoped kinds or all namespaces.
+            until: Called with all matching objects at each change; see `wait.py` for ready-made goals.
+            name: Watch only this object.
+            labels: Watch only objects with these labels.
+            timeout: Seconds.
+            what: Words for the message, for instance "Site 'hub'".
+            progress: Gets a line whenever the state changes.
+
+        Returns:
+            The value of `Done`.
+
+        Raises:
+            errors.WaitFailed: The goal is out of reach.
+            errors.WaitTimeout: Time is up; the text says where things stood.
+        """
+        start = time.monotonic()
+        objects: dict[str, Object] = {}
+        said, synced = "", False
+        with self._watch(kind, namespace, name, labels) as stream:
+            while True:
+                left = deadline_left(start + timeout)
+                event = stream.next(min(left, TICK))
+                while event is not None:
+                    synced = synced or event[0] == "SYNCED"
+                    _note(objects, event)
+                    event = stream.next(0.0)
+                if synced:
+                    outcome = until(list(objects.values()))
+                    if isinstance(outcome, Done):
+                        return outcome.value
+                    if isinstance(outcome, Failed):
+                        raise errors.WaitFailed(f"{what}: {outcome.text}.")
+                    if outcome.text != said:
+                        said = outcome.text
+                        if progress:
+                            progress(f"{what}: {said}")
+                if left <= 0:
+                    raise errors.WaitTimeout(
+                        f"{what} was not reached within {timeout:g} s; at the end: {said or 'no answer to the watch'}."
+                    )
+
+    def _watch(self, kind: str, namespace: str | None, name: str | None, labels: str | None) -> Watch:
+        query = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else None}
+        return Watch(self.connection, self.resources.find(kind).path(namespace), query)
+
+    # --- pods --------------------------------------------------------------------------------------------
+
+    def start_exec(
+        self, namespace: str, pod: str, command: Sequence[str], *, container: str | None = None, stdin: bool = True
+    ) -> RunningExec:
+        """Starts a command in a container and returns while it runs."""
+        query: list[tuple[str, Any]] = [("command", word) for word in command]
+        query += [("stdin", stdin), ("stdout", True), ("stderr", True), ("tty", False), ("container", container)]
+        path = self.resources.find("Pod").path(namespace, pod, "exec")
+        return RunningExec(self.connection, path, query, f"pod '{namespace}/{pod}'")
+
+    def exec(
+        self,
+        namespace: str,
+        pod: str,
+        command: Sequence[str],
+        *,
+        container: str | None = None,
+        stdin: str | bytes | None = None,
+        timeout: float = 30.0,
+        check: bool = True,
+    ) -> ExecResult:
+        """Runs a command in a container to its end.
+
+        Raises:
+            errors.ExecFailed: Its exit status is not 0 and `check` is true.
+            errors.ToolMissing: The image lacks the program.
+            errors.ExecLost: The connection ended without an exit status.
+            errors.WaitTimeout: It did not end within `timeout` seconds.
+        """
+        running = self.start_exec(namespace, pod, command, container=container, stdin=stdin is not None)
+        result = execution.run(running, stdin, timeout)
+        if check and result.exit_code:
+            said = (result.stderr.strip() or result.stdout.strip())[-500:] or "it printed nothing"
+            raise errors.ExecFailed(
+                f"'{' '.join(command)[:120]}' in pod '{namespace}/{pod}' ended with "
+                f"exit status {result.exit_code}: {said}",
+                exit_code=result.exit_code,
+            )
+        return result
+
+    def logs(
+        self, namespace: str, pod: str, *, container: str | None = None, tail: int | None = None, previous: bool = False
+    ) -> str:
+        """Returns what a container has printed, the last `tail` lines of it."""
+        query = {"container": container, "tailLines": tail, "previous": previous or None}
+        path = self.resources.find("Pod").path(namespace, pod, "log")
+        result = self.connection.request("GET", path, query=query)
+        return result if isinstance(result, str) else str(result)
+
+    def follow_logs(
+        self, namespace: str, pod: str, *, container: str | None = None, stopped: threading.Event | None = None
+    ) -> Iterator[str]:
+        """Yields a container's lines from its start on, until it ends or `stopped` is set."""
+        path = self.resources.find("Pod").path(namespace, pod, "log")
+        query = {"container": container, "follow": True}
+        response = self.connection.open("GET", path, query=query, timeout=3600)
+        try:
+            yield from follow_lines(response, stopped or threading.Event())
+        finally:
+            response.close()
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: float | None = None,
+    ) -> Any:
+        """Sends any request to the API server; for subresources that have no method here."""
+        return self.connection.request(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
+
+
+def _note(objects: dict[str, Object], event: tuple[str, Object]) -> None:
+    kind, obj = event
+    if kind == "SYNCED":
+        return
+    uid = obj["metadata"]["uid"]
+    if kind == "DELETED":
+        objects.pop(uid, None)
+    else:
+        objects[uid] = obj

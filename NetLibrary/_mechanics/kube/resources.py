@@ -1,0 +1,140 @@
+"""From a kind's name to its API path: a table for what every cluster has, discovery for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from NetLibrary._mechanics.errors import InputError, NotFound
+from NetLibrary._mechanics.kube.connection import Connection
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind as the API server serves it."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        """The `apiVersion` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Returns the path of the collection or of one object."""
+        parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        if name:
+            parts.append(quote(name, safe=""))
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+def _table() -> dict[str, Resource]:
+    known: dict[str, Resource] = {}
+    for group, version, entries in (
+        (
+            "",
+            "v1",
+            "Namespace/namespaces- Node/nodes- PersistentVolume/persistentvolumes- Pod/pods Service/services "
+            "ConfigMap/configmaps Secret/secrets Event/events Endpoints/endpoints ServiceAccount/serviceaccounts "
+            "PersistentVolumeClaim/persistentvolumeclaims",
+        ),
+        ("apps", "v1", "Deployment/deployments DaemonSet/daemonsets ReplicaSet/replicasets StatefulSet/statefulsets"),
+        ("batch", "v1", "Job/jobs CronJob/cronjobs"),
+        ("discovery.k8s.io", "v1", "EndpointSlice/endpointslices"),
+        ("networking.k8s.io", "v1", "NetworkPolicy/networkpolicies Ingress/ingresses"),
+        (
+            "rbac.authorization.k8s.io",
+            "v1",
+            "Role/roles RoleBinding/rolebindings ClusterRole/clusterroles- ClusterRoleBinding/clusterrolebindings-",
+        ),
+        ("coordination.k8s.io", "v1", "Lease/leases"),
+        ("apiextensions.k8s.io", "v1", "CustomResourceDefinition/customresourcedefinitions-"),
+    ):
+        for entry in entries.split():
+            kind, plural = entry.split("/")
+            known[kind.lower()] = Resource(kind, group, version, plural.rstrip("-"), not plural.endswith("-"))
+    return known
+
+
+BUILT_IN = _table()
+
+
+class Resources:
+    """Finds resources of one cluster; what was discovered is remembered, a miss is looked up anew.
+
+    Args:
+        connection: Where to ask.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._found: dict[str, Resource] = {}
+
+    def find(self, kind: str) -> Resource:
+        """Returns the resource for `Kind` or `Kind.group`, for instance `Site.skupper.io`.
+
+        Raises:
+            InputError: The kind is empty.
+            NotFound: The cluster does not serve it, for instance because a CRD is not installed.
+        """
+        if not kind:
+            raise InputError("kind is empty; give a kind as kubectl does, for instance 'Pod' or 'Site.skupper.io'.")
+        key = kind.lower()
+        if key in BUILT_IN:
+            return BUILT_IN[key]
+        if key not in self._found:
+            word, _, group = kind.partition(".")
+            for resource in self._discover(group or None):
+                names = {resource.kind.lower(), resource.plural, f"{resource.kind.lower()}s"}
+                if word.lower() in names:
+                    self._found[key] = resource
+                    break
+            else:
+                where = f"API group '{group}'" if group else "any API group"
+                raise NotFound(
+                    f"Cluster '{self._connection.alias}' does not serve the kind '{word}' in {where}: "
+                    "is its custom resource definition installed?",
+                    status=404,
+                    reason="NotFound",
+                )
+        return self._found[key]
+
+    def of(self, obj: dict[str, Any]) -> Resource:
+        """Returns the resource an object belongs to, from its `apiVersion` and `kind`."""
+        kind, api_version = obj.get("kind", ""), obj.get("apiVersion", "")
+        if not kind or not api_version:
+            raise InputError(f"A Kubernetes object needs 'apiVersion' and 'kind'; this one has {sorted(obj)}.")
+        group, _, version = api_version.rpartition("/")
+        built_in = BUILT_IN.get(kind.lower())
+        if built_in and built_in.api_version == api_version:
+            return built_in
+        found = self.find(f"{kind}.{group}" if group else kind)
+        return found if found.version == version else Resource(kind, group, version, found.plural, found.namespaced)
+
+    def groups(self) -> set[str]:
+        """Returns the names of all API groups that the cluster serves."""
+        return {group["name"] for group in self._connection.request("GET", "/apis")["groups"]}
+
+    def _discover(self, group: str | None) -> list[Resource]:
+        result: list[Resource] = []
+        for entry in self._connection.request("GET", "/apis")["groups"]:
+            if group is not None and entry["name"] != group:
+                continue
+            version = entry["preferredVersion"]["version"]
+            listing = self._connection.request("GET", f"/apis/{entry['name']}/{version}")
+            result += [
+                Resource(r["kind"], entry["name"], version, r["name"], r["namespaced"])
+                for r in listing.get("resources", [])
+                if "/" not in r["name"]
+            ]
+        return result
