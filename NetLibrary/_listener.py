@@ -1,0 +1,69 @@
+"""What the library does by itself at the borders of suites and tests."""
+
+from __future__ import annotations
+
+import html
+import time
+from typing import TYPE_CHECKING, Any
+
+from robot.api import logger
+
+from NetLibrary import _robot
+from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary._mechanics.kube.evidence import collect
+
+if TYPE_CHECKING:
+    from NetLibrary._session import Session
+
+# A run of a hundred failing rows must not spend its time on evidence.
+EVIDENCE_SECONDS = 10.0
+
+
+class ListenerMixin:
+    """Listener methods of the library (API version 3); Robot calls them because of `listener="SELF"`."""
+
+    session: Session
+
+    def __init__(self) -> None:
+        self._depth: list[tuple[str, float]] = []
+
+    def _start_suite(self, data: Any, result: Any) -> None:
+        self.session.steps = {}
+
+    def _start_test(self, data: Any, result: Any) -> None:
+        self.session.steps = {}
+        self._depth = []
+
+    def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
+        self._depth.append((str(result.kwname if hasattr(result, "kwname") else result.name), time.monotonic()))
+
+    def _end_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
+        if not self._depth:
+            return
+        name, start = self._depth.pop()
+        # The scenario is the first level (or the template), its steps are the second
+        if len(self._depth) == 1:
+            steps = self.session.steps
+            steps[name] = round(steps.get(name, 0.0) + time.monotonic() - start, 3)
+
+    def _end_test(self, data: Any, result: Any) -> None:
+        if self.session.steps:
+            total = sum(self.session.steps.values())
+            rows = [[name, f"{seconds:.2f}"] for name, seconds in self.session.steps.items()]
+            _robot.log_table(["Step", "Seconds"], [*rows, ["all steps", f"{total:.2f}"]], "Where the time went")
+        if result.failed:
+            self._collect_evidence()
+
+    def _collect_evidence(self) -> None:
+        for cluster in {id(c): c for c in self.session.clusters.values()}.values():
+            try:
+                texts = collect(cluster, EVIDENCE_SECONDS)
+            except NetLibraryError as error:
+                logger.info(f"No evidence from cluster '{cluster.alias}': {error}")
+                continue
+            for title, text in texts:
+                summary = f"<summary>Evidence: {html.escape(title)}</summary>"
+                _robot.log_html(f"<details>{summary}<pre>{html.escape(text)}</pre></details>")
+
+    def _close(self) -> None:
+        self.session.close()

@@ -1,0 +1,93 @@
+"""What the cluster itself says about a failure: pod states, warnings, last log lines, the scenario's objects."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from NetLibrary._mechanics.errors import ClusterError
+from NetLibrary._mechanics.kube.cluster import RUN_LABEL, Cluster
+from NetLibrary._mechanics.kube.wait import is_ready, problem
+
+LOG_LINES = 20
+MOST_PODS = 8
+
+
+def collect(cluster: Cluster, seconds: float) -> list[tuple[str, str]]:
+    """Returns (title, text) pairs about the namespaces of this run.
+
+    Args:
+        cluster: Where the run made something.
+        seconds: After this time no further question is asked.
+    """
+    if not cluster.touched:
+        return []
+    deadline = time.monotonic() + seconds
+    found: list[tuple[str, str]] = []
+    labels = f"{RUN_LABEL}={cluster.run_id}"
+    for name in sorted(ns["metadata"]["name"] for ns in cluster.list("Namespace", labels=labels)):
+        if time.monotonic() > deadline:
+            break
+        found += _namespace(cluster, name, deadline)
+    return found
+
+
+def _namespace(cluster: Cluster, namespace: str, deadline: float) -> list[tuple[str, str]]:
+    found = []
+    pods = cluster.list("Pod", namespace)
+    if pods:
+        found.append((f"pods of '{namespace}'", "\n".join(_pod_line(pod) for pod in pods)))
+    warnings = [e for e in cluster.list("Event", namespace) if e.get("type") != "Normal"]
+    if warnings:
+        warnings.sort(key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
+        found.append((f"warnings in '{namespace}'", "\n".join(_event_line(e) for e in warnings[-20:])))
+    for kind in sorted(cluster.touched):
+        if "." in kind and not kind.endswith(("apps", "batch", ".k8s.io")):  # custom resources: their status tells
+            objects = _quietly_list(cluster, kind, namespace)
+            if objects:
+                found.append((f"{kind} of '{namespace}'", "\n".join(_status_line(o) for o in objects)))
+    suspects = sorted(pods, key=is_ready)[:MOST_PODS]
+    for pod in suspects:
+        if time.monotonic() > deadline:
+            break
+        for container in pod["spec"]["containers"]:
+            text = _last_lines(cluster, namespace, pod["metadata"]["name"], container["name"])
+            if text:
+                found.append((f"last lines of '{namespace}/{pod['metadata']['name']}' ({container['name']})", text))
+    return found
+
+
+def _pod_line(pod: dict[str, Any]) -> str:
+    state = "ready" if is_ready(pod) else problem(pod)[0]
+    restarts = sum(s.get("restartCount", 0) for s in pod.get("status", {}).get("containerStatuses", []))
+    where = f"{pod['spec'].get('nodeName', 'no node')}, {pod.get('status', {}).get('podIP', 'no address')}"
+    return f"{pod['metadata']['name']}: {state} ({where}, {restarts} restarts)"
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    about = event.get("involvedObject", {})
+    return f"{about.get('kind')}/{about.get('name')}: {event.get('reason')}: {event.get('message')}"
+
+
+def _status_line(obj: dict[str, Any]) -> str:
+    status = obj.get("status", {})
+    conditions = ", ".join(
+        f"{c['type']}={c['status']}" + (f" ({c['message']})" if c.get("message") not in (None, "", "OK") else "")
+        for c in status.get("conditions", [])
+    )
+    words = " ".join(str(status[key]) for key in ("status", "message") if status.get(key))
+    return f"{obj['metadata']['name']}: {words or 'no status'}" + (f"; {conditions}" if conditions else "")
+
+
+def _quietly_list(cluster: Cluster, kind: str, namespace: str) -> list[dict[str, Any]]:
+    try:
+        return cluster.list(kind, namespace)
+    except ClusterError:
+        return []
+
+
+def _last_lines(cluster: Cluster, namespace: str, pod: str, container: str) -> str:
+    try:
+        return cluster.logs(namespace, pod, container=container, tail=LOG_LINES).strip()
+    except ClusterError:  # a container that never started has no log
+        return ""

@@ -1,0 +1,64 @@
+"""Reads manifests: YAML documents with place holders that have defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from NetLibrary._mechanics.errors import InputError
+
+_PLACE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+def load(path: Path, variables: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Returns the objects of a file.
+
+    Args:
+        path: YAML file with one or more documents.
+        variables: Values for the place holders `${NAME}` and `${NAME:-default}`; case does not matter.
+    Raises:
+        InputError: The file is missing or no YAML, a place holder has neither value nor default, or a variable
+            belongs to no place holder.
+    """
+    try:
+        text = Path(path).read_text()
+    except OSError as error:
+        raise InputError(f"The manifest '{path}' cannot be read: {error.strerror}.") from error
+    return parse(text, variables, str(path))
+
+
+def parse(text: str, variables: Mapping[str, Any] | None = None, origin: str = "manifest") -> list[dict[str, Any]]:
+    """Does what `load` does, for text."""
+    values = {key.lower(): str(value) for key, value in (variables or {}).items()}
+    used: set[str] = set()
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1].lower()
+        used.add(name)
+        if name in values:
+            return values[name]
+        if match[2] is None:
+            raise InputError(f"The manifest '{origin}' needs a value for '{match[1]}'.")
+        return match[2]
+
+    filled = _PLACE.sub(fill, text)
+    unknown = sorted(set(values) - used)
+    if unknown:
+        places = ", ".join(sorted({m[1] for m in _PLACE.finditer(text)})) or "none"
+        raise InputError(f"The manifest '{origin}' has no place for {', '.join(unknown)}; its places are {places}.")
+    try:
+        documents = [document for document in yaml.safe_load_all(filled) if document]
+    except yaml.YAMLError as error:
+        raise InputError(f"The manifest '{origin}' is not valid YAML: {' '.join(str(error).split())}.") from error
+    objects: list[dict[str, Any]] = []
+    for document in documents:
+        if not isinstance(document, dict) or "kind" not in document or "apiVersion" not in document:
+            raise InputError(f"The manifest '{origin}' holds a document without 'apiVersion' and 'kind'.")
+        objects += document["items"] if document["kind"] == "List" else [document]
+    for obj in objects:
+        obj.setdefault("metadata", {})
+    return objects

@@ -1,0 +1,93 @@
+"""Tables for the log (HTML) and for the console (text)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jinja2
+
+# Colours carry no meaning alone: each coloured cell has its word or mark too (Jenkins strips inline styles).
+_COLOURS = {
+    "good": "background:#d9f2d9;color:#063",
+    "bad": "background:#f8d0d0;color:#700;font-weight:bold",
+    "warn": "background:#fff0c2;color:#640",
+    "idle": "color:#777",
+    "": "",
+}
+_TEMPLATE = """<table style="border-collapse:collapse;font-size:0.95em">
+{%- if caption %}<caption style="text-align:left;font-weight:bold;padding:2px 0">{{ caption }}</caption>{% endif %}
+<thead><tr>{% for column in columns %}
+{#- #}<th style="{{ edge }};background:#eee;color:#222;text-align:left">{{ column }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in rows %}<tr>{% for cell in row %}<td style="{{ edge }};{{ colours[cell.css_class] }}"
+{%- if cell.title %} title="{{ cell.title }}"{% endif %}>{{ cell.text }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Args:
+        text: What it shows.
+        css_class: `good`, `bad`, `warn`, `idle` or empty.
+        title: Shown when the mouse rests on it.
+    """
+
+    text: str
+    css_class: str = ""
+    title: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> str:
+    """Returns an HTML table; everything in it is escaped.
+
+    Args:
+        columns: Headings.
+        rows: Cells, each a `Cell` or anything with a text.
+        caption: Title above the table.
+    """
+    cells = [[cell if isinstance(cell, Cell) else Cell(str(cell)) for cell in row] for row in rows]
+    return _template().render(
+        columns=columns,
+        rows=cells,
+        caption=caption,
+        colours=_COLOURS,
+        edge="border:1px solid #bbb;padding:2px 6px",
+    )
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Returns the same table as plain text."""
+    from tabulate import tabulate
+
+    return str(tabulate([[str(cell) for cell in row] for row in rows], headers=list(columns), disable_numparse=True))
+
+
+@cache
+def _template() -> jinja2.Template:
+    import jinja2
+
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_TEMPLATE)
+
+
+def bitrate_text(bits_per_second: float) -> str:
+    """Returns a rate as people say it, for instance `1.25 Gbit/s`."""
+    for factor, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
+        if abs(bits_per_second) >= factor:
+            return f"{bits_per_second / factor:.3g} {unit}"
+    return f"{bits_per_second:.3g} bit/s"
+
+
+def bytes_text(count: float) -> str:
+    """Returns an amount of data in binary units, for instance `1.5 MiB`."""
+    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if abs(count) >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f} B"

@@ -1,0 +1,102 @@
+"""The few things we need of a running Robot Framework, with an answer also where none runs."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from robot.api import logger
+from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
+
+from NetLibrary._mechanics.report import html_table, text_table
+
+_spoke_in = ""
+
+
+def running() -> bool:
+    """Tells whether a real run (not a dry run, libdoc or a Python shell) is going on."""
+    builtin = BuiltIn()
+    return bool(builtin.robot_running) and not bool(builtin.dry_run_active)
+
+
+def variable(name: str, default: Any = None) -> Any:
+    """Returns a Robot variable by its bare name, for instance `OUTPUT DIR`."""
+    try:
+        return BuiltIn().get_variable_value(f"${{{name}}}", default)
+    except RobotNotRunningError:
+        return default
+
+
+def output_dir() -> Path:
+    """Returns the folder of the run's outputs; outside a run the present folder."""
+    return Path(str(variable("OUTPUT DIR", os.curdir)))
+
+
+def suite_name() -> str:
+    """Returns the long name of the suite, or an empty text."""
+    return str(variable("SUITE NAME", ""))
+
+
+def current_test() -> str:
+    """Returns the name of the test, or an empty text in a suite's setup or teardown."""
+    return str(variable("TEST NAME", "") or "")
+
+
+def console(text: str) -> None:
+    """Writes a line to the terminal only.
+
+    Robot leaves the cursor behind the name of a test that runs, so the first line of each test begins a new one.
+    """
+    global _spoke_in
+    place = f"{suite_name()}/{current_test()}"
+    logger.console(text if place == _spoke_in or not current_test() else f"\n{text}")
+    _spoke_in = place
+
+
+def log_html(text: str) -> None:
+    """Writes HTML to the log; whatever came from outside must have been escaped."""
+    logger.info(text, html=True)
+
+
+def log_table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> None:
+    """Writes a table to the log."""
+    log_html(html_table(columns, rows, caption))
+
+
+def console_table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> None:
+    """Writes a table to the terminal."""
+    console((f"{caption}\n" if caption else "") + text_table(columns, rows))
+
+
+def log_picture(path: Path, caption: str) -> None:
+    """Shows a picture in the log by a relative link, since Jenkins blocks inline data."""
+    link = html.escape(os.path.relpath(path, output_dir()).replace(os.sep, "/"), quote=True)
+    text = html.escape(caption, quote=True)
+    log_html(f'<a href="{link}"><img src="{link}" alt="{text}" title="{text}" style="max-width:100%"></a>')
+
+
+def picture_path(name: str) -> Path:
+    """Returns a new file name in the output folder for a picture of the present test."""
+    words = re.sub(r"[^a-z0-9]+", "-", f"{current_test()} {name}".lower()).strip("-")[:100] or "picture"
+    folder = output_dir() / "pictures"
+    path, number = folder / f"{words}.png", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{words}-{number}.png"
+    return path
+
+
+def set_suite_metadata(name: str, value: str) -> None:
+    """Shows a fact at the top of log and report."""
+    if running():
+        BuiltIn().set_suite_metadata(name, value, top=True)
+
+
+def set_test_metadata(name: str, value: str) -> None:
+    """Shows a fact at the present test in log and report."""
+    if running() and current_test():
+        BuiltIn().set_test_metadata(name, value)
