@@ -1,0 +1,358 @@
+# Batch prober for images with bash 5 or newer (the stock agnhost image has it). Runs inside the source pod.
+#
+# Reads plans on standard input, writes one result line per probe; see ../plan.py for both formats.
+# No process is started per probe while probes are answered: TCP goes over /dev/tcp in one worker, UDP over
+# /dev/udp in another. When a connection stalls, the rest of the plan fans out to one subshell per probe, so that
+# any number of unanswered probes waits in the same time limit.
+LC_ALL=C
+stall_us=250000
+resend_us=(200000 500000 1000000)
+tab=$'\t' nl=$'\n' cr=$'\r'
+blank=$cr$nl$cr$nl
+# Sent by one write each ("printf %s"): line by line, Nagle's algorithm and delayed acknowledgements cost 40 ms a probe.
+close_after="HTTP/1.1${cr}${nl}Host: n${cr}${nl}Connection: close$blank"
+ask_both="GET /hostname HTTP/1.1${cr}${nl}Host: n${blank}GET /clientip $close_after"
+
+clock() { now=${EPOCHREALTIME/[.,]/}; }
+
+# An anonymous pipe, opened for reading and writing, in the variable named by $1.
+new_pipe() { eval "exec {$1}<> <(:)"; }
+
+# Seconds with fraction left until $deadline, for read -t; never below a millisecond.
+left() {
+  clock
+  local us=$((deadline - now - ${1:-0}))
+  ((us < 1000)) && us=1000
+  printf -v left '%d.%06d' $((us / 1000000)) $((us % 1000000))
+}
+
+clean() { clean=${1//[^[:print:]]/ }; clean=${clean:0:160}; }
+
+# report ID CLASS LATENCY_US ATTEMPTS RESPONDER CLIENT DETAIL
+report() {
+  clean "$5"; local who=$clean
+  clean "$6"; local client=$clean
+  clean "$7"
+  printf 'R\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "${who:--}" "${client:--}" "${clean:--}" >&$results
+}
+
+# What bash wrote to standard error since the last call; standard error of every worker is a pipe of its own.
+# The first line has the reason, the next one only says that the redirection failed.
+complaint() {
+  local line
+  complaint=
+  while IFS= read -r -t 0.01 -u 2 line; do
+    [[ -n $complaint ]] || complaint=${line##*: }
+  done
+}
+
+# Body of the first and of the second HTTP response in $answer.
+split_http() {
+  who=- client=- detail=
+  if [[ $answer != HTTP/1.* ]]; then
+    detail="not HTTP: ${answer:0:80}"
+    return
+  fi
+  local status=${answer%%$cr*} body=${answer#*$blank}
+  status=${status#* }
+  who=${body%%HTTP/1.*}
+  [[ $body == *HTTP/1.*$blank* ]] && client=${body#*HTTP/1.*$blank}
+  if [[ $status != 200* || $1 != - ]]; then
+    detail="HTTP $status ${who:0:100}" who=-
+  fi
+}
+
+# probe_tcp ID KIND HOST PORT EXTRA
+probe_tcp() {
+  local id=$1 kind=$2 host=$3 port=$4 extra=$5 begin answer= who=- client=- detail= latency complaint left
+  clock; begin=$now
+  if ! { exec 5<>"/dev/tcp/$host/$port"; } ; then
+    clock; latency=$((now - begin))
+    complaint
+    report "$id" FAILED $latency 1 - - "$complaint"
+    return
+  fi
+  clock; latency=$((now - begin))
+  case $kind in
+    http)
+      if [[ $extra == - ]]; then
+        printf %s "$ask_both" >&5
+      elif [[ $extra == size=* ]]; then
+        printf -v answer '%*s' "${extra#size=}" ''
+        printf %s "GET /echo?msg=${answer// /x} $close_after" >&5
+        answer=
+      else
+        printf %s "GET $extra $close_after" >&5
+      fi
+      left 30000
+      IFS= read -r -d '' -N 65536 -t "$left" -u 5 answer
+      ;;
+    tcp)
+      left 30000
+      IFS= read -r -d '' -N 300 -t "$left" -u 5 answer
+      ;;
+  esac
+  exec 5>&-
+  complaint_if_empty "$answer"
+  if [[ $kind != connect && -z $answer ]]; then
+    if [[ -n $complaint ]]; then
+      report "$id" FAILED $latency 1 - - "$complaint"
+    else
+      clock
+      if ((now > deadline - 60000)); then
+        report "$id" FAILED $latency 1 - - "connected but no answer"
+      else
+        report "$id" FAILED $latency 1 - - "connected but closed without answer"
+      fi
+    fi
+    return
+  fi
+  case $kind in
+    http)
+      split_http "$extra"
+      if [[ $extra == size=* ]]; then
+        answer=${answer#*$blank}
+        detail="bytes=${#answer}"
+      fi
+      ;;
+    tcp) who=$answer ;;
+  esac
+  report "$id" OK $latency 1 "$who" "$client" "$detail"
+}
+
+complaint_if_empty() { complaint=; [[ -n $1 ]] || complaint; }
+
+# probe_tool ID KIND HOST PORT EXTRA: what needs a program of the image.
+probe_tool() {
+  local id=$1 kind=$2 host=$3 port=$4 extra=$5 out begin
+  clock; begin=$now
+  case $kind in
+    sctp)
+      if [[ ! -x /agnhost ]]; then report "$id" ERROR 0 0 - - "SCTP needs /agnhost or python3 in the source image"; return; fi
+      left
+      if out=$(/agnhost connect --protocol=sctp --timeout="${left}s" "$(bracket "$host"):$port" 2>&1); then
+        clock; report "$id" OK $((now - begin)) 1 - - ""
+      else
+        clock; report "$id" FAILED $((now - begin)) 1 - - "${out##*: }"
+      fi
+      ;;
+    dns)
+      # HOST is the DNS server or "-" for the pod's own resolver, EXTRA is type/name.
+      if ! command -v dig >/dev/null; then report "$id" ERROR 0 0 - - "DNS lookups need dig or python3 in the source image"; return; fi
+      local server=() left
+      [[ $host != - ]] && server=("@$host" -p "$port")
+      left 100000
+      local whole=${left%.*}
+      ((whole < 1)) && whole=1
+      if out=$(dig "${server[@]}" +search +nocmd +noall +comments +answer +time=$whole +tries=1 -t "${extra%%/*}" "${extra#*/}" 2>&1); then
+        clock
+        local status=${out#*status: } records=
+        status=${status%%,*}
+        while read -r _ _ _ _ data; do [[ -n $data ]] && records+="${records:+,}${data// /_}"; done < <(grep -v '^;' <<<"$out")
+        if [[ $status == NOERROR ]]; then report "$id" OK $((now - begin)) 1 "${records:--}" - "NOERROR"
+        else report "$id" FAILED $((now - begin)) 1 - - "DNS ${status:0:60}"; fi
+      else
+        clock
+        report "$id" FAILED $((now - begin)) 1 - - "DNS server does not answer"
+      fi
+      ;;
+    *) report "$id" ERROR 0 0 - - "unknown kind $kind" ;;
+  esac
+}
+
+bracket() { [[ $1 == *:* ]] && echo "[$1]" || echo "$1"; }
+
+probe_any() {
+  case $2 in
+    http|tcp|connect) probe_tcp "$@" ;;
+    *) probe_tool "$@" ;;
+  esac
+}
+
+# One worker, one probe after the other; stops after a probe that took so long that the collector has fanned out.
+serial_worker() {
+  new_pipe own; exec 2<&$own 2>&$own
+  local line begin
+  for line in "${stream[@]}"; do
+    clock; begin=$now
+    probe_any $line
+    clock
+    ((now - begin > stall_us - 50000)) && return
+  done
+}
+
+single_worker() { new_pipe own; exec 2<&$own 2>&$own; probe_any $1; }
+
+# All UDP probes of a plan in one process: open sockets, send, look who has answered, send again.
+udp_worker() {
+  new_pipe own; exec 2<&$own 2>&$own
+  local -a fds ids kinds sent state tries names pending next
+  local i line id kind host port extra fd answer msg gap
+  local left
+  for ((i = 0; i < ${#datagram[@]}; i++)); do
+    read -r id kind host port extra <<<"${datagram[i]}"
+    ids[i]=$id kinds[i]=$extra tries[i]=1 state[i]=name names[i]=-
+    clock; sent[i]=$now
+    if { exec {fd}<>"/dev/udp/$host/$port"; }; then
+      fds[i]=$fd
+      printf 'hostname\n' >&$fd
+      pending+=($i)
+    else
+      complaint
+      report "$id" FAILED 0 1 - - "$complaint"
+    fi
+  done
+  clock
+  local started=$now round=0
+  while ((${#pending[@]})); do
+    next=()
+    for i in "${pending[@]}"; do
+      fd=${fds[i]}
+      if read -t 0 -u $fd; then
+        answer=
+        IFS= read -r -N 400 -t 0.001 -u $fd answer
+        if [[ -z $answer ]]; then
+          clock
+          complaint
+          [[ -z $complaint ]] && complaint="empty datagram"
+          if [[ ${state[i]} == client ]]; then
+            report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - ""
+          else
+            report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "$complaint"
+          fi
+          exec {fd}>&-
+        elif [[ ${state[i]} == name ]]; then
+          clock
+          names[i]=$answer latency[i]=$((now - sent[i])) asked[i]=$now
+          if [[ ${kinds[i]} == plain ]]; then
+            report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "$answer" - ""
+            exec {fd}>&-
+          else
+            printf 'clientip\n' >&$fd
+            state[i]=client
+            next+=($i)
+          fi
+        elif [[ $answer == "${names[i]}" ]]; then
+          next+=($i)   # the answer to a repeated question
+        else
+          report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" "$answer" ""
+          exec {fd}>&-
+        fi
+      else
+        next+=($i)
+      fi
+    done
+    pending=("${next[@]}")
+    ((${#pending[@]})) || break
+    clock
+    if ((now > deadline - 30000)); then
+      for i in "${pending[@]}"; do
+        if [[ ${state[i]} == client ]]; then
+          report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - "no answer to clientip"
+        else
+          report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "no answer"
+        fi
+      done
+      return
+    fi
+    if ((round < ${#resend_us[@]} && now - started > resend_us[round])); then
+      ((round++))
+      for i in "${pending[@]}"; do
+        if [[ ${state[i]} == name ]]; then
+          ((tries[i]++))
+          printf 'hostname\n' >&${fds[i]}
+        else
+          printf 'clientip\n' >&${fds[i]}
+        fi
+      done
+    fi
+    IFS= read -r -t 0.004 -u $quiet line
+  done
+}
+
+run_plan() {
+  local -A open=()
+  local -a datagram=() stream=() workers=()
+  local line id kind rest count=0 fanned=0 got i begin
+  clock; begin=$now
+  deadline=$((begin + limit_us))
+  for line in "${plan[@]}"; do
+    read -r id kind rest <<<"$line"
+    open[$id]=1
+    ((count++))
+    if [[ $kind == udp ]]; then datagram+=("$line"); else stream+=("$line"); fi
+  done
+  if ((${#datagram[@]})); then udp_worker & workers+=($!); fi
+  if ((${#stream[@]})); then serial_worker & workers+=($!); fi
+  local streams=${#stream[@]} last=$begin
+  while ((count > 0)); do
+    if IFS= read -r -t 0.05 -u $results line; then
+      got=${line#R$tab}; got=${got%%$tab*}
+      if [[ -n ${open[$got]} ]]; then
+        unset "open[$got]"
+        ((count--))
+        printf '%s\n' "$line"
+        clock; last=$now
+      fi
+      continue
+    fi
+    clock
+    if ((!fanned && streams > 0 && now - last > stall_us)); then
+      fanned=1
+      for line in "${stream[@]}"; do
+        id=${line%% *}
+        if [[ -n ${open[$id]} ]]; then single_worker "$line" & workers+=($!); fi
+      done
+    fi
+    ((now > deadline + 40000)) && break
+  done
+  ((${#workers[@]})) && kill -KILL "${workers[@]}"
+  wait
+  for id in "${!open[@]}"; do
+    printf 'R\t%s\tFAILED\t%s\t1\t-\t-\tno answer to connect\n' "$id" "$limit_us"
+  done
+  while IFS= read -r -t 0 -u $results && IFS= read -r -u $results line; do :; done
+  clock
+  printf 'END\t%s\t%s\n' "${#plan[@]}" $((now - begin))
+}
+
+# watch_flow HOST PORT INTERVAL_MS DURATION_MS: one UDP socket kept for the whole time, one line per change of the answer.
+watch_flow() {
+  local host=$1 port=$2 pause left fd begin end before= state answer who
+  printf -v pause '%d.%03d' $(($3 / 1000)) $(($3 % 1000))
+  new_pipe own; exec 2<&$own 2>&$own
+  clock; begin=$now; end=$((begin + $4 * 1000))
+  exec {fd}<>"/dev/udp/$host/$port" || { complaint; printf 'F\t0\tFAILED\t-\t%s\n' "$complaint"; return; }
+  while ((now < end)); do
+    printf 'hostname\n' >&$fd
+    answer= state=FAILED who=- complaint=
+    IFS= read -r -t "$pause" -u $quiet
+    if read -t 0 -u $fd; then
+      IFS= read -r -N 300 -t 0.002 -u $fd answer
+      if [[ -n $answer ]]; then state=OK who=$answer; else complaint; fi
+    else
+      complaint="no answer"
+    fi
+    clock
+    clean "$who"
+    if [[ $state$clean$complaint != "$before" ]]; then
+      before=$state$clean$complaint
+      printf 'F\t%s\t%s\t%s\t%s\n' $((now - begin)) "$state" "$clean" "${complaint:--}"
+    fi
+  done
+  exec {fd}>&-
+}
+
+new_pipe results
+new_pipe quiet
+printf 'HELLO\tbash\t%s\n' "$BASH_VERSION"
+plan=() limit_us=1500000
+while IFS= read -r -t 900 line; do
+  case $line in
+    "PLAN "*) plan=(); limit_us=$((${line#PLAN } * 1000)) ;;
+    END) run_plan 2>/dev/null ;;
+    "FLOW "*) ( watch_flow ${line#FLOW } ); printf 'END\t0\t0\n' ;;
+    QUIT) exit 0 ;;
+    *) plan+=("$line") ;;
+  esac
+done
