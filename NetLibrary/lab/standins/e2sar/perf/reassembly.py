@@ -69,7 +69,7 @@ class Reassembler:
         if self._strict and (version != RE_VERSION or reserved):
             counters.bad_headers += 1
             return
-        if offset + fragment > length or length > LARGEST_EVENT:
+        if not fragment or offset + fragment > length or length > LARGEST_EVENT:
             counters.bad_headers += 1
             return
         if fragment == length:

@@ -1,0 +1,1 @@
+"""E2SAR sender and receiver runs: parameters, logs, evidence, verdict."""

@@ -1,0 +1,334 @@
+"""One parser for what `e2sar_perf` prints, from 0.1.4 to 0.3.2, fed line by line.
+
+The labels were read in JeffersonLab/E2SAR (tag `E2SAR-main-0.1.4-ubuntu-22.04` and main of June 2026). Versions differ in
+padding, colons, "frames" or "packets", a logger's prefix before `Stats:`, and thousands separators of the locale;
+stdout and stderr may run into each other. So every pattern looks for its label anywhere in the line, and a report of
+the receiver counts only when its last line was seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+
+_N = r"([-+]?(?:\d+(?:[,'\u00a0\u202f]\d{3})*(?:\.\d*)?(?:[eE][-+]?\d+)?|inf|nan))(?![\d.])"
+_UNIT = r"(?:frames|packets)"
+
+
+def number(text: str) -> float:
+    """A number with or without thousands separators, plain or scientific.
+
+    >>> number("24,414.1"), number("1.95312e+06")
+    (24414.1, 1953120.0)
+    """
+    return float(re.sub(r"[,'\u00a0\u202f]", "", text))
+
+
+def whole(text: str) -> int:
+    """A count; scientific notation is accepted, infinity and NaN are not."""
+    return int(number(text))
+
+
+@dataclass(frozen=True)
+class LostEvent:
+    """One entry of the receiver's list of lost events; `fragments` is not printed before 0.2."""
+
+    number: int
+    data_id: int
+    fragments: int | None = None
+
+
+@dataclass
+class StatsBlock:
+    """One complete report of a receiver. Counts are cumulative; `at` is when the line was read, in seconds."""
+
+    received: int
+    lost_in_reassembly: int
+    mangled: int = 0
+    lost_in_enqueue: int = 0
+    data_errors: int = 0
+    grpc_errors: int = 0
+    bytes: int | None = None
+    packets: int | None = None
+    bad_headers: int | None = None
+    last_data_error: str = ""
+    last_error: str = ""
+    lost_events: list[LostEvent] = field(default_factory=list)
+    at: float | None = None
+
+    @property
+    def lost(self) -> int:
+        """Events of which at least one fragment arrived, but not all."""
+        return self.lost_in_reassembly + self.lost_in_enqueue
+
+
+@dataclass
+class Report:
+    """What one run of `e2sar_perf` said; None means that the line was never seen.
+
+    `role` is `sender`, `receiver` or None while unknown. `failures` holds the program's own words of despair, in
+    order: exit code 0 proves nothing, these do. `truncated` tells that the last line had no end.
+    """
+
+    role: str | None = None
+    version: str | None = None
+    completed: bool = False
+    stopping: bool = False
+    truncated: bool = False
+    failures: list[str] = field(default_factory=list)
+    lines: int = 0
+    # sender
+    rate_gbps: float | None = None
+    event_bytes: int | None = None
+    event_hz: float | None = None
+    sleep_us: int | None = None
+    events: int | None = None
+    mtu: int | None = None
+    interface: str | None = None
+    frames_sent: int | None = None
+    frames_expected: int | None = None
+    frame_shortfall: int | None = None
+    errors: int | None = None
+    last_error: str = ""
+    elapsed_us: int | None = None
+    throughput_gbps: float | None = None
+    goodput_gbps: float | None = None
+    started_sending_at: float | None = None
+    completed_at: float | None = None
+    # receiver
+    duration_s: int | None = None
+    address: str | None = None
+    ports: tuple[int, int] | None = None
+    timeout_ms: int | None = None
+    blocks: list[StatsBlock] = field(default_factory=list)
+    broken_blocks: int = 0
+    port_stats: dict[int, int] = field(default_factory=dict)
+    total_frames: int | None = None
+
+    @property
+    def final(self) -> StatsBlock | None:
+        """The last complete block of a receiver."""
+        return self.blocks[-1] if self.blocks else None
+
+    @property
+    def looks_bound(self) -> bool:
+        """Whether the log alone proves that the receiver's socket is bound: a block, and no complaint about sockets."""
+        enough = 1 if any(block.packets is not None for block in self.blocks) else 2
+        return len(self.blocks) >= enough and not any("open receive sockets" in text for text in self.failures)
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for a record."""
+        return asdict(self)
+
+
+_SENDER: list[tuple[re.Pattern[str], Callable[[Report, re.Match[str]], None]]] = []
+_RECEIVER: list[tuple[re.Pattern[str], Callable[[Report, re.Match[str]], None]]] = []
+
+
+def _on(table: list, pattern: str, *fields: tuple[str, Callable[[str], object]]) -> None:
+    def store(report: Report, match: re.Match[str]) -> None:
+        for index, (name, convert) in enumerate(fields, 1):
+            setattr(report, name, convert(match[index]))
+
+    table.append((re.compile(pattern), store))
+
+
+def _rate(text: str) -> float:
+    return 0.0 if text == "unlimited" else number(text)
+
+
+_on(_SENDER, r"Sending (?:average )?bit rate is:?\s+(unlimited|[\d.,eE+-]+)", ("rate_gbps", _rate))
+_on(_SENDER, rf"Event size is:?\s+{_N} bytes", ("event_bytes", whole))
+_on(_SENDER, rf"Event rate is:?\s+{_N} Hz", ("event_hz", number))
+_on(_SENDER, rf"Inter-event sleep (?:time is|\(usec\) is):?\s+{_N}", ("sleep_us", whole))
+_on(_SENDER, rf"Sending:?\s+{_N} event buffers", ("events", whole))
+_on(_SENDER, rf"Using MTU:?\s+{_N}", ("mtu", whole))
+_on(_SENDER, r"Using interface:?\s+(\S+)", ("interface", str))
+_on(_SENDER, rf"Fewer {_UNIT} than expected have been sent \({_N} of {_N}\)", ("frame_shortfall", whole), ("frames_expected", whole))
+_on(_SENDER, rf"Completed, {_N} {_UNIT} sent, {_N} errors", ("frames_sent", whole), ("errors", whole))
+_on(_SENDER, r"Last (?:error encountered|E2SARError code):\s+(.+)", ("last_error", str.strip))
+_on(_SENDER, rf"Elapsed usecs:\s+{_N}", ("elapsed_us", whole))
+_on(_SENDER, rf"Estimated effective throughput \(Gbps\):\s+{_N}", ("throughput_gbps", number))
+_on(_SENDER, rf"Estimated goodput \(Gbps\):\s+{_N}", ("goodput_gbps", number))
+_on(_RECEIVER, rf"Will run for:?\s+{_N} sec", ("duration_s", whole))
+_on(_RECEIVER, r"Will run (?:for:\s+)?until (Ctrl)-C", ("duration_s", lambda _: 0))
+_on(_RECEIVER, r"Using IP address:?\s+(\S+)", ("address", str))
+_on(_RECEIVER, rf"Event reassembly timeout \(ms\):?\s+{_N}", ("timeout_ms", whole))
+
+_PORTS = re.compile(r"Receiving on ports:?\s+([\d,]+):([\d,]+?)(?=Stats:|\D|$)")
+_VERSION = re.compile(r"E2SAR Version:\s*(.*)")
+_FAILURE = re.compile(
+    r"((?:Segmenter|Reassembler) encountered an error:.*|Unable to (?:create|parse|open|read|register|allocate)\b.*|Error (?:in parsing|processing)\b.*"
+    r"|Requested optimization .* not available.*|One of --ip or --autoip must.*|terminate called .*|what\(\):.*|Segmentation fault.*"
+    r"|Aborted(?: \(core dumped\))?\s*$|Bus error.*|.*e2sar_perf: (?:command )?not found.*|.*(?:error while loading shared libraries|[Ee]xec format error).*"
+    r"|.*locale::facet.*)"
+)
+_STATS = re.compile(r"(?<!Port )Stats:\s*$")
+_NOT_A_BLOCK = re.compile(r"Port Stats:\s*$")
+_PORT_LINE = re.compile(rf"\bPort:\s+{_N} Received:\s+{_N}")
+_TOTAL = re.compile(rf"^\s*Total:\s+{_N}")
+_COMPLETED = re.compile(r"(?:^|\s)Completed\s*$")
+_LOST_LIST = re.compile(r"Events lost so far(?:\s*\(<[^)]*\))?:(.*)$")
+_LOST_ITEM = re.compile(r"<([\d,]+):([\d,]+)(?:/([\d,]+))?>")
+_MEMBERS: list[tuple[re.Pattern[str], str, Callable[[str], object]]] = [
+    (re.compile(rf"\bTotal Bytes:\s+{_N}"), "bytes", whole),
+    (re.compile(rf"\bTotal Packets:\s+{_N}"), "packets", whole),
+    (re.compile(rf"\bBad RE Header Discards:\s+{_N}"), "bad_headers", whole),
+    (re.compile(rf"\bEvents Received:\s+{_N}"), "received", whole),
+    (re.compile(rf"\bEvents Mangled:\s+{_N}"), "mangled", whole),
+    (re.compile(rf"\bEvents Lost(?: in reassembly)?:\s+{_N}"), "lost_in_reassembly", whole),
+    (re.compile(rf"\bEvents Lost in enqueue:\s+{_N}"), "lost_in_enqueue", whole),
+    (re.compile(rf"(?<!Last )\bData Errors:\s+{_N}"), "data_errors", whole),
+    (re.compile(r"\bLast Data Error:\s+(.*)"), "last_data_error", str.strip),
+    (re.compile(rf"\bgRPC Errors:\s+{_N}"), "grpc_errors", whole),
+    (re.compile(r"\bLast E2SARError code:\s+(.*)"), "last_error", str.strip),
+]
+_ROLE_WORDS = re.compile(r"Will run |Receiving on ports|Reassembler|reassembler|Registering the worker|Event reassembly timeout")
+
+
+class LogParser:
+    """Reads the log of one `e2sar_perf`, in pieces of any size, while it grows.
+
+    A second banner in the same log starts a new report; the one before it moves to `earlier`.
+
+    Example:
+        >>> parser = LogParser()
+        >>> parser.feed("Completed, 978 frames sent, 0 errors\\n")
+        >>> parser.report.frames_sent
+        978
+    """
+
+    def __init__(self) -> None:
+        self.report = Report()
+        self.earlier: list[Report] = []
+        self._rest = ""
+        self._block: dict[str, object] | None = None
+
+    def feed(self, text: str | bytes, at: float | None = None) -> None:
+        """Takes a piece of the log; an unfinished last line waits for its end."""
+        piece = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+        *lines, self._rest = (self._rest + piece).split("\n")
+        for line in lines:
+            self.line(line, at)
+
+    def feed_lines(self, lines: Iterable[str]) -> Report:
+        """Takes whole lines and ends the log."""
+        for line in lines:
+            self.line(line)
+        return self.finish()
+
+    def finish(self) -> Report:
+        """Ends the log: a last line without end is used only as far as it cannot have been cut inside a value."""
+        if self._rest:
+            line, self._rest = self._rest, ""
+            self.report.truncated = True
+            self._last_words(line)
+        if self._block is not None:
+            self.report.broken_blocks += 1
+            self._block = None
+            self.report.truncated = True
+        return self.report
+
+    def line(self, line: str, at: float | None = None) -> None:
+        """Takes one whole line, with or without its end."""
+        line = line.rstrip("\r\n")
+        version = _VERSION.search(line)
+        if version:
+            self._banner(version[1].strip())
+        report = self.report
+        report.lines += 1
+        if failure := _FAILURE.search(line):
+            report.failures.append(failure[1].strip())
+        if _ROLE_WORDS.search(line):
+            report.role = report.role or "receiver"
+        if ports := _PORTS.search(line):
+            report.ports = whole(ports[1]), whole(ports[2])
+        if _NOT_A_BLOCK.search(line):
+            return
+        if _STATS.search(line):
+            self._open_block()
+            return
+        if self._block is not None and self._member(line, at):
+            return
+        self._plain(line, at)
+
+    def _banner(self, version: str) -> None:
+        if self.report.version is not None:
+            self.earlier.append(self.report)
+            self.report, self._block = Report(), None
+        self.report.version = version
+
+    def _open_block(self) -> None:
+        self.report.role = self.report.role or "receiver"
+        if self._block is not None:
+            self.report.broken_blocks += 1
+        self._block = {}
+
+    def _member(self, line: str, at: float | None) -> bool:
+        assert self._block is not None
+        if match := _LOST_LIST.search(line):
+            self._close_block(match[1], at)
+            return True
+        for pattern, name, convert in _MEMBERS:
+            if match := pattern.search(line):
+                self._block[name] = _converted(convert, match[1])
+                return True
+        return False
+
+    def _close_block(self, items: str, at: float | None) -> None:
+        values, self._block = self._block or {}, None
+        if values.get("received") is None or values.get("lost_in_reassembly") is None:
+            self.report.broken_blocks += 1
+            return
+        lost = [LostEvent(whole(m[1]), whole(m[2]), whole(m[3]) if m[3] else None) for m in _LOST_ITEM.finditer(items)]
+        kept = {name: value for name, value in values.items() if value is not None}
+        self.report.blocks.append(StatsBlock(**kept, lost_events=lost, at=at))  # type: ignore[arg-type]
+
+    def _plain(self, line: str, at: float | None) -> None:
+        report = self.report
+        for table, role in ((_SENDER, "sender"), (_RECEIVER, "receiver")):
+            for pattern, store in table:
+                if match := pattern.search(line):
+                    try:
+                        store(report, match)
+                    except (ValueError, OverflowError):
+                        continue
+                    if role == "receiver" or not pattern.pattern.startswith("Last"):
+                        report.role = report.role or role
+                    if "event buffers" in line and at is not None:
+                        report.started_sending_at = at
+                    if "Completed," in line:
+                        report.completed, report.completed_at = True, at
+        if match := _PORT_LINE.search(line):
+            report.port_stats[whole(match[1])] = whole(match[2])
+        elif report.port_stats and (match := _TOTAL.search(line)):
+            report.total_frames = whole(match[1])
+        elif _COMPLETED.search(line):
+            report.completed, report.completed_at = True, at
+        elif "Stopping threads" in line:
+            report.stopping = True
+
+    def _last_words(self, line: str) -> None:
+        closing = self._block is not None and _LOST_LIST.search(line)
+        if closing:
+            assert self._block is not None
+            listed, lost = len(_LOST_ITEM.findall(closing[1])), self._block.get("lost_in_reassembly")
+            if listed == lost and not re.search(r"<[^>]*$", closing[1]):
+                self._close_block(closing[1], None)
+        elif _FAILURE.search(line) or _COMPLETED.search(line) or re.search(rf"Completed, {_N} {_UNIT} sent, {_N} errors$", line):
+            self.line(line)
+
+
+def _converted(convert: Callable[[str], object], text: str) -> object:
+    try:
+        return convert(text)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse(text: str | bytes) -> Report:
+    """Parses a whole log."""
+    parser = LogParser()
+    parser.feed(text)
+    return parser.finish()
