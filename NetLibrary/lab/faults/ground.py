@@ -1,0 +1,65 @@
+"""Where faults happen: the nodes of a lab."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.faults.journal import Journal
+from NetLibrary.lab.faults.plan import MACHINE
+
+RUN_TIMEOUT = 30.0
+
+
+def run_here(words: tuple[str, ...] | list[str]) -> str:
+    """Runs a program of the machine; raises with its words when it fails."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=RUN_TIMEOUT, stdin=subprocess.DEVNULL)
+    except FileNotFoundError as error:
+        raise EnvironmentProblem(f"The program '{words[0]}' is not installed.") from error
+    except subprocess.TimeoutExpired as error:
+        raise EnvironmentProblem(f"'{' '.join(words)[:200]}' did not end within {RUN_TIMEOUT:g} s.") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()[:500]
+        raise EnvironmentProblem(f"'{' '.join(words)[:200]}' ended with status {done.returncode}: {said}")
+    return done.stdout
+
+
+class LabGround:
+    """The nodes of a lab as faults see them.
+
+    Args:
+        lab: A `NetLibrary.lab.Lab` that is up.
+    """
+
+    def __init__(self, lab: Any) -> None:
+        self.lab = lab
+
+    def nodes(self) -> list[str]:
+        """Names of the lab's nodes."""
+        return [node.name for node in self.lab.nodes]
+
+    def journal(self) -> Journal:
+        """The journal lies in the lab's state folder and goes with it."""
+        return Journal(Path(self.lab.state) / "faults.json")
+
+    def run(self, node: str, words: tuple[str, ...]) -> str:
+        """Runs a command in a node's network namespace, or on the machine."""
+        if node == MACHINE:
+            return run_here(words)
+        return run_here(["nsenter", f"--net={namespace_path(str(self.lab.node(node).netns))}", *words])
+
+    def process(self, node: str, name: str, verb: str) -> None:
+        """Stops, starts, restarts, pauses or resumes a process of a node."""
+        getattr(self.lab.node(node).process(name), verb)()
+
+    def link(self, node: str, state: str) -> None:
+        """Sets the host side of a node's link up or down."""
+        run_here(["ip", "link", "set", str(self.lab.node(node).interface), state])
+
+
+def namespace_path(netns: str) -> str:
+    """The file of a network namespace, whether it was given by name or by path."""
+    return netns if netns.startswith("/") else f"/run/netns/{netns}"

@@ -1,0 +1,53 @@
+"""Faults of a node's processes: kube-proxy, kubelet and containerd that are stopped or hang."""
+
+from __future__ import annotations
+
+from NetLibrary.lab.faults.plan import FaultPlan, process, shell
+
+# What kube-proxy has programmed, in its iptables and its nftables mode. Its chains stay, empty, so that other
+# programs' jumps into them keep working; a kube-proxy that starts writes all of it again.
+FLUSH = (
+    "for t in nat filter mangle; do for c in $(iptables-save -t $t 2>/dev/null"
+    " | sed -n 's/^:\\(KUBE-[A-Z-]*\\) .*/\\1/p'"
+    " | grep -E 'SERVICES|NODEPORTS|EXTERNAL|PROXY|FORWARD'); do iptables -w -t $t -F $c; done; done 2>/dev/null;"
+    " nft delete table ip kube-proxy 2>/dev/null; nft delete table ip6 kube-proxy 2>/dev/null;"
+    " conntrack -F >/dev/null 2>&1; true"
+)
+
+
+def stop_process(node: str, name: str) -> FaultPlan:
+    """A process of a node ends and is not started again until the repair.
+
+    Args:
+        node: Node of the process.
+        name: `kube-proxy`, `kubelet` or `containerd`.
+    """
+    return FaultPlan(
+        f"{name} stopped",
+        node,
+        f"The {name} of node '{node}' does not run.",
+        (process(node, name, "stop"),),
+        (process(node, name, "start"),),
+    )
+
+
+def pause_process(node: str, name: str) -> FaultPlan:
+    """A process of a node hangs: it exists and does nothing."""
+    return FaultPlan(
+        f"{name} hangs",
+        node,
+        f"The {name} of node '{node}' hangs.",
+        (process(node, name, "pause"),),
+        (process(node, name, "resume"),),
+    )
+
+
+def flush_service_rules(node: str) -> FaultPlan:
+    """A node has no Service rules at all: kube-proxy is stopped and its rules are gone."""
+    return FaultPlan(
+        "service rules flushed",
+        node,
+        f"Node '{node}' has no Service rules: its kube-proxy is stopped and its rules are removed.",
+        (process(node, "kube-proxy", "stop"), shell(node, FLUSH)),
+        (process(node, "kube-proxy", "start"),),
+    )

@@ -1,0 +1,153 @@
+"""Faults: journal, undo after failing steps, and the nftables they make, in a namespace of the test's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import uuid
+
+import pytest
+
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary.lab.faults import FaultPlan, Faults, Step, network, processes
+from NetLibrary.lab.faults.ground import run_here
+from NetLibrary.lab.faults.journal import Journal
+
+
+class FakeGround:
+    """Nodes that only write down what is asked of them."""
+
+    def __init__(self, folder, fail=()):
+        self.folder, self.fail, self.done = folder, fail, []
+
+    def nodes(self):
+        return ["node1", "node2"]
+
+    def journal(self):
+        return Journal(self.folder / "faults.json")
+
+    def _note(self, *what):
+        self.done.append(what)
+        if what in self.fail:
+            raise EnvironmentProblem("it failed")
+
+    def run(self, node, words):
+        self._note("run", node, *words)
+        return ""
+
+    def process(self, node, name, verb):
+        self._note("process", node, name, verb)
+
+    def link(self, node, state):
+        self._note("link", node, state)
+
+
+def test_a_fault_is_in_the_journal_while_it_lasts_and_gone_after_the_block(tmp_path):
+    ground = FakeGround(tmp_path)
+    faults = Faults(ground)
+    with faults.applied(network.cut_link("node2")):
+        assert [f.text for f in faults.in_place()] == ["The network link of node 'node2' is down."]
+        assert ground.done == [("link", "node2", "down")]
+    assert ground.done[-1] == ("link", "node2", "up")
+    assert faults.in_place() == []
+
+
+def test_another_process_repairs_what_a_killed_one_left(tmp_path):
+    Faults(FakeGround(tmp_path)).apply(processes.stop_process("node1", "kube-proxy"))
+    later = FakeGround(tmp_path)
+    repaired = Faults(later).repair_all()
+    assert [f.kind for f in repaired] == ["kube-proxy stopped"]
+    assert later.done == [("process", "node1", "kube-proxy", "start")]
+    assert Faults(later).in_place() == []
+
+
+def test_a_step_that_fails_undoes_the_steps_before_it(tmp_path):
+    ground = FakeGround(tmp_path, fail=[("run", "node1", "second")])
+    plan = FaultPlan(
+        "two", "node1", "Two things.", (Step("node1", "run", ("first",)), Step("node1", "run", ("second",))),
+        (Step("node1", "run", ("undo",)),),
+    )  # fmt: skip
+    with pytest.raises(EnvironmentProblem, match="it failed"):
+        Faults(ground).apply(plan)
+    assert ground.done[-1] == ("run", "node1", "undo")
+    assert Faults(ground).in_place() == []
+
+
+def test_a_repair_that_fails_keeps_the_fault_in_the_journal(tmp_path):
+    ground = FakeGround(tmp_path, fail=[("link", "node1", "up")])
+    faults = Faults(ground)
+    fault = faults.apply(network.cut_link("node1"))
+    with pytest.raises(EnvironmentProblem, match="could not be repaired"):
+        faults.repair(fault)
+    assert len(faults.in_place()) == 1
+
+
+def test_an_unknown_node_is_named_together_with_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match="no node 'node9'; it has node1, node2"):
+        Faults(FakeGround(tmp_path)).apply(network.cut_link("node9"))
+
+
+def test_ports_without_a_protocol_are_refused():
+    with pytest.raises(InputError, match="Ports need a protocol"):
+        network.drop("node1", ports=[80])
+
+
+def test_one_process_repairs_only_its_own_faults(tmp_path):
+    faults = Faults(FakeGround(tmp_path))
+    faults.apply(network.cut_link("node1"))
+    assert faults.repair_all(pid=os.getpid() + 1) == []
+    assert len(faults.repair_all(pid=os.getpid())) == 1
+
+
+@pytest.fixture
+def namespace():
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    name = f"nlfault{uuid.uuid4().hex[:6]}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
+    if made.returncode:
+        pytest.skip("this machine cannot make network namespaces")
+    run_here(["ip", "-n", name, "link", "set", "lo", "up"])
+    yield name
+    subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+class OneNamespace(FakeGround):
+    def __init__(self, folder, name):
+        super().__init__(folder)
+        self.name = name
+
+    def run(self, node, words):
+        return run_here(["ip", "netns", "exec", self.name, *words])
+
+
+PLANS = {
+    "drop": network.drop("node1", source=["10.0.0.0/8"], destination=["10.1.0.0/16", "10.2.0.1"]),
+    "drop ports": network.drop("node1", protocol="udp", ports=[53], hooks=("prerouting",), interface="eth0"),
+    "reject": network.reject("node1", protocol="tcp", ports=[80, 81]),
+    "reset": network.reset("node1", destination=["10.0.0.1"], ports=[80]),
+    "large": network.drop_large("node1"),
+    "loss": network.lose("node1", 0.25, protocol="udp"),
+    "new flows": network.drop_new_flows("node1"),
+    "translate one": network.translate("node1", "t", "10.96.0.1", "tcp", 80, ["10.1.1.1:8080"]),
+    "translate two": network.translate(
+        "node1", "t", "10.96.0.1", "udp", 80, ["10.1.1.1:8080", "10.1.1.2:8080"], hide_client=True
+    ),
+    "hide clients": network.hide_clients("node1", "10.244.0.0/16"),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_nftables_takes_the_rules_and_the_repair_removes_all_of_them(name, namespace, tmp_path):
+    ground = OneNamespace(tmp_path, namespace)
+    with Faults(ground).applied(PLANS[name]):
+        assert "netlibrary_fault_" in ground.run("node1", ("nft", "list", "ruleset"))
+    assert ground.run("node1", ("nft", "list", "ruleset")).strip() == ""
+
+
+def test_a_refused_port_is_refused_and_works_again_after_the_repair(namespace, tmp_path):
+    ground = OneNamespace(tmp_path, namespace)
+    attempt = ("bash", "-c", "exec 3<>/dev/udp/127.0.0.1/9999; echo x >&3; read -t 0.3 -u 3 2>&1; true")
+    with Faults(ground).applied(network.drop("node1", protocol="udp", ports=[9999], hooks=("output",))):
+        assert "refused" not in ground.run("node1", attempt)
+    assert "refused" in ground.run("node1", attempt)
