@@ -1,0 +1,169 @@
+"""The target of the probes: TCP and UDP echo on one port, IPv4 and IPv6, and iperf3 servers where there is iperf3.
+
+    python3 echo_server.py PORT [FIRST_IPERF_PORT COUNT]
+
+It is one file without imports from beside it, so that a ConfigMap can carry it as it is.
+"""
+
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+IP_PKTINFO = 8
+IPV6_RECVPKTINFO = 49
+IPV6_PKTINFO = 50
+IN_PKTINFO = struct.Struct("@i4s4s")
+
+
+class EchoServer:
+    """Echoes whatever arrives; one thread."""
+
+    def __init__(self, port):
+        self.epoll = select.epoll()
+        self.handlers = {}
+        self.open = {}
+        for family, any_address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+            try:
+                self._listen(family, any_address, port)
+            except OSError as err:
+                if family == socket.AF_INET:
+                    raise
+                print(f"echo: no IPv6 here ({err.strerror})", flush=True)
+
+    def _listen(self, family, address, port):
+        tcp = socket.socket(family, socket.SOCK_STREAM)
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        for sock in (tcp, udp):
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setblocking(False)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A node has many addresses: the answer has to come from the one that was asked.
+        if family == socket.AF_INET:
+            udp.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        else:
+            udp.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        tcp.bind((address, port))
+        udp.bind((address, port))
+        tcp.listen(1024)
+        self._watch(tcp, self.accept)
+        self._watch(udp, self.datagram)
+
+    def _watch(self, sock, handler):
+        self.handlers[sock.fileno()] = (sock, handler)
+        self.epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def accept(self, listener):
+        """Takes all connections that wait."""
+        for _ in range(64):
+            try:
+                sock, _peer = listener.accept()
+            except OSError:
+                return
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A client that vanished must not hold a socket here for ever.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+            self._watch(sock, self.stream)
+
+    def stream(self, sock):
+        """Echoes on a connection."""
+        try:
+            data = sock.recv(65536)
+            if data:
+                sock.send(data)  # small requests: what does not fit means a client that never reads
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.handlers.pop(sock.fileno(), None)
+        self.epoll.unregister(sock.fileno())
+        sock.close()
+
+    def datagram(self, sock):
+        """Echoes datagrams, each from the address that it was sent to."""
+        for _ in range(64):
+            try:
+                data, ancillary, _flags, peer = sock.recvmsg(2048, 128)
+            except OSError:
+                return
+            back = []
+            for level, kind, value in ancillary:
+                if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+                    _index, local, _destination = IN_PKTINFO.unpack_from(value)
+                    back = [(level, kind, IN_PKTINFO.pack(0, local, b"\0" * 4))]
+                elif level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO:
+                    back = [(level, kind, value[:16] + b"\0" * 4)]
+            with suppress(OSError):
+                sock.sendmsg([data], back, 0, peer)
+
+    def serve(self, each_second):
+        """Runs until the process is ended."""
+        due = 0.0
+        while True:
+            for descriptor, _mask in self.epoll.poll(1.0, 128):
+                entry = self.handlers.get(descriptor)
+                if entry is not None:
+                    entry[1](entry[0])
+            if time.monotonic() >= due:
+                due = time.monotonic() + 1
+                each_second()
+
+
+class IperfServers:
+    """Keeps iperf3 servers running: after a break a server may stay busy or end, so each is started again."""
+
+    def __init__(self, first, count):
+        self.program = shutil.which("iperf3") or ""
+        self.ports = range(first, first + count) if self.program else ()
+        self.running = {}
+        if count and not self.program:
+            print("echo: this image has no iperf3, so there are no iperf3 servers", flush=True)
+
+    def __call__(self):
+        for port in self.ports:
+            process = self.running.get(port)
+            if process is None or process.poll() is not None:
+                self.running[port] = subprocess.Popen(
+                    [self.program, "-s", "-p", str(port)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+
+    def stop(self):
+        """Ends the servers."""
+        for process in self.running.values():
+            process.terminate()
+
+
+def main():
+    """Serves until TERM."""
+    port = int(sys.argv[1])
+    iperf = IperfServers(*map(int, sys.argv[2:4])) if len(sys.argv) > 3 else IperfServers(0, 0)
+
+    def stop(_number, _frame):
+        iperf.stop()
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    server = EchoServer(port)
+    print(f"echo: TCP and UDP on port {port}", flush=True)
+    server.serve(iperf)
+
+
+if __name__ == "__main__":
+    main()

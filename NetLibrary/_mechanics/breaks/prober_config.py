@@ -1,0 +1,47 @@
+"""The prober's configuration file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .types import StreamSpec
+
+
+def configuration(
+    streams: Sequence[StreamSpec],
+    *,
+    duration_s: float,
+    iperf: Sequence[dict[str, Any]] = (),
+    lease_file: str | None = None,
+    lease_s: float = 120,
+) -> dict[str, Any]:
+    """Returns what `inpod.prober` is to be told.
+
+    Args:
+        streams: What to probe.
+        duration_s: The prober ends by itself after this time.
+        iperf: iperf3 clients to run beside: name, address, port, protocol, bits_per_second, length.
+        lease_file: File whose age says how long nobody has read.
+        lease_s: The prober ends when the file gets older than this.
+    """
+    return {
+        "streams": [
+            {
+                "number": spec.number,
+                "kind": spec.kind.value,
+                "address": spec.address,
+                "port": spec.port,
+                "period_ms": spec.period_ms,
+                "timeout_ms": spec.timeout_ms,
+                "query": spec.query,
+                "query_type": spec.query_type,
+                "exchange": spec.exchange,
+            }
+            for spec in streams
+        ],
+        "duration_s": duration_s,
+        "iperf": list(iperf),
+        "lease_file": lease_file,
+        "lease_s": lease_s,
+    }

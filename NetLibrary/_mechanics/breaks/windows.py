@@ -1,0 +1,311 @@
+"""From probes to outage windows. Pure functions on recorded probes.
+
+Consecutive bad probes make a raw window. Its start lies between the last good and the first bad probe, its end
+between the last bad and the first good one, all by *send* times: a probe tells how the path was when it was sent.
+There is one exception. Answers that were held back all come at the moment when the path resumes (packets queued on
+neighbour resolution, requests that TCP repeats), and the probes sent shortly before it get a quick answer and look
+good; there the answers' arrival is the end, and it is known exactly.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from .inpod.wire import Outcome
+from .types import BreakKind, Probe, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
+
+#: An answer this much later than the median counts as bad. A lost SYN comes again after a second, so that for new
+#: connections a wider margin loses nothing and spares false alarms from a busy machine.
+SLOW_MARGIN_MS = {
+    ProbeKind.ICMP: 40.0,
+    ProbeKind.UDP: 40.0,
+    ProbeKind.TCP_KEPT: 40.0,
+    ProbeKind.TCP_NEW: 150.0,
+    ProbeKind.DNS: 300.0,
+}
+#: Windows with fewer good probes between them are one window: flapping is one outage.
+MERGE_BELOW = 2
+
+_KIND_OF = {
+    Outcome.LOST: BreakKind.SILENT_DROP,
+    Outcome.REFUSED: BreakKind.REFUSED,
+    Outcome.RESET: BreakKind.RESET,
+    Outcome.CLOSED: BreakKind.RESET,
+    Outcome.UNREACHABLE: BreakKind.UNREACHABLE,
+    Outcome.UNSENT: BreakKind.UNREACHABLE,
+    Outcome.WRONG: BreakKind.WRONG_ANSWER,
+}
+#: Which kind names a window that holds several equally often: the more telling first.
+_TELLING = list(BreakKind)
+
+
+def settle(records: Iterable[tuple[int, int, int, int, int]]) -> tuple[list[Probe], int, int]:
+    """Brings a stream's records in order of sending and joins late answers with their probes.
+
+    Args:
+        records: (outcome, code, sequence, sent, elapsed) as recorded.
+
+    Returns:
+        The probes, the number of slots that the prober skipped, the number of duplicate answers.
+    """
+    probes: dict[int, Probe] = {}
+    skipped = duplicates = 0
+    for outcome, code, sequence, sent, elapsed in records:
+        if outcome == Outcome.SKIPPED:
+            skipped += elapsed
+        elif outcome == Outcome.DUPLICATE:
+            duplicates += 1
+        elif outcome == Outcome.LATE:
+            known = probes.get(sequence)
+            if known is None or known.outcome is Outcome.LOST:
+                probes[sequence] = Probe(sequence, sent, Outcome.LATE, 0, elapsed)
+            else:
+                duplicates += 1
+        else:
+            probes[sequence] = Probe(sequence, sent, Outcome(outcome), code, elapsed)
+    return sorted(probes.values(), key=lambda probe: probe.sent_ns), skipped, duplicates
+
+
+def slow_limit_ms(spec: StreamSpec, probes: Sequence[Probe], margin_ms: float | None = None) -> tuple[float, float]:
+    """Returns the median answer time and the time from which an answer counts as slow, in milliseconds."""
+    times = [probe.elapsed_ns for probe in probes if probe.outcome is Outcome.OK]
+    median = statistics.median(times) / 1e6 if times else 0.0
+    margin = SLOW_MARGIN_MS[spec.kind] if margin_ms is None else margin_ms
+    return median, median + margin
+
+
+def find_windows(
+    spec: StreamSpec,
+    probes: Sequence[Probe],
+    *,
+    slow_ms: float,
+    merge_below: int = MERGE_BELOW,
+    broken: Sequence[tuple[int, str, int]] = (),
+    paused: Sequence[tuple[int, int]] = (),
+) -> list[Window]:
+    """Finds the outages of one stream.
+
+    Args:
+        spec: The stream.
+        probes: Its probes in order of sending.
+        slow_ms: Answers slower than this are bad.
+        merge_below: Windows with fewer good probes between them become one.
+        broken: Times at which a kept connection broke, which no probe may have seen.
+        paused: Times in which the prober itself did not run: an answer that was merely slow then counts as good.
+
+    Returns:
+        The windows in order; merged ones hold their pieces.
+    """
+    usable = [probe for probe in probes if probe.outcome is not Outcome.NO_DESCRIPTOR]
+    slow_ns = int(slow_ms * 1e6)
+    bad = [
+        probe.outcome is not Outcome.OK or (probe.elapsed_ns > slow_ns and not _during(probe, paused))
+        for probe in usable
+    ]
+    raw: list[tuple[int, int]] = []
+    for index, is_bad in enumerate(bad):
+        if is_bad and raw and raw[-1][1] == index - 1:
+            raw[-1] = (raw[-1][0], index)
+        elif is_bad:
+            raw.append((index, index))
+    groups: list[list[tuple[int, int]]] = []
+    for first, last in raw:
+        if groups and first - groups[-1][-1][1] - 1 < merge_below:
+            groups[-1].append((first, last))
+        else:
+            groups.append([(first, last)])
+    windows = [_merged([_window(spec, usable, first, last) for first, last in group]) for group in groups]
+    return _with_breaks(windows, usable, broken)
+
+
+def _during(probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
+    """Tells whether the prober was paused while it waited for this answer."""
+    return any(since < probe.sent_ns + probe.elapsed_ns and until > probe.sent_ns for since, until in paused)
+
+
+def _window(spec: StreamSpec, probes: Sequence[Probe], first: int, last: int) -> Window:
+    members = probes[first : last + 1]
+    before = probes[first - 1] if first else None
+    after = probes[last + 1] if last + 1 < len(probes) else None
+    first_bad, last_bad = members[0].sent_ns, members[-1].sent_ns
+    earliest = before.sent_ns if before else first_bad
+    latest = after.sent_ns if after else last_bad
+    soonest = last_bad
+    resumed = _resumed_at(spec, members)
+    if resumed is not None:
+        soonest = latest = resumed
+    kind, outcomes = _kind(members, resumed is not None)
+    return Window(
+        start_ns=(earliest + first_bad) // 2,
+        end_ns=(soonest + latest) // 2,
+        shortest_ms=max(0.0, (soonest - first_bad) / 1e6),
+        longest_ms=(latest - earliest) / 1e6,
+        kind=kind,
+        outcomes=outcomes,
+        probes=len(members),
+        open_start=before is None,
+        open_end=after is None and resumed is None,
+        code=next((probe.code for probe in members if probe.code), 0),
+    )
+
+
+def _resumed_at(spec: StreamSpec, members: Sequence[Probe]) -> int | None:
+    """Returns when held-back answers came, if that is what happened at the end of these probes."""
+    if spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS):
+        return None  # each of these is repeated on a schedule of its own and resumes for itself
+    if members[-1].outcome not in (Outcome.OK, Outcome.LATE):
+        return None  # the last bad probe was never answered: nothing was held back until the end
+    held = [probe for probe in members if probe.outcome in (Outcome.OK, Outcome.LATE)]
+    arrivals = [probe.sent_ns + probe.elapsed_ns for probe in held]
+    if spec.kind is ProbeKind.TCP_KEPT:
+        return max(arrivals)
+    # One late echo may be late by itself; several that were sent one after the other and arrive together were held.
+    if len(held) < 3 or (max(arrivals) - min(arrivals)) * 2 > held[-1].sent_ns - held[0].sent_ns:
+        return None
+    return max(arrivals)
+
+
+def _kind(members: Sequence[Probe], held: bool) -> tuple[BreakKind, dict[str, int]]:
+    outcomes = Counter("SLOW" if probe.outcome is Outcome.OK else probe.outcome.name for probe in members)
+    kinds: Counter[BreakKind] = Counter()
+    for probe in members:
+        if probe.outcome in (Outcome.OK, Outcome.LATE):
+            kinds[BreakKind.STALLED if held else BreakKind.SLOW] += 1
+        else:
+            kinds[_KIND_OF[probe.outcome]] += 1
+    best = max(kinds, key=lambda kind: (kinds[kind], -_TELLING.index(kind)))
+    if best is BreakKind.SILENT_DROP:
+        # Kernels limit their ICMP errors to about one a second and target, so a path that refuses everything looks
+        # mostly silent. An explicit refusal each two seconds is enough to name it.
+        seconds = (members[-1].sent_ns - members[0].sent_ns) / 1e9
+        spoken = max((BreakKind.RESET, BreakKind.REFUSED, BreakKind.UNREACHABLE), key=lambda kind: kinds[kind])
+        if kinds[spoken] >= max(1.0, seconds / 2):
+            best = spoken
+    return best, dict(outcomes)
+
+
+def _merged(windows: list[Window]) -> Window:
+    if len(windows) == 1:
+        return windows[0]
+    weight: Counter[BreakKind] = Counter()
+    outcomes: Counter[str] = Counter()
+    for window in windows:
+        weight[window.kind] += window.probes
+        outcomes.update(window.outcomes)
+    first, last = windows[0], max(windows, key=lambda window: window.end_ns)
+    return Window(
+        start_ns=first.start_ns,
+        end_ns=last.end_ns,
+        shortest_ms=(last.end_ns - first.start_ns) / 1e6 - _slack(first) - _slack(last),
+        longest_ms=(last.end_ns - first.start_ns) / 1e6 + _slack(first) + _slack(last),
+        kind=max(weight, key=lambda kind: (weight[kind], -_TELLING.index(kind))),
+        outcomes=dict(outcomes),
+        probes=sum(window.probes for window in windows),
+        open_start=first.open_start,
+        open_end=windows[-1].open_end,
+        pieces=tuple(windows),
+        code=next((window.code for window in windows if window.code), 0),
+    )
+
+
+def _slack(window: Window) -> float:
+    """Half of a window's uncertainty: what one of its two ends can be off."""
+    return (window.longest_ms - window.shortest_ms) / 4
+
+
+def _with_breaks(
+    windows: list[Window], probes: Sequence[Probe], broken: Sequence[tuple[int, str, int]]
+) -> list[Window]:
+    """Adds a window for each break of a kept connection that falls between two good requests."""
+    result = list(windows)
+    for when, how, code in broken:
+        inside = next((i for i, w in enumerate(result) if w.start_ns - 1 <= when <= w.end_ns + 1), None)
+        if inside is not None:
+            # How the connection ended names the outage; the attempts to open a new one follow from it.
+            result[inside] = replace(result[inside], kind=_KIND_OF.get(Outcome[how], BreakKind.RESET))
+            continue
+        before = next((p.sent_ns for p in reversed(probes) if p.sent_ns <= when), None)
+        after = next((p.sent_ns for p in probes if p.sent_ns > when), None)
+        low, high = (before if before is not None else when), (after if after is not None else when)
+        if any(window.start_ns <= high and window.end_ns >= low for window in windows):
+            continue
+        result.append(
+            Window(
+                start_ns=when,
+                end_ns=max(when, high),
+                shortest_ms=0.0,
+                longest_ms=(high - low) / 1e6,
+                kind=_KIND_OF.get(Outcome[how], BreakKind.RESET),
+                outcomes={how: 0},
+                probes=0,
+                open_end=after is None,
+                code=code,
+            )
+        )
+    return sorted(result, key=lambda window: window.start_ns)
+
+
+def evaluate(
+    log: StreamLog,
+    *,
+    quiet_until_ns: int | None = None,
+    slow_margin_ms: float | None = None,
+    merge_below: int = MERGE_BELOW,
+) -> StreamResult:
+    """Says what one stream's log means.
+
+    Args:
+        log: What was recorded.
+        quiet_until_ns: When the disturbance began, on the prober's clock; before it at least one probe must have been
+            answered, or the run says nothing about the disturbance.
+        slow_margin_ms: Answers later than the median by more than this are bad; None for the kind's own margin.
+        merge_below: See `find_windows`.
+    """
+    result = StreamResult(log.spec, skipped=log.skipped, duplicates=log.duplicates)
+    if log.cannot:
+        result.invalid = f"not measured: {log.cannot}"
+        return result
+    probes = log.probes
+    result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, slow_margin_ms)
+    result.outcomes = dict(Counter(probe.outcome.name for probe in probes))
+    result.prober_failures = result.outcomes.get("NO_DESCRIPTOR", 0)
+    result.planned = len(probes) + log.skipped
+    result.sent = len(probes) - result.prober_failures
+    slow_ns = result.slow_ms * 1e6
+    result.answered = sum(1 for probe in probes if probe.outcome is Outcome.OK)
+    result.late = sum(
+        1 for p in probes if p.outcome is Outcome.LATE or (p.outcome is Outcome.OK and p.elapsed_ns > slow_ns)
+    )
+    result.unsent = result.outcomes.get("UNSENT", 0)
+    result.kept_breaks = len(log.kept_broken)
+    result.kept_resets = sum(1 for _when, how, _code in log.kept_broken if how == "RESET")
+    result.windows = find_windows(
+        log.spec,
+        probes,
+        slow_ms=result.slow_ms,
+        merge_below=merge_below,
+        broken=log.kept_broken,
+        paused=log.paused,
+    )
+    if log.skipped:
+        share = log.skipped / max(1, result.planned)
+        result.notes.append(
+            f"the prober fell behind: {log.skipped} of {result.planned} probes ({share:.2%}) were not sent in time, "
+            f"at worst {log.latest_ms:.0f} ms late"
+        )
+    if result.prober_failures:
+        result.notes.append(f"the prober had no socket left for {result.prober_failures} probes")
+    if log.end_ns is None:
+        result.notes.append("the prober did not end in good order; what it had delivered until then is counted")
+    if not probes:
+        result.invalid = "the prober delivered no probe"
+    elif not any(p.outcome is Outcome.OK and (quiet_until_ns is None or p.sent_ns < quiet_until_ns) for p in probes):
+        result.invalid = (
+            "no good probe before the disturbance"
+            if quiet_until_ns is not None
+            else "no good probe in the whole measurement"
+        )
+    return result
