@@ -9,6 +9,8 @@ from robot.api.deco import library
 from NetLibrary._listener import ListenerMixin
 from NetLibrary._session import Session
 from NetLibrary.cluster import ClusterKeywords
+from NetLibrary.iperf import ThroughputKeywords
+from NetLibrary.skupper import SkupperKeywords
 from NetLibrary.types import CONVERTERS
 
 __version__ = "0.1.0"
@@ -17,6 +19,8 @@ __version__ = "0.1.0"
 @library(scope="GLOBAL", version=__version__, doc_format="MARKDOWN", listener="SELF", converters=CONVERTERS)
 class NetLibrary(
     ClusterKeywords,
+    ThroughputKeywords,
+    SkupperKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end."""

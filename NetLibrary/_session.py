@@ -36,6 +36,8 @@ class Session:
         self.stand_ins: dict[str, str] = {}
         self.keep = False  # skip_teardown: leave everything in the clusters
         self.steps: dict[str, float] = {}
+        # Called when traffic fails; each returns sentences that explain it (the topic mixins add theirs)
+        self.explainers: list[Callable[[], list[str]]] = []
         self.recorder = Recorder(_robot.output_dir, self._surroundings)
         self._kubeconfig, self._context = kubeconfig, context
         self._clusters: dict[str, Cluster] = {}

@@ -44,6 +44,19 @@ class ClusterKeywords(KeywordBase):
         return self.session.connect(alias, kubeconfig, context).version
 
     @keyword(tags=["cluster"])
+    def clusters_should_be_the_same(self, first: str, second: str, *, why: str = "the suite needs it") -> None:
+        """Fails unless two aliases lead to one cluster, told by the identity of its `kube-system` namespace.
+
+        Args:
+            first: Alias of a connected cluster.
+            second: Another alias.
+            why: Reason for the message.
+        """
+        ids = [self.session.cluster(a).get("Namespace", "kube-system")["metadata"]["uid"] for a in (first, second)]
+        if ids[0] != ids[1]:
+            raise Error(f"'{first}' and '{second}' are different clusters, but must be one: {why}.")
+
+    @keyword(tags=["cluster"])
     def create_namespace(
         self, name: str, *, labels: Mapping[str, str] | None = None, cluster: str | None = None
     ) -> str:
@@ -83,26 +96,35 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def apply_manifest(
-        self, path: Path, *, namespace: str | None = None, cluster: str | None = None, **variables: str
+        self, path: Path, *, namespace: str | None = None, cluster: str | None = None, **changes: Any
     ) -> list[str]:
         """Applies a file of Kubernetes objects, as `kubectl apply --server-side -f` does.
 
-        A place holder `${NAME}` or `${NAME:-default}` in the file takes the argument of that name, else its default.
-        So a file with defaults everywhere is also usable with kubectl after `envsubst`, or as it is.
+        So that one file serves kubectl and suites alike, fields can be changed by arguments named
+        `Kind.path.to.field`; all objects of that kind in the file get the value. A file may also have place holders
+        `${NAME}` or `${NAME:-default}`, which take the argument of that name.
 
         Args:
             path: File with one or more YAML documents.
-            namespace: Namespace for objects that name none.
+            namespace: Namespace for all objects that live in one, whatever the file says.
             cluster: Alias of the cluster.
-            variables: Values for place holders.
+            changes: Fields to set, and values of place holders.
         Returns:
             The objects as `Kind/name`.
+
+        ```robotframework
+        *** Test Cases ***
+        Two Servers Elsewhere
+            Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=demo    Deployment.spec.replicas=${2}
+        ```
         """
         applied = []
         connection = self.session.cluster(cluster)
-        for obj in manifests.load(path, variables):
+        objects = manifests.load(path, {key: value for key, value in changes.items() if "." not in key})
+        manifests.override(objects, {key: value for key, value in changes.items() if "." in key}, str(path))
+        for obj in objects:
             if namespace and connection.resources.of(obj).namespaced:
-                obj["metadata"].setdefault("namespace", namespace)
+                obj["metadata"]["namespace"] = namespace
             connection.apply(obj)
             applied.append(f"{obj['kind']}/{obj['metadata']['name']}")
         logger.info(f"Applied {', '.join(applied)}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -78,4 +77,4 @@ class Protocol(Enum):
     UDP = "udp"
 
 
-CONVERTERS: dict[type, Callable[[Any], Any]] = {Bitrate: Bitrate.parse, Percentage: Percentage.parse}
+CONVERTERS: dict[type, Any] = {Bitrate: Bitrate.parse, Percentage: Percentage.parse}

@@ -31,6 +31,42 @@ def load(path: Path, variables: Mapping[str, Any] | None = None) -> list[dict[st
     return parse(text, variables, str(path))
 
 
+def override(objects: list[dict[str, Any]], changes: Mapping[str, Any], origin: str = "manifest") -> None:
+    """Sets fields of objects in place.
+
+    Args:
+        objects: Objects of a manifest.
+        changes: Values by `Kind.path.to.field`; numbers are positions in lists. All objects of the kind get the value.
+        origin: Name of the manifest for messages.
+    Raises:
+        InputError: No object is of that kind, or its path leads nowhere.
+    """
+    for where, value in changes.items():
+        kind, *path = where.split(".")
+        targets = [obj for obj in objects if obj["kind"] == kind]
+        if not targets or not path:
+            kinds = ", ".join(sorted({obj["kind"] for obj in objects}))
+            raise InputError(f"'{where}' fits nothing in the manifest '{origin}'; write Kind.field, kinds are {kinds}.")
+        for obj in targets:
+            _set(obj, path, value, where)
+
+
+def _set(target: Any, path: list[str], value: Any, where: str) -> None:
+    *parents, last = path
+    for part in parents:
+        try:
+            target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
+        except (ValueError, IndexError, AttributeError):
+            raise InputError(f"'{where}' leads nowhere: there is no '{part}'.") from None
+    try:
+        if isinstance(target, list):
+            target[int(last)] = value
+        else:
+            target[last] = value
+    except (ValueError, IndexError, TypeError):
+        raise InputError(f"'{where}' leads nowhere: there is no '{last}'.") from None
+
+
 def parse(text: str, variables: Mapping[str, Any] | None = None, origin: str = "manifest") -> list[dict[str, Any]]:
     """Does what `load` does, for text."""
     values = {key.lower(): str(value) for key, value in (variables or {}).items()}

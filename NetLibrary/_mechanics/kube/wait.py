@@ -147,6 +147,25 @@ def job_finished() -> Goal:
     return goal
 
 
+def pod_ended() -> Goal:
+    """Goal: the (one) pod ran to its end, well or not; fails when it evidently never starts. Value: the pod."""
+    trouble = _Lasting()
+
+    def goal(pods: list[Object]) -> Outcome:
+        if not pods:
+            return Pending("no pod yet")
+        pod = pods[0]
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            return Done(pod)
+        text, lost = problem(pod)
+        if lost and trouble.lasts(f"{pod['metadata']['uid']}: {text.partition(':')[0]}"):
+            return Failed(f"pod '{pod['metadata']['name']}' cannot start: {text}")
+        running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses", []))
+        return Pending("running" if running else text)
+
+    return goal
+
+
 def is_ready(pod: Object) -> bool:
     """Tells whether a pod's Ready condition is true."""
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))

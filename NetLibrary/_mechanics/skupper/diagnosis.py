@@ -1,0 +1,180 @@
+"""Why traffic does not cross a Skupper network, from its objects alone.
+
+A pure function over what the API shows, so that each finding can be tested. What the messages mean was read in the
+source of Skupper 2.0 to 2.2 and seen on real clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from NetLibrary._mechanics.skupper.status import condition, is_ready, state_text
+
+Object = dict[str, Any]
+
+
+def diagnose(objects: Iterable[Object]) -> list[str]:
+    """Returns what stands in the way of traffic, the most likely cause first.
+
+    Args:
+        objects: Skupper's objects of all namespaces that take part, as the API returns them.
+    Returns:
+        Sentences; empty when nothing is wrong that the objects show.
+    """
+    view = _View(objects)
+    return [*_sites(view), *_links(view), *_pairs(view), *_keys(view)]
+
+
+class _View:
+    def __init__(self, objects: Iterable[Object]) -> None:
+        self.by_kind: dict[str, list[Object]] = {}
+        for obj in objects:
+            self.by_kind.setdefault(obj.get("kind", ""), []).append(obj)
+
+    def all(self, kind: str) -> list[Object]:
+        return self.by_kind.get(kind, [])
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        for obj in self.all(kind):
+            if _namespace(obj) == namespace and obj["metadata"]["name"] == name:
+                return obj
+        return None
+
+    def active_site(self, namespace: str) -> Object | None:
+        sites = [s for s in self.all("Site") if _namespace(s) == namespace]
+        return next((s for s in sites if is_ready(s)), sites[0] if sites else None)
+
+
+def _namespace(obj: Object) -> str:
+    return str(obj["metadata"].get("namespace", ""))
+
+
+def _name(obj: Object) -> str:
+    return f"{obj['kind']} '{_namespace(obj)}/{obj['metadata']['name']}'"
+
+
+def _sites(view: _View) -> list[str]:
+    found = []
+    for kind in ("Listener", "Connector", "AttachedConnectorBinding", "AccessToken", "Link"):
+        for obj in view.all(kind):
+            if view.active_site(_namespace(obj)) is None:
+                found.append(
+                    f"Namespace '{_namespace(obj)}' has no Site, so {_name(obj)} does nothing: create a Site there."
+                )
+    for site in view.all("Site"):
+        if not is_ready(site):
+            found.append(f"{_name(site)} is not ready: {state_text(site)}.{_site_hint(site)}")
+    return found
+
+
+def _site_hint(site: Object) -> str:
+    if not site.get("status"):
+        return " No controller watches this namespace."
+    if condition(site, "Resolved") == "False":
+        return " Its link access has no address yet: does the cluster give addresses to LoadBalancer Services?"
+    return ""
+
+
+def _links(view: _View) -> list[str]:
+    found = []
+    for grant in view.all("AccessGrant"):
+        if not is_ready(grant):
+            hint = "" if grant.get("status", {}).get("url") else (
+                " It has no URL: the controller's grant server has no address (LoadBalancer Services?)."
+            )  # fmt: skip
+            found.append(f"{_name(grant)} is not ready: {state_text(grant)}.{hint}")
+    for token in view.all("AccessToken"):
+        if not is_ready(token):
+            found.append(f"{_name(token)} is not redeemed: {state_text(token)}.{_token_hint(token)}")
+    for link in view.all("Link"):
+        if not is_ready(link):
+            found.append(f"{_name(link)} does not connect its sites: {state_text(link)}.")
+    sites = {_namespace(site) for site in view.all("Site")}
+    if len(sites) > 1 and not view.all("Link") and not view.all("AccessToken"):
+        names = ", ".join(f"'{name}'" for name in sorted(sites))
+        found.append(f"The sites {names} are not linked: there is no Link and no AccessToken.")
+    return found
+
+
+def _token_hint(token: Object) -> str:
+    message = str(token.get("status", {}).get("message", ""))
+    if "No such access granted" in message:
+        return " The grant is used up: allow more redemptions or make a new grant."
+    if "refused" in message and "403" in message:
+        return " The code of the token is wrong."
+    if "No such claim" in message:
+        return " The grant does not exist any more or has expired."
+    if "No valid endpoints" in message:
+        return " It was redeemed before the granting site had an address; the redemption is lost, make a new token."
+    return ""
+
+
+def _pairs(view: _View) -> list[str]:
+    found = []
+    for connector in view.all("AttachedConnector"):
+        site, own = connector["spec"].get("siteNamespace", ""), _namespace(connector)
+        name = connector["metadata"]["name"]
+        binding = view.get("AttachedConnectorBinding", site, name)
+        if binding is None:
+            found.append(_missing_binding(view, connector, site, name))
+        elif binding["spec"].get("connectorNamespace") != own:
+            allowed = binding["spec"].get("connectorNamespace")
+            found.append(
+                f"{_name(binding)} allows the connector of namespace '{allowed}', but {_name(connector)} is in "
+                f"'{own}': set its spec.connectorNamespace to '{own}'."
+            )
+        elif not is_ready(connector):
+            found.append(f"{_name(connector)} is not ready: {state_text(connector)}.{_pod_hint(connector)}")
+    for binding in view.all("AttachedConnectorBinding"):
+        home, name = binding["spec"].get("connectorNamespace", ""), binding["metadata"]["name"]
+        connector = view.get("AttachedConnector", home, name)
+        if connector is None:
+            found.append(
+                f"{_name(binding)} has no AttachedConnector '{name}' in namespace '{home}': the two are paired by "
+                "equal names, and each names the other's namespace."
+            )
+        elif connector["spec"].get("siteNamespace") != _namespace(binding):
+            found.append(
+                f"{_name(connector)} names the site namespace '{connector['spec'].get('siteNamespace')}', but its "
+                f"binding is in '{_namespace(binding)}'."
+            )
+    return list(dict.fromkeys(found))
+
+
+def _missing_binding(view: _View, connector: Object, site: str, name: str) -> str:
+    others = [b["metadata"]["name"] for b in view.all("AttachedConnectorBinding") if _namespace(b) == site]
+    text = f"{_name(connector)} has no AttachedConnectorBinding '{name}' in its site namespace '{site}'"
+    if others:
+        text += f" (there is {', '.join(repr(o) for o in sorted(others))}; the two are paired by equal names)"
+    return f"{text}, so its pods are not offered to the network: create the missing binding."
+
+
+def _pod_hint(connector: Object) -> str:
+    message = str(connector.get("status", {}).get("message", ""))
+    if "No matches for selector" in message or "Not ready" in message:
+        return f" No ready pod matches its selector '{connector['spec'].get('selector', '')}'."
+    return ""
+
+
+def _keys(view: _View) -> list[str]:
+    offered = {
+        o["spec"].get("routingKey") for kind in ("Connector", "AttachedConnectorBinding") for o in view.all(kind)
+    }
+    wanted = {o["spec"].get("routingKey") for o in view.all("Listener")}
+    found = []
+    for listener in view.all("Listener"):
+        key = listener["spec"].get("routingKey")
+        if key not in offered:
+            there = ", ".join(f"'{k}'" for k in sorted(filter(None, offered))) or "none"
+            found.append(
+                f"{_name(listener)} asks for routing key '{key}', which no Connector and no AttachedConnectorBinding "
+                f"offers (offered: {there})."
+            )
+        elif not is_ready(listener):
+            found.append(f"{_name(listener)} is not ready: {state_text(listener)}.")
+    for binding in view.all("AttachedConnectorBinding"):
+        key = binding["spec"].get("routingKey")
+        if key not in wanted and view.all("Listener"):
+            found.append(f"{_name(binding)} offers routing key '{key}', which no Listener asks for.")
+    return found

@@ -1,0 +1,58 @@
+"""Whether Skupper is installed in a cluster, and which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem
+from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.skupper.status import GROUP
+
+CONTROLLER = "app.kubernetes.io/name=skupper-controller"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs as Skupper in a cluster.
+
+    Args:
+        stand_in: Text that describes the stand-in; None for the real product.
+        controllers: Ready controllers, as `namespace/name`.
+        images: Their images.
+    """
+
+    stand_in: str | None
+    controllers: tuple[str, ...]
+    images: tuple[dict[str, str | None], ...]
+
+    def __str__(self) -> str:
+        what = f"stand-in ({self.stand_in})" if self.stand_in else "real"
+        return f"{what}, controller {', '.join(self.controllers) or 'not found'}"
+
+
+def find_installation(cluster: Cluster) -> Installation | None:
+    """Returns what is installed, or None when the API group `skupper.io` is not served.
+
+    Raises:
+        EnvironmentProblem: The definitions are there, but no controller runs.
+    """
+    if GROUP not in cluster.resources.groups():
+        return None
+    crd = cluster.find("CustomResourceDefinition", f"sites.{GROUP}") or {"metadata": {}}
+    labels, notes = crd["metadata"].get("labels") or {}, crd["metadata"].get("annotations") or {}
+    stand_in = None
+    if STAND_IN_LABEL in labels:
+        stand_in = notes.get(STAND_IN_LABEL) or "NetLibrary's own controller and router in Python, not Skupper"
+    try:
+        pods = cluster.list("Pod", labels=CONTROLLER)
+    except ClusterError:  # an account that sees only its own namespaces: the status of the Sites will tell
+        return Installation(stand_in, (), ())
+    running = [p for p in pods if p.get("status", {}).get("phase") == "Running"]
+    if not running:
+        raise EnvironmentProblem(
+            f"Cluster '{cluster.alias}' has Skupper's definitions, but no running controller "
+            f"(no pod '{CONTROLLER}' is Running). Install Skupper's controller or mend it."
+        )
+    names = tuple(f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in running)
+    return Installation(stand_in, names, tuple(images_of(running)))
