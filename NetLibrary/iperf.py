@@ -196,8 +196,6 @@ class ThroughputKeywords(KeywordBase):
         assert result is not None
         stand_ins = ", ".join(sorted(self.session.stand_ins))
         _robot.log_table(["", name], _rows(result, request, outcome, verdict, stand_ins))
-        for reason in verdict.reasons:
-            _robot.console(reason)
         picture = draw_rates(_robot.picture_path("rate"), {name: result})
         _robot.log_picture(picture, f"Rate over time: {name}")
         rate = bitrate_text(result.bits_per_second)

@@ -4,7 +4,7 @@
     sudo python3 benchmarks/break_accuracy.py            12 paths, 20 outages of each length and kind, 2 min
     sudo python3 benchmarks/break_accuracy.py --short    the same with 2 of each, about 20 s
     sudo python3 benchmarks/break_accuracy.py --paths 1 --repeats 5      one path alone
-    sudo python3 benchmarks/break_accuracy.py --quiet 600                ten minutes without outages: nothing may be found
+    sudo python3 benchmarks/break_accuracy.py --quiet 600      ten minutes without outages: nothing may be found
 
 Topology: one client namespace, a router, one server namespace per path. The router cuts the link to a server (link),
 drops silently in both directions (drop), rejects with ICMP (reject) or resets TCP (reset). The truth is the time
@@ -44,7 +44,7 @@ from NetLibrary._mechanics.breaks.windows import evaluate
 
 LENGTHS_MS = (50, 100, 300, 1000, 3000)
 FAULTS = ("link", "drop", "reject", "reset")
-PERIODS_MS = {ProbeKind.ICMP: 10, ProbeKind.UDP: 10, ProbeKind.TCP_NEW: 50, ProbeKind.TCP_KEPT: 20}
+PERIODS_MS = {ProbeKind.ICMP: 10, ProbeKind.UDP: 10, ProbeKind.TCP_NEW: 50, ProbeKind.TCP_KEPT: 10}
 PORT = 7007
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
@@ -328,7 +328,7 @@ def report(done: list[Injected], log: ProberLog) -> bool:
     for kinds, limit in (
         ((ProbeKind.ICMP, ProbeKind.UDP), 10),
         ((ProbeKind.TCP_NEW,), 60),
-        ((ProbeKind.TCP_KEPT,), 30),
+        ((ProbeKind.TCP_KEPT,), 20),
     ):
         values = [
             e for (kind, fault, _w), found in errors.items() for e, _i, _n in found

@@ -90,9 +90,21 @@ class Request:
             words.append("-R")
         if self.omit_seconds:
             words += ["-O", f"{self.omit_seconds:.0f}"]
-        if self.block_bytes:
-            words += ["-l", str(self.block_bytes)]
+        if self.write_bytes:
+            words += ["-l", str(self.write_bytes)]
         return words
+
+    @property
+    def write_bytes(self) -> int | None:
+        """Size of one write, None for iperf3's default.
+
+        A paced TCP sender writes whole blocks: 128 KiB of the default are a second of silence at 1 Mbit/s, which
+        would look like an outage. Below 64 blocks a second the block shrinks with the rate.
+        """
+        if self.block_bytes or self.protocol != "tcp" or not self.bits_per_second:
+            return self.block_bytes
+        fitting = int(self.bits_per_second / self.streams / 8 / 64)
+        return None if fitting >= 128 * 1024 else max(1024, fitting)
 
     @property
     def limit_seconds(self) -> float:

@@ -128,15 +128,15 @@ def _pairs(view: _View) -> list[str]:
             found.append(f"{_name(connector)} is not ready: {state_text(connector)}.{_pod_hint(connector)}")
     for binding in view.all("AttachedConnectorBinding"):
         home, name = binding["spec"].get("connectorNamespace", ""), binding["metadata"]["name"]
-        connector = view.get("AttachedConnector", home, name)
-        if connector is None:
+        partner = view.get("AttachedConnector", home, name)
+        if partner is None:
             found.append(
                 f"{_name(binding)} has no AttachedConnector '{name}' in namespace '{home}': the two are paired by "
                 "equal names, and each names the other's namespace."
             )
-        elif connector["spec"].get("siteNamespace") != _namespace(binding):
+        elif partner["spec"].get("siteNamespace") != _namespace(binding):
             found.append(
-                f"{_name(connector)} names the site namespace '{connector['spec'].get('siteNamespace')}', but its "
+                f"{_name(partner)} names the site namespace '{partner['spec'].get('siteNamespace')}', but its "
                 f"binding is in '{_namespace(binding)}'."
             )
     return list(dict.fromkeys(found))

@@ -273,7 +273,7 @@ udp_worker() {
 run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
-  local line id kind rest count=0 fanned=0 got i begin
+  local line id kind rest count=0 fanned=0 idle=0 got i begin
   clock; begin=$now
   deadline=$((begin + limit_us))
   for line in "${plan[@]}"; do
@@ -297,6 +297,10 @@ run_plan() {
       continue
     fi
     clock
+    if ((!idle && now - last > 100000 && (fanned || streams == 0))); then
+      idle=1
+      echo IDLE
+    fi
     if ((!fanned && streams > 0 && now - last > stall_us)); then
       fanned=1
       for line in "${stream[@]}"; do

@@ -301,7 +301,14 @@ async def run_plan(lines, limit):
     """Runs a plan: all probes at once, one time limit for all."""
     begin = time.monotonic()
     gate = asyncio.Semaphore(CONCURRENT)
-    await asyncio.gather(*[run_one(gate, begin + limit, line) for line in lines])
+    tasks = {asyncio.ensure_future(run_one(gate, begin + limit, line)) for line in lines}
+    told = False
+    while tasks:
+        done, tasks = await asyncio.wait(tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        if not done and not told:
+            told = True
+            sys.stdout.write("IDLE\n")
+            sys.stdout.flush()
     sys.stdout.write("END\t%d\t%d\n" % (len(lines), (time.monotonic() - begin) * 1e6))
     sys.stdout.flush()
 
