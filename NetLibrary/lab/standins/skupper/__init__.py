@@ -1,0 +1,1 @@
+"""Stand-in for the Skupper v2 controller and router."""

@@ -1,0 +1,405 @@
+"""Links to adjacent routers: one control channel and a pool of data channels each."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import ssl
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from .wire import (
+    ALIVE,
+    OPEN,
+    ROUTES,
+    WANT,
+    Channel,
+    Lost,
+    client_context,
+    connect,
+    secure,
+    server_context,
+)
+
+log = logging.getLogger("links")
+
+SPARE = 3  # data channels opened before they are needed, per side
+KEPT = 32  # idle data channels kept per side
+ALIVE_SECONDS = 1.0
+MAX_AGE_SECONDS = 3.0
+CONNECT_SECONDS = 5.0
+RETRY_SECONDS = (0.1, 2.0)
+TAKE_SECONDS = 10.0
+
+
+class Owner(Protocol):
+    """What a link needs of its router."""
+
+    router_id: str
+
+    def peer_up(self, peer: Peer) -> None:
+        """Takes note of a new neighbour."""
+
+    def peer_down(self, peer: Peer) -> None:
+        """Takes note of a lost neighbour."""
+
+    def routes_from(self, peer: Peer, routes: list[dict]) -> None:
+        """Takes in what the neighbour tells."""
+
+    async def serve_stream(self, channel: Channel, request: dict) -> bool:
+        """Carries one stream that the neighbour opened; true when the channel stays usable."""
+
+
+class Peer:
+    """An adjacent router, from the moment the control channel is up.
+
+    Only the dialling side can open TLS connections. So it opens data channels for both: those
+    of use `dialer` carry streams that it starts, those of use `acceptor` streams that the
+    other side starts.
+    """
+
+    def __init__(self, owner: Owner, router: str, session: str, control: Channel, cost: int) -> None:
+        self.owner, self.router, self.session, self.cost = owner, router, session, cost
+        self.control = control
+        self.link: str | None = None  # name of the link on the side that dialled
+        self.streams = 0
+        self.more: Callable[[int], Awaitable[None]] | None = None
+        self._idle: list[Channel] = []
+        self._waiting: list[asyncio.Future[Channel]] = []
+        self._all: set[Channel] = set()
+        self._outbox: asyncio.Queue[tuple[int, Any]] = asyncio.Queue()
+        self.down = False
+
+    # --- streams ---------------------------------------------------------------------------
+    async def take(self) -> Channel:
+        """Gives a data channel for a new stream.
+
+        Raises:
+            Lost: The link went down, or no channel came in time.
+        """
+        while self._idle:
+            channel = self._idle.pop()
+            self._unguard(channel)
+            if not channel.closed:
+                if len(self._idle) < SPARE - 1:
+                    await self._want(1)
+                return channel
+        if self.down:
+            raise Lost("the link is down")
+        future: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await self._want(1)
+        try:
+            return await asyncio.wait_for(future, TAKE_SECONDS)
+        except asyncio.TimeoutError as error:
+            raise Lost("no data channel in time") from error
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+    async def _want(self, count: int) -> None:
+        if self.more is not None:
+            await self.more(count)
+
+    def give(self, channel: Channel) -> None:
+        """Adds a channel that this side may use (new, or after a stream that ended cleanly)."""
+        if self.down or channel.closed:
+            channel.close()
+            return
+        self._all.add(channel)
+        while self._waiting:
+            future = self._waiting.pop(0)
+            if not future.done():
+                future.set_result(channel)
+                return
+        if len(self._idle) >= KEPT:
+            self._all.discard(channel)
+            channel.close()
+            return
+        self._idle.append(channel)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(channel.sock.fileno(), self._idle_readable, channel)
+
+    def _unguard(self, channel: Channel) -> None:
+        if channel.sock.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(channel.sock.fileno())
+
+    def _idle_readable(self, channel: Channel) -> None:
+        """Drops an idle channel that the other side closed; nothing else may arrive on it."""
+        try:
+            channel.sock.recv(1)
+        except ssl.SSLWantReadError:
+            return
+        except (OSError, ValueError):
+            pass
+        if channel in self._idle:
+            self._idle.remove(channel)
+        self._all.discard(channel)
+        channel.close()
+
+    async def serve(self, channel: Channel) -> None:
+        """Waits on a channel that the other side uses, and carries its streams."""
+        self._all.add(channel)
+        try:
+            while not self.down:
+                kind, payload = await channel.receive()
+                if kind != OPEN:
+                    break
+                if not await self.owner.serve_stream(channel, json.loads(payload)):
+                    break
+        except Lost:
+            pass
+        finally:
+            self._all.discard(channel)
+            channel.close()
+
+    # --- control ---------------------------------------------------------------------------
+    def tell(self, routes: list[dict]) -> None:
+        """Queues advertisements for the neighbour."""
+        self._outbox.put_nowait((ROUTES, routes))
+
+    def ask(self, count: int) -> None:
+        """Asks the dialling side for data channels."""
+        self._outbox.put_nowait((WANT, count))
+
+    async def run(self, on_want: Callable[[int], None]) -> None:
+        """Keeps the control channel until it is lost."""
+        sender = asyncio.ensure_future(self._send())
+        try:
+            while True:
+                message = await asyncio.wait_for(self.control.receive(), MAX_AGE_SECONDS)
+                kind, payload = message
+                if kind == ROUTES:
+                    self.owner.routes_from(self, json.loads(payload))
+                elif kind == WANT:
+                    on_want(json.loads(payload))
+        except (Lost, asyncio.TimeoutError, ValueError) as error:
+            log.info("link with %s lost: %s", self.router, error or "silence")
+        finally:
+            sender.cancel()
+            self.close()
+
+    async def _send(self) -> None:
+        with contextlib.suppress(Lost):
+            while True:
+                try:
+                    kind, value = await asyncio.wait_for(self._outbox.get(), ALIVE_SECONDS)
+                    await self.control.send_json(kind, value)
+                except asyncio.TimeoutError:
+                    await self.control.send(ALIVE)
+
+    def close(self) -> None:
+        """Ends the link and all streams on it."""
+        if self.down:
+            return
+        self.down = True
+        self.control.close()
+        for channel in list(self._all):
+            abandon(channel)
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(Lost("the link went down"))
+        self._idle.clear()
+        self.owner.peer_down(self)
+
+
+def abandon(channel: Channel) -> None:
+    """Shuts a channel's socket down; whoever uses it sees the end and closes it."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(channel.sock, socket.SHUT_RDWR)
+
+
+class Link:
+    """The dialling side: keeps a connection to another site's router up."""
+
+    def __init__(self, owner: Owner, name: str, settings: dict) -> None:
+        self.owner, self.name, self.settings = owner, name, settings
+        self.cost = max(1, int(settings.get("cost") or 1))
+        self.peer: Peer | None = None
+        self.remote: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._main = asyncio.ensure_future(self._run())
+
+    def stop(self) -> None:
+        """Takes the link down for good."""
+        self._main.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        if self.peer:
+            self.peer.close()
+
+    async def _run(self) -> None:
+        pause = RETRY_SECONDS[0]
+        said = ""
+        while True:
+            try:
+                await self._once()
+                pause = RETRY_SECONDS[0]
+            except (OSError, Lost, ValueError, asyncio.TimeoutError) as error:
+                text = f"link {self.name} to {self.settings['host']}:{self.settings['port']}: {error}"
+                if text != said:
+                    log.info("%s", text)
+                said = text
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.6, RETRY_SECONDS[1])
+
+    async def _open(self, greeting: dict) -> tuple[Channel, dict]:
+        directory = self.settings["directory"]
+        context = await asyncio.to_thread(client_context, directory)
+        host, port = self.settings["host"], int(self.settings["port"])
+        sock = await connect(host, port, CONNECT_SECONDS)
+        channel = Channel(await secure(sock, context, server=False, host=host))
+        try:
+            return channel, await channel.hello({"router": self.owner.router_id, **greeting})
+        except BaseException:
+            channel.close()
+            raise
+
+    async def _once(self) -> None:
+        session = uuid.uuid4().hex
+        control, answer = await self._open(
+            {"channel": "control", "session": session, "cost": self.cost}
+        )
+        if answer["router"] == self.owner.router_id:
+            control.close()
+            raise Lost("the link leads to its own router")
+        peer = Peer(self.owner, answer["router"], session, control, self.cost)
+        peer.link, peer.more = self.name, self._open_for_own
+        self.peer = peer
+        self.owner.peer_up(peer)
+        self._spawn("dialer", SPARE)
+        self._spawn("acceptor", SPARE)
+        try:
+            await peer.run(lambda count: self._spawn("acceptor", count))
+        finally:
+            peer.close()
+            self.peer = None
+
+    async def _open_for_own(self, count: int) -> None:
+        self._spawn("dialer", count)
+
+    def _spawn(self, use: str, count: int) -> None:
+        for _ in range(min(count, KEPT)):
+            task = asyncio.ensure_future(self._data(use))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _data(self, use: str) -> None:
+        peer = self.peer
+        if peer is None:
+            return
+        try:
+            channel, _ = await self._open({"channel": "data", "session": peer.session, "use": use})
+        except (OSError, Lost, ValueError, asyncio.TimeoutError) as error:
+            log.info("no data channel to %s: %s", peer.router, error)
+            return
+        if use == "dialer":
+            peer.give(channel)
+        else:
+            await peer.serve(channel)
+
+
+class LinkListener:
+    """The accepting side: a port where links of other sites arrive."""
+
+    def __init__(self, owner: Owner, name: str, settings: dict) -> None:
+        self.owner, self.name, self.settings = owner, name, settings
+        self._context = server_context(settings["directory"])
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._peers: dict[str, Peer] = {}
+        self._sock = listening_socket(settings.get("host") or "", int(settings["port"]))
+        self.port: int = self._sock.getsockname()[1]
+        self._main = asyncio.ensure_future(self._accept())
+
+    def reload(self) -> None:
+        """Reads the certificates again, for connections from now on."""
+        self._context = server_context(self.settings["directory"])
+
+    def stop(self) -> None:
+        """Closes the port and the links that came in by it."""
+        self._main.cancel()
+        self._sock.close()
+        for peer in list(self._peers.values()):
+            peer.close()
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, address = await loop.sock_accept(self._sock)
+            except OSError as error:
+                log.warning("accepting a link: %s", error)
+                await asyncio.sleep(0.1)
+                continue
+            sock.setblocking(False)
+            task = asyncio.ensure_future(self._incoming(sock, address))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _incoming(self, sock: socket.socket, address: Any) -> None:
+        channel = None
+        try:
+            channel = Channel(await secure(sock, self._context, server=True))
+            greeting = await channel.hello({"router": self.owner.router_id})
+            if greeting["channel"] == "control":
+                await self._control(channel, greeting)
+            else:
+                await self._data(channel, greeting)
+        except (OSError, Lost, ValueError, KeyError, asyncio.TimeoutError) as error:
+            log.info("refused a connection from %s: %s", address[0], error)
+            if channel:
+                channel.close()
+            sock.close()
+
+    async def _control(self, channel: Channel, greeting: dict) -> None:
+        session, cost = greeting["session"], int(greeting["cost"])
+        peer = Peer(self.owner, greeting["router"], session, channel, cost)
+
+        async def more(count: int) -> None:
+            peer.ask(count)
+
+        peer.more = more
+        self._peers[session] = peer
+        self.owner.peer_up(peer)
+        try:
+            await peer.run(lambda count: None)
+        finally:
+            self._peers.pop(session, None)
+
+    async def _data(self, channel: Channel, greeting: dict) -> None:
+        peer = self._peers.get(greeting["session"])
+        if peer is None:
+            raise Lost("a data channel of an unknown link")
+        if greeting["use"] == "acceptor":
+            peer.give(channel)
+        else:
+            await peer.serve(channel)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Opens a non-blocking listening TCP socket, for both families when no host is given."""
+    if not host and socket.has_dualstack_ipv6():
+        try:
+            sock = socket.create_server(
+                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512
+            )
+        except OSError as error:
+            if error.errno not in (97, 99):  # the pod network has no IPv6
+                raise
+            sock = socket.create_server(("", port), backlog=512)
+    else:
+        sock = socket.create_server((host, port), backlog=512)
+    sock.setblocking(False)
+    return sock
+
+
+def millis() -> int:
+    """Gives the time in milliseconds; sequences start with it, so that a restart counts as news."""
+    return time.time_ns() // 1_000_000
