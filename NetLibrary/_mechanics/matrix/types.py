@@ -1,0 +1,266 @@
+"""Sources, targets, cells and tables of the Service matrix."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Outcome(Enum):
+    """How a probe ended."""
+
+    CONNECTED = "connected"
+    REFUSED = "refused"
+    TIMEOUT = "timed out"
+    RESET = "reset"
+    UNREACHABLE = "no route"
+    DNS = "name not resolved"
+    NO_ANSWER = "connected, no answer"
+    ERROR = "probe error"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+BLOCKED = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.RESET, Outcome.NO_ANSWER})
+MARKS = {
+    Outcome.CONNECTED: ".",
+    Outcome.REFUSED: "R",
+    Outcome.TIMEOUT: "T",
+    Outcome.RESET: "S",
+    Outcome.UNREACHABLE: "U",
+    Outcome.DNS: "D",
+    Outcome.NO_ANSWER: "N",
+    Outcome.ERROR: "!",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where probes start.
+
+    Args:
+        name: Its row in the tables; pod name, or `outside`.
+        node: Node it runs on; empty outside the cluster.
+        address: Its own address; empty when not known.
+        namespace: Namespace of the pod.
+        host_network: The pod uses its node's network.
+        outside: It is not in the cluster at all.
+    """
+
+    name: str
+    node: str
+    address: str = ""
+    namespace: str = ""
+    host_network: bool = False
+    outside: bool = False
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a probe asks.
+
+    Args:
+        name: Its column in the tables.
+        kind: `pod`, `vip`, `nodeport`, `loadbalancer`, `externalip`, `name` (a DNS name of any of these),
+            `dns` (a lookup), or `check` (something whose expectation is given).
+        host: Address or name; for lookups the DNS server or `-` for the source's own.
+        port: Port number.
+        protocol: `TCP`, `UDP` or `SCTP`.
+        probe: How to ask: `http` (agnhost netexec), `udp` (netexec), `tcp` (banner), `connect`, `sctp`, `dns`.
+        extra: Argument of the probe: a path, `size=BYTES`, or TYPE/NAME of a lookup; `-` for none.
+        service: Name of the Service behind it.
+        service_port: Port of that Service; the same as `port` except for NodePorts.
+        node: Entry node of a NodePort, or node of the pod.
+        pod: Pod behind it when there is exactly one.
+        repeat: How many new connections one cell makes.
+    """
+
+    name: str
+    kind: str
+    host: str
+    port: int
+    protocol: str = "TCP"
+    probe: str = "http"
+    extra: str = "-"
+    service: str = ""
+    service_port: int = 0
+    node: str = ""
+    pod: str = ""
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a cell should show.
+
+    Args:
+        outcomes: Outcomes that are right.
+        responders: Names that may answer; None when it does not matter.
+        clients: Addresses that the server may see; None when it does not matter.
+        reason: Why, in words.
+        judged: Whether the cell counts at all.
+        one_responder: All connections of the cell must have gone to the same responder.
+        records: Addresses that a lookup must return, exactly.
+    """
+
+    outcomes: frozenset[Outcome]
+    responders: frozenset[str] | None = None
+    clients: frozenset[str] | None = None
+    reason: str = ""
+    judged: bool = True
+    one_responder: bool = False
+    records: frozenset[str] | None = None
+
+    def __str__(self) -> str:
+        words = " or ".join(sorted(str(o) for o in self.outcomes))
+        if self.responders and Outcome.CONNECTED in self.outcomes:
+            names = sorted(self.responders)
+            words += f" by {', '.join(names[:4])}" + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        return words
+
+
+@dataclass
+class Observation:
+    """What a cell showed.
+
+    Args:
+        outcome: Worst outcome of its connections.
+        detail: Reason in the words of the operating system or the server.
+        responders: How often each name answered.
+        failures: How often each outcome other than connected was seen.
+        clients: Source addresses that the server saw.
+        latency_ms: Median over the connections that succeeded; time to connect for TCP, to the answer for UDP.
+        attempts: Datagrams or connections that the prober needed.
+        right_after_s: Seconds from the start of the table until the cell was right for the first time.
+        rounds: How often the cell was probed.
+    """
+
+    outcome: Outcome
+    detail: str = ""
+    responders: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    clients: frozenset[str] = frozenset()
+    latency_ms: float | None = None
+    attempts: int = 1
+    right_after_s: float | None = None
+    rounds: int = 1
+
+    @property
+    def mixed(self) -> bool:
+        """Some connections succeeded and some did not."""
+        return bool(self.responders) and bool(self.failures)
+
+    def __str__(self) -> str:
+        if self.outcome is Outcome.ERROR:
+            return f"probe error: {self.detail}"
+        text = str(self.outcome)
+        if self.mixed:
+            good, bad = sum(self.responders.values()), sum(self.failures.values())
+            text = f"{good} of {good + bad} connected, else {', '.join(sorted(self.failures))}"
+        if self.responders:
+            text += " by " + ", ".join(
+                f"{name} ({count})" if len(self.responders) > 1 else name
+                for name, count in sorted(self.responders.items())
+            )
+        return text + (f" ({self.detail})" if self.detail and not self.responders else "")
+
+
+@dataclass
+class Cell:
+    """One source, one target, what was expected and what was seen."""
+
+    source: Source
+    target: Target
+    expected: Expected
+    observed: Observation
+    right: bool = True
+    symptom: str = ""
+    why: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        """The cell counts and is not as expected."""
+        return self.expected.judged and not self.right
+
+    def describe(self) -> str:
+        """One line for people."""
+        where = f"{self.target.host}:{self.target.port}" if self.target.kind != "dns" else self.target.extra
+        return (
+            f"{self.source.name} → {self.target.name} ({where}/{self.target.protocol}): "
+            f"expected {self.expected}, got {self.observed}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The cell as it is written to files."""
+        observed = self.observed
+        return {
+            "source": self.source.name,
+            "source_node": self.source.node,
+            "target": self.target.name,
+            "target_node": self.target.node,
+            "kind": self.target.kind,
+            "address": self.target.host,
+            "port": self.target.port,
+            "protocol": self.target.protocol,
+            "service": self.target.service,
+            "expected": str(self.expected),
+            "expected_because": self.expected.reason,
+            "judged": self.expected.judged,
+            "outcome": observed.outcome.value,
+            "detail": observed.detail,
+            "responders": dict(observed.responders),
+            "failures": dict(observed.failures),
+            "clients": sorted(observed.clients),
+            "latency_ms": observed.latency_ms,
+            "attempts": observed.attempts,
+            "right_after_s": observed.right_after_s,
+            "rounds": observed.rounds,
+            "right": self.right,
+            "symptom": self.symptom,
+            "why": self.why,
+        }
+
+
+@dataclass
+class Table:
+    """The cells of one case.
+
+    Args:
+        case: Key of the case.
+        title: Heading for people.
+        cells: All cells.
+        seconds: Time that probing took.
+        probers: Which prober ran in which source.
+        notes: Facts that the reader should know.
+    """
+
+    case: str
+    title: str
+    cells: list[Cell]
+    seconds: float = 0.0
+    probers: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[Cell]:
+        """Cells that are not as expected."""
+        return [cell for cell in self.cells if cell.wrong]
+
+    @property
+    def sources(self) -> list[Source]:
+        """Rows, in order."""
+        return list(dict.fromkeys(cell.source for cell in self.cells))
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """(target name, protocol) in order."""
+        return list(dict.fromkeys((cell.target.name, cell.target.protocol) for cell in self.cells))
+
+
+def observation(outcome: Outcome, **more: Any) -> Observation:
+    """Short form for tests and follow-ups."""
+    return dataclasses.replace(Observation(outcome), **more)
