@@ -1,1 +1,1 @@
-"""Mechanics of the Service matrix: probe plans, expectations computed from objects, and the diagnosis of wrong cells."""
+"""Mechanics of the Service matrix: probing, expectations computed from objects, diagnosis of wrong cells."""

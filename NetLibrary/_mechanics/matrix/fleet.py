@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -28,7 +29,8 @@ want=$1; nl='
 has() { command -v "$1" >/dev/null 2>&1; }
 if [ "$want" != bash ] && [ "$want" != sh ] && has python3; then
   echo "READY python"
-  exec python3 -u -c 'import sys; exec(compile("".join(iter(sys.stdin.readline, "#END-OF-PROBER\n")), "prober", "exec"))'
+  exec python3 -u -c 'import sys
+exec(compile("".join(iter(sys.stdin.readline, "#END-OF-PROBER\n")), "prober", "exec"))'
 fi
 if [ "$want" != sh ] && has bash && [ "$(bash -c 'echo ${BASH_VERSINFO[0]}')" -ge 5 ]; then
   echo "READY bash"
@@ -93,10 +95,8 @@ class ExecPipe:
 
     def close(self) -> None:
         """Asks the prober to end and closes the connection."""
-        try:
+        with contextlib.suppress(errors.NetLibraryError):  # it may be gone already
             self._running.write("QUIT\n")
-        except errors.NetLibraryError:
-            pass  # it is gone already
         self._running.close()
 
 
@@ -163,7 +163,7 @@ def _bootstrap() -> str:
 
 def script(name: str) -> str:
     """The program of a prober."""
-    return files("NetLibrary._mechanics.matrix").joinpath("probers", SCRIPTS[name]).read_text()
+    return files("NetLibrary._mechanics.matrix").joinpath("probers").joinpath(SCRIPTS[name]).read_text()
 
 
 class Prober:
@@ -244,7 +244,7 @@ class Prober:
         self.start()
         assert self._pipe is not None
         self._pipe.write(f"FLOW {target.host} {target.port} {interval_ms} {duration_ms}\n")
-        changes = []
+        changes: list[tuple[float, str, str, str]] = []
         deadline = time.monotonic() + duration_ms / 1000 + GRACE
         while True:
             line = self._pipe.line(max(0.0, deadline - time.monotonic()))

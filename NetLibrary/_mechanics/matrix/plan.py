@@ -106,7 +106,9 @@ def observe(replies: Sequence[Reply]) -> Observation:
         return Observation(Outcome.ERROR, "the prober said nothing about this cell")
     outcomes = [classify(reply.state, reply.detail) for reply in replies]
     good = [reply for reply, outcome in zip(replies, outcomes, strict=True) if outcome is Outcome.CONNECTED]
-    bad = [(reply, outcome) for reply, outcome in zip(replies, outcomes, strict=True) if outcome is not Outcome.CONNECTED]
+    bad = [
+        (reply, outcome) for reply, outcome in zip(replies, outcomes, strict=True) if outcome is not Outcome.CONNECTED
+    ]
     worst = Outcome.CONNECTED
     detail = good[0].detail if good else ""
     if bad:

@@ -2,7 +2,10 @@
 
 Runs inside the source pod, fed over standard input; speaks the same protocol as prober.bash, see ../plan.py.
 """
-# ruff: noqa: UP006, UP007, UP024, UP032 - has to run on the Python of the source image, not on ours
+
+# It has to run on the Python of the source image, not on ours:
+# ruff: noqa: UP006, UP007, UP024, UP031, UP032, UP041, RUF005, B007, BLE001
+# mypy: ignore-errors
 import asyncio
 import errno
 import os
@@ -291,8 +294,15 @@ async def run_one(gate, until, line):
             state, who, client = "FAILED", "-", "-"
             latency, tries = time.monotonic() - begin, getattr(error, "tries", 1)
             detail = "no answer" if isinstance(error, asyncio.TimeoutError) else reason(error)
-        except Exception as error:  # noqa: BLE001 - a probe that could not run must be told apart from a blocked one
-            state, latency, tries, who, client, detail = "ERROR", 0.0, 0, "-", "-", "%s: %s" % (type(error).__name__, error)
+        except Exception as error:
+            state, latency, tries, who, client, detail = (
+                "ERROR",
+                0.0,
+                0,
+                "-",
+                "-",
+                "%s: %s" % (type(error).__name__, error),
+            )
     fields = ("R", number, state, int(latency * 1e6), tries, clean(who), clean(client), clean(detail))
     sys.stdout.write("\t".join(map(str, fields)) + "\n")
 
@@ -327,7 +337,7 @@ def watch_flow(host, port, interval, duration):
                 sock.send(b"hostname\n")
                 sock.settimeout(interval)
                 now = ("OK", clean(sock.recv(2000).decode("latin-1")), "-")
-            except socket.timeout:
+            except TimeoutError:
                 pass
             except OSError as error:
                 now = ("FAILED", "-", reason(error) if error.errno != errno.EAGAIN else "no answer")
