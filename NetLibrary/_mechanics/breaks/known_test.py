@@ -1,0 +1,75 @@
+"""The six figures of kube-ovn's test-server, for comparison with its published tables.
+
+The program counts, over one target and 60 s: ICMP echoes sent and lost, TCP segments sent and retransmitted,
+connections tried and failed. The first four come from the kernel's counters (so do they there), with the same blind
+spots: an echo that was refused locally is neither sent nor lost. That is why our own records stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .counters import Delta
+from .inpod.wire import Outcome
+from .types import ProbeKind, StreamResult
+
+
+@dataclass(frozen=True)
+class KnownFigures:
+    """Keys and meaning as in the program's JSON."""
+
+    total_icmp_echo: int
+    icmp_lost: int
+    total_tcp_out_segments: int
+    tcp_retrans_segment: int
+    total_tcp_connection: int
+    failed_tcp_connection: int
+
+    def as_json(self, *, duration_s: float, address: str, port: int) -> dict[str, object]:
+        """Returns what the program would print with `--output=json`."""
+        return {
+            "DurationSeconds": round(duration_s),
+            "RemoteAddress": address,
+            "RemotePort": port,
+            "TotalIcmpEcho": self.total_icmp_echo,
+            "IcmpLost": self.icmp_lost,
+            "TotalTCPOutSegments": self.total_tcp_out_segments,
+            "TCPRetransSegment": self.tcp_retrans_segment,
+            "TotalTCPConnection": self.total_tcp_connection,
+            "FailedTCPConnection": self.failed_tcp_connection,
+        }
+
+
+def from_counters(changes: Delta, results: Iterable[StreamResult]) -> KnownFigures | None:
+    """Returns the figures as the program counts them: for the whole namespace, all paths together.
+
+    None when the counters are invalid.
+    """
+    if changes.invalid:
+        return None
+    connections = [result for result in results if result.spec.kind is ProbeKind.TCP_NEW]
+    return KnownFigures(
+        total_icmp_echo=changes.get("Icmp.OutEchos"),
+        icmp_lost=changes.get("Icmp.OutEchos") - changes.get("Icmp.InEchoReps"),
+        total_tcp_out_segments=changes.get("Tcp.OutSegs"),
+        tcp_retrans_segment=changes.get("Tcp.RetransSegs"),
+        total_tcp_connection=sum(result.sent for result in connections),
+        failed_tcp_connection=sum(result.lost for result in connections),
+    )
+
+
+def of_path(results: Iterable[StreamResult]) -> dict[str, int]:
+    """Returns the four figures that can be told per path, from the probes' own records."""
+    figures = {"TotalIcmpEcho": 0, "IcmpLost": 0, "TotalTCPConnection": 0, "FailedTCPConnection": 0}
+    for result in results:
+        if result.spec.kind is ProbeKind.ICMP:
+            left = result.sent - result.outcomes.get(Outcome.UNSENT.name, 0)
+            # A late reply is a reply to the counters, so it is not lost there.
+            replied = result.answered + result.outcomes.get(Outcome.LATE.name, 0)
+            figures["TotalIcmpEcho"] += left
+            figures["IcmpLost"] += left - replied
+        elif result.spec.kind is ProbeKind.TCP_NEW:
+            figures["TotalTCPConnection"] += result.sent
+            figures["FailedTCPConnection"] += result.lost
+    return figures

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from NetLibrary._mechanics.breaks.attribution import BEFORE, SETTLE, attribute
+from NetLibrary._mechanics.breaks.clock import Offset, best_offset, drift_note, measure_offset
+from NetLibrary._mechanics.breaks.counters import Delta
+from NetLibrary._mechanics.breaks.repeats import compare, samples_of, spread
+from NetLibrary._mechanics.breaks.types import BreakKind, ProbeKind, Step, StreamResult, StreamSpec, Window
+from NetLibrary._mechanics.breaks.verdict import Limits, breaches
+
+MS = 1_000_000
+
+
+def window(start_ms, length_ms, kind=BreakKind.SILENT_DROP, slack_ms=10):
+    return Window(
+        int(start_ms * MS), int((start_ms + length_ms) * MS), length_ms - slack_ms, length_ms + slack_ms, kind, {}, 5
+    )
+
+
+def stream(*windows, kind=ProbeKind.ICMP, path="pod", **counts):
+    return StreamResult(StreamSpec(1, path, kind, "10.0.0.1"), windows=list(windows), **counts)
+
+
+STEPS = [Step("stop", 1000 * MS, 1500 * MS), Step("start", 3000 * MS, 3500 * MS)]
+
+
+@pytest.mark.parametrize(
+    ("start", "step"), [(1200, "stop"), (2900, "stop"), (3001, "start"), (2997, "start"), (998, "stop"), (900, BEFORE)]
+)
+def test_an_outage_belongs_to_the_step_that_began_last_before_it(start, step):
+    impacts = attribute([stream(window(start, 100))], STEPS)
+    assert [i.step for i in impacts if i.windows] == [step]
+
+
+def test_every_step_is_listed_with_what_it_cost():
+    results = [
+        stream(window(1100, 400), path="a"),
+        stream(window(1150, 700, BreakKind.RESET), window(3100, 50, BreakKind.SLOW), path="b"),
+        stream(window(90_000, 20), path="c"),
+    ]
+    stop, start, later = attribute(results, STEPS, after_s=30)
+    assert stop.paths == ["a", "b"]
+    assert stop.longest is not None
+    assert stop.longest[1].length_ms == 700
+    assert set(stop.kinds) == {"silent drop", "reset"}
+    assert (start.paths, start.longest, start.kinds) == ([], None, ["slow"])
+    assert (later.step, later.paths) == (SETTLE, ["c"])
+
+
+def test_no_limits_no_breach():
+    bad = stream(window(0, 5000), sent=100, answered=0)
+    assert breaches(Limits(), [bad]) == []
+    assert Limits(resets=0).given == {"resets": 0}
+
+
+def test_an_outage_breaks_the_limit_only_when_the_probes_prove_it():
+    limits = Limits(longest_outage_ms=100)
+    assert breaches(limits, [stream(window(0, 105))]) == []  # certain are 95 ms
+    (text,) = breaches(limits, [stream(window(0, 120))])
+    assert text == "pod icmp: silent drop for 120 ms (certainly 110 to 130 ms), allowed are 100 ms"
+    assert breaches(limits, [stream(window(0, 900, BreakKind.SLOW))]) == []
+
+
+def test_each_limit_has_its_sentence():
+    kept = stream(kind=ProbeKind.TCP_KEPT, path="svc", kept_breaks=2, kept_resets=1)
+    new = stream(kind=ProbeKind.TCP_NEW, path="svc", sent=100, answered=97)
+    slow = stream(window(0, 300, BreakKind.SLOW), path="far", sent=10, answered=10)
+    many = stream(*(window(at, 50) for at in range(0, 5000, 500)), path="flap", sent=100, answered=50)
+    deltas = [("prober", Delta({"Tcp.OutSegs": 90, "Tcp.RetransSegs": 10})), ("other", Delta(invalid="restarted"))]
+    texts = breaches(
+        Limits(total_outage_ms=300, loss_ratio=0.1, failed_connections=2, resets=0, lost_connections=0,
+               retransmit_ratio=0.05, slow_ms=100),
+        [kept, new, slow, many], deltas,
+    )  # fmt: skip
+    assert texts == [
+        "flap icmp: outages of 500 ms in all, allowed are 300 ms",
+        "flap icmp: lost 50 of 100 probes (50.00%), allowed are 10.00%",
+        "3 new connections failed (svc 3), allowed are 2",
+        "1 kept connections were reset (svc 1), allowed are 0",
+        "2 kept connections broke (svc 2), allowed are 0",
+        "far icmp: slow for 300 ms, allowed are 100 ms",
+        "prober: 10 TCP segments were sent again (10.00%), allowed are 5.00%",
+        "other: retransmits are unknown: restarted",
+    ]
+
+
+def test_invalid_streams_are_not_judged():
+    assert breaches(Limits(loss_ratio=0.0), [stream(sent=5, answered=0, invalid="not measured")]) == []
+
+
+def test_spread_and_confidence():
+    found = spread([10, 20, 30])
+    assert (found.median, found.least, found.most) == (20, 10, 30)
+    assert found.low == pytest.approx(20 - 4.303 * 10 / 3**0.5, abs=0.05)
+    assert str(spread([7])) == "7"
+    with pytest.raises(ValueError, match="nothing"):
+        spread([])
+
+
+def test_baseline_comparison_needs_samples_and_tells_noise_from_change():
+    chance = random.Random(3)
+    old = [chance.gauss(300, 20) for _ in range(6)]
+    assert not compare("x", old, [chance.gauss(300, 20) for _ in range(6)]).worse
+    worse = compare("x", old, [chance.gauss(600, 20) for _ in range(6)])
+    assert worse.worse
+    assert "worse (p = 0.00" in worse.text
+    assert not compare("x", old, [700.0]).worse
+    assert "too few samples" in compare("x", old, [700.0]).text
+    assert not compare("x", old, [310, 330, 345, 340, 350, 360], tolerance=100).worse
+    assert not compare("x", [0, 0, 0], [0, 0, 0]).worse
+    better = compare("x", old, [10.0, 12, 14, 10])
+    assert not better.worse
+    assert "no worse" in better.text
+
+
+def test_baseline_samples_are_found_by_name_and_stream():
+    records = [
+        {"kind": "network_break", "name": "A", "samples": [{"stream": "p icmp", "longest_ms": 5}]},
+        {"kind": "network_break", "name": "A", "samples": [{"stream": "p icmp", "longest_ms": 6},
+                                                           {"stream": "q udp", "longest_ms": 1, "valid": False}]},
+        {"kind": "network_break", "name": "B", "samples": [{"stream": "p icmp", "longest_ms": 9}]},
+        {"kind": "throughput", "name": "A", "samples": [1.0]},
+    ]  # fmt: skip
+    assert samples_of(records, "A", "longest_ms") == {"p icmp": [5.0, 6.0]}
+
+
+def test_offset_believes_the_quickest_answer():
+    clock = iter([0, 100, 200, 210, 300, 360])
+    answers = iter([5050, 5206, 5345])
+    found = measure_offset(lambda: next(answers), lambda: next(clock), rounds=3)
+    assert found == Offset(5001, 5, 205)
+    assert found.to_controller(5206) == 205
+    with pytest.raises(ValueError):
+        best_offset([])
+
+
+def test_drift_is_told_only_beyond_the_error():
+    first = Offset(1000 * MS, 2 * MS, 0)
+    assert drift_note(first, Offset(1003 * MS, 2 * MS, 9), "x") is None
+    assert "moved by 9.0 ms" in (drift_note(first, Offset(1009 * MS, 2 * MS, 9), "x") or "")
