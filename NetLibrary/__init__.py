@@ -9,7 +9,9 @@ from robot.api.deco import library
 from NetLibrary._listener import ListenerMixin
 from NetLibrary._session import Session
 from NetLibrary.cluster import ClusterKeywords
+from NetLibrary.guests import GuestKeywords
 from NetLibrary.iperf import ThroughputKeywords
+from NetLibrary.results import ResultKeywords
 from NetLibrary.skupper import SkupperKeywords
 from NetLibrary.types import CONVERTERS
 
@@ -21,9 +23,65 @@ class NetLibrary(
     ClusterKeywords,
     ThroughputKeywords,
     SkupperKeywords,
+    GuestKeywords,
+    ResultKeywords,
     ListenerMixin,
 ):
-    """Proves a Kubernetes network end to end."""
+    """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.
+
+    %TOC%
+
+    # Connecting
+
+    The first keyword that needs a cluster connects. Which cluster, in this order: the import argument `kubeconfig`, the
+    variable `${KUBECONFIG}`, the environment's KUBECONFIG, the account of the pod that robot runs in, `~/.kube/config`,
+    and at last the *lab*, a real Kubernetes that is started on this machine and stopped again at the end of the run.
+    The choice and its reason are one console line and metadata of the suite. `-v CLUSTER:lab` takes the lab in any case,
+    `-v CLUSTER:lab:NAME` the lab of that name, `-v CLUSTER:kubeconfig` never falls back to it.
+
+    Several clusters have aliases, see [Connect To Cluster]; keywords take them as `cluster=`.
+
+    # Waiting
+
+    Every wait watches instead of polling, has a limit (`timeout`, else the library's), and ends early when its goal
+    cannot be reached any more: an image that cannot be pulled, a pod that no node takes. The failure says what was
+    expected, what was seen, where and for how long; the next lines are the evidence.
+
+    # Failures and errors
+
+    What the network or the product did wrong *fails* a test. What the suite, the machine or the account did wrong is an
+    *error*: its text names the argument and what is allowed. What a cluster does not have is *skipped* with the reason.
+    After a failure the library collects, once per test, the state of the run's pods, warnings, the last log lines and the
+    status of the scenario's objects.
+
+    # Results
+
+    Each measurement is a table and a picture in the log and a line in `measurements.jsonl` in the output folder: what was
+    measured where, with which versions and images, every sample, the verdict. [Measurement Should Match Baseline]
+    compares with the file of an earlier run. Programs that are stand-ins are named as such in all of these.
+
+    # Cleaning up
+
+    Everything that is made in a cluster carries the label `netlibrary.io/run`. The end of the run removes it, also after
+    a failure, a timeout or SIGTERM. [Delete Everything This Run Created] does so earlier and fails when something stays;
+    [Keep Everything This Run Created] switches it off.
+
+    # Example
+
+    ```robotframework
+    *** Settings ***
+    Library           NetLibrary
+    Suite Teardown    Delete Everything This Run Created
+
+    *** Test Cases ***
+    Ten Gigabit Between Pods
+        ${id}    Get Run Id
+        Create Namespace    demo-${id}
+        Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=demo-${id}
+        Wait Until Deployment Is Available    iperf3-server    demo-${id}
+        Measure Throughput    iperf3-server    demo-${id}    duration=5s    at_least=1G
+    ```
+    """
 
     def __init__(
         self,
