@@ -1,0 +1,116 @@
+"""The lab's command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary.lab import build, tools
+from NetLibrary.lab.cluster import DEFAULT, NODES, Lab
+from NetLibrary.lab.components import Options
+from NetLibrary.lab.console import say
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m NetLibrary.lab", description="A real Kubernetes of several nodes on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--name", default=DEFAULT, help="name of the lab; labs of different names run side by side")
+        return sub
+
+    up = command("up", "Starts a lab and prints the path of its kubeconfig.")
+    up.add_argument("--nodes", type=int, default=NODES, help="number of nodes (1 to 16)")
+    up.add_argument("--proxy-mode", choices=["iptables", "nftables"], default="iptables", help="how kube-proxy programs Services")
+    up.add_argument("--mtu", type=int, default=1500, help="largest packet on the links of the lab")
+    up.add_argument("--ip-family", choices=["ipv4", "dual"], default="ipv4", help="addresses of pods and Services")
+    command("down", "Takes a lab down and removes all of it.")
+    status = command("status", "Says what runs, with nodes, versions and images.")
+    status.add_argument("--json", action="store_true", help="for programs")
+    command("doctor", "Checks whether this machine can run a lab, and finds leftovers of dead ones.")
+    load = command("load", "Imports image archives on every node.")
+    load.add_argument("archives", nargs="+", type=Path, metavar="FILE", help="made by docker save, or an OCI layout")
+    install = command("install", "Loads stand-ins for programs that cannot be had.")
+    install.add_argument("topic", help="for instance skupper")
+    shell = command("shell", "Opens a shell with KUBECONFIG set and kubectl on PATH; on a node if one is named.")
+    shell.add_argument("node", nargs="?", help="for instance node2: the shell runs in the node's namespaces")
+    command("kubeconfig", "Prints the path of the kubeconfig.")
+    command("build", "Builds the lab's programs and images without starting anything.")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the status of the process."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGHUP, _end)
+    try:
+        return _run(options)
+    except NetLibraryError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 141
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+def _run(options: argparse.Namespace) -> int:
+    lab = Lab(options.name)
+    if options.command == "up":
+        if not 1280 <= options.mtu <= 65521:
+            print(f"error: --mtu is {options.mtu}; allowed are 1280 to 65521.", file=sys.stderr)
+            return 1
+        lab.up(options.nodes, Options(proxy_mode=options.proxy_mode, mtu=options.mtu, dual=options.ip_family == "dual"))
+        print(lab.kubeconfig)
+    elif options.command == "down":
+        lab.down()
+    elif options.command == "status":
+        from NetLibrary.lab.status import report
+
+        return report(lab, as_json=options.json)
+    elif options.command == "doctor":
+        from NetLibrary.lab.doctor import examine
+
+        return examine(options.name)
+    elif options.command == "load":
+        for reference in lab.load(options.archives):
+            print(reference)
+    elif options.command == "install":
+        lab.install(options.topic)
+    elif options.command == "shell":
+        return _shell(lab, options.node)
+    elif options.command == "kubeconfig":
+        lab._known()
+        print(lab.kubeconfig)
+    elif options.command == "build":
+        from NetLibrary.lab.console import Stopwatch
+        from NetLibrary.lab.start import prepare
+
+        tools.ensure(say)
+        print(prepare(say, Stopwatch())[0])
+    return 0
+
+
+def _shell(lab: Lab, node: str | None) -> int:
+    enter = lab.node(node).enter if node else []
+    program = os.environ.get("SHELL", "/bin/sh")
+    path = f"{lab.kubectl_program.parent}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
+    where = f"lab {lab.name}{f' {node}' if node else ''}"
+    say(f"{where}: KUBECONFIG is set, kubectl is on PATH; leave with exit")
+    words = [*enter, program]
+    os.execvpe(words[0], words, {**os.environ, "KUBECONFIG": str(lab.kubeconfig), "PATH": path, "NETLIBRARY_LAB": lab.name})
+    return 0
+
+
+__all__ = ["build", "main"]

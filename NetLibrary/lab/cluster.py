@@ -1,0 +1,316 @@
+"""The lab as other programs see it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import ipaddress
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary.lab import network, start, state, stop, store, tools
+from NetLibrary.lab.apiserver import ApiServer
+from NetLibrary.lab.components import CONTROL_PLANE, Options
+from NetLibrary.lab.console import Say, Stopwatch, say
+from NetLibrary.lab.images import Recipe, assemble_all, check_archive
+from NetLibrary.lab.node import Node
+from NetLibrary.lab.paths import Paths, cache, lock, root
+from NetLibrary.lab.plan import LABS, AddressPlan, check_name, check_nodes
+from NetLibrary.lab.processes import CommandFailed, Component, Identity, run
+
+DEFAULT = "default"
+NODES = 3
+
+
+class Use:
+    """One program's use of a lab; made by `Lab.use`."""
+
+    def __init__(self, lab: Lab, mark: Path) -> None:
+        self._lab, self._mark = lab, mark
+
+    def release(self) -> None:
+        """Ends the use. The last one takes down a lab that was started for tests."""
+        self._mark.unlink(missing_ok=True)
+        self._lab._stop_if_unused()
+
+
+class Lab:
+    """A Kubernetes of several nodes on this machine.
+
+    Args:
+        name: Tells several labs apart that run side by side.
+        tell: Gets one line for each thing that takes time.
+
+    Example:
+        >>> from NetLibrary.lab import Lab
+        >>> lab = Lab("demo").up(nodes=3)  # doctest: +SKIP
+        >>> lab.kubectl("get", "nodes")  # doctest: +SKIP
+        >>> lab.node("node2").process("kube-proxy").stop()  # doctest: +SKIP
+        >>> lab.down()  # doctest: +SKIP
+    """
+
+    def __init__(self, name: str = DEFAULT, tell: Say = say) -> None:
+        self.name = check_name(name)
+        self._say = tell
+        self._paths = Paths.of(name)
+
+    def __repr__(self) -> str:
+        return f"Lab({self.name!r})"
+
+    # --- what it is -----------------------------------------------------------------------------------
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Path of the administrator's kubeconfig; it is there while the lab is up."""
+        return self._paths.kubeconfig
+
+    @property
+    def state(self) -> state.State | None:
+        """What is written down about the lab; None when it is down."""
+        return state.load(self.name)
+
+    def _known(self) -> state.State:
+        known = self.state
+        if known is None or known.phase != "running":
+            raise EnvironmentProblem(f"The lab '{self.name}' is not up. Start it: python -m NetLibrary.lab up --name {self.name}")
+        return known
+
+    @property
+    def plan(self) -> AddressPlan:
+        """Addresses and names of the lab."""
+        return self._known().plan
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes in the order of their names."""
+        plan = self.plan
+        return [Node(plan, self._paths, number) for number in range(1, plan.nodes + 1)]
+
+    def node(self, name: str | int) -> Node:
+        """Returns a node by its name (`node2`) or number (2)."""
+        for node in self.nodes:
+            if name in (node.name, node.number):
+                return node
+        raise InputError(f"The lab '{self.name}' has no node '{name}'; it has {', '.join(n.name for n in self.nodes)}.")
+
+    def process(self, name: str) -> Component:
+        """Returns a program of the control plane, for instance `kube-scheduler`."""
+        self._known()
+        if name not in CONTROL_PLANE:
+            raise InputError(f"There is no program '{name}' in the control plane; allowed are {', '.join(CONTROL_PLANE)}.")
+        return Component(name, self._paths.processes)
+
+    def running(self) -> bool:
+        """Tells whether the lab is up and its API server answers."""
+        known = self.state
+        return bool(known and known.phase == "running" and known.boot == state.boot_id()
+                    and ApiServer(known.plan, self._paths).ready())
+
+    # --- up and down ----------------------------------------------------------------------------------
+
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        _need_root()
+        return lock(root() / f".{self.name}.lock", waiting=f"another program starts or stops the lab '{self.name}'", tell=self._say)
+
+    def up(self, nodes: int = NODES, options: Options | None = None) -> Lab:
+        """Starts the lab and waits until its nodes and its DNS are ready. A lab that is up already stays as it is.
+
+        Args:
+            nodes: Number of nodes.
+            options: What else may be chosen.
+        Raises:
+            EnvironmentProblem: It cannot be started; nothing of it is left.
+            InputError: The number of nodes is not possible, or the lab is up with another number.
+        """
+        check_nodes(nodes)
+        with self._locked():
+            self._up(nodes, options or Options(), automatic=False)
+        return self
+
+    def _up(self, nodes: int, options: Options, *, automatic: bool) -> None:
+        known = self.state
+        if known and self.running():
+            if known.nodes != nodes and not automatic:
+                raise InputError(f"The lab '{self.name}' is up with {known.nodes} nodes, and {nodes} were asked for. Take it down first.")
+            self._say(f"lab '{self.name}' is up already: {known.nodes} nodes, KUBECONFIG={self.kubeconfig}")
+            return
+        if known:
+            self._say(f"lab '{self.name}' is left over from a start that ended early or from before a restart; removing it")
+            with stop.undisturbed():
+                stop.take_down(known, self._say)
+        watch = Stopwatch()
+        tools.ensure(self._say)
+        programs, archives = start.prepare(self._say, watch)
+        begin = time.monotonic()
+        with lock(root() / ".index.lock"):  # two starts must not choose the same addresses
+            fresh = state.State(self.name, _free_index(self.name, nodes), nodes, options=options, programs=str(programs),
+                                automatic=automatic, forwarding=_forwarding(), versions=start.versions(programs))
+            fresh.save()
+        try:
+            start.Starter(fresh, self._say, watch).run(archives)
+        except BaseException as error:
+            with stop.undisturbed():
+                why = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
+                self._say(f"the start {why}; removing what is there")
+                stop.take_down(fresh, self._say)
+            raise
+        seconds = time.monotonic() - begin
+        fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
+        fresh.save()
+        self._say(f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
+                  f"KUBECONFIG={self.kubeconfig}")
+
+    def down(self) -> None:
+        """Takes the lab down and removes all of it; does nothing when there is no such lab."""
+        with self._locked(), stop.undisturbed():
+            known = self.state
+            if known is None:
+                self._say(f"there is no lab '{self.name}'")
+                return
+            stop.take_down(known, self._say)
+
+    def use(self, nodes: int = NODES) -> Use:
+        """Makes sure that the lab is up for as long as the returned use is not released.
+
+        Several programs may use one lab. The last one to release it takes it down, unless somebody started it by `up`.
+        """
+        check_nodes(nodes)
+        with self._locked():
+            self._up(nodes, Options(), automatic=True)
+            identity = Identity.of(os.getpid())
+            assert identity, "this process is alive"
+            self._paths.uses.mkdir(exist_ok=True)
+            mark = self._paths.uses / f"{identity.pid}-{identity.started}-{time.monotonic_ns()}"
+            mark.touch()
+        return Use(self, mark)
+
+    def _stop_if_unused(self) -> None:
+        with self._locked():
+            known = self.state
+            if known is None or not known.automatic:
+                return
+            for mark in self._paths.uses.glob("*"):
+                pid, started, _ = mark.name.split("-")
+                if Identity(int(pid), int(started)).alive():
+                    return
+            with stop.undisturbed():
+                stop.take_down(known, self._say)
+
+    # --- images and stand-ins -------------------------------------------------------------------------
+
+    def load(self, archives: Iterable[str | Path]) -> list[str]:
+        """Imports image archives (docker save or OCI layout) on every node.
+
+        Returns:
+            The references in them.
+        Raises:
+            InputError: An archive does not exist or is none.
+        """
+        files = [Path(archive) for archive in archives]
+        references = [reference for file in files for reference in check_archive(file)]
+        snapshotter = self._known().snapshotter
+
+        def import_all(node: Node) -> None:
+            for file in files:
+                store.import_archive(node.containerd_socket, file, snapshotter)
+
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            list(pool.map(import_all, self.nodes))
+        return references
+
+    def add_images(self, recipes: Sequence[Recipe]) -> list[str]:
+        """Assembles images and imports them on every node; returns their references."""
+        return self.load(assemble_all(recipes, cache() / "images"))
+
+    def install(self, topic: str) -> None:
+        """Loads the images of a topic's stand-ins and applies its manifests.
+
+        Args:
+            topic: Name of a package below `NetLibrary/lab/standins`.
+        """
+        allowed = sorted(p.parent.name for p in (Path(__file__).parent / "standins").glob("*/__init__.py"))
+        if topic not in allowed:
+            raise InputError(f"There are no stand-ins for '{topic}'; allowed are {', '.join(allowed) or 'none'}.")
+        module = importlib.import_module(f"NetLibrary.lab.standins.{topic}")
+        with self._locked():
+            known = self._known()
+            recipes: tuple[Recipe, ...] = tuple(module.RECIPES)
+            keys = [f"{reference}#{recipe.key()}" for recipe in recipes for reference in recipe.references]
+            if known.installed.get(topic) == keys:
+                return
+            self._say(f"installing the stand-ins for {topic} in lab '{self.name}'")
+            self.add_images(recipes)
+            objects = module.manifests() if hasattr(module, "manifests") else []
+            if objects:
+                self.apply(objects)
+            known.installed[topic] = keys
+            known.save()
+
+    def apply(self, objects: Sequence[dict]) -> None:
+        """Applies objects by server-side apply; waits for definitions of new kinds before objects of them."""
+        definitions = [o for o in objects if o["kind"] == "CustomResourceDefinition"]
+        rest = [o for o in objects if o["kind"] != "CustomResourceDefinition"]
+        for group in (definitions, rest):
+            if group:
+                self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-",
+                             stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(group)}))
+            if group is definitions and group:
+                names = [f"crd/{o['metadata']['name']}" for o in definitions]
+                self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120.0) -> str:
+        """Runs the lab's own kubectl as administrator and returns its output."""
+        return run(self.kubectl_program, "--kubeconfig", self.kubeconfig, *arguments, stdin=stdin, timeout=timeout)
+
+    @property
+    def kubectl_program(self) -> Path:
+        """Path of the lab's kubectl; its folder may be put on PATH."""
+        self._known()
+        return self._paths.programs / "kubectl"
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise EnvironmentProblem("The lab makes network namespaces and control groups, which needs root. Run it as root or with sudo.")
+
+
+def _forwarding() -> str:
+    return Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
+
+
+def _free_index(name: str, nodes: int) -> int:
+    """Chooses an address block that no other lab has and no route of the machine touches."""
+    taken = {other.index for other in state.others(name)}
+    routed = [network_of(text) for text in network.addresses_in_use()]
+    links = {link["ifname"] for link in json.loads(run("ip", "-j", "link"))}
+    for index in range(LABS):
+        plan = AddressPlan(name, index, nodes)
+        if index in taken or plan.bridge in links:
+            continue
+        if not any(prefix.overlaps(plan.block) for prefix in routed if prefix and prefix.version == 4 and prefix.prefixlen > 8):
+            return index
+    raise EnvironmentProblem(
+        f"No address block is free: {len(taken)} labs run, and routes of the machine touch the other blocks of 198.18.0.0/15."
+    )
+
+
+def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """Returns a prefix as `ip route` names it; None for what is no prefix."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def all_labs() -> Iterator[Lab]:
+    """Yields every lab that is written down on this machine."""
+    for name in state.labs():
+        yield Lab(name)
+
+
+__all__ = ["DEFAULT", "NODES", "CommandFailed", "Lab", "Use", "all_labs"]

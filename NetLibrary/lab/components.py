@@ -1,0 +1,276 @@
+"""Command lines and configuration files of everything that runs in a lab."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from NetLibrary.lab.paths import Paths
+from NetLibrary.lab.pki import Authority
+from NetLibrary.lab.plan import AddressPlan
+
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "load-balancer")
+NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
+
+# Agents of the lab that run on every node beside the kubelet: name of the component in src/components.go → arguments,
+# formatted with the fields `kubeconfig` (credentials of the user netlibrary:NAME), `node`, `address`, `pods`. What they may do in the cluster is written in
+# manifests/agents.yaml.
+NODE_AGENTS: dict[str, tuple[str, ...]] = {}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be chosen about a lab.
+
+    Args:
+        proxy_mode: How kube-proxy programs Services: `iptables` or `nftables`.
+        mtu: Largest packet on every link.
+        dual: IPv6 addresses for pods and Services too.
+        extra: More arguments for components, for instance `{"kube-proxy": ["--v=4"]}`.
+    """
+
+    proxy_mode: str = "iptables"
+    mtu: int = 1500
+    dual: bool = False
+    extra: dict[str, list[str]] = field(default_factory=dict)
+
+
+def certificates(plan: AddressPlan, paths: Paths) -> None:
+    """Makes the certificates, and a kubeconfig for each component that talks to the API server."""
+    authority = Authority(paths.pki, f"netlibrary-lab-{plan.name}")
+    services = [str(plan.services[1]), *([str(plan.services_v6[1]), plan.host_v6] if plan.dual else [])]
+    api_names = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+    authority.issue("apiserver", "kube-apiserver", hosts=("127.0.0.1", plan.loopback, plan.host, *services, *api_names))
+    authority.issue("etcd", "etcd", hosts=("localhost", plan.loopback))
+    authority.issue("apiserver-kubelet", "kube-apiserver-kubelet-client", groups=("system:masters",))
+    authority.signing_pair("service-accounts")
+    users = {
+        "admin": ("kubernetes-admin", ("system:masters",)),
+        "kube-controller-manager": ("system:kube-controller-manager", ()),
+        "kube-scheduler": ("system:kube-scheduler", ()),
+        "kube-proxy": ("system:kube-proxy", ()),
+        "load-balancer": ("netlibrary:load-balancer", ()),
+        **{agent: (f"netlibrary:{agent}", ()) for agent in NODE_AGENTS},
+    }
+    for name, (user, groups) in users.items():
+        authority.issue(name, user, groups=groups)
+    for node in range(1, plan.nodes + 1):
+        own = f"node{node}"
+        addresses = (plan.node_address(node), *([plan.node_address_v6(node)] if plan.dual else []))
+        authority.issue(own, f"system:node:{own}", groups=("system:nodes",), hosts=(own, "localhost", "127.0.0.1", *addresses))
+        users[own] = ("", ())
+    paths.credentials.mkdir(exist_ok=True)
+    for name in users:
+        target = paths.kubeconfig if name == "admin" else paths.credentials / name
+        authority.kubeconfig(target, f"netlibrary-lab-{plan.name}", plan.api, name)
+
+
+def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Options) -> dict[str, list[str | Path]]:
+    """Returns the command line of each program of the control plane."""
+    pki, at = paths.pki, plan.loopback
+    client, peer = f"https://{at}:2379", f"https://{at}:2380"
+    services = ",".join(map(str, [plan.services, *([plan.services_v6] if plan.dual else [])]))
+    pods = ",".join(map(str, [plan.all_pods, *([plan.all_pods_v6] if plan.dual else [])]))
+    pools = ",".join(map(str, [plan.balancer_pool, *([plan.balancer_pool_v6] if plan.dual else [])]))
+    etcd_tls = [f"--{who}{what}" for who in ("", "peer-") for what in (
+        f"cert-file={pki}/etcd.crt", f"key-file={pki}/etcd.key", f"trusted-ca-file={pki}/ca.crt", "client-cert-auth")]
+    # leases are of no use with one of each; they would only delay the start
+    clients = ["--leader-elect=false", f"--bind-address={at}", "--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false"]
+    commands: dict[str, list[str | Path]] = {
+        "etcd": [
+            program, "etcd", "--name=lab", f"--data-dir={paths.base}/etcd", f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=lab={peer}", *etcd_tls, "--unsafe-no-fsync", "--log-level=warn",
+        ],
+        "kube-apiserver": [
+            program, "kube-apiserver", f"--etcd-servers={client}", f"--etcd-cafile={pki}/ca.crt",
+            f"--etcd-certfile={pki}/etcd.crt", f"--etcd-keyfile={pki}/etcd.key", f"--service-cluster-ip-range={services}",
+            f"--bind-address={plan.host}", f"--advertise-address={plan.host}", "--secure-port=6443",
+            f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
+            f"--client-ca-file={pki}/ca.crt", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-signing-key-file={pki}/service-accounts.key",
+            f"--service-account-key-file={pki}/service-accounts.pub",
+            f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt", f"--kubelet-client-key={pki}/apiserver-kubelet.key",
+            f"--kubelet-certificate-authority={pki}/ca.crt", "--kubelet-preferred-address-types=InternalIP",
+            "--allow-privileged=true", "--profiling=false",
+        ],
+        "kube-controller-manager": [
+            program, "kube-controller-manager", f"--kubeconfig={paths.credentials}/kube-controller-manager", *clients,
+            f"--authentication-kubeconfig={paths.credentials}/kube-controller-manager",
+            f"--authorization-kubeconfig={paths.credentials}/kube-controller-manager",
+            f"--service-account-private-key-file={pki}/service-accounts.key", f"--root-ca-file={pki}/ca.crt",
+            f"--cluster-signing-cert-file={pki}/ca.crt", f"--cluster-signing-key-file={pki}/ca.key",
+            "--use-service-account-credentials=true", f"--cluster-cidr={pods}", f"--service-cluster-ip-range={services}",
+            "--node-monitor-period=2s", "--node-monitor-grace-period=20s",
+        ],
+        "kube-scheduler": [
+            program, "kube-scheduler", f"--kubeconfig={paths.credentials}/kube-scheduler", *clients,
+            f"--authentication-kubeconfig={paths.credentials}/kube-scheduler",
+            f"--authorization-kubeconfig={paths.credentials}/kube-scheduler",
+        ],
+        "load-balancer": [
+            program, "load-balancer", f"--kubeconfig={paths.credentials}/load-balancer", f"--pools={pools}",
+        ],
+    }
+    return {name: [*command, *options.extra.get(name, [])] for name, command in commands.items()}
+
+
+def cni_folder() -> Path | None:
+    """Returns where the distribution keeps the CNI plugins."""
+    return next((p for p in (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni")) if (p / "bridge").exists()), None)
+
+
+def resolver() -> Path:
+    """Returns a resolv.conf whose servers can be reached from a node; a loopback address is the machine's alone."""
+    for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+        if path.exists() and not any(line.split()[1].startswith(("127.", "::1")) for line in path.read_text().splitlines()
+                                     if line.startswith("nameserver") and len(line.split()) > 1):
+            return path
+    return Path("/etc/resolv.conf")
+
+
+def node_files(plan: AddressPlan, paths: Paths, node: int, options: Options, cgroup: str, snapshotter: str) -> None:
+    """Writes the configuration of a node's container runtime, network plugins, kubelet and kube-proxy."""
+    base = paths.node(node)
+    for folder in ("etc", "cni", "manifests", "kubelet", "logs"):
+        (base / folder).mkdir(parents=True, exist_ok=True)
+    plugins = cni_folder()
+    (base / "cni" / "10-lab.conflist").write_text(json.dumps(_cni(plan, base, node, options), indent=1))
+    (base / "etc" / "containerd.toml").write_text(_containerd(base, plugins, snapshotter))
+    kubelet = _kubelet(plan, paths, base, node, cgroup)
+    (base / "etc" / "kubelet.json").write_text(json.dumps(kubelet, indent=1))
+    (base / "etc" / "kube-proxy.json").write_text(json.dumps(_kube_proxy(plan, paths, node, options), indent=1))
+
+
+def _cni(plan: AddressPlan, base: Path, node: int, options: Options) -> dict:
+    ranges, routes = [[{"subnet": str(plan.pods(node))}]], [{"dst": "0.0.0.0/0"}]
+    if plan.dual:
+        ranges.append([{"subnet": str(plan.pods_v6(node))}])
+        routes.append({"dst": "::/0"})
+    return {
+        "cniVersion": "0.4.0",
+        "name": "lab",
+        "plugins": [
+            {
+                # not ipMasq: it translates traffic to pods of other nodes as well (see network.py for our rule)
+                "type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True, "mtu": options.mtu,
+                "ipam": {"type": "host-local", "dataDir": str(base / "ipam"), "ranges": ranges, "routes": routes},
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+            {"type": "bandwidth", "capabilities": {"bandwidth": True}},
+        ],
+    }
+
+
+def _containerd(base: Path, plugins: Path | None, snapshotter: str) -> str:
+    # restrict_oom_score_adj: a machine may lack CAP_SYS_RESOURCE. opt: the default makes /opt/containerd on the machine.
+    # The two "unprivileged" settings are the defaults of containerd 2 and of most clusters.
+    unused = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
+              "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri"]
+    return f"""version = 2
+root = "{base}/containerd"
+state = "{base}/run"
+disabled_plugins = {json.dumps(unused)}
+[grpc]
+  address = "{base}/containerd.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{base}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+  enable_unprivileged_ports = true
+  enable_unprivileged_icmp = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{base}/cni"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/containerd/certs.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "{snapshotter}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+"""
+
+
+def _kubelet(plan: AddressPlan, paths: Paths, base: Path, node: int, cgroup: str) -> dict:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": "0.0.0.0",
+        "port": 10250,
+        "healthzBindAddress": "127.0.0.1",
+        "containerRuntimeEndpoint": f"unix://{base}/containerd.sock",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": f"{paths.pki}/ca.crt"},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": f"{paths.pki}/node{node}.crt",
+        "tlsPrivateKeyFile": f"{paths.pki}/node{node}.key",
+        "clusterDomain": "cluster.local",
+        "clusterDNS": [plan.dns],
+        "resolvConf": str(resolver()),
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": cgroup,
+        "cgroupsPerQOS": False,
+        "enforceNodeAllocatable": [],
+        "failSwapOn": False,
+        "failCgroupV1": False,
+        "oomScoreAdj": 0,
+        # several nodes share one disk: its filling up must not empty them one after the other
+        "imageGCHighThresholdPercent": 100,
+        "imageGCLowThresholdPercent": 99,
+        "evictionHard": {"nodefs.available": "0%", "imagefs.available": "0%", "nodefs.inodesFree": "0%"},
+        # under the default, kubelets of one machine remove each other's folders
+        "podLogsDir": f"{base}/logs",
+        "volumePluginDir": f"{base}/volumes",
+        "staticPodPath": f"{base}/manifests",
+        "serializeImagePulls": False,
+        "maxPods": 250,
+        "nodeStatusUpdateFrequency": "5s",
+        "nodeLeaseDurationSeconds": 20,
+        "kubeAPIQPS": 200,
+        "kubeAPIBurst": 400,
+    }
+
+
+def _kube_proxy(plan: AddressPlan, paths: Paths, node: int, options: Options) -> dict:
+    pods = ",".join(map(str, [plan.all_pods, *([plan.all_pods_v6] if plan.dual else [])]))
+    timing = {"minSyncPeriod": "0.1s", "syncPeriod": "30s"}
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "bindAddress": plan.node_address(node),
+        "healthzBindAddress": "0.0.0.0:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
+        "clientConnection": {"kubeconfig": f"{paths.credentials}/kube-proxy"},
+        "hostnameOverride": f"node{node}",
+        "clusterCIDR": pods,
+        "mode": options.proxy_mode,
+        "iptables": timing,
+        "nftables": timing,
+        # these sysctls belong to the machine, not to a node
+        "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+    }
+
+
+def node_programs(plan: AddressPlan, paths: Paths, node: int, program: Path, options: Options) -> dict[str, list[str | Path]]:
+    """Returns the command line of each program of a node."""
+    base = paths.node(node)
+    addresses = ",".join([plan.node_address(node), *([plan.node_address_v6(node)] if plan.dual else [])])
+    commands: dict[str, list[str | Path]] = {
+        "containerd": ["containerd", "--config", base / "etc" / "containerd.toml"],
+        "kubelet": [
+            program, "kubelet", f"--kubeconfig={paths.credentials}/node{node}", f"--config={base}/etc/kubelet.json",
+            f"--hostname-override=node{node}", f"--node-ip={addresses}", f"--root-dir={base}/kubelet", "--v=2",
+        ],
+        "kube-proxy": [program, "kube-proxy", f"--config={base}/etc/kube-proxy.json", "--v=2"],
+    }
+    for agent, arguments in NODE_AGENTS.items():
+        values = {"kubeconfig": paths.credentials / agent, "node": f"node{node}", "address": plan.node_address(node), "pods": plan.all_pods}
+        commands[agent] = [program, agent, *(text.format(**values) for text in arguments)]
+    return {name: [*command, *options.extra.get(name, [])] for name, command in commands.items()}

@@ -1,0 +1,152 @@
+"""Wires of a lab: a bridge on the machine, a network namespace with a link to it for each node, routes, address translation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.plan import AddressPlan
+from NetLibrary.lab.processes import CommandFailed, run
+
+NETNS = Path("/run/netns")
+NODE_SYSCTLS = {
+    "net.ipv4.ip_forward": "1",
+    "net.ipv6.conf.all.forwarding": "1",
+    # replies between two pods of a node cross the bridge alone; without this they miss their Service's translation back
+    "net.bridge.bridge-nf-call-iptables": "1",
+    "net.bridge.bridge-nf-call-ip6tables": "1",
+    # answers to a Service's traffic may leave by another way than they came
+    "net.ipv4.conf.all.rp_filter": "0",
+    "net.ipv4.conf.default.rp_filter": "0",
+}
+
+
+def _ip(lines: list[str], netns: str | None = None) -> None:
+    """Runs many `ip` commands in one process."""
+    namespace = ["-n", netns] if netns else []
+    run("ip", *namespace, "-batch", "-", stdin="\n".join(lines) + "\n")
+
+
+def addresses_in_use() -> list[str]:
+    """Returns the prefixes that the machine's routing tables know."""
+    found: list[str] = []
+    for family in ("-4", "-6"):
+        with contextlib.suppress(CommandFailed, json.JSONDecodeError):
+            routes = json.loads(run("ip", family, "-j", "route", "show", "table", "all") or "[]")
+            found += [route["dst"] for route in routes if route["dst"] != "default"]
+    return found
+
+
+def create(plan: AddressPlan, mtu: int) -> None:
+    """Makes the bridge, the namespaces and the links, all up and routed.
+
+    Args:
+        plan: Addresses and names.
+        mtu: Largest packet on every link of the lab.
+    """
+    _ip([
+        f"link add {plan.bridge} mtu {mtu} type bridge",
+        f"addr add {plan.host}/24 dev {plan.bridge}",
+        *([f"-6 addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
+        f"link set {plan.bridge} up",
+    ])
+    for node in range(1, plan.nodes + 1):
+        _node(plan, node, mtu)
+    routes = [f"route add {plan.pods(node)} via {plan.node_address(node)}" for node in range(1, plan.nodes + 1)]
+    # An address that nobody serves must be refused at once. Without these routes, packets for a Service would leave by
+    # the machine's default route while kube-proxy has no rules yet, and clients would wait for answers that never come.
+    routes += [f"route add unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
+    if plan.dual:
+        routes += [f"-6 route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in range(1, plan.nodes + 1)]
+        routes += [f"-6 route add unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
+    _ip(routes)
+    _let_through(plan)
+
+
+def _node(plan: AddressPlan, node: int, mtu: int) -> None:
+    netns, outer, others = plan.netns(node), plan.interface(node), [n for n in range(1, plan.nodes + 1) if n != node]
+    run("ip", "netns", "add", netns)
+    _ip([
+        f"link add {outer} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {netns}",
+        f"link set {outer} master {plan.bridge} up",
+    ])
+    lines = [
+        "link set lo up",
+        f"addr add {plan.node_address(node)}/24 dev eth0",
+        "link set eth0 up",
+        f"route add default via {plan.host}",
+        *(f"route add {plan.pods(other)} via {plan.node_address(other)}" for other in others),
+    ]
+    if plan.dual:
+        lines += [
+            f"-6 addr add {plan.node_address_v6(node)}/64 dev eth0 nodad",
+            f"-6 route add default via {plan.host_v6}",
+            *(f"-6 route add {plan.pods_v6(other)} via {plan.node_address_v6(other)}" for other in others),
+        ]
+    _ip(lines, netns)
+    settings = "".join(f"{key}={value}\n" for key, value in NODE_SYSCTLS.items())
+    # --ignore: a machine without IPv6 or without the bridge filter does not have all of them
+    run("ip", "netns", "exec", netns, "sysctl", "-q", "--ignore", "-p", "-", stdin=settings, check=False)
+    run("ip", "netns", "exec", netns, "nft", "-f", "-", stdin=_masquerade(plan))
+
+
+def _masquerade(plan: AddressPlan) -> str:
+    """Rules by which pods' traffic to addresses outside the pod network gets the node's address, as most CNIs do."""
+    v6 = f"ip6 saddr {plan.all_pods_v6} ip6 daddr != {plan.all_pods_v6} ip6 daddr != ff00::/8 masquerade" if plan.dual else ""
+    return f"""
+table inet netlibrary {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {plan.all_pods} ip daddr != {plan.all_pods} ip daddr != 224.0.0.0/4 masquerade
+    {v6}
+  }}
+}}
+"""
+
+
+def _let_through(plan: AddressPlan) -> None:
+    """Lets the lab's traffic through the machine: forwarding on, nodes' addresses translated on the way out."""
+    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    rules = f"""
+table ip {plan.table} {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {plan.node_network} oifname != "{plan.bridge}" oifname != "lo" ip daddr != 198.18.0.0/15 masquerade
+  }}
+}}
+"""
+    run("nft", "-f", "-", stdin=rules)
+    for rule in _firewall_rules(plan):
+        if "-P FORWARD DROP" in run("iptables", "-w", "-S", "FORWARD", check=False):
+            run("iptables", "-w", "-I", *rule)
+
+
+def _firewall_rules(plan: AddressPlan) -> list[list[str]]:
+    # container engines set the policy of FORWARD to DROP; only a rule in the same table can make an exception
+    return [["FORWARD", side, plan.bridge, "-m", "comment", "--comment", plan.table, "-j", "ACCEPT"] for side in ("-i", "-o")]
+
+
+def remove(plan: AddressPlan) -> None:
+    """Removes everything that `create` makes, however much of it is there."""
+    existing = {link["ifname"] for link in json.loads(run("ip", "-j", "link", check=False) or "[]")}
+    namespaces = [plan.netns(node) for node in range(1, plan.nodes + 1)]
+    for netns in namespaces:
+        if (NETNS / netns).exists():
+            run("ip", "netns", "del", netns, check=False)
+    for name in (plan.bridge, *(plan.interface(node) for node in range(1, plan.nodes + 1))):
+        if name in existing:
+            run("ip", "link", "del", name, check=False)
+    lines = [f"route del unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
+    if plan.dual:
+        lines += [f"-6 route del unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
+    with contextlib.suppress(CommandFailed):
+        run("ip", "-force", "-batch", "-", stdin="\n".join(lines) + "\n", check=False)
+    run("nft", "delete", "table", "ip", plan.table, check=False)
+    if plan.table in run("iptables", "-w", "-S", "FORWARD", check=False):
+        for rule in _firewall_rules(plan):
+            run("iptables", "-w", "-D", *rule, check=False)
+    left = [netns for netns in namespaces if (NETNS / netns).exists()]
+    if left:
+        raise EnvironmentProblem(f"The network namespaces {', '.join(left)} cannot be removed.")

@@ -1,0 +1,144 @@
+"""A node of a lab: namespaces of its own for network, mounts and host name, and the programs in them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary.lab import cgroups
+from NetLibrary.lab.paths import Paths
+from NetLibrary.lab.plan import AddressPlan
+from NetLibrary.lab.processes import CommandFailed, Component
+
+# Runs in the node's new mount namespace and then holds it. Mounts of pods stay in there: the machine never sees them,
+# and they go when the node's last process goes. Named network namespaces of the machine must not be pinned by copies of
+# their mounts, and those of the node's pods need a place. Containers with mount propagation need a shared root.
+HOLD = """
+set -e
+hostname "$1"
+umount -l -R /run/netns 2>/dev/null || true
+mount -t tmpfs -o mode=755 lab-netns /run/netns
+mount --make-rshared /
+: >"$2"
+exec sleep infinity
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command on a node gave.
+
+    Args:
+        stdout: Its output.
+        stderr: Its error output.
+        exit_code: Its status.
+    """
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+class Node:
+    """One node. Its programs are `containerd`, `kubelet`, `kube-proxy` and the lab's agents.
+
+    Args:
+        plan: Addresses and names of the lab.
+        paths: Files of the lab.
+        number: Which node; they count from 1.
+
+    Example:
+        >>> from NetLibrary.lab import Lab
+        >>> node = Lab("default").node("node1")  # doctest: +SKIP
+        >>> node.run(["ip", "route"]).stdout  # doctest: +SKIP
+        >>> node.process("kube-proxy").restart()  # doctest: +SKIP
+    """
+
+    def __init__(self, plan: AddressPlan, paths: Paths, number: int) -> None:
+        self.number = number
+        self.name = f"node{number}"
+        self.address = plan.node_address(number)
+        self.netns = plan.netns(number)
+        self.interface = plan.interface(number)  # the machine's end of the node's link
+        self.bridge = plan.bridge
+        self.pods = str(plan.pods(number))
+        self.folder = paths.node(number)
+        self.containerd_socket = self.folder / "containerd.sock"
+        group = cgroups.tracker() / plan.cgroup / self.name / "system"
+        self._cgroup = group
+        self._holder = Component("namespaces", self.folder)
+
+    def __repr__(self) -> str:
+        return f"Node({self.name}, {self.address})"
+
+    def hold(self) -> None:
+        """Makes the node's namespaces for mounts and host name, and keeps them."""
+        ready = self.folder / "namespaces.ready"
+        ready.unlink(missing_ok=True)
+        words = ["unshare", "--mount", "--uts", "--propagation", "slave", "--", "sh", "-c", HOLD, "hold", self.name, str(ready)]
+        self._holder.define(words, cgroup=self._cgroup, enter=["nsenter", f"--net=/run/netns/{self.netns}", "--"])
+        self._holder.start()
+        deadline = time.monotonic() + 10
+        while not ready.exists():
+            if not self._holder.alive() or time.monotonic() > deadline:
+                raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
+            time.sleep(0.01)
+
+    @property
+    def enter(self) -> list[str]:
+        """The command that enters the node's namespaces; a program and its arguments go behind it."""
+        holder = self._holder.pid
+        if holder is None:
+            raise EnvironmentProblem(f"{self.name} does not run.")
+        return [
+            "nsenter", f"--net=/run/netns/{self.netns}", f"--mount=/proc/{holder}/ns/mnt", f"--uts=/proc/{holder}/ns/uts", "--"
+        ]
+
+    def run(
+        self, command: Sequence[str | Path], *, stdin: str | None = None, timeout: float = 30.0, check: bool = True
+    ) -> Ran:
+        """Runs a program of the machine in the node's namespaces.
+
+        Args:
+            command: The program and its arguments.
+            stdin: What it reads.
+            timeout: Seconds it may take.
+            check: Whether a status other than 0 is an error.
+        Raises:
+            CommandFailed: It failed and `check` is set, or took too long.
+        """
+        words = [*self.enter, *map(str, command)]
+        text = " ".join(map(str, command))
+        try:
+            done = subprocess.run(words, input=stdin, text=True, capture_output=True, timeout=timeout, errors="replace")
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(f"'{text}' on {self.name} did not end within {timeout:g} s.") from error
+        if check and done.returncode:
+            said = (done.stderr or done.stdout).strip() or "nothing"
+            raise CommandFailed(f"'{text}' on {self.name} ended with status {done.returncode} and said: {said}")
+        return Ran(done.stdout, done.stderr, done.returncode)
+
+    def popen(self, command: Sequence[str | Path], **options) -> subprocess.Popen:  # noqa: ANN003
+        """Starts a program in the node's namespaces, as `subprocess.Popen` does; the caller ends it."""
+        return subprocess.Popen([*self.enter, *map(str, command)], **options)
+
+    def process(self, name: str) -> Component:
+        """Returns one of the node's programs, to stop, start, restart, pause or resume it."""
+        component = Component(name, self.folder)
+        if not component.command or name == "namespaces":
+            raise InputError(f"There is no program '{name}' on {self.name}; allowed are {', '.join(self.programs())}.")
+        return component
+
+    def programs(self) -> list[str]:
+        """Returns the names of the node's programs."""
+        records = (path.stem for path in self.folder.glob("*.json"))
+        return sorted(name for name in records if name != "namespaces")
+
+    def define(self, commands: dict[str, list[str | Path]]) -> None:
+        """Notes the command lines of the node's programs."""
+        for name, command in commands.items():
+            Component(name, self.folder).define(command, cgroup=self._cgroup, enter=self.enter)

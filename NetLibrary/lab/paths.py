@@ -1,0 +1,140 @@
+"""Where a lab keeps its files, and locks that leave nothing behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+
+ROOT_VARIABLE = "NETLIBRARY_LAB_ROOT"
+
+
+def root() -> Path:
+    """Returns the folder of all labs' running state; the environment variable NETLIBRARY_LAB_ROOT moves it."""
+    return Path(os.environ.get(ROOT_VARIABLE, "/var/lib/netlibrary-lab"))
+
+
+def cache() -> Path:
+    """Returns the folder of built programs and assembled images in the user's cache."""
+    return Path(platformdirs.user_cache_dir("netlibrary")) / "lab"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Files of one lab, all below one folder that `down` removes.
+
+    Args:
+        base: The lab's folder.
+    """
+
+    base: Path
+
+    @classmethod
+    def of(cls, name: str) -> Paths:
+        """Returns the paths of the lab of that name."""
+        return cls(root() / name)
+
+    @property
+    def state(self) -> Path:
+        """What the lab is made of, as JSON."""
+        return self.base / "state.json"
+
+    @property
+    def pki(self) -> Path:
+        """Certificates and keys."""
+        return self.base / "pki"
+
+    @property
+    def credentials(self) -> Path:
+        """Kubeconfigs of the components."""
+        return self.base / "credentials"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Kubeconfig of the administrator."""
+        return self.base / "kubeconfig"
+
+    @property
+    def processes(self) -> Path:
+        """Records and logs of the control plane's programs."""
+        return self.base / "control-plane"
+
+    @property
+    def programs(self) -> Path:
+        """Folder with `kubectl`, to be put on PATH."""
+        return self.base / "bin"
+
+    @property
+    def uses(self) -> Path:
+        """One file for each program that uses the lab just now."""
+        return self.base / "uses"
+
+    def node(self, number: int) -> Path:
+        """Folder of a node; nodes count from 1."""
+        return self.base / f"node{number}"
+
+    def remove(self) -> None:
+        """Removes the lab's folder, and the folder of all labs when it was the last one."""
+        shutil.rmtree(self.base, ignore_errors=True)
+        if self.base.exists():
+            shutil.rmtree(self.base)  # once more, and this time say what is in the way
+        try:
+            self.base.parent.rmdir()
+        except OSError:
+            pass  # another lab's
+
+
+def labs() -> list[str]:
+    """Returns the names of all labs that have files here, running or not."""
+    return sorted(path.parent.name for path in root().glob("*/state.json"))
+
+
+@contextmanager
+def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell=None) -> Iterator[None]:  # noqa: ANN001
+    """Holds a lock that ends with the process, whatever ends it; its file is removed again.
+
+    Args:
+        path: File that stands for what is locked.
+        wait: Seconds to wait for another holder.
+        waiting: What to tell while another holds it.
+        tell: Function that tells it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline, told = time.monotonic() + wait, False
+    while True:
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # the last lab removed the folder just now
+            path.parent.mkdir(parents=True, exist_ok=True)
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:
+                break  # else the holder before us removed the file that we have locked: again, with the new one
+            os.close(handle)
+        except BlockingIOError:
+            os.close(handle)
+            if time.monotonic() > deadline:
+                raise EnvironmentProblem(f"{waiting or path} is still locked after {wait:g} s.") from None
+            if waiting and tell and not told:
+                tell(f"waiting: {waiting}")
+                told = True
+            time.sleep(0.1)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+        try:
+            path.parent.rmdir()
+        except OSError:
+            pass

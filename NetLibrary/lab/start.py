@@ -1,0 +1,231 @@
+"""Starts a lab: everything that can go side by side does, and whatever fails takes all of it down again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+import yaml
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab import build, cgroups, components, network, recipes, store
+from NetLibrary.lab.apiserver import ApiServer, NoAnswer
+from NetLibrary.lab.console import Say, Stopwatch
+from NetLibrary.lab.images import assemble_all
+from NetLibrary.lab.node import Node
+from NetLibrary.lab.paths import Paths, cache
+from NetLibrary.lab.processes import Component, run
+from NetLibrary.lab.state import State
+
+LIMIT = 180.0  # seconds for the whole start of the programs; a loaded machine may need ten times the usual
+POLL = 0.05
+MANIFEST = Path(__file__).with_name("manifests") / "system.yaml"
+
+
+class Cancelled(EnvironmentProblem):
+    """Another part of the start failed, or the start was interrupted."""
+
+
+class Starter:
+    """One start of a lab whose state is written down already.
+
+    Args:
+        state: What is to be started.
+        say: Tells how far it is.
+        watch: Notes how long each phase takes.
+    """
+
+    def __init__(self, state: State, say: Say, watch: Stopwatch) -> None:
+        self.state, self.plan, self.paths, self.options = state, state.plan, Paths.of(state.name), state.options
+        self.say, self.watch = say, watch
+        self.program = Path(state.programs) / "labnode"
+        self.api = ApiServer(self.plan, self.paths)
+        self.nodes = [Node(self.plan, self.paths, number) for number in range(1, self.plan.nodes + 1)]
+        self.cancelled = threading.Event()
+        self._system = cgroups.tracker() / self.plan.cgroup / "system"
+        self._deadline = time.monotonic() + LIMIT
+
+    def run(self, archives: list[Path]) -> None:
+        """Brings the lab up.
+
+        Args:
+            archives: The default images.
+        """
+        cgroups.create(self.plan.cgroup, self.plan.nodes)
+        self.paths.processes.mkdir(parents=True, exist_ok=True)
+        pool = ThreadPoolExecutor(max_workers=8 + 2 * self.plan.nodes, thread_name_prefix="lab")
+        try:
+            self._graph(pool, archives)
+        except BaseException:
+            self.cancelled.set()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _graph(self, pool: ThreadPoolExecutor, archives: list[Path]) -> None:
+        wires = pool.submit(self._phase, "network", lambda: network.create(self.plan, self.options.mtu))
+        papers = pool.submit(self._phase, "certificates", lambda: components.certificates(self.plan, self.paths))
+        root = pool.submit(self._phase, "image store", lambda: self._store(archives))
+        control = pool.submit(self._control_plane, [wires, papers])
+        jobs = [control, *(pool.submit(self._node, node, [wires, papers, root], control) for node in self.nodes)]
+        pending: set[Future] = {wires, papers, root, *jobs}
+        while pending:  # short waits, so that a signal gets through to the main thread
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+            for job in done:
+                job.result()
+        with self.watch.phase("nodes ready"):
+            self._until("the nodes", self._nodes_ready, self._everything())
+        with self.watch.phase("DNS ready"):
+            self._until("DNS", self._dns_ready, self._everything())
+
+    def _phase(self, name: str, work: Callable[[], object]) -> object:
+        with self.watch.phase(name):
+            return work()
+
+    def _await(self, jobs: list[Future]) -> None:
+        for job in jobs:
+            while not job.done():
+                if self.cancelled.wait(POLL / 5):
+                    raise Cancelled("The start was given up.")
+            job.result()
+
+    def _everything(self) -> list[Component]:
+        mine = [Component(name, self.paths.processes) for name in components.CONTROL_PLANE]
+        return [*mine, *(node.process(name) for node in self.nodes for name in node.programs())]
+
+    def _until(self, what: str, done: Callable[[], object], needed: list[Component], pause: float = POLL) -> None:
+        """Waits until something holds; complains as soon as a program that it needs has ended."""
+        while not done():
+            if self.cancelled.is_set():
+                raise Cancelled("The start was given up.")
+            for component in needed:
+                if not component.alive():
+                    where = component.log.parent.name
+                    raise EnvironmentProblem(
+                        f"{component.name} ({where}) ended during the start; the last lines of its log:\n{component.tail()}"
+                    )
+            if time.monotonic() > self._deadline:
+                tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
+                raise EnvironmentProblem(f"{what} did not get ready within {LIMIT:g} s.\n{tails}")
+            time.sleep(pause)
+
+    # --- the image store ------------------------------------------------------------------------------
+
+    def _store(self, archives: list[Path]) -> Path:
+        def start(root: Path, sockets: Path) -> Component:
+            config = self.paths.processes / "image-store.toml"
+            config.write_text(
+                f'version = 2\nroot = "{root}"\nstate = "{self.paths.base}/image-store"\n'
+                f'disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs"]\n'
+                f'[grpc]\n  address = "{sockets}/containerd.sock"\n'
+                f'[plugins."io.containerd.internal.v1.opt"]\n  path = "{self.paths.base}/opt"\n'
+            )
+            component = Component("image-store", self.paths.processes)
+            component.define(["containerd", "--config", config], cgroup=self._system)
+            component.start()
+            self._until("the container runtime", lambda: (sockets / "containerd.sock").exists(), [component])
+            return component
+
+        return store.prepared(recipes.digest(archives), archives, self.state.snapshotter, start, self.say)
+
+    # --- control plane --------------------------------------------------------------------------------
+
+    def _control_plane(self, before: list[Future]) -> None:
+        self._await(before)
+        commands = components.control_plane(self.plan, self.paths, self.program, self.options)
+        parts = {name: Component(name, self.paths.processes) for name in commands}
+        for name, command in commands.items():
+            parts[name].define(command, cgroup=self._system)
+        self.paths.programs.mkdir(exist_ok=True)
+        (self.paths.programs / "kubectl").symlink_to(self.program)
+        with self.watch.phase("API server"):
+            parts["etcd"].start()
+            parts["kube-apiserver"].start()
+            self._until("the API server", self.api.ready, [parts["etcd"], parts["kube-apiserver"]])
+        with self.watch.phase("system objects"):
+            for obj in self._system_objects():
+                self.api.create(obj)
+        for name in ("kube-controller-manager", "kube-scheduler", "load-balancer"):
+            parts[name].start()
+
+    def _system_objects(self) -> list[dict]:
+        nodes = []
+        for node in self.nodes:
+            ranges = [str(self.plan.pods(node.number)), *([str(self.plan.pods_v6(node.number))] if self.plan.dual else [])]
+            labels = {"kubernetes.io/hostname": node.name, "netlibrary.io/lab": self.plan.name}
+            nodes.append({
+                "apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels},
+                "spec": {"podCIDR": ranges[0], "podCIDRs": ranges},
+            })
+        servers = any(line.startswith("nameserver") for line in components.resolver().read_text().splitlines())
+        values = {
+            "{dns}": self.plan.dns,
+            "{image}": recipes.COREDNS_IMAGE,
+            "{replicas}": str(min(2, self.plan.nodes)),
+            "{forward}": "forward . /etc/resolv.conf {\n            max_concurrent 1000\n        }" if servers else "",
+            "{families}": "ipFamilyPolicy: PreferDualStack" if self.plan.dual else "",
+        }
+        text = MANIFEST.read_text()
+        for mark, value in values.items():
+            text = text.replace(mark, value)
+        return [*nodes, *yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))]
+
+    # --- nodes ----------------------------------------------------------------------------------------
+
+    def _node(self, node: Node, before: list[Future], control: Future) -> None:
+        self._await(before)
+        group = f"/{self.plan.cgroup}/{node.name}/pods"
+        with self.watch.phase("node files"):
+            components.node_files(self.plan, self.paths, node.number, self.options, group, self.state.snapshotter)
+            store.clone(before[-1].result(), node.folder / "containerd")
+        with self.watch.phase("container runtime"):
+            node.hold()
+            node.define(components.node_programs(self.plan, self.paths, node.number, self.program, self.options))
+            runtime = node.process("containerd")
+            runtime.start()
+            self._until("the container runtime", node.containerd_socket.exists, [runtime])
+        self._await([control])
+        for name in node.programs():
+            node.process(name).start()
+
+    def _nodes_ready(self) -> bool:
+        try:
+            nodes = self.api.get("/api/v1/nodes")["items"]
+        except NoAnswer:
+            return False
+        return len(nodes) == self.plan.nodes and all(
+            any(c["type"] == "Ready" and c["status"] == "True" for c in node.get("status", {}).get("conditions", []))
+            for node in nodes
+        )
+
+    def _dns_ready(self) -> bool:
+        try:
+            status = self.api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns").get("status", {})
+        except NoAnswer:
+            return False
+        return status.get("availableReplicas", 0) >= 1
+
+
+def prepare(say: Say, watch: Stopwatch) -> tuple[Path, list[Path]]:
+    """Returns the lab's programs and the archives of its default images, made where the cache does not have them."""
+    with watch.phase("programs"):
+        programs = build.programs(say)
+    folder = cache() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with watch.phase("images"):
+        archives = assemble_all(recipes.default(programs, folder), folder)
+    return programs, archives
+
+
+def versions(programs: Path) -> dict[str, str]:
+    """Returns the versions of what runs in a lab."""
+    runtime = run("containerd", "--version").split()
+    return {
+        "kubernetes": build.kubernetes_version(),
+        "containerd": runtime[2] if len(runtime) > 2 else "unknown",
+        "go": programs.name.rpartition("-go")[2],
+        "coredns": recipes.COREDNS_IMAGE.rpartition(":")[2],
+    }

@@ -1,0 +1,95 @@
+"""What is known about a lab beyond its processes: written down before anything is made, so that all can be undone."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.components import Options
+from NetLibrary.lab.paths import Paths, labs
+from NetLibrary.lab.plan import AddressPlan
+
+
+def boot_id() -> str:
+    """Returns what tells this run of the machine from the next."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@dataclass
+class State:
+    """A lab as it is written down.
+
+    Args:
+        name: Name of the lab.
+        index: Its address block.
+        nodes: Number of nodes.
+        phase: `starting`, `running` or `stopping`.
+        options: What was chosen.
+        programs: Folder of the programs it runs.
+        snapshotter: Kind of snapshots its nodes use.
+        automatic: Whether a test run started it, so that the last such run stops it.
+        created: Seconds since the epoch.
+        boot: Run of the machine in which it was started.
+        versions: Versions of what runs in it.
+        timings: Seconds that each phase of its start took.
+        forwarding: The machine's net.ipv4.ip_forward before the lab.
+        installed: What was installed in it: topic → names of the images.
+    """
+
+    name: str
+    index: int
+    nodes: int
+    phase: str = "starting"
+    options: Options = field(default_factory=Options)
+    programs: str = ""
+    snapshotter: str = "overlayfs"
+    automatic: bool = False
+    created: float = field(default_factory=time.time)
+    boot: str = field(default_factory=boot_id)
+    versions: dict[str, str] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
+    forwarding: str = "1"
+    installed: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> AddressPlan:
+        """Addresses and names of the lab."""
+        return AddressPlan(self.name, self.index, self.nodes, self.options.dual)
+
+    def save(self) -> None:
+        """Writes the state down; a reader sees the old or the new one, never half of it."""
+        path = Paths.of(self.name).state
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{path.name}.{os.getpid()}")
+        new.write_text(json.dumps(asdict(self), indent=1))
+        new.replace(path)
+
+
+def load(name: str) -> State | None:
+    """Returns the state of a lab; None when there is no such lab.
+
+    Raises:
+        EnvironmentProblem: The file is damaged, or of another version of this program.
+    """
+    path = Paths.of(name).state
+    try:
+        data = json.loads(path.read_text())
+        return State(**{**data, "options": Options(**data["options"])})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError) as error:
+        raise EnvironmentProblem(f"The state of lab '{name}' in {path} cannot be read: {error}.") from error
+
+
+def others(name: str) -> list[State]:
+    """Returns the states of all other labs on this machine."""
+    return [state for other in labs() if other != name and (state := load(other))]
+
+
+def programs_in_use() -> set[str]:
+    """Returns the folders of programs that labs of this machine run."""
+    return {state.programs for name in labs() if (state := load(name))}

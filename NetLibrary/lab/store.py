@@ -1,0 +1,83 @@
+"""The image store that every node of a lab starts from.
+
+The default images are imported and unpacked once, by a containerd that runs for that alone. Nodes get a copy in which
+all files are hard links: containerd never writes to a blob or to an unpacked layer, so only its two databases are real
+copies. This makes a start independent of the size of the images.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.console import Say
+from NetLibrary.lab.paths import cache, lock
+from NetLibrary.lab.processes import CommandFailed, Component, run
+from NetLibrary.lab.tools import find
+
+KEPT = 1
+
+
+def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
+    """Imports an image archive into a containerd, unpacked and ready to run."""
+    ctr = find("ctr") or "ctr"
+    run(
+        ctr, "--address", socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, archive, timeout=300
+    )
+
+
+def prepared(key: str, archives: list[Path], snapshotter: str, start: Callable[[Path, Path], Component], say: Say) -> Path:
+    """Returns a folder with the root of a containerd that has the images; makes it when the cache does not have it.
+
+    Args:
+        key: Hash over the images.
+        archives: Archives of the images.
+        snapshotter: Kind of snapshots that they are unpacked to.
+        start: Starts a containerd: its root and its socket's folder → the running program.
+        say: Tells what takes time.
+    """
+    base = cache() / "stores"
+    target = base / f"{key}-{snapshotter}"
+    if target.exists():
+        os.utime(target)
+        return target
+    base.mkdir(parents=True, exist_ok=True)
+    with lock(base / "store.lock", waiting="another start unpacks the images", tell=say):
+        if target.exists():
+            return target
+        for left in base.glob("*.new"):
+            shutil.rmtree(left)
+        say("unpacking the images, once")
+        new = target.with_name(f"{target.name}.new")
+        new.mkdir(mode=0o700)
+        runtime = start(new, new)
+        try:
+            for archive in archives:
+                import_archive(new / "containerd.sock", archive, snapshotter)
+        except CommandFailed as error:
+            raise EnvironmentProblem(f"The images cannot be unpacked: {error}\n{runtime.tail()}") from error
+        finally:
+            runtime.stop()
+        (new / "containerd.sock").unlink(missing_ok=True)
+        new.rename(target)
+        for old in sorted((f for f in base.iterdir() if f.is_dir() and f != target), key=lambda f: f.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def clone(store: Path, target: Path) -> None:
+    """Copies a store for one node, by hard links where the file system is the same."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    linked = subprocess.run(["cp", "-a", "--link", str(store), str(target)], capture_output=True)
+    if linked.returncode:
+        shutil.rmtree(target, ignore_errors=True)
+        run("cp", "-a", "--reflink=auto", store, target, timeout=300)
+        return
+    for database in target.rglob("*.db"):
+        data = database.read_bytes()
+        database.unlink()  # the link; writing to it would change the store
+        database.write_bytes(data)

@@ -1,0 +1,97 @@
+"""Programs that the lab needs from the distribution, and the packages that have them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.console import Say
+
+# Without these no lab runs.
+RUN = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "tc": "iproute2",
+    "sysctl": "procps",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "ldd": "libc-bin",
+}
+# These go into images.
+IMAGES = {
+    "busybox": "busybox-static",
+    "dash": "dash",
+    "bash": "bash",
+    "curl": "curl",
+    "nc.openbsd": "netcat-openbsd",
+    "dig": "bind9-dnsutils",
+    "host": "bind9-host",
+    "nslookup": "bind9-dnsutils",
+    "ss": "iproute2",
+    "socat": "socat",
+    "iperf": "iperf",
+    "iperf3": "iperf3",
+    "ping": "iputils-ping",
+    "tcpdump": "tcpdump",
+    "getent": "libc-bin",
+}
+PLUGIN_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def find(tool: str) -> str | None:
+    """Returns the path of a program, also when root's folders are not on PATH."""
+    if tool.startswith("/"):
+        name = os.path.basename(tool)
+        return next((f"{folder}/{name}" for folder in PLUGIN_FOLDERS if Path(folder, name).exists()), None)
+    return shutil.which(tool) or shutil.which(tool, path=SEARCH)
+
+
+def package_of(tool: str) -> str | None:
+    """Returns the Debian package of a program that the lab knows."""
+    return RUN.get(tool) or IMAGES.get(tool)
+
+
+def missing() -> dict[str, str]:
+    """Returns the programs that are not there, with their packages."""
+    return {tool: package for tool, package in {**RUN, **IMAGES}.items() if find(tool) is None}
+
+
+def ensure(say: Say) -> None:
+    """Installs what is missing, where that is possible.
+
+    Raises:
+        EnvironmentProblem: Something is missing and cannot be installed; the text has the command that would.
+    """
+    packages = sorted(set(missing().values()))
+    if not packages:
+        return
+    command = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
+    absent = ", ".join(os.path.basename(tool) for tool in missing())
+    if shutil.which("apt-get") is None:
+        raise EnvironmentProblem(
+            f"These programs are missing: {absent}. There is no apt-get here; on Debian they come with: {command}"
+        )
+    if os.geteuid() != 0:
+        raise EnvironmentProblem(f"These programs are missing: {absent}. Install them as root: {command}")
+    say(f"installing {', '.join(packages)}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # A freshly installed containerd.service would be of no use to the lab; policy-rc.d is the machine's business, so let it be.
+    for words in (["apt-get", "-q", "update"], command.replace("apt-get", "apt-get -q", 1).split()):
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        if done.returncode and words[2] != "update":
+            last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+            raise EnvironmentProblem(f"'{command}' failed with status {done.returncode}:\n{last}")
+    still = missing()
+    if still:
+        raise EnvironmentProblem(f"After '{command}' these programs are still missing: {', '.join(still)}.")
