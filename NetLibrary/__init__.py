@@ -33,11 +33,12 @@ class NetLibrary(
 
     # Connecting
 
-    The first keyword that needs a cluster connects. Which cluster, in this order: the import argument `kubeconfig`, the
-    variable `${KUBECONFIG}`, the environment's KUBECONFIG, the account of the pod that robot runs in, `~/.kube/config`,
-    and at last the *lab*, a real Kubernetes that is started on this machine and stopped again at the end of the run.
-    The choice and its reason are one console line and metadata of the suite. `-v CLUSTER:lab` takes the lab in any case,
-    `-v CLUSTER:lab:NAME` the lab of that name, `-v CLUSTER:kubeconfig` never falls back to it.
+    The first keyword that needs a cluster connects. Which cluster, in this order: the import argument `kubeconfig`,
+    the variable `${KUBECONFIG}`, the environment's KUBECONFIG, the account of the pod that robot runs in,
+    `~/.kube/config`, and at last the *lab*, a real Kubernetes that is started on this machine and stopped again at
+    the end of the run. The choice and its reason are one console line and metadata of the suite. `-v CLUSTER:lab`
+    takes the lab in any case, `-v CLUSTER:lab:NAME` the lab of that name, `-v CLUSTER:kubeconfig` never falls back to
+    it.
 
     Several clusters have aliases, see [Connect To Cluster]; keywords take them as `cluster=`.
 
@@ -49,22 +50,22 @@ class NetLibrary(
 
     # Failures and errors
 
-    What the network or the product did wrong *fails* a test. What the suite, the machine or the account did wrong is an
-    *error*: its text names the argument and what is allowed. What a cluster does not have is *skipped* with the reason.
-    After a failure the library collects, once per test, the state of the run's pods, warnings, the last log lines and the
-    status of the scenario's objects.
+    What the network or the product did wrong *fails* a test. What the suite, the machine or the account did wrong is
+    an *error*: its text names the argument and what is allowed. What a cluster does not have is *skipped* with the
+    reason. After a failure the library collects, once per test, the state of the run's pods, warnings, the last log
+    lines and the status of the scenario's objects.
 
     # Results
 
-    Each measurement is a table and a picture in the log and a line in `measurements.jsonl` in the output folder: what was
-    measured where, with which versions and images, every sample, the verdict. [Measurement Should Match Baseline]
+    Each measurement is a table and a picture in the log and a line in `measurements.jsonl` in the output folder: what
+    was measured where, with which versions and images, every sample, the verdict. [Measurement Should Match Baseline]
     compares with the file of an earlier run. Programs that are stand-ins are named as such in all of these.
 
     # Cleaning up
 
-    Everything that is made in a cluster carries the label `netlibrary.io/run`. The end of the run removes it, also after
-    a failure, a timeout or SIGTERM. [Delete Everything This Run Created] does so earlier and fails when something stays;
-    [Keep Everything This Run Created] switches it off.
+    Everything that is made in a cluster carries the label `netlibrary.io/run`. The end of the run removes it, also
+    after a failure, a timeout or SIGTERM. [Delete Everything This Run Created] does so earlier and fails when
+    something stays; [Keep Everything This Run Created] switches it off.
 
     # Example
 
@@ -81,6 +82,7 @@ class NetLibrary(
         Wait Until Deployment Is Available    iperf3-server    demo-${id}
         Measure Throughput    iperf3-server    demo-${id}    duration=5s    at_least=1G
     ```
+
     """
 
     def __init__(

@@ -50,10 +50,7 @@ def compare(
         True
     """
     old, new = statistics.median(before), statistics.median(now)
-    if old == 0:
-        change = 0.0 if new == 0 else float("inf")
-    else:
-        change = (new - old) / abs(old)
+    change = (new - old) / abs(old) if old else (float("inf") if new else 0.0)
     beyond = change < -tolerance if higher_is_better else change > tolerance
     if min(len(before), len(now)) < ENOUGH:
         return Comparison(old, new, change, None, beyond, f"medians only, {len(before)} and {len(now)} values")
