@@ -51,3 +51,20 @@ def _entry(name: str) -> zipfile.ZipInfo:
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16
     return entry
+
+
+def echo_server_manifest() -> str:
+    """Returns the ConfigMap that carries the echo server; `manifests/network_break/echo-server.yaml` holds the same.
+
+    `python -m NetLibrary._mechanics.breaks.archive > manifests/network_break/echo-server.yaml` writes it anew.
+    """
+    source = "".join(f"    {line}" if line.strip() else line for line in echo_server().splitlines(keepends=True))
+    return (
+        "# The echo server of the network-break suite, from NetLibrary/_mechanics/breaks/inpod/echo_server.py.\n"
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: netlibrary-echo-server\ndata:\n  echo_server.py: |\n"
+        f"{source}"
+    )
+
+
+if __name__ == "__main__":
+    print(echo_server_manifest(), end="")
