@@ -9,17 +9,64 @@ from pathlib import Path
 
 INPOD = Path(__file__).parent / "inpod"
 
-#: Reads the archive from stdin (its length is the first argument, as exec streams cannot be half-closed), stores it
-#: under the second argument and starts the rest of the arguments in a session of their own, out of reach of whatever
-#: ends the exec. Prints the process id.
+#: Reads the files from stdin (sizes and paths are arguments, as not every exec stream can be half-closed), stores them
+#: and starts the prober in a session of its own: what ends the exec, a restart of kubelet or runtime for instance, does
+#: not end the measurement. Prints the process id.
 LOADER = """\
-import os, sys
-size, path = int(sys.argv[1]), sys.argv[2]
-os.makedirs(os.path.dirname(path), exist_ok=True)
-data = sys.stdin.buffer.read(size)
-with open(path, "wb") as out:
-    out.write(data)
-print(len(data), flush=True)
+import os, subprocess, sys
+folder = sys.argv[1]
+os.makedirs(folder, exist_ok=True)
+for item in sys.argv[2:]:
+    name, _, size = item.partition("=")
+    with open(os.path.join(folder, name), "wb") as out:
+        out.write(sys.stdin.buffer.read(int(size)))
+os.chdir(folder)
+open("lease", "w").close()
+errors = open("errors", "wb")
+p = subprocess.Popen([sys.executable, "prober.pyz", "config.json", "records"], stdin=subprocess.DEVNULL,
+                     stdout=errors, stderr=errors, start_new_session=True)
+print(p.pid, flush=True)
+os._exit(0)
+"""
+
+#: Copies the records from an offset on to stdout as they grow, keeps the lease fresh while somebody listens, and ends
+#: with the prober, or when its listener has said nothing for 20 s.
+FOLLOWER = """\
+import os, select, sys, time
+folder, offset, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.chdir(folder)
+heard = time.monotonic()
+def alive():
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+while not os.path.exists("records"):
+    if not alive():
+        sys.stderr.write(open("errors").read()[-2000:])
+        sys.exit(3)
+    time.sleep(0.05)
+source = open("records", "rb")
+source.seek(offset)
+out = sys.stdout.buffer
+while True:
+    running = alive()
+    data = source.read(262144)
+    if data:
+        out.write(data)
+        out.flush()
+        continue
+    if not running:
+        sys.stderr.write(open("errors").read()[-2000:])
+        sys.exit(0)
+    if select.select([0], [], [], 0.1)[0]:
+        if not os.read(0, 4096):
+            sys.exit(0)
+        heard = time.monotonic()
+        os.utime("lease")
+    if time.monotonic() - heard > 20:
+        sys.exit(4)
 """
 
 

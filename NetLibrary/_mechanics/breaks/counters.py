@@ -45,7 +45,7 @@ TELLING = (
 
 
 def parse_groups(text: str) -> Counters:
-    """Reads `snmp` or `netstat`: pairs of lines, names and values, that begin with the group.
+    r"""Reads `snmp` or `netstat`: pairs of lines, names and values, that begin with the group.
 
     Args:
         text: Content of the file.
@@ -56,7 +56,7 @@ def parse_groups(text: str) -> Counters:
     Raises:
         ValueError: The text is not of this form.
 
-    >>> parse_groups("Tcp: OutSegs MaxConn\\nTcp: 12 -1\\n")
+    >>> parse_groups("Tcp: OutSegs MaxConn\nTcp: 12 -1\n")
     {'Tcp.OutSegs': 12, 'Tcp.MaxConn': -1}
     """
     found: Counters = {}
@@ -73,9 +73,9 @@ def parse_groups(text: str) -> Counters:
 
 
 def parse_snmp6(text: str) -> Counters:
-    """Reads `snmp6`: a name and a value per line.
+    r"""Reads `snmp6`: a name and a value per line.
 
-    >>> parse_snmp6("Icmp6OutEchos  3\\n")
+    >>> parse_snmp6("Icmp6OutEchos  3\n")
     {'Icmp6OutEchos': 3}
     """
     found: Counters = {}
