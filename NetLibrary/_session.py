@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class Session:
         self.recorder = Recorder(_robot.output_dir, self._surroundings)
         self._kubeconfig, self._context = kubeconfig, context
         self._clusters: dict[str, Cluster] = {}
+        self._choices: dict[str, Choice] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._closers: list[tuple[str, Callable[[], None]]] = []
 
@@ -78,12 +80,13 @@ class Session:
             force=None if kubeconfig else (str(_robot.variable("CLUSTER") or "") or None),
             context=context,
         )
-        for other in self._clusters.values():
-            if other.connection.choice == choice:
-                self._clusters[alias] = other
-                return other
+        for other, chosen in self._choices.items():
+            # The reason may differ; what counts is where it leads
+            if replace(chosen, reason="") == replace(choice, reason=""):
+                self._clusters[alias] = self._clusters[other]
+                return self._clusters[other]
         cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
-        self._clusters[alias] = cluster
+        self._clusters[alias], self._choices[alias] = cluster, choice
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
         where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
         text = f"{where}, Kubernetes {cluster.version}, {len(facts['nodes'])} nodes ({choice.reason})"
@@ -94,8 +97,8 @@ class Session:
         _robot.set_suite_metadata("Nodes" if alias == DEFAULT else f"Nodes {alias}", names or "not listed")
         return cluster
 
-    def _connect(self, alias: str, choice: Choice, lab: Any = None) -> Cluster:
-        return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=lab)
+    def _connect(self, alias: str, choice: Choice) -> Cluster:
+        return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
 
     def _lab(self, alias: str, choice: Choice) -> Cluster:
         from NetLibrary.lab import Lab
@@ -104,7 +107,7 @@ class Session:
         use = lab.use()
         self.on_close(f"lab '{choice.lab}'", use.release)
         found = Choice("kubeconfig", choice.reason, (Path(lab.kubeconfig),), lab=choice.lab)
-        return self._connect(alias, found, lab)
+        return Cluster.connect(found, alias=alias, run_id=self.run_id, lab=lab)
 
     # --- results ------------------------------------------------------------------------------------
 
@@ -160,3 +163,18 @@ class Session:
             except Exception as error:  # whatever it is, the next ones must be undone too
                 logger.error(f"Closing {what} failed: {error}")
         self._clusters.clear()
+        self._choices.clear()
+
+
+def _lab_behind(choice: Choice) -> Any:
+    """Returns the lab whose kubeconfig was named, so that it is known as one that may be broken; else None."""
+    if len(choice.kubeconfig) != 1:
+        return None
+    from NetLibrary.lab import Lab
+    from NetLibrary.lab.paths import root
+
+    path = choice.kubeconfig[0].resolve()
+    if path.parent.parent != Path(root()).resolve():
+        return None
+    lab = Lab(path.parent.name)
+    return lab if Path(lab.kubeconfig).resolve() == path else None
