@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from NetLibrary._mechanics.breaks.attribution import BEFORE, SETTLE, attribute
 from NetLibrary._mechanics.breaks.clock import Offset, best_offset, drift_note, measure_offset
 from NetLibrary._mechanics.breaks.counters import Delta
-from NetLibrary._mechanics.breaks.repeats import compare, samples_of, spread
+from NetLibrary._mechanics.breaks.repeats import spread
 from NetLibrary._mechanics.breaks.types import BreakKind, ProbeKind, Step, StreamResult, StreamSpec, Window
 from NetLibrary._mechanics.breaks.verdict import Limits, breaches
 
@@ -98,33 +96,6 @@ def test_spread_and_confidence():
     assert str(spread([7])) == "7"
     with pytest.raises(ValueError, match="nothing"):
         spread([])
-
-
-def test_baseline_comparison_needs_samples_and_tells_noise_from_change():
-    chance = random.Random(3)
-    old = [chance.gauss(300, 20) for _ in range(6)]
-    assert not compare("x", old, [chance.gauss(300, 20) for _ in range(6)]).worse
-    worse = compare("x", old, [chance.gauss(600, 20) for _ in range(6)])
-    assert worse.worse
-    assert "worse (p = 0.00" in worse.text
-    assert not compare("x", old, [700.0]).worse
-    assert "too few samples" in compare("x", old, [700.0]).text
-    assert not compare("x", old, [310, 330, 345, 340, 350, 360], tolerance=100).worse
-    assert not compare("x", [0, 0, 0], [0, 0, 0]).worse
-    better = compare("x", old, [10.0, 12, 14, 10])
-    assert not better.worse
-    assert "no worse" in better.text
-
-
-def test_baseline_samples_are_found_by_name_and_stream():
-    records = [
-        {"kind": "network_break", "name": "A", "samples": [{"stream": "p icmp", "longest_ms": 5}]},
-        {"kind": "network_break", "name": "A", "samples": [{"stream": "p icmp", "longest_ms": 6},
-                                                           {"stream": "q udp", "longest_ms": 1, "valid": False}]},
-        {"kind": "network_break", "name": "B", "samples": [{"stream": "p icmp", "longest_ms": 9}]},
-        {"kind": "throughput", "name": "A", "samples": [1.0]},
-    ]  # fmt: skip
-    assert samples_of(records, "A", "longest_ms") == {"p icmp": [5.0, 6.0]}
 
 
 def test_offset_believes_the_quickest_answer():

@@ -1,0 +1,90 @@
+"""What an iperf3 stream beside the probes saw: totals, and the longest time without a byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class IperfResult:
+    """One paced stream, from the receiving client's point of view.
+
+    Args:
+        name: Path and protocol.
+        bits_per_second: Received on average.
+        bytes: Received in all.
+        longest_gap_ms: Longest run of intervals (0.1 s each) without a byte. In UDP that is the path's outage, in TCP
+            the application's stall, which retransmission timers make longer.
+        retransmits: TCP segments sent again by the sender.
+        lost_packets: UDP packets lost.
+        packets: UDP packets.
+        error: Why there is no result, or why it is cut short.
+        version: Version of iperf3.
+    """
+
+    name: str
+    bits_per_second: float = 0.0
+    bytes: int = 0
+    longest_gap_ms: float = 0.0
+    retransmits: int | None = None
+    lost_packets: int | None = None
+    packets: int | None = None
+    error: str | None = None
+    version: str = ""
+
+
+def iperf_result(event: Mapping[str, Any]) -> IperfResult:
+    """Reads the event that a prober reports when its iperf3 client ended.
+
+    The exit status decides nothing: versions differ (3.12 ends with 0 after an error, 3.19 with 0 after a signal).
+    """
+    name, document = str(event["name"]), event.get("document")
+    if not isinstance(document, dict):
+        said = str(event.get("stderr") or "").strip()[-300:]
+        return IperfResult(name, error=said or f"no JSON output, exit status {event.get('exit_code')}")
+    start, end = document.get("start") or {}, document.get("end") or {}
+    error = document.get("error")
+    if error and str(error).startswith("interrupt"):
+        error = None  # that was us, at the end of the measurement
+    intervals = [entry["sum"] for entry in document.get("intervals") or [] if "sum" in entry]
+    received = end.get("sum_received") or end.get("sum") or {}
+    total = int(float(received.get("bytes") or 0)) or int(sum(float(i.get("bytes", 0)) for i in intervals))
+    seconds = float(received.get("seconds") or 0) or sum(float(i.get("seconds", 0)) for i in intervals)
+    if not total and not error:
+        error = "nothing was transferred"
+    retransmits = (end.get("sum_sent") or {}).get("retransmits")
+    packets = received.get("packets") if "jitter_ms" in received else None
+    if packets is None and intervals and "packets" in intervals[0]:
+        packets = sum(int(i.get("packets") or 0) for i in intervals)
+    lost = received.get("lost_packets")
+    if lost is None and packets is not None:
+        lost = sum(int(i.get("lost_packets") or 0) for i in intervals)
+    return IperfResult(
+        name,
+        bits_per_second=8 * total / seconds if seconds else 0.0,
+        bytes=total,
+        longest_gap_ms=1000 * longest_zero_run(intervals),
+        retransmits=None if retransmits is None else int(retransmits),
+        lost_packets=None if lost is None else int(lost),
+        packets=None if packets is None else int(packets),
+        error=None if error is None else str(error),
+        version=str(start.get("version", "")),
+    )
+
+
+def longest_zero_run(intervals: list[dict[str, Any]]) -> float:
+    """Returns the longest time without a byte in seconds; omitted and sliver intervals do not count.
+
+    >>> longest_zero_run([{"bytes": 5, "seconds": 0.1}, {"bytes": 0, "seconds": 0.1}, {"bytes": 0.0, "seconds": 0.1}])
+    0.2
+    """
+    longest = run = 0.0
+    for interval in intervals:
+        seconds = float(interval.get("seconds", 0))
+        if interval.get("omitted") or seconds < 0.02:
+            continue
+        run = 0.0 if float(interval.get("bytes", 0)) else run + seconds
+        longest = max(longest, run)
+    return longest
