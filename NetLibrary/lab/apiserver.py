@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import ssl
 from typing import Any
 
@@ -60,12 +59,14 @@ class ApiServer:
             connection = http.client.HTTPSConnection(self._host, 6443, timeout=timeout, context=self._context())
             try:
                 data = json.dumps(body) if body is not None else None
-                connection.request(method, path, data, {"Content-Type": "application/json", "Accept": "application/json"})
+                connection.request(
+                    method, path, data, {"Content-Type": "application/json", "Accept": "application/json"}
+                )
                 response = connection.getresponse()
                 return response.status, response.read()
             finally:
                 connection.close()
-        except (OSError, http.client.HTTPException, ssl.SSLError, socket.timeout) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise NoAnswer(f"The API server at {self._host}:6443 does not answer: {error}.") from error
 
     def ready(self) -> bool:
@@ -79,7 +80,9 @@ class ApiServer:
         """Returns an object or a list."""
         status, body = self.request("GET", path)
         if status != 200:
-            raise EnvironmentProblem(f"GET {path}: the API server answered {status}: {body.decode(errors='replace')[:300]}")
+            raise EnvironmentProblem(
+                f"GET {path}: the API server answered {status}: {body.decode(errors='replace')[:300]}"
+            )
         return json.loads(body)
 
     def create(self, obj: dict) -> None:
@@ -88,4 +91,6 @@ class ApiServer:
         status, body = self.request("POST", path, obj)
         if status not in (200, 201, 202, 409):
             name = obj["metadata"]["name"]
-            raise EnvironmentProblem(f"{obj['kind']} '{name}' cannot be created: {status} {body.decode(errors='replace')[:500]}")
+            raise EnvironmentProblem(
+                f"{obj['kind']} '{name}' cannot be created: {status} {body.decode(errors='replace')[:500]}"
+            )

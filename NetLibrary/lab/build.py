@@ -66,7 +66,12 @@ def kubernetes_version() -> str:
 
 def _environment(go: Go) -> dict[str, str]:
     # GOTOOLCHAIN=local: never download another toolchain. GOFLAGS of the user may hold -mod=vendor and the like.
-    settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly", "GOWORK": "off"}
+    settings = {
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-trimpath -buildvcs=false -mod=readonly",
+        "GOWORK": "off",
+    }
     for variable in ("GOOS", "GOARCH", "GOEXPERIMENT"):
         settings[variable] = ""
     if go.root:
@@ -163,13 +168,21 @@ def _build(go: Go, target: Path, say: Say) -> Path:
     say(f"building Kubernetes {version} with Go {go}, once; this takes about 5 minutes on 2 processors")
     try:
         major, minor = version[1:].split(".")[:2]
-        marks = [f"-X {package}.{name}={value}"
-                 for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-                 for name, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor))]
+        marks = [
+            f"-X {package}.{name}={value}"
+            for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+            for name, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor))
+        ]
         flags = f"-ldflags=-s -w {' '.join(marks)}"
         _go_build(go, SOURCES, [flags, "-o", str(new / "labnode"), "."], "Kubernetes", say)
         _go_build(go, SOURCES, ["-ldflags=-s -w", "-o", str(new / "pause"), "./pause"], "pause", say)
-        _go_build(go, SOURCES, ["-ldflags=-s -w", "-o", str(new / "agnhost"), "k8s.io/kubernetes/test/images/agnhost"], "agnhost", say)
+        _go_build(
+            go,
+            SOURCES,
+            ["-ldflags=-s -w", "-o", str(new / "agnhost"), "k8s.io/kubernetes/test/images/agnhost"],
+            "agnhost",
+            say,
+        )
         _go_build(go, SOURCES / "dns", ["-ldflags=-s -w", "-o", str(new / "coredns"), "."], "CoreDNS", say)
         new.rename(target)
     finally:
@@ -184,7 +197,9 @@ def _build(go: Go, target: Path, say: Say) -> Path:
 
 def _packages(go: Go, folder: Path, package: str) -> int:
     """Returns how many packages a program is made of; downloads the modules that they are in."""
-    done = subprocess.run([go.program, "list", "-deps", package], cwd=folder, env=_environment(go), capture_output=True, text=True)
+    done = subprocess.run(
+        [go.program, "list", "-deps", package], cwd=folder, env=_environment(go), capture_output=True, text=True
+    )
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-8:])
         raise EnvironmentProblem(f"The modules of the lab's programs cannot be had:\n{last}")
@@ -198,8 +213,14 @@ def _go_build(go: Go, folder: Path, arguments: list[str], what: str, say: Say) -
     # the compiler ends with this process, also when that is killed
     bound = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     process = subprocess.Popen(
-        [*bound, go.program, "build", "-v", *arguments], cwd=folder, env=_environment(go), text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [*bound, go.program, "build", "-v", *arguments],
+        cwd=folder,
+        env=_environment(go),
+        text=True,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     lines: list[str] = []
 

@@ -16,7 +16,9 @@ from NetLibrary.lab.console import say
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m NetLibrary.lab", description="A real Kubernetes of several nodes on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m NetLibrary.lab", description="A real Kubernetes of several nodes on this machine."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -26,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
 
     up = command("up", "Starts a lab and prints the path of its kubeconfig.")
     up.add_argument("--nodes", type=int, default=NODES, help="number of nodes (1 to 16)")
-    up.add_argument("--proxy-mode", choices=["iptables", "nftables"], default="iptables", help="how kube-proxy programs Services")
+    up.add_argument(
+        "--proxy-mode", choices=["iptables", "nftables"], default="iptables", help="how kube-proxy programs Services"
+    )
     up.add_argument("--mtu", type=int, default=1500, help="largest packet on the links of the lab")
     up.add_argument("--ip-family", choices=["ipv4", "dual"], default="ipv4", help="addresses of pods and Services")
     command("down", "Takes a lab down and removes all of it.")
@@ -82,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "doctor":
         from NetLibrary.lab.doctor import examine
 
-        return examine(options.name)
+        return examine()
     elif options.command == "load":
         for reference in lab.load(options.archives):
             print(reference)
@@ -109,7 +113,9 @@ def _shell(lab: Lab, node: str | None) -> int:
     where = f"lab {lab.name}{f' {node}' if node else ''}"
     say(f"{where}: KUBECONFIG is set, kubectl is on PATH; leave with exit")
     words = [*enter, program]
-    os.execvpe(words[0], words, {**os.environ, "KUBECONFIG": str(lab.kubeconfig), "PATH": path, "NETLIBRARY_LAB": lab.name})
+    os.execvpe(
+        words[0], words, {**os.environ, "KUBECONFIG": str(lab.kubeconfig), "PATH": path, "NETLIBRARY_LAB": lab.name}
+    )
     return 0
 
 

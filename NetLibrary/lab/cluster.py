@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import network, start, state, stop, store, tools
+from NetLibrary.lab import network, start, stop, store, tools
+from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
 from NetLibrary.lab.components import CONTROL_PLANE, Options
 from NetLibrary.lab.console import Say, Stopwatch, say
 from NetLibrary.lab.images import Recipe, assemble_all, check_archive
-from NetLibrary.lab.node import Node
+from NetLibrary.lab.node import Node, Vantage
 from NetLibrary.lab.paths import Paths, cache, lock, root
 from NetLibrary.lab.plan import LABS, AddressPlan, check_name, check_nodes
 from NetLibrary.lab.processes import CommandFailed, Component, Identity, run
@@ -70,14 +71,16 @@ class Lab:
         return self._paths.kubeconfig
 
     @property
-    def state(self) -> state.State | None:
+    def state(self) -> states.State | None:
         """What is written down about the lab; None when it is down."""
-        return state.load(self.name)
+        return states.load(self.name)
 
-    def _known(self) -> state.State:
+    def _known(self) -> states.State:
         known = self.state
         if known is None or known.phase != "running":
-            raise EnvironmentProblem(f"The lab '{self.name}' is not up. Start it: python -m NetLibrary.lab up --name {self.name}")
+            raise EnvironmentProblem(
+                f"The lab '{self.name}' is not up. Start it: python -m NetLibrary.lab up --name {self.name}"
+            )
         return known
 
     @property
@@ -91,6 +94,12 @@ class Lab:
         plan = self.plan
         return [Node(plan, self._paths, number) for number in range(1, plan.nodes + 1)]
 
+    @property
+    def outside(self) -> Vantage:
+        """A vantage point outside the cluster, with an address of its own."""
+        plan = self.plan
+        return Vantage("outside", plan.outside_netns, plan.outside_address)
+
     def node(self, name: str | int) -> Node:
         """Returns a node by its name (`node2`) or number (2)."""
         for node in self.nodes:
@@ -102,20 +111,30 @@ class Lab:
         """Returns a program of the control plane, for instance `kube-scheduler`."""
         self._known()
         if name not in CONTROL_PLANE:
-            raise InputError(f"There is no program '{name}' in the control plane; allowed are {', '.join(CONTROL_PLANE)}.")
+            raise InputError(
+                f"There is no program '{name}' in the control plane; allowed are {', '.join(CONTROL_PLANE)}."
+            )
         return Component(name, self._paths.processes)
 
     def running(self) -> bool:
         """Tells whether the lab is up and its API server answers."""
         known = self.state
-        return bool(known and known.phase == "running" and known.boot == state.boot_id()
-                    and ApiServer(known.plan, self._paths).ready())
+        return bool(
+            known
+            and known.phase == "running"
+            and known.boot == states.boot_id()
+            and ApiServer(known.plan, self._paths).ready()
+        )
 
     # --- up and down ----------------------------------------------------------------------------------
 
     def _locked(self) -> contextlib.AbstractContextManager[None]:
         _need_root()
-        return lock(root() / f".{self.name}.lock", waiting=f"another program starts or stops the lab '{self.name}'", tell=self._say)
+        return lock(
+            root() / f".{self.name}.lock",
+            waiting=f"another program starts or stops the lab '{self.name}'",
+            tell=self._say,
+        )
 
     def up(self, nodes: int = NODES, options: Options | None = None) -> Lab:
         """Starts the lab and waits until its nodes and its DNS are ready. A lab that is up already stays as it is.
@@ -135,12 +154,17 @@ class Lab:
     def _up(self, nodes: int, options: Options, *, automatic: bool) -> None:
         known = self.state
         if known and self.running():
-            if known.nodes != nodes and not automatic:
-                raise InputError(f"The lab '{self.name}' is up with {known.nodes} nodes, and {nodes} were asked for. Take it down first.")
+            if (known.nodes, known.options) != (nodes, options) and not automatic:
+                raise InputError(
+                    f"The lab '{self.name}' is up with {known.nodes} nodes and {known.options}; "
+                    f"{nodes} nodes and {options} were asked for. Take it down first."
+                )
             self._say(f"lab '{self.name}' is up already: {known.nodes} nodes, KUBECONFIG={self.kubeconfig}")
             return
         if known:
-            self._say(f"lab '{self.name}' is left over from a start that ended early or from before a restart; removing it")
+            self._say(
+                f"lab '{self.name}' is left over from a start that ended early or from before a restart; removing it"
+            )
             with stop.undisturbed():
                 stop.take_down(known, self._say)
         watch = Stopwatch()
@@ -148,8 +172,16 @@ class Lab:
         programs, archives = start.prepare(self._say, watch)
         begin = time.monotonic()
         with lock(root() / ".index.lock"):  # two starts must not choose the same addresses
-            fresh = state.State(self.name, _free_index(self.name, nodes), nodes, options=options, programs=str(programs),
-                                automatic=automatic, forwarding=_forwarding(), versions=start.versions(programs))
+            fresh = states.State(
+                self.name,
+                _free_index(self.name, nodes),
+                nodes,
+                options=options,
+                programs=str(programs),
+                automatic=automatic,
+                forwarding=_forwarding(),
+                versions=start.versions(programs),
+            )
             fresh.save()
         try:
             start.Starter(fresh, self._say, watch).run(archives)
@@ -162,8 +194,10 @@ class Lab:
         seconds = time.monotonic() - begin
         fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
         fresh.save()
-        self._say(f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
-                  f"KUBECONFIG={self.kubeconfig}")
+        self._say(
+            f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
+            f"KUBECONFIG={self.kubeconfig}"
+        )
 
     def down(self) -> None:
         """Takes the lab down and removes all of it; does nothing when there is no such lab."""
@@ -257,8 +291,14 @@ class Lab:
         rest = [o for o in objects if o["kind"] != "CustomResourceDefinition"]
         for group in (definitions, rest):
             if group:
-                self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-",
-                             stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(group)}))
+                self.kubectl(
+                    "apply",
+                    "--server-side",
+                    "--force-conflicts",
+                    "-f",
+                    "-",
+                    stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(group)}),
+                )
             if group is definitions and group:
                 names = [f"crd/{o['metadata']['name']}" for o in definitions]
                 self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
@@ -276,7 +316,9 @@ class Lab:
 
 def _need_root() -> None:
     if os.geteuid() != 0:
-        raise EnvironmentProblem("The lab makes network namespaces and control groups, which needs root. Run it as root or with sudo.")
+        raise EnvironmentProblem(
+            "The lab makes network namespaces and control groups, which needs root. Run it as root or with sudo."
+        )
 
 
 def _forwarding() -> str:
@@ -285,17 +327,20 @@ def _forwarding() -> str:
 
 def _free_index(name: str, nodes: int) -> int:
     """Chooses an address block that no other lab has and no route of the machine touches."""
-    taken = {other.index for other in state.others(name)}
+    taken = {other.index for other in states.others(name)}
     routed = [network_of(text) for text in network.addresses_in_use()]
     links = {link["ifname"] for link in json.loads(run("ip", "-j", "link"))}
     for index in range(LABS):
         plan = AddressPlan(name, index, nodes)
         if index in taken or plan.bridge in links:
             continue
-        if not any(prefix.overlaps(plan.block) for prefix in routed if prefix and prefix.version == 4 and prefix.prefixlen > 8):
+        if not any(
+            prefix.overlaps(plan.block) for prefix in routed if prefix and prefix.version == 4 and prefix.prefixlen > 8
+        ):
             return index
     raise EnvironmentProblem(
-        f"No address block is free: {len(taken)} labs run, and routes of the machine touch the other blocks of 198.18.0.0/15."
+        f"No address block is free: {len(taken)} labs run, "
+        "and routes of the machine touch the other blocks of 198.18.0.0/15."
     )
 
 
@@ -309,7 +354,7 @@ def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | Non
 
 def all_labs() -> Iterator[Lab]:
     """Yields every lab that is written down on this machine."""
-    for name in state.labs():
+    for name in states.labs():
         yield Lab(name)
 
 

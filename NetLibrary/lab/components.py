@@ -15,8 +15,8 @@ CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
 
 # Agents of the lab that run on every node beside the kubelet: name of the component in src/components.go → arguments,
-# formatted with the fields `kubeconfig` (credentials of the user netlibrary:NAME), `node`, `address`, `pods`. What they may do in the cluster is written in
-# manifests/agents.yaml.
+# formatted with the fields `kubeconfig` (credentials of the user netlibrary:NAME), `node`, `address` and `pods`. What
+# that user may do in the cluster is written in manifests/system.yaml.
 NODE_AGENTS: dict[str, tuple[str, ...]] = {}
 
 
@@ -41,7 +41,13 @@ def certificates(plan: AddressPlan, paths: Paths) -> None:
     """Makes the certificates, and a kubeconfig for each component that talks to the API server."""
     authority = Authority(paths.pki, f"netlibrary-lab-{plan.name}")
     services = [str(plan.services[1]), *([str(plan.services_v6[1]), plan.host_v6] if plan.dual else [])]
-    api_names = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+    api_names = (
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    )
     authority.issue("apiserver", "kube-apiserver", hosts=("127.0.0.1", plan.loopback, plan.host, *services, *api_names))
     authority.issue("etcd", "etcd", hosts=("localhost", plan.loopback))
     authority.issue("apiserver-kubelet", "kube-apiserver-kubelet-client", groups=("system:masters",))
@@ -59,7 +65,9 @@ def certificates(plan: AddressPlan, paths: Paths) -> None:
     for node in range(1, plan.nodes + 1):
         own = f"node{node}"
         addresses = (plan.node_address(node), *([plan.node_address_v6(node)] if plan.dual else []))
-        authority.issue(own, f"system:node:{own}", groups=("system:nodes",), hosts=(own, "localhost", "127.0.0.1", *addresses))
+        authority.issue(
+            own, f"system:node:{own}", groups=("system:nodes",), hosts=(own, "localhost", "127.0.0.1", *addresses)
+        )
         users[own] = ("", ())
     paths.credentials.mkdir(exist_ok=True)
     for name in users:
@@ -74,45 +82,95 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
     services = ",".join(map(str, [plan.services, *([plan.services_v6] if plan.dual else [])]))
     pods = ",".join(map(str, [plan.all_pods, *([plan.all_pods_v6] if plan.dual else [])]))
     pools = ",".join(map(str, [plan.balancer_pool, *([plan.balancer_pool_v6] if plan.dual else [])]))
-    etcd_tls = [f"--{who}{what}" for who in ("", "peer-") for what in (
-        f"cert-file={pki}/etcd.crt", f"key-file={pki}/etcd.key", f"trusted-ca-file={pki}/ca.crt", "client-cert-auth")]
+    etcd_tls = [
+        f"--{who}{what}"
+        for who in ("", "peer-")
+        for what in (
+            f"cert-file={pki}/etcd.crt",
+            f"key-file={pki}/etcd.key",
+            f"trusted-ca-file={pki}/ca.crt",
+            "client-cert-auth",
+        )
+    ]
     # leases are of no use with one of each; they would only delay the start
-    clients = ["--leader-elect=false", f"--bind-address={at}", "--kube-api-qps=200", "--kube-api-burst=400", "--profiling=false"]
+    clients = [
+        "--leader-elect=false",
+        f"--bind-address={at}",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+        "--profiling=false",
+    ]
     commands: dict[str, list[str | Path]] = {
         "etcd": [
-            program, "etcd", "--name=lab", f"--data-dir={paths.base}/etcd", f"--listen-client-urls={client}",
-            f"--advertise-client-urls={client}", f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}",
-            f"--initial-cluster=lab={peer}", *etcd_tls, "--unsafe-no-fsync", "--log-level=warn",
+            program,
+            "etcd",
+            "--name=lab",
+            f"--data-dir={paths.base}/etcd",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=lab={peer}",
+            *etcd_tls,
+            "--unsafe-no-fsync",
+            "--log-level=warn",
         ],
         "kube-apiserver": [
-            program, "kube-apiserver", f"--etcd-servers={client}", f"--etcd-cafile={pki}/ca.crt",
-            f"--etcd-certfile={pki}/etcd.crt", f"--etcd-keyfile={pki}/etcd.key", f"--service-cluster-ip-range={services}",
-            f"--bind-address={plan.host}", f"--advertise-address={plan.host}", "--secure-port=6443",
-            f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
-            f"--client-ca-file={pki}/ca.crt", "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+            program,
+            "kube-apiserver",
+            f"--etcd-servers={client}",
+            f"--etcd-cafile={pki}/ca.crt",
+            f"--etcd-certfile={pki}/etcd.crt",
+            f"--etcd-keyfile={pki}/etcd.key",
+            f"--service-cluster-ip-range={services}",
+            f"--bind-address={plan.host}",
+            f"--advertise-address={plan.host}",
+            "--secure-port=6443",
+            f"--tls-cert-file={pki}/apiserver.crt",
+            f"--tls-private-key-file={pki}/apiserver.key",
+            f"--client-ca-file={pki}/ca.crt",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-signing-key-file={pki}/service-accounts.key",
             f"--service-account-key-file={pki}/service-accounts.pub",
-            f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt", f"--kubelet-client-key={pki}/apiserver-kubelet.key",
-            f"--kubelet-certificate-authority={pki}/ca.crt", "--kubelet-preferred-address-types=InternalIP",
-            "--allow-privileged=true", "--profiling=false",
+            f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt",
+            f"--kubelet-client-key={pki}/apiserver-kubelet.key",
+            f"--kubelet-certificate-authority={pki}/ca.crt",
+            "--kubelet-preferred-address-types=InternalIP",
+            "--allow-privileged=true",
+            "--profiling=false",
         ],
         "kube-controller-manager": [
-            program, "kube-controller-manager", f"--kubeconfig={paths.credentials}/kube-controller-manager", *clients,
+            program,
+            "kube-controller-manager",
+            f"--kubeconfig={paths.credentials}/kube-controller-manager",
+            *clients,
             f"--authentication-kubeconfig={paths.credentials}/kube-controller-manager",
             f"--authorization-kubeconfig={paths.credentials}/kube-controller-manager",
-            f"--service-account-private-key-file={pki}/service-accounts.key", f"--root-ca-file={pki}/ca.crt",
-            f"--cluster-signing-cert-file={pki}/ca.crt", f"--cluster-signing-key-file={pki}/ca.key",
-            "--use-service-account-credentials=true", f"--cluster-cidr={pods}", f"--service-cluster-ip-range={services}",
-            "--node-monitor-period=2s", "--node-monitor-grace-period=20s",
+            f"--service-account-private-key-file={pki}/service-accounts.key",
+            f"--root-ca-file={pki}/ca.crt",
+            f"--cluster-signing-cert-file={pki}/ca.crt",
+            f"--cluster-signing-key-file={pki}/ca.key",
+            "--use-service-account-credentials=true",
+            f"--cluster-cidr={pods}",
+            f"--service-cluster-ip-range={services}",
+            "--node-monitor-period=2s",
+            "--node-monitor-grace-period=20s",
         ],
         "kube-scheduler": [
-            program, "kube-scheduler", f"--kubeconfig={paths.credentials}/kube-scheduler", *clients,
+            program,
+            "kube-scheduler",
+            f"--kubeconfig={paths.credentials}/kube-scheduler",
+            *clients,
             f"--authentication-kubeconfig={paths.credentials}/kube-scheduler",
             f"--authorization-kubeconfig={paths.credentials}/kube-scheduler",
         ],
         "load-balancer": [
-            program, "load-balancer", f"--kubeconfig={paths.credentials}/load-balancer", f"--pools={pools}",
+            program,
+            "load-balancer",
+            f"--kubeconfig={paths.credentials}/load-balancer",
+            f"--pools={pools}",
         ],
     }
     return {name: [*command, *options.extra.get(name, [])] for name, command in commands.items()}
@@ -120,14 +178,20 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
 
 def cni_folder() -> Path | None:
     """Returns where the distribution keeps the CNI plugins."""
-    return next((p for p in (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni")) if (p / "bridge").exists()), None)
+    return next(
+        (p for p in (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni")) if (p / "bridge").exists()),
+        None,
+    )
 
 
 def resolver() -> Path:
     """Returns a resolv.conf whose servers can be reached from a node; a loopback address is the machine's alone."""
     for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
-        if path.exists() and not any(line.split()[1].startswith(("127.", "::1")) for line in path.read_text().splitlines()
-                                     if line.startswith("nameserver") and len(line.split()) > 1):
+        if path.exists() and not any(
+            line.split()[1].startswith(("127.", "::1"))
+            for line in path.read_text().splitlines()
+            if line.startswith("nameserver") and len(line.split()) > 1
+        ):
             return path
     return Path("/etc/resolv.conf")
 
@@ -156,7 +220,12 @@ def _cni(plan: AddressPlan, base: Path, node: int, options: Options) -> dict:
         "plugins": [
             {
                 # not ipMasq: it translates traffic to pods of other nodes as well (see network.py for our rule)
-                "type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True, "mtu": options.mtu,
+                "type": "bridge",
+                "bridge": "cni0",
+                "isGateway": True,
+                "ipMasq": False,
+                "hairpinMode": True,
+                "mtu": options.mtu,
                 "ipam": {"type": "host-local", "dataDir": str(base / "ipam"), "ranges": ranges, "routes": routes},
             },
             {"type": "portmap", "capabilities": {"portMappings": True}},
@@ -166,10 +235,16 @@ def _cni(plan: AddressPlan, base: Path, node: int, options: Options) -> dict:
 
 
 def _containerd(base: Path, plugins: Path | None, snapshotter: str) -> str:
-    # restrict_oom_score_adj: a machine may lack CAP_SYS_RESOURCE. opt: the default makes /opt/containerd on the machine.
-    # The two "unprivileged" settings are the defaults of containerd 2 and of most clusters.
-    unused = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-              "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.tracing", "io.containerd.nri.v1.nri"]
+    # restrict_oom_score_adj: a machine may lack CAP_SYS_RESOURCE. opt: the default makes /opt/containerd. The two
+    # "unprivileged" settings are the defaults of containerd 2 and of most clusters.
+    unused = [
+        "io.containerd.snapshotter.v1.aufs",
+        "io.containerd.snapshotter.v1.btrfs",
+        "io.containerd.snapshotter.v1.devmapper",
+        "io.containerd.snapshotter.v1.zfs",
+        "io.containerd.internal.v1.tracing",
+        "io.containerd.nri.v1.nri",
+    ]
     return f"""version = 2
 root = "{base}/containerd"
 state = "{base}/run"
@@ -258,19 +333,32 @@ def _kube_proxy(plan: AddressPlan, paths: Paths, node: int, options: Options) ->
     }
 
 
-def node_programs(plan: AddressPlan, paths: Paths, node: int, program: Path, options: Options) -> dict[str, list[str | Path]]:
+def node_programs(
+    plan: AddressPlan, paths: Paths, node: int, program: Path, options: Options
+) -> dict[str, list[str | Path]]:
     """Returns the command line of each program of a node."""
     base = paths.node(node)
     addresses = ",".join([plan.node_address(node), *([plan.node_address_v6(node)] if plan.dual else [])])
     commands: dict[str, list[str | Path]] = {
         "containerd": ["containerd", "--config", base / "etc" / "containerd.toml"],
         "kubelet": [
-            program, "kubelet", f"--kubeconfig={paths.credentials}/node{node}", f"--config={base}/etc/kubelet.json",
-            f"--hostname-override=node{node}", f"--node-ip={addresses}", f"--root-dir={base}/kubelet", "--v=2",
+            program,
+            "kubelet",
+            f"--kubeconfig={paths.credentials}/node{node}",
+            f"--config={base}/etc/kubelet.json",
+            f"--hostname-override=node{node}",
+            f"--node-ip={addresses}",
+            f"--root-dir={base}/kubelet",
+            "--v=2",
         ],
         "kube-proxy": [program, "kube-proxy", f"--config={base}/etc/kube-proxy.json", "--v=2"],
     }
     for agent, arguments in NODE_AGENTS.items():
-        values = {"kubeconfig": paths.credentials / agent, "node": f"node{node}", "address": plan.node_address(node), "pods": plan.all_pods}
+        values = {
+            "kubeconfig": paths.credentials / agent,
+            "node": f"node{node}",
+            "address": plan.node_address(node),
+            "pods": plan.all_pods,
+        }
         commands[agent] = [program, agent, *(text.format(**values) for text in arguments)]
     return {name: [*command, *options.extra.get(name, [])] for name, command in commands.items()}

@@ -23,8 +23,17 @@ from NetLibrary.lab.tools import package_of
 FOLDERS = ("dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/log", "var/tmp")
 WORLD_WRITABLE = {"tmp", "var/tmp"}
 LEFT_OUT_OF_PYTHON = {
-    "__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "site-packages", "test", "tests",
-    "tkinter", "turtledemo",
+    "__pycache__",
+    "dist-packages",
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "pydoc_data",
+    "site-packages",
+    "test",
+    "tests",
+    "tkinter",
+    "turtledemo",
 }
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -54,7 +63,10 @@ class FileTree:
         if not source.is_file():
             raise EnvironmentProblem(f"'{source}' is to go into an image, and is no file.")
         self.add_folder(os.path.dirname(path))
-        self._entries[path.strip("/")] = (0o755 if os.access(source, os.X_OK) and source.stat().st_mode & 0o111 else 0o644, source)
+        self._entries[path.strip("/")] = (
+            0o755 if os.access(source, os.X_OK) and source.stat().st_mode & 0o111 else 0o644,
+            source,
+        )
 
     def add_link(self, path: str, target: str) -> None:
         """Adds a symbolic link."""
@@ -131,7 +143,9 @@ def add_programs(tree: FileTree, programs: Iterable[str], image: str) -> None:
             name = text.partition(":")[0]
             package = package_of(os.path.basename(name))
             hint = f" Install it: apt-get install {package}" if package else ""
-            raise EnvironmentProblem(f"The program '{name}' is to go into the image '{image}', and is not on this machine.{hint}")
+            raise EnvironmentProblem(
+                f"The program '{name}' is to go into the image '{image}', and is not on this machine.{hint}"
+            )
         tree.add_file(source, target)
         _add_libraries(tree, [source])
 
@@ -177,7 +191,11 @@ def _compiled(source: Path, place: str) -> bytes | None:
         target = os.path.join(folder, "code")
         try:
             py_compile.compile(
-                str(source), target, place, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+                str(source),
+                target,
+                place,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
             )
         except (py_compile.PyCompileError, ValueError):
             return None  # templates and samples of the standard library that are no valid modules
@@ -229,7 +247,9 @@ def package_files(names: Iterable[str]) -> list[tuple[Path, str]]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             if required:
-                raise EnvironmentProblem(f"The Python package '{name}' is to go into an image, and is not installed here.") from None
+                raise EnvironmentProblem(
+                    f"The Python package '{name}' is to go into an image, and is not installed here."
+                ) from None
             continue  # asked for under a condition that does not hold here
         for file in distribution.files or []:
             place = str(file)

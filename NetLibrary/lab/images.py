@@ -19,7 +19,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab.contents import FileTree, add_packages, add_programs, add_python, add_shell, find_program, package_files
+from NetLibrary.lab.contents import (
+    FileTree,
+    add_packages,
+    add_programs,
+    add_python,
+    add_shell,
+    find_program,
+    package_files,
+)
 
 FORMAT = 3  # part of every key: change it when the same recipe has to give another image
 STAND_IN_LABEL = "io.netlibrary.stand-in"
@@ -143,13 +151,17 @@ def assemble(recipe: Recipe, folder: Path) -> Path:
     finally:
         new.unlink(missing_ok=True)
     for old in folder.glob(f"{recipe.name}-*.tar"):
-        if old != target and len(old.name) == len(target.name) and old.stat().st_mtime < target.stat().st_mtime - 7 * 86400:
+        if (
+            old != target
+            and len(old.name) == len(target.name)
+            and old.stat().st_mtime < target.stat().st_mtime - 7 * 86400
+        ):
             old.unlink(missing_ok=True)
     return target
 
 
 def _write_archive(recipe: Recipe, path: Path) -> None:
-    """Writes an archive in the format of `docker save`, with a time stamp of 0 everywhere so that it is reproducible."""
+    """Writes an archive in the format of `docker save`; all time stamps are 0, so that it is reproducible."""
     layers = [tree.tar() for tree in recipe.layers()]
     digests = [hashlib.sha256(data).hexdigest() for data in layers]
     labels = {
@@ -207,11 +219,15 @@ def check_archive(path: Path) -> list[str]:
             if "index.json" in names:
                 index = json.load(archive.extractfile("index.json"))  # type: ignore[arg-type]
                 annotations = [entry.get("annotations", {}) for entry in index.get("manifests", [])]
-                return [a.get("io.containerd.image.name") or a.get("org.opencontainers.image.ref.name", "") for a in annotations]
+                return [
+                    a.get("io.containerd.image.name") or a.get("org.opencontainers.image.ref.name", "")
+                    for a in annotations
+                ]
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise InputError(f"The image archive '{path}' cannot be read: {error}.") from error
     raise InputError(
-        f"The image archive '{path}' holds no image: neither manifest.json (docker save) nor index.json (OCI layout) is in it."
+        f"The image archive '{path}' holds no image: "
+        "neither manifest.json (docker save) nor index.json (OCI layout) is in it."
     )
 
 

@@ -1,4 +1,4 @@
-"""Wires of a lab: a bridge on the machine, a network namespace with a link to it for each node, routes, address translation."""
+"""Wires of a lab: a bridge on the machine, a namespace with a link to it for each node, routes, address translation."""
 
 from __future__ import annotations
 
@@ -46,14 +46,17 @@ def create(plan: AddressPlan, mtu: int) -> None:
         plan: Addresses and names.
         mtu: Largest packet on every link of the lab.
     """
-    _ip([
-        f"link add {plan.bridge} mtu {mtu} type bridge",
-        f"addr add {plan.host}/24 dev {plan.bridge}",
-        *([f"-6 addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
-        f"link set {plan.bridge} up",
-    ])
+    _ip(
+        [
+            f"link add {plan.bridge} mtu {mtu} type bridge",
+            f"addr add {plan.host}/24 dev {plan.bridge}",
+            *([f"-6 addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
+            f"link set {plan.bridge} up",
+        ]
+    )
     for node in range(1, plan.nodes + 1):
-        _node(plan, node, mtu)
+        create_node(plan, node, mtu)
+    _outside(plan, mtu)
     routes = [f"route add {plan.pods(node)} via {plan.node_address(node)}" for node in range(1, plan.nodes + 1)]
     # An address that nobody serves must be refused at once. Without these routes, packets for a Service would leave by
     # the machine's default route while kube-proxy has no rules yet, and clients would wait for answers that never come.
@@ -65,13 +68,38 @@ def create(plan: AddressPlan, mtu: int) -> None:
     _let_through(plan)
 
 
-def _node(plan: AddressPlan, node: int, mtu: int) -> None:
+def _outside(plan: AddressPlan, mtu: int) -> None:
+    """Makes a vantage point outside the cluster: a client or server that nodes see with an address of its own."""
+    netns, outer, gateway = plan.outside_netns, plan.outside_interface, plan.outside_network[254]
+    run("ip", "netns", "add", netns)
+    _ip(
+        [
+            f"link add {outer} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {netns}",
+            f"addr add {gateway}/24 dev {outer}",
+            f"link set {outer} up",
+        ]
+    )
+    _ip(
+        [
+            "link set lo up",
+            f"addr add {plan.outside_address}/24 dev eth0",
+            "link set eth0 up",
+            f"route add default via {gateway}",
+        ],
+        netns,
+    )
+
+
+def create_node(plan: AddressPlan, node: int, mtu: int) -> None:
+    """Makes the namespace of a node and its link; nodes count from 1."""
     netns, outer, others = plan.netns(node), plan.interface(node), [n for n in range(1, plan.nodes + 1) if n != node]
     run("ip", "netns", "add", netns)
-    _ip([
-        f"link add {outer} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {netns}",
-        f"link set {outer} master {plan.bridge} up",
-    ])
+    _ip(
+        [
+            f"link add {outer} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {netns}",
+            f"link set {outer} master {plan.bridge} up",
+        ]
+    )
     lines = [
         "link set lo up",
         f"addr add {plan.node_address(node)}/24 dev eth0",
@@ -94,7 +122,11 @@ def _node(plan: AddressPlan, node: int, mtu: int) -> None:
 
 def _masquerade(plan: AddressPlan) -> str:
     """Rules by which pods' traffic to addresses outside the pod network gets the node's address, as most CNIs do."""
-    v6 = f"ip6 saddr {plan.all_pods_v6} ip6 daddr != {plan.all_pods_v6} ip6 daddr != ff00::/8 masquerade" if plan.dual else ""
+    v6 = (
+        f"ip6 saddr {plan.all_pods_v6} ip6 daddr != {plan.all_pods_v6} ip6 daddr != ff00::/8 masquerade"
+        if plan.dual
+        else ""
+    )
     return f"""
 table inet netlibrary {{
   chain postrouting {{
@@ -113,7 +145,8 @@ def _let_through(plan: AddressPlan) -> None:
 table ip {plan.table} {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {plan.node_network} oifname != "{plan.bridge}" oifname != "lo" ip daddr != 198.18.0.0/15 masquerade
+    ip daddr 198.18.0.0/15 return
+    ip saddr {{ {plan.node_network}, {plan.outside_network} }} oifname != "lo" masquerade
   }}
 }}
 """
@@ -125,17 +158,20 @@ table ip {plan.table} {{
 
 def _firewall_rules(plan: AddressPlan) -> list[list[str]]:
     # container engines set the policy of FORWARD to DROP; only a rule in the same table can make an exception
-    return [["FORWARD", side, plan.bridge, "-m", "comment", "--comment", plan.table, "-j", "ACCEPT"] for side in ("-i", "-o")]
+    return [
+        ["FORWARD", side, plan.bridge, "-m", "comment", "--comment", plan.table, "-j", "ACCEPT"]
+        for side in ("-i", "-o")
+    ]
 
 
 def remove(plan: AddressPlan) -> None:
     """Removes everything that `create` makes, however much of it is there."""
     existing = {link["ifname"] for link in json.loads(run("ip", "-j", "link", check=False) or "[]")}
-    namespaces = [plan.netns(node) for node in range(1, plan.nodes + 1)]
+    namespaces = [plan.outside_netns, *(plan.netns(node) for node in range(1, plan.nodes + 1))]
     for netns in namespaces:
         if (NETNS / netns).exists():
             run("ip", "netns", "del", netns, check=False)
-    for name in (plan.bridge, *(plan.interface(node) for node in range(1, plan.nodes + 1))):
+    for name in (plan.bridge, plan.outside_interface, *(plan.interface(node) for node in range(1, plan.nodes + 1))):
         if name in existing:
             run("ip", "link", "del", name, check=False)
     lines = [f"route del unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]

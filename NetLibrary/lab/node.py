@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import cgroups
+from NetLibrary.lab import cgroups, network
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import CommandFailed, Component
@@ -43,65 +45,30 @@ class Ran:
     exit_code: int
 
 
-class Node:
-    """One node. Its programs are `containerd`, `kubelet`, `kube-proxy` and the lab's agents.
+class Vantage:
+    """A place in the network from which programs of the machine may be run.
 
     Args:
-        plan: Addresses and names of the lab.
-        paths: Files of the lab.
-        number: Which node; they count from 1.
-
-    Example:
-        >>> from NetLibrary.lab import Lab
-        >>> node = Lab("default").node("node1")  # doctest: +SKIP
-        >>> node.run(["ip", "route"]).stdout  # doctest: +SKIP
-        >>> node.process("kube-proxy").restart()  # doctest: +SKIP
+        name: For messages.
+        netns: Name of its network namespace.
+        address: Its address.
     """
 
-    def __init__(self, plan: AddressPlan, paths: Paths, number: int) -> None:
-        self.number = number
-        self.name = f"node{number}"
-        self.address = plan.node_address(number)
-        self.netns = plan.netns(number)
-        self.interface = plan.interface(number)  # the machine's end of the node's link
-        self.bridge = plan.bridge
-        self.pods = str(plan.pods(number))
-        self.folder = paths.node(number)
-        self.containerd_socket = self.folder / "containerd.sock"
-        group = cgroups.tracker() / plan.cgroup / self.name / "system"
-        self._cgroup = group
-        self._holder = Component("namespaces", self.folder)
+    def __init__(self, name: str, netns: str, address: str) -> None:
+        self.name, self.netns, self.address = name, netns, address
 
     def __repr__(self) -> str:
-        return f"Node({self.name}, {self.address})"
-
-    def hold(self) -> None:
-        """Makes the node's namespaces for mounts and host name, and keeps them."""
-        ready = self.folder / "namespaces.ready"
-        ready.unlink(missing_ok=True)
-        words = ["unshare", "--mount", "--uts", "--propagation", "slave", "--", "sh", "-c", HOLD, "hold", self.name, str(ready)]
-        self._holder.define(words, cgroup=self._cgroup, enter=["nsenter", f"--net=/run/netns/{self.netns}", "--"])
-        self._holder.start()
-        deadline = time.monotonic() + 10
-        while not ready.exists():
-            if not self._holder.alive() or time.monotonic() > deadline:
-                raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
-            time.sleep(0.01)
+        return f"{type(self).__name__}({self.name}, {self.address})"
 
     @property
     def enter(self) -> list[str]:
-        """The command that enters the node's namespaces; a program and its arguments go behind it."""
-        holder = self._holder.pid
-        if holder is None:
-            raise EnvironmentProblem(f"{self.name} does not run.")
-        return [
-            "nsenter", f"--net=/run/netns/{self.netns}", f"--mount=/proc/{holder}/ns/mnt", f"--uts=/proc/{holder}/ns/uts", "--"
-        ]
+        """The command that enters the place; a program and its arguments go behind it."""
+        return ["nsenter", f"--net=/run/netns/{self.netns}", "--"]
 
     def run(
         self, command: Sequence[str | Path], *, stdin: str | None = None, timeout: float = 30.0, check: bool = True
     ) -> Ran:
-        """Runs a program of the machine in the node's namespaces.
+        """Runs a program of the machine there.
 
         Args:
             command: The program and its arguments.
@@ -122,9 +89,77 @@ class Node:
             raise CommandFailed(f"'{text}' on {self.name} ended with status {done.returncode} and said: {said}")
         return Ran(done.stdout, done.stderr, done.returncode)
 
-    def popen(self, command: Sequence[str | Path], **options) -> subprocess.Popen:  # noqa: ANN003
-        """Starts a program in the node's namespaces, as `subprocess.Popen` does; the caller ends it."""
+    def popen(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen:
+        """Starts a program there, as `subprocess.Popen` does; the caller ends it."""
         return subprocess.Popen([*self.enter, *map(str, command)], **options)
+
+
+class Node(Vantage):
+    """One node. Its programs are `containerd`, `kubelet`, `kube-proxy` and the lab's agents.
+
+    Args:
+        plan: Addresses and names of the lab.
+        paths: Files of the lab.
+        number: Which node; they count from 1.
+
+    Example:
+        >>> from NetLibrary.lab import Lab
+        >>> node = Lab("default").node("node1")  # doctest: +SKIP
+        >>> node.run(["ip", "route"]).stdout  # doctest: +SKIP
+        >>> node.process("kube-proxy").restart()  # doctest: +SKIP
+    """
+
+    def __init__(self, plan: AddressPlan, paths: Paths, number: int) -> None:
+        super().__init__(f"node{number}", plan.netns(number), plan.node_address(number))
+        self.number = number
+        self.interface = plan.interface(number)  # the machine's end of the node's link
+        self.bridge = plan.bridge
+        self.pods = str(plan.pods(number))
+        self.folder = paths.node(number)
+        self.containerd_socket = self.folder / "containerd.sock"
+        self._plan = plan
+        self._cgroup = cgroups.tracker() / plan.cgroup / self.name / "system"
+        self._holder = Component("namespaces", self.folder)
+
+    def hold(self) -> None:
+        """Makes the node's namespaces for mounts and host name, and keeps them."""
+        ready = self.folder / "namespaces.ready"
+        ready.unlink(missing_ok=True)
+        words = [
+            "unshare",
+            "--mount",
+            "--uts",
+            "--propagation",
+            "slave",
+            "--",
+            "sh",
+            "-c",
+            HOLD,
+            "hold",
+            self.name,
+            str(ready),
+        ]
+        self._holder.define(words, cgroup=self._cgroup, enter=["nsenter", f"--net=/run/netns/{self.netns}", "--"])
+        self._holder.start()
+        deadline = time.monotonic() + 10
+        while not ready.exists():
+            if not self._holder.alive() or time.monotonic() > deadline:
+                raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
+            time.sleep(0.01)
+
+    @property
+    def enter(self) -> list[str]:
+        """The command that enters the node's namespaces; a program and its arguments go behind it."""
+        holder = self._holder.pid
+        if holder is None:
+            raise EnvironmentProblem(f"{self.name} does not run.")
+        return [
+            "nsenter",
+            f"--net=/run/netns/{self.netns}",
+            f"--mount=/proc/{holder}/ns/mnt",
+            f"--uts=/proc/{holder}/ns/uts",
+            "--",
+        ]
 
     def process(self, name: str) -> Component:
         """Returns one of the node's programs, to stop, start, restart, pause or resume it."""
@@ -138,7 +173,26 @@ class Node:
         records = (path.stem for path in self.folder.glob("*.json"))
         return sorted(name for name in records if name != "namespaces")
 
-    def define(self, commands: dict[str, list[str | Path]]) -> None:
+    def define(self, commands: Mapping[str, Sequence[str | Path]]) -> None:
         """Notes the command lines of the node's programs."""
         for name, command in commands.items():
             Component(name, self.folder).define(command, cgroup=self._cgroup, enter=self.enter)
+
+    def power_off(self) -> None:
+        """Ends all of the node at once, pods and network included, as a loss of power would."""
+        cgroups.kill(f"{self._plan.cgroup}/{self.name}")
+        if (network.NETNS / self.netns).exists():
+            network.run("ip", "netns", "del", self.netns)
+
+    def power_on(self) -> None:
+        """Starts the node again after `power_off`, with the disk that it had."""
+        if self._holder.alive():
+            return
+        mtu = int(Path(f"/sys/class/net/{self.bridge}/mtu").read_text())
+        network.create_node(self._plan, self.number, mtu)
+        shutil.rmtree(self.folder / "run", ignore_errors=True)  # a machine's /run does not survive
+        self.containerd_socket.unlink(missing_ok=True)
+        self.hold()
+        self.define({name: Component(name, self.folder).command for name in self.programs()})
+        for name in self.programs():
+            self.process(name).start()

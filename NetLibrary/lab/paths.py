@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import platformdirs
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.console import Say
 
 ROOT_VARIABLE = "NETLIBRARY_LAB_ROOT"
 
@@ -87,10 +89,8 @@ class Paths:
         shutil.rmtree(self.base, ignore_errors=True)
         if self.base.exists():
             shutil.rmtree(self.base)  # once more, and this time say what is in the way
-        try:
-            self.base.parent.rmdir()
-        except OSError:
-            pass  # another lab's
+        with contextlib.suppress(OSError):
+            self.base.parent.rmdir()  # unless another lab has files there
 
 
 def labs() -> list[str]:
@@ -99,7 +99,7 @@ def labs() -> list[str]:
 
 
 @contextmanager
-def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell=None) -> Iterator[None]:  # noqa: ANN001
+def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell: Say | None = None) -> Iterator[None]:
     """Holds a lock that ends with the process, whatever ends it; its file is removed again.
 
     Args:
@@ -134,7 +134,5 @@ def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell=None) -> It
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-        try:
+        with contextlib.suppress(OSError):
             path.parent.rmdir()
-        except OSError:
-            pass

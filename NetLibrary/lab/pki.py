@@ -45,8 +45,15 @@ class Authority:
         # clocks of labs do not differ, but a step of the machine's clock must not make certificates "not yet valid"
         self._from = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
         usage = x509.KeyUsage(
-            digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False, key_encipherment=False,
-            data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+            digital_signature=True,
+            key_cert_sign=True,
+            crl_sign=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
         )
         certificate = (
             self._builder(self._subject, self._key)
@@ -93,7 +100,9 @@ class Authority:
         builder = self._builder(x509.Name(attributes), key)
         if hosts:
             usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
-            builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(h) for h in hosts]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_general_name(h) for h in hosts]), critical=False
+            )
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
         _write(self.certificate(name), signed.public_bytes(serialization.Encoding.PEM))
@@ -117,6 +126,7 @@ class Authority:
             server: URL of the API server.
             name: Whose certificate to use.
         """
+
         def encoded(data: bytes) -> str:
             return base64.b64encode(data).decode()
 
@@ -127,7 +137,9 @@ class Authority:
         config = {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": cluster, "cluster": {"server": server, "certificate-authority-data": encoded(self.pem)}}],
+            "clusters": [
+                {"name": cluster, "cluster": {"server": server, "certificate-authority-data": encoded(self.pem)}}
+            ],
             "users": [{"name": f"{cluster}-{name}", "user": user}],
             "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": f"{cluster}-{name}"}}],
             "current-context": cluster,

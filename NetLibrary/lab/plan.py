@@ -179,6 +179,21 @@ class AddressPlan:
         return f"lab-{self.name}-node{node}"
 
     @property
+    def outside_netns(self) -> str:
+        """Name of the network namespace of the vantage point outside the cluster."""
+        return f"lab-{self.name}-outside"
+
+    @property
+    def outside_interface(self) -> str:
+        """Interface on the machine's side of the link to the vantage point outside."""
+        return f"lab{self.index}out"
+
+    @property
+    def outside_address(self) -> str:
+        """Address of the vantage point outside the cluster."""
+        return str(self.outside_network[1])
+
+    @property
     def cgroup(self) -> str:
         """Name of the control group that holds all processes of the lab."""
         return f"netlibrary-{self.name}"

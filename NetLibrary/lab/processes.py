@@ -157,7 +157,14 @@ class Component:
             return
         record = self._read()
         # The shell joins the control group before anything else runs, so that no child can be missed by `down`.
-        words = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', record["cgroup"], *record["enter"], *record["command"]]
+        words = [
+            "sh",
+            "-c",
+            'echo $$ >"$0/cgroup.procs" && exec "$@"',
+            record["cgroup"],
+            *record["enter"],
+            *record["command"],
+        ]
         with open(self.log, "ab") as log:
             process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
@@ -193,6 +200,13 @@ class Component:
         """Freezes the program: its sockets stay open, it answers nothing."""
         if not (self.identity and self.identity.signal(signal.SIGSTOP)):
             raise EnvironmentProblem(f"{self.name} does not run, so it cannot be paused.")
+        deadline = time.monotonic() + 1.0
+        while self._running() and time.monotonic() < deadline:
+            time.sleep(0.001)  # the signal takes a moment to reach all threads
+
+    def _running(self) -> bool:
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return any(task.read_text().rpartition(")")[2].split()[0] != "T" for task in tasks)
 
     def resume(self) -> None:
         """Lets a paused program go on."""

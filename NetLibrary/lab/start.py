@@ -105,7 +105,8 @@ class Starter:
                 if not component.alive():
                     where = component.log.parent.name
                     raise EnvironmentProblem(
-                        f"{component.name} ({where}) ended during the start; the last lines of its log:\n{component.tail()}"
+                        f"{component.name} ({where}) ended during the start; "
+                        f"the last lines of its log:\n{component.tail()}"
                     )
             if time.monotonic() > self._deadline:
                 tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
@@ -154,12 +155,19 @@ class Starter:
     def _system_objects(self) -> list[dict]:
         nodes = []
         for node in self.nodes:
-            ranges = [str(self.plan.pods(node.number)), *([str(self.plan.pods_v6(node.number))] if self.plan.dual else [])]
+            ranges = [
+                str(self.plan.pods(node.number)),
+                *([str(self.plan.pods_v6(node.number))] if self.plan.dual else []),
+            ]
             labels = {"kubernetes.io/hostname": node.name, "netlibrary.io/lab": self.plan.name}
-            nodes.append({
-                "apiVersion": "v1", "kind": "Node", "metadata": {"name": node.name, "labels": labels},
-                "spec": {"podCIDR": ranges[0], "podCIDRs": ranges},
-            })
+            nodes.append(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Node",
+                    "metadata": {"name": node.name, "labels": labels},
+                    "spec": {"podCIDR": ranges[0], "podCIDRs": ranges},
+                }
+            )
         servers = any(line.startswith("nameserver") for line in components.resolver().read_text().splitlines())
         values = {
             "{dns}": self.plan.dns,

@@ -12,6 +12,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.components import Options
 from NetLibrary.lab.paths import Paths, labs
 from NetLibrary.lab.plan import AddressPlan
+from NetLibrary.lab.processes import Identity, start_time
 
 
 def boot_id() -> str:
@@ -38,6 +39,7 @@ class State:
         timings: Seconds that each phase of its start took.
         forwarding: The machine's net.ipv4.ip_forward before the lab.
         installed: What was installed in it: topic → names of the images.
+        worker: Pid and start time of the program that starts the lab or takes it down.
     """
 
     name: str
@@ -54,11 +56,16 @@ class State:
     timings: dict[str, float] = field(default_factory=dict)
     forwarding: str = "1"
     installed: dict[str, list[str]] = field(default_factory=dict)
+    worker: list[int] = field(default_factory=lambda: whoami())
 
     @property
     def plan(self) -> AddressPlan:
         """Addresses and names of the lab."""
         return AddressPlan(self.name, self.index, self.nodes, self.options.dual)
+
+    def starter_alive(self) -> bool:
+        """Tells whether the program that starts the lab, or takes it down, still runs."""
+        return Identity(*self.worker).alive()
 
     def save(self) -> None:
         """Writes the state down; a reader sees the old or the new one, never half of it."""
@@ -67,6 +74,11 @@ class State:
         new = path.with_name(f"{path.name}.{os.getpid()}")
         new.write_text(json.dumps(asdict(self), indent=1))
         new.replace(path)
+
+
+def whoami() -> list[int]:
+    """Returns the pid and the start time of this process."""
+    return [os.getpid(), start_time(os.getpid()) or 0]
 
 
 def load(name: str) -> State | None:

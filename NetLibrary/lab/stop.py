@@ -13,7 +13,7 @@ from NetLibrary.lab import cgroups, network
 from NetLibrary.lab.console import Say
 from NetLibrary.lab.paths import Paths, labs
 from NetLibrary.lab.processes import Component, run
-from NetLibrary.lab.state import State, boot_id
+from NetLibrary.lab.state import State, boot_id, whoami
 
 
 @contextlib.contextmanager
@@ -22,7 +22,9 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {
+        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
@@ -37,7 +39,7 @@ def take_down(state: State, say: Say) -> None:
         EnvironmentProblem: Something cannot be removed; the rest is gone, and the next try takes up here.
     """
     paths, plan = Paths.of(state.name), state.plan
-    state.phase = "stopping"
+    state.phase, state.worker = "stopping", whoami()
     state.save()
     if state.boot == boot_id():  # after a restart of the machine only files are left, and pids are others'
         _end_recorded(paths)

@@ -26,11 +26,23 @@ def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
     """Imports an image archive into a containerd, unpacked and ready to run."""
     ctr = find("ctr") or "ctr"
     run(
-        ctr, "--address", socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, archive, timeout=300
+        ctr,
+        "--address",
+        socket,
+        "--namespace",
+        "k8s.io",
+        "images",
+        "import",
+        "--snapshotter",
+        snapshotter,
+        archive,
+        timeout=300,
     )
 
 
-def prepared(key: str, archives: list[Path], snapshotter: str, start: Callable[[Path, Path], Component], say: Say) -> Path:
+def prepared(
+    key: str, archives: list[Path], snapshotter: str, start: Callable[[Path, Path], Component], say: Say
+) -> Path:
     """Returns a folder with the root of a containerd that has the images; makes it when the cache does not have it.
 
     Args:
@@ -64,7 +76,9 @@ def prepared(key: str, archives: list[Path], snapshotter: str, start: Callable[[
             runtime.stop()
         (new / "containerd.sock").unlink(missing_ok=True)
         new.rename(target)
-        for old in sorted((f for f in base.iterdir() if f.is_dir() and f != target), key=lambda f: f.stat().st_mtime)[:-KEPT]:
+        for old in sorted((f for f in base.iterdir() if f.is_dir() and f != target), key=lambda f: f.stat().st_mtime)[
+            :-KEPT
+        ]:
             shutil.rmtree(old, ignore_errors=True)
     return target
 

@@ -86,7 +86,6 @@ def ensure(say: Say) -> None:
         raise EnvironmentProblem(f"These programs are missing: {absent}. Install them as root: {command}")
     say(f"installing {', '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    # A freshly installed containerd.service would be of no use to the lab; policy-rc.d is the machine's business, so let it be.
     for words in (["apt-get", "-q", "update"], command.replace("apt-get", "apt-get -q", 1).split()):
         done = subprocess.run(words, env=environment, capture_output=True, text=True)
         if done.returncode and words[2] != "update":
