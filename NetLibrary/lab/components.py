@@ -17,7 +17,10 @@ NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
 # Agents of the lab that run on every node beside the kubelet: name of the component in src/components.go → arguments,
 # formatted with the fields `kubeconfig` (credentials of the user netlibrary:NAME), `node`, `address` and `pods`. What
 # that user may do in the cluster is written in manifests/system.yaml.
-NODE_AGENTS: dict[str, tuple[str, ...]] = {}
+NODE_AGENTS: dict[str, tuple[str, ...]] = {
+    # enforces NetworkPolicies, see src/netpol
+    "netpol": ("--kubeconfig={kubeconfig}", "--node={node}"),
+}
 
 
 @dataclass(frozen=True)
