@@ -121,7 +121,9 @@ def built_from_empty(host):
         networks.append(cyperf.NetworkProfile(IPNetworkSegment=[], id="1"))
         networks.update()
         session.config.config.network_profiles[0].ip_network_segment = [
-            cyperf.IPNetwork(name=f"IP Network {n}", id=n, agentAssignments=cyperf.AgentAssignments(by_tag=[]), minAgents=1)
+            cyperf.IPNetwork(
+                name=f"IP Network {n}", id=n, agentAssignments=cyperf.AgentAssignments(by_tag=[]), minAgents=1
+            )
             for n in ("1", "2")
         ]
         session.config.config.network_profiles[0].ip_network_segment.update()
@@ -155,7 +157,9 @@ def runner(host):
     high_ports(test.api_client, session)
     test.disable_automatic_network(session)
     addresses = {tag: agent.ip for tag, agent in agents_by_tag(test.api_client).items()}
-    test.assign_agents(session, {"IP Network 1": [addresses["role:client"]], "IP Network 2": [addresses["role:server"]]})
+    test.assign_agents(
+        session, {"IP Network 1": [addresses["role:client"]], "IP Network 2": [addresses["role:server"]]}
+    )
     test.set_objective_and_timeline(session, objective_value=10, test_duration=5)
     test.start_test(session)
     seen = []
@@ -198,7 +202,13 @@ def list_update(host):
         segment.refresh()
         active = segment.active
         sessions.delete_session(session.id)
-        return {"before": len(before), "added": added, "unique": len(set(ids)) == len(ids), "after": after, "active": active}
+        return {
+            "before": len(before),
+            "added": added,
+            "unique": len(set(ids)) == len(ids),
+            "after": after,
+            "active": active,
+        }
 
 
 def paging(host):

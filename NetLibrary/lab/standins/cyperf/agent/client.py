@@ -93,9 +93,7 @@ class Clients:
         self._objective, self._value = orders["objective"], orders["value"]
         one_shot = self._objective in (CONNECTION_RATE, FLOW_RATE)
         host = orders["hosts"][0] if orders["hosts"] else ""
-        self._applications = [
-            _Application(entry, host, orders["tls"], one_shot) for entry in orders["applications"]
-        ]
+        self._applications = [_Application(entry, host, orders["tls"], one_shot) for entry in orders["applications"]]
         chosen = [each for each in self._applications for _ in range(each.weight)]
         self._choice = itertools.cycle(chosen)
         self._names = Names(orders["name_servers"], self.dns)

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-_CLIENT = (
-    "conn_initiated", "conn_succeeded", "conn_failed", "conn_aborted", "bytes_sent", "bytes_received",
-    "payload_sent", "payload_received", "apps_initiated", "apps_succeeded", "apps_failed", "timed_out",
-    "requests", "responses_1xx", "responses_2xx", "responses_3xx", "responses_4xx", "responses_5xx",
-    "responses_404", "responses_503", "premature", "connect_us", "first_byte_us", "first_byte_count",
-    "last_byte_us", "last_byte_count", "retransmitted", "resets", "open", "users",
-)  # fmt: skip
-_SERVER = (
-    "conn_received", "bytes_sent", "bytes_received", "payload_sent", "payload_received", "requests",
-    "responses", "responses_404", "aborted", "open", "health_checks", "retransmitted",
-)  # fmt: skip
-_DNS = ("sent", "resolved", "cached", "refused", "timed_out", "server_failure")
+from dataclasses import asdict, dataclass
 
 
+@dataclass(slots=True)
 class ClientCounters:
     """Counters of one application on a client; `open` and `users` are present values."""
 
-    __slots__ = (*_CLIENT, "first_byte_max", "first_byte_min")
-
-    def __init__(self) -> None:
-        for name in _CLIENT:
-            setattr(self, name, 0)
-        self.first_byte_min = self.first_byte_max = 0
+    conn_initiated: int = 0
+    conn_succeeded: int = 0
+    conn_failed: int = 0
+    conn_aborted: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    payload_sent: int = 0
+    payload_received: int = 0
+    apps_initiated: int = 0
+    apps_succeeded: int = 0
+    apps_failed: int = 0
+    timed_out: int = 0
+    requests: int = 0
+    responses_1xx: int = 0
+    responses_2xx: int = 0
+    responses_3xx: int = 0
+    responses_4xx: int = 0
+    responses_5xx: int = 0
+    responses_404: int = 0
+    responses_503: int = 0
+    premature: int = 0
+    connect_us: int = 0
+    first_byte_us: int = 0
+    first_byte_count: int = 0
+    last_byte_us: int = 0
+    last_byte_count: int = 0
+    retransmitted: int = 0
+    resets: int = 0
+    open: int = 0
+    users: int = 0
+    first_byte_max: int = 0
+    first_byte_min: int = 0
 
     def time_to_first_byte(self, microseconds: int) -> None:
         """Counts one answer; minimum and maximum are those since the last report."""
@@ -39,34 +53,44 @@ class ClientCounters:
 
     def report(self) -> dict[str, int]:
         """Returns the counters and forgets minimum and maximum."""
-        shown = {name: getattr(self, name) for name in self.__slots__}
+        shown = asdict(self)
         self.first_byte_min = self.first_byte_max = 0
         return shown
 
 
+@dataclass(slots=True)
 class ServerCounters:
     """Counters of one listening port."""
 
-    __slots__ = _SERVER
-
-    def __init__(self) -> None:
-        for name in _SERVER:
-            setattr(self, name, 0)
+    conn_received: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    payload_sent: int = 0
+    payload_received: int = 0
+    requests: int = 0
+    responses: int = 0
+    responses_404: int = 0
+    aborted: int = 0
+    open: int = 0
+    health_checks: int = 0
+    retransmitted: int = 0
 
     def report(self) -> dict[str, int]:
         """Returns the counters."""
-        return {name: getattr(self, name) for name in _SERVER}
+        return asdict(self)
 
 
+@dataclass(slots=True)
 class DnsCounters:
     """Counters of the name resolution."""
 
-    __slots__ = _DNS
+    sent: int = 0
+    resolved: int = 0
+    cached: int = 0
+    refused: int = 0
+    timed_out: int = 0
+    server_failure: int = 0
 
-    def __init__(self) -> None:
-        for name in _DNS:
-            setattr(self, name, 0)
-
-    def report(self) -> dict[str, Any]:
+    def report(self) -> dict[str, int]:
         """Returns the counters."""
-        return {name: getattr(self, name) for name in _DNS}
+        return asdict(self)

@@ -85,7 +85,11 @@ def describe(controller: str, port: int, management: str) -> dict[str, Any]:
     """Returns the identity of this machine."""
     cores = os.cpu_count() or 1
     model = next(
-        (line.partition(":")[2].strip() for line in _read("/proc/cpuinfo").splitlines() if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in _read("/proc/cpuinfo").splitlines()
+            if line.startswith("model name")
+        ),
         platform.machine(),
     )
     address = os.environ.get("POD_IP") or (

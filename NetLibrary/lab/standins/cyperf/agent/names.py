@@ -25,20 +25,24 @@ class _Exchange(asyncio.DatagramProtocol):
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remembers the transport."""
         transport.sendto(self.query)  # type: ignore[attr-defined]
 
     def datagram_received(self, data: bytes, _address: object) -> None:
+        """Takes the answer to this query."""
         if data[:2] == self.query[:2] and not self.answer.done():
             self.answer.set_result(data)
 
     def error_received(self, error: Exception) -> None:
+        """Passes on what the network said."""
         if not self.answer.done():
             self.answer.set_exception(error)
 
 
 def _query(name: str) -> bytes:
     labels = b"".join(bytes([len(part)]) + part for part in name.rstrip(".").encode("idna").split(b"."))
-    return struct.pack(">HHHHHH", secrets.randbelow(65536), 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
+    head = struct.pack(">HHHHHH", secrets.randbelow(65536), 0x0100, 1, 0, 0, 0)
+    return head + labels + b"\0" + struct.pack(">HH", 1, 1)
 
 
 def _skip_name(message: bytes, offset: int) -> int:

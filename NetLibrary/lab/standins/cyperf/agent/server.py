@@ -91,4 +91,3 @@ class Servers:
     def report(self) -> dict[str, dict[str, int]]:
         """Returns the counters by port."""
         return {str(port): counters.report() for port, counters in self.counters.items()}
-

@@ -61,8 +61,21 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "busy", "closing", "counters", "done", "expected", "head", "http", "request", "response_bytes",
-        "started", "transactions", "transport", "_status", "_first", "owner",
+        "_first",
+        "_status",
+        "busy",
+        "closing",
+        "counters",
+        "done",
+        "expected",
+        "head",
+        "http",
+        "owner",
+        "request",
+        "response_bytes",
+        "started",
+        "transactions",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, counters: ClientCounters, request: bytes, http: bool, response_bytes: int,
@@ -80,6 +93,7 @@ class ClientConnection(asyncio.Protocol):
         self.owner: object = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remembers the transport."""
         self.transport = transport  # type: ignore[assignment]
         self.counters.open += 1
 
@@ -97,6 +111,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
+        """Takes what arrived."""
         counters = self.counters
         size = len(data)
         counters.bytes_received += size
@@ -142,6 +157,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Counts how it ended."""
         counters = self.counters
         counters.open -= 1
         if self.busy:
@@ -190,7 +206,7 @@ def _count_status(counters: ClientCounters, status: int) -> None:
 class HttpServer(asyncio.Protocol):
     """Server side of HTTP; also answers the health check path."""
 
-    __slots__ = ("counters", "head", "health", "lost", "remaining", "transport", "_pending")
+    __slots__ = ("_pending", "counters", "head", "health", "lost", "remaining", "transport")
     _answers: dict[int, bytes] = {}
 
     def __init__(
@@ -203,17 +219,20 @@ class HttpServer(asyncio.Protocol):
         self._pending: tuple[bytes, bool] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remembers the transport."""
         self.transport = transport  # type: ignore[assignment]
         self.counters.conn_received += 1
         self.counters.open += 1
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Counts how it ended."""
         self.counters.open -= 1
         self.lost(self)
         if error is not None or self.remaining:
             self.counters.aborted += 1
 
     def data_received(self, data: bytes) -> None:
+        """Takes what arrived."""
         self.counters.bytes_received += len(data)
         while data:
             if self.remaining:
@@ -243,7 +262,8 @@ class HttpServer(asyncio.Protocol):
             self.remaining = _read_head(head)[1]
 
     def _answer(self) -> None:
-        assert self._pending is not None and self.transport is not None
+        assert self._pending is not None
+        assert self.transport is not None
         head, close = self._pending
         path = head.split(b" ", 2)[1] if head.count(b" ") >= 2 else b""
         counters = self.counters
@@ -289,17 +309,20 @@ class TcpServer(asyncio.Protocol):
         self.missing = self.response_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remembers the transport."""
         self.transport = transport  # type: ignore[assignment]
         self.counters.conn_received += 1
         self.counters.open += 1
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Counts how it ended."""
         self.counters.open -= 1
         self.lost(self)
         if error is not None:
             self.counters.aborted += 1
 
     def data_received(self, data: bytes) -> None:
+        """Takes what arrived."""
         counters = self.counters
         counters.bytes_received += len(data)
         counters.payload_received += len(data)

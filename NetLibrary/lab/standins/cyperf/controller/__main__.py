@@ -36,9 +36,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         runner = web.AppRunner(make_app(Settings.from_environment(), pair), access_log=None)
         await runner.setup()
         if arguments.https:
-            await web.TCPSite(
-                runner, arguments.address, arguments.https, ssl_context=tls_context(str(folder))
-            ).start()
+            await web.TCPSite(runner, arguments.address, arguments.https, ssl_context=tls_context(str(folder))).start()
         if arguments.http:
             await web.TCPSite(runner, arguments.address, arguments.http).start()
         print(f"CyPerf controller stand-in: https {arguments.https or '-'}, http {arguments.http or '-'}", flush=True)

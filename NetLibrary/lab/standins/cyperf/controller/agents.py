@@ -33,10 +33,12 @@ class Agent:
 
     @property
     def ip(self) -> str:
+        """Management address."""
         return str(self.identity.get("ip", ""))
 
     @property
     def name(self) -> str:
+        """Name of its host."""
         return str(self.identity.get("hostname", self.id))
 
     def order(self, plan: JsonObject | None) -> None:
@@ -87,6 +89,7 @@ class Agents:
         return time.monotonic() - agent.seen > self.offline_after
 
     def online(self) -> list[Agent]:
+        """Returns the agents that reported lately."""
         return [agent for agent in self.known.values() if not self.offline(agent)]
 
     def with_tags(self, tags: Iterable[str]) -> list[Agent]:

@@ -29,24 +29,24 @@ class AgentRoutes:
     def routes(self) -> list[web.RouteDef]:
         """Returns the routes."""
         return [
-            web.post("/stand-in/agents", self.register),
-            web.post("/stand-in/agents/{id}/report", self.report),
-            web.get("/api/v2/agents", self.index),
-            web.get("/api/v2/tags", self.tags),
-            web.post("/api/v2/agents/operations/{verb}", self.operation),
-            web.get("/api/v2/agents/{id}", self.get),
-            web.patch("/api/v2/agents/{id}", self.patch),
-            web.delete("/api/v2/agents/{id}", self.delete),
+            web.post("/stand-in/agents", self._register),
+            web.post("/stand-in/agents/{id}/report", self._report),
+            web.get("/api/v2/agents", self._index),
+            web.get("/api/v2/tags", self._tags),
+            web.post("/api/v2/agents/operations/{verb}", self._operation),
+            web.get("/api/v2/agents/{id}", self._get),
+            web.patch("/api/v2/agents/{id}", self._patch),
+            web.delete("/api/v2/agents/{id}", self._delete),
         ]
 
-    async def register(self, request: web.Request) -> web.Response:
+    async def _register(self, request: web.Request) -> web.Response:
         body = await body_of(request)
         if not isinstance(body, dict) or not body.get("id"):
             raise TreeError(400, "An agent registers with its id.")
         self.agents.register(str(body["id"]), body)
         return answer({})
 
-    async def report(self, request: web.Request) -> web.Response:
+    async def _report(self, request: web.Request) -> web.Response:
         agent = self.agents.known.get(request.match_info["id"])
         if agent is None:
             return answer({"unknown": True, "generation": 0})
@@ -58,18 +58,18 @@ class AgentRoutes:
             raise TreeError(404, f"Agent '{identifier}' not found.")
         return agent
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def _index(self, request: web.Request) -> web.Response:
         without_offline = request.query.get("excludeOffline", "").lower() == "true"
         found = self.agents.online() if without_offline else list(self.agents.known.values())
         return listing(request, [self.agents.shown(agent) for agent in found])
 
-    async def tags(self, request: web.Request) -> web.Response:
+    async def _tags(self, request: web.Request) -> web.Response:
         return listing(request, self.agents.groups())
 
-    async def get(self, request: web.Request) -> web.Response:
+    async def _get(self, request: web.Request) -> web.Response:
         return answer(self.agents.shown(self._agent(request.match_info["id"])))
 
-    async def patch(self, request: web.Request) -> web.Response:
+    async def _patch(self, request: web.Request) -> web.Response:
         agent, body = self._agent(request.match_info["id"]), await body_of(request) or {}
         if isinstance(body.get("AgentTags"), list):
             agent.tags = [str(tag) for tag in body["AgentTags"]]
@@ -80,11 +80,11 @@ class AgentRoutes:
             raise TreeError(409, f"Agent {agent.ip} is running a test.")
         del self.agents.known[agent.id]
 
-    async def delete(self, request: web.Request) -> web.Response:
+    async def _delete(self, request: web.Request) -> web.Response:
         self._remove(self._agent(request.match_info["id"]))
         return empty()
 
-    async def operation(self, request: web.Request) -> web.Response:
+    async def _operation(self, request: web.Request) -> web.Response:
         verb, body = request.match_info["verb"], await body_of(request)
 
         async def work() -> None:
@@ -127,26 +127,26 @@ class Housekeeping:
     def routes(self) -> list[web.RouteDef]:
         """Returns the routes."""
         made = [
-            web.post(_TOKEN, self.token),
-            web.get("/eula/v1/check", self.eula_check),
-            web.get("/eula/v1/eula", self.eulas),
-            web.get("/eula/v1/eula/{id}", self.eula),
-            web.post("/eula/v1/eula/{id}", self.accept),
-            web.get("/api/v2/time", self.time),
-            web.get("/api/v2/disk-usage", self.disk),
-            web.get("/api/v2/notifications", self.notifications),
-            web.get("/api/v2/notification-counts", self.counts),
-            web.post("/api/v2/notifications/operations/{verb}", self.clean_notifications),
-            web.get("/api/v2/deployment/helm/cluster/releases", self.releases),
-            web.get("/api/v2/licensing/licenses", self.nothing),
-            web.get("/api/v2/licensing/hostid", self.host_id),
-            web.get("/api/v2/stats/plugins", self.nothing),
-            web.get("/api/v2/stats-dashboards", self.nothing),
-            web.get("/api/v2/{any:.*}/operations/{name}/{number:\\d+}", self.poll),
-            web.get("/stand-in", self.about),
-            web.get("/stand-in/faults", self.faults),
-            web.put("/stand-in/faults", self.set_faults),
-            web.get("/tunnel/connect", self.tunnel),
+            web.post(_TOKEN, self._token),
+            web.get("/eula/v1/check", self._eula_check),
+            web.get("/eula/v1/eula", self._eulas),
+            web.get("/eula/v1/eula/{id}", self._eula),
+            web.post("/eula/v1/eula/{id}", self._accept),
+            web.get("/api/v2/time", self._time),
+            web.get("/api/v2/disk-usage", self._disk),
+            web.get("/api/v2/notifications", self._notifications),
+            web.get("/api/v2/notification-counts", self._counts),
+            web.post("/api/v2/notifications/operations/{verb}", self._clean_notifications),
+            web.get("/api/v2/deployment/helm/cluster/releases", self._releases),
+            web.get("/api/v2/licensing/licenses", self._nothing),
+            web.get("/api/v2/licensing/hostid", self._host_id),
+            web.get("/api/v2/stats/plugins", self._nothing),
+            web.get("/api/v2/stats-dashboards", self._nothing),
+            web.get("/api/v2/{any:.*}/operations/{name}/{number:\\d+}", self._poll),
+            web.get("/stand-in", self._about),
+            web.get("/stand-in/faults", self._faults),
+            web.put("/stand-in/faults", self._set_faults),
+            web.get("/tunnel/connect", self._tunnel),
         ]
         for path, known in (
             ("/api/v2/license-servers", self.store.licence_servers),
@@ -193,7 +193,7 @@ class Housekeeping:
             web.get(f"{path}/{{id}}", get), web.delete(f"{path}/{{id}}", delete),
         ]  # fmt: skip
 
-    async def token(self, request: web.Request) -> web.Response:
+    async def _token(self, request: web.Request) -> web.Response:
         form, settings = await request.post(), self.store.settings
         grant = form.get("grant_type")
         if form.get("client_id") not in ("clt-wap", "admin-cli"):
@@ -202,7 +202,7 @@ class Housekeeping:
             given = (str(form.get("username", "")), str(form.get("password", "")))
             if not all(
                 secrets.compare_digest(a.encode(), b.encode())
-                for a, b in zip(given, (settings.username, settings.password))
+                for a, b in zip(given, (settings.username, settings.password), strict=True)
             ):
                 return answer({"error": "invalid_grant", "error_description": "Invalid user credentials"}, 401)
         elif grant == "refresh_token":
@@ -212,35 +212,35 @@ class Housekeeping:
             return answer({"error": "unsupported_grant_type"}, 400)
         return answer(self.store.grant())
 
-    async def eula_check(self, request: web.Request) -> web.Response:
+    async def _eula_check(self, request: web.Request) -> web.Response:
         return answer({}, 401 if self.store.faults.eula_pending else 200)
 
-    def _eula(self, text: bool) -> JsonObject:
+    def _eula_text(self, text: bool) -> JsonObject:
         made = {"id": "CyPerf", "accepted": not self.store.faults.eula_pending}
         return {**made, "text": "Stand-in: nothing to accept.", "html": "<p>Stand-in</p>"} if text else made
 
-    async def eulas(self, request: web.Request) -> web.Response:
-        return answer([self._eula(False)])
+    async def _eulas(self, request: web.Request) -> web.Response:
+        return answer([self._eula_text(False)])
 
-    async def eula(self, request: web.Request) -> web.Response:
+    async def _eula(self, request: web.Request) -> web.Response:
         if request.match_info["id"] != "CyPerf":
             raise TreeError(404, "EULA not found.")
-        return answer(self._eula(True))
+        return answer(self._eula_text(True))
 
-    async def accept(self, request: web.Request) -> web.Response:
+    async def _accept(self, request: web.Request) -> web.Response:
         body = await body_of(request) or {}
         if request.match_info["id"] != "CyPerf" or not isinstance(body.get("accepted"), bool):
             raise TreeError(400, 'Expected {"accepted": true} for the EULA CyPerf.')
         self.store.faults.eula_pending = not body["accepted"]
-        return answer(self._eula(False))
+        return answer(self._eula_text(False))
 
-    async def time(self, request: web.Request) -> web.Response:
+    async def _time(self, request: web.Request) -> web.Response:
         return answer({"now": now()})
 
-    async def disk(self, request: web.Request) -> web.Response:
+    async def _disk(self, request: web.Request) -> web.Response:
         return answer({"lowDiskSpace": False, "criticalDiskSpace": False, "totalCapacity": 0, "available": 0})
 
-    async def notifications(self, request: web.Request) -> web.Response:
+    async def _notifications(self, request: web.Request) -> web.Response:
         query = request.query
         found = [
             each
@@ -251,12 +251,12 @@ class Housekeeping:
         ]
         return listing(request, found)
 
-    async def counts(self, request: web.Request) -> web.Response:
+    async def _counts(self, request: web.Request) -> web.Response:
         severities = [each["severity"] for each in self.store.notifications]
         made = {name: severities.count(name) for name in ("error", "warning", "info")}
         return answer({"all": len(severities), **made})
 
-    async def clean_notifications(self, request: web.Request) -> web.Response:
+    async def _clean_notifications(self, request: web.Request) -> web.Response:
         async def work() -> Outcome:
             for each in self.store.notifications:
                 each["seen"] = True
@@ -264,26 +264,26 @@ class Housekeeping:
 
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def releases(self, request: web.Request) -> web.Response:
+    async def _releases(self, request: web.Request) -> web.Response:
         return answer([{"name": "cyperf-stand-in", "chart": "stand-in", "version": self.store.settings.version}])
 
-    async def nothing(self, request: web.Request) -> web.Response:
+    async def _nothing(self, request: web.Request) -> web.Response:
         return listing(request, [])
 
-    async def host_id(self, request: web.Request) -> web.Response:
+    async def _host_id(self, request: web.Request) -> web.Response:
         return answer({"hostId": "stand-in"})
 
-    async def tunnel(self, request: web.Request) -> web.Response:
+    async def _tunnel(self, request: web.Request) -> web.Response:
         return answer({"Fingerprint": "stand-in"})
 
-    async def poll(self, request: web.Request) -> web.Response:
+    async def _poll(self, request: web.Request) -> web.Response:
         path, _, number = request.path.rpartition("/")
         shown = self.operations.poll(path, int(number), origin(request))
         if shown is None:
             raise TreeError(404, "Operation not found.")
         return answer(shown)
 
-    async def about(self, request: web.Request) -> web.Response:
+    async def _about(self, request: web.Request) -> web.Response:
         return answer({"stand_in_for": "CyPerf controller", "version": self.store.settings.version})
 
     def _may_switch(self, request: web.Request) -> None:
@@ -291,10 +291,10 @@ class Housekeeping:
         if key and request.headers.get("X-Stand-In-Key") != key:
             raise TreeError(403, "X-Stand-In-Key is missing or wrong.")
 
-    async def faults(self, request: web.Request) -> web.Response:
+    async def _faults(self, request: web.Request) -> web.Response:
         return answer(vars(self.store.faults))
 
-    async def set_faults(self, request: web.Request) -> web.Response:
+    async def _set_faults(self, request: web.Request) -> web.Response:
         self._may_switch(request)
         body = await body_of(request)
         if not isinstance(body, dict):
@@ -320,9 +320,7 @@ def make_app(settings: Settings, certificate: tuple[str, str]) -> web.Applicatio
     store = Store(settings)
     agents = Agents(settings.offline_after)
     operations = Operations(store.faults)
-    app = web.Application(
-        middlewares=[common.errors, common.misbehave, common.guard], client_max_size=256 * 2**20
-    )
+    app = web.Application(middlewares=[common.errors, common.misbehave, common.guard], client_max_size=256 * 2**20)
     app[common.STORE] = store
     for part in (
         Housekeeping(store, agents, operations),

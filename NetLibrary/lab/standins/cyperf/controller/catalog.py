@@ -118,9 +118,7 @@ def _two_arm(*names: str) -> JsonObject:
     configuration["NetworkProfiles"] = [defaults.network_profile("1", segments=True)]
     if names:
         profile = defaults.traffic_profile("1")
-        profile["Applications"] = [
-            application(name, str(number)) for number, name in enumerate(names, start=1)
-        ]
+        profile["Applications"] = [application(name, str(number)) for number, name in enumerate(names, start=1)]
         configuration["TrafficProfiles"] = [profile]
     return configuration
 

@@ -9,6 +9,7 @@ once: clients read fields of it right after the POST.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 JsonObject = dict[str, Any]
@@ -279,7 +280,7 @@ def attack(identifier: str = "1") -> JsonObject:
     return {"id": identifier, "Name": f"Attack {identifier}", "Active": True, "ExternalResourceURL": ""}
 
 
-_TEMPLATES = {
+_TEMPLATES: dict[str, Callable[[str], JsonObject]] = {
     "NetworkProfiles": network_profile,
     "IPNetworkSegment": ip_segment,
     "DUTNetworkSegment": dut_segment,

@@ -27,24 +27,23 @@ class ConfigRoutes:
 
     def routes(self) -> list[web.RouteDef]:
         """Returns the routes."""
-        made = [
-            web.get(_CONFIGS, self.index),
-            web.post(_CONFIGS, self.create),
-            web.post(f"{_CONFIGS}/operations/{{verb}}", self.operation),
-            web.get(f"{_CONFIGS}/exports/{{id}}", self.exported),
-            web.get(f"{_CONFIGS}/{{id}}", self.get),
-            web.patch(f"{_CONFIGS}/{{id}}", self.patch),
-            web.delete(f"{_CONFIGS}/{{id}}", self.delete),
-            web.get("/api/v2/config-categories", self.nothing),
-            web.get("/api/v2/resources/{kind}", self.resources),
-            web.get("/api/v2/resources/{kind}/{id}", self.resource),
+        return [
+            web.get(_CONFIGS, self._index),
+            web.post(_CONFIGS, self._create),
+            web.post(f"{_CONFIGS}/operations/{{verb}}", self._operation),
+            web.get(f"{_CONFIGS}/exports/{{id}}", self._exported),
+            web.get(f"{_CONFIGS}/{{id}}", self._get),
+            web.patch(f"{_CONFIGS}/{{id}}", self._patch),
+            web.delete(f"{_CONFIGS}/{{id}}", self._delete),
+            web.get("/api/v2/config-categories", self._nothing),
+            web.get("/api/v2/resources/{kind}", self._resources),
+            web.get("/api/v2/resources/{kind}/{id}", self._resource),
         ]
-        return made
 
     def _shown(self, metadata: JsonObject) -> JsonObject:
         return {**metadata, "links": [link("self", "", f"{_CONFIGS}/{metadata['id']}")]}
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def _index(self, request: web.Request) -> web.Response:
         return listing(request, [self._shown(metadata) for metadata, _ in self.store.configs.values()])
 
     def _config(self, identifier: str) -> tuple[JsonObject, JsonObject]:
@@ -53,20 +52,20 @@ class ConfigRoutes:
             raise TreeError(404, f"Configuration '{identifier}' not found.")
         return config
 
-    async def get(self, request: web.Request) -> web.Response:
+    async def _get(self, request: web.Request) -> web.Response:
         metadata, tree = self._config(request.match_info["id"])
         if "zip" in request.headers.get("Accept", ""):
             data = reports.config_zip(metadata["displayName"], tree)
             return attachment(data, f"{metadata['id']}.zip", "application/zip")
         return answer(self._shown(metadata))
 
-    async def patch(self, request: web.Request) -> web.Response:
+    async def _patch(self, request: web.Request) -> web.Response:
         metadata, _ = self._config(request.match_info["id"])
         body = await body_of(request) or {}
         metadata["displayName"] = str(body.get("displayName") or metadata["displayName"])
         return empty()
 
-    async def delete(self, request: web.Request) -> web.Response:
+    async def _delete(self, request: web.Request) -> web.Response:
         self._remove(request.match_info["id"])
         return empty()
 
@@ -76,7 +75,7 @@ class ConfigRoutes:
             raise TreeError(403, f"Configuration '{metadata['displayName']}' is read-only.")
         del self.store.configs[identifier]
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def _create(self, request: web.Request) -> web.Response:
         if "json" in request.content_type:
             body = await body_of(request)
             entries = [
@@ -95,7 +94,7 @@ class ConfigRoutes:
         except (ValueError, KeyError) as error:
             raise TreeError(400, f"Import failed: {error}.") from None
 
-    async def operation(self, request: web.Request) -> web.Response:
+    async def _operation(self, request: web.Request) -> web.Response:
         verb = request.match_info["verb"]
         data = await _upload(request) if verb in ("import", "importAll") else b""
         body = None if data else await body_of(request)
@@ -132,16 +131,16 @@ class ConfigRoutes:
         self._exports[identifier] = reports.config_zip(metadata["displayName"], tree)
         return f"{_CONFIGS}/exports/{identifier}"
 
-    async def exported(self, request: web.Request) -> web.Response:
+    async def _exported(self, request: web.Request) -> web.Response:
         data = self._exports.get(request.match_info["id"])
         if data is None:
             raise TreeError(404, "Export not found.")
         return attachment(data, "exported-configs.zip", "application/zip")
 
-    async def nothing(self, request: web.Request) -> web.Response:
+    async def _nothing(self, request: web.Request) -> web.Response:
         return listing(request, [])
 
-    async def resources(self, request: web.Request) -> web.Response:
+    async def _resources(self, request: web.Request) -> web.Response:
         kind = request.match_info["kind"]
         items = {"apps": catalog.applications, "attacks": catalog.attacks}.get(kind)
         entries = items() if items else []
@@ -150,7 +149,7 @@ class ConfigRoutes:
             [{**each, "links": [link("self", "", f"/api/v2/resources/{kind}/{each['id']}")]} for each in entries],
         )
 
-    async def resource(self, request: web.Request) -> web.Response:
+    async def _resource(self, request: web.Request) -> web.Response:
         kind, identifier = request.match_info["kind"], request.match_info["id"]
         if kind == "apps":
             for each in catalog.applications():
@@ -194,17 +193,17 @@ class ResultRoutes:
         """Returns the routes."""
         one = f"{_RESULTS}/{{id}}"
         return [
-            web.get(_RESULTS, self.index),
-            web.get(f"{_RESULTS}/tags", self.nothing),
-            web.post(f"{_RESULTS}/operations/batch-delete", self.batch_delete),
-            web.get(one, self.get),
-            web.delete(one, self.delete),
-            web.get(f"{one}/stats", self.stats),
-            web.get(f"{one}/stats/{{view}}", self.stat),
-            web.get(f"{one}/files", self.nothing),
-            web.get(f"{one}/download-result-config", self.config),
-            web.post(f"{one}/operations/{{verb}}", self.operation),
-            web.get(f"{one}/{{kind:download-(?:csv|pdf|all)}}/{{number}}", self.download),
+            web.get(_RESULTS, self._index),
+            web.get(f"{_RESULTS}/tags", self._nothing),
+            web.post(f"{_RESULTS}/operations/batch-delete", self._batch_delete),
+            web.get(one, self._get),
+            web.delete(one, self._delete),
+            web.get(f"{one}/stats", self._stats),
+            web.get(f"{one}/stats/{{view}}", self._stat),
+            web.get(f"{one}/files", self._nothing),
+            web.get(f"{one}/download-result-config", self._config),
+            web.post(f"{one}/operations/{{verb}}", self._operation),
+            web.get(f"{one}/{{kind:download-(?:csv|pdf|all)}}/{{number}}", self._download),
         ]
 
     def _result(self, request: web.Request) -> Result:
@@ -238,23 +237,23 @@ class ResultRoutes:
             "links": [link("self", "", href)],
         }
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def _index(self, request: web.Request) -> web.Response:
         return listing(request, [self._shown(result) for result in self.store.results.values()])
 
-    async def nothing(self, request: web.Request) -> web.Response:
+    async def _nothing(self, request: web.Request) -> web.Response:
         return listing(request, [])
 
-    async def get(self, request: web.Request) -> web.Response:
+    async def _get(self, request: web.Request) -> web.Response:
         return answer(self._shown(self._result(request)))
 
-    async def delete(self, request: web.Request) -> web.Response:
+    async def _delete(self, request: web.Request) -> web.Response:
         result = self._result(request)
         if not result.end:
             raise TreeError(409, "The test is still running.")
         del self.store.results[result.id]
         return empty()
 
-    async def batch_delete(self, request: web.Request) -> web.Response:
+    async def _batch_delete(self, request: web.Request) -> web.Response:
         wanted = [str(entry.get("id")) for entry in await body_of(request) or []]
 
         async def work() -> None:
@@ -264,10 +263,10 @@ class ResultRoutes:
 
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def stats(self, request: web.Request) -> web.Response:
+    async def _stats(self, request: web.Request) -> web.Response:
         return listing(request, self._result(request).statistics.listed())
 
-    async def stat(self, request: web.Request) -> web.Response:
+    async def _stat(self, request: web.Request) -> web.Response:
         result, name = self._result(request), request.match_info["view"]
         if name in self.store.faults.failing_views:
             raise TreeError(500, f"Statistic '{name}' is not available for this run.")
@@ -281,11 +280,11 @@ class ResultRoutes:
         relative = query.get("useRelativeTime", "").lower() == "true"
         return answer(result.statistics.read(name, begin, end, self.store.settings.statistics_lag, relative))
 
-    async def config(self, request: web.Request) -> web.Response:
+    async def _config(self, request: web.Request) -> web.Response:
         result = self._result(request)
         return attachment(reports.config_zip(result.name, result.tree), "config.zip", "application/zip")
 
-    async def operation(self, request: web.Request) -> web.Response:
+    async def _operation(self, request: web.Request) -> web.Response:
         result, verb, body = self._result(request), request.match_info["verb"], await body_of(request) or {}
 
         async def work() -> Outcome:
@@ -311,7 +310,7 @@ class ResultRoutes:
 
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def download(self, request: web.Request) -> web.Response:
+    async def _download(self, request: web.Request) -> web.Response:
         key = (request.match_info["id"], request.match_info["kind"], request.match_info["number"])
         if key not in self._files:
             raise TreeError(404, "Report not found.")

@@ -55,6 +55,7 @@ class Plan:
 
     @property
     def duration(self) -> float:
+        """Seconds of traffic."""
         return sum(phase.seconds for phase in self.phases)
 
     def level(self, elapsed: float) -> float:
@@ -182,9 +183,7 @@ def make(tree: JsonObject, agents: Agents, session_id: str, minimum_duration: in
     _check_agents(client_segments + server_segments, agents, session_id)
     if netmask_missing:
         automatic = [
-            segment["Name"]
-            for segment in segments
-            if any(each.get("IpAuto") for each in segment.get("IPRanges") or [])
+            segment["Name"] for segment in segments if any(each.get("IpAuto") for each in segment.get("IPRanges") or [])
         ]
         if automatic:
             names = " ".join(f"[{name}]" for name in automatic)
@@ -284,8 +283,6 @@ def server_orders(plan: Plan, run_id: str) -> JsonObject:
     }
     health = None
     if plan.health.get("Enabled"):
-        path = next(
-            (each.get("Value") for each in plan.health.get("Params") or [] if str(each.get("id")) == "1"), None
-        )
+        path = next((each.get("Value") for each in plan.health.get("Params") or [] if str(each.get("id")) == "1"), None)
         health = {"port": int(plan.health.get("Port") or 80), "path": path or "/CyPerfHTTPHealthCheck"}
     return {"run": run_id, "role": "server", "listeners": list(listeners.values()), "health": health}

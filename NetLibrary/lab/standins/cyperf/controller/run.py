@@ -37,6 +37,7 @@ class Run:
 
     @property
     def duration(self) -> int:
+        """Planned whole seconds of traffic."""
         return int(self.plan.duration) if self.plan else 0
 
     @property
@@ -44,7 +45,7 @@ class Run:
         """Whole seconds of traffic so far."""
         if self.session.status == "STARTED":
             return int(min(time.monotonic() - self._begin, self.duration))
-        return int(round(self._elapsed))
+        return round(self._elapsed)
 
     async def start(self) -> None:
         """Brings the run to STARTED.
@@ -119,7 +120,8 @@ class Run:
             agent.order(planning.client_orders(self.plan, level / len(clients), self.session.test_id))
 
     async def _follow(self) -> None:
-        assert self.plan is not None and self.result is not None
+        assert self.plan is not None
+        assert self.result is not None
         step = self.store.settings.statistics_step
         next_row, level = time.monotonic() + step, self.plan.level(0.0)
         while not self._stop.is_set():
@@ -176,7 +178,8 @@ class Run:
         self.store.notify(severity, text, {"TestId": self.session.test_id, "SessionId": self.session.id})
 
     async def _finish(self) -> None:
-        assert self.plan is not None and self.result is not None
+        assert self.plan is not None
+        assert self.result is not None
         self.session.status = "STOPPING"
         self._elapsed = min(time.monotonic() - self._begin, self.plan.duration)
         for group in (self.plan.clients, self.plan.servers):

@@ -31,28 +31,28 @@ class SessionRoutes:
         """Returns the routes; the tree's own come last because they match anything."""
         one = f"{_ROOT}/{{id}}"
         return [
-            web.get(_ROOT, self.index),
-            web.post(_ROOT, self.create),
-            web.post(f"{_ROOT}/operations/batch-delete", self.batch_delete),
-            web.get(one, self.get),
-            web.patch(one, self.patch),
-            web.delete(one, self.delete),
-            web.get(f"{one}/meta", self.meta),
-            web.get(f"{one}/test", self.test),
-            web.post(f"{one}/operations/loadConfig", self.load_config),
-            web.post(f"{one}/operations/touch", self.touch),
-            web.post(f"{one}/config/operations/save", self.save),
-            web.post(f"{one}/test-run/operations/{{verb}}", self.run),
-            web.post(f"{one}/test-calibrate/operations/{{verb}}", self.touch),
-            web.get(f"{one}/config/granular-stats", self.nothing),
-            web.get(f"{one}/config/granular-stats-filters", self.nothing),
-            web.get(f"{one}/config", self.get_config),
-            web.put(f"{one}/config", self.put_config),
-            web.get(f"{one}/config/config{{path:.*}}", self.get_node),
-            web.patch(f"{one}/config/config{{path:.*}}", self.patch_node),
-            web.put(f"{one}/config/config{{path:.*}}", self.put_node),
-            web.post(f"{one}/config/config{{path:.*}}", self.post_node),
-            web.delete(f"{one}/config/config{{path:.*}}", self.delete_node),
+            web.get(_ROOT, self._index),
+            web.post(_ROOT, self._create),
+            web.post(f"{_ROOT}/operations/batch-delete", self._batch_delete),
+            web.get(one, self._get),
+            web.patch(one, self._patch),
+            web.delete(one, self._delete),
+            web.get(f"{one}/meta", self._meta),
+            web.get(f"{one}/test", self._test),
+            web.post(f"{one}/operations/loadConfig", self._load_config),
+            web.post(f"{one}/operations/touch", self._touch),
+            web.post(f"{one}/config/operations/save", self._save),
+            web.post(f"{one}/test-run/operations/{{verb}}", self._run),
+            web.post(f"{one}/test-calibrate/operations/{{verb}}", self._touch),
+            web.get(f"{one}/config/granular-stats", self._nothing),
+            web.get(f"{one}/config/granular-stats-filters", self._nothing),
+            web.get(f"{one}/config", self._get_config),
+            web.put(f"{one}/config", self._put_config),
+            web.get(f"{one}/config/config{{path:.*}}", self._get_node),
+            web.patch(f"{one}/config/config{{path:.*}}", self._patch_node),
+            web.put(f"{one}/config/config{{path:.*}}", self._put_node),
+            web.post(f"{one}/config/config{{path:.*}}", self._post_node),
+            web.delete(f"{one}/config/config{{path:.*}}", self._delete_node),
         ]
 
     # sessions
@@ -86,16 +86,16 @@ class SessionRoutes:
             ],
         }
         if include & {"all", "test"}:
-            made["test"] = self._test(session)
+            made["test"] = self._test_of(session)
         return made
 
-    async def index(self, request: web.Request) -> web.Response:
+    async def _index(self, request: web.Request) -> web.Response:
         return listing(request, [self.shown(session) for session in self.store.sessions.values()])
 
-    async def get(self, request: web.Request) -> web.Response:
+    async def _get(self, request: web.Request) -> web.Response:
         return answer(self.shown(self._session(request), _include(request)))
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def _create(self, request: web.Request) -> web.Response:
         body = await body_of(request)
         entries = body if isinstance(body, list) else [body]
         found = []
@@ -108,7 +108,7 @@ class SessionRoutes:
         made = [self.store.new_session(*config, name) for config, name in found]
         return answer([self.shown(session) for session in made], 201)
 
-    async def patch(self, request: web.Request) -> web.Response:
+    async def _patch(self, request: web.Request) -> web.Response:
         session, body = self._session(request), await body_of(request) or {}
         session.name = str(body.get("name") or session.name)
         session.pinned = bool(body.get("pinned", session.pinned))
@@ -122,11 +122,11 @@ class SessionRoutes:
             session.run._release()
         self.store.sessions.pop(session.id, None)
 
-    async def delete(self, request: web.Request) -> web.Response:
+    async def _delete(self, request: web.Request) -> web.Response:
         await self._drop(self._session(request))
         return empty()
 
-    async def batch_delete(self, request: web.Request) -> web.Response:
+    async def _batch_delete(self, request: web.Request) -> web.Response:
         wanted = [str(entry.get("id")) for entry in await body_of(request) or []]
 
         async def work() -> None:
@@ -138,14 +138,14 @@ class SessionRoutes:
 
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def meta(self, request: web.Request) -> web.Response:
+    async def _meta(self, request: web.Request) -> web.Response:
         return answer(self._session(request).meta)
 
-    async def nothing(self, request: web.Request) -> web.Response:
+    async def _nothing(self, request: web.Request) -> web.Response:
         self._session(request)
         return answer([])
 
-    async def touch(self, request: web.Request) -> web.Response:
+    async def _touch(self, request: web.Request) -> web.Response:
         self._session(request)
 
         async def work() -> None:
@@ -153,7 +153,7 @@ class SessionRoutes:
 
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def load_config(self, request: web.Request) -> web.Response:
+    async def _load_config(self, request: web.Request) -> web.Response:
         session, body = self._session(request), await body_of(request) or {}
 
         async def work() -> None:
@@ -165,7 +165,7 @@ class SessionRoutes:
 
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def save(self, request: web.Request) -> web.Response:
+    async def _save(self, request: web.Request) -> web.Response:
         session, body = self._session(request), await body_of(request) or {}
 
         async def work() -> Outcome:
@@ -177,7 +177,7 @@ class SessionRoutes:
 
     # test
 
-    def _test(self, session: Session) -> JsonObject:
+    def _test_of(self, session: Session) -> JsonObject:
         run: Run | None = session.run
         return {
             "status": session.status,
@@ -193,10 +193,10 @@ class SessionRoutes:
             "usedLicenses": {"stand-in": 1} if run else {},
         }
 
-    async def test(self, request: web.Request) -> web.Response:
-        return answer(self._test(self._session(request)))
+    async def _test(self, request: web.Request) -> web.Response:
+        return answer(self._test_of(self._session(request)))
 
-    async def run(self, request: web.Request) -> web.Response:
+    async def _run(self, request: web.Request) -> web.Response:
         session, verb = self._session(request), request.match_info["verb"]
         if verb not in ("start", "stop", "abort"):
             raise TreeError(404, f"Unknown operation '{verb}'.")
@@ -218,7 +218,7 @@ class SessionRoutes:
 
     # configuration tree
 
-    async def get_config(self, request: web.Request) -> web.Response:
+    async def _get_config(self, request: web.Request) -> web.Response:
         session, include = self._session(request), _include(request)
         href = f"{_ROOT}/{session.id}/config"
         made: JsonObject = {
@@ -234,12 +234,12 @@ class SessionRoutes:
             made["Config"] = tree.render(session.tree, f"{href}/config", include)
         return answer(made)
 
-    async def put_config(self, request: web.Request) -> web.Response:
+    async def _put_config(self, request: web.Request) -> web.Response:
         session, body = self._session(request), await body_of(request)
         if not isinstance(body, dict) or not isinstance(body.get("Config"), dict):
             raise TreeError(400, "Expected an object with Config.")
         session.tree = defaults.merged(defaults.empty_configuration(), body["Config"])
-        return await self.get_config(request)
+        return await self._get_config(request)
 
     @staticmethod
     def _path(request: web.Request) -> list[str]:
@@ -249,7 +249,7 @@ class SessionRoutes:
         href = "/".join([f"{_ROOT}/{request.match_info['id']}/config/config", *path])
         return tree.render(node, href, _include(request), request.query.get("exclude") != "links")
 
-    async def get_node(self, request: web.Request) -> web.Response:
+    async def _get_node(self, request: web.Request) -> web.Response:
         session, path = self._session(request), self._path(request)
         if len(path) >= 3 and path[-3] == "operations":
             shown = self.operations.poll(request.path.rsplit("/", 1)[0], int(path[-1]), origin(request))
@@ -278,13 +278,13 @@ class SessionRoutes:
                     ObjectiveUnit=old["PrimaryObjectiveUnit"],
                 )
 
-    async def patch_node(self, request: web.Request) -> web.Response:
+    async def _patch_node(self, request: web.Request) -> web.Response:
         session, path = self._session(request), self._path(request)
         tree.patch(tree.walk(session.tree, path), await body_of(request))
         self._changed(session, path)
         return empty()
 
-    async def put_node(self, request: web.Request) -> web.Response:
+    async def _put_node(self, request: web.Request) -> web.Response:
         session, path = self._session(request), self._path(request)
         node, body = tree.walk(session.tree, path), await body_of(request)
         if isinstance(node, list) and isinstance(body, list):
@@ -294,7 +294,7 @@ class SessionRoutes:
         self._changed(session, path)
         return answer(self._shown(request, node, path))
 
-    async def post_node(self, request: web.Request) -> web.Response:
+    async def _post_node(self, request: web.Request) -> web.Response:
         session, path, body = self._session(request), self._path(request), await body_of(request)
         if len(path) >= 2 and path[-2] == "operations":
             return await self._tree_operation(request, session, path, body)
@@ -306,9 +306,7 @@ class SessionRoutes:
         self._changed(session, path)
         return answer(self._shown(request, items, path), 201)
 
-    async def _tree_operation(
-        self, request: web.Request, session: Session, path: list[str], body: Any
-    ) -> web.Response:
+    async def _tree_operation(self, request: web.Request, session: Session, path: list[str], body: Any) -> web.Response:
         node, name = tree.walk(session.tree, path[:-2]), path[-1]
         adds = {"add-applications": "Applications", "add-attacks": "Attacks"}
         if name in adds and isinstance(node, dict):
@@ -334,7 +332,7 @@ class SessionRoutes:
             raise TreeError(404, f"Unknown operation '{name}'.")
         return answer(self.operations.start(request.path, origin(request), work), 202)
 
-    async def delete_node(self, request: web.Request) -> web.Response:
+    async def _delete_node(self, request: web.Request) -> web.Response:
         session, path = self._session(request), self._path(request)
         if not path:
             raise TreeError(405, "The root cannot be deleted.")

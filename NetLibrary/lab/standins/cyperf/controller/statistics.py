@@ -57,9 +57,7 @@ class Sample:
 
     def servers(self, port: str | None = None) -> list[Measured]:
         """Returns the server counters, of one port or of all."""
-        return [
-            measured for sample in self.agents for name, measured in sample.server.items() if port in (None, name)
-        ]
+        return [measured for sample in self.agents for name, measured in sample.server.items() if port in (None, name)]
 
 
 @dataclass
@@ -99,9 +97,9 @@ class Statistics:
                 made[name] = Measured(total, {each: total[each] - old.get(each, 0) for each in total}, seconds)
             return made
 
+        names = ("received", "packets_received", "dropped_in", "sent", "packets_sent", "dropped_out")
         network = {
-            name: dict(zip(("received", "packets_received", "dropped_in", "sent", "packets_sent", "dropped_out"), row))
-            for name, row in report.get("host", {}).get("network", {}).items()
+            name: dict(zip(names, row, strict=True)) for name, row in report.get("host", {}).get("network", {}).items()
         }
         sample = AgentSample(
             agent=agent,

@@ -169,10 +169,12 @@ def _server_http(sample: Sample) -> list[Row]:
                 f"port {port}",
                 *(
                     _sum(entries, each)
-                    for each in ("payload_received", "payload_sent", "requests", "responses_404", "responses", "aborted")
+                    for each in (
+                        "payload_received", "payload_sent", "requests", "responses_404", "responses", "aborted",
+                    )
                 ),
             ]
-        )
+        )  # fmt: skip
     return rows
 
 

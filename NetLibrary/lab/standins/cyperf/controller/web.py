@@ -32,9 +32,7 @@ def empty(status: int = 204) -> web.Response:
 
 def attachment(data: bytes, name: str, kind: str) -> web.Response:
     """Returns a download."""
-    return web.Response(
-        body=data, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
+    return web.Response(body=data, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def origin(request: web.Request) -> str:

@@ -1,0 +1,142 @@
+"""Types of the CyPerf keywords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class CyPerfObjective(Enum):
+    """What a run strives for."""
+
+    THROUGHPUT = "Throughput"
+    CONNECTIONS_PER_SECOND = "Connections per second"
+    SIMULATED_USERS = "Simulated users"
+    CONCURRENT_CONNECTIONS = "Concurrent connections"
+
+
+class CyPerfRole(Enum):
+    """Side of an agent."""
+
+    CLIENT = "Client"
+    SERVER = "Server"
+
+
+class CyPerfTarget(Enum):
+    """Where clients aim at the server agents."""
+
+    POD_IP = "pod ip"
+    """Address of one server pod."""
+    CLUSTER_IP = "cluster ip"
+    """Virtual address of the Service."""
+    FQDN = "fqdn"
+    """DNS name of the Service, resolved by the cluster's DNS."""
+    NODE_PORT = "node port"
+    """Address of a node and the Service's nodePort."""
+    LOAD_BALANCER = "load balancer"
+    """External address of the Service."""
+
+
+class CyPerfAggregate(Enum):
+    """How the rows of a statistic become one number."""
+
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+    LAST = "last"
+    SUM = "sum"
+    """Sum over the rows of the last sample (applications, agents)."""
+
+
+class CyPerfReport(Enum):
+    """Reports that a controller makes of a result."""
+
+    CSV = "csv"
+    PDF = "pdf"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An agent as the controller lists it.
+
+    Args:
+        id: Identity at the controller; a new pod is a new agent.
+        ip: Management address.
+        hostname: Name of its host, for pods the pod's name.
+        tags: Tags in the form `key:value`.
+        status: `STOPPED` when idle, `RUNNING` in a test.
+        offline: Whether it was silent for too long.
+        session_id: Session that owns it, or empty.
+        session_name: Name of that session.
+        owner: User of that session.
+        interfaces: Interfaces with addresses and MTU.
+        version: Version of its software.
+    """
+
+    id: str
+    ip: str
+    hostname: str = ""
+    tags: tuple[str, ...] = ()
+    status: str = ""
+    offline: bool = False
+    session_id: str = ""
+    session_name: str = ""
+    owner: str = ""
+    interfaces: tuple[dict[str, Any], ...] = ()
+    version: str = ""
+
+    @classmethod
+    def parse(cls, entry: dict[str, Any]) -> Agent:
+        """Returns the agent of an entry of `GET /agents`."""
+        environment = entry.get("SelectedEnv") or {}
+        return cls(
+            id=str(entry.get("id", "")),
+            ip=str(entry.get("IP") or ""),
+            hostname=str(entry.get("hostname") or ""),
+            tags=tuple(str(tag) for tag in entry.get("AgentTags") or ()),
+            status=str(entry.get("Status") or ""),
+            offline=bool(entry.get("offline")),
+            session_id=str(environment.get("SessionID") or ""),
+            session_name=str(entry.get("SessionName") or ""),
+            owner=str(entry.get("owner") or ""),
+            interfaces=tuple(entry.get("Interfaces") or ()),
+            version=str((entry.get("systemInfo") or {}).get("portManagerVersion") or ""),
+        )
+
+    def has(self, tag: str) -> bool:
+        """Tells whether the agent carries the tag, written `key:value` or `key=value`."""
+        return tag.replace("=", ":", 1) in self.tags
+
+
+@dataclass
+class RunState:
+    """One look at a running test.
+
+    Args:
+        status: `STOPPED`, `STARTING`, `CONFIGURING`, `STARTED`, `STOPPING` or `ERROR`.
+        test_id: Id of the run; also of its result.
+        details: The controller's words on errors.
+        duration_seconds: Planned seconds of traffic.
+        elapsed_seconds: Seconds so far.
+    """
+
+    status: str
+    test_id: str
+    details: str
+    duration_seconds: int
+    elapsed_seconds: int
+    licences: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, entry: dict[str, Any]) -> RunState:
+        """Returns the state of an entry of `GET /sessions/{id}/test`."""
+        return cls(
+            status=str(entry.get("status") or ""),
+            test_id=str(entry.get("testId") or ""),
+            details=str(entry.get("testDetails") or ""),
+            duration_seconds=int(entry.get("testDuration") or 0),
+            elapsed_seconds=int(entry.get("testElapsed") or 0),
+            licences=dict(entry.get("usedLicenses") or {}),
+        )
