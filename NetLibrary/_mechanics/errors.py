@@ -76,7 +76,16 @@ class TooManyRequests(ClusterError):
 
 
 class Unreachable(ClusterError):
-    """No answer: connection refused, name unknown, certificate not trusted, or time out."""
+    """No answer: connection refused, name unknown, certificate not trusted, or time out.
+
+    Args:
+        message: What was tried, where, and what went wrong.
+        sent: Whether the request may have reached the server.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", sent: bool = True) -> None:
+        super().__init__(message, status=status, reason=reason)
+        self.sent = sent
 
 
 class WaitTimeout(NetLibraryError):

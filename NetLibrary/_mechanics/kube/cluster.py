@@ -74,7 +74,7 @@ class Cluster:
     def version(self) -> str:
         """Version of the API server, for instance `v1.35.4`."""
         if self._version is None:
-            self._version = str(self.connection.request("GET", "/version")["gitVersion"])
+            self._version = str(self.connection.request_object("GET", "/version")["gitVersion"])
         return self._version
 
     # --- objects ------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Cluster:
         Raises:
             errors.NotFound: It does not exist.
         """
-        result: Object = self.connection.request("GET", self.resources.find(kind).path(namespace, name))
+        result: Object = self.connection.request_object("GET", self.resources.find(kind).path(namespace, name))
         return result
 
     def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
@@ -101,7 +101,9 @@ class Cluster:
         """Returns the objects of a kind, of all namespaces when `namespace` is None."""
         resource = self.resources.find(kind)
         query = {"labelSelector": labels, "fieldSelector": fields}
-        items: list[Object] = self.connection.request("GET", resource.path(namespace), query=query).get("items") or []
+        items: list[Object] = (
+            self.connection.request_object("GET", resource.path(namespace), query=query).get("items") or []
+        )
         for item in items:  # the API leaves these two out in lists
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
@@ -116,7 +118,7 @@ class Cluster:
         resource, obj = self._prepare(obj)
         path = resource.path(obj["metadata"].get("namespace"))
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        result: Object = self.connection.request("POST", path, query=query, body=obj)
+        result: Object = self.connection.request_object("POST", path, query=query, body=obj)
         return result
 
     def apply(self, obj: Object, *, force: bool = True) -> Object:
@@ -126,7 +128,7 @@ class Cluster:
         if "name" not in metadata:
             raise errors.InputError(f"A {resource.kind} to apply needs metadata.name.")
         query = {"fieldManager": FIELD_MANAGER, "force": force, "fieldValidation": "Strict"}
-        result: Object = self.connection.request(
+        result: Object = self.connection.request_object(
             "PATCH",
             resource.path(metadata.get("namespace"), metadata["name"]),
             query=query,
@@ -139,7 +141,7 @@ class Cluster:
         """Replaces an object; its resourceVersion guards against lost updates."""
         resource, metadata = self.resources.of(obj), obj["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        result: Object = self.connection.request("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=obj)
+        result: Object = self.connection.request_object("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=obj)
         return result
 
     def patch(
@@ -156,7 +158,7 @@ class Cluster:
         if strategy not in _PATCHES:
             raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
         path = self.resources.find(kind).path(namespace, name, subresource)
-        result: Object = self.connection.request(
+        result: Object = self.connection.request_object(
             "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=_PATCHES[strategy]
         )
         return result
@@ -312,20 +314,38 @@ class Cluster:
         return result
 
     def logs(
-        self, namespace: str, pod: str, *, container: str | None = None, tail: int | None = None, previous: bool = False
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str | None = None,
+        tail: int | None = None,
+        previous: bool = False,
+        timestamps: bool = False,
     ) -> str:
-        """Returns what a container has printed, the last `tail` lines of it."""
-        query = {"container": container, "tailLines": tail, "previous": previous or None}
+        """Returns what a container has printed, the last `tail` lines of it, each after its time if wanted."""
+        query = {
+            "container": container,
+            "tailLines": tail,
+            "previous": previous or None,
+            "timestamps": timestamps or None,
+        }
         path = self.resources.find("Pod").path(namespace, pod, "log")
         result = self.connection.request("GET", path, query=query)
         return result if isinstance(result, str) else str(result)
 
     def follow_logs(
-        self, namespace: str, pod: str, *, container: str | None = None, stopped: threading.Event | None = None
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        container: str | None = None,
+        stopped: threading.Event | None = None,
+        timestamps: bool = False,
     ) -> Iterator[str]:
         """Yields a container's lines from its start on, until it ends or `stopped` is set."""
         path = self.resources.find("Pod").path(namespace, pod, "log")
-        query = {"container": container, "follow": True}
+        query = {"container": container, "follow": True, "timestamps": timestamps or None}
         response = self.connection.open("GET", path, query=query, timeout=3600)
         try:
             yield from follow_lines(response, stopped or threading.Event())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 import ssl
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.choice import Choice
@@ -17,8 +21,13 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
-# A server that restarts refuses connections for a moment; reads are repeated within this time, writes never are.
+# A server that restarts refuses connections for a moment; within this time reads are repeated, and writes that
+# certainly never left.
 RECONNECT_FOR = 3.0
+# A server that is overloaded refuses before it does anything, and says when to come again; all may be repeated then.
+BUSY_FOR = 15.0
+# Networks that no proxy leads to: this machine, and the one that labs on this machine use (RFC 2544)
+_NEARBY = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"), ipaddress.ip_network("198.18.0.0/15"))
 
 _BY_STATUS = {
     400: errors.Invalid,
@@ -55,6 +64,9 @@ class Connection:
         self.configuration.retries = False
         self.context = _load(choice, self.configuration)
         self.server = str(self.configuration.host).rstrip("/")
+        if self.configuration.proxy and not _leads_there(self.configuration, self.server):
+            self.configuration.proxy = None
+        self.configuration.keep_alive = True  # a path that died silently must not keep a watch for ever
         self.http = RESTClientObject(self.configuration).pool_manager
 
     def headers(self) -> dict[str, str]:
@@ -89,14 +101,42 @@ class Connection:
         """
         response = self.open(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
         try:
-            data = response.read()
-        except Exception as error:
-            raise self._unreachable(method, path, error) from error
+            data = self._read(response, method, path)
         finally:
             response.release_conn()
-        if "json" in response.headers.get("Content-Type", ""):
-            return json.loads(data)
-        return data.decode(errors="replace")
+        text = data.decode(errors="replace")
+        if "json" not in response.headers.get("Content-Type", ""):
+            return text
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise self._nonsense(method, path, text) from error
+
+    def request_object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """Sends one request as `request` does, where only an object is an answer.
+
+        Raises:
+            errors.ClusterError: Somebody else answered, for instance a proxy with a page to log in.
+        """
+        answer = self.request(method, path, **options)
+        if not isinstance(answer, dict):
+            raise self._nonsense(method, path, str(answer))
+        return answer
+
+    def _nonsense(self, method: str, path: str, text: str) -> errors.ClusterError:
+        return errors.ClusterError(
+            f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something "
+            f"which is no answer of Kubernetes: {_plain(text)[:200] or 'nothing'}."
+        )
+
+    def _read(self, response: BaseHTTPResponse, method: str, path: str) -> bytes:
+        import urllib3
+
+        try:
+            return response.read()
+        # Nothing wider: Robot's stop signal is an ordinary Exception, raised wherever we happen to be
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unreachable(method, path, error) from error
 
     def open(
         self,
@@ -114,22 +154,29 @@ class Connection:
         if body is not None:
             headers["Content-Type"] = content_type
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        give_up = time.monotonic() + (RECONNECT_FOR if method == "GET" else 0)
+        start = time.monotonic()
         while True:
             try:
                 response = self._send(method, self.url(path, query), headers, data, timeout)
-                break
-            except errors.Unreachable:
-                if time.monotonic() >= give_up:
+            except errors.Unreachable as error:
+                repeatable = method == "GET" or not error.sent
+                if not repeatable or time.monotonic() >= start + RECONNECT_FOR:
                     raise
                 time.sleep(0.25)
-        if response.status >= 400:
+                continue
+            if response.status < 300:
+                return response
+            pause = _retry_after(response)
             try:
-                text = response.read().decode(errors="replace")
+                text = self._read(response, method, path).decode(errors="replace")
             finally:
                 response.release_conn()
+            if response.status == 429 and pause is not None and time.monotonic() + pause < start + BUSY_FOR:
+                time.sleep(pause)
+                continue
+            if response.status < 400:
+                text = f"a redirection to '{response.headers.get('Location', '?')}'"
             raise self._refused(method, path, response.status, text)
-        return response
 
     def _send(
         self, method: str, url: str, headers: dict[str, str], data: bytes | None, timeout: float | None
@@ -149,17 +196,21 @@ class Connection:
                 redirect=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(method, url.removeprefix(self.server), error) from error
+            never_sent = isinstance(
+                error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+            )
+            raise self._unreachable(method, url.removeprefix(self.server), error, sent=not never_sent) from error
         return response
 
-    def _unreachable(self, method: str, path: str, error: BaseException) -> errors.Unreachable:
+    def _unreachable(self, method: str, path: str, error: BaseException, *, sent: bool = True) -> errors.Unreachable:
         return errors.Unreachable(
             f"Cluster '{self.alias}' at {self.server} did not answer {method} {path.partition('?')[0]}: "
-            f"{_cause(error)}."
+            f"{_cause(error)}.",
+            sent=sent,
         )
 
     def _refused(self, method: str, path: str, status: int, text: str) -> errors.ClusterError:
-        message, reason = text.strip()[:500], ""
+        message, reason = _plain(text)[:500] or "no reason given", ""
         try:
             body = json.loads(text)
             message, reason = body.get("message") or message, body.get("reason") or ""
@@ -169,37 +220,32 @@ class Connection:
         if reason == "AlreadyExists":
             kind = errors.AlreadyExists
         return kind(
-            f"Cluster '{self.alias}' answered {method} {path} with {status} {reason or 'error'}: "
+            f"Cluster '{self.alias}' answered {method} {path} with {status} {reason or _phrase(status)}: "
             f"{message.rstrip('.')}.",
             status=status,
             reason=reason,
         )
 
-    def ssl_options(self) -> dict[str, Any]:
-        """Returns websocket-client's `sslopt` for the same trust and client certificate."""
+    def tls(self) -> ssl.SSLContext:
+        """Returns the trust and the client certificate of the kubeconfig, for connections besides `http`."""
+        from urllib3.util.ssl_ import create_urllib3_context
+
         c = self.configuration
-        if not self.server.startswith("https"):
-            return {}
-        options: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED if c.verify_ssl else ssl.CERT_NONE}
+        context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if c.verify_ssl else ssl.CERT_NONE)
+        context.check_hostname = bool(c.verify_ssl and c.assert_hostname is not False)
         if c.ssl_ca_cert:
-            options["ca_certs"] = c.ssl_ca_cert
-        elif getattr(c, "ca_cert_data", None):
-            context = ssl.create_default_context(cadata=c.ca_cert_data)
-            options = {"context": context}
-        if c.cert_file and "context" in options:
-            options["context"].load_cert_chain(c.cert_file, c.key_file)
-        elif c.cert_file:
-            options.update(certfile=c.cert_file, keyfile=c.key_file)
-        if c.tls_server_name:
-            options["server_hostname"] = c.tls_server_name
-        if not c.verify_ssl or c.assert_hostname is False:
-            options["check_hostname"] = False
-        return options
+            context.load_verify_locations(cafile=c.ssl_ca_cert)
+        elif c.verify_ssl:
+            context.load_default_certs()
+        if c.cert_file:
+            context.load_cert_chain(c.cert_file, c.key_file)
+        return context
 
 
 def _load(choice: Choice, configuration: Any) -> str:
     from kubernetes import config
     from kubernetes.config.config_exception import ConfigException
+    from yaml import YAMLError
 
     try:
         if choice.source == "in-cluster":
@@ -208,14 +254,10 @@ def _load(choice: Choice, configuration: Any) -> str:
         files = ":".join(str(path) for path in choice.kubeconfig)
         config.load_kube_config(files, context=choice.context, client_configuration=configuration)
         return choice.context or _current_context(files)
-    except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError, YAMLError) as error:
         where = ":".join(str(path) for path in choice.kubeconfig) or choice.source
         wanted = f" with context '{choice.context}'" if choice.context else ""
         raise errors.InputError(f"The kubeconfig '{where}'{wanted} is not usable: {_cause(error)}.") from error
-    except Exception as error:  # yaml's errors have no common ancestor with the ones above
-        raise errors.InputError(
-            f"The kubeconfig '{':'.join(map(str, choice.kubeconfig))}' is not valid YAML: {_cause(error)}."
-        ) from error
 
 
 def _current_context(files: str) -> str:
@@ -230,6 +272,43 @@ def kubeconfig_dict(path: Path) -> dict[str, Any]:
 
     loaded = yaml.safe_load(path.read_text())
     return loaded if isinstance(loaded, dict) else {}
+
+
+def _leads_there(configuration: Any, server: str) -> bool:
+    """Tells whether requests to the server go through the configured proxy.
+
+    A kubeconfig's own `proxy-url` always counts; the environment's proxies do not for NO_PROXY and nearby servers.
+    """
+    from kubernetes.client.rest import should_bypass_proxies
+
+    if configuration.proxy not in getproxies().values():
+        return True
+    host = urlsplit(server).hostname or ""
+    try:
+        nearby = any(ipaddress.ip_address(host) in network for network in _NEARBY)
+    except ValueError:
+        nearby = host == "localhost"
+    return not nearby and not should_bypass_proxies(server, configuration.no_proxy or "")
+
+
+def _retry_after(response: BaseHTTPResponse) -> float | None:
+    """Returns the seconds after which a refused request may be sent again, None where the server did not say."""
+    value = str(response.headers.get("Retry-After", ""))
+    return max(0.1, float(value)) if value.isdigit() else None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "error"
+
+
+def _plain(text: str) -> str:
+    """Returns a text, or what a reader of a web page sees of it, in one line."""
+    if text.lstrip().startswith("<"):
+        text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+    return " ".join(text.split())
 
 
 def _text(value: Any) -> str:

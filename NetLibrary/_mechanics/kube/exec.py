@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 import select
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection
@@ -67,18 +70,16 @@ class RunningExec:
         self._lost: str | None = None
         self._status: dict[str, Any] | None = None
         url = connection.url(path, query).replace("http", "ws", 1)
-        proxy = connection.configuration.proxy
         try:
             self._ws: websocket.WebSocket = websocket.create_connection(
                 url,
                 timeout=CONNECT_TIMEOUT + 5,
                 header=[f"{k}: {v}" for k, v in connection.headers().items() if k != "Accept"],
-                sslopt=connection.ssl_options(),
                 subprotocols=PROTOCOLS,
                 enable_multithread=True,
                 skip_utf8_validation=True,
                 suppress_origin=True,
-                **(_proxy_options(proxy) if proxy else {"http_no_proxy": ["*"]}),
+                **_way(connection),
             )
         except websocket.WebSocketBadStatusException as error:
             body = error.resp_body or b""
@@ -87,7 +88,8 @@ class RunningExec:
             ) from error
         except (websocket.WebSocketException, OSError) as error:
             raise errors.Unreachable(
-                f"Cluster '{connection.alias}' did not take the command for {where}: {error}."
+                f"Cluster '{connection.alias}' at {connection.server} did not take the command for {where}: "
+                f"{str(error).rstrip('.') or type(error).__name__}."
             ) from error
         self._ws.settimeout(FRAME_TIMEOUT)
 
@@ -102,22 +104,27 @@ class RunningExec:
         Raises:
             errors.ExecLost: The connection is gone.
         """
+        import websocket
+
         raw = data.encode() if isinstance(data, str) else data
         try:
             for start in range(0, len(raw), WRITE_SIZE):
                 self._ws.send_binary(bytes([STDIN]) + raw[start : start + WRITE_SIZE])
-        except Exception as error:
+        # AttributeError: the library's socket is None once it was closed
+        except (websocket.WebSocketException, OSError, AttributeError) as error:
             raise errors.ExecLost(
                 f"The connection to the command in {self.where} was lost while writing: {error}."
             ) from error
 
     def close_stdin(self) -> bool:
         """Ends standard input where the protocol can; returns whether it could."""
+        import websocket
+
         if self.can_close_stdin:
             try:
                 self._ws.send_binary(bytes([CLOSE, STDIN]))
-            except Exception:  # the command may have ended meanwhile; its status tells
-                return False
+            except (websocket.WebSocketException, OSError, AttributeError):
+                return False  # the command may have ended meanwhile; its status tells
         return self.can_close_stdin
 
     def read(self, timeout: float | None = None) -> tuple[int, bytes] | None:
@@ -127,18 +134,20 @@ class RunningExec:
         """
         import websocket
 
+        deadline = None if timeout is None else time.monotonic() + timeout
         while not self.finished:
-            if not self._readable(timeout):
+            if not self._readable(None if deadline is None else max(0.0, deadline - time.monotonic())):
                 return None
             try:
-                opcode, data = self._ws.recv_data()
-            except (websocket.WebSocketException, OSError, ssl.SSLError) as error:
-                self._lost = str(error) or type(error).__name__
+                # With control frames: behind a ping it would block until data comes
+                opcode, data = self._ws.recv_data(control_frame=True)
+            except (websocket.WebSocketException, OSError, AttributeError) as error:
+                self._lost = self._lost or str(error).rstrip(".") or type(error).__name__
                 return None
-            if opcode == websocket.ABNF.OPCODE_CLOSE or not data:
-                if opcode == websocket.ABNF.OPCODE_CLOSE:
-                    self._lost = self._lost or "the server closed it"
-                    return None
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                self._lost = self._lost or "the server closed it"
+                return None
+            if opcode in (websocket.ABNF.OPCODE_PING, websocket.ABNF.OPCODE_PONG) or not data:
                 continue
             channel, payload = data[0], data[1:]
             if channel == STATUS:
@@ -199,9 +208,12 @@ class RunningExec:
 
     def close(self) -> None:
         """Closes the connection. The command gets no signal by that: end its input or make it end by itself."""
+        sock = self._ws.sock
         try:
+            if sock is not None:
+                sock.shutdown(socket.SHUT_RDWR)  # also wakes a thread that is writing
             self._ws.shutdown()
-        except Exception:  # closing must not hide why we close
+        except (OSError, AttributeError):  # closing must not hide why we close
             self._lost = self._lost or "closed"
         if self._status is None:
             self._lost = self._lost or "closed by us"
@@ -219,7 +231,14 @@ class RunningExec:
             return False
         if self._ws.frame_buffer.recv_buffer or (isinstance(sock, ssl.SSLSocket) and sock.pending()):
             return True
-        return bool(select.select([sock], [], [], timeout)[0])
+        # Not select.select: it fails in a process with more than 1024 open files
+        waiting = select.poll()
+        try:
+            waiting.register(sock, select.POLLIN)
+        except ValueError:  # another thread closed it just now
+            self._lost = self._lost or "closed"
+            return False
+        return bool(waiting.poll(None if timeout is None else timeout * 1000))
 
 
 def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> ExecResult:
@@ -233,8 +252,7 @@ def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> Exec
     output: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray()}
     with running:
         if stdin is not None:
-            running.write(stdin)
-            running.close_stdin()
+            _feed(running, stdin)
         while not running.finished:
             left = start + timeout - time.monotonic()
             if left <= 0:
@@ -253,6 +271,26 @@ def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> Exec
         code,
         time.monotonic() - start,
     )
+
+
+def _feed(running: RunningExec, stdin: bytes | str) -> None:
+    """Writes standard input to its end.
+
+    A command such as `cat` stops reading when nobody reads what it prints; more than a little is therefore written by
+    a thread, beside the reading.
+    """
+
+    def feed() -> None:
+        try:
+            running.write(stdin)
+        except errors.ExecLost:
+            return  # the reader sees the same, and more: the exit status may have come before
+        running.close_stdin()
+
+    if len(stdin) <= WRITE_SIZE:
+        feed()
+    else:
+        threading.Thread(target=feed, name=f"input of {running.where}", daemon=True).start()
 
 
 def _status(payload: bytes) -> dict[str, Any]:
@@ -276,12 +314,31 @@ def _exit_code(status: dict[str, Any], where: str) -> int:
     raise errors.ExecFailed(f"The command in {where} could not be started: {message}.", exit_code=126)
 
 
-def _proxy_options(proxy: str) -> dict[str, Any]:
-    from urllib.parse import urlsplit
+def _way(connection: Connection) -> dict[str, Any]:
+    """Returns websocket-client's options for the way to the server: trust, and the proxy or a socket of our own.
 
-    parts = urlsplit(proxy)
-    options: dict[str, Any] = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port or 3128}
-    if parts.username:
-        options["http_proxy_auth"] = (parts.username, parts.password or "")
-    options["proxy_type"] = parts.scheme if parts.scheme.startswith("socks") else "http"
-    return options
+    Left alone the library would take a proxy of the environment, whatever the kubeconfig says.
+    """
+    secure = connection.server.startswith("https")
+    server = urlsplit(connection.server)
+    host, port = server.hostname or "", server.port or (443 if secure else 80)
+    name = connection.configuration.tls_server_name or host
+    proxy = connection.configuration.proxy  # None where it does not lead to the server
+    if proxy:
+        parts = urlsplit(proxy)
+        return {
+            "sslopt": {"context": connection.tls(), "server_hostname": name} if secure else {},
+            "http_proxy_host": parts.hostname,
+            "http_proxy_port": parts.port or 3128,
+            "http_proxy_auth": (parts.username, parts.password or "") if parts.username else None,
+            "http_no_proxy": ["no-host.invalid"],  # an empty list would mean the environment's
+            "proxy_type": parts.scheme if parts.scheme.startswith("socks") else "http",
+        }
+    sock = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
+    if not secure:
+        return {"socket": sock}
+    try:
+        return {"socket": connection.tls().wrap_socket(sock, server_hostname=name)}
+    except BaseException:
+        sock.close()
+        raise

@@ -123,15 +123,15 @@ class Resources:
 
     def groups(self) -> set[str]:
         """Returns the names of all API groups that the cluster serves."""
-        return {group["name"] for group in self._connection.request("GET", "/apis")["groups"]}
+        return {group["name"] for group in self._connection.request_object("GET", "/apis")["groups"]}
 
     def _discover(self, group: str | None) -> list[Resource]:
         result: list[Resource] = []
-        for entry in self._connection.request("GET", "/apis")["groups"]:
+        for entry in self._connection.request_object("GET", "/apis")["groups"]:
             if group is not None and entry["name"] != group:
                 continue
             version = entry["preferredVersion"]["version"]
-            listing = self._connection.request("GET", f"/apis/{entry['name']}/{version}")
+            listing = self._connection.request_object("GET", f"/apis/{entry['name']}/{version}")
             result += [
                 Resource(r["kind"], entry["name"], version, r["name"], r["namespaced"])
                 for r in listing.get("resources", [])

@@ -98,7 +98,7 @@ class Watch:
                 return
 
     def _list(self) -> str:
-        listing = self._connection.request("GET", self._path, query=self._query)
+        listing = self._connection.request_object("GET", self._path, query=self._query)
         api_version, kind = listing.get("apiVersion", "v1"), str(listing.get("kind", "")).removesuffix("List")
         present = {}
         for item in listing.get("items") or []:
