@@ -108,7 +108,20 @@ def test_a_pause_of_the_prober_is_not_a_slow_path(timeline):
     line = timeline()
     probes = [p._replace(elapsed_ns=90 * MS) if 1000 * MS <= p.sent_ns - T0 < 1030 * MS else p for p in line.probes(5)]
     assert len(windows_of(line, probes)) == 1
-    assert windows_of(line, probes, paused=[(T0 + 1040 * MS, T0 + 1100 * MS)]) == []
+    assert windows_of(line, probes, paused=[(T0 + 1015 * MS, T0 + 1100 * MS)]) == []
+
+
+def test_a_short_pause_does_not_excuse_a_long_stall(timeline):
+    line = timeline(ProbeKind.TCP_KEPT, 10)
+    probes = line.probes(6, [(1000, 800)], held=True)
+    (window,) = windows_of(line, probes, paused=[(T0 + 1300 * MS, T0 + 1350 * MS)])
+    assert window.length_ms == pytest.approx(800, abs=11)
+
+
+def test_a_pause_never_excuses_a_loss(timeline):
+    line = timeline()
+    (window,) = windows_of(line, line.probes(6, [(1000, 100)]), paused=[(T0, T0 + 6000 * MS)])
+    assert window.kind is BreakKind.SILENT_DROP
 
 
 def test_flapping_is_one_window_with_its_pieces_kept(timeline):

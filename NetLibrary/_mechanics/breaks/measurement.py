@@ -15,6 +15,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from .attribution import Impact, attribute
 from .clock import drift_note
 from .counters import Delta, cross_check, delta, parse_files
+from .echoes import EchoPod, OutsideEcho
 from .iperf_gaps import IperfResult, iperf_result
 from .known_test import KnownFigures, from_counters
 from .paths import Target
@@ -90,6 +91,7 @@ class Measurement:
         unmeasured: What could not be measured.
         baseline_s: Quiet time before the first step.
         settle_s: Time after the last step.
+        echoes: Echo servers among the endpoints.
         progress: Gets a line whenever the number of open outages changes.
         slow_margin_ms: See `windows.evaluate`.
         merge_below: See `windows.find_windows`.
@@ -104,6 +106,7 @@ class Measurement:
         unmeasured: Sequence[str] = (),
         baseline_s: float = 3.0,
         settle_s: float = 5.0,
+        echoes: Sequence[EchoPod | OutsideEcho] = (),
         progress: Callable[[str], None] | None = None,
         slow_margin_ms: float | None = None,
         merge_below: int = MERGE_BELOW,
@@ -112,6 +115,7 @@ class Measurement:
         self.probers = list(probers)
         self.targets = list(targets)
         self.baseline_s, self.settle_s = baseline_s, settle_s
+        self.echoes = list(echoes)
         self.steps: list[Step] = []
         self.start_ns = 0
         self._unmeasured = list(unmeasured)
@@ -130,8 +134,12 @@ class Measurement:
             EnvironmentProblem: A prober cannot run at all. The others have been stopped.
         """
         try:
-            with ThreadPoolExecutor(max(1, len(self.probers))) as pool:
-                list(pool.map(lambda prober: prober.start(), self.probers))
+            for outside in self.echoes:
+                if isinstance(outside, OutsideEcho):
+                    outside.start()
+            pods = [echo for echo in self.echoes if isinstance(echo, EchoPod)]
+            with ThreadPoolExecutor(max(1, len(self.probers) + len(pods))) as pool:
+                list(pool.map(lambda part: part.start(), [*self.probers, *pods]))
             self._await_first_answers()
         except BaseException:
             self.abandon()
@@ -192,6 +200,8 @@ class Measurement:
         for prober in self.probers:
             prober.stop()
             prober.abandon()
+        for echo in self.echoes:
+            echo.stop()
         self._remove_files()
 
     def finish(self, *, settle: bool = True) -> BreakResult:
@@ -252,6 +262,16 @@ class Measurement:
             start_ns=self.start_ns,
             end_ns=end_ns,
         )
+        pauses = {echo.role: echo.pauses() for echo in self.echoes}
+        for echo in self.echoes:
+            echo.stop()
+        for role, found in pauses.items():
+            during = [(until - since) / 1e6 for since, until in found if until > self.start_ns]
+            if during:
+                result.notes.append(
+                    f"echo server '{role}' got no processor {len(during)} times, for {max(during):.0f} ms at worst; "
+                    "late answers because of that are not counted"
+                )
         uncertainty = 0
         for prober in self.probers:
             offset = prober.offset()
@@ -264,6 +284,7 @@ class Measurement:
             own = []
             for log in prober.log.stream_logs():
                 result.logs.append((prober.name, log, shift))
+                log.paused += [(since + shift, until + shift) for since, until in pauses.get(log.spec.endpoint, ())]
                 stream = evaluate(
                     log,
                     quiet_until_ns=quiet_until,

@@ -101,6 +101,7 @@ class Target:
         note: What of it cannot be probed and why.
         iperf_port: First of two ports of iperf3 servers; 0 without.
         query: DNS name to ask for.
+        endpoint: Role of the echo server that answers, if it is one of ours.
     """
 
     path: str
@@ -111,6 +112,7 @@ class Target:
     note: str = ""
     iperf_port: int = 0
     query: str = ""
+    endpoint: str = ""
 
 
 @dataclass
@@ -168,7 +170,7 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
     if path in (BreakPath.POD_ON_SAME_NODE, BreakPath.POD_ON_OTHER_NODE):
         role = "near" if path is BreakPath.POD_ON_SAME_NODE else "far"
         address = _of_family(_pod_addresses(_pod(known, role)), family, f"pod '{role}'")
-        return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5201)
+        return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5201, endpoint=role)
     if path in (BreakPath.OWN_NODE, BreakPath.OTHER_NODE):
         return _node_target(known, path, name, family)
     if path in (BreakPath.OWN_GATEWAY, BreakPath.OTHER_GATEWAY):
@@ -187,7 +189,7 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
         if _family(known.outside_address) != family:
             raise Missing(f"{known.outside_address} is no IPv{family} address")
         kinds = _ECHO if known.outside_echo else (ProbeKind.ICMP, *([ProbeKind.TCP_NEW] if known.outside_port else []))
-        return Target(name, source, known.outside_address, known.outside_port, kinds)
+        return Target(name, source, known.outside_address, known.outside_port, kinds, endpoint="outside")
     return _service_target(known, path, name, family, source)
 
 
@@ -201,7 +203,7 @@ def _node_target(known: Endpoints, path: BreakPath, name: str, family: int) -> T
     ]
     address = _of_family(addresses, family, f"node '{node}'")
     if ("near-host" if own else "far-host") in known.pods:
-        return Target(name, SOURCE, address, known.host_port, _ECHO)
+        return Target(name, SOURCE, address, known.host_port, _ECHO, endpoint="near-host" if own else "far-host")
     note = "UDP and TCP are not measured: there is no echo pod in the host network (host-endpoints.yaml)"
     return Target(name, SOURCE, address, 0, (ProbeKind.ICMP,), note)
 
@@ -214,13 +216,13 @@ def _service_target(known: Endpoints, path: BreakPath, name: str, family: int, s
     kinds = KINDS[path]
     if path is BreakPath.SERVICE:
         address = _of_family(spec.get("clusterIPs") or [spec.get("clusterIP", "")], family, "Service 'far'")
-        return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5203)
+        return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5203, endpoint="far")
     if path is BreakPath.LOAD_BALANCER_FROM_OUTSIDE:
         ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
         if not ingress:
             raise Missing("Service 'far' got no load balancer address (the cluster has no load balancer)")
         addresses = [entry["ip"] for entry in ingress if entry.get("ip")]
-        return Target(name, source, _of_family(addresses, family, "load balancer"), ECHO_PORT, kinds)
+        return Target(name, source, _of_family(addresses, family, "load balancer"), ECHO_PORT, kinds, endpoint="far")
     ports = {p.get("protocol", "TCP"): p.get("nodePort") for p in spec["ports"] if p["port"] == ECHO_PORT}
     if not ports.get("TCP"):
         raise Missing(f"Service 'far' of type {spec.get('type')} has no node port")
@@ -228,7 +230,7 @@ def _service_target(known: Endpoints, path: BreakPath, name: str, family: int, s
         kinds = tuple(kind for kind in kinds if kind is not ProbeKind.UDP)
     far = _node_target(known, BreakPath.OTHER_NODE, name, family)
     note = "" if ProbeKind.UDP in kinds else "UDP is not measured: its node port differs from TCP's"
-    return Target(name, source, far.address, int(ports["TCP"]), kinds, note)
+    return Target(name, source, far.address, int(ports["TCP"]), kinds, note, endpoint="far")
 
 
 def _pod(known: Endpoints, role: str) -> Mapping[str, Any]:
@@ -315,6 +317,7 @@ def streams(
                     rates.period_ms(kind),
                     rates.limit_ms(kind),
                     query=target.query,
+                    endpoint=target.endpoint,
                     exchange=target.path != BreakPath.OUTSIDE_ADDRESS.value or ProbeKind.TCP_KEPT in target.kinds,
                 )
             )

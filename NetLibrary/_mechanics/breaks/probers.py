@@ -92,6 +92,35 @@ class Prober:
         return min(known, key=lambda offset: offset.error_ns, default=None)
 
 
+def pod_offset(cluster: Any, namespace: str, pod: str, container: str | None = None) -> Offset:
+    """Returns how far a pod's clock is from ours; its image needs python3."""
+    where = f"pod '{namespace}/{pod}'"
+    running = cluster.start_exec(namespace, pod, ["python3", "-c", CLOCK_PROGRAM], container=container)
+    pending = b""
+
+    def ask() -> int:
+        nonlocal pending
+        running.write(b"?\n")
+        deadline = time.monotonic() + EXEC_TIMEOUT_S
+        while b"\n" not in pending:
+            got = running.read(max(0.0, deadline - time.monotonic()))
+            if got is None:
+                if running.finished and running.exit_code:
+                    raise errors.EnvironmentProblem(f"The clock of {where} could not be read: {pending!r}")
+                raise errors.ExecLost(f"The clock of {where} could not be read.")
+            if got[0] == STDOUT:
+                pending += got[1]
+        line, _, pending = pending.partition(b"\n")
+        return int(line.split()[0])
+
+    try:
+        offset = measure_offset(ask, time.monotonic_ns)
+        running.write(b"q\n")
+        return offset
+    finally:
+        running.close()
+
+
 class PodProber(Prober):
     """A prober in a pod. It survives whatever interrupts exec: records are fetched again from where they ended.
 
@@ -153,32 +182,7 @@ class PodProber(Prober):
         return Identity(pod["metadata"]["uid"], status.get("containerID", ""), status.get("restartCount", 0))
 
     def _take_offset(self) -> Offset:
-        running = self.cluster.start_exec(
-            self.namespace, self.pod, ["python3", "-c", CLOCK_PROGRAM], container=self.container
-        )
-        pending = b""
-
-        def ask() -> int:
-            nonlocal pending
-            running.write(b"?\n")
-            deadline = time.monotonic() + EXEC_TIMEOUT_S
-            while b"\n" not in pending:
-                got = running.read(max(0.0, deadline - time.monotonic()))
-                if got is None:
-                    if running.finished and running.exit_code:
-                        raise errors.EnvironmentProblem(f"The clock of {self.name} could not be read: {pending!r}")
-                    raise errors.ExecLost(f"The clock of {self.name} could not be read.")
-                if got[0] == STDOUT:
-                    pending += got[1]
-            line, _, pending = pending.partition(b"\n")
-            return int(line.split()[0])
-
-        try:
-            offset = measure_offset(ask, time.monotonic_ns)
-            running.write(b"q\n")
-            return offset
-        finally:
-            running.close()
+        return pod_offset(self.cluster, self.namespace, self.pod, self.container)
 
     def _follow(self) -> None:
         interrupted: float | None = None

@@ -56,6 +56,7 @@ class StreamSpec:
         period_ms: Time between two probes.
         timeout_ms: A probe without answer counts as lost after this time.
         query: DNS name to ask for.
+        endpoint: Role of the echo server that answers, if it is one of ours.
         exchange: For new connections: whether a message is echoed (else the handshake alone counts).
     """
 
@@ -69,6 +70,7 @@ class StreamSpec:
     query: str = ""
     query_type: str = "A"
     exchange: bool = True
+    endpoint: str = ""
 
     @property
     def name(self) -> str:

@@ -22,12 +22,15 @@ from .types import BreakKind, Probe, ProbeKind, StreamLog, StreamResult, StreamS
 SLOW_MARGIN_MS = {
     ProbeKind.ICMP: 40.0,
     ProbeKind.UDP: 40.0,
-    ProbeKind.TCP_KEPT: 30.0,
+    ProbeKind.TCP_KEPT: 35.0,
     ProbeKind.TCP_NEW: 150.0,
     ProbeKind.DNS: 300.0,
 }
 #: Windows with fewer good probes between them are one window: flapping is one outage.
 MERGE_BELOW = 2
+#: A late answer is excused when pauses of prober and echo server make up this share of its time.
+EXPLAINED = 0.5
+EARLY_NS = 2_000_000
 
 _KIND_OF = {
     Outcome.LOST: BreakKind.SILENT_DROP,
@@ -94,7 +97,8 @@ def find_windows(
         slow_ms: Answers slower than this are bad.
         merge_below: Windows with fewer good probes between them become one.
         broken: Times at which a kept connection broke, which no probe may have seen.
-        paused: Times in which the prober itself did not run: an answer that was merely slow then counts as good.
+        paused: Times in which prober or echo server did not run. An answer that was late because of that counts as
+            good; a lost one never does.
 
     Returns:
         The windows in order; merged ones hold their pieces.
@@ -122,8 +126,12 @@ def find_windows(
 
 
 def _during(probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
-    """Tells whether the prober was paused while it waited for this answer."""
-    return any(since < probe.sent_ns + probe.elapsed_ns and until > probe.sent_ns for since, until in paused)
+    """Tells whether a late answer is late because prober or echo server did not run for most of the time."""
+    arrived = probe.sent_ns + probe.elapsed_ns
+    waited = sum(
+        max(0, min(until, arrived + EARLY_NS) - max(since, probe.sent_ns - EARLY_NS)) for since, until in paused
+    )
+    return waited >= probe.elapsed_ns * EXPLAINED
 
 
 def _window(spec: StreamSpec, probes: Sequence[Probe], first: int, last: int) -> Window:

@@ -193,9 +193,12 @@ class KeptConnectionStream(TcpStream):
     def take_over(self, attempt):
         self.attempts.pop(attempt.sequence, None)
         for other in list(self.attempts.values()):
-            # Attempts from the outage get their verdict now: nothing has answered them so far.
             other.drop()
-            self.attempt_ended(other, Outcome.LOST, 0)
+            if other.sequence < attempt.sequence:
+                # A later one succeeded first: this one met the outage.
+                self.attempt_ended(other, Outcome.LOST, 0)
+            else:
+                del self.attempts[other.sequence]  # no longer needed, and no verdict about the path
         self.sock = attempt.sock
         stamped(self.sock)
         self.received.clear()
