@@ -83,14 +83,8 @@ NETWORK = _array(
         namespace=STRING,
         platform=STRING,
         version=STRING,
-        links=_array(
-            _object(
-                name=STRING, remoteSiteId=STRING, remoteSiteName=STRING, operational=BOOLEAN
-            )
-        ),
-        services=_array(
-            _object(routingKey=STRING, connectors=_array(STRING), listeners=_array(STRING))
-        ),
+        links=_array(_object(name=STRING, remoteSiteId=STRING, remoteSiteName=STRING, operational=BOOLEAN)),
+        services=_array(_object(routingKey=STRING, connectors=_array(STRING), listeners=_array(STRING))),
     )
 )
 
@@ -124,9 +118,7 @@ class Kind:
         )
         columns = [
             {"name": name, "jsonPath": path, "type": kind}
-            for name, path, kind in (
-                (*column, "string")[:3] for column in self.columns
-            )
+            for name, path, kind in ((*column, "string")[:3] for column in self.columns)
         ]
         singular = self.kind.lower()
         return {
@@ -234,9 +226,7 @@ KINDS = (
         hasDestination=BOOLEAN,
         strategy=_object(
             priority=_object(routingKeysReachable=_array(STRING)),
-            weighted=_object(
-                routingKeysReachable={"type": "object", "additionalProperties": INTEGER}
-            ),
+            weighted=_object(routingKeysReachable={"type": "object", "additionalProperties": INTEGER}),
         ),
     ),
     Kind(
@@ -348,11 +338,7 @@ KINDS = (
         _object(
             ("selector", "ports"),
             selector={"type": "object", "additionalProperties": STRING},
-            ports=_array(
-                _object(
-                    ("name", "port"), name=STRING, port=INTEGER, targetPort=INTEGER, protocol=STRING
-                )
-            ),
+            ports=_array(_object(("name", "port"), name=STRING, port=INTEGER, targetPort=INTEGER, protocol=STRING)),
             accessType=STRING,
             certificate=STRING,
             issuer=STRING,

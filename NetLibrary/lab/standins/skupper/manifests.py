@@ -93,9 +93,7 @@ def _deployment(namespace: str, environment: dict[str, str]) -> dict:
         "spec": {
             "replicas": 1,
             "strategy": {"type": "Recreate"},
-            "selector": {
-                "matchLabels": {"application": CONTROLLER, names.LABEL_COMPONENT: "controller"}
-            },
+            "selector": {"matchLabels": {"application": CONTROLLER, names.LABEL_COMPONENT: "controller"}},
             "template": {
                 "metadata": {"labels": labels, "annotations": dict(ANNOTATIONS)},
                 "spec": {

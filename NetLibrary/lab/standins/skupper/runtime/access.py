@@ -138,9 +138,7 @@ async def _secured_access(controller: Controller, secured: dict) -> None:
         await controller.save(status)
         return
     ports = [
-        objects.port(
-            port["name"], port["port"], port.get("targetPort") or port["port"], port.get("protocol") or "TCP"
-        )
+        objects.port(port["name"], port["port"], port.get("targetPort") or port["port"], port.get("protocol") or "TCP")
         for port in spec["ports"]
     ]
     await controller.ensure(
@@ -172,9 +170,7 @@ async def _secured_access(controller: Controller, secured: dict) -> None:
     await controller.save(status)
 
 
-async def _server_certificate(
-    controller: Controller, secured: dict, name: str, hosts: list[str]
-) -> None:
+async def _server_certificate(controller: Controller, secured: dict, name: str, hosts: list[str]) -> None:
     meta = secured["metadata"]
     known = controller.get("Certificate", meta["namespace"], name)
     before = ((known or {}).get("spec") or {}).get("hosts") or []
@@ -198,9 +194,7 @@ def _ca_text(secret: dict | None) -> str:
     return b64decode(data.get("ca.crt", "")).decode()
 
 
-def _endpoints(
-    access: AccessTypes, access_type: str, secured: dict, service: dict | None
-) -> list[dict]:
+def _endpoints(access: AccessTypes, access_type: str, secured: dict, service: dict | None) -> list[dict]:
     meta, ports = secured["metadata"], secured["spec"]["ports"]
     if access_type == "local":
         host = f"{meta['name']}.{meta['namespace']}"
@@ -216,9 +210,7 @@ def _endpoints(
         ]
     balancer = (service.get("status") or {}).get("loadBalancer") or {}
     hosts = [item.get("ip") or item.get("hostname") for item in balancer.get("ingress") or []]
-    return [
-        {"name": p["name"], "host": host, "port": str(p["port"])} for host in hosts if host for p in ports
-    ]
+    return [{"name": p["name"], "host": host, "port": str(p["port"])} for host in hosts if host for p in ports]
 
 
 # --- Certificate ----------------------------------------------------------------------------

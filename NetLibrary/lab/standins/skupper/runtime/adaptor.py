@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from .names import (
     LABEL_ROUTER_CONFIG,
     NETWORK_STATUS,
     NETWORK_STATUS_KEY,
-    PORT_ADAPTOR_HEALTH,
     PORT_MANAGEMENT,
     ROUTER_CONFIG_KEY,
 )
@@ -61,7 +61,6 @@ class Adaptor:
 
     async def run(self) -> None:
         """Runs until the process ends."""
-        await serve_health(PORT_ADAPTOR_HEALTH, lambda: self.configured)
         self._configs.start()
         self._secrets.start()
         await asyncio.gather(self._talk_to_router(), self._publish())
@@ -74,9 +73,7 @@ class Adaptor:
     async def _talk_to_router(self) -> None:
         while True:
             try:
-                reader, writer = await asyncio.open_connection(
-                    "127.0.0.1", PORT_MANAGEMENT, limit=LINE_LIMIT
-                )
+                reader, writer = await asyncio.open_connection("127.0.0.1", PORT_MANAGEMENT, limit=LINE_LIMIT)
             except OSError:
                 await asyncio.sleep(0.05)
                 continue
@@ -222,9 +219,7 @@ def network_status(routers: list[dict]) -> dict[str, Any]:
                     }
                     for link in router["links"]
                 ],
-                "listeners": [
-                    {"name": item["name"], "address": item["key"]} for item in router["listeners"]
-                ],
+                "listeners": [{"name": item["name"], "address": item["key"]} for item in router["listeners"]],
                 "connectors": [
                     {"name": item["name"], "address": item["key"], "destHost": item["host"]}
                     for item in router["connectors"]
@@ -241,7 +236,9 @@ def network_status(routers: list[dict]) -> dict[str, Any]:
     return {"addresses": list(addresses.values()), "siteStatus": list(sites.values())}
 
 
-async def run_adaptor() -> None:
+async def run_adaptor(health: socket.socket) -> None:
     """Runs the adaptor's process."""
     api = Api.in_cluster()
-    await Adaptor(api, os.environ["NAMESPACE"], os.environ["SKUPPER_ROUTER_CONFIG"]).run()
+    adaptor = Adaptor(api, os.environ["NAMESPACE"], os.environ["SKUPPER_ROUTER_CONFIG"])
+    await serve_health(health, lambda: adaptor.configured)
+    await adaptor.run()

@@ -9,10 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificateIssuerPrivateKeyTypes,
-)
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=5 * 365)
@@ -45,9 +42,7 @@ class KeyPair:
         if "tls.crt" not in data or "tls.key" not in data:
             raise ValueError("the Secret has no tls.crt and tls.key")
         certificate = b64decode(data["tls.crt"])
-        return cls(
-            certificate, b64decode(data["tls.key"]), b64decode(data.get("ca.crt") or data["tls.crt"])
-        )
+        return cls(certificate, b64decode(data["tls.key"]), b64decode(data.get("ca.crt") or data["tls.crt"]))
 
 
 def _name(subject: str) -> x509.Name:
@@ -113,13 +108,12 @@ def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def issue(
-    authority: KeyPair, subject: str, hosts: list[str], *, client: bool, server: bool
-) -> KeyPair:
+def issue(authority: KeyPair, subject: str, hosts: list[str], *, client: bool, server: bool) -> KeyPair:
     """Makes a leaf certificate signed by an authority."""
     signer = x509.load_pem_x509_certificate(authority.certificate)
     signing_key = serialization.load_pem_private_key(authority.key, None)
-    assert isinstance(signing_key, CertificateIssuerPrivateKeyTypes)  # type: ignore[misc,arg-type]
+    if not isinstance(signing_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError("the authority's key is neither an elliptic curve nor an RSA key")
     key = ec.generate_private_key(ec.SECP256R1())
     purposes = []
     if server:

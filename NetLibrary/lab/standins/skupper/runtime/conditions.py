@@ -43,9 +43,7 @@ class Status:
         self.required = REQUIRED[obj["kind"]] if required is None else required
         self.before: dict = obj.get("status") or {}
         self.fields: dict[str, Any] = {}
-        self.conditions: dict[str, dict] = {
-            c["type"]: dict(c) for c in self.before.get("conditions") or []
-        }
+        self.conditions: dict[str, dict] = {c["type"]: dict(c) for c in self.before.get("conditions") or []}
 
     def ok(self, kind: str) -> None:
         """Sets a condition true."""
@@ -115,6 +113,8 @@ def merge_patch(before: dict, after: dict) -> dict:
         old = before.get(key)
         if old == value:
             continue
-        both = isinstance(old, dict) and isinstance(value, dict)
-        patch[key] = merge_patch(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            patch[key] = merge_patch(old, value)
+        else:
+            patch[key] = value
     return patch

@@ -177,9 +177,7 @@ async def _listener(wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]
     await wiring.controller.save(status)
 
 
-async def _multi_key_listener(
-    wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]
-) -> None:
+async def _multi_key_listener(wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]) -> None:
     spec, name = listener["spec"], listener["metadata"]["name"]
     status = Status(listener)
     if fault := _listener_fault(wiring, listener, hosts):

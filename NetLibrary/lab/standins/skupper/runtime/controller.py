@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterable
 
@@ -19,7 +20,7 @@ log = logging.getLogger("controller")
 
 RESYNC_SECONDS = 30.0
 RETRY_SECONDS = (0.2, 5.0)
-TRANSIENT = (0, 409, 429, 500, 503, 504)
+ENDING_SECONDS = 5.0
 SKUPPER_KINDS = (
     "Site",
     "Link",
@@ -65,9 +66,7 @@ class Controller:
         only: Namespace to which the controller keeps itself; None for all.
     """
 
-    def __init__(
-        self, api: Api, namespace: str, name: str, version: str, only: str | None = None
-    ) -> None:
+    def __init__(self, api: Api, namespace: str, name: str, version: str, only: str | None = None) -> None:
         self.api, self.namespace, self.name, self.version, self.only = (
             api,
             namespace,
@@ -84,15 +83,14 @@ class Controller:
         self._dirty: set[str] = set()
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
+        self._ending: dict[str, float] = {}  # namespaces being deleted, and when that was seen
         self._wake = asyncio.Event()
         self.stores: dict[str, Informer] = {
             kind: Informer(api, kind, self._event, namespace=only) for kind in SKUPPER_KINDS
         }
         for kind, query in CORE_KINDS.items():
             trim = _slim_pod if kind == "Pod" else None
-            self.stores[kind] = Informer(
-                api, kind, self._event, namespace=only, query=query, trim=trim
-            )
+            self.stores[kind] = Informer(api, kind, self._event, namespace=only, query=query, trim=trim)
         self.network_maps = Informer(
             api,
             "ConfigMap",
@@ -143,7 +141,10 @@ class Controller:
                 return
         elif applied == text and time.monotonic() - when < 1:
             return  # just made; the watch will tell
-        answer = await self.api.apply(obj, names.FIELD_MANAGER)
+        # Where whole list entries may have to go, the server must know whose they are. For all
+        # else server-side apply costs it several times as much as the plain verbs.
+        write = self.api.apply if kind in ("Deployment", "Service") else self.api.create
+        answer = await write(obj, names.FIELD_MANAGER)
         self._applied[key] = (text, time.monotonic())
         if store is not None:
             store.note(answer)
@@ -156,9 +157,7 @@ class Controller:
         obj = status.obj
         meta = obj["metadata"]
         try:
-            answer = await self.api.patch(
-                obj["kind"], meta["namespace"], meta["name"], {"status": patch}, "status"
-            )
+            answer = await self.api.patch(obj["kind"], meta["namespace"], meta["name"], {"status": patch}, "status")
         except ApiError as error:
             if error.status == 404:
                 return
@@ -178,6 +177,8 @@ class Controller:
     # --- events ----------------------------------------------------------------------------
     def mark(self, namespace: str) -> None:
         """Notes that a namespace has to be looked at."""
+        if time.monotonic() - self._ending.get(namespace, -1e9) < ENDING_SECONDS * 0.9:
+            return
         if namespace and (self.only is None or namespace == self.only):
             self._dirty.add(namespace)
             self._wake.set()
@@ -249,14 +250,22 @@ class Controller:
         try:
             await self.reconcile(namespace)
             self._failures.pop(namespace, None)
+        except ApiError as error:
+            ending = error.status == 403 and "being terminated" in error.message
+            if ending:  # nothing can be made there any more; its objects go one by one
+                self._ending[namespace] = time.monotonic()
+            self._try_again(namespace, error, ENDING_SECONDS if ending else None)
         except Exception as error:  # one namespace's trouble must not stop the others
-            count = self._failures[namespace] = self._failures.get(namespace, 0) + 1
-            known = isinstance(error, ApiError)
-            log.warning("namespace %s: %s", namespace, error, exc_info=not known)
-            pause = min(RETRY_SECONDS[0] * 2**count, RETRY_SECONDS[1])
-            asyncio.get_running_loop().call_later(pause, self.mark, namespace)
+            self._try_again(namespace, error)
         finally:
             self._busy.discard(namespace)
+
+    def _try_again(self, namespace: str, error: Exception, pause: float | None = None) -> None:
+        count = self._failures[namespace] = self._failures.get(namespace, 0) + 1
+        known = isinstance(error, ApiError)
+        log.warning("namespace %s: %s", namespace, error, exc_info=not known)
+        pause = pause or min(RETRY_SECONDS[0] * 2**count, RETRY_SECONDS[1])
+        asyncio.get_running_loop().call_later(pause, self.mark, namespace)
 
     async def reconcile(self, namespace: str) -> None:
         """Brings one namespace in line with its objects."""
@@ -289,7 +298,7 @@ def covers(actual: object, wanted: object) -> bool:
     return actual == wanted
 
 
-async def run_controller() -> None:
+async def run_controller(health: socket.socket) -> None:
     """Runs the controller's process."""
     from .version import version
 
@@ -302,7 +311,7 @@ async def run_controller() -> None:
         os.environ.get("WATCH_NAMESPACE") or None,
     )
     ready = False
-    await serve_health(names.PORT_CONTROLLER_HEALTH, lambda: ready)
+    await serve_health(health, lambda: ready)
     task = asyncio.ensure_future(controller.run())
     for informer in controller.stores.values():
         await informer.synced.wait()

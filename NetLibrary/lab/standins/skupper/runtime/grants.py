@@ -222,9 +222,7 @@ class GrantServer:
         issuer = controller.get("Secret", namespace, sites.issuer_of(site))
         if issuer is None:
             return 500, "Could not get issuer for requested certificate"
-        pair = certs.issue(
-            certs.KeyPair.from_secret(issuer), subject or name, [], client=True, server=False
-        )
+        pair = certs.issue(certs.KeyPair.from_secret(issuer), subject or name, [], client=True, server=False)
         documents = [
             {
                 "apiVersion": "v1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from http import HTTPStatus
 
 LARGEST_BODY = 1 << 20
 REQUEST_SECONDS = 10.0
+PATIENCE_SECONDS = 0.8  # a kubelet's question has a time limit of 1 s
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,13 @@ async def _chunks(reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-async def serve(
-    port: int, handler: Handler, context: ssl.SSLContext | None = None, host: str | None = None
-) -> asyncio.Server:
+async def serve(port: int | socket.socket, handler: Handler, context: ssl.SSLContext | None = None) -> asyncio.Server:
     """Starts a server; each connection carries one request.
 
     Args:
-        port: TCP port, 0 for any.
+        port: TCP port, 0 for any, or a socket that listens already.
         handler: Gives status code and body for a request.
         context: TLS settings, None for plain HTTP.
-        host: Address to listen on, None for all.
     """
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,15 +84,24 @@ async def serve(
             with contextlib.suppress(OSError):
                 writer.close()
 
-    return await asyncio.start_server(connected, host, port, ssl=context)
+    if isinstance(port, socket.socket):
+        return await asyncio.start_server(connected, sock=port, ssl=context)
+    return await asyncio.start_server(connected, None, port, ssl=context)
 
 
-async def serve_health(port: int, ready: Callable[[], bool]) -> asyncio.Server:
-    """Answers /healthz with 200 while `ready` says so, else 503; /metrics with a few counters."""
+async def serve_health(port: int | socket.socket, ready: Callable[[], bool]) -> asyncio.Server:
+    """Answers /healthz with 200 while `ready` says so, else 503; /metrics with a few counters.
+
+    A process that is about to become ready keeps the question for a moment: a kubelet that got
+    a refusal asks again a whole second later.
+    """
 
     async def handler(request: Request) -> tuple[int, str]:
         if request.path == "/metrics":
             return 200, f"netlibrary_stand_in_ready {int(ready())}\n"
+        end = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while not ready() and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.01)
         return (200, "ok\n") if ready() else (503, "not ready\n")
 
     return await serve(port, handler)

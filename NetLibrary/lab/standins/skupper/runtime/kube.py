@@ -59,9 +59,7 @@ class ApiError(Exception):
         self.status, self.reason, self.message = status, reason, message
 
 
-def path_of(
-    kind: str, namespace: str | None = None, name: str | None = None, sub: str | None = None
-) -> str:
+def path_of(kind: str, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
     """Gives the URL path of a kind, of one object, or of its subresource."""
     prefix, plural = PATHS[kind]
     parts = [prefix]
@@ -113,9 +111,7 @@ class Api:
         if self._context is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         else:
-            connection = http.client.HTTPSConnection(
-                self._host, self._port, timeout=timeout, context=self._context
-            )
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
         connection.connect()
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -180,9 +176,7 @@ class Api:
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> dict:
         """Does `request` without blocking the event loop."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._pool, lambda: self.request(method, path, body, **options)
-        )
+        return await loop.run_in_executor(self._pool, lambda: self.request(method, path, body, **options))
 
     async def get(self, kind: str, namespace: str | None, name: str) -> dict | None:
         """Gives one object, or None when it does not exist."""
@@ -204,9 +198,7 @@ class Api:
             query={"fieldManager": manager, "force": "true"},
         )
 
-    async def patch(
-        self, kind: str, namespace: str, name: str, body: dict, sub: str | None = None
-    ) -> dict:
+    async def patch(self, kind: str, namespace: str, name: str, body: dict, sub: str | None = None) -> dict:
         """Does a JSON merge patch."""
         return await self.call(
             "PATCH",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
 from typing import Any
 
 from .httpserver import serve_health
-from .names import PORT_MANAGEMENT, PORT_ROUTER_HEALTH
+from .names import PORT_MANAGEMENT
 from .router import Router
 
 log = logging.getLogger("router")
@@ -53,10 +54,10 @@ class Management:
             writer.write(line)
 
 
-async def run_router() -> None:
+async def run_router(health: socket.socket) -> None:
     """Runs the router's process."""
     management = Management()
-    await serve_health(PORT_ROUTER_HEALTH, lambda: True)
+    await serve_health(health, lambda: True)
     await management.start(PORT_MANAGEMENT)
     log.info("waiting for the adaptor's configuration")
     await asyncio.Event().wait()

@@ -86,9 +86,7 @@ def account(namespace: str, owners: list[dict]) -> list[dict]:
             names.ROUTER,
             owners,
             roleRef={"apiGroup": rbac, "kind": "Role", "name": names.ROUTER},
-            subjects=[
-                {"kind": "ServiceAccount", "name": names.ROUTER, "namespace": namespace}
-            ],
+            subjects=[{"kind": "ServiceAccount", "name": names.ROUTER, "namespace": namespace}],
         ),
     ]
 
@@ -120,9 +118,7 @@ def _container(name: str, part: str, port: int, env: list[dict]) -> dict:
     }
 
 
-def deployment(
-    namespace: str, group: str, service_account: str, site: dict, *, spread: bool
-) -> dict:
+def deployment(namespace: str, group: str, service_account: str, site: dict, *, spread: bool) -> dict:
     """Gives the Deployment of a router.
 
     Args:
@@ -141,7 +137,7 @@ def deployment(
         "app.kubernetes.io/part-of": "skupper",
         names.LABEL_STAND_IN: names.STAND_IN,
     }
-    env = [
+    env: list[dict] = [
         {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
         {"name": "SKUPPER_ROUTER_CONFIG", "value": group},
         {"name": "SKUPPER_SITE_ID", "value": site["metadata"]["uid"]},
@@ -170,9 +166,7 @@ def deployment(
         }
         pod["affinity"] = {
             "podAntiAffinity": {
-                "preferredDuringSchedulingIgnoredDuringExecution": [
-                    {"weight": 100, "podAffinityTerm": term}
-                ]
+                "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]
             }
         }
     selector = {**names.ROUTER_SELECTOR, names.LABEL_GROUP: group}
@@ -245,6 +239,4 @@ def certificate(namespace: str, name: str, owners: list[dict], **spec: Any) -> d
 
 def secret(namespace: str, name: str, owners: list[dict], data: dict[str, str]) -> dict:
     """Gives a TLS Secret."""
-    return build(
-        "v1", "Secret", namespace, name, owners, type="kubernetes.io/tls", data=data
-    )
+    return build("v1", "Secret", namespace, name, owners, type="kubernetes.io/tls", data=data)

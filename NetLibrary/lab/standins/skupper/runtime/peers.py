@@ -262,9 +262,7 @@ class Link:
 
     async def _once(self) -> None:
         session = uuid.uuid4().hex
-        control, answer = await self._open(
-            {"channel": "control", "session": session, "cost": self.cost}
-        )
+        control, answer = await self._open({"channel": "control", "session": session, "cost": self.cost})
         if answer["router"] == self.owner.router_id:
             control.close()
             raise Lost("the link leads to its own router")
@@ -387,9 +385,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     """Opens a non-blocking listening TCP socket, for both families when no host is given."""
     if not host and socket.has_dualstack_ipv6():
         try:
-            sock = socket.create_server(
-                ("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512
-            )
+            sock = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512)
         except OSError as error:
             if error.errno not in (97, 99):  # the pod network has no IPv6
                 raise

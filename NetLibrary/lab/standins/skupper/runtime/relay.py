@@ -173,10 +173,12 @@ class Direction:
         for _ in range(TURNS):
             if self.pending is None:
                 if self.ended:
-                    return self._finish()
+                    self._finish()
+                    return
                 size = self.source.read(self.payload)
                 if size == BLOCKED:
-                    return self._wait(read=True)
+                    self._wait(read=True)
+                    return
                 if size:
                     self.pending = self.sink.frame(self.buffer, size)
                 else:
@@ -185,7 +187,8 @@ class Direction:
                     continue
             sent = self.sink.send(self.pending)
             if sent == BLOCKED:
-                return self._wait(read=False)
+                self._wait(read=False)
+                return
             self.pending = self.pending[sent:] if sent < len(self.pending) else None
         if not self._soon:
             self.start()
@@ -193,12 +196,16 @@ class Direction:
     def _wait(self, *, read: bool) -> None:
         if read != self._reading:
             self._reading = read
-            fd = self.source.sock.fileno()
-            self._loop.add_reader(fd, self.step) if read else self._loop.remove_reader(fd)
+            if read:
+                self._loop.add_reader(self.source.sock.fileno(), self.step)
+            else:
+                self._loop.remove_reader(self.source.sock.fileno())
         if read == self._writing:
             self._writing = not read
-            fd = self.sink.sock.fileno()
-            self._loop.remove_writer(fd) if read else self._loop.add_writer(fd, self.step)
+            if read:
+                self._loop.remove_writer(self.sink.sock.fileno())
+            else:
+                self._loop.add_writer(self.sink.sock.fileno(), self.step)
 
     def release(self) -> None:
         """Takes back the readiness callbacks."""

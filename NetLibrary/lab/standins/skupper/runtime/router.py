@@ -68,9 +68,7 @@ class Port:
         wanted = self.choose() is not None
         if wanted and self._sock is None:
             try:
-                self._sock = listening_socket(
-                    self.settings.get("host") or "", int(self.settings["port"])
-                )
+                self._sock = listening_socket(self.settings.get("host") or "", int(self.settings["port"]))
             except OSError as error:
                 log.warning("%s: cannot listen: %s", self.name, error)
                 return
@@ -108,9 +106,7 @@ class Router:
         on_change: Called when the view of the network has changed.
     """
 
-    def __init__(
-        self, router_id: str, site: dict[str, str], on_change: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, router_id: str, site: dict[str, str], on_change: Callable[[], None] = lambda: None) -> None:
         self.router_id, self.on_change = router_id, on_change
         self.own = Advertisement(router_id, millis(), site)
         self.routes = Routes(self.own)
@@ -139,9 +135,7 @@ class Router:
                 and name.
         """
         self._sync(self.targets, config.get("tcpConnector", {}), Target, lambda t: t.close())
-        self._sync(
-            self.ports, config.get("tcpListener", {}), self._new_port, lambda port: port.stop()
-        )
+        self._sync(self.ports, config.get("tcpListener", {}), self._new_port, lambda port: port.stop())
         self._sync(
             self.link_listeners,
             config.get("listener", {}),
@@ -160,9 +154,7 @@ class Router:
         return Port(self, name, settings)
 
     @staticmethod
-    def _sync(
-        present: dict, wanted: dict[str, dict], make: Callable, stop: Callable[[Any], None]
-    ) -> None:
+    def _sync(present: dict, wanted: dict[str, dict], make: Callable, stop: Callable[[Any], None]) -> None:
         for name, thing in list(present.items()):
             if wanted.get(name) == thing.settings or _renewed(thing, wanted.get(name)):
                 continue
@@ -188,12 +180,9 @@ class Router:
             cost = own.neighbours.get(peer.router)
             own.neighbours[peer.router] = min(cost or peer.cost, peer.cost)
         own.connectors = [
-            {"key": t.key, "name": t.name, "host": str(t.settings.get("host", ""))}
-            for t in self.targets.values()
+            {"key": t.key, "name": t.name, "host": str(t.settings.get("host", ""))} for t in self.targets.values()
         ]
-        own.listeners = [
-            {"key": key, "name": port.name} for port in self.ports.values() for key in port.keys
-        ]
+        own.listeners = [{"key": key, "name": port.name} for port in self.ports.values() for key in port.keys]
         own.links = [
             {
                 "name": name,
@@ -295,12 +284,11 @@ class Router:
 
     async def _to_router(self, router: str, request: dict, sock: socket.socket) -> None:
         try:
-            channel = await self._open_stream(router, request)
+            peer, channel = await self._open_stream(router, request)
         except Lost as error:
             log.info("stream to %s: %s", router, error)
             end_gently(sock)
             return
-        peer, channel = channel
         if await Relay(PlainEnd(sock), ChannelEnd(channel)).wait():
             peer.give(channel)
 
@@ -356,9 +344,7 @@ class Router:
         nodelay(sock)
         return sock
 
-    async def _relay_to_server(
-        self, target: Target, end: PlainEnd | ChannelEnd, server: socket.socket
-    ) -> bool:
+    async def _relay_to_server(self, target: Target, end: PlainEnd | ChannelEnd, server: socket.socket) -> bool:
         relay = Relay(end, PlainEnd(server))
         target.relays.add(relay)
         try:

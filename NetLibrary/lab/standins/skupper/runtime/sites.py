@@ -104,9 +104,13 @@ async def _make(controller: Controller, site: dict) -> None:
     namespace, owners = meta["namespace"], [objects.owner_reference(site)]
     account = spec.get("serviceAccount") or names.ROUTER
     ensure = controller.ensure
+    work = []
     if account == names.ROUTER:
-        await asyncio.gather(*(ensure(obj) for obj in objects.account(namespace, owners)))
-    work = [
+        service_account, role, binding = objects.account(namespace, owners)
+        # a pod is refused while its account does not exist, a binding while its role does not
+        await asyncio.gather(ensure(service_account), ensure(role))
+        work.append(ensure(binding))
+    work += [
         ensure(
             objects.deployment(
                 namespace,
@@ -150,9 +154,7 @@ def _certificates(namespace: str, owners: list[dict]) -> list[dict]:
         objects.certificate(
             namespace, names.SITE_CA, owners, ca="", subject=f"{names.SITE_CA} {namespace}", signing=True
         ),
-        objects.certificate(
-            namespace, names.LOCAL_CA, owners, ca="", subject=names.LOCAL_CA, signing=True
-        ),
+        objects.certificate(namespace, names.LOCAL_CA, owners, ca="", subject=names.LOCAL_CA, signing=True),
         objects.certificate(
             namespace,
             names.LOCAL_SERVER,

@@ -36,6 +36,7 @@ class Redeemer:
         self.controller = controller
         self._tried: dict[str, float] = {}
         self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def reconcile(self, namespace: str, site: dict | None) -> None:
         """Starts redemptions of tokens that are due."""
@@ -43,10 +44,16 @@ class Redeemer:
             uid = token["metadata"]["uid"]
             if (token.get("status") or {}).get("redeemed"):
                 await self._check_site(token, site)
-            elif site is not None and uid not in self._busy:
-                if time.monotonic() - self._tried.get(uid, -1e9) >= AGAIN_SECONDS:
-                    self._busy.add(uid)
-                    asyncio.ensure_future(self._redeem(token, site))
+            elif site is not None and self._due(uid):
+                self._busy.add(uid)
+                task = asyncio.ensure_future(self._redeem(token, site))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def _due(self, uid: str) -> bool:
+        if uid in self._busy:
+            return False
+        return time.monotonic() - self._tried.get(uid, -1e9) >= AGAIN_SECONDS
 
     async def _check_site(self, token: dict, site: dict | None) -> None:
         """Marks a token whose Site was deleted; Link and Secret went with that Site."""
@@ -93,9 +100,7 @@ class Redeemer:
             plural = "secrets" if secret else "links"
             prefix = "/api/v1" if secret else f"/apis/{names.API_VERSION}"
             try:
-                await self.controller.api.call(
-                    "POST", f"{prefix}/namespaces/{namespace}/{plural}", document
-                )
+                await self.controller.api.call("POST", f"{prefix}/namespaces/{namespace}/{plural}", document)
             except ApiError as error:
                 text = f"Controller could not create received {what}: {error.message}"
                 raise Refused(text) from error
@@ -128,9 +133,7 @@ def ask(token: dict, subject: str) -> list[dict]:
         raise Refused(f"Controller got error: {error}") from error
     if response.status != 200:
         reason = response.reason
-        raise Refused(
-            f"Controller got failed response: {response.status} ({reason}) {text.strip()}"
-        )
+        raise Refused(f"Controller got failed response: {response.status} ({reason}) {text.strip()}")
     try:
         documents = [document for document in yaml.safe_load_all(text) if document]
         kinds = {document["kind"] for document in documents}
@@ -139,5 +142,3 @@ def ask(token: dict, subject: str) -> list[dict]:
     if not {"Secret", "Link"} <= kinds:
         raise Refused("Controller could not decode response")
     return documents
-
-

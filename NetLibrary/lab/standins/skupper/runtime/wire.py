@@ -15,6 +15,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 HEADER = struct.Struct("!BI")
@@ -67,9 +68,7 @@ async def secure(
 ) -> ssl.SSLSocket:
     """Does the TLS handshake on a connected non-blocking socket."""
     nodelay(sock)
-    wrapped = context.wrap_socket(
-        sock, server_side=server, server_hostname=host, do_handshake_on_connect=False
-    )
+    wrapped = context.wrap_socket(sock, server_side=server, server_hostname=host, do_handshake_on_connect=False)
     try:
         await asyncio.wait_for(retry(wrapped, wrapped.do_handshake), HANDSHAKE_SECONDS)
     except BaseException:
@@ -116,7 +115,7 @@ class Channel:
         async with self._lock:
             try:
                 while data:
-                    sent = await retry(self.sock, lambda: self.sock.send(data))
+                    sent = await retry(self.sock, partial(self.sock.send, data))
                     data = data[sent:]
             except (OSError, ValueError) as error:
                 raise Lost(str(error)) from error
@@ -141,7 +140,7 @@ class Channel:
         view, have = memoryview(buffer), 0
         while have < size:
             try:
-                got = await retry(self.sock, lambda: self.sock.recv_into(view[have:]))
+                got = await retry(self.sock, partial(self.sock.recv_into, view[have:]))
             except (OSError, ValueError) as error:
                 raise Lost(str(error)) from error
             if not got:
