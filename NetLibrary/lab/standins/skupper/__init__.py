@@ -26,7 +26,8 @@ _PACKAGE = f"{_HOME}/skupper_stand_in"
 @cache
 def _sources() -> dict[str, bytes | Path]:
     """Gives the runtime's modules with their byte code: compiling them at each start takes longer
-    than all the rest of it."""
+    than all the rest of it.
+    """
     found: dict[str, bytes | Path] = {}
     for file in sorted((Path(__file__).parent / "runtime").glob("*.py")):
         place = f"{_PACKAGE}/{file.name}"

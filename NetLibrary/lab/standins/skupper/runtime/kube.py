@@ -198,6 +198,16 @@ class Api:
             query={"fieldManager": manager, "force": "true"},
         )
 
+    async def create(self, obj: dict, manager: str) -> dict:
+        """Creates an object, or merges it into the one that is there."""
+        kind, meta = obj["kind"], obj["metadata"]
+        try:
+            return await self.call("POST", path_of(kind, meta["namespace"]), obj, query={"fieldManager": manager})
+        except ApiError as error:
+            if error.status != 409:
+                raise
+        return await self.patch(kind, meta["namespace"], meta["name"], obj)
+
     async def patch(self, kind: str, namespace: str, name: str, body: dict, sub: str | None = None) -> dict:
         """Does a JSON merge patch."""
         return await self.call(
