@@ -6,6 +6,7 @@ EndpointSlice conditions), in the order in which the proxy applies them.
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections.abc import Sequence
 
@@ -17,6 +18,10 @@ CONNECTED = frozenset({Outcome.CONNECTED})
 REFUSED = frozenset({Outcome.REFUSED})
 DROPPED = frozenset({Outcome.TIMEOUT})
 NOTHING = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE})
+# A lookup inside a cluster takes a few milliseconds; half a second is a lost packet or an overloaded server.
+SLOW_LOOKUP_MS = 500.0
+# The kernel sends a SYN again after a second: a connection that takes this long has lost one.
+SLOW_CONNECT_MS = 900.0
 PROXIED_KINDS = ("vip", "nodeport", "loadbalancer", "externalip")
 
 
@@ -35,9 +40,9 @@ def expect(world: World, source: Source, target: Target) -> Expected:
         'refused'
     """
     if target.kind == "pod":
-        return _pod(world, source, target)
+        return _sctp(target) or _pod(world, source, target)
     if target.kind == "dns":
-        return _lookup(world, target)
+        return dataclasses.replace(_lookup(world, target), slow_ms=SLOW_LOOKUP_MS)
     service = world.service(target.service)
     if service is None:
         return Expected(NOTHING, reason=f"Service '{target.service}' does not exist")
@@ -61,9 +66,20 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
         clients = None
     if pod["spec"].get("hostNetwork") and target.node != source.node and world.facts.pod_to_node_masqueraded:
         clients = frozenset(world.node_addresses(source.node))
+    if target.extra.startswith("size="):
+        return Expected(CONNECTED, reason="packets of every size must pass")
     return Expected(
-        CONNECTED, frozenset({world.responder(endpoint)}), clients, "pods reach each other without translation"
+        CONNECTED,
+        frozenset({world.responder(endpoint)}),
+        clients,
+        "pods reach each other without translation",
+        slow_ms=SLOW_CONNECT_MS,
     )
+
+
+def _sctp(target: Target) -> Expected | None:
+    # agnhost's netexec is not asked for its name over SCTP here: an association that comes about is all that is judged
+    return Expected(CONNECTED, reason="an SCTP association comes about") if target.protocol == "SCTP" else None
 
 
 def _own(world: World, source: Source) -> frozenset[str] | None:
@@ -109,7 +125,10 @@ def _proxied(world: World, source: Source, target: Target, service: Object) -> E
     everything = world.endpoints(service, port, target.protocol, family)
     chosen, reason = usable(everything), "every ready endpoint may answer"
     if not chosen:
-        return Expected(REFUSED, reason="the Service has no endpoint, so the proxy refuses at once")
+        outcomes = REFUSED
+        if source.host_network and target.protocol == "UDP":
+            outcomes |= {Outcome.UNREACHABLE}  # the kernel may tell a local sender of the reject by EPERM
+        return Expected(outcomes, reason="the Service has no endpoint, so the proxy refuses at once")
     if chosen and not chosen[0].ready:
         reason = "all endpoints are terminating; those that still serve answer"
     local = ""
@@ -173,6 +192,10 @@ def _clients(
     own = _own(world, source)
     if own is None or any(e.pod == source.name or e.address == source.address for e in chosen):
         return None  # an endpoint that calls itself is seen with an address of its node
+    if world.facts.pod_to_node_masqueraded and not source.outside:
+        behind_node = [bool((world.pod(e.pod) or {"spec": {}})["spec"].get("hostNetwork")) for e in chosen]
+        if any(behind_node) or not internal:
+            own = own | world.node_addresses(source.node)  # the network plugin masquerades what pods send to nodes
     if target.kind == "vip":
         return own if not source.host_network else None
     if service["spec"].get("externalTrafficPolicy") == "Local":

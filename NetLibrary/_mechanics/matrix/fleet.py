@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
 
 SCRIPT_END = "#END-OF-PROBER"
+CONTAINER = "agnhost"
 # Opens the best interpreter of the image and has it read its program from standard input: a program in the command
 # itself would make a URL of 40 kB, which proxies in front of API servers refuse.
 SELECT = r"""
@@ -67,7 +68,7 @@ class ExecPipe:
 
     def __init__(self, cluster: Cluster, source: Source, prefer: str) -> None:
         words = ["sh", "-c", SELECT, "sh", prefer]
-        self._running = cluster.start_exec(source.namespace, source.name, words, stdin=True)
+        self._running = cluster.start_exec(source.namespace, source.name, words, container=CONTAINER, stdin=True)
         self._pending = b""
         self._lines: list[str] = []
 
@@ -110,17 +111,18 @@ class LocalPipe:
     def __init__(self, prefix: Sequence[str] = ()) -> None:
         command = [*prefix, sys.executable, "-u", "-c", _bootstrap()]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self._lines: list[str] = ["READY python"]
         self._arrived = threading.Condition()
-        self._ended = False
+        self._ended, self._said = False, ""
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             with self._arrived:
+                self._said = line.strip()[:200]
                 self._lines.append(line.rstrip("\n"))
                 self._arrived.notify()
         with self._arrived:
@@ -134,7 +136,7 @@ class LocalPipe:
             self._process.stdin.write(text)
             self._process.stdin.flush()
         except OSError as error:
-            raise errors.ExecLost(f"the local prober is gone: {error}") from error
+            raise errors.ExecLost(f"the local prober is gone: {self._said or error}") from error
 
     def line(self, timeout: float) -> str | None:
         """Its next line; raises when the prober is gone."""
@@ -143,7 +145,7 @@ class LocalPipe:
             if self._lines:
                 return self._lines.pop(0)
             if self._ended:
-                raise errors.ExecLost("the local prober ended")
+                raise errors.ExecLost(f"the local prober ended: {self._said or 'it said nothing'}")
             return None
 
     def close(self) -> None:

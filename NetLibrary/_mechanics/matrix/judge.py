@@ -5,7 +5,20 @@ from __future__ import annotations
 from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Target
 
 # Symptoms, the words that the diagnosis works with
-SYMPTOMS = ("blocked", "flapping", "open", "reason", "responder", "client", "affinity", "records", "dns", "error")
+SYMPTOMS = (
+    "blocked",
+    "flapping",
+    "open",
+    "reason",
+    "responder",
+    "client",
+    "affinity",
+    "records",
+    "dns",
+    "slow",
+    "status",
+    "error",
+)
 
 
 def judge(source: Source, target: Target, expected: Expected, observed: Observation) -> Cell:
@@ -37,12 +50,13 @@ def _verdict(expected: Expected, observed: Observation) -> tuple[str, str]:
 
 def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
     """A connection came about; was it the right one?"""
+    if expected.status is not None and not observed.detail.startswith(f"HTTP {expected.status} "):
+        return "status", f"must answer with HTTP status {expected.status}, but answered '{observed.detail}'"
     if expected.records is not None:
         seen = frozenset(record for text in observed.responders for record in text.split(",") if record)
         if seen != expected.records:
             return "records", f"the records must be {_names(expected.records)}, but are {_names(seen)}"
-        return "", ""
-    if expected.responders is not None:
+    if expected.responders is not None and expected.records is None:
         strangers = set(observed.responders) - expected.responders
         if strangers or not observed.responders:
             who = _names(strangers) if strangers else (observed.detail or "a server that did not say its name")
@@ -53,6 +67,8 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
         others = observed.clients - expected.clients
         if others:
             return "client", f"the server must see {_names(expected.clients)}, but it saw {_names(others)}"
+    if expected.slow_ms is not None and (observed.latency_ms or 0) > expected.slow_ms:
+        return "slow", f"must take at most {expected.slow_ms:g} ms, but took {observed.latency_ms:.0f} ms"
     return "", ""
 
 

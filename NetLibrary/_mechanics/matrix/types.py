@@ -105,6 +105,8 @@ class Expected:
         judged: Whether the cell counts at all.
         one_responder: All connections of the cell must have gone to the same responder.
         records: Addresses that a lookup must return, exactly.
+        status: HTTP status that must come.
+        slow_ms: Above this latency the cell is slow, which is wrong.
     """
 
     outcomes: frozenset[Outcome]
@@ -114,6 +116,8 @@ class Expected:
     judged: bool = True
     one_responder: bool = False
     records: frozenset[str] | None = None
+    status: int | None = None
+    slow_ms: float | None = None
 
     def __str__(self) -> str:
         words = " or ".join(sorted(str(o) for o in self.outcomes))

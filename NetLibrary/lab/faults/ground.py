@@ -43,13 +43,13 @@ class LabGround:
 
     def journal(self) -> Journal:
         """The journal lies in the lab's state folder and goes with it."""
-        return Journal(Path(self.lab.state) / "faults.json")
+        return Journal(Path(self.lab.kubeconfig).parent / "faults.json")
 
     def run(self, node: str, words: tuple[str, ...]) -> str:
         """Runs a command in a node's network namespace, or on the machine."""
         if node == MACHINE:
             return run_here(words)
-        return run_here(["nsenter", f"--net={namespace_path(str(self.lab.node(node).netns))}", *words])
+        return str(self.lab.node(node).run(list(words), timeout=RUN_TIMEOUT).stdout)
 
     def process(self, node: str, name: str, verb: str) -> None:
         """Stops, starts, restarts, pauses or resumes a process of a node."""
@@ -58,8 +58,3 @@ class LabGround:
     def link(self, node: str, state: str) -> None:
         """Sets the host side of a node's link up or down."""
         run_here(["ip", "link", "set", str(self.lab.node(node).interface), state])
-
-
-def namespace_path(netns: str) -> str:
-    """The file of a network namespace, whether it was given by name or by path."""
-    return netns if netns.startswith("/") else f"/run/netns/{netns}"

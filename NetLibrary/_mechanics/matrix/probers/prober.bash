@@ -214,8 +214,10 @@ udp_worker() {
         if [[ -z $answer ]]; then
           clock
           complaint
-          [[ -z $complaint ]] && complaint="empty datagram"
-          if [[ ${state[i]} == client ]]; then
+          if [[ -z $complaint ]]; then
+            next+=($i)   # an ICMP error that somebody else has fetched; ask again
+            continue
+          elif [[ ${state[i]} == client ]]; then
             report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - ""
           else
             report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "$complaint"

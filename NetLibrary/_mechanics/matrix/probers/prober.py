@@ -4,7 +4,7 @@ Runs inside the source pod, fed over standard input; speaks the same protocol as
 """
 
 # It has to run on the Python of the source image, not on ours:
-# ruff: noqa: UP006, UP007, UP024, UP031, UP032, UP041, RUF005, B007, BLE001
+# ruff: noqa: UP031, RUF005, B007
 # mypy: ignore-errors
 import asyncio
 import errno

@@ -1,0 +1,339 @@
+"""The catalogue of cases: which sources ask which targets. Pure functions of the layout and the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.matrix.objects import BANNER_PORT, HTTP_PORT, Layout
+from NetLibrary._mechanics.matrix.types import Source, Target
+from NetLibrary._mechanics.matrix.world import World
+
+Pairs = Iterator[tuple[Source, Target]]
+LARGE = 4000
+# Long enough to tell a slow DNS from one that does not answer
+NAMES_MS = 4000
+
+
+@dataclass(frozen=True)
+class CaseKind:
+    """A case of the catalogue.
+
+    Args:
+        key: Its name in suites.
+        title: Heading of its table.
+        pairs: Yields who asks what.
+        needs: `balancer`, `outside`, `sctp`, `dual stack`; the case is skipped where one is absent.
+        limit_ms: The one time limit of its probes.
+    """
+
+    key: str
+    title: str
+    pairs: Callable[[Layout, World, Sequence[Source]], Pairs]
+    needs: tuple[str, ...] = ()
+    limit_ms: int = 1500
+
+
+def _inside(sources: Sequence[Source]) -> list[Source]:
+    return [s for s in sources if not s.outside]
+
+
+def _own_network(sources: Sequence[Source]) -> list[Source]:
+    return [s for s in sources if not s.outside and not s.host_network]
+
+
+def _both(name: str, kind: str, host: str, port: int, **more: Any) -> list[Target]:
+    """The same target over TCP and UDP."""
+    return [
+        Target(name, kind, host, port, "TCP", "http", **more),
+        Target(name, kind, host, port, "UDP", "udp", **more),
+    ]
+
+
+def _pod_targets(layout: Layout, world: World) -> list[Target]:
+    found = []
+    for name, node in (*layout.pods, *layout.host_pods):
+        item = world.pod(name)
+        if item is None:
+            continue
+        port = layout.host_port if item["spec"].get("hostNetwork") else HTTP_PORT
+        address = item.get("status", {}).get("podIP", "")
+        found += _both(name, "pod", address, port, pod=name, node=node)
+    return found
+
+
+def _address(world: World, name: str) -> str:
+    service = world.service(name)
+    return str((service or {"spec": {}})["spec"].get("clusterIP") or "")
+
+
+def _vip(world: World, name: str, **more: Any) -> list[Target]:
+    return _both(name, "vip", _address(world, name), 80, service=name, service_port=80, **more)
+
+
+def pod_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Every pod by its own address, from every source inside."""
+    for source in _inside(sources):
+        for target in _pod_targets(layout, world):
+            yield source, target
+
+
+def large_packets(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """A request and an answer of several packets, pod to pod: finds MTU black holes."""
+    for source in _own_network(sources):
+        for name, node in layout.pods:
+            item = world.pod(name)
+            address = (item or {}).get("status", {}).get("podIP", "")
+            yield source, Target(name, "pod", address, HTTP_PORT, extra=f"size={LARGE}", pod=name, node=node)
+
+
+def cluster_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """One Service for each pod, from every source inside; the diagonal is the hairpin."""
+    for source in _inside(sources):
+        for name, _ in layout.pods:
+            for target in _vip(world, f"to-{name}"):
+                yield source, target
+
+
+def hairpin(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Every pod to itself through its own Service."""
+    for source in _own_network(sources):
+        for target in _vip(world, f"to-{source.name}"):
+            yield source, target
+
+
+def host_backends(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Services whose backends are on the host network."""
+    for source in _inside(sources):
+        for name, _ in layout.host_pods:
+            for target in _vip(world, f"to-{name}"):
+                yield source, target
+
+
+def spread(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """One Service with every pod behind it, several connections a cell: finds dead and foreign backends."""
+    for source in _inside(sources):
+        for target in _vip(world, "spread", repeat=8):
+            yield source, target
+
+
+def endless(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """A Service without endpoints: must refuse at once."""
+    for source in _inside(sources):
+        for target in _vip(world, "endless"):
+            yield source, target
+
+
+def internal_local(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Traffic policy Local for ClusterIPs, with one backend."""
+    for source in _inside(sources):
+        for target in _vip(world, "internal-local"):
+            yield source, target
+
+
+def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
+    service = world.service(name)
+    numbers = {
+        p.get("protocol", "TCP"): p.get("nodePort", 0) for p in (service or {"spec": {}})["spec"].get("ports", [])
+    }
+    for source in sources:
+        for node in world.nodes:
+            address = next(
+                (a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] == "InternalIP"), ""
+            )
+            at = node["metadata"]["name"]
+            for protocol, probe in (("TCP", "http"), ("UDP", "udp")):
+                yield (
+                    source,
+                    Target(
+                        at, "nodeport", address, numbers.get(protocol, 0), protocol, probe, service=name,
+                        service_port=80, node=at, repeat=repeat,
+                    ),
+                )  # fmt: skip
+
+
+def node_port(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Every source through every entry node."""
+    yield from _node_ports(world, "nodeport", sources)
+
+
+def node_port_local(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Traffic policy Local for NodePorts with one backend, every source through every entry node."""
+    yield from _node_ports(world, "nodeport-local", sources)
+
+
+def affinity(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Session affinity on the ClusterIP: several connections, one backend."""
+    for source in _own_network(sources):
+        for target in _vip(world, "sticky", repeat=6):
+            yield source, target
+
+
+def affinity_node_port(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Session affinity on NodePorts."""
+    yield from _node_ports(world, "sticky", _own_network(sources), repeat=6)
+
+
+def _balanced(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
+    service = world.service(name) or {}
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+    address = ingress[0].get("ip") or ingress[0].get("hostname") or ""
+    for source in sources:
+        for target in _both(name, "loadbalancer", address, 80, service=name, service_port=80, repeat=repeat):
+            yield source, target
+
+
+def balancer(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """The LoadBalancer address from inside."""
+    for name in ("balanced", "balanced-local"):
+        yield from _balanced(world, name, _inside(sources))
+
+
+def balancer_outside(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """The LoadBalancer address from outside, where the load balancer really has to work."""
+    for name in ("balanced", "balanced-local"):
+        yield from _balanced(world, name, [s for s in sources if s.outside])
+
+
+def affinity_balancer(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Session affinity on LoadBalancer addresses."""
+    yield from _balanced(world, "balanced-sticky", sources, repeat=6)
+
+
+def source_ranges(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Source ranges without any of our addresses: everything must be dropped."""
+    yield from _balanced(world, "balanced-closed", [s for s in sources if not s.host_network])
+
+
+def external_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """External addresses: served inside the cluster though nobody owns the address."""
+    for source in _inside(sources):
+        for target in _both(
+            "external-ip", "externalip", layout.external_ip, 80, service="external-ip", service_port=80
+        ):
+            yield source, target
+
+
+def several_ports(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Several ports and protocols of one Service; two different servers behind them."""
+    address = _address(world, "several-ports")
+    for source in _inside(sources):
+        for port, protocol, probe in (
+            (80, "TCP", "http"),
+            (81, "TCP", "tcp"),
+            (80, "UDP", "udp"),
+            (8053, "UDP", "udp"),
+        ):
+            yield (
+                source,
+                Target(
+                    f"port {port}", "vip", address, port, protocol, probe, service="several-ports", service_port=port
+                ),
+            )
+
+
+def readiness(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """A pod that is never ready: hidden by one Service, published by another (publishNotReadyAddresses)."""
+    for source in _own_network(sources):
+        for name in ("hidden", "published"):
+            for target in _vip(world, name):
+                yield source, target
+
+
+def _lookups(world: World, layout: Layout, name: str) -> Target:
+    full = f"{name}.{layout.namespace}.svc.cluster.local"
+    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", f"A/{full}", service=name)
+
+
+def _named(layout: Layout, name: str, port: int) -> Target:
+    full = f"{name}.{layout.namespace}.svc.cluster.local"
+    return Target(name, "name", full, port, "TCP", "http", service=name, service_port=80)
+
+
+def names(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """DNS names of a Service: the lookup, and a connection by name."""
+    service = f"to-{layout.first}"
+    for source in _own_network(sources):
+        yield source, _lookups(world, layout, service)
+        yield source, _named(layout, service, 80)
+
+
+def headless(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """A headless Service: its name has the pods' addresses."""
+    for source in _own_network(sources):
+        yield source, _lookups(world, layout, "headless")
+        yield source, _named(layout, "headless", HTTP_PORT)
+
+
+def external_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """An ExternalName Service that leads to a name inside the cluster."""
+    for source in _own_network(sources):
+        yield source, _named(layout, "alias", 80)
+
+
+def dual_stack(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Pods and Services by their addresses of the second family."""
+    for source in _own_network(sources):
+        for name, node in layout.pods:
+            item = world.pod(name) or {}
+            for ip in (i["ip"] for i in item.get("status", {}).get("podIPs", []) if ":" in i["ip"]):
+                yield source, Target(name, "pod", ip, HTTP_PORT, pod=name, node=node)
+            service = world.service(f"to-{name}") or {"spec": {}}
+            for ip in (i for i in service["spec"].get("clusterIPs", []) if ":" in i):
+                yield source, Target(f"to-{name}", "vip", ip, 80, service=f"to-{name}", service_port=80)
+
+
+def sctp(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """SCTP pod to pod."""
+    for source in _own_network(sources):
+        for name, node in layout.pods:
+            address = (world.pod(name) or {}).get("status", {}).get("podIP", "")
+            yield source, Target(name, "pod", address, HTTP_PORT, "SCTP", "sctp", pod=name, node=node)
+
+
+CASES = {
+    case.key: case
+    for case in (
+        CaseKind("pod ip", "Pods by their own addresses", pod_ip),
+        CaseKind("large packets", "Large packets, pod to pod", large_packets),
+        CaseKind("cluster ip", "ClusterIP, one Service for each pod", cluster_ip),
+        CaseKind("hairpin", "Hairpin: a pod to itself through its Service", hairpin),
+        CaseKind("spread", "One Service with all pods behind it", spread),
+        CaseKind("several ports", "Several ports and protocols of one Service", several_ports),
+        CaseKind("endless", "Service without endpoints", endless),
+        CaseKind("readiness", "A pod that is not ready, hidden and published", readiness),
+        CaseKind("names", "DNS names of Services", names, limit_ms=NAMES_MS),
+        CaseKind("headless", "Headless Service", headless, limit_ms=NAMES_MS),
+        CaseKind("external name", "ExternalName Service", external_name, limit_ms=NAMES_MS),
+        CaseKind("host backends", "Services with backends on the host network", host_backends),
+        CaseKind("internal local", "internalTrafficPolicy Local", internal_local),
+        CaseKind("node port", "NodePort, every source through every entry node", node_port),
+        CaseKind("node port local", "NodePort with externalTrafficPolicy Local", node_port_local),
+        CaseKind("affinity", "Session affinity on the ClusterIP", affinity),
+        CaseKind("affinity node port", "Session affinity on NodePorts", affinity_node_port),
+        CaseKind("external ip", "externalIPs", external_ip),
+        CaseKind("load balancer", "LoadBalancer from inside", balancer, ("balancer",)),
+        CaseKind("load balancer outside", "LoadBalancer from outside", balancer_outside, ("balancer", "outside")),
+        CaseKind("affinity load balancer", "Session affinity on the LoadBalancer", affinity_balancer, ("balancer",)),
+        CaseKind("source ranges", "loadBalancerSourceRanges", source_ranges, ("balancer",)),
+        CaseKind("sctp", "SCTP, pod to pod", sctp, ("sctp",)),
+        CaseKind("dual stack", "Addresses of the second family", dual_stack, ("dual stack",)),
+    )
+}
+
+
+def case_kind(name: str) -> CaseKind:
+    """A case by its name; spaces, underscores, hyphens and capitals do not matter.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    wanted = " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+    if wanted not in CASES:
+        raise InputError(f"The case '{name}' is unknown; known are {', '.join(CASES)}.")
+    return CASES[wanted]
+
+
+__all__ = ["BANNER_PORT", "CASES", "LARGE", "CaseKind", "case_kind"]

@@ -1,0 +1,268 @@
+"""Pods and Services of the matrix as plain objects: pure functions from names and nodes to manifests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.matrix.policies import selects
+
+Object = dict[str, Any]
+APP = {"app": "netlibrary-matrix"}
+ROLE = "netlibrary.io/role"
+POD = "netlibrary.io/pod"
+HTTP_PORT = 8080
+BANNER_PORT = 9376
+# RFC 5737 sets this network apart for documentation: nobody has it, so nothing else can answer there.
+EXTERNAL_IP = "203.0.113.77"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which pods the matrix has.
+
+    Args:
+        namespace: Namespace of everything.
+        image: agnhost image.
+        pods: (pod name, node), in order.
+        host_pods: (pod name, node) of those on their node's network.
+        host_port: Port of the pods on the host network.
+        first: Name of the pod that Services with a single endpoint lead to.
+        balancer: LoadBalancer Services are made.
+        dual_stack: Services get addresses of both families.
+        external_ip: Address for the Service with externalIPs.
+        left_out: (node, reason) of nodes without pod.
+    """
+
+    namespace: str
+    image: str
+    pods: tuple[tuple[str, str], ...]
+    host_pods: tuple[tuple[str, str], ...] = ()
+    host_port: int = 21080
+    balancer: bool = True
+    dual_stack: bool = False
+    external_ip: str = EXTERNAL_IP
+    left_out: tuple[tuple[str, str], ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> str:
+        """The pod that Services with one endpoint lead to."""
+        return self.pods[0][0]
+
+
+def choose_nodes(
+    nodes: Sequence[Mapping[str, Any]], *, labels: str = "", names: Sequence[str] = ()
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Chooses the nodes that get a pod, and says of every other node why it gets none.
+
+    Args:
+        nodes: Node objects.
+        labels: Label selector, `key=value` terms separated by commas.
+        names: Names to choose from; all when empty.
+
+    Raises:
+        InputError: A name is unknown, or no node is left.
+    """
+    known = {n["metadata"]["name"] for n in nodes}
+    for name in names:
+        if name not in known:
+            raise InputError(f"The node '{name}' in 'nodes' does not exist; there are {', '.join(sorted(known))}.")
+    wanted: dict[str, str] = {}
+    for term in filter(None, (t.strip() for t in labels.split(","))):
+        key, separator, value = term.partition("=")
+        if not separator:
+            raise InputError(f"The selector '{labels}' in 'node_labels' is not made of key=value terms.")
+        wanted[key] = value.lstrip("=")
+    chosen, left_out = [], []
+    for node in sorted(nodes, key=lambda n: _natural(n["metadata"]["name"])):
+        name = node["metadata"]["name"]
+        if names and name not in names:
+            continue
+        if not selects({"matchLabels": wanted}, node["metadata"].get("labels") or {}):
+            continue
+        reason = _why_not(node)
+        if reason:
+            left_out.append((name, reason))
+        else:
+            chosen.append(name)
+    if not chosen:
+        reasons = "; ".join(f"{n}: {r}" for n, r in left_out) or f"no node has the labels '{labels}'"
+        raise InputError(f"No node can take a pod of the matrix: {reasons}.")
+    return chosen, left_out
+
+
+def _natural(name: str) -> list[Any]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _why_not(node: Mapping[str, Any]) -> str:
+    if node["spec"].get("unschedulable"):
+        return "cordoned"
+    for taint in node["spec"].get("taints") or []:
+        if taint["effect"] in ("NoSchedule", "NoExecute"):
+            return f"tainted {taint['key']}:{taint['effect']}"
+    ready = [c for c in node.get("status", {}).get("conditions", []) if c["type"] == "Ready"]
+    if not ready or ready[0]["status"] != "True":
+        return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
+    return ""
+
+
+def pod_names(nodes: Sequence[str], pods_per_node: int) -> list[tuple[str, str]]:
+    """Names of the pods, one line of the table each: `on-NODE`, with a number behind it from the second one on."""
+    if not 1 <= pods_per_node <= 50:
+        raise InputError(f"'pods_per_node' is {pods_per_node}; allowed are 1 to 50.")
+    taken, result = set(), []
+    for turn in range(1, pods_per_node + 1):
+        for node in nodes:
+            # a pod name is a host name here, so it must be a DNS label; node names may have dots
+            base = "on-" + re.sub(r"[^a-z0-9-]", "-", node)[:50].strip("-")
+            name = base if turn == 1 else f"{base}-{turn}"
+            while name in taken:
+                name += "x"
+            taken.add(name)
+            result.append((name, node))
+    return result
+
+
+def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, **changes: Any) -> Object:
+    """One pod with agnhost netexec, pinned to a node."""
+    port = layout.host_port if host else HTTP_PORT
+    container: Object = {
+        "name": "agnhost",
+        "image": layout.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["netexec", f"--http-port={port}", f"--udp-port={port}"],
+        "ports": [
+            {"name": "http", "containerPort": port},
+            {"name": "udp", "containerPort": port, "protocol": "UDP"},
+        ],
+    }
+    containers = [container]
+    if not host and name == layout.first and role == "probe":
+        # a second server that answers differently, so that mixed-up ports of one Service are seen
+        containers.append(
+            {
+                "name": "banner",
+                "image": layout.image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": ["serve-hostname", "--tcp", "--http=false", f"--port={BANNER_PORT}"],
+                "ports": [{"name": "banner", "containerPort": BANNER_PORT}],
+            }
+        )
+    if host:
+        # a node has several addresses; answers must come from the one that was asked
+        container["args"].append("--udp-listen-addresses=$(HOST_IP)")
+        container["env"] = [{"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]
+    container.update(changes.pop("container", {}))
+    spec: Object = {
+        "containers": containers,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+                    ]
+                }
+            }
+        },
+    }
+    if host:
+        spec.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
+    spec.update(changes)
+    labels = {**APP, ROLE: role, POD: name}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": layout.namespace, "labels": labels},
+        "spec": spec,
+    }
+
+
+def pods(layout: Layout) -> list[Object]:
+    """All pods that stay for the whole run."""
+    made = [pod(layout, name, node, role="probe") for name, node in layout.pods]
+    made += [pod(layout, name, node, role="host", host=True) for name, node in layout.host_pods]
+    never_ready = {"readinessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 5}}
+    made.append(pod(layout, "never-ready", layout.pods[0][1], role="unready", container=never_ready))
+    return made
+
+
+def service(layout: Layout, name: str, selector: Mapping[str, str] | None, **spec: Any) -> Object:
+    """One Service; TCP and UDP on port 80 unless told otherwise."""
+    labels = spec.pop("labels", {})
+    body: Object = {"ports": ports(), **spec}
+    if selector is not None:
+        body["selector"] = dict(selector)
+    if layout.dual_stack and body.get("type") != "ExternalName":
+        body.setdefault("ipFamilyPolicy", "PreferDualStack")
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": layout.namespace, "labels": {**APP, **labels}},
+        "spec": body,
+    }
+
+
+def ports(target: int | str = HTTP_PORT) -> list[Object]:
+    """Port 80 over TCP and UDP."""
+    udp = "udp" if target == "http" else target
+    return [
+        {"name": "http", "port": 80, "targetPort": target, "protocol": "TCP"},
+        {"name": "udp", "port": 80, "targetPort": udp, "protocol": "UDP"},
+    ]
+
+
+def services(layout: Layout) -> list[Object]:
+    """All Services that stay for the whole run."""
+    everybody, one = {ROLE: "probe"}, {POD: layout.first}
+    affinity = {"sessionAffinity": "ClientIP"}
+    made = [service(layout, f"to-{name}", {POD: name}) for name, _ in layout.pods]
+    made += [service(layout, f"to-{name}", {POD: name}, ports=ports(layout.host_port)) for name, _ in layout.host_pods]
+    made += [
+        service(layout, "spread", everybody),
+        service(layout, "nodeport", everybody, type="NodePort"),
+        service(layout, "nodeport-local", one, type="NodePort", externalTrafficPolicy="Local"),
+        service(layout, "internal-local", one, internalTrafficPolicy="Local"),
+        service(layout, "endless", None),
+        service(layout, "sticky", everybody, type="NodePort", **affinity),
+        service(layout, "headless", everybody, clusterIP="None", ports=ports("http")),
+        service(layout, "external-ip", one, externalIPs=[layout.external_ip]),
+        service(layout, "hidden", {ROLE: "unready"}),
+        service(layout, "published", {ROLE: "unready"}, publishNotReadyAddresses=True),
+        service(
+            layout,
+            "alias",
+            None,
+            type="ExternalName",
+            externalName=f"to-{layout.first}.{layout.namespace}.svc.cluster.local",
+            ports=[],
+        ),
+        service(
+            layout,
+            "several-ports",
+            one,
+            ports=[
+                {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"},
+                {"name": "banner", "port": 81, "targetPort": "banner", "protocol": "TCP"},
+                {"name": "udp", "port": 80, "targetPort": "udp", "protocol": "UDP"},
+                {"name": "udp-high", "port": 8053, "targetPort": "udp", "protocol": "UDP"},
+            ],
+        ),
+    ]
+    if layout.balancer:
+        made += [
+            service(layout, "balanced", everybody, type="LoadBalancer"),
+            service(layout, "balanced-local", one, type="LoadBalancer", externalTrafficPolicy="Local"),
+            service(layout, "balanced-sticky", everybody, type="LoadBalancer", **affinity),
+            service(
+                layout, "balanced-closed", one, type="LoadBalancer", loadBalancerSourceRanges=[f"{EXTERNAL_IP}/32"]
+            ),
+        ]
+    return made

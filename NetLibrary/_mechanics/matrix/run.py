@@ -1,0 +1,450 @@
+"""One matrix on one cluster: builds it, probes cases, retries until right, diagnoses, removes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.wait import Done, Failed, Pending, is_ready, problem
+from NetLibrary._mechanics.matrix import cases, objects
+from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose
+from NetLibrary._mechanics.matrix.expect import expect
+from NetLibrary._mechanics.matrix.fleet import Fleet
+from NetLibrary._mechanics.matrix.judge import judge
+from NetLibrary._mechanics.matrix.objects import Layout
+from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.world import Facts, World
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+Pair = tuple[Source, Target]
+Override = Callable[[Source, Target, Expected], Expected]
+PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
+OUTSIDE = "outside"
+# After a cell was right late, this many connections in a row must be right; else it flaps
+PROOF = 6
+# While Services are being programmed, an unanswered probe tells only that it was too early
+SHORT_MS = 300
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a matrix is built and probed.
+
+    Args:
+        namespace: Namespace to make.
+        image: agnhost image.
+        pods_per_node: Pods on each node.
+        nodes: Names of nodes to use; all when empty.
+        node_labels: Label selector for nodes.
+        host_pods: Also one pod on each node's own network.
+        balancer: Seconds to wait for LoadBalancer addresses; 0 makes no such Services.
+        prober: `auto`, `python`, `bash` or `sh`.
+        limit_ms: The one time limit for everything that gets no answer.
+        timeout: Seconds for pods and endpoints to get ready.
+        outside: Probe from outside the cluster too.
+        in_flight: Connections that are worked on at once.
+    """
+
+    namespace: str
+    image: str
+    pods_per_node: int = 1
+    nodes: tuple[str, ...] = ()
+    node_labels: str = ""
+    host_pods: bool = True
+    balancer: float = 10.0
+    prober: str = "auto"
+    limit_ms: int = 1500
+    timeout: float = 120.0
+    outside: bool = True
+    in_flight: int = 1500
+
+
+class Matrix:
+    """Pods and Services of one matrix, and everything that was seen with them.
+
+    Args:
+        cluster: Where.
+        options: How.
+        say: Takes progress lines.
+    """
+
+    def __init__(self, cluster: Cluster, options: Options, say: Callable[[str], None] = lambda text: None) -> None:
+        self.cluster, self.options, self.say = cluster, options, say
+        self.layout: Layout
+        self.world = World()
+        self.sources: list[Source] = []
+        self.tables: dict[str, Table] = {}
+        self.notes: list[str] = []
+        self.seconds: dict[str, float] = {}
+        lab = cluster.lab if options.outside else None
+        self._place = lab.outside if lab is not None else None
+        enter = self._place.enter if self._place is not None else ()
+        self.fleet = Fleet(cluster, prefer=options.prober, outside=enter, in_flight=options.in_flight)
+
+    # --- building -------------------------------------------------------------------------------------
+
+    def build(self) -> None:
+        """Makes namespace, pods and Services, all at once, and waits for all of them together.
+
+        Raises:
+            InputError: No node fits.
+            WaitFailed, WaitTimeout: No pod got ready.
+        """
+        options, started = self.options, time.monotonic()
+        chosen, left_out = objects.choose_nodes(
+            self.cluster.list("Node"), labels=options.node_labels, names=options.nodes
+        )
+        self.layout = Layout(
+            namespace=options.namespace,
+            image=options.image,
+            pods=tuple(objects.pod_names(chosen, options.pods_per_node)),
+            host_pods=tuple((f"host-{name[3:]}", node) for name, node in objects.pod_names(chosen, 1))
+            if options.host_pods
+            else (),
+            # two runs on one cluster must not want the same port of a node
+            host_port=21000 + sum(map(ord, options.namespace)) * 37 % 8000,
+            balancer=options.balancer > 0,
+            external_ip=f"203.0.113.{1 + sum(map(ord, options.namespace)) * 13 % 250}",
+            left_out=tuple(left_out),
+        )
+        self.cluster.create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace, "labels": PRIVILEGED}}
+        )
+        self._create([*objects.services(self.layout), *objects.pods(self.layout)])
+        self._await_pods()
+        self.seconds["pods"] = time.monotonic() - started
+        self._await_endpoints()
+        self._await_balancer()
+        self.refresh()
+        self._find_sources()
+        self._measure_facts()
+        self.seconds["build"] = time.monotonic() - started
+
+    def _create(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="create") as pool:
+            list(pool.map(lambda obj: self.cluster.create(dict(obj)), wanted))
+
+    def _await_pods(self) -> None:
+        wanted = {name for name, _ in (*self.layout.pods, *self.layout.host_pods)}
+        patience: dict[str, float] = {}
+
+        def goal(pods: list[dict[str, Any]]) -> Any:
+            mine = [p for p in pods if p["metadata"]["name"] in wanted]
+            waiting = {p["metadata"]["name"]: problem(p) for p in mine if not is_ready(p)}
+            for name, (_, hopeless) in waiting.items():
+                if hopeless:
+                    patience.setdefault(name, time.monotonic())
+                else:
+                    patience.pop(name, None)
+            lost = {n for n, since in patience.items() if time.monotonic() - since > 10}
+            if len(mine) == len(wanted) and not set(waiting) - lost:
+                if not any(is_ready(p) for p in mine):
+                    name, (text, _) = next(iter(waiting.items()))
+                    return Failed(f"no pod of the matrix got ready; '{name}': {text}")
+                return Done({n: waiting[n][0] for n in lost})
+            text = "; ".join(f"{n}: {t}" for n, (t, _) in sorted(waiting.items())[:3])
+            return Pending(f"{len(mine) - len(waiting)}/{len(wanted)} ready" + (f" ({text})" if text else ""))
+
+        lost = self.cluster.wait(
+            "Pod", self.layout.namespace, goal, timeout=self.options.timeout, what="pods of the Service matrix"
+        )
+        if lost:
+            keep = dataclasses.replace(
+                self.layout,
+                pods=tuple(p for p in self.layout.pods if p[0] not in lost),
+                host_pods=tuple(p for p in self.layout.host_pods if p[0] not in lost),
+                left_out=(*self.layout.left_out, *((name, reason) for name, reason in sorted(lost.items()))),
+            )
+            if not keep.pods:
+                raise errors.WaitFailed(f"No pod of the matrix got ready: {'; '.join(map(': '.join, lost.items()))}.")
+            self.layout = keep
+
+    def _await_endpoints(self) -> None:
+        """Waits until the EndpointSlices have all pods; probing before would measure the controller, not the proxy."""
+        wanted = {f"to-{name}" for name, _ in (*self.layout.pods, *self.layout.host_pods)}
+
+        def goal(slices: list[dict[str, Any]]) -> Any:
+            full = {
+                s["metadata"]["labels"].get("kubernetes.io/service-name")
+                for s in slices
+                if any((e.get("conditions") or {}).get("ready") for e in s.get("endpoints") or [])
+            }
+            everybody = sum(
+                len(s.get("endpoints") or [])
+                for s in slices
+                if s["metadata"]["labels"].get("kubernetes.io/service-name") == "spread" and s["addressType"] == "IPv4"
+            )
+            missing = wanted - full
+            if not missing and everybody >= len(self.layout.pods):
+                return Done()
+            return Pending(f"{len(wanted) - len(missing)}/{len(wanted)} Services have endpoints")
+
+        self.cluster.wait(
+            "EndpointSlice", self.layout.namespace, goal, timeout=self.options.timeout, what="endpoints of the matrix"
+        )
+
+    def _await_balancer(self) -> None:
+        if not self.layout.balancer:
+            return
+
+        def goal(services: list[dict[str, Any]]) -> Any:
+            mine = [s for s in services if s["spec"].get("type") == "LoadBalancer"]
+            ready = [s for s in mine if (s.get("status") or {}).get("loadBalancer", {}).get("ingress")]
+            return Done() if len(ready) == len(mine) else Pending(f"{len(ready)}/{len(mine)} addresses")
+
+        try:
+            self.cluster.wait(
+                "Service", self.layout.namespace, goal, timeout=self.options.balancer, what="LoadBalancer addresses"
+            )
+        except errors.WaitTimeout:
+            self.notes.append(
+                f"No LoadBalancer address within {self.options.balancer:g} s: this cluster has no provider for them."
+            )
+
+    def refresh(self) -> None:
+        """Reads all objects that decide where traffic goes."""
+        namespace = self.layout.namespace
+        kinds: tuple[tuple[str, str | None], ...] = (
+            ("Node", None), ("Pod", namespace), ("Service", namespace), ("EndpointSlice", namespace),
+            ("NetworkPolicy", namespace), ("Namespace", None),
+        )  # fmt: skip
+        with ThreadPoolExecutor(max_workers=len(kinds)) as pool:
+            nodes, pods, services, slices, policies, spaces = pool.map(lambda k: self._list(*k), kinds)
+        names = {node for _, node in (*self.layout.pods, *self.layout.host_pods)}
+        self.world = World(
+            nodes=[n for n in nodes if n["metadata"]["name"] in names],
+            pods=[p for p in pods if p.get("status", {}).get("phase") not in ("Succeeded", "Failed")],
+            services=services,
+            slices=slices,
+            policies=policies,
+            namespaces={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in spaces},
+            facts=self.world.facts,
+        )
+
+    def _list(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:
+        try:
+            return self.cluster.list(kind, namespace)
+        except errors.Forbidden as error:
+            if kind in ("NetworkPolicy", "Namespace"):  # the matrix works without; say what it does not know
+                note = f"{kind} objects cannot be read ({error}); they are not taken into account."
+                if note not in self.notes:
+                    self.notes.append(note)
+                return []
+            raise
+
+    def _find_sources(self) -> None:
+        found = []
+        for name, node in (*self.layout.pods, *self.layout.host_pods):
+            pod = self.world.pod(name)
+            if pod is not None:
+                address, host = pod.get("status", {}).get("podIP", ""), bool(pod["spec"].get("hostNetwork"))
+                found.append(Source(name, node, address, self.layout.namespace, host))
+        if self._place is not None:
+            found.append(Source(OUTSIDE, "", self._place.address, outside=True))
+        self.sources = found
+        trouble = self.fleet.start(found)
+        self.notes.extend(f"{text}." for text in trouble.values())
+        if OUTSIDE in trouble:
+            self.sources, self._place = [s for s in found if not s.outside], None
+
+    def _measure_facts(self) -> None:
+        """Measures what no object tells and what expectations depend on."""
+        inside = [s for s in self.sources if not s.outside and not s.host_network]
+        wanted: list[Pair] = []
+        for source in inside:
+            for target in self._targets("pod ip", source):
+                if target.pod.startswith("host-") and target.node != source.node and target.protocol == "TCP":
+                    wanted.append((source, target))
+        masqueraded: Counter[bool] = Counter()
+        for source, _, seen in self.fleet.run(wanted[:12], limit_ms=self.options.limit_ms):
+            for client in seen.clients:
+                masqueraded[client != source.address] += 1
+        first = inside[0]
+        probe = Target("sctp", "check", first.address, objects.HTTP_PORT, "SCTP", "sctp")
+        sctp_seen = self.fleet.run([(first, probe)], limit_ms=1000)[0][2]
+        has_sctp = "not supported" not in sctp_seen.detail and sctp_seen.outcome is not Outcome.ERROR
+        balanced = self.world.service("balanced")
+        facts = Facts(
+            pod_to_node_masqueraded=masqueraded[True] > masqueraded[False],
+            balancer=bool(((balanced or {}).get("status") or {}).get("loadBalancer", {}).get("ingress")),
+            outside=self._place is not None,
+            outside_address=self._place.address if self._place is not None else "",
+            sctp=has_sctp,
+        )
+        self.world = dataclasses.replace(self.world, facts=facts)
+        how = "with their node's address" if facts.pod_to_node_masqueraded else "with their own address"
+        measured = f"{sum(masqueraded.values())} connections" if masqueraded else "nothing could be measured; assumed"
+        self.notes.append(
+            f"Measured: nodes see pods of other nodes {how} ({measured}); externalTrafficPolicy Local is expected to "
+            f"{'apply' if facts.pod_to_node_masqueraded else 'be skipped'} for those pods."
+        )
+
+    def _targets(self, case: str, source: Source) -> list[Target]:
+        return [t for s, t in cases.CASES[case].pairs(self.layout, self.world, [source]) if s == source]
+
+    # --- probing ----------------------------------------------------------------------------------------
+
+    def lacking(self, case: cases.CaseKind) -> str:
+        """Why a case cannot be run here; empty when it can."""
+        facts = self.world.facts
+        dual = any(len(p.get("status", {}).get("podIPs") or []) > 1 for p in self.world.pods)
+        reasons = {
+            "balancer": "" if facts.balancer else "no LoadBalancer address was given out, so there is no provider",
+            "outside": "" if facts.outside else "there is no vantage point outside the cluster",
+            "sctp": "" if facts.sctp else "the kernel of the nodes does not support SCTP",
+            "dual stack": "" if dual else "pods have addresses of one family only",
+            "host pods": "" if self.layout.host_pods else "there are no pods on the host network",
+        }
+        return "; ".join(filter(None, (reasons[need] for need in case.needs)))
+
+    def check(self, name: str, *, settle: float = 3.0, override: Override | None = None) -> Table:
+        """Probes a case until it is right, `settle` seconds at the most, and keeps its table.
+
+        Args:
+            name: Case of the catalogue.
+            settle: Seconds for wrong cells to become right.
+            override: Changes what is expected of a cell.
+        """
+        case = cases.case_kind(name)
+        pairs = list(case.pairs(self.layout, self.world, self.sources))
+        limit = max(case.limit_ms, self.options.limit_ms)
+        table = self.probe(case.key, case.title, pairs, settle=settle, limit_ms=limit, override=override)
+        self.tables[case.key] = table
+        return table
+
+    def probe(
+        self,
+        key: str,
+        title: str,
+        pairs: Sequence[Pair],
+        *,
+        settle: float = 3.0,
+        limit_ms: int | None = None,
+        override: Override | None = None,
+        steady: bool = True,
+    ) -> Table:
+        """Probes pairs and judges them against the objects as they are.
+
+        Wrong cells are probed again until they are right. When the table is steady (nothing was changed just before),
+        a cell that got right only later has to be right several times in a row, or it counts as flapping.
+        """
+        started = time.monotonic()
+        limit = limit_ms or self.options.limit_ms
+        cells: dict[Pair, Cell] = {}
+        open_pairs, rounds, pause = list(pairs), 0, 0.05
+        first_wrong: dict[Pair, Cell] = {}
+        while True:
+            rounds += 1
+            for source, target, seen in self.fleet.run(open_pairs, limit_ms=limit):
+                seen.rounds = rounds
+                cell = self._judge(source, target, seen, override)
+                if cell.right:
+                    seen.right_after_s = round(time.monotonic() - started, 3)
+                elif rounds == 1:
+                    first_wrong[source, target] = cell
+                cells[source, target] = cell
+            open_pairs = [pair for pair in open_pairs if cells[pair].wrong]
+            # Linux sends one ICMP error a second to each client, so UDP needs longer to see that it is refused
+            patience = 5.0 if all(_may_be_rate_limited(cells[pair]) for pair in open_pairs) else 0.0
+            if not open_pairs or time.monotonic() - started + pause > settle + patience:
+                break
+            time.sleep(pause)
+            pause = min(1.0, pause * 2)
+            self.refresh()
+        if steady:
+            self._prove([pair for pair in first_wrong if not cells[pair].wrong], cells, first_wrong, limit, override)
+        table = Table(key, title, [cells[pair] for pair in pairs], time.monotonic() - started)
+        table.probers = {s.name: self.fleet.flavours.get(s.name, "") for s in table.sources}
+        return table
+
+    def _prove(
+        self,
+        late: Sequence[Pair],
+        cells: dict[Pair, Cell],
+        before: Mapping[Pair, Cell],
+        limit: int,
+        override: Override | None,
+    ) -> None:
+        again = {(s, dataclasses.replace(t, repeat=max(PROOF, t.repeat))): (s, t) for s, t in late}
+        for source, target, seen in self.fleet.run(list(again), limit_ms=limit):
+            pair = again[source, target]
+            cell = self._judge(source, pair[1], seen, override)
+            if cell.wrong:
+                seen.rounds = cells[pair].observed.rounds + 1
+                cells[pair] = dataclasses.replace(
+                    cell, symptom="flapping" if cell.symptom in ("blocked", "slow") else cell.symptom
+                )
+            else:
+                cells[pair].observed.detail = f"late: at first {before[pair].observed}"
+
+    def _judge(self, source: Source, target: Target, seen: Observation, override: Override | None) -> Cell:
+        expected = expect(self.world, source, target)
+        if override is not None:
+            expected = override(source, target, expected)
+        return judge(source, target, expected, seen)
+
+    # --- conclusions ------------------------------------------------------------------------------------
+
+    def findings(self, *, ask: bool = True) -> list[Finding]:
+        """Explains the wrong cells of all tables so far; asks the follow-up questions."""
+        found = diagnose(list(self.tables.values()), self.world)
+        if ask:
+            self._ask(found)
+        return found
+
+    def _ask(self, found: Sequence[Finding]) -> None:
+        questions = [q for finding in found for q in finding.follow_ups]
+        wanted = list(dict.fromkeys((q.source, q.target) for q in questions))
+        seen = {(s, t): o for s, t, o in self.fleet.run(wanted, limit_ms=self.options.limit_ms)}
+        for question in questions:
+            observed = seen[question.source, question.target]
+            right = not self._judge(question.source, question.target, observed, None).wrong
+            question.answer = "yes" if right == question.must_work else "no"
+
+    def programming(self, *, timeout: float = 30.0) -> dict[str, list[float]]:
+        """Probes all ClusterIPs from all pods until right; seconds until each node's cells were right, by node."""
+        started = time.monotonic()
+        pairs = list(cases.cluster_ip(self.layout, self.world, [s for s in self.sources if not s.outside]))
+        table = self.probe(
+            "programming", "Programming of new Services", pairs, settle=timeout, limit_ms=SHORT_MS, steady=False
+        )
+        self.tables["programming"] = table
+        self.seconds["programming"] = time.monotonic() - started
+        by_node: dict[str, list[float]] = defaultdict(list)
+        for cell in table.cells:
+            if cell.observed.right_after_s is not None and cell.right:
+                by_node[cell.source.node].append(cell.observed.right_after_s)
+        return dict(by_node)
+
+    def close(self) -> None:
+        """Ends the probers; the objects go with the run."""
+        self.fleet.close()
+
+
+def _may_be_rate_limited(cell: Cell) -> bool:
+    return (
+        cell.target.protocol == "UDP"
+        and cell.observed.outcome is Outcome.TIMEOUT
+        and Outcome.REFUSED in cell.expected.outcomes
+    )
+
+
+def latency_rows(by_node: Mapping[str, Sequence[float]]) -> list[tuple[str, int, float, float, float]]:
+    """(node, cells, min, median, max) in seconds."""
+    return [
+        (node, len(values), min(values), statistics.median(values), max(values))
+        for node, values in sorted(by_node.items())
+        if values
+    ]
+
+
+__all__ = ["Matrix", "Options", "latency_rows"]
