@@ -1,0 +1,339 @@
+"""Compares a session's configuration with the objects of the cluster, before a run.
+
+The published Kubernetes guide leaves these points to the reader; each of them, forgotten, gives a
+run without traffic or with failures that look like those of the network.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from NetLibrary._mechanics.cyperf.judgement import Finding
+from NetLibrary._mechanics.cyperf.nodes import NodeReading
+from NetLibrary._mechanics.cyperf.types import Agent
+
+Object = dict[str, Any]
+CONNTRACK_SECONDS = 120
+_ENCRYPTED = ("https", "tls", "ssl")
+_TCP_HEADERS = 40  # IPv4 and TCP without options, RFC 879
+
+
+@dataclass
+class Surroundings:
+    """What the cluster has around the agents.
+
+    Args:
+        services: Services of the agents' namespace.
+        server_pods: Pods of the server agents.
+        client_pods: Pods of the client agents.
+        node_addresses: Addresses of the nodes.
+        dns: Address of the cluster's DNS Service.
+        node_port_range: Ports that NodePort Services may have.
+        nodes: Readings of the nodes.
+        agents: Agents of the pods, as the controller lists them.
+        clock_offset: Controller's time minus ours in seconds.
+        last_run: Seconds since the end of the last run against the same Service, and its target.
+    """
+
+    services: list[Object] = field(default_factory=list)
+    server_pods: list[Object] = field(default_factory=list)
+    client_pods: list[Object] = field(default_factory=list)
+    node_addresses: set[str] = field(default_factory=set)
+    dns: str = ""
+    node_port_range: tuple[int, int] = (30000, 32767)
+    nodes: list[NodeReading] = field(default_factory=list)
+    agents: list[Agent] = field(default_factory=list)
+    clock_offset: float | None = None
+    last_run: tuple[float, str] | None = None
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """What a DUT host means in the cluster: kind of target, and the Service behind it."""
+
+    kind: str
+    service: Object | None
+
+
+def check(tree: Object, around: Surroundings, *, pause: float, max_clock_skew: float) -> list[Finding]:
+    """Returns one finding for each point of the checklist.
+
+    Args:
+        tree: Configuration of the session.
+        around: The cluster.
+        pause: Seconds demanded since the last run against the same target.
+        max_clock_skew: Seconds that clocks may differ.
+    """
+    profile = (tree.get("NetworkProfiles") or [{}])[0]
+    segments = [each for each in profile.get("IPNetworkSegment") or [] if each.get("active", True)]
+    clients = [each for each in segments if "Client" in (each.get("networkTags") or [])]
+    dut = next((each for each in profile.get("DUTNetworkSegment") or [] if each.get("active")), None)
+    host = _host(dut)
+    aim = find_aim(host, around)
+    found = [*_addressing(segments), *_target(host, aim)]
+    found += _ports(tree, aim, around)
+    found += _resolver(host, clients, around)
+    found += _health_check(dut, around)
+    found += _connection_tracking(tree, around)
+    found.append(_pause(around, pause))
+    found += _mtu(segments, around)
+    found += _clocks(around, max_clock_skew)
+    return found
+
+
+def _host(dut: Object | None) -> str:
+    if dut is None:
+        return ""
+    return str((dut.get("ServerDUTHost") if dut.get("ServerDUTActive") else dut.get("host")) or "")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def find_aim(host: str, around: Surroundings) -> _Aim:
+    """Returns what a DUT host is in this cluster."""
+    if not host:
+        return _Aim("servers", None)
+    for service in around.services:
+        spec, metadata = service["spec"], service["metadata"]
+        if host in (spec.get("clusterIPs") or [spec.get("clusterIP")]):
+            return _Aim("ClusterIP", service)
+        ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+        if host in [entry.get("ip") or entry.get("hostname") for entry in ingress]:
+            return _Aim("LoadBalancer", service)
+        names = host.rstrip(".").split(".")
+        if names[:3] == [metadata["name"], metadata["namespace"], "svc"] or names[:2] == [
+            metadata["name"],
+            metadata["namespace"],
+        ]:
+            return _Aim("FQDN", service)
+    if host in {pod.get("status", {}).get("podIP") for pod in around.server_pods}:
+        return _Aim("pod IP", None)
+    if host in around.node_addresses:
+        return _Aim("NodePort", None)
+    return _Aim("unknown", None)
+
+
+def _addressing(segments: Iterable[Object]) -> list[Finding]:
+    found = []
+    for segment in segments:
+        for each in segment.get("IPRanges") or []:
+            switches = {name: bool(each.get(name)) for name in ("IpAuto", "NetMaskAuto", "GwAuto")}
+            off = [name for name, value in switches.items() if not value]
+            seen = "automatic" if not off else f"{', '.join(off)} off"
+            found.append(Finding(f"addresses of '{segment['Name']}'", "automatic, agents are pods", seen, not off))
+    return found
+
+
+def _target(host: str, aim: _Aim) -> list[Finding]:
+    if not host:
+        return [Finding("DUT", "host of a Service, or none for agent to agent", "none, clients meet server pods", True)]
+    seen = f"{host} ({aim.kind if aim.kind != 'unknown' else 'no pod, node or Service of the namespace'})"
+    # A DUT in front of the cluster is known to nobody here; that is not a mistake in itself.
+    return [Finding("DUT", "address or name of this cluster", seen, True if aim.kind != "unknown" else None)]
+
+
+def _ports(tree: Object, aim: _Aim, around: Surroundings) -> list[Finding]:
+    found = []
+    for name, destination, listen in effective_ports(tree):
+        rule = f"ports of '{name}'"
+        if aim.kind in ("ClusterIP", "FQDN", "LoadBalancer") and aim.service is not None:
+            found += _service_ports(rule, destination, listen, aim.service, around)
+        elif aim.kind == "NodePort":
+            found += _node_ports(rule, destination, listen, around)
+        elif aim.kind in ("pod IP", "servers"):
+            seen = f"destination port {destination}, servers listen on {listen}"
+            found.append(Finding(rule, "destination port = server port", seen, destination == listen))
+    return found
+
+
+def effective_ports(tree: Object) -> list[tuple[str, int, int]]:
+    """Returns application, destination port and server port; 0 means 80, and 443 with TLS."""
+    found = []
+    for profile in tree.get("TrafficProfiles") or []:
+        settings = (profile.get("TrafficSettings") or {}).get("DefaultTransportProfile") or {}
+        tls = settings.get("ClientTLSProfile") or {}
+        profile_tls = bool(tls.get("tls12Enabled") or tls.get("tls13Enabled"))
+        for application in profile.get("Applications") or []:
+            if not application.get("Active", True) or not profile.get("Active", True):
+                continue
+            for connection in application.get("Connections") or []:
+                own = connection.get("Type") in _ENCRYPTED
+                inherited = profile_tls and bool(application.get("InheritTLS"))
+                encrypted = (own or inherited) and not connection.get("DisableEncryption")
+                ports = connection.get("PortSettings") or {}
+                default = 443 if encrypted else 80
+                found.append(
+                    (
+                        str(application.get("Name")),
+                        int(ports.get("DestinationPort") or default),
+                        int(ports.get("ServerListenPort") or default),
+                    )
+                )
+    return found
+
+
+def _service_ports(rule: str, destination: int, listen: int, service: Object, around: Surroundings) -> list[Finding]:
+    name, ports = service["metadata"]["name"], service["spec"].get("ports") or []
+    entry = next((each for each in ports if each["port"] == destination), None)
+    have = ", ".join(str(each["port"]) for each in ports)
+    found = [
+        Finding(f"destination {rule}", f"a port of Service '{name}' ({have})", str(destination), entry is not None)
+    ]
+    if entry is not None:
+        found.append(_target_port(rule, listen, entry, name, around))
+    return found
+
+
+def _target_port(rule: str, listen: int, entry: Object, name: str, around: Surroundings) -> Finding:
+    target = entry.get("targetPort", entry["port"])
+    number = target if isinstance(target, int) else _named_port(str(target), around.server_pods)
+    expected = f"targetPort {target} of Service '{name}'"
+    if number is None:
+        return Finding(f"server {rule}", expected, f"{listen}, no container port is named '{target}'", False)
+    return Finding(f"server {rule}", expected, str(listen), number == listen)
+
+
+def _named_port(name: str, pods: list[Object]) -> int | None:
+    for pod in pods:
+        for container in pod["spec"].get("containers") or []:
+            for port in container.get("ports") or []:
+                if port.get("name") == name:
+                    return int(port["containerPort"])
+    return None
+
+
+def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) -> list[Finding]:
+    entries = {
+        int(entry["nodePort"]): (service["metadata"]["name"], entry)
+        for service in around.services
+        for entry in service["spec"].get("ports") or []
+        if entry.get("nodePort")
+    }
+    low, high = around.node_port_range
+    have = ", ".join(f"{port} ({name} {entry['port']})" for port, (name, entry) in sorted(entries.items())) or "none"
+    found = [
+        Finding(f"destination {rule}", f"a nodePort in {low}-{high}: {have}", str(destination), destination in entries)
+    ]
+    if destination in entries:
+        name, entry = entries[destination]
+        found.append(_target_port(rule, listen, entry, name, around))
+    return found
+
+
+def _resolver(host: str, clients: Iterable[Object], around: Surroundings) -> list[Finding]:
+    if not host or _is_address(host):
+        return []
+    found = []
+    for segment in clients:
+        servers = [each.get("name") for each in (segment.get("DNSResolver") or {}).get("nameServers") or []]
+        inside = ".svc" in host or host.endswith(".local")
+        expected = f"{around.dns} (DNS of the cluster) for '{host}'" if inside else f"a name server for '{host}'"
+        passed = around.dns in servers if inside and around.dns else bool(servers)
+        seen = ", ".join(str(each) for each in servers) or "none"
+        found.append(Finding(f"DNS resolver of '{segment['Name']}'", expected, seen, passed))
+    return found
+
+
+def _health_check(dut: Object | None, around: Surroundings) -> list[Finding]:
+    found = []
+    config = (dut or {}).get("HTTPHealthCheck") or {}
+    path = next((each.get("Value") for each in config.get("Params") or [] if str(each.get("id")) == "1"), "")
+    seen = f"port {config.get('Port')} path {path}, {'enabled' if config.get('Enabled') else 'disabled'}"
+    probes = {
+        (probe.get("port"), probe.get("path"))
+        for pod in around.server_pods
+        for container in pod["spec"].get("containers") or []
+        if (probe := (container.get("readinessProbe") or {}).get("httpGet"))
+    }
+    for port, probe_path in probes:
+        number = port if isinstance(port, int) else _named_port(str(port), around.server_pods)
+        passed = bool(dut and config.get("Enabled")) and config.get("Port") == number and path == probe_path
+        expected = f"port {number} path {probe_path}, enabled (readiness probe of the server pods)"
+        found.append(Finding("HTTP health check", expected, seen if dut else "no active DUT network", passed))
+    return found
+
+
+def _demand(tree: Object) -> float | None:
+    """Returns how many entries of a connection tracking table the objective needs, None if unknown."""
+    for profile in tree.get("TrafficProfiles") or []:
+        objective = (profile.get("ObjectivesAndTimeline") or {}).get("PrimaryObjective") or {}
+        steady = [
+            float(each.get("ObjectiveValue") or 0)
+            for each in objective.get("Timeline") or []
+            if each.get("Enabled") and each.get("SegmentType") not in ("StepUpSegment", "StepDownSegment")
+        ]
+        kind, value = str(objective.get("Type")), max(steady, default=0.0)
+        if kind in ("Connections per second", "Flow rate"):
+            return value * CONNTRACK_SECONDS
+        if kind in ("Concurrent connections", "Simulated users"):
+            return value
+    return None
+
+
+def _connection_tracking(tree: Object, around: Surroundings) -> list[Finding]:
+    need = _demand(tree)
+    if need is None:
+        return []
+    rule = f"connection tracking (connections per second x {CONNTRACK_SECONDS} s, or concurrent)"
+    known = [reading for reading in around.nodes if reading.table_size]
+    if not known:
+        return [Finding(rule, f"room for {need:.0f} entries on each node", "the nodes could not be read", None)]
+    found = []
+    for reading in known:
+        room = (reading.table_size or 0) - (reading.entries or 0)
+        seen = f"{reading.table_size} entries, {reading.entries or 0} in use"
+        found.append(Finding(f"{rule} on node '{reading.node}'", f"room for {need:.0f}", seen, room >= need))
+    return found
+
+
+def _pause(around: Surroundings, pause: float) -> Finding:
+    expected = f"at least {pause:g} s"
+    if around.last_run is None:
+        return Finding("time since the last run against the same Service", expected, "no run known", True)
+    seconds, target = around.last_run
+    seen = f"{seconds:.0f} s (against {target})"
+    return Finding("time since the last run against the same Service", expected, seen, seconds >= pause)
+
+
+def _mtu(segments: Iterable[Object], around: Surroundings) -> list[Finding]:
+    sizes = {
+        f"{agent.hostname or agent.ip} {interface.get('Name')}": int(interface.get("MTU") or 0)
+        for agent in around.agents
+        for interface in agent.interfaces
+        if interface.get("MTU") and interface.get("Name") != "lo"
+    }
+    if not sizes:
+        return []
+    shown = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items()))
+    found = [Finding("MTU of the agents", "the same everywhere", shown, len(set(sizes.values())) == 1)]
+    largest = min(sizes.values()) - _TCP_HEADERS
+    for segment in segments:
+        for each in segment.get("IPRanges") or []:
+            if not each.get("MssAuto", True) and each.get("Mss"):
+                passed = int(each["Mss"]) <= largest
+                expected = f"at most {largest} (MTU {largest + _TCP_HEADERS} - {_TCP_HEADERS})"
+                found.append(Finding(f"MSS of '{segment['Name']}'", expected, str(each["Mss"]), passed))
+    return found
+
+
+def _clocks(around: Surroundings, limit: float) -> list[Finding]:
+    clocks = {f"node '{each.node}'": each.clock for each in around.nodes if each.clock is not None}
+    base = around.clock_offset
+    if base is None or not clocks:
+        return [Finding("clocks of controller and nodes", f"at most {limit:g} s apart", "not readable", None)]
+    off = {name: offset - base for name, offset in clocks.items()}
+    worst = max(off, key=lambda name: abs(off[name]))
+    seen = f"{worst} {off[worst]:+.1f} s against the controller"
+    # The controller tells whole seconds: that much cannot be judged.
+    return [
+        Finding("clocks of controller and nodes", f"at most {limit:g} s apart", seen, abs(off[worst]) <= limit + 1.0)
+    ]
