@@ -50,6 +50,7 @@ class ApiServer:
         self.history: list[tuple[int, str, str, Object]] = []  # version, event type, collection path, object
         self.changed = threading.Condition()
         self.generation = 0  # a new one ends all watches that are open
+        self.orderly = False
         self.requests: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = []
         self.watching = 0
         self.logs: dict[str, str] = {}
@@ -155,9 +156,10 @@ class ApiServer:
         self.history.append((self.version, kind, collection, copy.deepcopy(obj)))
         self.changed.notify_all()
 
-    def drop_watches(self) -> None:
-        """Cuts all open watches without a word."""
+    def drop_watches(self, *, orderly: bool = False) -> None:
+        """Cuts all open watches without a word, or ends them after what there is to say."""
         with self.changed:
+            self.orderly = orderly
             self.generation += 1
             self.changed.notify_all()
 
@@ -351,6 +353,7 @@ class _Handler(BaseHTTPRequestHandler):
             api.watching += 1
             api.changed.notify_all()
         try:
+            over = False
             while True:
                 for _, kind, collection, obj in missed:
                     special = kind in ("BOOKMARK", "ERROR") and collection == path
@@ -359,11 +362,12 @@ class _Handler(BaseHTTPRequestHandler):
                 with api.changed:
                     while len(api.history) == at and api.generation == generation and time.monotonic() < ends:
                         api.changed.wait(ends - time.monotonic())
-                    if api.generation != generation:
+                    if api.generation != generation and not api.orderly:
                         self.reset()
                         return
                     missed, at = api.history[at:], len(api.history)
-                if time.monotonic() >= ends:
+                    over = over or api.generation != generation or time.monotonic() >= ends
+                if over and not missed:
                     self.chunk(b"")
                     return
         finally:

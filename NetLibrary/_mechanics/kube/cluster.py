@@ -258,14 +258,15 @@ class Cluster:
                     if isinstance(outcome, Done):
                         return outcome.value
                     if isinstance(outcome, Failed):
-                        raise errors.WaitFailed(f"{what}: {outcome.text}.")
+                        raise errors.WaitFailed(f"{what}: {outcome.text.rstrip('.')}.")
                     if outcome.text != said:
                         said = outcome.text
                         if progress:
                             progress(f"{what}: {said}")
                 if left <= 0:
+                    state = "; ".join(filter(None, (said, stream.trouble))) or "no answer to the watch"
                     raise errors.WaitTimeout(
-                        f"{what} was not reached within {timeout:g} s; at the end: {said or 'no answer to the watch'}."
+                        f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
                     )
 
     def _watch(self, kind: str, namespace: str | None, name: str | None, labels: str | None) -> Watch:

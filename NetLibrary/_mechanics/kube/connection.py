@@ -205,7 +205,7 @@ class Connection:
     def _unreachable(self, method: str, path: str, error: BaseException, *, sent: bool = True) -> errors.Unreachable:
         return errors.Unreachable(
             f"Cluster '{self.alias}' at {self.server} did not answer {method} {path.partition('?')[0]}: "
-            f"{_cause(error)}.",
+            f"{cause(error)}.",
             sent=sent,
         )
 
@@ -257,7 +257,7 @@ def _load(choice: Choice, configuration: Any) -> str:
     except (ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError, YAMLError) as error:
         where = ":".join(str(path) for path in choice.kubeconfig) or choice.source
         wanted = f" with context '{choice.context}'" if choice.context else ""
-        raise errors.InputError(f"The kubeconfig '{where}'{wanted} is not usable: {_cause(error)}.") from error
+        raise errors.InputError(f"The kubeconfig '{where}'{wanted} is not usable: {cause(error)}.") from error
 
 
 def _current_context(files: str) -> str:
@@ -315,11 +315,15 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Digs the plain words out of urllib3's nested errors."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         error = reason
+    while error.args and isinstance(error.args[-1], BaseException):  # ('Connection aborted.', ConnectionResetError(…))
+        error = error.args[-1]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     text = " ".join(str(error).split()) or type(error).__name__
     # "<HTTPSConnection(...) at 0x…>: Failed to establish…" and "HTTPSConnectionPool(host=…): Read timed out…"
     if text.startswith(("<", "HTTP")) and ": " in text:

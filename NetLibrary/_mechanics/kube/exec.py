@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection
+from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection, cause
 
 if TYPE_CHECKING:
     import websocket
@@ -89,7 +89,7 @@ class RunningExec:
         except (websocket.WebSocketException, OSError) as error:
             raise errors.Unreachable(
                 f"Cluster '{connection.alias}' at {connection.server} did not take the command for {where}: "
-                f"{str(error).rstrip('.') or type(error).__name__}."
+                f"{cause(error)}."
             ) from error
         self._ws.settimeout(FRAME_TIMEOUT)
 
@@ -142,7 +142,7 @@ class RunningExec:
                 # With control frames: behind a ping it would block until data comes
                 opcode, data = self._ws.recv_data(control_frame=True)
             except (websocket.WebSocketException, OSError, AttributeError) as error:
-                self._lost = self._lost or str(error).rstrip(".") or type(error).__name__
+                self._lost = self._lost or cause(error)
                 return None
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 self._lost = self._lost or "the server closed it"
@@ -304,9 +304,9 @@ def _status(payload: bytes) -> dict[str, Any]:
 def _exit_code(status: dict[str, Any], where: str) -> int:
     if status.get("status") == "Success":
         return 0
-    for cause in status.get("details", {}).get("causes", []):
-        if cause.get("reason") == "ExitCode":
-            return int(cause["message"])
+    for entry in status.get("details", {}).get("causes", []):
+        if entry.get("reason") == "ExitCode":
+            return int(entry["message"])
     message = str(status.get("message", "no reason given"))
     if "executable file not found" in message or "no such file or directory" in message:
         program = message.split('exec: "')[1].split('"')[0] if 'exec: "' in message else "the program"

@@ -15,8 +15,11 @@ from NetLibrary._mechanics.kube.connection import Connection
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-# The server ends a watch after this time and we open the next one: a connection that died silently costs no more.
-WATCH_SECONDS = 240
+# The server ends a watch after this time and we open the next one. When a server or the path to it dies silently, that
+# is how long nobody notices, so it has to be well below the usual limits of waits.
+WATCH_SECONDS = 20.0
+# How much later than that a server may be
+GRACE = 5.0
 PAUSE_AFTER_DROP = 0.2
 
 
@@ -36,6 +39,7 @@ class Watch:
         self._connection = connection
         self._path = path
         self._query = query
+        self.trouble = ""  # why the present state is not known just now
         self._events: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._stopped = threading.Event()
         self._response: BaseHTTPResponse | None = None
@@ -66,7 +70,7 @@ class Watch:
         if response is not None:
             try:
                 response.shutdown()  # wakes the reading thread; close() would wait for it
-            except (AttributeError, ValueError, OSError):
+            except (ValueError, RuntimeError, OSError):  # it is over already
                 response.close()
 
     def __enter__(self) -> Watch:
@@ -79,6 +83,7 @@ class Watch:
         version: str | None = None
         synced = False
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 if version is None:
                     version = self._list()
@@ -88,14 +93,22 @@ class Watch:
                 version = self._follow(version)
             except errors.Expired:
                 version = None
-            except (errors.Unreachable, errors.TooManyRequests, OSError):
-                self._stopped.wait(PAUSE_AFTER_DROP)
             except errors.ClusterError as error:
-                if error.status >= 500:
-                    self._stopped.wait(PAUSE_AFTER_DROP)
-                    continue
-                self._events.put(("FAILED", error))
+                if not _passes(error):
+                    self._events.put(("FAILED", error))
+                    return
+                self.trouble = str(error)
+            except Exception as error:  # nobody sees what a thread dies of, so its reader gets it
+                self._events.put(("FAILED", self._nonsense(repr(error))))
                 return
+            if time.monotonic() - began < PAUSE_AFTER_DROP:  # a server that hangs up at once must not be hammered
+                self._stopped.wait(PAUSE_AFTER_DROP)
+
+    def _nonsense(self, text: str) -> errors.ClusterError:
+        return errors.ClusterError(
+            f"Cluster '{self._connection.alias}' answered the watch of {self._path} with something "
+            f"which is no answer of Kubernetes: {text[:200]}."
+        )
 
     def _list(self) -> str:
         listing = self._connection.request_object("GET", self._path, query=self._query)
@@ -112,6 +125,7 @@ class Watch:
             if before is None or before["metadata"].get("resourceVersion") != item["metadata"].get("resourceVersion"):
                 self._events.put(("ADDED" if before is None else "MODIFIED", item))
         self._known = present
+        self.trouble = ""
         return str(listing["metadata"].get("resourceVersion", ""))
 
     def _follow(self, version: str) -> str:
@@ -120,13 +134,22 @@ class Watch:
             "watch": True,
             "resourceVersion": version,
             "allowWatchBookmarks": True,
-            "timeoutSeconds": WATCH_SECONDS,
+            "timeoutSeconds": max(1, round(WATCH_SECONDS)),
         }
-        response = self._connection.open("GET", self._path, query=query, timeout=WATCH_SECONDS + 15)
+        response = self._connection.open("GET", self._path, query=query, timeout=WATCH_SECONDS + GRACE)
         self._response = response
         try:
+            if self._stopped.is_set():  # stop() came while there was no response that it could have ended
+                return version
+            if "json" not in response.headers.get("Content-Type", ""):
+                page = response.read(200, decode_content=True).decode(errors="replace")
+                raise errors.Unreachable(str(self._nonsense(" ".join(page.split()))))
+            self.trouble = ""
             for line in _lines(response, self._stopped):
-                event = json.loads(line)
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    raise errors.Unreachable(str(self._nonsense(line.decode(errors="replace")))) from None
                 kind, obj = event["type"], event["object"]
                 if kind == "ERROR":
                     if obj.get("code") == 410:
@@ -145,6 +168,11 @@ class Watch:
             self._response = None
             response.close()
         return version
+
+
+def _passes(error: errors.ClusterError) -> bool:
+    """Tells whether asking again may help."""
+    return isinstance(error, (errors.Unreachable, errors.TooManyRequests)) or error.status >= 500
 
 
 def _lines(response: BaseHTTPResponse, stopped: threading.Event) -> Iterator[bytes]:
