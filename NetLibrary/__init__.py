@@ -8,6 +8,7 @@ from robot.api.deco import library
 
 from NetLibrary._listener import ListenerMixin
 from NetLibrary._session import Session
+from NetLibrary.breaks import BreakKeywords
 from NetLibrary.cluster import ClusterKeywords
 from NetLibrary.guests import GuestKeywords
 from NetLibrary.iperf import ThroughputKeywords
@@ -25,6 +26,7 @@ class NetLibrary(
     SkupperKeywords,
     GuestKeywords,
     ResultKeywords,
+    BreakKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.

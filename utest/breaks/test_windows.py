@@ -201,3 +201,15 @@ def test_a_stream_that_could_not_be_opened_is_an_error_apart_from_loss(timeline)
     result = evaluate(StreamLog(timeline().spec, cannot="icmp to 10.0.0.1: no raw socket"))
     assert result.invalid == "not measured: icmp to 10.0.0.1: no raw socket"
     assert (result.sent, result.lost, result.loss_ratio) == (0, 0, 0.0)
+
+
+def test_lateness_is_told_no_finer_than_the_processor_was_given(timeline):
+    """On an overloaded machine a late answer says nothing; a lost one still does."""
+    line = timeline(ProbeKind.TCP_KEPT, 10)
+    probes = line.probes(6, [(1000, 100)], held=True)
+    assert len(evaluate(StreamLog(line.spec, probes)).windows) == 1
+    busy = evaluate(StreamLog(line.spec, probes, paused=[(T0 + 3000 * MS, T0 + 3150 * MS)]))
+    assert busy.windows == []
+    assert "late by less than 150 ms are not counted" in busy.notes[0]
+    lost = line.probes(6, [(1000, 100)])
+    assert len(evaluate(StreamLog(line.spec, lost, paused=[(T0 + 3000 * MS, T0 + 3150 * MS)])).windows) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import socket
+import random
 import subprocess
 import sys
 import tempfile
@@ -71,19 +71,16 @@ class OutsideEcho:
     """Our own echo server on this machine, as an address outside the cluster.
 
     Args:
-        towards: An address of the cluster; the server is reached by the address that this machine uses to it.
+        address: The address that it is reached by.
+        netns: Path of the network namespace that it is to run in, this process's own by default.
     """
 
     role = "outside"
 
-    def __init__(self, towards: str) -> None:
-        family = socket.AF_INET6 if ":" in towards else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((towards, 9))
-            self.address: str = sock.getsockname()[0]
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.bind((self.address, 0))
-            self.port: int = sock.getsockname()[1]
+    def __init__(self, address: str, *, netns: str | None = None) -> None:
+        self.address = address
+        self.port = random.randrange(20_000, 30_000)
+        self._netns = netns
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Any = None
 
@@ -94,8 +91,9 @@ class OutsideEcho:
             EnvironmentProblem: It did not start.
         """
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the server)
+        enter = ["nsenter", f"--net={self._netns}"] if self._netns else []
         self._process = subprocess.Popen(
-            [sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port)],
+            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port)],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

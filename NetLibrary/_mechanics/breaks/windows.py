@@ -80,6 +80,14 @@ def slow_limit_ms(spec: StreamSpec, probes: Sequence[Probe], margin_ms: float | 
     return median, median + margin
 
 
+def worst_pause_ms(log: StreamLog) -> float:
+    """Returns the longest pause of prober or echo server while the stream was probed."""
+    if not log.probes:
+        return 0.0
+    first, last = log.probes[0].sent_ns, log.probes[-1].sent_ns
+    return max(((until - since) / 1e6 for since, until in log.paused if first < until and since < last), default=0.0)
+
+
 def find_windows(
     spec: StreamSpec,
     probes: Sequence[Probe],
@@ -277,7 +285,15 @@ def evaluate(
         result.invalid = f"not measured: {log.cannot}"
         return result
     probes = log.probes
-    result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, slow_margin_ms)
+    margin = SLOW_MARGIN_MS[log.spec.kind] if slow_margin_ms is None else slow_margin_ms
+    starved = worst_pause_ms(log)
+    if starved > margin:
+        # Lateness can be told no finer than the processor was given; losses can.
+        result.notes.append(
+            f"answers that were late by less than {starved:.0f} ms are not counted: prober or echo server got no "
+            "processor for up to that time"
+        )
+    result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, max(margin, starved))
     result.outcomes = dict(Counter(probe.outcome.name for probe in probes))
     result.prober_failures = result.outcomes.get("NO_DESCRIPTOR", 0)
     result.planned = len(probes) + log.skipped

@@ -1,0 +1,203 @@
+"""The tables and the record of a measurement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from NetLibrary._mechanics.report import Cell
+
+from .known_test import of_path
+from .measurement import BreakResult
+from .types import NS, ProbeKind, StreamResult, Window
+
+STREAM_COLUMNS = (
+    "path", "probe", "planned", "sent", "answered", "lost", "outages", "longest ms (bounds)", "total ms", "kind",
+    "kept connection",
+)  # fmt: skip
+STEP_COLUMNS = ("step", "at s", "took s", "paths hit", "longest outage", "kinds")
+
+
+def stream_rows(result: BreakResult) -> list[list[object]]:
+    """Returns one row per stream."""
+    return [_stream_row(stream) for stream in result.streams]
+
+
+def _stream_row(stream: StreamResult) -> list[object]:
+    spec = stream.spec
+    if stream.invalid:
+        return [spec.path, spec.kind.value, stream.planned, stream.sent, stream.answered, stream.lost,
+                Cell("no result", "warn", stream.invalid), "", "", stream.invalid, ""]  # fmt: skip
+    kinds = sorted({window.kind.value for window in stream.windows})
+    longest = stream.longest
+    mark = "bad" if stream.outages else "good"
+    kept = ""
+    if stream.kept_survived is not None:
+        kept = "survived" if stream.kept_survived else f"broke {stream.kept_breaks} times, {stream.kept_resets} resets"
+    return [
+        spec.path,
+        spec.kind.value,
+        stream.planned,
+        Cell(str(stream.sent), "warn" if stream.skipped else "", "; ".join(stream.notes)),
+        stream.answered,
+        f"{stream.lost} ({stream.loss_ratio:.2%})" if stream.lost else 0,
+        Cell(str(len(stream.outages)) or "0", mark, "; ".join(_window_text(w) for w in stream.windows[:12])),
+        bounds_text(longest) if longest else 0,
+        f"{stream.total_ms:.0f}",
+        ", ".join(kinds),
+        Cell(kept, "bad" if stream.kept_survived is False else ""),
+    ]
+
+
+def bounds_text(window: Window) -> str:
+    """Returns a window's length with its bounds, for instance `312 (305 to 320)`."""
+    more = " or more" if window.open_end else ""
+    return f"{window.length_ms:.0f} ({window.shortest_ms:.0f} to {window.longest_ms:.0f}){more}"
+
+
+def _window_text(window: Window) -> str:
+    return f"{window.kind.value} {bounds_text(window)} ms"
+
+
+def step_rows(result: BreakResult) -> list[list[object]]:
+    """Returns one row per step: what it cost."""
+    times = {step.name: step for step in result.steps}
+    rows: list[list[object]] = []
+    for impact in result.impacts:
+        step = times.get(impact.step)
+        at = f"{(step.start_ns - result.start_ns) / NS:.1f}" if step else ""
+        took = f"{(step.end_ns - step.start_ns) / NS:.1f}" if step and step.end_ns else ""
+        longest = impact.longest
+        name = Cell(f"{impact.step} (failed)", "warn", step.error) if step and step.error else impact.step
+        rows.append(
+            [
+                name,
+                at,
+                took,
+                Cell(", ".join(impact.paths) or "none", "bad" if impact.paths else "good"),
+                f"{bounds_text(longest[1])} ms, {longest[0]}" if longest else "",
+                ", ".join(impact.kinds),
+            ]
+        )
+    return rows
+
+
+def figure_rows(result: BreakResult) -> list[list[object]]:
+    """Returns the known test's figures: from the counters per source, from our records per path."""
+    rows: list[list[object]] = []
+    for source, figures in result.figures.items():
+        if figures is None:
+            rows.append([source, Cell(result.deltas[source].invalid or "unknown", "warn"), "", "", "", "", ""])
+            continue
+        ratio = f"{result.deltas[source].retransmit_ratio:.2%}"
+        rows.append(
+            [source, figures.total_icmp_echo, figures.icmp_lost, figures.total_tcp_out_segments,
+             f"{figures.tcp_retrans_segment} ({ratio})", figures.total_tcp_connection, figures.failed_tcp_connection]
+        )  # fmt: skip
+    for path in dict.fromkeys(stream.spec.path for stream in result.streams):
+        own = of_path([stream for stream in result.streams if stream.spec.path == path])
+        rows.append(
+            [path, own["TotalIcmpEcho"], own["IcmpLost"], "", "", own["TotalTCPConnection"], own["FailedTCPConnection"]]
+        )
+    return rows
+
+
+FIGURE_COLUMNS = (
+    "source or path", "ICMP echoes", "ICMP lost", "TCP segments out", "retransmitted", "connections", "failed"
+)  # fmt: skip
+
+
+def summary(result: BreakResult) -> dict[str, Any]:
+    """Returns the figures that a baseline is compared by; one longest outage per stream among them."""
+    streams = [stream for stream in result.streams if stream.invalid is None]
+    new = [stream for stream in streams if stream.spec.kind is ProbeKind.TCP_NEW]
+    found: dict[str, Any] = {
+        "longest_outage_ms": round(result.longest_outage_ms, 3),
+        "longest_outage_stream": result.worst.spec.name if result.worst else None,
+        "total_outage_ms": round(max((stream.total_ms for stream in streams), default=0.0), 3),
+        "outages": sum(len(stream.outages) for stream in streams),
+        "paths_hit": len({stream.spec.path for stream in streams if stream.outages}),
+        "planned_probes": sum(stream.planned for stream in streams),
+        "sent_probes": sum(stream.sent for stream in streams),
+        "answered_probes": sum(stream.answered for stream in streams),
+        "skipped_probes": sum(stream.skipped for stream in streams),
+        "lost_probes": sum(stream.lost for stream in streams),
+        "failed_connections": sum(stream.lost for stream in new),
+        "resets": sum(stream.kept_resets for stream in streams),
+        "lost_connections": sum(stream.kept_breaks for stream in streams),
+        "clock_uncertainty_ms": round(result.uncertainty_ms, 3),
+        "duration_seconds": round((result.end_ns - result.start_ns) / NS, 3),
+        "errors": result.errors,
+        "unmeasured": result.unmeasured,
+    }
+    for source, changes in result.deltas.items():
+        found[f"retransmits {source}"] = None if changes.invalid else changes.get("Tcp.RetransSegs")
+    for stream in streams:
+        found[f"longest_ms {stream.spec.name}"] = round(stream.longest_ms, 3)
+    return found
+
+
+def samples(result: BreakResult) -> list[dict[str, Any]]:
+    """Returns one sample per stream with all its windows."""
+    return [
+        {
+            "stream": stream.spec.name,
+            "path": stream.spec.path,
+            "probe": stream.spec.kind.value,
+            "address": stream.spec.address,
+            "port": stream.spec.port,
+            "period_ms": stream.spec.period_ms,
+            "valid": stream.invalid is None,
+            "invalid": stream.invalid,
+            "planned": stream.planned,
+            "sent": stream.sent,
+            "answered": stream.answered,
+            "skipped": stream.skipped,
+            "duplicates": stream.duplicates,
+            "outcomes": stream.outcomes,
+            "median_ms": stream.median_ms,
+            "longest_ms": round(stream.longest_ms, 3),
+            "total_ms": round(stream.total_ms, 3),
+            "kept_breaks": stream.kept_breaks,
+            "kept_resets": stream.kept_resets,
+            "windows": [_window(window, result) for window in stream.windows],
+            "notes": stream.notes,
+        }
+        for stream in result.streams
+    ]
+
+
+def _window(window: Window, result: BreakResult) -> dict[str, Any]:
+    return {
+        "start_seconds": round((window.start_ns - result.start_ns) / NS, 6),
+        "length_ms": round(window.length_ms, 3),
+        "shortest_ms": round(window.shortest_ms, 3),
+        "longest_ms": round(window.longest_ms, 3),
+        "kind": window.kind.value,
+        "outcomes": window.outcomes,
+        "open_start": window.open_start,
+        "open_end": window.open_end,
+        "pieces": len(window.pieces),
+    }
+
+
+def series(result: BreakResult) -> dict[str, Any]:
+    """Returns steps and their cost, counters and iperf3 streams."""
+    return {
+        "steps": [
+            {
+                "name": step.name,
+                "start_seconds": round((step.start_ns - result.start_ns) / NS, 6),
+                "end_seconds": None if step.end_ns is None else round((step.end_ns - result.start_ns) / NS, 6),
+                "error": step.error,
+            }
+            for step in result.steps
+        ],
+        "impacts": [
+            {"step": i.step, "paths": i.paths, "longest_ms": round(i.longest[1].length_ms, 3) if i.longest else 0.0,
+             "kinds": i.kinds}
+            for i in result.impacts
+        ],
+        "counters": {source: changes.invalid or changes.telling for source, changes in result.deltas.items()},
+        "known_test": {source: None if f is None else vars(f) for source, f in result.figures.items()},
+        "iperf": [vars(run) for run in result.iperf],
+    }  # fmt: skip
