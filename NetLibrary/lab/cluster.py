@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import network, start, stop, store, tools
+from NetLibrary.lab import disk, network, start, stop, store, tools
 from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
 from NetLibrary.lab.components import CONTROL_PLANE, Options
@@ -166,11 +166,33 @@ class Lab:
                 f"lab '{self.name}' is left over from a start that ended early or from before a restart; removing it"
             )
             with stop.undisturbed():
-                stop.take_down(known, self._say)
+                self._remove()
         watch = Stopwatch()
         tools.ensure(self._say)
         programs, archives = start.prepare(self._say, watch)
+        network.load_modules()
         begin = time.monotonic()
+        try:
+            fresh = self._reserve(nodes, options, programs, automatic)
+            start.Starter(fresh, self._say, watch).run(archives)
+        except BaseException as error:
+            with stop.undisturbed():
+                why = "was interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
+                self._say(f"the start {why}; removing what is there")
+                self._remove()
+            raise
+        seconds = time.monotonic() - begin
+        fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
+        fresh.save()
+        self._say(
+            f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
+            f"KUBECONFIG={self.kubeconfig}"
+        )
+
+    def _reserve(self, nodes: int, options: Options, programs: Path, automatic: bool) -> states.State:
+        """Chooses addresses and writes down what is going to be made, before anything is."""
+        if disk.prepare(self._paths.base):
+            self._say("images are unpacked to memory: layers cannot be stacked on this machine's file system")
         with lock(root() / ".index.lock"):  # two starts must not choose the same addresses
             fresh = states.State(
                 self.name,
@@ -183,30 +205,25 @@ class Lab:
                 versions=start.versions(programs),
             )
             fresh.save()
+        return fresh
+
+    def _remove(self) -> bool:
+        """Removes whatever is there of the lab; tells whether anything was."""
         try:
-            start.Starter(fresh, self._say, watch).run(archives)
-        except BaseException as error:
-            with stop.undisturbed():
-                why = "interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
-                self._say(f"the start {why}; removing what is there")
-                stop.take_down(fresh, self._say)
-            raise
-        seconds = time.monotonic() - begin
-        fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
-        fresh.save()
-        self._say(
-            f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
-            f"KUBECONFIG={self.kubeconfig}"
-        )
+            known = self.state
+        except EnvironmentProblem as error:
+            self._say(str(error))
+            known = None
+        if known:
+            stop.take_down(known)
+            return True
+        return stop.take_remains(self.name)
 
     def down(self) -> None:
         """Takes the lab down and removes all of it; does nothing when there is no such lab."""
         with self._locked(), stop.undisturbed():
-            known = self.state
-            if known is None:
-                self._say(f"there is no lab '{self.name}'")
-                return
-            stop.take_down(known, self._say)
+            there = self._remove()
+            self._say(f"lab '{self.name}' is gone" if there else f"there is no lab '{self.name}'")
 
     def use(self, nodes: int = NODES) -> Use:
         """Makes sure that the lab is up for as long as the returned use is not released.
@@ -233,7 +250,8 @@ class Lab:
                 if Identity(int(pid), int(started)).alive():
                     return
             with stop.undisturbed():
-                stop.take_down(known, self._say)
+                self._remove()
+                self._say(f"lab '{self.name}' was started for tests and is gone again")
 
     # --- images and stand-ins -------------------------------------------------------------------------
 

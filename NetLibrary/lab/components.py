@@ -294,7 +294,7 @@ def _kubelet(plan: AddressPlan, paths: Paths, base: Path, node: int, cgroup: str
         "resolvConf": str(resolver()),
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": cgroup,
-        "cgroupsPerQOS": False,
+        "cgroupsPerQOS": True,
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
         "failCgroupV1": False,

@@ -8,13 +8,12 @@ import resource
 import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import NetLibraryError
-from NetLibrary.lab import build, cgroups, components, network, state, tools
+from NetLibrary.lab import build, cgroups, components, disk, network, state, tools
 from NetLibrary.lab.cluster import network_of
 from NetLibrary.lab.paths import cache, root
 from NetLibrary.lab.plan import LABS, AddressPlan
@@ -102,10 +101,6 @@ KERNEL: dict[str, tuple[str, bool]] = {
         "ip link add b0 type bridge && ip link add v0 type veth peer name v1 && ip link set v0 master b0",
         True,
     ),
-    "overlay file system": (
-        'cd "$1" && mkdir l u w m && mount -t overlay -o lowerdir=l,upperdir=u,workdir=w o m',
-        True,
-    ),
     "nftables masquerade": (
         "nft 'add table ip t; add chain ip t c { type nat hook postrouting priority 100; };"
         " add rule ip t c masquerade'",
@@ -126,35 +121,26 @@ KERNEL: dict[str, tuple[str, bool]] = {
         False,
     ),
 }
-MODULES = ("overlay", "br_netfilter", "nf_conntrack", "veth", "bridge")
-
-
-def load_modules() -> None:
-    """Loads the kernel modules that a lab needs, where the kernel has them as modules."""
-    modprobe = tools.find("modprobe")
-    if modprobe and os.geteuid() == 0:
-        subprocess.run([modprobe, "-a", "-q", *MODULES], capture_output=True)
 
 
 def _kernel() -> Iterator[Finding]:
     if os.geteuid() != 0:
         return
-    load_modules()
+    network.load_modules()
+    problem = disk.overlay_problem(root())
+    if problem:
+        text = f"{root()} cannot hold unpacked images ({problem}); they go to memory, about 500 MiB"
+        yield Finding(WARNING, "overlay file system", text)
+    else:
+        yield Finding(OK, "overlay file system", "works")
     for feature, (script, needed) in KERNEL.items():
-        with tempfile.TemporaryDirectory(prefix="netlibrary-doctor-", dir=_existing(root())) as folder:
-            words = ["unshare", "--net", "--mount", "--", "sh", "-c", script, "sh", folder]
-            done = subprocess.run(words, capture_output=True, text=True)
+        words = ["unshare", "--net", "--mount", "--", "sh", "-c", script]
+        done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode == 0:
             yield Finding(OK, feature, "works")
         else:
             said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             yield Finding(FAILURE if needed else WARNING, feature, f"does not work: {said}")
-
-
-def _existing(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
 
 
 def _resources() -> Iterator[Finding]:
@@ -171,7 +157,7 @@ def _resources() -> Iterator[Finding]:
         ("disk for running labs", root(), DISK_MIB),
         ("disk for the cache", cache(), DISK_MIB if build.built() else build.SPACE >> 20),
     ):
-        left = shutil.disk_usage(_existing(folder)).free >> 20
+        left = shutil.disk_usage(disk.existing(folder)).free >> 20
         yield Finding(OK if left >= needed else FAILURE, what, f"{left} MiB left in {folder}, {needed} MiB are needed")
     watches = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
     if watches < 128:

@@ -9,6 +9,7 @@ from pathlib import Path
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import CommandFailed, run
+from NetLibrary.lab.tools import find
 
 NETNS = Path("/run/netns")
 NODE_SYSCTLS = {
@@ -21,6 +22,15 @@ NODE_SYSCTLS = {
     "net.ipv4.conf.all.rp_filter": "0",
     "net.ipv4.conf.default.rp_filter": "0",
 }
+
+MODULES = ("overlay", "br_netfilter", "nf_conntrack", "veth", "bridge")
+
+
+def load_modules() -> None:
+    """Loads the kernel modules that a lab needs, where the kernel has them as modules."""
+    modprobe = find("modprobe")
+    if modprobe:
+        run(modprobe, "-a", "-q", *MODULES, check=False)
 
 
 def _ip(lines: list[str], netns: str | None = None) -> None:
@@ -50,7 +60,7 @@ def create(plan: AddressPlan, mtu: int) -> None:
         [
             f"link add {plan.bridge} mtu {mtu} type bridge",
             f"addr add {plan.host}/24 dev {plan.bridge}",
-            *([f"-6 addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
+            *([f"addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
             f"link set {plan.bridge} up",
         ]
     )
@@ -62,8 +72,8 @@ def create(plan: AddressPlan, mtu: int) -> None:
     # the machine's default route while kube-proxy has no rules yet, and clients would wait for answers that never come.
     routes += [f"route add unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
     if plan.dual:
-        routes += [f"-6 route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in range(1, plan.nodes + 1)]
-        routes += [f"-6 route add unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
+        routes += [f"route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in range(1, plan.nodes + 1)]
+        routes += [f"route add unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
     _ip(routes)
     _let_through(plan)
 
@@ -109,9 +119,9 @@ def create_node(plan: AddressPlan, node: int, mtu: int) -> None:
     ]
     if plan.dual:
         lines += [
-            f"-6 addr add {plan.node_address_v6(node)}/64 dev eth0 nodad",
-            f"-6 route add default via {plan.host_v6}",
-            *(f"-6 route add {plan.pods_v6(other)} via {plan.node_address_v6(other)}" for other in others),
+            f"addr add {plan.node_address_v6(node)}/64 dev eth0 nodad",
+            f"route add ::/0 via {plan.host_v6}",
+            *(f"route add {plan.pods_v6(other)} via {plan.node_address_v6(other)}" for other in others),
         ]
     _ip(lines, netns)
     settings = "".join(f"{key}={value}\n" for key, value in NODE_SYSCTLS.items())
@@ -176,7 +186,7 @@ def remove(plan: AddressPlan) -> None:
             run("ip", "link", "del", name, check=False)
     lines = [f"route del unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
     if plan.dual:
-        lines += [f"-6 route del unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
+        lines += [f"route del unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
     with contextlib.suppress(CommandFailed):
         run("ip", "-force", "-batch", "-", stdin="\n".join(lines) + "\n", check=False)
     run("nft", "delete", "table", "ip", plan.table, check=False)

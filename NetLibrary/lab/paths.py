@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab import disk
 from NetLibrary.lab.console import Say
 
 ROOT_VARIABLE = "NETLIBRARY_LAB_ROOT"
@@ -86,9 +86,7 @@ class Paths:
 
     def remove(self) -> None:
         """Removes the lab's folder, and the folder of all labs when it was the last one."""
-        shutil.rmtree(self.base, ignore_errors=True)
-        if self.base.exists():
-            shutil.rmtree(self.base)  # once more, and this time say what is in the way
+        disk.remove(self.base)
         with contextlib.suppress(OSError):
             self.base.parent.rmdir()  # unless another lab has files there
 

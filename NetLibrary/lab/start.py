@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
-from NetLibrary.lab import build, cgroups, components, network, recipes, store
+from NetLibrary.lab import build, cgroups, components, disk, network, recipes, store
 from NetLibrary.lab.apiserver import ApiServer, NoAnswer
 from NetLibrary.lab.console import Say, Stopwatch
 from NetLibrary.lab.images import assemble_all
@@ -130,7 +130,15 @@ class Starter:
             self._until("the container runtime", lambda: (sockets / "containerd.sock").exists(), [component])
             return component
 
-        return store.prepared(recipes.digest(archives), archives, self.state.snapshotter, start, self.say)
+        kept, here = cache() / "stores", self.paths.base / "stores"
+        # a cache in which layers cannot be stacked cannot hold unpacked images
+        usable = disk.same(kept, self.paths.base) or disk.overlay_problem(kept) is None
+        base = kept if usable else here
+        found = store.prepared(base, recipes.digest(archives), archives, self.state.snapshotter, start, self.say)
+        if disk.same(found, self.paths.base):
+            return found
+        store.clone(found, here)  # one real copy, which all nodes link to
+        return here
 
     # --- control plane --------------------------------------------------------------------------------
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from NetLibrary.lab import cgroups, network
-from NetLibrary.lab.console import Say
 from NetLibrary.lab.paths import Paths, labs
+from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import Component, run
 from NetLibrary.lab.state import State, boot_id, whoami
 
@@ -32,7 +30,7 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def take_down(state: State, say: Say) -> None:
+def take_down(state: State) -> None:
     """Removes every trace of a lab.
 
     Raises:
@@ -44,13 +42,32 @@ def take_down(state: State, say: Say) -> None:
     if state.boot == boot_id():  # after a restart of the machine only files are left, and pids are others'
         _end_recorded(paths)
         cgroups.kill(plan.cgroup)
-        _unmount(paths.base)
         network.remove(plan)
         cgroups.remove(plan.cgroup)
         if state.forwarding == "0" and labs() == [state.name]:
             run("sysctl", "-qw", "net.ipv4.ip_forward=0", check=False)
     paths.remove()
-    say(f"lab '{state.name}' is gone")
+
+
+def take_remains(name: str) -> bool:
+    """Removes what is found under a lab's name when nothing is written down about it.
+
+    Returns:
+        Whether anything was found.
+    """
+    paths, plan = Paths.of(name), AddressPlan(name, 0, 0)
+    namespaces = sorted(network.NETNS.glob(f"lab-{name}-*"))
+    groups = [group for group in cgroups.hierarchies() if (group / plan.cgroup).exists()]
+    if groups:
+        cgroups.kill(plan.cgroup)
+    for netns in namespaces:  # their links to the machine go with them
+        run("ip", "netns", "del", netns.name, check=False)
+    if groups:
+        cgroups.remove(plan.cgroup)
+    found = bool(namespaces or groups or paths.base.exists())
+    if found:
+        paths.remove()
+    return found
 
 
 def _end_recorded(paths: Paths) -> None:
@@ -59,11 +76,3 @@ def _end_recorded(paths: Paths) -> None:
         identity = Component(record.stem, record.parent).identity
         if identity:
             identity.signal(signal.SIGKILL)
-
-
-def _unmount(base: Path) -> None:
-    """Unmounts what is mounted below a folder; nothing is, unless a node's programs ran outside of its namespaces."""
-    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
-        points = [line.split()[1] for line in mounts]
-    for point in sorted((p for p in points if p.startswith(f"{base}{os.sep}")), reverse=True):
-        run("umount", "-l", point, check=False)

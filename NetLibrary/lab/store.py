@@ -11,11 +11,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.console import Say
-from NetLibrary.lab.paths import cache, lock
+from NetLibrary.lab.paths import lock
 from NetLibrary.lab.processes import CommandFailed, Component, run
 from NetLibrary.lab.tools import find
 
@@ -41,18 +42,18 @@ def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
 
 
 def prepared(
-    key: str, archives: list[Path], snapshotter: str, start: Callable[[Path, Path], Component], say: Say
+    base: Path, key: str, archives: list[Path], snapshotter: str, start: Callable[[Path, Path], Component], say: Say
 ) -> Path:
     """Returns a folder with the root of a containerd that has the images; makes it when the cache does not have it.
 
     Args:
+        base: Folder of all stores.
         key: Hash over the images.
         archives: Archives of the images.
         snapshotter: Kind of snapshots that they are unpacked to.
         start: Starts a containerd: its root and its socket's folder → the running program.
         say: Tells what takes time.
     """
-    base = cache() / "stores"
     target = base / f"{key}-{snapshotter}"
     if target.exists():
         os.utime(target)
@@ -68,8 +69,8 @@ def prepared(
         new.mkdir(mode=0o700)
         runtime = start(new, new)
         try:
-            for archive in archives:
-                import_archive(new / "containerd.sock", archive, snapshotter)
+            with ThreadPoolExecutor(4) as pool:  # mostly waits for the disk
+                list(pool.map(lambda archive: import_archive(new / "containerd.sock", archive, snapshotter), archives))
         except CommandFailed as error:
             raise EnvironmentProblem(f"The images cannot be unpacked: {error}\n{runtime.tail()}") from error
         finally:
