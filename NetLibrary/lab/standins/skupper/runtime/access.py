@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from base64 import b64decode
@@ -42,14 +43,18 @@ class AccessTypes:
 
 async def reconcile(controller: Controller, namespace: str) -> None:
     """Brings the chain in line: accesses, their certificates, Secrets and endpoints."""
-    for router_access in controller.of("RouterAccess", namespace):
-        await _router_access(controller, router_access)
-    for secured in controller.of("SecuredAccess", namespace):
+
+    def of(kind: str) -> list[dict]:
+        return controller.of(kind, namespace)
+
+    await asyncio.gather(*(_router_access(controller, obj) for obj in of("RouterAccess")))
+    for secured in of("SecuredAccess"):  # one after the other: two may share a certificate
         await _secured_access(controller, secured)
-    for certificate in controller.of("Certificate", namespace):
-        await _certificate(controller, certificate)
-    for router_access in controller.of("RouterAccess", namespace):
-        await _router_access_status(controller, router_access)
+    certificates = of("Certificate")
+    for signing in (True, False):  # authorities first
+        wanted = [c for c in certificates if bool(c["spec"].get("signing")) == signing]
+        await asyncio.gather(*(_certificate(controller, obj) for obj in wanted))
+    await asyncio.gather(*(_router_access_status(controller, obj) for obj in of("RouterAccess")))
 
 
 # --- RouterAccess ---------------------------------------------------------------------------

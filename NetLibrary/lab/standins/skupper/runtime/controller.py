@@ -186,6 +186,8 @@ class Controller:
     def _event(self, event: str, obj: dict) -> None:
         kind, meta = obj["kind"], obj["metadata"]
         namespace = meta["namespace"]
+        if event == "ADDED" and kind == "Site":
+            self._ending.pop(namespace, None)  # a new namespace of the same name
         if kind == "Pod":
             self._pod_event(namespace)
             return

@@ -268,6 +268,7 @@ class Informer:
     ) -> None:
         self.kind, self.items = kind, {}  # type: str, dict[tuple[str, str], dict]
         self.synced = asyncio.Event()
+        self._gone: dict[tuple[str, str], int] = {}
         self._api, self._changed, self._trim = api, changed, trim
         self._path, self._query = path_of(kind, namespace), query or {}
 
@@ -290,7 +291,10 @@ class Informer:
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         known = self.items.get(key)
-        if known is not None and version_of(known) < version_of(obj):
+        if known is None:
+            if self._gone.get(key, 0) < version_of(obj):  # else it was deleted meanwhile
+                self._event("ADDED", obj)
+        elif version_of(known) < version_of(obj):
             self.items[key] = self._slim(obj)
 
     def _slim(self, obj: dict) -> dict:
@@ -345,6 +349,11 @@ class Informer:
         meta = obj["metadata"]
         key = (meta.get("namespace", ""), meta["name"])
         if event == "DELETED":
+            if len(self._gone) > 4096:
+                self._gone.clear()
+            self._gone[key] = version_of(obj)
+            if version_of(self.items.get(key, {})) > version_of(obj):
+                return  # made anew by this process already
             self.items.pop(key, None)
             self._changed(event, self._slim(obj))
             return
