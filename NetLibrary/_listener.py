@@ -32,6 +32,7 @@ class ListenerMixin:
 
     def _start_test(self, data: Any, result: Any) -> None:
         self.session.steps = {}
+        self.session.headlines.clear()
         self._depth = []
 
     def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
@@ -47,6 +48,9 @@ class ListenerMixin:
             steps[name] = round(steps.get(name, 0.0) + time.monotonic() - start, 3)
 
     def _end_test(self, data: Any, result: Any) -> None:
+        for headline in self.session.headlines:
+            _robot.log_html(headline)
+        self.session.headlines.clear()
         if self.session.steps:
             total = sum(self.session.steps.values())
             rows = [[name, f"{seconds:.2f}"] for name, seconds in self.session.steps.items()]

@@ -74,9 +74,14 @@ def console_table(columns: Sequence[str], rows: Sequence[Sequence[object]], capt
 
 def log_picture(path: Path, caption: str) -> None:
     """Shows a picture in the log by a relative link, since Jenkins blocks inline data."""
+    log_html(picture_html(path, caption))
+
+
+def picture_html(path: Path, caption: str) -> str:
+    """Returns the HTML that shows a picture file of the output folder."""
     link = html.escape(os.path.relpath(path, output_dir()).replace(os.sep, "/"), quote=True)
     text = html.escape(caption, quote=True)
-    log_html(f'<a href="{link}"><img src="{link}" alt="{text}" title="{text}" style="max-width:100%"></a>')
+    return f'<a href="{link}"><img src="{link}" alt="{text}" title="{text}" style="max-width:100%"></a>'
 
 
 def picture_path(name: str) -> Path:

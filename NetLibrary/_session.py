@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Session:
         self._clusters: dict[str, Cluster] = {}
         self._choices: dict[str, Choice] = {}
         self._facts: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, str] = {}
+        self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
 
     # --- clusters -----------------------------------------------------------------------------------
@@ -93,7 +95,9 @@ class Session:
         _robot.console(f"Cluster '{alias}': {text}")
         logger.info(f"Cluster '{alias}': {text}")
         _robot.set_suite_metadata("Cluster" if alias == DEFAULT else f"Cluster {alias}", text)
-        names = ", ".join(f"{n['name']} ({n['runtime']}, Linux {n['kernel']})" for n in facts["nodes"][:6])
+        # A runtime is written "containerd://1.7", which Robot would take for a link
+        nodes = [(n["name"], n["runtime"].replace("://", " "), n["kernel"]) for n in facts["nodes"][:6]]
+        names = ", ".join(f"{name} ({runtime}, Linux {kernel})" for name, runtime, kernel in nodes)
         _robot.set_suite_metadata("Nodes" if alias == DEFAULT else f"Nodes {alias}", names or "not listed")
         return cluster
 
@@ -117,6 +121,18 @@ class Session:
             self.stand_ins[program] = text
             _robot.set_suite_metadata(f"STAND-IN for {program}", text)
             logger.warn(f"{program} is a stand-in here: {text}")
+
+    def note_images(self, images: Sequence[Mapping[str, Any]]) -> None:
+        """Shows the images that took part in a measurement in the suite's metadata."""
+        for image in images:
+            digest = str(image.get("digest") or "digest unknown").rpartition("@")[2]
+            self._images[str(image["reference"])] = digest + (" (stand-in)" if image.get("stand_in") else "")
+        text = ", ".join(f"{reference} {digest[:19]}" for reference, digest in sorted(self._images.items()))
+        _robot.set_suite_metadata("Images", text)
+
+    def headline(self, html: str) -> None:
+        """Has HTML shown at the end of the test, at its top level, so that a reader need not open any keyword."""
+        self.headlines.append(html)
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(

@@ -19,7 +19,7 @@ from NetLibrary._mechanics.iperf3.job import Outcome, job_manifest, run_job
 from NetLibrary._mechanics.iperf3.picture import draw_rates
 from NetLibrary._mechanics.kube import manifests
 from NetLibrary._mechanics.records import Verdict
-from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text
+from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text, html_table
 from NetLibrary.types import Bitrate, Percentage, Protocol
 
 CLIENT_IMAGE = "quay.io/skupper/lanyard:2.0"
@@ -37,7 +37,7 @@ class ThroughputKeywords(KeywordBase):
         omit: timedelta = timedelta(0), image: str = CLIENT_IMAGE, manifest: Path | None = None,
         node: str | None = None, retry: timedelta = timedelta(seconds=5), at_least: Bitrate | None = None,
         at_most_lost: Percentage | None = None, at_most_retransmits: int | None = None, name: str | None = None,
-        cluster: str | None = None,
+        over: str | None = None, cluster: str | None = None,
     ) -> Measurement:  # fmt: skip
         """Measures throughput from a Job in a namespace to an iperf3 server, and judges it.
 
@@ -61,6 +61,7 @@ class ThroughputKeywords(KeywordBase):
             at_most_lost: Fails when UDP lost more.
             at_most_retransmits: Fails when TCP repeated more segments.
             name: Name in table and record; from the test's name by default.
+            over: Program that carries the traffic, for instance `skupper`: where it is a stand-in, the result says so.
             cluster: Alias of the client's cluster.
         Returns:
             The result; its fields have units in their names, for instance `${result.bits_per_second}`.
@@ -83,7 +84,7 @@ class ThroughputKeywords(KeywordBase):
             "at_most_lost_percent": at_most_lost.percent if at_most_lost else None,
             "at_most_retransmits": at_most_retransmits,
         }
-        self._report(label, request, outcome, Verdict(not reasons, reasons), limits)
+        self._report(label, request, outcome, Verdict(not reasons, reasons), limits, over)
         if reasons:
             raise Failure("\n".join(reasons))
         return outcome.measurement
@@ -142,9 +143,9 @@ class ThroughputKeywords(KeywordBase):
             ["share", Cell(f"{percent:.1f} %", "bad" if reasons else "good")],
             ["at least", str(share)],
         ]
-        _robot.log_table(["", name], rows)
+        self.session.headline(html_table(["", name], rows))
         path = draw_rates(_robot.picture_path("share"), {"measured": measured, "baseline": baseline})
-        _robot.log_picture(path, name)
+        self.session.headline(_robot.picture_html(path, name))
         _robot.set_test_metadata("Share of the baseline", f"{percent:.1f} %")
         self.session.recorder.add(
             kind="comparison",
@@ -190,27 +191,30 @@ class ThroughputKeywords(KeywordBase):
         return "\n".join(lines)
 
     def _report(
-        self, name: str, request: Request, outcome: Outcome, verdict: Verdict, limits: Mapping[str, float | None]
-    ) -> None:
+        self, name: str, request: Request, outcome: Outcome, verdict: Verdict, limits: Mapping[str, float | None],
+        over: str | None,
+    ) -> None:  # fmt: skip
         result = outcome.measurement
         assert result is not None
-        stand_ins = ", ".join(sorted(self.session.stand_ins))
-        _robot.log_table(["", name], _rows(result, request, outcome, verdict, stand_ins))
+        stand_in = over if over in self.session.stand_ins else None
+        images = images_of([outcome.pod])
+        self.session.note_images(images)
+        self.session.headline(html_table(["", name], _rows(result, request, outcome, verdict, over, stand_in)))
         picture = draw_rates(_robot.picture_path("rate"), {name: result})
-        _robot.log_picture(picture, f"Rate over time: {name}")
+        self.session.headline(_robot.picture_html(picture, f"Rate over time: {name}"))
         rate = bitrate_text(result.bits_per_second)
-        _robot.set_test_metadata("Throughput", rate + (f" (stand-in: {stand_ins})" if stand_ins else ""))
-        _robot.console(f"{name}: {rate}" + (f" [stand-in: {stand_ins}]" if stand_ins else ""))
+        _robot.set_test_metadata("Throughput", rate + (f" (over the stand-in for {stand_in})" if stand_in else ""))
+        _robot.console(f"{name}: {rate}" + (f" (over the stand-in for {stand_in})" if stand_in else ""))
         summary = {k: v for k, v in asdict(result).items() if k not in ("intervals", "extra")}
         self.session.recorder.add(
             kind="throughput",
             name=name,
-            parameters={**asdict(request), "attempts": outcome.attempts},
+            parameters={**asdict(request), "attempts": outcome.attempts, "over": over, "over_stand_in": bool(stand_in)},
             series={"intervals": [asdict(interval) for interval in result.intervals]},
             summary=summary,
             thresholds={key: value for key, value in limits.items() if value is not None},
             verdict=verdict,
-            images=images_of([outcome.pod]),
+            images=images,
             files=[picture],
         )
 
@@ -259,7 +263,7 @@ def _judge(
 
 
 def _rows(
-    result: Measurement, request: Request, outcome: Outcome, verdict: Verdict, stand_ins: str
+    result: Measurement, request: Request, outcome: Outcome, verdict: Verdict, over: str | None, stand_in: str | None
 ) -> list[list[object]]:
     rows: list[list[object]] = [
         ["throughput (receiver)", Cell(bitrate_text(result.bits_per_second), "good" if verdict.passed else "bad")],
@@ -279,7 +283,10 @@ def _rows(
         ["path", f"{outcome.pod['status'].get('podIP')} on {outcome.pod['spec'].get('nodeName')} to {result.remote}"],
         ["client", f"{result.version}, image {outcome.pod['spec']['containers'][0]['image']}"],
         ["attempts", outcome.attempts],
-        ["stand-ins in the path", Cell(stand_ins, "warn") if stand_ins else "none"],
+        [
+            "carried by",
+            Cell(f"a stand-in for {over}, not {over} itself", "warn") if stand_in else over or "the cluster",
+        ],
         ["verdict", Cell("passed", "good") if verdict.passed else Cell("; ".join(verdict.reasons), "bad")],
     ]
     return rows

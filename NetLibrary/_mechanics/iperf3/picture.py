@@ -41,7 +41,8 @@ def draw_rates(path: Path, runs: Mapping[str, Measurement]) -> Path:
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        axes.legend(loc="lower left", fontsize=8, framealpha=0.9)
+        # Above the axes: anywhere inside it would hide a part of some run
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(runs), fontsize=8, frameon=False)
     return path
 
 

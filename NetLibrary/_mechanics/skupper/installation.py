@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem
+from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, WaitFailed, WaitTimeout
 from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
 from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.wait import is_ready, pods_ready
 from NetLibrary._mechanics.skupper.status import GROUP
 
+# A controller that was applied a moment ago
+START_SECONDS = 30.0
 CONTROLLER = "app.kubernetes.io/name=skupper-controller"
 
 
@@ -31,11 +35,25 @@ class Installation:
         return f"{what}, controller {', '.join(self.controllers) or 'not found'}"
 
 
+def _wait_for_controller(cluster: Cluster) -> list[dict[str, Any]]:
+    """Waits for a controller that is just starting, for instance because it was installed a moment ago."""
+    try:
+        found: list[dict[str, Any]] = cluster.wait(
+            "Pod", None, pods_ready(1), labels=CONTROLLER, timeout=START_SECONDS, what="Skupper's controller"
+        )  # fmt: skip
+        return found
+    except (WaitFailed, WaitTimeout) as error:
+        raise EnvironmentProblem(
+            f"Cluster '{cluster.alias}' has Skupper's definitions, but no controller that is ready (pods "
+            f"'{CONTROLLER}'): {error} Install Skupper's controller or mend it."
+        ) from error
+
+
 def find_installation(cluster: Cluster) -> Installation | None:
     """Returns what is installed, or None when the API group `skupper.io` is not served.
 
     Raises:
-        EnvironmentProblem: The definitions are there, but no controller runs.
+        EnvironmentProblem: The definitions are there, but no controller gets ready.
     """
     if GROUP not in cluster.resources.groups():
         return None
@@ -48,11 +66,6 @@ def find_installation(cluster: Cluster) -> Installation | None:
         pods = cluster.list("Pod", labels=CONTROLLER)
     except ClusterError:  # an account that sees only its own namespaces: the status of the Sites will tell
         return Installation(stand_in, (), ())
-    running = [p for p in pods if p.get("status", {}).get("phase") == "Running"]
-    if not running:
-        raise EnvironmentProblem(
-            f"Cluster '{cluster.alias}' has Skupper's definitions, but no running controller "
-            f"(no pod '{CONTROLLER}' is Running). Install Skupper's controller or mend it."
-        )
+    running = [pod for pod in pods if is_ready(pod)] or _wait_for_controller(cluster)
     names = tuple(f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in running)
     return Installation(stand_in, names, tuple(images_of(running)))
