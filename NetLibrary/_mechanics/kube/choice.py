@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import InputError
@@ -17,14 +17,14 @@ class Choice:
 
     Args:
         source: `kubeconfig`, `in-cluster` or `lab`.
-        reason: Half a sentence for the console: where the choice came from.
+        reason: Half a sentence for the console: where the choice came from; makes no difference between two choices.
         kubeconfig: Files to read, in kubectl's order; empty for the other sources.
         context: Context of the kubeconfig; None for its current one.
         lab: Name of the lab when the source is `lab`.
     """
 
     source: str
-    reason: str
+    reason: str = field(compare=False)
     kubeconfig: tuple[Path, ...] = ()
     context: str | None = None
     lab: str = "default"

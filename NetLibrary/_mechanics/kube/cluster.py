@@ -49,7 +49,8 @@ class Cluster:
         self.run_id = run_id
         self.lab = lab
         self.resources = Resources(connection)
-        self.touched: set[str] = set()  # kinds that were created here; cleaning up asks for these first
+        self.touched: set[str] = set()  # kinds that were created here; cleaning up asks for these
+        self.places: set[str] = set()  # namespaces that were made here or got something
         self._version: str | None = None
 
     @classmethod
@@ -190,6 +191,9 @@ class Cluster:
         if resource.namespaced and not metadata.get("namespace"):
             raise errors.InputError(f"{resource.kind} '{metadata.get('name', '?')}' needs metadata.namespace.")
         self.touched.add(f"{resource.kind}.{resource.group}" if resource.group else resource.kind)
+        place = metadata.get("name") if resource.kind == "Namespace" else metadata.get("namespace")
+        if place:
+            self.places.add(place)
         return resource, {**obj, "metadata": metadata}
 
     # --- waiting --------------------------------------------------------------------------------------

@@ -67,7 +67,15 @@ class Connection:
         if self.configuration.proxy and not _leads_there(self.configuration, self.server):
             self.configuration.proxy = None
         self.configuration.keep_alive = True  # a path that died silently must not keep a watch for ever
-        self.http = RESTClientObject(self.configuration).pool_manager
+        try:
+            if self.server.startswith("https"):
+                self.tls()  # or else unusable certificates would show at the first request, as a dead server
+            self.http = RESTClientObject(self.configuration).pool_manager
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            files = ":".join(map(str, choice.kubeconfig)) or choice.source
+            raise errors.InputError(
+                f"The kubeconfig '{files}' is not usable: its certificates cannot be read: {cause(error)}."
+            ) from error
 
     def headers(self) -> dict[str, str]:
         """Returns the headers that identify us; tokens are renewed here where the kubeconfig says how."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from NetLibrary._mechanics.errors import ClusterError
-from NetLibrary._mechanics.kube.cluster import RUN_LABEL, Cluster
+from NetLibrary._mechanics.errors import ClusterError, Unreachable
+from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.wait import is_ready, problem
 
 LOG_LINES = 20
@@ -14,18 +14,19 @@ MOST_PODS = 8
 
 
 def collect(cluster: Cluster, seconds: float) -> list[tuple[str, str]]:
-    """Returns (title, text) pairs about the namespaces of this run.
+    """Returns (title, text) pairs about the namespaces in which this run made something.
+
+    What the account may not see is left out.
 
     Args:
         cluster: Where the run made something.
         seconds: After this time no further question is asked.
+    Raises:
+        Unreachable: Nobody answers.
     """
-    if not cluster.touched:
-        return []
     deadline = time.monotonic() + seconds
     found: list[tuple[str, str]] = []
-    labels = f"{RUN_LABEL}={cluster.run_id}"
-    for name in sorted(ns["metadata"]["name"] for ns in cluster.list("Namespace", labels=labels)):
+    for name in sorted(cluster.places):
         if time.monotonic() > deadline:
             break
         found += _namespace(cluster, name, deadline)
@@ -34,23 +35,23 @@ def collect(cluster: Cluster, seconds: float) -> list[tuple[str, str]]:
 
 def _namespace(cluster: Cluster, namespace: str, deadline: float) -> list[tuple[str, str]]:
     found = []
-    pods = cluster.list("Pod", namespace)
+    pods = _quietly_list(cluster, "Pod", namespace)
     if pods:
         found.append((f"pods of '{namespace}'", "\n".join(_pod_line(pod) for pod in pods)))
-    warnings = [e for e in cluster.list("Event", namespace) if e.get("type") != "Normal"]
+    warnings = [e for e in _quietly_list(cluster, "Event", namespace) if e.get("type") != "Normal"]
     if warnings:
         warnings.sort(key=lambda e: e.get("lastTimestamp") or e.get("eventTime") or "")
         found.append((f"warnings in '{namespace}'", "\n".join(_event_line(e) for e in warnings[-20:])))
     for kind in sorted(cluster.touched):
-        if "." in kind and not kind.endswith(("apps", "batch", ".k8s.io")):  # custom resources: their status tells
+        if "." in kind and not kind.endswith((".apps", ".batch", ".k8s.io")):  # custom resources: their status tells
             objects = _quietly_list(cluster, kind, namespace)
             if objects:
                 found.append((f"{kind} of '{namespace}'", "\n".join(_status_line(o) for o in objects)))
     suspects = sorted(pods, key=is_ready)[:MOST_PODS]
     for pod in suspects:
-        if time.monotonic() > deadline:
-            break
         for container in pod["spec"]["containers"]:
+            if time.monotonic() > deadline:
+                return found
             text = _last_lines(cluster, namespace, pod["metadata"]["name"], container["name"])
             if text:
                 found.append((f"last lines of '{namespace}/{pod['metadata']['name']}' ({container['name']})", text))
@@ -82,6 +83,8 @@ def _status_line(obj: dict[str, Any]) -> str:
 def _quietly_list(cluster: Cluster, kind: str, namespace: str) -> list[dict[str, Any]]:
     try:
         return cluster.list(kind, namespace)
+    except Unreachable:
+        raise
     except ClusterError:
         return []
 
@@ -89,5 +92,7 @@ def _quietly_list(cluster: Cluster, kind: str, namespace: str) -> list[dict[str,
 def _last_lines(cluster: Cluster, namespace: str, pod: str, container: str) -> str:
     try:
         return cluster.logs(namespace, pod, container=container, tail=LOG_LINES).strip()
+    except Unreachable:
+        raise
     except ClusterError:  # a container that never started has no log
         return ""

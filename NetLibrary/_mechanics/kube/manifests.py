@@ -25,9 +25,11 @@ def load(path: Path, variables: Mapping[str, Any] | None = None) -> list[dict[st
             belongs to no place holder.
     """
     try:
-        text = Path(path).read_text()
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"The manifest '{path}' cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"The manifest '{path}' is not a text file in UTF-8.") from error
     return parse(text, variables, str(path))
 
 
@@ -92,9 +94,12 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, origin: str = "
         raise InputError(f"The manifest '{origin}' is not valid YAML: {' '.join(str(error).split())}.") from error
     objects: list[dict[str, Any]] = []
     for document in documents:
-        if not isinstance(document, dict) or "kind" not in document or "apiVersion" not in document:
-            raise InputError(f"The manifest '{origin}' holds a document without 'apiVersion' and 'kind'.")
-        objects += document["items"] if document["kind"] == "List" else [document]
+        is_list = isinstance(document, dict) and document.get("kind") == "List"
+        objects += (document.get("items") or []) if is_list else [document]
     for obj in objects:
-        obj.setdefault("metadata", {})
+        if not isinstance(obj, dict) or not obj.get("kind") or not obj.get("apiVersion"):
+            raise InputError(f"The manifest '{origin}' holds a document without 'apiVersion' and 'kind'.")
+        obj["metadata"] = obj.get("metadata") or {}
+    if not objects:
+        raise InputError(f"The manifest '{origin}' holds no object.")
     return objects

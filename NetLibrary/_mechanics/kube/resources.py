@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from NetLibrary._mechanics.errors import InputError, NotFound
+from NetLibrary._mechanics.errors import ClusterError, InputError, NotFound
 from NetLibrary._mechanics.kube.connection import Connection
 
 
@@ -126,15 +126,22 @@ class Resources:
         return {group["name"] for group in self._connection.request_object("GET", "/apis")["groups"]}
 
     def _discover(self, group: str | None) -> list[Resource]:
-        result: list[Resource] = []
+        result: list[Resource] = [] if group else self._served("", "v1", "/api/v1")
         for entry in self._connection.request_object("GET", "/apis")["groups"]:
             if group is not None and entry["name"] != group:
                 continue
             version = entry["preferredVersion"]["version"]
-            listing = self._connection.request_object("GET", f"/apis/{entry['name']}/{version}")
-            result += [
-                Resource(r["kind"], entry["name"], version, r["name"], r["namespaced"])
-                for r in listing.get("resources", [])
-                if "/" not in r["name"]
-            ]
+            try:
+                result += self._served(entry["name"], version, f"/apis/{entry['name']}/{version}")
+            except ClusterError as error:
+                # One extension server that is down, such as metrics, must not hide everything else
+                if group is not None or error.status < 500:
+                    raise
         return result
+
+    def _served(self, group: str, version: str, path: str) -> list[Resource]:
+        return [
+            Resource(r["kind"], group, version, r["name"], r["namespaced"])
+            for r in self._connection.request_object("GET", path).get("resources") or []
+            if "/" not in r["name"]
+        ]

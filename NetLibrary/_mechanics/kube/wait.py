@@ -73,7 +73,7 @@ def pods_ready(count: int = 1) -> Goal:
     trouble = _Lasting()
 
     def goal(pods: list[Object]) -> Outcome:
-        live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _replaced(pod)]
         ready = [pod for pod in live if is_ready(pod)]
         if len(ready) >= count:
             return Done(ready)
@@ -166,6 +166,13 @@ def pod_ended() -> Goal:
     return goal
 
 
+def _replaced(pod: Object) -> bool:
+    """Tells whether a pod has ended and its controller makes another one, for instance after an eviction."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+    return ended and any(o.get("controller") and o.get("kind") != "Job" for o in owners)
+
+
 def is_ready(pod: Object) -> bool:
     """Tells whether a pod's Ready condition is true."""
     return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
@@ -205,7 +212,10 @@ def exit_text(pod: Object) -> str:
 
 
 class _Lasting:
-    """Remembers since when each trouble has been there without a break in between."""
+    """Remembers since when each trouble is known.
+
+    A break in between does not count: a container that crashes again and again runs for a moment each time.
+    """
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
