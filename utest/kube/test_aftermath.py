@@ -1,0 +1,164 @@
+"""After a run or a failure: what is removed, what cannot be, and what the cluster says about it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import pytest
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.cleanup import delete_run
+from NetLibrary._mechanics.kube.evidence import collect
+
+RUN = {"netlibrary.io/run": "run-1"}
+PODS = "/api/v1/namespaces/demo/pods"
+CONFIG_MAPS = "/api/v1/namespaces/theirs/configmaps"
+
+
+def make(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> None:
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    cluster.create({"apiVersion": "v1", "kind": kind, "metadata": metadata})
+
+
+def names(api: ApiServer, collection: str) -> list[str]:
+    return sorted(api.objects[collection])
+
+
+def test_run_removes_its_own_and_nothing_else(api: ApiServer, cluster: Cluster) -> None:
+    api.put("/api/v1/namespaces", {"metadata": {"name": "theirs"}})
+    api.put("/api/v1/namespaces", {"metadata": {"name": "other-run", "labels": {"netlibrary.io/run": "run-2"}}})
+    api.put(CONFIG_MAPS, {"metadata": {"name": "old", "namespace": "theirs"}})
+    make(cluster, "Namespace", "demo")
+    make(cluster, "Pod", "web", "demo")
+    make(cluster, "ConfigMap", "ours", "theirs")
+    assert delete_run(cluster) == []
+    assert names(api, "/api/v1/namespaces") == ["other-run", "theirs"]
+    assert names(api, CONFIG_MAPS) == ["old"]
+    # the pod goes with its namespace
+    assert [r[1] for r in api.seen("DELETE", "")] == ["/api/v1/namespaces/demo", f"{CONFIG_MAPS}/ours"]
+
+
+def test_run_that_made_nothing_asks_nothing(api: ApiServer, cluster: Cluster) -> None:
+    before = len(api.requests)
+    assert delete_run(cluster, wait=10) == []
+    assert collect(cluster, 10) == []
+    assert len(api.requests) == before
+
+
+def test_removal_is_awaited(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Namespace", "demo")
+    api.on("DELETE", "/namespaces/demo$", lambda handler: handler.json(200, {"status": "Success"}))  # terminating
+    done: list[list[str]] = []
+    thread = threading.Thread(target=lambda: done.append(delete_run(cluster, wait=20)))
+    thread.start()
+    api.wait_for_watches()
+    assert done == []
+    api.remove("/api/v1/namespaces", "demo")
+    thread.join(10)
+    assert done == [[]]
+
+
+def test_namespace_that_stays_is_told(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Namespace", "demo")
+    api.on("DELETE", "/namespaces/demo$", lambda handler: handler.json(200, {"status": "Success"}))
+    left = delete_run(cluster, wait=0.1)
+    assert left == ["Removal of Namespace objects: not reached within 1 s; at the end: 1 left (demo)"]
+
+
+def test_refusal_does_not_keep_the_rest(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Namespace", "demo")
+    make(cluster, "ConfigMap", "ours", "theirs")
+    api.refuse("DELETE", "/namespaces/demo$", 403, "Forbidden", 'namespaces "demo" is forbidden')
+    left = delete_run(cluster, wait=20)
+    assert len(left) == 1
+    assert left[0].endswith('DELETE /api/v1/namespaces/demo with 403 Forbidden: namespaces "demo" is forbidden')
+    assert names(api, CONFIG_MAPS) == []
+
+
+def test_account_of_one_namespace_removes_what_it_made_there(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "ConfigMap", "ours", "theirs")
+    words = "cannot list resource at the cluster scope"
+    api.refuse("GET", r"/api/v1/(configmaps|namespaces)\?", 403, "Forbidden", words, times=100)
+    assert delete_run(cluster, wait=20) == []
+    assert names(api, CONFIG_MAPS) == []
+
+
+def test_kind_that_is_not_served_any_more_leaves_nothing(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "ConfigMap", "ours", "theirs")
+    api.refuse("GET", "/configmaps", 404, "NotFound", "the server could not find the requested resource", times=2)
+    assert delete_run(cluster, wait=20) == []
+
+
+def test_dead_server_is_told_once_for_each_kind(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "ConfigMap", "ours", "theirs")
+    api.on("*", "", lambda handler: handler.reset(), times=100)
+    (left,) = delete_run(cluster, wait=20)
+    assert re.fullmatch(
+        r"Cluster 'default' at .* did not answer GET /api/v1/configmaps: Connection reset by peer", left
+    )
+
+
+def crashing() -> dict[str, Any]:
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    return {
+        "metadata": {"name": "web", "namespace": "demo"},
+        "spec": {"containers": [{"name": "c"}], "nodeName": "node2"},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.7",
+            "conditions": [],
+            "containerStatuses": [
+                {"name": "c", "ready": False, "restartCount": 4, "state": state, "lastState": last},
+            ],
+        },
+    }
+
+
+def test_evidence_names_pods_warnings_objects_and_last_lines(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Namespace", "demo")
+    api.put(PODS, crashing())
+    api.logs["web"] = "panic: no <port>\n"
+    event = {"type": "Warning", "reason": "BackOff", "message": "Back-off restarting", "lastTimestamp": "2"}
+    api.put(
+        "/api/v1/namespaces/demo/events",
+        {"metadata": {"name": "e"}, "involvedObject": {"kind": "Pod", "name": "web"}} | event,
+    )
+    api.put("/api/v1/namespaces/demo/events", {"metadata": {"name": "n"}, "type": "Normal", "reason": "Pulled"})
+    site = {"apiVersion": "skupper.io/v2alpha1", "kind": "Site", "metadata": {"name": "hub", "namespace": "demo"}}
+    status = {"status": "Pending", "message": "Not Running", "conditions": [{"type": "Configured", "status": "True"}]}
+    cluster.create({**site, "status": status})
+    assert collect(cluster, 10) == [
+        (
+            "pods of 'demo'",
+            "web: container 'c' is CrashLoopBackOff: back-off (exit code 1, Error) (node2, 10.0.0.7, 4 restarts)",
+        ),
+        ("warnings in 'demo'", "Pod/web: BackOff: Back-off restarting"),
+        ("Site.skupper.io of 'demo'", "hub: Pending Not Running; Configured=True"),
+        ("last lines of 'demo/web' (c)", "panic: no <port>"),
+    ]
+    assert api.seen("GET", "/log")[0][2] == {"container": "c", "tailLines": "20"}
+
+
+def test_evidence_leaves_out_what_the_account_may_not_see(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Pod", "web", "demo")
+    api.put(PODS, crashing())
+    api.refuse("GET", "/events", 403, "Forbidden", "no")
+    api.refuse("GET", "/log", 400, "BadRequest", "container is waiting to start")
+    assert [title for title, _ in collect(cluster, 10)] == ["pods of 'demo'"]
+
+
+def test_evidence_gives_up_on_a_dead_server_at_once(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Pod", "web", "demo")
+    api.on("*", "", lambda handler: handler.reset(), times=100)
+    with pytest.raises(errors.Unreachable):
+        collect(cluster, 10)
+
+
+def test_evidence_ends_with_its_time(api: ApiServer, cluster: Cluster) -> None:
+    make(cluster, "Pod", "web", "demo")
+    assert collect(cluster, -1) == []

@@ -1,0 +1,224 @@
+"""What counts as ready, and how soon and in which words a lost cause is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from NetLibrary._mechanics.kube import Done, Failed, Pending, wait
+
+Object = dict[str, Any]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that goals see; a test moves it on."""
+    now = [1000.0]
+    monkeypatch.setattr(wait.time, "monotonic", lambda: now[0])
+    return now
+
+
+def pod(name: str = "web-1", *, ready: bool = False, phase: str = "Running", owner: str = "", **status: Any) -> Object:
+    metadata: Object = {"name": name, "uid": name}
+    if owner:
+        metadata["ownerReferences"] = [{"kind": owner, "name": "o", "controller": True}]
+    conditions = [{"type": "Ready", "status": str(ready)}, *status.pop("conditions", [])]
+    return {"metadata": metadata, "spec": {}, "status": {"phase": phase, "conditions": conditions, **status}}
+
+
+def waiting(reason: str, message: str = "", **more: Any) -> list[Object]:
+    return [{"name": "c", "ready": False, "state": {"waiting": {"reason": reason, "message": message}}, **more}]
+
+
+LOST = {
+    "ImagePullBackOff": (
+        pod(containerStatuses=waiting("ImagePullBackOff", 'Back-off pulling image "nowhere/none:1"')),
+        "container 'c' is ImagePullBackOff: Back-off pulling image \"nowhere/none:1\"",
+    ),
+    "InvalidImageName": (pod(containerStatuses=waiting("InvalidImageName")), "container 'c' is InvalidImageName"),
+    "CrashLoopBackOff": (
+        pod(
+            containerStatuses=waiting(
+                "CrashLoopBackOff",
+                "back-off 10s restarting failed container",
+                lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+            )
+        ),
+        "container 'c' is CrashLoopBackOff: back-off 10s restarting failed container (exit code 137, OOMKilled)",
+    ),
+    "CreateContainerConfigError": (
+        pod(containerStatuses=waiting("CreateContainerConfigError", 'secret "s" not found')),
+        "container 'c' is CreateContainerConfigError: secret \"s\" not found",
+    ),
+    "init container": (
+        pod(
+            initContainerStatuses=waiting("ErrImagePull", "no such host"), containerStatuses=waiting("PodInitializing")
+        ),
+        "container 'c' is ErrImagePull: no such host",
+    ),
+    "Unschedulable": (
+        pod(
+            phase="Pending",
+            conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}],
+        ),
+        "Unschedulable: 0/3 nodes are available",
+    ),
+    "Evicted": (
+        pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory."),
+        "it ended (Failed): The node was low on resource: memory.",
+    ),
+    "Succeeded": (pod(phase="Succeeded"), "it ended (Succeeded): no exit status known"),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_lost_cause_fails_after_patience_with_its_reason(name: str, clock: list[float]) -> None:
+    bad, words = LOST[name]
+    goal = wait.pods_ready(1)
+    assert goal([bad]) == Pending(f"0/1 ready (web-1: {words})")
+    clock[0] += wait.PATIENCE - 0.1
+    assert isinstance(goal([bad]), Pending)
+    clock[0] += 0.2
+    assert goal([bad]) == Failed(f"pod 'web-1' cannot get ready: {words}")
+
+
+def test_trouble_that_passes_in_time_is_forgiven(clock: list[float]) -> None:
+    goal = wait.pods_ready(1)
+    assert isinstance(goal([LOST["ImagePullBackOff"][0]]), Pending)
+    clock[0] += wait.PATIENCE + 1
+    ready = pod(ready=True)
+    assert goal([ready]) == Done([ready])
+
+
+def test_crash_loop_is_lost_although_it_runs_in_between(clock: list[float]) -> None:
+    running = pod(containerStatuses=[{"name": "c", "ready": False, "state": {"running": {"startedAt": "t"}}}])
+    goal = wait.pods_ready(1)
+    assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Pending)
+    clock[0] += wait.PATIENCE + 1
+    assert goal([running]) == Pending("0/1 ready (web-1: container 'c' runs but is not ready)")
+    assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Failed)
+
+
+@pytest.mark.parametrize("state", [{"waiting": {"reason": "ContainerCreating"}}, {"running": {"startedAt": "t"}}, {}])
+def test_slow_start_is_never_a_lost_cause(state: Object, clock: list[float]) -> None:
+    goal = wait.pods_ready(1)
+    slow = pod(containerStatuses=[{"name": "c", "ready": False, "state": state}])
+    goal([slow])
+    clock[0] += 1000
+    assert isinstance(goal([slow]), Pending)
+
+
+def test_pod_that_its_controller_replaces_is_no_lost_cause(clock: list[float]) -> None:
+    evicted = pod("web-old", phase="Failed", reason="Evicted", owner="ReplicaSet")
+    starting = pod("web-new", containerStatuses=waiting("ContainerCreating"))
+    goal = wait.pods_ready(1)
+    goal([evicted, starting])
+    clock[0] += 1000
+    assert goal([evicted, starting]) == Pending("0/1 ready (web-new: Running)")
+
+
+def test_pod_of_a_job_that_failed_stays_a_lost_cause(clock: list[float]) -> None:
+    failed = pod(phase="Failed", owner="Job")
+    goal = wait.pods_ready(1)
+    goal([failed])
+    clock[0] += 1000
+    assert isinstance(goal([failed]), Failed)
+
+
+def test_pods_that_are_deleted_do_not_count() -> None:
+    doomed = pod(ready=True)
+    doomed["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert wait.pods_ready(1)([doomed]) == Pending("0/1 ready")
+
+
+def test_surplus_and_zero_are_fine() -> None:
+    pods = [pod("a", ready=True), pod("b", ready=True)]
+    assert wait.pods_ready(1)(pods) == Done(pods)
+    assert wait.pods_ready(0)([]) == Done([])
+
+
+def deployment(generation: int = 2, replicas: int = 3, **status: Any) -> Object:
+    return {"metadata": {"generation": generation}, "spec": {"replicas": replicas}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("obj", "outcome"),
+    [
+        (deployment(), Pending("the controller has not seen it yet")),
+        (
+            deployment(observedGeneration=2, updatedReplicas=1, availableReplicas=3),
+            Pending("3/3 available, 1 of the newest template"),
+        ),
+        (
+            deployment(
+                observedGeneration=2,
+                conditions=[
+                    {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "late"}
+                ],
+            ),
+            Failed("late"),
+        ),
+    ],
+)
+def test_deployment_that_is_not_there_yet(obj: Object, outcome: object) -> None:
+    assert wait.deployment_available()([obj]) == outcome
+    assert wait.deployment_available()([]) == Pending("not there yet")
+
+
+def test_deployment_is_available_only_when_the_old_pods_are_gone() -> None:
+    full = {"observedGeneration": 2, "updatedReplicas": 3, "availableReplicas": 3}
+    obj = deployment(**full)
+    obj["status"]["replicas"] = 4
+    assert isinstance(wait.deployment_available()([obj]), Pending)
+    obj["status"]["replicas"] = 3
+    assert wait.deployment_available()([obj]) == Done(obj)
+
+
+def test_daemonset_rolls_out() -> None:
+    obj: Object = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1, "desiredNumberScheduled": 3}}
+    assert wait.daemonset_rolled_out()([obj]) == Pending("0/3 available, 0 of the newest template")
+    obj["status"].update(updatedNumberScheduled=3, numberAvailable=3)
+    assert wait.daemonset_rolled_out()([obj]) == Done(obj)
+    assert wait.daemonset_rolled_out()([]) == Pending("not there yet")
+
+
+@pytest.mark.parametrize("end", ["Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"])
+def test_job_ends_well_or_not(end: str) -> None:
+    job: Object = {"status": {"active": 1, "conditions": [{"type": end, "status": "False"}]}}
+    assert wait.job_finished()([job]) == Pending("1 active, 0 failed")
+    job["status"]["conditions"][0]["status"] = "True"
+    assert wait.job_finished()([job]) == Done(job)
+    assert wait.job_finished()([]) == Pending("not there yet")
+
+
+def test_pod_ended_takes_success_failure_and_lost_causes(clock: list[float]) -> None:
+    assert wait.pod_ended()([]) == Pending("no pod yet")
+    for phase in ("Succeeded", "Failed"):
+        ended = pod(phase=phase)
+        assert wait.pod_ended()([ended]) == Done(ended)
+    goal = wait.pod_ended()
+    assert goal([pod(containerStatuses=[{"name": "c", "state": {"running": {"startedAt": "t"}}}])]) == Pending(
+        "running"
+    )
+    bad, words = LOST["ImagePullBackOff"]
+    assert goal([bad]) == Pending(words)
+    clock[0] += wait.PATIENCE
+    assert goal([bad]) == Failed(f"pod 'web-1' cannot start: {words}")
+
+
+def test_condition_tells_what_is_missing() -> None:
+    goal = wait.condition("Ready")
+    assert goal([]) == Pending("not there yet")
+    assert goal([{"status": {}}]) == Pending("condition Ready is not set yet")
+    obj: Object = {"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "Waiting"}]}}
+    assert goal([obj]) == Pending("Ready is False: Waiting")
+    assert wait.condition("Ready", "False")([obj]) == Done(obj)
+
+
+def test_gone_and_exists() -> None:
+    objects = [{"metadata": {"name": name}} for name in "cab"]
+    assert wait.gone()(objects) == Pending("3 left (a, b, c)")
+    assert wait.gone()([]) == Done()
+    assert wait.exists()([]) == Pending("not there yet")
+    assert wait.exists()(objects) == Done(objects[0])
