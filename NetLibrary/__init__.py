@@ -10,6 +10,8 @@ from NetLibrary._listener import ListenerMixin
 from NetLibrary._session import Session
 from NetLibrary.breaks import BreakKeywords
 from NetLibrary.cluster import ClusterKeywords
+from NetLibrary.cyperf import CyPerfKeywords
+from NetLibrary.e2sar import E2sarKeywords
 from NetLibrary.guests import GuestKeywords
 from NetLibrary.iperf import ThroughputKeywords
 from NetLibrary.results import ResultKeywords
@@ -27,6 +29,8 @@ class NetLibrary(
     GuestKeywords,
     ResultKeywords,
     BreakKeywords,
+    E2sarKeywords,
+    CyPerfKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.

@@ -220,7 +220,7 @@ def keep_logs(cluster: Cluster, deployed: Deployed) -> None:
 
 def node_addresses(cluster: Cluster) -> dict[str, str]:
     """Returns the internal IPv4 address of each node by its name."""
-    found = {}
+    found: dict[str, str] = {}
     for node in cluster.list("Node"):
         for entry in node.get("status", {}).get("addresses") or []:
             if entry["type"] == "InternalIP" and ":" not in entry["address"]:

@@ -26,7 +26,8 @@ _PROBE = (
     "except OSError as e:\n"
     " print(e); sys.exit(1)\n"
     '\' "$h" "$p"; '
-    'elif command -v curl >/dev/null 2>&1; then curl -sS -k -m 3 -o /dev/null "telnet://$h:$p" </dev/null && echo connected; '
+    "elif command -v curl >/dev/null 2>&1; then "
+    'curl -sS -m 3 -o /dev/null "telnet://$h:$p" </dev/null && echo connected; '
     'else timeout 3 bash -c "exec 3<>/dev/tcp/$h/$p" && echo connected; fi'
 )
 
