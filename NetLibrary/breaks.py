@@ -35,11 +35,11 @@ ALL = "all"
 class BreakKeywords(DisturbanceKeywords):
     """Start and stop measurements of network breaks, and disturb the cluster meanwhile."""
 
-    _endpoints: Endpoints | None = None
-    _cluster_alias: str | None = None
-    _last: BreakResult | None = None
-    _repeats: dict[str, list[BreakResult]] | None = None
-    _parameters: dict[str, Any] | None = None
+    _break_endpoints: Endpoints | None = None
+    _break_cluster: str | None = None
+    _last_break: BreakResult | None = None
+    _break_repeats: dict[str, list[BreakResult]] | None = None
+    _break_parameters: dict[str, Any] | None = None
 
     # --- measuring --------------------------------------------------------------------------------------
 
@@ -103,9 +103,9 @@ class BreakKeywords(DisturbanceKeywords):
             Stop Break Measurement    longest_outage=500 ms
         ```
         """
-        if self._measurement is not None:
+        if self._break_measurement is not None:
             raise InputError(
-                f"The measurement '{self._measurement.name}' still runs; use 'Stop Break Measurement' first."
+                f"The measurement '{self._break_measurement.name}' still runs; use 'Stop Break Measurement' first."
             )
         rates = Rates(
             echo_ms=_ms("echo_interval", echo_interval),
@@ -167,7 +167,7 @@ class BreakKeywords(DisturbanceKeywords):
             progress=_progress,
             slow_margin_ms=None if slow is None else _ms("slow", slow),
         )
-        self._parameters = {
+        self._break_parameters = {
             "namespace": namespace, "paths": [path.value for path in wanted], "baseline": baseline, "settle": settle,
             "echo_interval_ms": rates.echo_ms, "connection_interval_ms": rates.connection_ms,
             "request_interval_ms": rates.kept_ms, "probe_timeout_ms": rates.timeout_ms,
@@ -177,12 +177,12 @@ class BreakKeywords(DisturbanceKeywords):
             f"Measuring '{name}': {sum(map(len, by_source.values()))} streams on {len(targets)} paths"
             + (f"; not measured: {len(missing)}" if missing else "")
         )
-        self._measurement, self._endpoints, self._cluster_alias = measurement, endpoints, cluster
-        self._last = None
+        self._break_measurement, self._break_endpoints, self._break_cluster = measurement, endpoints, cluster
+        self._last_break = None
         try:
             measurement.start()
         except BaseException:
-            self._measurement = None
+            self._break_measurement = None
             raise
         # Whatever ends the run, what was measured until then is written.
         self.session.on_close(f"measurement '{name}'", lambda: self._close_measurement(measurement))
@@ -224,7 +224,7 @@ class BreakKeywords(DisturbanceKeywords):
         Returns:
             The summary, with `longest_outage_ms` and the like.
         """
-        measurement = self._measurement
+        measurement = self._break_measurement
         if measurement is None:
             raise InputError("No measurement runs; use 'Start Break Measurement' first.")
         limits = Limits(
@@ -238,7 +238,7 @@ class BreakKeywords(DisturbanceKeywords):
             slow_ms=_limit_ms("longest_slow", longest_slow),
         )
         spared = {path.value for path in parse_paths(unaffected)} if unaffected else set()
-        result = self._finish(settle=True)
+        result = self._finish_break(settle=True)
         reasons = breaches(limits, result.streams, list(result.deltas.items()))
         least = _limit_ms("at_least", at_least)
         if least is not None and result.longest_outage_ms < least:
@@ -254,7 +254,7 @@ class BreakKeywords(DisturbanceKeywords):
                 )
         thresholds = {**limits.given, "at_least_ms": least, "unaffected": sorted(spared)}
         judged = bool(limits.given) or least is not None or bool(spared)
-        self._report(result, thresholds, Verdict(not reasons if judged else None, reasons))
+        self._report_break(result, thresholds, Verdict(not reasons if judged else None, reasons))
         _judge(result, reasons)
         return tables.summary(result)
 
@@ -264,15 +264,15 @@ class BreakKeywords(DisturbanceKeywords):
 
         Does nothing when none runs. Judges nothing.
         """
-        if self._measurement is not None:
-            self._report(self._finish(settle=False), {}, Verdict(None, ["the measurement was cut short"]))
+        if self._break_measurement is not None:
+            self._report_break(self._finish_break(settle=False), {}, Verdict(None, ["the measurement was cut short"]))
 
     @keyword(tags=["break"])
     def get_open_outages(self) -> list[str]:
         """Returns the streams that are in an outage at this moment."""
-        if self._measurement is None:
+        if self._break_measurement is None:
             raise InputError("No measurement runs; use 'Start Break Measurement' first.")
-        return self._measurement.open_outages()
+        return self._break_measurement.open_outages()
 
     @keyword(tags=["break"])
     def get_break_node(self, role: str = "far") -> str:
@@ -281,11 +281,11 @@ class BreakKeywords(DisturbanceKeywords):
         Args:
             role: `source`, `near`, `far`, `near-host` or `far-host`.
         """
-        if self._endpoints is None:
+        if self._break_endpoints is None:
             raise InputError("There was no measurement yet; use 'Start Break Measurement' first.")
-        if role not in self._endpoints.pods:
-            raise InputError(f"role is '{role}'; there are {', '.join(sorted(self._endpoints.pods))}.")
-        return str(self._endpoints.pods[role]["spec"]["nodeName"])
+        if role not in self._break_endpoints.pods:
+            raise InputError(f"role is '{role}'; there are {', '.join(sorted(self._break_endpoints.pods))}.")
+        return str(self._break_endpoints.pods[role]["spec"]["nodeName"])
 
     @keyword(tags=["break"])
     def report_break_repeats(self, name: str) -> dict[str, Any]:
@@ -296,7 +296,7 @@ class BreakKeywords(DisturbanceKeywords):
         Returns:
             Median of the longest outage per stream in milliseconds.
         """
-        results = (self._repeats or {}).get(name, [])
+        results = (self._break_repeats or {}).get(name, [])
         if not results:
             raise InputError(f"This run has no measurement named '{name}'.")
         longest: dict[str, list[float]] = {}
@@ -321,41 +321,41 @@ class BreakKeywords(DisturbanceKeywords):
 
     # --- behind the keywords ------------------------------------------------------------------------------
 
-    def _finish(self, *, settle: bool) -> BreakResult:
-        measurement = self._measurement
+    def _finish_break(self, *, settle: bool) -> BreakResult:
+        measurement = self._break_measurement
         assert measurement is not None
         try:
             result = measurement.finish(settle=settle)
         except BaseException:
             # A stop signal in the settle time: the result so far is there, `finish` made it on its way out
-            self._report(measurement.finish(settle=False), {}, Verdict(None, ["the measurement was cut short"]))
+            self._report_break(measurement.finish(settle=False), {}, Verdict(None, ["the measurement was cut short"]))
             raise
         finally:
-            self._measurement = None
-        self._last = result
-        if self._repeats is None:
-            self._repeats = {}
-        self._repeats.setdefault(result.name, []).append(result)
+            self._break_measurement = None
+        self._last_break = result
+        if self._break_repeats is None:
+            self._break_repeats = {}
+        self._break_repeats.setdefault(result.name, []).append(result)
         return result
 
     def _close_measurement(self, measurement: Measurement) -> None:
-        if self._measurement is measurement:
+        if self._break_measurement is measurement:
             self.finish_break_measurement()
 
-    def _report(self, result: BreakResult, thresholds: dict[str, Any], verdict: Verdict) -> None:
+    def _report_break(self, result: BreakResult, thresholds: dict[str, Any], verdict: Verdict) -> None:
         picture = _robot.picture_path(f"{result.name} timeline")
         probes = picture.with_suffix(".jsonl.gz")
         count = write_probes(probes, result)
         self.session.recorder.add(
             kind="network_break",
             name=result.name,
-            parameters=self._parameters or {},
+            parameters=self._break_parameters or {},
             samples=tables.samples(result),
             series=tables.series(result),
             summary=tables.summary(result),
             thresholds={key: value for key, value in thresholds.items() if value not in (None, [])},
             verdict=verdict,
-            images=images_of(map(dict, self._endpoints.pods.values())) if self._endpoints else [],
+            images=images_of(map(dict, self._break_endpoints.pods.values())) if self._break_endpoints else [],
             files=[picture, probes],
         )
         table = html_table(tables.STREAM_COLUMNS, tables.stream_rows(result), result.name)
@@ -379,7 +379,7 @@ class BreakKeywords(DisturbanceKeywords):
         for text in dict.fromkeys(result.notes):
             logger.info(f"Note: {text}")
         logger.info(f"{count} probes are in {probes.name}; clocks agree to ±{result.uncertainty_ms:.1f} ms.")
-        self._draw(picture, result)
+        self._draw_break(picture, result)
         worst = result.worst
         _robot.console(
             f"  '{result.name}': "
@@ -390,7 +390,7 @@ class BreakKeywords(DisturbanceKeywords):
         )
         _robot.set_test_metadata("Longest outage", f"{worst.longest_ms:.0f} ms, {worst.spec.name}" if worst else "none")
 
-    def _draw(self, picture: Path, result: BreakResult) -> None:
+    def _draw_break(self, picture: Path, result: BreakResult) -> None:
         from NetLibrary._mechanics.breaks.timeline import draw
 
         draw(picture, result)

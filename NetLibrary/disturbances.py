@@ -22,7 +22,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputEr
 class DisturbanceKeywords(KeywordBase):
     """Restart, delete, cut, flush, power-cycle, and run one's own tools."""
 
-    _measurement: Measurement | None = None
+    _break_measurement: Measurement | None = None
 
     # --- disturbances -----------------------------------------------------------------------------------
 
@@ -53,8 +53,8 @@ class DisturbanceKeywords(KeywordBase):
             raise InputError("command is empty; give a program and its arguments.")
         if (pod is None) != (namespace is None):
             raise InputError("pod and namespace belong together: give both or none.")
-        self._allow(cluster, f"the command '{' '.join(words)[:80]}'")
-        with self._step(step or " ".join(words)[:60]):
+        self._allow_disruption(cluster, f"the command '{' '.join(words)[:80]}'")
+        with self._break_step(step or " ".join(words)[:60]):
             if pod is not None and namespace is not None:
                 connection = self.session.cluster(cluster)
                 try:
@@ -82,8 +82,8 @@ class DisturbanceKeywords(KeywordBase):
             timeout: Limit for the rollout.
             cluster: Alias of the cluster.
         """
-        self._allow(cluster, f"a restart of {kind} '{namespace}/{name}'")
-        with self._step(f"restart {name}"):
+        self._allow_disruption(cluster, f"a restart of {kind} '{namespace}/{name}'")
+        with self._break_step(f"restart {name}"):
             disturb.restart_workload(
                 self.session.cluster(cluster), kind, name, namespace, timeout=timeout.total_seconds(), say=logger.info
             )
@@ -107,8 +107,8 @@ class DisturbanceKeywords(KeywordBase):
         Returns:
             How many pods were deleted.
         """
-        self._allow(cluster, f"the deletion of pods '{labels}' in '{namespace}'")
-        with self._step(f"delete pods {labels}"):
+        self._allow_disruption(cluster, f"the deletion of pods '{labels}' in '{namespace}'")
+        with self._break_step(f"delete pods {labels}"):
             return disturb.delete_pods(
                 self.session.cluster(cluster), namespace, labels, timeout=timeout.total_seconds(), say=logger.info
             )
@@ -125,10 +125,10 @@ class DisturbanceKeywords(KeywordBase):
             down_for: Time between its end and its start.
             cluster: Alias of the cluster.
         """
-        lab = self._lab(cluster, f"a restart of {process}")
+        lab = self._lab_to_disturb(cluster, f"a restart of {process}")
         for name in nodes or [node.name for node in lab.nodes]:
             component = lab.node(name).process(process)
-            with self._step(f"{process} on {name}"):
+            with self._break_step(f"{process} on {name}"):
                 component.stop()
                 time.sleep(down_for.total_seconds())
                 component.start()
@@ -143,10 +143,10 @@ class DisturbanceKeywords(KeywordBase):
             nodes: Names of nodes; all by default.
             cluster: Alias of the cluster.
         """
-        lab = self._lab(cluster, "a reload of the CNI configuration")
+        lab = self._lab_to_disturb(cluster, "a reload of the CNI configuration")
         for name in nodes or [node.name for node in lab.nodes]:
             node = lab.node(name)
-            with self._step(f"CNI configuration of {name}"):
+            with self._break_step(f"CNI configuration of {name}"):
                 found = sorted(node.folder.rglob("*.conflist"))
                 if not found:
                     raise EnvironmentProblem(f"Node '{name}' of the lab has no CNI configuration.")
@@ -169,16 +169,16 @@ class DisturbanceKeywords(KeywordBase):
             down_for: Time between down and up.
             cluster: Alias of the cluster.
         """
-        lab = self._lab(cluster, f"cutting the link of node '{node}'")
+        lab = self._lab_to_disturb(cluster, f"cutting the link of node '{node}'")
         from NetLibrary.lab.faults import Faults, network
 
         faults = Faults(lab)
-        with self._step(f"link of {node} down"):
+        with self._break_step(f"link of {node} down"):
             fault = faults.apply(network.cut_link(node))
         try:
             time.sleep(down_for.total_seconds())
         finally:
-            with self._step(f"link of {node} up"):
+            with self._break_step(f"link of {node} up"):
                 faults.repair(fault)
 
     @keyword(tags=["break", "disruptive", "needs-lab"])
@@ -192,13 +192,13 @@ class DisturbanceKeywords(KeywordBase):
             off_for: Time without power.
             cluster: Alias of the cluster.
         """
-        lab = self._lab(cluster, f"a power cycle of node '{node}'")
-        with self._step(f"power of {node} off"):
+        lab = self._lab_to_disturb(cluster, f"a power cycle of node '{node}'")
+        with self._break_step(f"power of {node} off"):
             lab.node(node).power_off()
         try:
             time.sleep(off_for.total_seconds())
         finally:
-            with self._step(f"power of {node} on"):
+            with self._break_step(f"power of {node} on"):
                 since = time.time()
                 lab.node(node).power_on()
                 disturb.wait_node_ready(self.session.cluster(cluster), node, timeout=90, say=logger.info, since=since)
@@ -214,17 +214,17 @@ class DisturbanceKeywords(KeywordBase):
             proxy_down_for: Time between the removal and the start of kube-proxy.
             cluster: Alias of the cluster.
         """
-        lab = self._lab(cluster, "flushing Service rules")
+        lab = self._lab_to_disturb(cluster, "flushing Service rules")
         from NetLibrary.lab.faults import Faults, processes
 
         faults = Faults(lab)
         for name in nodes or [node.name for node in lab.nodes]:
-            with self._step(f"rules of {name} flushed"):
+            with self._break_step(f"rules of {name} flushed"):
                 fault = faults.apply(processes.flush_service_rules(name))
             try:
                 time.sleep(proxy_down_for.total_seconds())
             finally:
-                with self._step(f"kube-proxy of {name} started"):
+                with self._break_step(f"kube-proxy of {name} started"):
                     faults.repair(fault)
 
     @keyword(tags=["break"])
@@ -235,20 +235,20 @@ class DisturbanceKeywords(KeywordBase):
             duration: How long.
             step: Name of the step.
         """
-        with self._step(step):
+        with self._break_step(step):
             time.sleep(duration.total_seconds())
 
     # --- behind the keywords ------------------------------------------------------------------------------
 
     @contextmanager
-    def _step(self, name: str) -> Iterator[None]:
-        if self._measurement is None:
+    def _break_step(self, name: str) -> Iterator[None]:
+        if self._break_measurement is None:
             yield
             return
-        with self._measurement.step(name):
+        with self._break_measurement.step(name):
             yield
 
-    def _allow(self, cluster: str | None, what: str) -> None:
+    def _allow_disruption(self, cluster: str | None, what: str) -> None:
         """Skips what would disturb a cluster that is not ours to disturb."""
         connection = self.session.cluster(cluster)
         if connection.is_lab:
@@ -260,7 +260,7 @@ class DisturbanceKeywords(KeywordBase):
                 "Say -v ALLOW_DISRUPTION:True if it may be disturbed."
             )
 
-    def _lab(self, cluster: str | None, what: str) -> Any:
+    def _lab_to_disturb(self, cluster: str | None, what: str) -> Any:
         connection = self.session.cluster(cluster)
         if not connection.is_lab:
             raise SkipExecution(

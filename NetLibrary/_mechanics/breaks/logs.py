@@ -10,6 +10,8 @@ from .inpod.wire import FrameReader, Outcome
 from .types import StreamLog, StreamSpec
 from .windows import settle
 
+SILENT_NS = 200_000_000
+
 Record = tuple[int, int, int, int, int]
 
 
@@ -67,9 +69,17 @@ class ProberLog:
         self.events.append(event)
 
     def open_outages(self) -> list[StreamSpec]:
-        """Returns the streams whose latest verdict is bad."""
+        """Returns the streams whose latest verdict is bad, or that are silent while others are answered.
+
+        The verdict "lost" takes a probe's whole time limit; silence shows sooner.
+        """
         with self._lock:
-            return [self.specs[number] for number, (_sent, good) in self._last.items() if not good]
+            newest = max((sent for sent, _good in self._last.values()), default=0)
+            return [
+                self.specs[number]
+                for number, (sent, good) in self._last.items()
+                if not good or newest - sent > SILENT_NS + 3e6 * self.specs[number].period_ms
+            ]
 
     def answered(self) -> set[int]:
         """Returns the numbers of the streams that had a good probe already."""

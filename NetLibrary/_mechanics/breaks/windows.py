@@ -31,6 +31,7 @@ MERGE_BELOW = 2
 #: A late answer is excused when pauses of prober and echo server make up this share of its time.
 EXPLAINED = 0.5
 EARLY_NS = 2_000_000
+LEAST_RTO_NS = 195_000_000
 
 _KIND_OF = {
     Outcome.LOST: BreakKind.SILENT_DROP,
@@ -170,10 +171,13 @@ def _window(spec: StreamSpec, probes: Sequence[Probe], first: int, last: int) ->
 
 def _resumed_at(spec: StreamSpec, members: Sequence[Probe]) -> int | None:
     """Returns when held-back answers came, if that is what happened at the end of these probes."""
-    if spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS):
-        return None  # each of these is repeated on a schedule of its own and resumes for itself
-    if members[-1].outcome not in (Outcome.OK, Outcome.LATE):
+    last = members[-1]
+    if last.outcome not in (Outcome.OK, Outcome.LATE):
         return None  # the last bad probe was never answered: nothing was held back until the end
+    if spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS):
+        # Each of these is repeated by a timer of its own, of 200 ms or more, and then resumes later than the path. Only
+        # what came sooner was held back on the way.
+        return last.sent_ns + last.elapsed_ns if last.elapsed_ns < LEAST_RTO_NS else None
     held = [probe for probe in members if probe.outcome in (Outcome.OK, Outcome.LATE)]
     arrivals = [probe.sent_ns + probe.elapsed_ns for probe in held]
     if spec.kind is ProbeKind.TCP_KEPT:

@@ -31,6 +31,7 @@ class Loop:
         self.streams = []
         self.shift = 0  # CLOCK_REALTIME - CLOCK_MONOTONIC, to read the kernel's receive stamps
         self.stopping = None
+        self._woke = monotonic_ns()
         self.timers = []  # callables run once a second with the time
         self._schedule = []
         self._out = descriptor
@@ -103,6 +104,7 @@ class Loop:
             heapq.heappush(self._schedule, (stream.first, index, stream))
         self.event("start", first=self.started, streams={s.number: s.first for s in self.streams})
         housekeeping = self.started
+        self._woke = monotonic_ns()
         while not self.stopping:
             now = monotonic_ns()
             if now >= end:
@@ -143,11 +145,15 @@ class Loop:
             now = monotonic_ns()
 
     def _poll(self, until):
-        wait = (until - monotonic_ns()) / 1e9
+        before = monotonic_ns()
+        # The processor may be taken away while we work or while we wait: what looks slow then says nothing of a path.
+        if before - self._woke > PAUSE_NS:
+            self.event("paused", since=self._woke)
+        wait = (until - before) / 1e9
         events = self.epoll.poll(wait if wait > 0 else 0, 128)
-        now = monotonic_ns()
-        if now - until > PAUSE_NS:  # the processor was taken away: what looks slow meanwhile says nothing about a path
-            self.event("paused", since=until)
+        now = self._woke = monotonic_ns()
+        if now - max(until, before) > PAUSE_NS:
+            self.event("paused", since=max(until, before))
         shift = time.time_ns() - now
         if abs(shift - self.shift) > CLOCK_JUMP_NS:
             self.event("clock_jump", by_ms=round((shift - self.shift) / 1e6, 3))
