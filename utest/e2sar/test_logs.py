@@ -62,15 +62,16 @@ Stopping threads
 
 
 def block(received: int, lost: int = 0, listed: str = "") -> str:
-    return (
-        f"Stats:\n\tEvents Received: {received}\n\tEvents Mangled: 0\n\tEvents Lost: {lost}\n\tData Errors: 0\n\tgRPC Errors: 0\n\tEvents lost so far: {listed}\n"
-    )
+    return f"Stats:\n\tEvents Received: {received}\n\tEvents Mangled: 0\n\tEvents Lost: {lost}\n\tData Errors: 0\n\tgRPC Errors: 0\n\tEvents lost so far: {listed}\n"
 
 
 RECEIVER_014 = (
     "E2SAR Version: 0.1.4\nControl plane will be OFF\nUsing Unassigned Threads\nWill run for 300 sec\n"
-    "Receiving on ports 19522:19525\n" + block(0) + block(80, 5, "<0:4321> <52:4321> <41:4321> <54:4321> <100:4321> ")
-    + block(85, 6, "<0:4321> <52:4321> <41:4321> <54:4321> <100:4321> <497:4321> ") + "Completed\nStopping threads\nDeregistering worker\n"
+    "Receiving on ports 19522:19525\n"
+    + block(0)
+    + block(80, 5, "<0:4321> <52:4321> <41:4321> <54:4321> <100:4321> ")
+    + block(85, 6, "<0:4321> <52:4321> <41:4321> <54:4321> <100:4321> <497:4321> ")
+    + "Completed\nStopping threads\nDeregistering worker\n"
 )
 
 RECEIVER_032 = """E2SAR Version:                 0.3.2
@@ -105,21 +106,44 @@ Total: 20
 
 def test_reads_a_sender_of_0_1_4() -> None:
     report = parse(SENDER_014)
-    assert (report.role, report.rate_gbps, report.event_bytes, report.event_hz, report.sleep_us) == ("sender", 0.1, 512, 24414.1, 40)
-    assert (report.events, report.mtu, report.frames_sent, report.frames_expected, report.errors) == (500, 512, 978, 1000, 0)
+    assert (report.role, report.rate_gbps, report.event_bytes, report.event_hz, report.sleep_us) == (
+        "sender",
+        0.1,
+        512,
+        24414.1,
+        40,
+    )
+    assert (report.events, report.mtu, report.frames_sent, report.frames_expected, report.errors) == (
+        500,
+        512,
+        978,
+        1000,
+        0,
+    )
     assert report.completed and report.stopping and not report.failures and not report.truncated
 
 
 def test_reads_a_sender_of_0_2_0_with_thousands_separators() -> None:
     report = parse(SENDER_020)
-    assert (report.event_bytes, report.event_hz, report.events, report.mtu, report.frames_sent) == (2_000_000, 1250.0, 10_000, 9000, 2_240_000)
+    assert (report.event_bytes, report.event_hz, report.events, report.mtu, report.frames_sent) == (
+        2_000_000,
+        1250.0,
+        10_000,
+        9000,
+        2_240_000,
+    )
     assert (report.errors, report.last_error, report.interface) == (12, "E2SARError:10", "eth0")
 
 
 def test_reads_a_sender_of_0_3_2_with_scientific_numbers() -> None:
     report = parse(SENDER_032.encode())
     assert (report.rate_gbps, report.events, report.frames_sent, report.errors) == (0.0, 1_000_000, 1_500_000, 3)
-    assert (report.last_error, report.elapsed_us, report.throughput_gbps, report.goodput_gbps) == ("Connection refused", 654321, 1.95312e-05, 0.0766)
+    assert (report.last_error, report.elapsed_us, report.throughput_gbps, report.goodput_gbps) == (
+        "Connection refused",
+        654321,
+        1.95312e-05,
+        0.0766,
+    )
 
 
 def test_reads_a_receiver_of_0_1_4() -> None:
@@ -136,9 +160,25 @@ def test_reads_a_receiver_of_0_3_2() -> None:
     report = parse(RECEIVER_032)
     final = report.final
     assert final is not None
-    assert (final.bytes, final.packets, final.bad_headers, final.received, final.lost, final.data_errors) == (5840, 20, 1, 10, 3, 1)
-    assert (final.last_data_error, final.last_error, final.lost_events[0].fragments) == ("Connection reset by peer", "E2SARError:10", 1)
-    assert (report.total_frames, report.port_stats, report.duration_s, report.address) == (20, {19522: 20}, 0, "10.244.1.7")
+    assert (final.bytes, final.packets, final.bad_headers, final.received, final.lost, final.data_errors) == (
+        5840,
+        20,
+        1,
+        10,
+        3,
+        1,
+    )
+    assert (final.last_data_error, final.last_error, final.lost_events[0].fragments) == (
+        "Connection reset by peer",
+        "E2SARError:10",
+        1,
+    )
+    assert (report.total_frames, report.port_stats, report.duration_s, report.address) == (
+        20,
+        {19522: 20},
+        0,
+        "10.244.1.7",
+    )
 
 
 def test_ports_line_running_into_the_first_block() -> None:
@@ -149,7 +189,9 @@ def test_ports_line_running_into_the_first_block() -> None:
 
 
 def test_stdout_between_the_lines_of_a_block() -> None:
-    mixed = RECEIVER_032.replace("\tEvents Mangled: 0\n", "*** Make sure the URI\n\tEvents Mangled: 0\nRegistering the worker x ... done\n")
+    mixed = RECEIVER_032.replace(
+        "\tEvents Mangled: 0\n", "*** Make sure the URI\n\tEvents Mangled: 0\nRegistering the worker x ... done\n"
+    )
     assert parse(mixed).final == parse(RECEIVER_032).final
 
 
@@ -213,16 +255,33 @@ def test_reading_goes_on_while_the_log_grows() -> None:
 
 
 def test_numbers() -> None:
-    assert [number(text) for text in ("4,096", "24,414.1", "1.95312e+06", "512", "1\u202f000")] == [4096, 24414.1, 1953120.0, 512, 1000]
+    assert [number(text) for text in ("4,096", "24,414.1", "1.95312e+06", "512", "1\u202f000")] == [
+        4096,
+        24414.1,
+        1953120.0,
+        512,
+        1000,
+    ]
 
 
 def _random_log(draw: random.Random) -> str:
     style = draw.choice([Style014, Style032])()
     lines = style.banner()
     if draw.random() < 0.4:
-        facts = SenderFacts(draw.choice([0.1, 20, 0.013, 1e7]), draw.randint(42, 10**7), draw.randint(1, 10**7), draw.randint(106, 9000), 1e5, 40, 4, "eth0")
+        facts = SenderFacts(
+            draw.choice([0.1, 20, 0.013, 1e7]),
+            draw.randint(42, 10**7),
+            draw.randint(1, 10**7),
+            draw.randint(106, 9000),
+            1e5,
+            40,
+            4,
+            "eth0",
+        )
         sent = draw.randint(0, 10**9)
-        lines += style.sender_head(facts) + style.sender_tail(sent, sent + draw.choice([0, 7]), draw.choice([0, 5]), "Connection refused", 10**6, facts)
+        lines += style.sender_head(facts) + style.sender_tail(
+            sent, sent + draw.choice([0, 7]), draw.choice([0, 5]), "Connection refused", 10**6, facts
+        )
     else:
         lines += style.receiver_head(draw.choice([0, 300]), "10.0.0.1", (19522, 19522), False, 500)
         counters = Counters()
@@ -236,7 +295,11 @@ def _random_log(draw: random.Random) -> str:
 
 
 def _facts(report: Report) -> dict[str, object]:
-    return {key: value for key, value in asdict(report).items() if key not in ("lines", "truncated", "broken_blocks", "role")}
+    return {
+        key: value
+        for key, value in asdict(report).items()
+        if key not in ("lines", "truncated", "broken_blocks", "role")
+    }
 
 
 def test_fuzz_any_way_of_cutting_gives_the_same_report() -> None:
@@ -260,7 +323,11 @@ def test_fuzz_a_cut_log_never_says_anything_else_than_the_whole_one() -> None:
         blocks = cut.pop("blocks")
         assert blocks == whole["blocks"][: len(blocks)]  # type: ignore[index,arg-type]
         for name, value in cut.items():
-            assert value in (None, "", [], {}, False) or value == whole[name] or name in ("failures", "port_stats"), (name, value, whole[name])
+            assert value in (None, "", [], {}, False) or value == whole[name] or name in ("failures", "port_stats"), (
+                name,
+                value,
+                whole[name],
+            )
 
 
 def test_fuzz_noise_does_not_break_the_parser() -> None:

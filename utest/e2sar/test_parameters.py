@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from NetLibrary._mechanics.e2sar import arithmetic as a
-from NetLibrary._mechanics.e2sar.parameters import ReceiverSettings, Risk, SenderSettings, Surroundings, check_receiver, check_run, check_sender, check_several
+from NetLibrary._mechanics.e2sar.parameters import (
+    ReceiverSettings,
+    Risk,
+    SenderSettings,
+    Surroundings,
+    check_receiver,
+    check_run,
+    check_sender,
+    check_several,
+)
 from NetLibrary._mechanics.e2sar.uri import EjfatUri
 from NetLibrary._mechanics.errors import InputError
 
@@ -22,7 +31,9 @@ def test_segmentation(mtu: int, length: int, per_frame: int, count: int, ip_byte
 
 
 def test_pacing() -> None:
-    assert [a.sleep_microseconds(*pair) for pair in ((0.1, 512), (20, 2000000), (1, 1048576), (0.01, 512), (0, 512))] == [40, 800, 8388, 409, 0]
+    assert [
+        a.sleep_microseconds(*pair) for pair in ((0.1, 512), (20, 2000000), (1, 1048576), (0.01, 512), (0, 512))
+    ] == [40, 800, 8388, 409, 0]
     assert a.send_seconds(0.1, 512, 500) == pytest.approx(0.02)
 
 
@@ -68,20 +79,49 @@ def test_receiver_is_refused(change: dict, words: str) -> None:
 
 
 PUBLISHED = SenderSettings(events=500, event_bytes=512, rate_gbps=0.1, mtu=512, buffer_bytes=8192)
-PLACE = Surroundings(pod_mtu=1450, rmem_max=212992, wmem_max=212992, bandwidth_bits_per_second=100e6, sender_startup_seconds=10)
+PLACE = Surroundings(
+    pod_mtu=1450, rmem_max=212992, wmem_max=212992, bandwidth_bits_per_second=100e6, sender_startup_seconds=10
+)
 
 
 @pytest.mark.parametrize(
     ("sender", "receiver", "words", "risk"),
     [
-        (PUBLISHED, ReceiverSettings(buffer_bytes=8192), r"125 Mbit/s of IP packets, but the path carries 100 Mbit/s; allowed is up to 0.08\.", Risk.OVERLOAD),
-        (replace(PUBLISHED, rate_gbps=0.01, mtu=1500), ReceiverSettings(buffer_bytes=8192), "interfaces take 1450 bytes", Risk.FRAGMENTATION),
-        (replace(PUBLISHED, rate_gbps=0.01), ReceiverSettings(), "net.core.rmem_max of the node is 212992", Risk.CAPPED_BUFFER),
-        (replace(PUBLISHED, rate_gbps=0.01, buffer_bytes=10**6), ReceiverSettings(buffer_bytes=8192), "net.core.wmem_max", Risk.CAPPED_BUFFER),
-        (replace(PUBLISHED, rate_gbps=0.01), ReceiverSettings(buffer_bytes=8192, duration_seconds=5), "duration is 5 s, but the sender needs 12 s", Risk.SHORT_RECEIVER),
+        (
+            PUBLISHED,
+            ReceiverSettings(buffer_bytes=8192),
+            r"125 Mbit/s of IP packets, but the path carries 100 Mbit/s; allowed is up to 0.08\.",
+            Risk.OVERLOAD,
+        ),
+        (
+            replace(PUBLISHED, rate_gbps=0.01, mtu=1500),
+            ReceiverSettings(buffer_bytes=8192),
+            "interfaces take 1450 bytes",
+            Risk.FRAGMENTATION,
+        ),
+        (
+            replace(PUBLISHED, rate_gbps=0.01),
+            ReceiverSettings(),
+            "net.core.rmem_max of the node is 212992",
+            Risk.CAPPED_BUFFER,
+        ),
+        (
+            replace(PUBLISHED, rate_gbps=0.01, buffer_bytes=10**6),
+            ReceiverSettings(buffer_bytes=8192),
+            "net.core.wmem_max",
+            Risk.CAPPED_BUFFER,
+        ),
+        (
+            replace(PUBLISHED, rate_gbps=0.01),
+            ReceiverSettings(buffer_bytes=8192, duration_seconds=5),
+            "duration is 5 s, but the sender needs 12 s",
+            Risk.SHORT_RECEIVER,
+        ),
     ],
 )
-def test_run_is_refused_unless_the_risk_is_accepted(sender: SenderSettings, receiver: ReceiverSettings, words: str, risk: Risk) -> None:
+def test_run_is_refused_unless_the_risk_is_accepted(
+    sender: SenderSettings, receiver: ReceiverSettings, words: str, risk: Risk
+) -> None:
     with pytest.raises(InputError, match=words) as error:
         check_run(sender, receiver, PLACE)
     assert f"accept={risk.name}" in str(error.value)

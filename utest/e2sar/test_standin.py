@@ -74,7 +74,7 @@ def test_headers_equal_the_recorded_vector() -> None:
     tick, entropy = 0x000660BE572ED8EF, 0x5705
     first = wire.headers(tick, entropy, 0, 4321, 0, 512)
     second = wire.headers(tick, entropy, 0, 4321, 448, 512)
-    assert first.hex() == "4c42" "0201" "0000" "5705" "000660be572ed8ef" "1000" "10e1" "00000000" "00000200" "0000000000000000"
+    assert first.hex() == "4c42020100005705000660be572ed8ef100010e100000000000002000000000000000000"
     assert second.hex()[40:48] == "000001c0"
     assert wire.fragments(512, 448) == [(0, 448), (448, 64)]
 
@@ -88,7 +88,9 @@ def test_what_the_sender_puts_on_the_wire() -> None:
         sink.bind(("127.0.0.1", 0))
         sink.settimeout(5)
         port = sink.getsockname()[1]
-        sender = perf("-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 6, "-l", 512, "-m", 512, "--dataid", 77, "--enum", 900)
+        sender = perf(
+            "-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 6, "-l", 512, "-m", 512, "--dataid", 77, "--enum", 900
+        )
         got = [sink.recvfrom(9000) for _ in range(12)]
         sender.communicate(timeout=10)
     assert [len(data) for data, _ in got] == [484, 100] * 6
@@ -105,7 +107,12 @@ def test_what_the_sender_puts_on_the_wire() -> None:
 
 
 def test_pacing_is_cut_off_in_single_precision() -> None:
-    assert [sleep_us(rate, length) for rate, length in ((0.1, 512), (20, 2_000_000), (1, 1048576), (0.01, 512))] == [40, 800, 8388, 409]
+    assert [sleep_us(rate, length) for rate, length in ((0.1, 512), (20, 2_000_000), (1, 1048576), (0.01, 512))] == [
+        40,
+        800,
+        8388,
+        409,
+    ]
 
 
 # --- options ----------------------------------------------------------------------------------------
@@ -183,15 +190,35 @@ GOOD = url(19522)
         ("0.1.4", ["-s", "-u", GOOD, "--ip", "1.1.1.1", "-n", ""], -6, "terminate called"),
         ("0.1.4", ["-s", "-u", GOOD], 255, "Option 'send' requires option 'ip'."),
         ("0.1.4", ["-s", "--ip", "1.1.1.1", "-u", "ejfat://x"], 255, "Error in parsing URI from command-line, error"),
-        ("0.1.4", ["-s", "--ip", "1.1.1.1", "-u", "ejfat://a@1.1.1.1:2000/lb/1?sync=1.1.1.1:2000"], 0, "Unable to create segmenter: Data address"),
-        ("0.1.4", ["-s", "--ip", "1.1.1.1", "-u", "ejfat://a@1.1.1.1:2000/lb/1?data=127.0.0.1"], 0, "Sync address not present in the URI"),
+        (
+            "0.1.4",
+            ["-s", "--ip", "1.1.1.1", "-u", "ejfat://a@1.1.1.1:2000/lb/1?sync=1.1.1.1:2000"],
+            0,
+            "Unable to create segmenter: Data address",
+        ),
+        (
+            "0.1.4",
+            ["-s", "--ip", "1.1.1.1", "-u", "ejfat://a@1.1.1.1:2000/lb/1?data=127.0.0.1"],
+            0,
+            "Sync address not present in the URI",
+        ),
         ("0.1.4", ["-s", "--ip", "1.1.1.1", "-u", GOOD, "-m", "9001"], 0, "Unable to create segmenter"),
         ("0.1.4", ["-s", "--ip", "1.1.1.1", "-u", GOOD, "-m", "105"], 0, "MTU is too short to send needed payload"),
-        ("0.1.4", ["-r", "--ip", "192.0.2.1", "--port", "19522", "-u", GOOD], 0, "Unable to open receive sockets: Cannot assign requested address"),
+        (
+            "0.1.4",
+            ["-r", "--ip", "192.0.2.1", "--port", "19522", "-u", GOOD],
+            0,
+            "Unable to open receive sockets: Cannot assign requested address",
+        ),
         ("0.1.4", ["-r", "--ip", "127.0.0.1", "--port", "80", "-u", GOOD], 0, "Unable to create reassembler"),
         ("0.3.2", ["-r", "--ip", "127.0.0.1", "--timeout", "20000", "-u", GOOD], 0, "Unable to create reassembler"),
         ("0.1.4", ["-r", "--ip", "name", "--port", "19522", "-u", GOOD], -6, "terminate called"),
-        ("0.3.2", ["-s", "--ip", "1.1.1.1", "-u", GOOD, "-o", "liburing_send"], 255, "Requested optimization liburing_send is not available"),
+        (
+            "0.3.2",
+            ["-s", "--ip", "1.1.1.1", "-u", GOOD, "-o", "liburing_send"],
+            255,
+            "Requested optimization liburing_send is not available",
+        ),
         ("0.3.2", ["-s", "--ip", "1.1.1.1", "-u", GOOD, "--withcp"], 255, "stand-in has no control plane"),
     ],
 )
@@ -213,7 +240,10 @@ def test_help_says_what_it_is() -> None:
 
 def event(number: int = 0, length: int = 1200, size: int = 500) -> list[memoryview]:
     body = wire.payload(length)
-    return [memoryview(wire.headers(1, 1, number, 4321, at, length) + body[at : at + count]) for at, count in wire.fragments(length, size)]
+    return [
+        memoryview(wire.headers(1, 1, number, 4321, at, length) + body[at : at + count])
+        for at, count in wire.fragments(length, size)
+    ]
 
 
 def reassemble(*datagrams: memoryview | bytes, strict: bool = False) -> Counters:
@@ -271,7 +301,11 @@ def test_mangled_ends_are_seen() -> None:
 def test_everything_arrives_over_loopback(style: str) -> None:
     sender, receiver = exchange(style, "-n", 300, "-l", 512, "-m", 512, "--rate", 0.05)
     assert (sender.frames_sent, sender.errors, receiver.role, sender.role) == (600, 0, "receiver", "sender")
-    assert receiver.final is not None and (receiver.final.received, receiver.final.lost, receiver.final.mangled) == (300, 0, 0)
+    assert receiver.final is not None and (receiver.final.received, receiver.final.lost, receiver.final.mangled) == (
+        300,
+        0,
+        0,
+    )
     assert receiver.completed and sender.completed
     if style == "0.3.2":
         assert (receiver.total_frames, receiver.final.bytes) == (600, 300 * (512 + 72))
@@ -283,7 +317,9 @@ def test_a_small_buffer_overruns() -> None:
     try:
         wait_bound(port)
         listening.send_signal(signal.SIGSTOP)
-        perf("-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 100, "-l", 512, "-m", 512, "--rate", 10).communicate(timeout=20)
+        perf("-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 100, "-l", 512, "-m", 512, "--rate", 10).communicate(
+            timeout=20
+        )
         row = next(line for line in Path("/proc/net/udp").read_text().splitlines() if f":{port:04X} " in line)
         listening.send_signal(signal.SIGCONT)
         time.sleep(0.9)
@@ -298,7 +334,9 @@ def test_a_small_buffer_overruns() -> None:
 
 
 def test_nobody_listens() -> None:
-    text, _ = perf("-s", "-u", url(free_port()), "--ip", "127.0.0.1", "-n", 20, "-l", 512, "-m", 1500, "--rate", 0.001).communicate(timeout=10)
+    text, _ = perf(
+        "-s", "-u", url(free_port()), "--ip", "127.0.0.1", "-n", 20, "-l", 512, "-m", 1500, "--rate", 0.001
+    ).communicate(timeout=10)
     report = parse(text)
     assert report.errors and report.last_error == "Connection refused"
 

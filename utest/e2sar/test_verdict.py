@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-
 import signal
-
-
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -41,10 +38,14 @@ def run(
     read = reached - overrun - refused if read is None else read
     sender = SenderFacts("sender-0", settings, parse(f"Sending {settings.events} event buffers\nCompleted, {left} frames sent, {errors} errors\n"
                          + (f"Last error encountered: {last_error}\n" if errors else "")), noted(after={"Udp.OutDatagrams": left}))  # fmt: skip
-    text = f"Stats:\n\tEvents Received: {received}\n\tEvents Mangled: {mangled}\n\tEvents Lost: {lost}\n\tData Errors: 0\n"
+    text = (
+        f"Stats:\n\tEvents Received: {received}\n\tEvents Mangled: {mangled}\n\tEvents Lost: {lost}\n\tData Errors: 0\n"
+    )
     text += (f"\tBad RE Header Discards: {bad}\n" if bad is not None else "") + "\tEvents lost so far: \nCompleted\n"
     counters = {"Ip.InDelivers": reached, "Udp.InDatagrams": read, "Udp.RcvbufErrors": overrun, "Udp.NoPorts": refused}
-    receiver = ReceiverFacts("receiver-0", ReceiverSettings(buffer_bytes=buffer), parse(text), noted(after=counters, **knobs))
+    receiver = ReceiverFacts(
+        "receiver-0", ReceiverSettings(buffer_bytes=buffer), parse(text), noted(after=counters, **knobs)
+    )
     sender.node, receiver.node = "node1", "node2"
     return Facts([sender], [receiver])
 
@@ -54,11 +55,17 @@ def kind(judgement: Judgement) -> str:
 
 
 def test_the_published_run_delivered_17_percent() -> None:
-    judgement = judge(run(85, 6, mangled=1, left=1000, read=180, overrun=820, cpu_periods=1257, cpu_throttled=1248, rmem_max=4194304))
+    judgement = judge(
+        run(85, 6, mangled=1, left=1000, read=180, overrun=820, cpu_periods=1257, cpu_throttled=1248, rmem_max=4194304)
+    )
     assert judgement.counts == "Delivered 85 of 500 events (17 %): 6 lost in part, 409 lost silently, 1 mangled."
     assert not judgement.passed and judgement.reasons[0] == "Delivered 17 %, expected at least 100 %."
     assert kind(judgement) == "buffer and CPU throttling"
-    assert "8192 bytes" in judgement.sentence and "throttled in 99 % of the periods" in judgement.sentence and "not the network" in judgement.sentence
+    assert (
+        "8192 bytes" in judgement.sentence
+        and "throttled in 99 % of the periods" in judgement.sentence
+        and "not the network" in judgement.sentence
+    )
     assert judgement.cause is not None and judgement.cause.advice == {"receiver_buffer_bytes": "1048576"}
 
 
@@ -94,8 +101,21 @@ def test_buffer_without_throttling_and_with_a_kernel_limit() -> None:
 
 
 def test_sustained_overload_of_a_throttled_receiver_asks_for_cpu_too() -> None:
-    judgement = judge(run(4766, 3, settings=replace(SENT, events=100_000), overrun=150_000, cpu_periods=100, cpu_throttled=99, buffer=32768))
-    assert judgement.cause is not None and judgement.cause.advice == {"receiver_buffer_bytes": "16777216", "receiver_cpu_limit": "1"}
+    judgement = judge(
+        run(
+            4766,
+            3,
+            settings=replace(SENT, events=100_000),
+            overrun=150_000,
+            cpu_periods=100,
+            cpu_throttled=99,
+            buffer=32768,
+        )
+    )
+    assert judgement.cause is not None and judgement.cause.advice == {
+        "receiver_buffer_bytes": "16777216",
+        "receiver_cpu_limit": "1",
+    }
 
 
 def test_policy() -> None:
@@ -103,13 +123,17 @@ def test_policy() -> None:
     facts.blocking_policies = ["'e2sar-policy' (ingress of the receiver)"]
     judgement = judge(facts)
     assert kind(judgement) == "network policy"
-    assert judgement.sentence.startswith("NetworkPolicy 'e2sar-policy' (ingress of the receiver) does not let UDP port 19522 through; add UDP 19522")
+    assert judgement.sentence.startswith(
+        "NetworkPolicy 'e2sar-policy' (ingress of the receiver) does not let UDP port 19522 through; add UDP 19522"
+    )
 
 
 def test_link_cut_and_lossy_link() -> None:
     assert kind(judge(run(0, reached=0, read=0))) == "link cut"
     lossy = judge(run(405, 90, reached=900))
-    assert kind(lossy) == "lossy link" and "between node1 and node2 lost 100 of 1000 datagrams (10.0 %)" in lossy.sentence
+    assert (
+        kind(lossy) == "lossy link" and "between node1 and node2 lost 100 of 1000 datagrams (10.0 %)" in lossy.sentence
+    )
 
 
 def test_interruption_in_the_middle() -> None:
@@ -124,10 +148,20 @@ def test_no_listener_wrong_port_and_not_yet_bound() -> None:
     refused = run(0, reached=400, refused=400, read=0, errors=400, last_error="Connection refused")
     refused.receivers[0].evidence.samples = [Snapshot(1.0, sockets=[Socket(19522, 0, 0)])]
     assert kind(judge(refused)) == "no listener"
-    wrong = run(0, reached=400, refused=400, read=0, errors=400, last_error="Connection refused", settings=replace(SENT, port=20000))
+    wrong = run(
+        0,
+        reached=400,
+        refused=400,
+        read=0,
+        errors=400,
+        last_error="Connection refused",
+        settings=replace(SENT, port=20000),
+    )
     wrong.receivers[0].evidence.samples = [Snapshot(1.0, sockets=[Socket(19522, 0, 0)])]
     judgement = judge(wrong)
-    assert kind(judgement) == "wrong port" and judgement.cause is not None and judgement.cause.advice == {"port": "19522"}
+    assert (
+        kind(judgement) == "wrong port" and judgement.cause is not None and judgement.cause.advice == {"port": "19522"}
+    )
     early = run(300, reached=1000, refused=400, read=600, errors=4, last_error="Connection refused")
     early.senders[0].first_datagram_at, early.receivers[0].bound_at = 100.0, 101.5
     judgement = judge(early)
@@ -143,14 +177,21 @@ def test_receiver_ended_too_early_names_a_duration() -> None:
     facts.receivers[0].end = End(0, "Completed", at=110.0)
     facts.senders[0].report.completed_at = 114.2
     judgement = judge(facts)
-    assert kind(judgement) == "receiver ended early" and judgement.cause is not None and judgement.cause.advice == {"duration": "17"}
+    assert (
+        kind(judgement) == "receiver ended early"
+        and judgement.cause is not None
+        and judgement.cause.advice == {"duration": "17"}
+    )
 
 
 @pytest.mark.parametrize(
     ("end", "words"),
     [
         (End(137, "OOMKilled"), "used more memory than its limit; raise its memory limit"),
-        (End(139, "Error"), "segmentation fault (139) in the middle of the run; stray or reordered datagrams crash a 0.1.4 receiver"),
+        (
+            End(139, "Error"),
+            "segmentation fault (139) in the middle of the run; stray or reordered datagrams crash a 0.1.4 receiver",
+        ),
         (End(137, "Error"), "SIGKILL (137)"),
         (End(None, "Evicted"), "was removed from its node (Evicted)"),
     ],
@@ -170,9 +211,18 @@ def test_stopped_by_us_is_no_crash() -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ("Reassembler encountered an error: Unable to open receive sockets: Address already in use", "choose another port or run one receiver per pod"),
-        ("Unable to create segmenter: Segmenter flags MTU override value exceeds outgoing interface MTU of eth0", "lower mtu to that of the pod's interface"),
-        ("Unable to parse command line: unrecognised option '--smooth'", "has no option --smooth; leave it away or take a newer image"),
+        (
+            "Reassembler encountered an error: Unable to open receive sockets: Address already in use",
+            "choose another port or run one receiver per pod",
+        ),
+        (
+            "Unable to create segmenter: Segmenter flags MTU override value exceeds outgoing interface MTU of eth0",
+            "lower mtu to that of the pod's interface",
+        ),
+        (
+            "Unable to parse command line: unrecognised option '--smooth'",
+            "has no option --smooth; leave it away or take a newer image",
+        ),
         ("/bin/sh: 1: e2sar_perf: not found", "choose an image with e2sar_perf on its PATH"),
     ],
 )
@@ -185,7 +235,9 @@ def test_the_programs_own_words_come_first(said: str, words: str) -> None:
 
 def test_scripts_words() -> None:
     facts = run(0, reached=0, read=0)
-    facts.senders[0].evidence.line("@netlibrary failed - resolve 'nowhere' did not resolve to an IPv4 address within 5 s")
+    facts.senders[0].evidence.line(
+        "@netlibrary failed - resolve 'nowhere' did not resolve to an IPv4 address within 5 s"
+    )
     assert "found no receiver: 'nowhere' did not resolve to an IPv4 address within 5 s" in judge(facts).sentence
     facts = run(0, reached=0, read=0)
     facts.senders[0].evidence.line("@netlibrary failed - tool 'e2sar_perf' is not in this image")
@@ -196,14 +248,22 @@ def test_bandwidth_limit_names_a_rate() -> None:
     facts = run(400, reached=800)
     facts.senders[0].bandwidth = 100e6
     judgement = judge(facts)
-    assert kind(judgement) == "bandwidth limit" and judgement.cause is not None and judgement.cause.advice == {"rate_gbps": "0.076"}
+    assert (
+        kind(judgement) == "bandwidth limit"
+        and judgement.cause is not None
+        and judgement.cause.advice == {"rate_gbps": "0.076"}
+    )
     assert replace(SENT, rate_gbps=0.076).wire_bits_per_second < 100e6
 
 
 def test_mtu() -> None:
     hole = run(0, 500, reached=500, read=500)
     judgement = judge(hole)
-    assert kind(judgement) == "MTU black hole" and judgement.cause is not None and judgement.cause.advice == {"mtu": "1280"}
+    assert (
+        kind(judgement) == "MTU black hole"
+        and judgement.cause is not None
+        and judgement.cause.advice == {"mtu": "1280"}
+    )
     cut = run(490, reached=980, settings=replace(SENT, mtu=1500, event_bytes=1400))
     cut.senders[0].evidence.after.counters["Ip.FragCreates"] = 1000  # type: ignore[union-attr]
     cut.receivers[0].evidence.after.counters["Ip.ReasmFails"] = 10  # type: ignore[union-attr]
@@ -247,16 +307,35 @@ def test_reads_what_the_scripts_print() -> None:
 @netlibrary after 109 /sys/fs/cgroup/cpu.stat nr_throttled 40
 @netlibrary after 109 /proc/net/sn""".splitlines()
     evidence = Evidence().feed(lines)
-    assert (evidence.grown("Udp.InDatagrams"), evidence.grown("Udp.RcvbufErrors"), evidence.grown("Udp.NoPorts")) == (100, 812, 3)
-    assert (evidence.throttled, evidence.cpus, evidence.exit_code, evidence.interface_grown("rx_dropped")) == ((38, 50), 0.2, 139, 3)
-    assert (evidence.knob("mtu"), evidence.knob("rmem_max"), evidence.drops([19522]), evidence.bound(19522)) == (1450, 4194304, 812, True)
+    assert (evidence.grown("Udp.InDatagrams"), evidence.grown("Udp.RcvbufErrors"), evidence.grown("Udp.NoPorts")) == (
+        100,
+        812,
+        3,
+    )
+    assert (evidence.throttled, evidence.cpus, evidence.exit_code, evidence.interface_grown("rx_dropped")) == (
+        (38, 50),
+        0.2,
+        139,
+        3,
+    )
+    assert (evidence.knob("mtu"), evidence.knob("rmem_max"), evidence.drops([19522]), evidence.bound(19522)) == (
+        1450,
+        4194304,
+        812,
+        True,
+    )
     assert not Evidence().line("Stats:")
 
 
 def test_cgroup_v1_and_missing_files() -> None:
     evidence = Evidence().feed(["@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.cfs_quota_us 10000", "@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.cfs_period_us 100000",
                                 "@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.stat nr_periods 9", "@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.stat nr_throttled 9"])  # fmt: skip
-    assert (evidence.cpus, evidence.throttled, evidence.grown("Udp.InDatagrams"), evidence.drops([1])) == (0.1, (9, 9), None, None)
+    assert (evidence.cpus, evidence.throttled, evidence.grown("Udp.InDatagrams"), evidence.drops([1])) == (
+        0.1,
+        (9, 9),
+        None,
+        None,
+    )
     assert Evidence().feed(["@netlibrary after 1 /sys/fs/cgroup/cpu.max max 100000"]).cpus is None
 
 
@@ -265,11 +344,18 @@ def test_cgroup_v1_and_missing_files() -> None:
 
 def pod(name: str, namespace: str = "e2sar", ip: str = "10.1.0.1") -> dict:
     ports = [{"name": "data", "containerPort": 19522, "protocol": "UDP"}]
-    return {"metadata": {"name": name, "namespace": namespace, "labels": {"app": name}}, "status": {"podIP": ip}, "spec": {"containers": [{"ports": ports}]}}
+    return {
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "status": {"podIP": ip},
+        "spec": {"containers": [{"ports": ports}]},
+    }
 
 
 def policy(**spec: object) -> dict:
-    return {"metadata": {"name": "p", "namespace": "e2sar"}, "spec": {"podSelector": {"matchLabels": {"app": "receiver"}}, **spec}}
+    return {
+        "metadata": {"name": "p", "namespace": "e2sar"},
+        "spec": {"podSelector": {"matchLabels": {"app": "receiver"}}, **spec},
+    }
 
 
 @pytest.mark.parametrize(
@@ -286,17 +372,37 @@ def policy(**spec: object) -> dict:
         ({"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "sender"}}}]}]}, False),
         ({"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "other"}}}]}]}, True),
         ({"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "a"}}}]}]}, False),
-        ({"ingress": [{"from": [{"namespaceSelector": {"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]}}]}]}, True),
+        (
+            {
+                "ingress": [
+                    {
+                        "from": [
+                            {
+                                "namespaceSelector": {
+                                    "matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]
+                                }
+                            }
+                        ]
+                    }
+                ]
+            },
+            True,
+        ),
         ({"ingress": [{"from": [{"ipBlock": {"cidr": "10.1.0.0/16", "except": ["10.1.0.1/32"]}}]}]}, True),
     ],
 )
 def test_policies_are_worked_out(spec: dict, blocks: bool) -> None:
     spaces = [{"metadata": {"name": "e2sar", "labels": {"team": "a"}}}]
-    assert bool(blocking([policy(**spec)], spaces, pod("sender"), pod("receiver", ip="10.1.0.2"), "UDP", 19522)) is blocks
+    assert (
+        bool(blocking([policy(**spec)], spaces, pod("sender"), pod("receiver", ip="10.1.0.2"), "UDP", 19522)) is blocks
+    )
 
 
 def test_egress_policy_of_the_sender_is_named() -> None:
-    deny = {"metadata": {"name": "no-egress", "namespace": "e2sar"}, "spec": {"podSelector": {}, "policyTypes": ["Egress"]}}
+    deny = {
+        "metadata": {"name": "no-egress", "namespace": "e2sar"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
+    }
     assert blocking([deny], [], pod("sender"), pod("receiver"), "UDP", 19522) == ["'no-egress' (egress of the sender)"]
 
 
@@ -313,7 +419,9 @@ def _stalled_receiver(buffer: int) -> Facts:
     try:
         wait_bound(port)
         listening.send_signal(signal.SIGSTOP)
-        text, _ = perf("-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 500, "-l", 512, "-m", 512, "--rate", 0.1).communicate(timeout=20)
+        text, _ = perf(
+            "-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 500, "-l", 512, "-m", 512, "--rate", 0.1
+        ).communicate(timeout=20)
         for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
             evidence.line(f"@netlibrary sample 1 /proc/net/udp {line}")
         evidence.line("@netlibrary sample 1 end")
@@ -325,7 +433,10 @@ def _stalled_receiver(buffer: int) -> Facts:
         listening.kill()
         listening.wait()
     settings = replace(SENT, port=port)
-    return Facts([SenderFacts("s", settings, parse(text))], [ReceiverFacts("r", ReceiverSettings(buffer_bytes=buffer, port=port), parse(heard), evidence)])
+    return Facts(
+        [SenderFacts("s", settings, parse(text))],
+        [ReceiverFacts("r", ReceiverSettings(buffer_bytes=buffer, port=port), parse(heard), evidence)],
+    )
 
 
 def test_following_the_advice_mends_an_overrun() -> None:
@@ -334,5 +445,3 @@ def test_following_the_advice_mends_an_overrun() -> None:
     assert first.cause is not None
     second = judge(_stalled_receiver(int(first.cause.advice["receiver_buffer_bytes"])))
     assert second.delivered == 1.0, second.counts
-
-

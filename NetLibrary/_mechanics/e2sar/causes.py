@@ -12,14 +12,20 @@ from NetLibrary._mechanics.e2sar.verdict import Cause, Facts, Judgement, Receive
 THROTTLED_OFTEN = 0.2
 # What a program said that could not work at all, and what to do about it. `{}` takes the first group.
 _WORDS: tuple[tuple[str, str], ...] = (
-    (r"Address already in use", "another process of the pod's network holds the port; choose another port or run one receiver per pod"),
+    (
+        r"Address already in use",
+        "another process of the pod's network holds the port; choose another port or run one receiver per pod",
+    ),
     (r"Cannot assign requested address", "the address to bind is none of the pod's; bind the pod's own address"),
     (r"exceeds outgoing interface MTU", "lower mtu to that of the pod's interface"),
     (r"MTU is too short", "raise mtu to 106 or more"),
     (r"Error in parsing URI.*", "correct the EJFAT URI: data= takes an IP address and a port, nothing else"),
     (r"(?:Data|Sync) address not present", "give data= and sync= in the EJFAT URI"),
     (r"locale::facet", "set LC_ALL=C in the container: the image lacks the locale of its environment"),
-    (r"unrecognised option '([^']+)'", "this version of e2sar_perf has no option {}; leave it away or take a newer image"),
+    (
+        r"unrecognised option '([^']+)'",
+        "this version of e2sar_perf has no option {}; leave it away or take a newer image",
+    ),
     (r"Conflicting options|requires option|for option|option '", "correct the options given to e2sar_perf"),
     (r"--ip or --autoip", "give --ip with the pod's address"),
     (r"Requested optimization", "leave the optimization away: the image was built without it"),
@@ -41,22 +47,42 @@ def explain(facts: Facts, judgement: Judgement) -> list[Cause]:
     return causes
 
 
+def sides(facts: Facts) -> list[SenderFacts | ReceiverFacts]:
+    """Both ends, receivers first."""
+    return [*facts.receivers, *facts.senders]
+
+
 # --- what cannot work at all ------------------------------------------------------------------------------
 
 
 def _own_words(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
-    for side in (*facts.receivers, *facts.senders):
+    for side in sides(facts):
         if side.trouble:
             causes.append(Cause("pod", f"{side.trouble}.", math.inf, evidence=[f"{side.name}: {side.trouble}"]))
         elif side.evidence.failed_step == "tool":
-            causes.append(Cause("tool", f"{_name(side)} did not start: {side.evidence.failure}; choose an image with e2sar_perf on its PATH.", math.inf))
+            causes.append(
+                Cause(
+                    "tool",
+                    f"{_name(side)} did not start: {side.evidence.failure}; choose an image with e2sar_perf on its PATH.",
+                    math.inf,
+                )
+            )
         elif side.evidence.failed_step == "resolve":
             text = f"{_name(side)} found no receiver: {side.evidence.failure}; start a receiver first, and check its readiness and the cluster's DNS."
             causes.append(Cause("dns", text, math.inf))
         elif side.report.failures:
-            said = next((text for text in side.report.failures if not text.startswith("terminate")), side.report.failures[0])
-            causes.append(Cause("refused", f"{_name(side)} did not work: {said.rstrip('.')}; {_remedy(said)}.", math.inf, evidence=side.report.failures))
+            said = next(
+                (text for text in side.report.failures if not text.startswith("terminate")), side.report.failures[0]
+            )
+            causes.append(
+                Cause(
+                    "refused",
+                    f"{_name(side)} did not work: {said.rstrip('.')}; {_remedy(said)}.",
+                    math.inf,
+                    evidence=side.report.failures,
+                )
+            )
     return causes
 
 
@@ -69,10 +95,12 @@ def _remedy(said: str) -> str:
 
 def _crashed(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
-    for side in (*facts.receivers, *facts.senders):
+    for side in sides(facts):
         if side.end.reason == "OOMKilled":
             text = f"{_name(side)} was killed because it used more memory than its limit; raise its memory limit."
-            causes.append(Cause("memory", text, math.inf, {"memory_limit": "1Gi"}, [f"exit code {side.end.exit_code}, OOMKilled"]))
+            causes.append(
+                Cause("memory", text, math.inf, {"memory_limit": "1Gi"}, [f"exit code {side.end.exit_code}, OOMKilled"])
+            )
         elif side.end.reason in ("Evicted", "NodeLost", "DeletionByTaintManager", "Shutdown"):
             text = f"{_name(side)} was removed from its node ({side.end.reason}); free the node or name another one with node=."
             causes.append(Cause("evicted", text, math.inf))
@@ -86,7 +114,14 @@ def _crashed(facts: Facts, judgement: Judgement) -> list[Cause]:
                 if side.end.exit_code in (137, 143)
                 else "; see the end of its log"
             )
-            causes.append(Cause("crash", f"{_name(side)} ended with {how}{when}{extra}.", math.inf, evidence=[f"exit code {side.end.exit_code}"]))
+            causes.append(
+                Cause(
+                    "crash",
+                    f"{_name(side)} ended with {how}{when}{extra}.",
+                    math.inf,
+                    evidence=[f"exit code {side.end.exit_code}"],
+                )
+            )
     return causes
 
 
@@ -114,14 +149,23 @@ def _ended_too_early(facts: Facts, judgement: Judgement) -> list[Cause]:
 
 def _not_yet_bound(facts: Facts, judgement: Judgement) -> list[Cause]:
     begun = min((side.first_datagram_at for side in facts.senders if side.first_datagram_at), default=None)
-    causes = []
+    causes: list[Cause] = []
+    if not (judgement.frames.refused or judgement.sender_errors):
+        return causes
     for side in facts.receivers:
         if begun and side.bound_at and side.bound_at > begun + 0.2:
             text = (
                 f"The sender began {side.bound_at - begun:.1f} s before {side.name} had bound its port; "
                 "wait with 'Wait Until E2SAR Receiver Is Bound' before the sender starts."
             )
-            causes.append(Cause("not yet bound", text, _missing(judgement) + 1, evidence=[f"{judgement.frames.refused or 0} datagrams found no socket"]))
+            causes.append(
+                Cause(
+                    "not yet bound",
+                    text,
+                    _missing(judgement) + 1,
+                    evidence=[f"{judgement.frames.refused or 0} datagrams found no socket"],
+                )
+            )
     return causes
 
 
@@ -131,7 +175,10 @@ def _nobody_listens(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not refused and not any("refused" in text for text in said):
         return []
     wrong = _wrong_port(facts)
-    evidence = [f"{judgement.sender_errors} send errors: {', '.join(sorted(set(said))) or 'none'}", f"{refused} datagrams found no socket at the receiver"]
+    evidence = [
+        f"{judgement.sender_errors} send errors: {', '.join(sorted(set(said))) or 'none'}",
+        f"{refused} datagrams found no socket at the receiver",
+    ]
     weight = max(refused, judgement.sender_errors, 1) + (_missing(judgement) if not judgement.received else 0)
     if wrong:
         return [Cause("wrong port", wrong[0], weight, wrong[1], evidence)]
@@ -147,10 +194,15 @@ def _nobody_listens(facts: Facts, judgement: Judgement) -> list[Cause]:
 def _wrong_port(facts: Facts) -> tuple[str, dict[str, str]] | None:
     for sender in facts.senders:
         sent_to = sender.settings.port
-        listening = sorted({port for side in facts.receivers for port in side.evidence.bound_ports() or side.settings.ports})
+        listening = sorted(
+            {port for side in facts.receivers for port in side.evidence.bound_ports() or side.settings.ports}
+        )
         if listening and sent_to not in listening:
             ports = ", ".join(map(str, listening[:4]))
-            return f"The sender sent to port {sent_to}, but the receiver listens on {ports}; set port to {listening[0]}.", {"port": str(listening[0])}
+            return (
+                f"The sender sent to port {sent_to}, but the receiver listens on {ports}; set port to {listening[0]}.",
+                {"port": str(listening[0])},
+            )
     return None
 
 
@@ -161,12 +213,18 @@ def _overrun(facts: Facts, judgement: Judgement) -> list[Cause]:
     drops = judgement.frames.overrun or 0
     if not drops:
         return []
-    side = max(facts.receivers, key=lambda each: each.evidence.grown("Udp.RcvbufErrors") or each.evidence.drops(each.settings.ports) or 0)
+    side = max(
+        facts.receivers,
+        key=lambda each: each.evidence.grown("Udp.RcvbufErrors") or each.evidence.drops(each.settings.ports) or 0,
+    )
     sender = facts.senders[0].settings
     size, maximum = side.settings.buffer_bytes, side.evidence.knob("rmem_max")
     effective = min(size, maximum) if maximum else size
     room = arithmetic.queue_capacity(effective, sender.event_bytes, sender.mtu)
-    evidence = [f"{drops} datagrams dropped by the full socket buffer (RcvbufErrors, drops in /proc/net/udp)", f"room for about {room} datagrams"]
+    evidence = [
+        f"{drops} datagrams dropped by the full socket buffer (RcvbufErrors, drops in /proc/net/udp)",
+        f"room for about {room} datagrams",
+    ]
     why, throttled = "", _throttling(side)
     if throttled:
         share, text = throttled
@@ -185,10 +243,15 @@ def _throttling(side: ReceiverFacts | SenderFacts) -> tuple[float, str] | None:
         return None
     share = min(1.0, counted[0] / counted[1])
     limit = side.cpu_limit or (f"{side.evidence.cpus:g}" if side.evidence.cpus else "?")
-    return share, f"its CPU limit of {limit} had it throttled in {100 * share:.0f} % of the periods ({counted[0]} of {counted[1]})"
+    return (
+        share,
+        f"its CPU limit of {limit} had it throttled in {100 * share:.0f} % of the periods ({counted[0]} of {counted[1]})",
+    )
 
 
-def _buffer_advice(facts: Facts, side: ReceiverFacts, effective: int, maximum: int | None, throttled: bool) -> tuple[dict[str, str], str]:
+def _buffer_advice(
+    facts: Facts, side: ReceiverFacts, effective: int, maximum: int | None, throttled: bool
+) -> tuple[dict[str, str], str]:
     needed, seconds = 0.0, 0.0
     for each in facts.senders:
         settings = each.settings
@@ -218,7 +281,9 @@ def _unread(facts: Facts, judgement: Judgement) -> list[Cause]:
     left = judgement.frames.unread
     if left <= max(2, judgement.frames.planned // 1000):
         return []
-    text = f"The receiver ended with {left} datagrams still unread in its queue; let it run longer, or give it more CPU."
+    text = (
+        f"The receiver ended with {left} datagrams still unread in its queue; let it run longer, or give it more CPU."
+    )
     return [Cause("unread", text, left, {"duration": "0"})]
 
 
@@ -230,7 +295,10 @@ def _policy(facts: Facts, judgement: Judgement) -> list[Cause]:
         return []
     names, port = " and ".join(facts.blocking_policies), facts.senders[0].settings.port
     text = f"NetworkPolicy {names} does not let UDP port {port} through; add UDP {port} to its ports (a TCP rule does not cover it)."
-    evidence = [f"{judgement.frames.left} datagrams left the sender, {judgement.frames.reached} reached the receiver", "no send errors: a policy drops silently"]
+    evidence = [
+        f"{judgement.frames.left} datagrams left the sender, {judgement.frames.reached} reached the receiver",
+        "no send errors: a policy drops silently",
+    ]
     return [Cause("network policy", text, _missing(judgement) + 2, {"policy": "allow"}, evidence)]
 
 
@@ -242,7 +310,15 @@ def _mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
         failed = sum(side.evidence.grown("Ip.ReasmFails") or 0 for side in facts.receivers)
         if created and mtu and settings.mtu > mtu:
             text = f"IP packets of {settings.mtu} bytes were cut into fragments, because the interface takes {mtu}: losing one loses the datagram; set mtu to {mtu}."
-            causes.append(Cause("fragmentation", text, max(failed, 1), {"mtu": str(mtu)}, [f"{created} IP fragments made, {failed} reassemblies failed"]))
+            causes.append(
+                Cause(
+                    "fragmentation",
+                    text,
+                    max(failed, 1),
+                    {"mtu": str(mtu)},
+                    [f"{created} IP fragments made, {failed} reassemblies failed"],
+                )
+            )
         if black := _black_hole(sender, facts, judgement):
             causes.append(black)
     return causes
@@ -253,14 +329,25 @@ def _black_hole(sender: SenderFacts, facts: Facts, judgement: Judgement) -> Caus
     settings, reached = sender.settings, judgement.frames.reached
     refused_locally = any("too long" in side.report.last_error for side in facts.senders)
     told = (sender.evidence.grown("Icmp.InDestUnreachs") or 0) > 0 and judgement.frames.refused == 0
-    short_only = settings.fragments > 1 and reached is not None and 0.8 <= reached / settings.events <= 1.2 and judgement.received == 0
+    short_only = (
+        settings.fragments > 1
+        and reached is not None
+        and 0.8 <= reached / settings.events <= 1.2
+        and judgement.received == 0
+    )
     if not (short_only or refused_locally or (told and judgement.received == 0 and not judgement.sender_errors)):
         return None
     text = (
         f"Packets of {settings.mtu} bytes do not get through, shorter ones do: the path takes less than the interface says (MTU black hole); "
         "set mtu lower, 1280 is safe on nearly every overlay."
     )
-    return Cause("MTU black hole", text, _missing(judgement) + 1, {"mtu": "1280"}, [f"{reached} datagrams reached the receiver, about one per event"])
+    return Cause(
+        "MTU black hole",
+        text,
+        _missing(judgement) + 1,
+        {"mtu": "1280"},
+        [f"{reached} datagrams reached the receiver, about one per event"],
+    )
 
 
 def _bandwidth(facts: Facts, judgement: Judgement) -> list[Cause]:
@@ -280,12 +367,20 @@ def _bandwidth(facts: Facts, judgement: Judgement) -> list[Cause]:
         f"The bandwidth limit of {limit / 1e6:g} Mbit/s ({where}) dropped {lost} datagrams of a stream of {wire / 1e6:.4g} Mbit/s of IP packets; "
         f"set rate_gbps to {most:.3g} or raise the limit above {wire / 1e6:.4g} Mbit/s."
     )
-    return [Cause("bandwidth limit", text, lost, {"rate_gbps": f"{most:.3g}"}, [f"{lost} datagrams left the sender and did not reach the receiver"])]
+    return [
+        Cause(
+            "bandwidth limit",
+            text,
+            lost,
+            {"rate_gbps": f"{most:.3g}"},
+            [f"{lost} datagrams left the sender and did not reach the receiver"],
+        )
+    ]
 
 
 def _interfaces(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
-    counted = [(f"{side.name} eth0 {name}", side.evidence.interface_grown(name) or 0) for side in (*facts.receivers, *facts.senders)
+    counted = [(f"{side.name} eth0 {name}", side.evidence.interface_grown(name) or 0) for side in sides(facts)
                for name in ("rx_dropped", "tx_dropped", "rx_errors", "tx_errors")]  # fmt: skip
     for where, drops in [*counted, *facts.node_drops.items()]:
         if drops > 0:
@@ -300,8 +395,16 @@ def _network(facts: Facts, judgement: Judgement) -> list[Cause]:
     if lost is None or lost <= 0 or frames.left is None:
         return []
     share = lost / max(frames.left, 1)
-    nodes = " and ".join(dict.fromkeys(side.node for side in (*facts.senders, *facts.receivers) if side.node)) or "the two nodes"
-    evidence = [f"{frames.left} datagrams left the sender, {frames.reached} reached the receiver", f"{lost} lost in between ({100 * share:.1f} %)"]
+    nodes = (
+        " and ".join(
+            dict.fromkeys([*(s.node for s in facts.senders if s.node), *(r.node for r in facts.receivers if r.node)])
+        )
+        or "the two nodes"
+    )
+    evidence = [
+        f"{frames.left} datagrams left the sender, {frames.reached} reached the receiver",
+        f"{lost} lost in between ({100 * share:.1f} %)",
+    ]
     gap = _gap(facts)
     if frames.reached == 0:
         text = f"Nothing of what left the sender reached the receiver's interface, without any error: the link or route between {nodes} is cut; check it in this direction."
@@ -332,10 +435,21 @@ def _gap(facts: Facts) -> float | None:
 def _sender_slow(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
     for side in facts.senders:
-        if not side.report.completed and not side.report.failures and side.end.exit_code in (None, 0) and not side.trouble:
+        if (
+            not side.report.completed
+            and not side.report.failures
+            and side.end.exit_code in (None, 0)
+            and not side.trouble
+        ):
             throttled = _throttling(side)
             why = f"; {throttled[1]}, raise it" if throttled else "; give it more time or more CPU"
-            causes.append(Cause("sender not done", f"{_name(side)} had not sent everything when the run ended{why}.", 1 + judgement.silent))
+            causes.append(
+                Cause(
+                    "sender not done",
+                    f"{_name(side)} had not sent everything when the run ended{why}.",
+                    1 + judgement.silent,
+                )
+            )
     return causes
 
 
@@ -347,7 +461,14 @@ def _order(facts: Facts, judgement: Judgement) -> list[Cause]:
         f"All {frames.planned} datagrams were read, yet {judgement.partial} events stayed incomplete: they came out of order or more than the reassembly "
         "timeout apart; choose mtu so that an event fits into one datagram, or take e2sar_perf 0.3 and raise its timeout."
     )
-    return [Cause("reordering", text, judgement.partial, {"mtu": str(min(9000, max(106, facts.senders[0].settings.event_bytes + 64)))})]
+    return [
+        Cause(
+            "reordering",
+            text,
+            judgement.partial,
+            {"mtu": str(min(9000, max(106, facts.senders[0].settings.event_bytes + 64)))},
+        )
+    ]
 
 
 def _mangled(facts: Facts, judgement: Judgement) -> list[Cause]:

@@ -45,7 +45,20 @@ class Snapshot:
         return self.cpu_quota_us / self.cpu_period_us
 
 
-_INTERFACE = ("rx_bytes", "rx_packets", "rx_errors", "rx_dropped", "", "", "", "", "tx_bytes", "tx_packets", "tx_errors", "tx_dropped")
+_INTERFACE = (
+    "rx_bytes",
+    "rx_packets",
+    "rx_errors",
+    "rx_dropped",
+    "",
+    "",
+    "",
+    "",
+    "tx_bytes",
+    "tx_packets",
+    "tx_errors",
+    "tx_dropped",
+)
 
 
 class Evidence:

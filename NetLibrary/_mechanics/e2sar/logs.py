@@ -145,7 +145,12 @@ _on(_SENDER, rf"Inter-event sleep (?:time is|\(usec\) is):?\s+{_N}", ("sleep_us"
 _on(_SENDER, rf"Sending:?\s+{_N} event buffers", ("events", whole))
 _on(_SENDER, rf"Using MTU:?\s+{_N}", ("mtu", whole))
 _on(_SENDER, r"Using interface:?\s+(\S+)", ("interface", str))
-_on(_SENDER, rf"Fewer {_UNIT} than expected have been sent \({_N} of {_N}\)", ("frame_shortfall", whole), ("frames_expected", whole))
+_on(
+    _SENDER,
+    rf"Fewer {_UNIT} than expected have been sent \({_N} of {_N}\)",
+    ("frame_shortfall", whole),
+    ("frames_expected", whole),
+)
 _on(_SENDER, rf"Completed, {_N} {_UNIT} sent, {_N} errors", ("frames_sent", whole), ("errors", whole))
 _on(_SENDER, r"Last (?:error encountered|E2SARError code):\s+(.+)", ("last_error", str.strip))
 _on(_SENDER, rf"Elapsed usecs:\s+{_N}", ("elapsed_us", whole))
@@ -184,7 +189,9 @@ _MEMBERS: list[tuple[re.Pattern[str], str, Callable[[str], object]]] = [
     (re.compile(rf"\bgRPC Errors:\s+{_N}"), "grpc_errors", whole),
     (re.compile(r"\bLast E2SARError code:\s+(.*)"), "last_error", str.strip),
 ]
-_ROLE_WORDS = re.compile(r"Will run |Receiving on ports|Reassembler|reassembler|Registering the worker|Event reassembly timeout")
+_ROLE_WORDS = re.compile(
+    r"Will run |Receiving on ports|Reassembler|reassembler|Registering the worker|Event reassembly timeout"
+)
 
 
 class LogParser:
@@ -316,7 +323,11 @@ class LogParser:
             listed, lost = len(_LOST_ITEM.findall(closing[1])), self._block.get("lost_in_reassembly")
             if listed == lost and not re.search(r"<[^>]*$", closing[1]):
                 self._close_block(closing[1], None)
-        elif _FAILURE.search(line) or _COMPLETED.search(line) or re.search(rf"Completed, {_N} {_UNIT} sent, {_N} errors$", line):
+        elif (
+            _FAILURE.search(line)
+            or _COMPLETED.search(line)
+            or re.search(rf"Completed, {_N} {_UNIT} sent, {_N} errors$", line)
+        ):
             self.line(line)
 
 

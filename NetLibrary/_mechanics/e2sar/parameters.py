@@ -127,8 +127,20 @@ def check_sender(sender: SenderSettings) -> None:
     Raises:
         InputError: Names the argument and what is allowed.
     """
-    _within("mtu", sender.mtu, arithmetic.smallest_mtu(), arithmetic.LARGEST_DATAGRAM, "bytes of IP packet, 64 of them headers")
-    _within("event_bytes", sender.event_bytes, arithmetic.SHORTEST_EVENT, 2**32 - 1, "bytes; e2sar_perf writes outside its buffer below")
+    _within(
+        "mtu",
+        sender.mtu,
+        arithmetic.smallest_mtu(),
+        arithmetic.LARGEST_DATAGRAM,
+        "bytes of IP packet, 64 of them headers",
+    )
+    _within(
+        "event_bytes",
+        sender.event_bytes,
+        arithmetic.SHORTEST_EVENT,
+        2**32 - 1,
+        "bytes; e2sar_perf writes outside its buffer below",
+    )
     _within("events", sender.events, 1, 10**9, "events")
     _within("sockets", sender.sockets, 1, 128, "source sockets")
     _within("source_id", sender.source_id, 0, 2**32 - 1, "a 32-bit number")
@@ -136,9 +148,13 @@ def check_sender(sender: SenderSettings) -> None:
     _within("port", sender.port, 1024, 65535, "e2sar_perf refuses lower ones")
     _within("buffer_bytes", sender.buffer_bytes, 1024, 2**31 - 1, "bytes")
     if not 0 <= sender.rate_gbps <= 10_000:
-        raise InputError(f"rate_gbps is {sender.rate_gbps:g}; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to 10000 Gbit/s of event bytes.")
+        raise InputError(
+            f"rate_gbps is {sender.rate_gbps:g}; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to 10000 Gbit/s of event bytes."
+        )
     if sender.rate_gbps and arithmetic.sleep_microseconds(sender.rate_gbps, sender.event_bytes) > 2**31:
-        raise InputError(f"rate_gbps is {sender.rate_gbps:g}: an event of {sender.event_bytes} bytes would take more than half an hour.")
+        raise InputError(
+            f"rate_gbps is {sender.rate_gbps:g}: an event of {sender.event_bytes} bytes would take more than half an hour."
+        )
 
 
 def check_receiver(receiver: ReceiverSettings) -> None:
@@ -154,10 +170,14 @@ def check_receiver(receiver: ReceiverSettings) -> None:
     _within("duration", receiver.duration_seconds, 0, 7 * 86400, "seconds, 0 until it is stopped")
     last = receiver.ports[-1]
     if last > 65535:
-        raise InputError(f"threads is {receiver.threads}: the receiver would need the ports {receiver.port} to {last}; 65535 is the last one.")
+        raise InputError(
+            f"threads is {receiver.threads}: the receiver would need the ports {receiver.port} to {last}; 65535 is the last one."
+        )
 
 
-def check_run(sender: SenderSettings, receiver: ReceiverSettings, around: Surroundings, accept: frozenset[Risk] = frozenset()) -> None:
+def check_run(
+    sender: SenderSettings, receiver: ReceiverSettings, around: Surroundings, accept: frozenset[Risk] = frozenset()
+) -> None:
     """Refuses a pair of sender and receiver that cannot work where it shall run.
 
     Args:
@@ -171,27 +191,42 @@ def check_run(sender: SenderSettings, receiver: ReceiverSettings, around: Surrou
     check_sender(sender)
     check_receiver(receiver)
     if Risk.FRAGMENTATION not in accept and around.pod_mtu and sender.mtu > around.pod_mtu:
-        raise _risky("mtu", f"{sender.mtu}, but the pods' interfaces take {around.pod_mtu} bytes", f"up to {around.pod_mtu}", Risk.FRAGMENTATION)
+        raise _risky(
+            "mtu",
+            f"{sender.mtu}, but the pods' interfaces take {around.pod_mtu} bytes",
+            f"up to {around.pod_mtu}",
+            Risk.FRAGMENTATION,
+        )
     if Risk.OVERLOAD not in accept and around.bandwidth_bits_per_second and sender.rate_gbps:
         limit, wire = around.bandwidth_bits_per_second, sender.wire_bits_per_second
         if wire > limit:
-            most = limit / 1e9 * sender.rate_gbps * 1e9 / wire
-            text = f"{sender.rate_gbps:g} Gbit/s, which is {wire / 1e6:.4g} Mbit/s of IP packets, but the path carries {limit / 1e6:.4g} Mbit/s"
-            raise _risky("rate_gbps", text, f"up to {most:.4g}", Risk.OVERLOAD)
+            fitting = sender.rate_gbps * limit / wire
+            text = (
+                f"{sender.rate_gbps:g} Gbit/s, which is {wire / 1e6:.4g} Mbit/s of IP packets, "
+                f"but the path carries {limit / 1e6:.4g} Mbit/s"
+            )
+            raise _risky("rate_gbps", text, f"up to {fitting:.4g}", Risk.OVERLOAD)
     if Risk.CAPPED_BUFFER not in accept:
         for name, size, most, knob in (
             ("buffer_bytes of the receiver", receiver.buffer_bytes, around.rmem_max, "rmem_max"),
             ("buffer_bytes of the sender", sender.buffer_bytes, around.wmem_max, "wmem_max"),
         ):
             if most and size > most:
-                raise _risky(name, f"{size}, but net.core.{knob} of the node is {most} and the kernel cuts it without a word", f"up to {most}", Risk.CAPPED_BUFFER)
+                raise _risky(
+                    name,
+                    f"{size}, but net.core.{knob} of the node is {most} and the kernel cuts it without a word",
+                    f"up to {most}",
+                    Risk.CAPPED_BUFFER,
+                )
     needed = around.sender_startup_seconds + sender.send_seconds + 2
     if Risk.SHORT_RECEIVER not in accept and 0 < receiver.duration_seconds < needed:
         text = (
             f"{receiver.duration_seconds} s, but the sender needs {needed:.0f} s ({around.sender_startup_seconds:g} s to start, "
             f"{sender.send_seconds:.3g} s to send, 2 s for the last report)"
         )
-        raise _risky("duration", text, f"{needed:.0f} s and more, or 0 for a receiver that is stopped", Risk.SHORT_RECEIVER)
+        raise _risky(
+            "duration", text, f"{needed:.0f} s and more, or 0 for a receiver that is stopped", Risk.SHORT_RECEIVER
+        )
 
 
 def check_several(senders: list[SenderSettings]) -> None:

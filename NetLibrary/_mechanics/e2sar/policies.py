@@ -9,7 +9,9 @@ from typing import Any
 Object = Mapping[str, Any]
 
 
-def blocking(policies: Sequence[Object], namespaces: Sequence[Object], sender: Object, receiver: Object, protocol: str, port: int) -> list[str]:
+def blocking(
+    policies: Sequence[Object], namespaces: Sequence[Object], sender: Object, receiver: Object, protocol: str, port: int
+) -> list[str]:
     """Names the policies that keep a sender pod from a receiver pod, each with its direction; empty when none does.
 
     Args:
@@ -30,7 +32,10 @@ def blocking(policies: Sequence[Object], namespaces: Sequence[Object], sender: O
             for rule in policy["spec"].get(direction.lower()) or []
         )
         if isolating and not allowed:
-            found += [f"'{p['metadata']['name']}' ({direction.lower()} of the {'sender' if pod is sender else 'receiver'})" for p in isolating]
+            found += [
+                f"'{p['metadata']['name']}' ({direction.lower()} of the {'sender' if pod is sender else 'receiver'})"
+                for p in isolating
+            ]
     return found
 
 
@@ -41,7 +46,16 @@ def _applies(policy: Object, pod: Object, direction: str) -> bool:
     return same and direction in types and selects(spec.get("podSelector") or {}, pod["metadata"].get("labels") or {})
 
 
-def _rule_fits(rule: Object, peers: str, policy: Object, other: Object, labels: Mapping[str, Any], target: Object, protocol: str, port: int) -> bool:
+def _rule_fits(
+    rule: Object,
+    peers: str,
+    policy: Object,
+    other: Object,
+    labels: Mapping[str, Any],
+    target: Object,
+    protocol: str,
+    port: int,
+) -> bool:
     listed = rule.get(peers)
     if listed and not any(_peer_fits(peer, policy, other, labels) for peer in listed):
         return False
@@ -72,7 +86,12 @@ def _port_fits(entry: Object, target: Object, protocol: str, port: int) -> bool:
         return True
     if isinstance(wanted, str):
         containers = target.get("spec", {}).get("containers", [])
-        named = [p for c in containers for p in c.get("ports") or [] if p.get("name") == wanted and p.get("protocol", "TCP") == protocol]
+        named = [
+            p
+            for c in containers
+            for p in c.get("ports") or []
+            if p.get("name") == wanted and p.get("protocol", "TCP") == protocol
+        ]
         return any(p["containerPort"] == port for p in named)
     return bool(wanted <= port <= entry.get("endPort", wanted))
 

@@ -43,7 +43,9 @@ class EjfatUri:
         """
         match = re.fullmatch(r"(ejfats?)://(?:([^@/?]*)@)?(\[[^\]]+\]|[^:/?@]+):(\d+)(/[^?]*)?\?(.+)", text)
         if not match:
-            raise InputError(f"uri is '{text}'; allowed is {_SHAPE}, in lower case and with the port of the control plane.")
+            raise InputError(
+                f"uri is '{text}'; allowed is {_SHAPE}, in lower case and with the port of the control plane."
+            )
         scheme, token, host, port, path, query = match.groups()
         if not 1024 <= int(port) <= 65535:
             raise InputError(f"uri is '{text}': port {port} of the control plane must be 1024 to 65535.")
@@ -58,7 +60,16 @@ class EjfatUri:
         data, data_port = _address(text, "data", parts["data"])
         sync = "%s:%d" % _address(text, "sync", parts["sync"]) if "sync" in parts else ""
         identifier = (path or "").rstrip("/").rpartition("/")[2]
-        return cls(data, data_port, sync, f"{host}:{port}", token or "", identifier, scheme == "ejfats", parts.get("sessionid", ""))
+        return cls(
+            data,
+            data_port,
+            sync,
+            f"{host}:{port}",
+            token or "",
+            identifier,
+            scheme == "ejfats",
+            parts.get("sessionid", ""),
+        )
 
 
 def _address(uri: str, key: str, value: str) -> tuple[str, int]:
@@ -68,7 +79,9 @@ def _address(uri: str, key: str, value: str) -> tuple[str, int]:
             raise ValueError
         address = str(ipaddress.ip_address(match[1] or match[2]))
     except ValueError:
-        raise InputError(f"uri is '{uri}': {key}={value} must be an IP address with an optional port; e2sar_perf resolves no names there.") from None
+        raise InputError(
+            f"uri is '{uri}': {key}={value} must be an IP address with an optional port; e2sar_perf resolves no names there."
+        ) from None
     port = int(match[3] or DEFAULT_PORT)
     if not 1024 <= port <= 65535:
         raise InputError(f"uri is '{uri}': port {port} of {key}= must be 1024 to 65535.")

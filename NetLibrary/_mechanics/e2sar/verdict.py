@@ -173,17 +173,23 @@ class Judgement:
     @property
     def counts(self) -> str:
         """The counts in one clause."""
-        percent = _percent(self.delivered)
+        share = percent(self.delivered)
         parts = [f"{self.partial} lost in part", f"{self.silent} lost silently", f"{self.mangled} mangled"]
         if self.duplicated:
             parts.append(f"{self.duplicated} duplicated")
         if self.sender_errors:
             parts.append(f"{self.sender_errors} send errors")
-        return f"Delivered {self.received} of {self.events} events ({percent}): {', '.join(parts)}."
+        return f"Delivered {self.received} of {self.events} events ({share}): {', '.join(parts)}."
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a record."""
-        return {**asdict(self), "delivered": self.delivered, "passed": self.passed, "sentence": self.sentence, "counts": self.counts}
+        return {
+            **asdict(self),
+            "delivered": self.delivered,
+            "passed": self.passed,
+            "sentence": self.sentence,
+            "counts": self.counts,
+        }
 
 
 def judge(facts: Facts, thresholds: Thresholds | None = None) -> Judgement:
@@ -232,19 +238,26 @@ def missed(judgement: Judgement, thresholds: Thresholds) -> list[str]:
     events = judgement.events or 1
     reasons = []
     if judgement.delivered < thresholds.delivered:
-        reasons.append(f"Delivered {_percent(judgement.delivered)}, expected at least {_percent(thresholds.delivered)}.")
-    for name, value, limit in (("in part", judgement.partial, thresholds.partial), ("silently", judgement.silent, thresholds.silent)):
+        reasons.append(f"Delivered {percent(judgement.delivered)}, expected at least {percent(thresholds.delivered)}.")
+    for name, value, limit in (
+        ("in part", judgement.partial, thresholds.partial),
+        ("silently", judgement.silent, thresholds.silent),
+    ):
         if value / events > limit:
-            reasons.append(f"{value} events lost {name} ({_percent(value / events)}), expected at most {_percent(limit)}.")
+            reasons.append(
+                f"{value} events lost {name} ({percent(value / events)}), expected at most {percent(limit)}."
+            )
     if judgement.mangled > thresholds.mangled:
         reasons.append(f"{judgement.mangled} events mangled, expected at most {thresholds.mangled}.")
     if judgement.sender_errors + judgement.data_errors > thresholds.errors:
-        reasons.append(f"{judgement.sender_errors} send errors and {judgement.data_errors} receive errors, expected at most {thresholds.errors}.")
+        reasons.append(
+            f"{judgement.sender_errors} send errors and {judgement.data_errors} receive errors, expected at most {thresholds.errors}."
+        )
     return reasons
 
 
-def _percent(fraction: float) -> str:
-    # floored to a tenth, so that 9999 of 10000 never reads as 100 %
+def percent(fraction: float) -> str:
+    """Text of a fraction, floored to a tenth of a percent, so that 9999 of 10000 never reads as 100 %."""
     return f"{int(fraction * 1000 + 1e-9) / 10:g} %"
 
 

@@ -1,0 +1,605 @@
+"""Runs receivers and senders in a namespace, keeps their logs, and gathers the facts for a verdict."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.e2sar import objects
+from NetLibrary._mechanics.e2sar.evidence import Evidence
+from NetLibrary._mechanics.e2sar.logs import LogParser, Report
+from NetLibrary._mechanics.e2sar.parameters import (
+    Path,
+    Placement,
+    PodSettings,
+    ReceiverSettings,
+    SenderSettings,
+    Surroundings,
+)
+from NetLibrary._mechanics.e2sar.policies import blocking
+from NetLibrary._mechanics.e2sar.stream import LogStream, split_time
+from NetLibrary._mechanics.e2sar.verdict import End, Facts, ReceiverFacts, SenderFacts
+from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, is_ready, pods_ready, problem
+
+Object = dict[str, Any]
+Say = Callable[[str], None]
+NEEDED_OPTIONS = (
+    "--send",
+    "--recv",
+    "--uri",
+    "--length",
+    "--num",
+    "--mtu",
+    "--rate",
+    "--bufsize",
+    "--duration",
+    "--port",
+)
+
+
+@dataclass
+class Inspection:
+    """What an image and a place are like: version and options of `e2sar_perf`, limits of the kernel, MTU of a pod."""
+
+    image: str
+    version: str
+    options: frozenset[str]
+    around: Surroundings
+    stand_in: bool
+
+
+@dataclass
+class Party:
+    """A sender or receiver that was started. `lock` guards what its log's thread changes."""
+
+    name: str
+    role: str
+    settings: Any
+    pod_settings: PodSettings
+    pod: Object = field(default_factory=dict)
+    parser: LogParser = field(default_factory=LogParser)
+    evidence: Evidence = field(default_factory=Evidence)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    streams: list[LogStream] = field(default_factory=list)
+    started_at: float = field(default_factory=time.monotonic)
+    bound_at: float | None = None
+    first_line_at: float | None = None
+    exit_at: float | None = None
+    stopped_by_us: bool = False
+    trouble: str = ""
+    target: str = ""
+    blocking: list[str] = field(default_factory=list)
+
+    @property
+    def report(self) -> Report:
+        """What its log says so far."""
+        return self.parser.report
+
+    @property
+    def pod_name(self) -> str:
+        """Name of its pod, empty before there is one."""
+        return str(self.pod.get("metadata", {}).get("name", ""))
+
+    @property
+    def node(self) -> str:
+        """Node it runs on."""
+        return str(self.pod.get("spec", {}).get("nodeName", ""))
+
+    @property
+    def address(self) -> str:
+        """Address of its pod."""
+        return str(self.pod.get("status", {}).get("podIP", ""))
+
+    @property
+    def files(self) -> list[FilePath]:
+        """The logs that were kept."""
+        return [stream.path for stream in self.streams]
+
+    def terminated(self) -> Object | None:
+        """How its container ended, None while it runs."""
+        for status in self.pod.get("status", {}).get("containerStatuses", []):
+            ended = status.get("state", {}).get("terminated")
+            if status["name"] == self.role and ended:
+                return dict(ended)
+        return None
+
+
+class Bench:
+    """The place where runs happen: one namespace of one cluster.
+
+    Args:
+        cluster: The cluster.
+        namespace: Its namespace, made by `prepare`.
+        files: The scenario's manifests.
+        folder: Where logs are kept.
+        say: Takes lines of progress.
+    """
+
+    def __init__(
+        self, cluster: Cluster, namespace: str, files: objects.Files, folder: FilePath, say: Say = lambda _: None
+    ) -> None:
+        self.cluster, self.namespace, self.files, self.folder, self.say = cluster, namespace, files, folder, say
+        self.tick: Callable[[], None] = lambda: None  # called about once a second while something is waited for
+        self.parties: dict[str, Party] = {}
+        self.inspection: Inspection | None = None
+
+    def prepare(self) -> None:
+        """Makes namespace, scripts and Services."""
+        for each in self.files.base(self.namespace):
+            self.cluster.apply(each)
+
+    # --- the place --------------------------------------------------------------------------------------
+
+    def inspect(self, image: str, *, timeout: float, node: str = "") -> Inspection:
+        """Finds out what `e2sar_perf` the image has and what limits the kernel sets.
+
+        Raises:
+            errors.EnvironmentProblem: The image has no `e2sar_perf`, or one that this cannot work with.
+            errors.WaitFailed: The image cannot be had.
+        """
+        pod = self.files.inspector(self.namespace, image, node)
+        name = pod["metadata"]["name"]
+        self.cluster.create(pod)
+        try:
+            self.cluster.wait(
+                "Pod", self.namespace, _pod_over(), name=name, timeout=timeout, what=f"Inspection of image '{image}'"
+            )
+            text = self.cluster.logs(self.namespace, name)
+        finally:
+            self.cluster.delete("Pod", name, self.namespace, grace_seconds=0)
+        self.inspection = read_inspection(image, text)
+        return self.inspection
+
+    # --- receivers ------------------------------------------------------------------------------------------
+
+    def start_receiver(self, name: str, settings: ReceiverSettings, pod: PodSettings) -> Party:
+        """Creates the Job of a receiver and returns at once."""
+        job = self.files.receiver(self.namespace, name, settings, pod)
+        return self._start(name, "receiver", settings, pod, job)
+
+    def wait_bound(self, party: Party, *, timeout: float, ready: bool = False) -> float:
+        """Waits until the receiver's port is bound, by the evidence of `/proc/net/udp` in its pod.
+
+        Args:
+            party: The receiver.
+            timeout: Seconds.
+            ready: Whether DNS and Services must know it too.
+        Returns:
+            Seconds since it was started.
+        Raises:
+            errors.WaitFailed: It ended, or its pod cannot start.
+            errors.WaitTimeout: Time is up; says what was seen.
+        """
+        self._follow(party, timeout=timeout)
+        deadline = time.monotonic() + timeout
+        port = party.settings.port
+        while not party.evidence.bound(port):
+            if time.monotonic() > deadline:
+                with party.lock:
+                    ports = party.evidence.bound_ports()
+                seen = f"bound are {', '.join(map(str, ports))}" if ports else "no UDP socket is bound in its pod"
+                raise errors.WaitTimeout(
+                    f"Receiver '{party.name}' did not bind UDP port {port} within {timeout:g} s: {seen}."
+                    + _last_words(party)
+                )
+            self._refresh(party)
+            if party.terminated() or party.trouble:
+                self._drain(party)
+                if party.evidence.bound(port):
+                    break
+                raise errors.WaitFailed(self._ended_unbound(party))
+            time.sleep(0.1)
+        if ready:
+            what = f"Readiness of receiver '{party.name}'"
+            left = max(1.0, deadline - time.monotonic())
+            self.cluster.wait("Pod", self.namespace, pods_ready(1), name=party.pod_name, timeout=left, what=what)
+            self.cluster.wait(
+                "EndpointSlice",
+                self.namespace,
+                _endpoint_ready(party.address),
+                labels=f"kubernetes.io/service-name={objects.NODE_PORT_SERVICE}",
+                timeout=left,
+                what=f"Service entry of receiver '{party.name}'",
+            )
+        return time.monotonic() - party.started_at
+
+    def _ended_unbound(self, party: Party) -> str:
+        ended = party.terminated() or {}
+        how = party.trouble or f"it ended with exit code {ended.get('exitCode')} ({ended.get('reason', '-')})"
+        said = "; ".join(party.report.failures) or party.evidence.failure
+        return f"Receiver '{party.name}' never bound UDP port {party.settings.port}: {said or how}." + _last_words(
+            party
+        )
+
+    def stop(self, party: Party, *, timeout: float = 20.0) -> None:
+        """Ends a receiver or sender in good order (SIGINT to e2sar_perf) and keeps its log to the last line."""
+        self._refresh(party)
+        if not party.terminated() and party.pod_name and not party.trouble:
+            party.stopped_by_us = True
+            try:
+                self.cluster.exec(
+                    self.namespace,
+                    party.pod_name,
+                    ["/bin/sh", "-c", "kill -TERM 1"],
+                    container=party.role,
+                    timeout=timeout,
+                )
+            except errors.NetLibraryError as error:
+                self.say(f"{party.name} could not be told to stop ({error}); its pod is deleted instead.")
+                self.cluster.delete("Pod", party.pod_name, self.namespace, grace_seconds=5)
+        self.wait_end(party, timeout=timeout, fail=False)
+
+    def wait_end(self, party: Party, *, timeout: float, fail: bool = True) -> None:
+        """Waits until a sender or receiver has ended, and keeps its log to the last line.
+
+        Raises:
+            errors.WaitTimeout: It still runs; only with `fail`.
+            errors.WaitFailed: It never can; only with `fail`.
+        """
+        try:
+            self._follow(party, timeout=timeout)
+            self.cluster.wait(
+                "Pod",
+                self.namespace,
+                _container_over(party.role, seen=bool(party.pod_name), tick=self.tick),
+                labels=f"e2sar={party.name}",
+                timeout=timeout,
+                what=f"End of {party.role} '{party.name}'",
+            )
+        except (errors.WaitTimeout, errors.WaitFailed) as error:
+            self._refresh(party)
+            if not party.trouble and isinstance(error, errors.WaitFailed):
+                party.trouble = str(error).rstrip(".")
+            if fail:
+                raise type(error)(f"{error}{_last_words(party)}") from error
+        self._refresh(party)
+        self._drain(party)
+
+    # --- senders ----------------------------------------------------------------------------------------------
+
+    def start_sender(
+        self,
+        name: str,
+        settings: SenderSettings,
+        pod: PodSettings,
+        receiver: Party | None,
+        *,
+        path: Path = Path.POD_IP,
+        placement: Placement = Placement.OTHER_NODE,
+        address: str = "",
+        resolve_seconds: int = 60,
+    ) -> Party:
+        """Creates the Job of a sender and returns at once.
+
+        Args:
+            name: Its name.
+            settings: What it sends.
+            pod: How it runs.
+            receiver: Who shall get it; None when only an address is known.
+            path: How the receiver is addressed.
+            placement: Where it runs.
+            address: Address or name to send to instead.
+            resolve_seconds: How long a name may take to resolve.
+        """
+        target, port = (address, settings.port) if address else self._target(receiver, settings.port, path)
+        settings = replace(settings, port=port)
+        job = self.files.sender(
+            self.namespace, name, settings, pod, target=target, placement=placement,
+            receiver_node=receiver.node if receiver else "", resolve_seconds=resolve_seconds,
+        )  # fmt: skip
+        party = self._start(name, "sender", settings, pod, job)
+        party.target = f"{target}:{port}"
+        return party
+
+    def _target(self, receiver: Party | None, port: int, path: Path) -> tuple[str, int]:
+        if receiver is None:
+            raise errors.InputError("address is missing; give one, or start a receiver first.")
+        if path is Path.POD_IP:
+            return receiver.address, port
+        if path is Path.DNS:
+            return f"{receiver.name}.{objects.RECEIVER_SERVICE}.{self.namespace}.svc", port
+        service = self.cluster.get("Service", objects.NODE_PORT_SERVICE, self.namespace)
+        entry = service["spec"]["ports"][0]
+        if path is Path.SERVICE:
+            return str(service["spec"]["clusterIP"]), int(entry["port"])
+        nodes = [node for node in self.cluster.list("Node") if node["metadata"]["name"] != receiver.node]
+        for node in nodes or self.cluster.list("Node"):
+            for address in node.get("status", {}).get("addresses", []):
+                if address["type"] == "InternalIP" and ":" not in address["address"]:
+                    return str(address["address"]), int(entry["nodePort"])
+        raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
+
+    def blocked_by(self, sender: Party, receiver: Party) -> list[str]:
+        """Names the NetworkPolicies that keep a sender from a receiver just now."""
+        self._refresh(sender)
+        policies = self.cluster.list("NetworkPolicy", self.namespace)
+        if not policies or not sender.pod or not receiver.pod:
+            return []
+        namespaces = [self.cluster.get("Namespace", self.namespace)]
+        return blocking(policies, namespaces, sender.pod, receiver.pod, "UDP", receiver.settings.port)
+
+    # --- watching -----------------------------------------------------------------------------------------------
+
+    def settle(self, receivers: Sequence[Party], events: int, *, timeout: float) -> None:
+        """Waits until the receivers' counters have come to rest: all there, or two equal reports after the timeout of
+        incomplete events."""
+        deadline = time.monotonic() + timeout
+        start = {id(each): _blocks(each) for each in receivers}
+        while time.monotonic() < deadline:
+            counts = [each.report.final for each in receivers]
+            fresh = all(_blocks(each) >= start[id(each)] + 2 or each.terminated() for each in receivers)
+            if fresh and sum(block.received for block in counts if block) >= events:
+                return
+            if fresh and all(_at_rest(each) for each in receivers):
+                return
+            for each in receivers:
+                self._refresh(each)
+            self.tick()
+            if all(each.terminated() or each.trouble for each in receivers):
+                return
+            time.sleep(0.2)
+
+    def facts(self, senders: Sequence[Party], receivers: Sequence[Party]) -> Facts:
+        """Everything that is known about a run."""
+        blocked = [name for sender in senders for name in sender.blocking]
+        return Facts(
+            [_sender_facts(each) for each in senders],
+            [_receiver_facts(each) for each in receivers],
+            list(dict.fromkeys(blocked)),
+        )
+
+    def remove(self, parties: Sequence[Party]) -> None:
+        """Deletes Jobs and pods, so that the names can be used again."""
+        for party in parties:
+            for stream in party.streams:
+                stream.finish(0.0)
+            self.cluster.delete("Job", party.name, self.namespace)
+            if party.pod_name:
+                self.cluster.delete("Pod", party.pod_name, self.namespace, grace_seconds=0)
+            self.parties.pop(party.name, None)
+
+    def close(self) -> None:
+        """Ends the threads; what was logged so far is kept."""
+        for party in list(self.parties.values()):
+            for stream in party.streams:
+                stream.finish(0.0)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _start(self, name: str, role: str, settings: Any, pod: PodSettings, job: Object) -> Party:
+        if name in self.parties:
+            raise errors.InputError(f"name is '{name}', which already runs; allowed is a name that is not in use.")
+        self.cluster.create(job)
+        party = self.parties[name] = Party(name, role, settings, pod)
+        return party
+
+    def _follow(self, party: Party, *, timeout: float) -> None:
+        """Begins to keep the logs as soon as there is a pod."""
+        if party.streams:
+            return
+        role = party.role
+        try:
+            party.pod = self.cluster.wait(
+                "Pod",
+                self.namespace,
+                _container_begun(role),
+                labels=f"e2sar={party.name}",
+                timeout=timeout,
+                what=f"Start of {role} '{party.name}'",
+                progress=self.say,
+            )
+        except (errors.WaitFailed, errors.WaitTimeout) as error:
+            party.trouble = str(error).rstrip(".")
+            raise
+        containers = [role, *(["observer"] if role == "receiver" else [])]
+        for container in containers:
+            path = _free(self.folder, f"{party.name}.{container}")
+            party.streams.append(
+                LogStream(
+                    self.cluster,
+                    self.namespace,
+                    party.pod_name,
+                    container,
+                    path,
+                    lambda at, text, own=container == role: self._take(party, at, text, own),  # type: ignore[misc]
+                )  # fmt: skip
+            )
+
+    def _take(self, party: Party, at: float | None, text: str, own: bool) -> None:
+        with party.lock:
+            if party.evidence.line(text):
+                if not own and party.bound_at is None and party.role == "receiver":
+                    if party.evidence.bound(party.settings.port):
+                        party.bound_at = at
+                if text.startswith("@netlibrary exit"):
+                    party.exit_at = at
+                return
+            if own:
+                party.parser.feed(text + "\n", at)
+                if "Using MTU" in text:
+                    party.first_line_at = at
+
+    def _refresh(self, party: Party) -> None:
+        """Looks at the pod once more; remembers the last it had to say when it is gone."""
+        if not party.pod_name:
+            pods = self.cluster.list("Pod", self.namespace, labels=f"e2sar={party.name}")
+            party.pod = pods[-1] if pods else {}
+            return
+        found = self.cluster.find("Pod", party.pod_name, self.namespace)
+        if found is None:
+            if not party.terminated() and not party.stopped_by_us:
+                party.trouble = party.trouble or f"The pod of {party.role} '{party.name}' was deleted while it ran"
+            return
+        party.pod = found
+        status = found.get("status", {})
+        if status.get("phase") == "Failed" and status.get("reason"):
+            party.trouble = party.trouble or (
+                f"The pod of {party.role} '{party.name}' was ended by its node ({status['reason']}: "
+                f"{status.get('message', '')})".replace(": )", ")")
+            )
+
+    def _drain(self, party: Party) -> None:
+        for stream in party.streams:
+            stream.finish()
+
+
+# --- goals -------------------------------------------------------------------------------------------------------
+
+
+def _container_begun(role: str) -> Goal:
+    """Goal: the container runs or has run. Value: the pod."""
+    trouble = pods_ready(1)
+
+    def goal(pods: list[Object]) -> Outcome:
+        for pod in pods:
+            for status in pod.get("status", {}).get("containerStatuses", []):
+                state = status.get("state", {})
+                if status["name"] == role and ("running" in state or "terminated" in state):
+                    return Done(pod)
+        if not pods:
+            return Pending("no pod yet")
+        outcome = trouble(pods)
+        return outcome if isinstance(outcome, Failed) else Pending("; ".join(problem(pod)[0] for pod in pods[:2]))
+
+    return goal
+
+
+def _container_over(role: str, *, seen: bool, tick: Callable[[], None]) -> Goal:
+    """Goal: the container has ended, or its pod failed as a whole; out of reach once the pod is gone."""
+    known = [seen]
+
+    def goal(pods: list[Object]) -> Outcome:
+        tick()
+        if not pods:
+            return Failed("its pod was deleted while it ran") if known[0] else Pending("no pod yet")
+        known[0] = True
+        pod = pods[-1]
+        for status in pod.get("status", {}).get("containerStatuses", []):
+            if status["name"] == role and "terminated" in status.get("state", {}):
+                return Done(pod)
+        if pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
+            return Done(pod)
+        return Pending(problem(pod)[0] if not is_ready(pod) else "running")
+
+    return goal
+
+
+def _pod_over() -> Goal:
+    """Goal: the pod has ended; out of reach when it cannot start."""
+    trouble = pods_ready(1)
+
+    def goal(pods: list[Object]) -> Outcome:
+        if pods and pods[0].get("status", {}).get("phase") in ("Succeeded", "Failed"):
+            return Done(pods[0])
+        outcome = trouble(pods)
+        return outcome if isinstance(outcome, Failed) else Pending("it has not ended yet")
+
+    return goal
+
+
+def _endpoint_ready(address: str) -> Goal:
+    """Goal: an EndpointSlice lists the address as ready."""
+
+    def goal(slices: list[Object]) -> Outcome:
+        for each in slices:
+            for endpoint in each.get("endpoints") or []:
+                if address in endpoint.get("addresses", []) and endpoint.get("conditions", {}).get("ready"):
+                    return Done(address)
+        return Pending(f"{address} is not listed as ready")
+
+    return goal
+
+
+# --- small things -------------------------------------------------------------------------------------------------
+
+
+def read_inspection(image: str, text: str) -> Inspection:
+    """Reads what the inspecting pod printed.
+
+    Raises:
+        errors.EnvironmentProblem: The image has no `e2sar_perf`, or one that this cannot work with.
+    """
+    if re.search(r"^no e2sar_perf$", text, re.MULTILINE):
+        raise errors.EnvironmentProblem(
+            f"Image '{image}' has no e2sar_perf on its PATH; choose another with image=, for instance '{objects.REAL_IMAGE}'."
+        )
+    knobs = dict(re.findall(r"^/\S*/(rmem_max|wmem_max|mtu) (\d+)$", text, re.MULTILINE))
+    options = frozenset(re.findall(r"--[A-Za-z0-9]+", text))
+    version = re.search(r"E2SAR Version:\s*(.*)", text)
+    missing = [option for option in NEEDED_OPTIONS if option not in options]
+    if missing:
+        said = text.strip().splitlines()[-1][:200] if text.strip() else "it printed nothing"
+        raise errors.EnvironmentProblem(
+            f"The e2sar_perf of image '{image}' ({version[1].strip() if version else 'no version line'}) is not supported: "
+            f"--help does not show {', '.join(missing)}. Its last words: {said}. Supported are 0.1.4 to 0.3.2 and later "
+            "ones with these options."
+        )
+    name = version[1].strip() if version else ""
+    around = Surroundings(
+        pod_mtu=int(knobs["mtu"]) if "mtu" in knobs else None,
+        rmem_max=int(knobs["rmem_max"]) if "rmem_max" in knobs else None,
+        wmem_max=int(knobs["wmem_max"]) if "wmem_max" in knobs else None,
+    )
+    stand_in = "stand-in" in name
+    return Inspection(image, name, options, replace(around, sender_startup_seconds=1.0 if stand_in else 10.0), stand_in)
+
+
+def _free(folder: FilePath, name: str) -> FilePath:
+    """A file name that no run before has used."""
+    path, number = folder / f"{name}.log", 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}.{number}.log"
+    return path
+
+
+def _last_words(party: Party) -> str:
+    with party.lock:
+        failures = [f"{party.name} said: {text}" for text in party.report.failures[:3]]
+    return "".join(f"\n{line}" for line in failures)
+
+
+def _blocks(party: Party) -> int:
+    return len(party.report.blocks)
+
+
+def _at_rest(party: Party) -> bool:
+    blocks = party.report.blocks
+    if len(blocks) < 2 or party.terminated():
+        return True
+    one, two = blocks[-2], blocks[-1]
+    return (one.received, one.lost, one.packets) == (two.received, two.lost, two.packets)
+
+
+def _end(party: Party) -> End:
+    ended = party.terminated() or {}
+    status = party.pod.get("status", {})
+    reason = str(status.get("reason") or ended.get("reason") or "")
+    code = ended.get("exitCode", party.evidence.exit_code)
+    at = party.exit_at
+    if at is None and ended.get("finishedAt"):
+        at = split_time(f"{ended['finishedAt']} ")[0]
+    return End(code, reason, at, party.stopped_by_us)
+
+
+def _sender_facts(party: Party) -> SenderFacts:
+    annotations = party.pod.get("metadata", {}).get("annotations")
+    return SenderFacts(
+        party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.first_line_at,
+        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble,
+    )  # fmt: skip
+
+
+def _receiver_facts(party: Party) -> ReceiverFacts:
+    annotations = party.pod.get("metadata", {}).get("annotations")
+    return ReceiverFacts(
+        party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.bound_at,
+        objects.bandwidth(annotations, "ingress"), party.pod_settings.cpu_limit, party.trouble,
+    )  # fmt: skip

@@ -1,0 +1,228 @@
+"""Kubernetes objects of a run, made from the same files that `kubectl apply` takes."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from NetLibrary._mechanics.e2sar.parameters import Placement, PodSettings, ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.facts import STAND_IN_LABEL
+from NetLibrary._mechanics.kube import manifests
+
+Object = dict[str, Any]
+STAND_IN_IMAGE = "ghcr.io/netlibrary/e2sar-perf-standin:1"
+REAL_IMAGE = "ibaldin/e2sar:0.1.4"
+HOST_NAME = "kubernetes.io/hostname"
+NODE_PORT_SERVICE = "e2sar-receiver-node-port"
+RECEIVER_SERVICE = "e2sar-receiver"
+POLICIES = ("allow", "deny-udp", "tcp-only", "no-egress")
+POLICY_NAME = "e2sar-policy"
+
+
+class Files:
+    """The folder with the scenario's manifests.
+
+    Raises:
+        InputError: It is not there or lacks a file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not (folder / "30-receiver.yaml").is_file():
+            raise InputError(f"manifests is '{folder}'; allowed is a folder with 10-scripts.yaml to 40-sender.yaml.")
+
+    def load(self, name: str, namespace: str) -> list[Object]:
+        """Returns a file's objects, all of them put into a namespace."""
+        objects = manifests.load(self.folder / name)
+        for each in objects:
+            if each["kind"] == "Namespace":
+                each["metadata"]["name"] = namespace
+            else:
+                each["metadata"]["namespace"] = namespace
+        return objects
+
+    def base(self, namespace: str) -> list[Object]:
+        """Returns namespace, scripts and Services."""
+        names = ("00-namespace.yaml", "10-scripts.yaml", "20-service.yaml")
+        return [obj for name in names for obj in self.load(name, namespace)]
+
+    def policy(self, name: str, namespace: str, port: int) -> Object:
+        """Returns one of the prepared NetworkPolicies, for another port than the usual one if need be."""
+        if name not in POLICIES:
+            raise InputError(f"policy is '{name}'; allowed are {', '.join(POLICIES)} and none.")
+        (policy,) = self.load(f"policies/{name}.yaml", namespace)
+        for rule in policy["spec"].get("ingress") or []:
+            for entry in rule.get("ports") or []:
+                if "endPort" in entry:
+                    entry["endPort"] += port - entry["port"]
+                if "port" in entry:
+                    entry["port"] = port
+        return policy
+
+    def receiver(self, namespace: str, name: str, settings: ReceiverSettings, pod: PodSettings) -> Object:
+        """Returns the Job of a receiver."""
+        (job,) = self.load("30-receiver.yaml", namespace)
+        values: dict[str, object] = {
+            "DURATION": settings.duration_seconds,
+            "BUF_SIZE": settings.buffer_bytes,
+            "PORT": settings.port,
+            "THREADS": settings.threads,
+            "PERIOD": settings.period_ms,
+        }
+        spec = _dress(job, name, "receiver", values, settings.options, pod)
+        spec["hostname"] = name
+        observer, container = spec["initContainers"][0], spec["containers"][0]
+        observer["image"] = container["image"]
+        observer["readinessProbe"]["exec"]["command"][-1] = str(settings.port)
+        container["ports"][0]["containerPort"] = settings.port
+        return job
+
+    def sender(
+        self,
+        namespace: str,
+        name: str,
+        settings: SenderSettings,
+        pod: PodSettings,
+        *,
+        target: str,
+        placement: Placement,
+        receiver_node: str,
+        resolve_seconds: int = 60,
+    ) -> Object:
+        """Returns the Job of a sender.
+
+        Args:
+            namespace: Where it goes.
+            name: Its name.
+            settings: What it sends.
+            pod: How it runs; a node named there wins over the placement.
+            target: Address or name that it sends to.
+            placement: Where it runs, seen from the receiver.
+            receiver_node: Node of the receiver, empty when there is none.
+            resolve_seconds: How long a name may take to resolve.
+        """
+        (job,) = self.load("40-sender.yaml", namespace)
+        values: dict[str, object] = {
+            "RECEIVER": target,
+            "RECEIVER_PORT": settings.port,
+            "RESOLVE_SECONDS": resolve_seconds,
+            "MTU": settings.mtu,
+            "RATE": f"{settings.rate_gbps:.9g}",
+            "LENGTH": settings.event_bytes,
+            "NUM_EVENTS": settings.events,
+            "BUF_SIZE": settings.buffer_bytes,
+            "SOCKETS": settings.sockets,
+            "SOURCE_ID": settings.source_id,
+            "DATA_ID": settings.data_id,
+        }
+        spec = _dress(job, name, "sender", values, settings.options, pod)
+        spec.pop("affinity", None)
+        if not pod.node and receiver_node and placement is not Placement.ANY:
+            operator = "In" if placement is Placement.SAME_NODE else "NotIn"
+            terms = [{"matchExpressions": [{"key": HOST_NAME, "operator": operator, "values": [receiver_node]}]}]
+            required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+            spec["affinity"] = {"nodeAffinity": required}
+        return job
+
+    def inspector(self, namespace: str, image: str, node: str = "") -> Object:
+        """Returns a pod that says what the place is like, and ends."""
+        script = (
+            "for f in /proc/sys/net/core/rmem_max /proc/sys/net/core/wmem_max /sys/class/net/eth0/mtu; do "
+            '[ -r "$f" ] && echo "$f $(cat "$f")"; done; '
+            "command -v e2sar_perf || { echo 'no e2sar_perf'; exit 3; }; LC_ALL=C e2sar_perf --help 2>&1; exit 0"
+        )
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "e2sar-inspector", "namespace": namespace, "labels": {"app": "e2sar-inspector"}},
+            "spec": {
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": 0,
+                "automountServiceAccountToken": False,
+                **({"nodeSelector": {HOST_NAME: node}} if node else {}),
+                "containers": [
+                    {
+                        "name": "inspector",
+                        "image": image,
+                        "imagePullPolicy": "IfNotPresent",
+                        "command": ["/bin/sh", "-c", script],
+                        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+                    }
+                ],
+            },
+        }
+
+
+def _dress(
+    job: Object, name: str, role: str, values: dict[str, object], options: tuple[str, ...], pod: PodSettings
+) -> Object:
+    """Puts name, parameters, image and limits into a Job and returns its pod's spec."""
+    template = job["spec"]["template"]
+    job["metadata"]["name"] = name
+    labels = template["metadata"]["labels"]
+    labels["e2sar"] = name
+    spec: Object = template["spec"]
+    container = spec["containers"][0]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    for key, value in values.items():
+        environment[key] = {"name": key, "value": str(value)}
+    for key, value in pod.environment.items():
+        environment[key] = {"name": key, "value": value}
+    # what refers to others with $(NAME) has to stand behind them
+    container["env"] = sorted(environment.values(), key=lambda entry: "$(" in str(entry.get("value", "")))
+    container["args"] = [*container["args"], *options]
+    if pod.image:
+        container["image"] = pod.image
+    if container["image"] == STAND_IN_IMAGE:
+        labels[STAND_IN_LABEL] = "e2sar_perf"
+    container["resources"] = resources(pod)
+    annotations = {
+        f"kubernetes.io/{direction}-bandwidth": value
+        for direction, value in (("ingress", pod.ingress_bandwidth), ("egress", pod.egress_bandwidth))
+        if value
+    }
+    if annotations:
+        template["metadata"]["annotations"] = annotations
+    if pod.node:
+        spec["nodeSelector"] = {HOST_NAME: pod.node}
+    return spec
+
+
+def resources(pod: PodSettings) -> Object:
+    """Returns requests and limits; an empty text leaves one away."""
+    wanted = {
+        "requests": {"cpu": pod.cpu_request, "memory": pod.memory_request},
+        "limits": {"cpu": pod.cpu_limit, "memory": pod.memory_limit},
+    }
+    found = {key: {name: value for name, value in each.items() if value} for key, each in wanted.items()}
+    return copy.deepcopy({key: value for key, value in found.items() if value})
+
+
+def bandwidth(annotations: dict[str, str] | None, direction: str) -> float | None:
+    """Bits per second of a pod's bandwidth annotation: Kubernetes quantities, decimal or binary.
+
+    >>> bandwidth({"kubernetes.io/egress-bandwidth": "100M"}, "egress")
+    100000000.0
+    """
+    text = (annotations or {}).get(f"kubernetes.io/{direction}-bandwidth")
+    return quantity(text) if text else None
+
+
+def quantity(text: str) -> float:
+    """Reads a Kubernetes quantity.
+
+    >>> quantity("100m"), quantity("1Ki")
+    (0.1, 1024.0)
+    """
+    factors = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+    for suffix, factor in factors.items():
+        if text.endswith(suffix):
+            return float(text[: -len(suffix)]) * factor
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"'{text}' is no quantity; allowed is a number with an optional k, M, G, Ki, Mi, Gi."
+        ) from None
