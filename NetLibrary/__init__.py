@@ -12,8 +12,10 @@ from NetLibrary.breaks import BreakKeywords
 from NetLibrary.cluster import ClusterKeywords
 from NetLibrary.cyperf import CyPerfKeywords
 from NetLibrary.e2sar import E2sarKeywords
+from NetLibrary.faults import FaultKeywords
 from NetLibrary.guests import GuestKeywords
 from NetLibrary.iperf import ThroughputKeywords
+from NetLibrary.matrix import MatrixKeywords
 from NetLibrary.results import ResultKeywords
 from NetLibrary.skupper import SkupperKeywords
 from NetLibrary.types import CONVERTERS
@@ -31,6 +33,8 @@ class NetLibrary(
     BreakKeywords,
     E2sarKeywords,
     CyPerfKeywords,
+    MatrixKeywords,
+    FaultKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.
