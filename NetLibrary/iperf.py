@@ -73,6 +73,10 @@ class ThroughputKeywords(KeywordBase):
             Log    ${result.retransmits} segments were sent again
         ```
         """
+        if at_most_lost is not None and protocol is not Protocol.UDP:
+            raise Error("at_most_lost is about datagrams; give protocol=UDP with it.")
+        if at_most_retransmits is not None and protocol is not Protocol.TCP:
+            raise Error("at_most_retransmits is about TCP segments; leave it out with protocol=UDP.")
         request = _request(server, port, duration, bitrate, protocol, streams, reverse, omit)
         outcome = self._run(request, namespace, image, manifest, node, retry, cluster)
         label = name or _robot.current_test() or "throughput"

@@ -61,8 +61,8 @@ class Request:
 
     @property
     def interval_seconds(self) -> float:
-        """Length of one interval of the report: about forty over a run, never shorter than iperf3's 0.1 s."""
-        return max(0.1, round(self.seconds / 40, 1))
+        """Length of one interval of the report: about forty over a run, within iperf3's 0.1 to 60 s."""
+        return min(60.0, max(0.1, round(self.seconds / 40, 1)))
 
     def arguments(self) -> list[str]:
         """Returns the arguments after the program's name."""

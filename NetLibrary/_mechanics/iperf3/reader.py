@@ -108,13 +108,13 @@ def read(output: str, errors: str = "") -> Measurement:
     document = _document(output.replace("\r", ""))
     if document is None:
         raise _problem(_message_in(f"{errors}\n{output}") or "it printed no JSON result")
-    message = document.get("error") or _message_in(errors)
+    message = document.get("error") or _message_in(f"{errors}\n{output}")
     end = document.get("end") or {}
     if document.get("error"):
         raise _problem(str(message))
     received, sent, total = _sum(end, "sum_received"), _sum(end, "sum_sent"), _sum(end, "sum")
     protocol = str(_start(document).get("protocol", "TCP")).lower()
-    measured = received or total
+    measured = received or (_less_lost(total) if protocol == "udp" else total)
     if not measured:
         raise _problem(str(message or "the result has no sums"))
     if _number(measured, "bytes") <= 0:
@@ -215,6 +215,16 @@ def _number(source: Mapping[str, Any], key: str) -> float:
     """Returns a number; its JSON type differs from run to run, and it may be missing."""
     value = source.get(key)
     return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _less_lost(total: dict[str, Any]) -> dict[str, Any]:
+    """Makes what a UDP receiver got out of `sum`, where there is nothing else: its bytes and rate are the sender's."""
+    packets = _number(total, "packets")
+    if not packets:
+        return total
+    share = max(0.0, 1 - _number(total, "lost_packets") / packets)  # all datagrams of a run have one size
+    rate = _number(total, "bits_per_second") or _rate(total)
+    return {**total, "bytes": _number(total, "bytes") * share, "bits_per_second": rate * share}
 
 
 def _rate(total: Mapping[str, Any]) -> float:
