@@ -2,6 +2,8 @@
 
 # Sentences for people are easier to keep right in one piece:
 # ruff: noqa: E501
+# Names of a loop are bound as defaults of the tests, which mypy cannot infer:
+# mypy: disable-error-code="misc"
 from __future__ import annotations
 
 from collections.abc import Iterator

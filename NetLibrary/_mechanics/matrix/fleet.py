@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SCRIPT_END = "#END-OF-PROBER"
 CONTAINER = "agnhost"
+# A prober that did not get to run for longer than this cannot tell silence of the network from its own
+STARVED_MS = 400.0
+STARVED = "the source was starved of processor time"
 # Opens the best interpreter of the image and has it read its program from standard input: a program in the command
 # itself would make a URL of 40 kB, which proxies in front of API servers refuse.
 SELECT = r"""
@@ -214,7 +217,7 @@ class Prober:
         """Runs a plan; every target gets an observation, a probe error where nothing is known."""
         text = plan_text(targets, limit_ms)
         replies: dict[int, list[Reply]] = defaultdict(list)
-        trouble = ""
+        trouble, lag_ms = "", 0.0
         try:
             self.start()
             assert self._pipe is not None
@@ -227,6 +230,7 @@ class Prober:
                     self.close()
                     break
                 if line.startswith("END\t"):
+                    lag_ms = _lag(line)
                     break
                 if line.startswith("IDLE"):
                     idle()
@@ -236,10 +240,11 @@ class Prober:
         except errors.NetLibraryError as error:
             trouble = why_no_prober(self.source, error)
             self.close()
-        return [
+        seen = [
             observe(replies[index]) if index in replies else Observation(Outcome.ERROR, trouble or "no result line")
             for index in range(len(targets))
         ]
+        return [_unless_starved(one, lag_ms) for one in seen]
 
     def watch_flow(self, target: Target, interval_ms: int, duration_ms: int) -> list[tuple[float, str, str, str]]:
         """Keeps one UDP socket for some time; returns (seconds, OK or FAILED, responder, detail) of every change."""
@@ -264,6 +269,18 @@ class Prober:
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
             pipe.close()
+
+
+def _lag(line: str) -> float:
+    fields = line.split("\t")
+    return int(fields[3]) / 1000 if len(fields) > 3 and fields[3].isdigit() else 0.0
+
+
+def _unless_starved(seen: Observation, lag_ms: float) -> Observation:
+    """Turns a time-out into a probe error when the prober itself stood still meanwhile."""
+    if lag_ms > STARVED_MS and str(Outcome.TIMEOUT) in seen.failures:
+        return Observation(Outcome.ERROR, f"{STARVED} for {lag_ms:.0f} ms; what it did not hear does not count")
+    return seen
 
 
 def why_no_prober(source: Source, error: Exception) -> str:

@@ -7,7 +7,8 @@ Plan, on the prober's standard input:
     END
 
 Answer, on its standard output: `R`, id, OK/FAILED/ERROR, microseconds, attempts, responder, client, detail, separated
-by tabs; `IDLE` once nothing is left but waiting; at last `END`, number of lines, microseconds. Empty fields are `-`.
+by tabs; `IDLE` once nothing is left but waiting; at last `END`, number of lines, microseconds, and for how many
+microseconds the prober stood still at most. Empty fields are `-`.
 """
 
 from __future__ import annotations

@@ -144,12 +144,15 @@ probe_tool() {
       left 100000
       local whole=${left%.*}
       ((whole < 1)) && whole=1
-      if out=$(dig "${server[@]}" +search +nocmd +noall +comments +answer +time=$whole +tries=1 -t "${extra%%/*}" "${extra#*/}" 2>&1); then
+      if out=$(dig "${server[@]}" +search +nocmd +noall +comments +answer +stats +time=$whole +tries=1 -t "${extra%%/*}" "${extra#*/}" 2>&1); then
         clock
-        local status=${out#*status: } records=
+        # dig's own measure leaves its start out
+        local status=${out#*status: } records= asked=${out#*Query time: } took=$((now - begin))
+        asked=${asked%% *}
+        [[ $asked =~ ^[0-9]+$ ]] && took=$((asked * 1000))
         status=${status%%,*}
         while read -r _ _ _ _ data; do [[ -n $data ]] && records+="${records:+,}${data// /_}"; done < <(grep -v '^;' <<<"$out")
-        if [[ $status == NOERROR ]]; then report "$id" OK $((now - begin)) 1 "${records:--}" - "NOERROR"
+        if [[ $status == NOERROR ]]; then report "$id" OK $took 1 "${records:--}" - "NOERROR"
         else report "$id" FAILED $((now - begin)) 1 - - "DNS ${status:0:60}"; fi
       else
         clock
@@ -175,13 +178,18 @@ serial_worker() {
   local line begin
   for line in "${stream[@]}"; do
     clock; begin=$now
+    printf 'S\t%s\n' "${line%% *}" >&$results
     probe_any $line
     clock
     ((now - begin > stall_us - 50000)) && return
   done
 }
 
-single_worker() { new_pipe own; exec 2<&$own 2>&$own; probe_any $1; }
+single_worker() {
+  new_pipe own; exec 2<&$own 2>&$own
+  printf 'S\t%s\n' "${1%% *}" >&$results
+  probe_any $1
+}
 
 # All UDP probes of a plan in one process: open sockets, send, look who has answered, send again.
 udp_worker() {
@@ -275,7 +283,8 @@ udp_worker() {
 run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
-  local line id kind rest count=0 fanned=0 idle=0 got i begin
+  local -A started=()
+  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0
   clock; begin=$now
   deadline=$((begin + limit_us))
   for line in "${plan[@]}"; do
@@ -288,7 +297,12 @@ run_plan() {
   if ((${#stream[@]})); then serial_worker & workers+=($!); fi
   local streams=${#stream[@]} last=$begin
   while ((count > 0)); do
+    before=$now
     if IFS= read -r -t 0.05 -u $results line; then
+      if [[ $line == S$tab* ]]; then
+        clock; started[${line#S$tab}]=$now
+        continue
+      fi
       got=${line#R$tab}; got=${got%%$tab*}
       if [[ -n ${open[$got]} ]]; then
         unset "open[$got]"
@@ -299,6 +313,7 @@ run_plan() {
       continue
     fi
     clock
+    ((now - before - 50000 > lag)) && lag=$((now - before - 50000))
     if ((!idle && now - last > 100000 && (fanned || streams == 0))); then
       idle=1
       echo IDLE
@@ -315,11 +330,16 @@ run_plan() {
   ((${#workers[@]})) && kill -KILL "${workers[@]}"
   wait
   for id in "${!open[@]}"; do
-    printf 'R\t%s\tFAILED\t%s\t1\t-\t-\tno answer to connect\n' "$id" "$limit_us"
+    # only a connection that had its time may be called unanswered
+    if [[ -n ${started[$id]} ]] && ((deadline - started[$id] > limit_us * 3 / 5)); then
+      printf 'R\t%s\tFAILED\t%s\t1\t-\t-\tno answer to connect\n' "$id" "$limit_us"
+    else
+      printf 'R\t%s\tERROR\t0\t0\t-\t-\tthe source was starved of processor time\n' "$id"
+    fi
   done
   while IFS= read -r -t 0 -u $results && IFS= read -r -u $results line; do :; done
   clock
-  printf 'END\t%s\t%s\n' "${#plan[@]}" $((now - begin))
+  printf 'END\t%s\t%s\t%s\n' "${#plan[@]}" $((now - begin)) $lag
 }
 
 # watch_flow HOST PORT INTERVAL_MS DURATION_MS: one UDP socket kept for the whole time, one line per change of the answer.

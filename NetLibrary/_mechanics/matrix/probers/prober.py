@@ -312,14 +312,16 @@ async def run_plan(lines, limit):
     begin = time.monotonic()
     gate = asyncio.Semaphore(CONCURRENT)
     tasks = {asyncio.ensure_future(run_one(gate, begin + limit, line)) for line in lines}
-    told = False
+    told, lag = False, 0.0
     while tasks:
+        before = time.monotonic()
         done, tasks = await asyncio.wait(tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+        lag = max(lag, time.monotonic() - before - 0.1)
         if not done and not told:
             told = True
             sys.stdout.write("IDLE\n")
             sys.stdout.flush()
-    sys.stdout.write("END\t%d\t%d\n" % (len(lines), (time.monotonic() - begin) * 1e6))
+    sys.stdout.write("END\t%d\t%d\t%d\n" % (len(lines), (time.monotonic() - begin) * 1e6, lag * 1e6))
     sys.stdout.flush()
 
 
