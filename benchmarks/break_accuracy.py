@@ -37,6 +37,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from NetLibrary._mechanics.breaks.archive import INPOD, archive
+from NetLibrary._mechanics.breaks.clock import SAME_CLOCK
+from NetLibrary._mechanics.breaks.echoes import pauses_in
 from NetLibrary._mechanics.breaks.logs import ProberLog
 from NetLibrary._mechanics.breaks.prober_config import configuration
 from NetLibrary._mechanics.breaks.types import ProbeKind, StreamResult, StreamSpec, Window
@@ -101,6 +103,7 @@ class Topology:
         self.client, self.router = f"{tag}c", f"{tag}r"
         self.servers = [f"{tag}s{index}" for index in range(paths)]
         self.processes: list[subprocess.Popen] = []
+        self.logs: list = []
 
     def addresses(self) -> list[str]:
         """Returns the servers' addresses in order of the paths."""
@@ -120,10 +123,12 @@ class Topology:
             ["ip", "netns", "exec", self.router, "nft", "-f", "-"], input=RULES, text=True, check=True, timeout=20
         )
         for name in self.servers:
+            log = tempfile.TemporaryFile()  # noqa: SIM115  (read when all is over)
+            self.logs.append(log)
             self.processes.append(
                 subprocess.Popen(
                     ["ip", "netns", "exec", name, sys.executable, str(INPOD / "echo_server.py"), str(PORT)],
-                    stdout=subprocess.DEVNULL,
+                    stdout=log,
                 )
             )
 
@@ -225,8 +230,8 @@ def plan_for(faults: list[tuple[str, int]]) -> list[tuple[float, str, int]]:
     return plan
 
 
-def measure(paths: int, plans: list[list[tuple[float, str, int]]], duration_s: float) -> tuple[list, ProberLog]:
-    """Runs prober and injector; returns the injected outages and the prober's log."""
+def measure(paths: int, plans: list[list[tuple[float, str, int]]], duration_s: float) -> tuple[list, ProberLog, list]:
+    """Runs prober and injector; returns the injected outages, the prober's log, the servers' pauses."""
     topology = Topology(paths)
     specs = [
         StreamSpec(number, f"path{index}", kind, address, PORT, period, 900 if kind is ProbeKind.TCP_NEW else 1000)
@@ -256,7 +261,11 @@ def measure(paths: int, plans: list[list[tuple[float, str, int]]], duration_s: f
             topology.down()
     if injector.error:
         raise injector.error
-    return injector.done, log
+    pauses = []
+    for server in topology.logs:
+        server.seek(0)
+        pauses.append(pauses_in(server.read().decode(), SAME_CLOCK))
+    return injector.done, log, pauses
 
 
 def expected(fault: str, kind: ProbeKind) -> bool:
@@ -301,9 +310,12 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def report(done: list[Injected], log: ProberLog) -> bool:
+def report(done: list[Injected], log: ProberLog, pauses: list) -> bool:
     """Prints the comparison; returns whether the limits are kept."""
-    results = [evaluate(stream) for stream in log.stream_logs()]
+    streams = log.stream_logs()
+    for stream in streams:
+        stream.paused += pauses[int(stream.spec.path[4:])]
+    results = [evaluate(stream) for stream in streams]
     kinds_seen: dict = defaultdict(lambda: defaultdict(int))
     errors, missed, invented = match(done, results, kinds_seen)
     good = True
@@ -383,8 +395,8 @@ def main() -> int:
     print(f"{options.paths} paths at once for {duration:.0f} s, seed {seed}", flush=True)
     if duration > PATIENCE_S:
         parser.error(f"that would take {duration:.0f} s; more paths at once or fewer repeats")
-    done, log = measure(options.paths, plans, duration)
-    return 0 if report(done, log) else 1
+    done, log, pauses = measure(options.paths, plans, duration)
+    return 0 if report(done, log, pauses) else 1
 
 
 if __name__ == "__main__":

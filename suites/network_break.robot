@@ -65,7 +65,7 @@ Flushed Rules Come Back
     [Tags]    disruptive
     Service Rules Of Source Node Are Flushed
     ...    service, pod on other node, pod on same node
-    ...    at_least=900 ms    longest_outage=5 s    unaffected=['pod on other node', 'pod on same node']
+    ...    at_least=900 ms    longest_outage=10 s    unaffected=['pod on same node']
 Node Loss Spares Other Paths
     [Documentation]    The far pod gets a new address when its node is back; only its Service leads to it then.
     [Tags]    disruptive    slow

@@ -213,3 +213,22 @@ def test_lateness_is_told_no_finer_than_the_processor_was_given(timeline):
     assert "late by less than 150 ms are not counted" in busy.notes[0]
     lost = line.probes(6, [(1000, 100)])
     assert len(evaluate(StreamLog(line.spec, lost, paused=[(T0 + 3000 * MS, T0 + 3150 * MS)])).windows) == 1
+
+
+def test_an_answer_that_was_read_too_late_by_a_paused_prober_is_an_answer():
+    """The prober's verdict was LOST, then it read the answer; the kernel's stamp says that it had come in time."""
+    probes, _skipped, duplicates = settle(
+        [(Outcome.LOST, 0, 1, 100, 1000 * MS), (Outcome.DUPLICATE, 0, 1, 100, MS), (Outcome.DUPLICATE, 0, 1, 100, MS)]
+    )
+    assert [(p.outcome, p.elapsed_ns) for p in probes] == [(Outcome.OK, MS)]
+    assert duplicates == 1
+
+
+def test_a_connection_that_met_a_long_pause_says_nothing(timeline):
+    line = timeline(ProbeKind.TCP_NEW, 50)
+    probes = [
+        p._replace(outcome=Outcome.LOST, elapsed_ns=900 * MS) if 1000 * MS < p.sent_ns - T0 < 1200 * MS else p
+        for p in line.probes(6)
+    ]
+    assert len(windows_of(line, probes)) == 1
+    assert windows_of(line, probes, paused=[(T0 + 1200 * MS, T0 + 1800 * MS)]) == []

@@ -62,7 +62,7 @@ while True:
         sys.exit(0)
     if select.select([0], [], [], 0.1)[0]:
         if not os.read(0, 4096):
-            sys.exit(0)
+            sys.exit(5)
         heard = time.monotonic()
         os.utime("lease")
     if time.monotonic() - heard > 20:

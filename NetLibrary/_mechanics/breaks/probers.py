@@ -226,6 +226,8 @@ class PodProber(Prober):
                         self.failed = (
                             f"the prober in {self.name} failed: {said.decode(errors='replace').strip()[-500:]}"
                         )
+                    elif self.log.ended is None and code == 0 and not said:
+                        return self._ended_without_word()
                     elif self.log.ended is None and code == 0:
                         self.failed = (
                             f"the prober in {self.name} was ended: {said.decode(errors='replace')[-300:] or '-'}"
@@ -237,6 +239,12 @@ class PodProber(Prober):
             return True
         finally:
             running.close()
+
+    def _ended_without_word(self) -> bool:
+        """The prober is gone without its last record: killed, or its whole pod with it."""
+        if not self._gone(errors.ExecLost("")):
+            self.failed = f"the prober in {self.name} was killed; what it delivered until then is counted"
+        return True
 
     def _gone(self, err: Exception) -> bool:
         """Tells whether the pod itself is gone, and says so."""

@@ -61,7 +61,12 @@ def settle(records: Iterable[tuple[int, int, int, int, int]]) -> tuple[list[Prob
         if outcome == Outcome.SKIPPED:
             skipped += elapsed
         elif outcome == Outcome.DUPLICATE:
-            duplicates += 1
+            known = probes.get(sequence)
+            if known is not None and known.outcome is Outcome.LOST:
+                # The prober was paused and read it too late; the kernel's stamp says that it came in time.
+                probes[sequence] = Probe(sequence, sent, Outcome.OK, 0, elapsed)
+            else:
+                duplicates += 1
         elif outcome == Outcome.LATE:
             known = probes.get(sequence)
             if known is None or known.outcome is Outcome.LOST:
@@ -112,12 +117,9 @@ def find_windows(
     Returns:
         The windows in order; merged ones hold their pieces.
     """
-    usable = [probe for probe in probes if probe.outcome is not Outcome.NO_DESCRIPTOR]
+    usable = [probe for probe in probes if _usable(spec, probe, paused)]
     slow_ns = int(slow_ms * 1e6)
-    bad = [
-        probe.outcome is not Outcome.OK or (probe.elapsed_ns > slow_ns and not _during(probe, paused))
-        for probe in usable
-    ]
+    bad = [_is_bad(probe, slow_ns, paused) for probe in usable]
     raw: list[tuple[int, int]] = []
     for index, is_bad in enumerate(bad):
         if is_bad and raw and raw[-1][1] == index - 1:
@@ -134,8 +136,26 @@ def find_windows(
     return _with_breaks(windows, usable, broken)
 
 
+def _usable(spec: StreamSpec, probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
+    """Leaves out what says nothing about the path.
+
+    A connection or a question needs prober and server in turns, and an attempt that met a long pause of one of them
+    runs into its limit without any packet being lost. Echoes wait in the kernel and carry its stamps.
+    """
+    if probe.outcome is Outcome.NO_DESCRIPTOR:
+        return False
+    in_turns = spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS)
+    return not (in_turns and probe.outcome is Outcome.LOST and _during(probe, paused))
+
+
+def _is_bad(probe: Probe, slow_ns: int, paused: Sequence[tuple[int, int]]) -> bool:
+    if probe.outcome is Outcome.OK:
+        return probe.elapsed_ns > slow_ns and not _during(probe, paused)
+    return not (probe.outcome is Outcome.LATE and _during(probe, paused))
+
+
 def _during(probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
-    """Tells whether a late answer is late because prober or echo server did not run for most of the time."""
+    """Tells whether prober or echo server did not run for most of the time of a probe."""
     arrived = probe.sent_ns + probe.elapsed_ns
     waited = sum(
         max(0, min(until, arrived + EARLY_NS) - max(since, probe.sent_ns - EARLY_NS)) for since, until in paused

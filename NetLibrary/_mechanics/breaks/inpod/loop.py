@@ -31,7 +31,7 @@ class Loop:
         self.streams = []
         self.shift = 0  # CLOCK_REALTIME - CLOCK_MONOTONIC, to read the kernel's receive stamps
         self.stopping = None
-        self._woke = monotonic_ns()
+        self._woke = self.polled = monotonic_ns()
         self.timers = []  # callables run once a second with the time
         self._schedule = []
         self._out = descriptor
@@ -152,6 +152,7 @@ class Loop:
         wait = (until - before) / 1e9
         events = self.epoll.poll(wait if wait > 0 else 0, 128)
         now = self._woke = monotonic_ns()
+        self.polled = before
         if now - max(until, before) > PAUSE_NS:
             self.event("paused", since=max(until, before))
         shift = time.time_ns() - now
@@ -205,7 +206,11 @@ class Stream:
         raise NotImplementedError
 
     def expire(self, now):
-        """Records the probes whose time limit is over."""
+        """Records the probes whose time limit is over.
+
+        Only up to the last look at the sockets: after a pause the answers may be waiting there.
+        """
+        now = min(now, self.loop.polled)
         outstanding = self.outstanding
         while outstanding:
             sequence = next(iter(outstanding))

@@ -124,6 +124,7 @@ class TcpStream(Stream):
 
     def expire(self, now):
         super().expire(now)
+        now = min(now, self.loop.polled)
         attempts = self.attempts
         while attempts:
             attempt = next(iter(attempts.values()))
