@@ -181,17 +181,11 @@ async def _server_certificate(controller: Controller, secured: dict, name: str, 
     before = ((known or {}).get("spec") or {}).get("hosts") or []
     if known is not None:  # accesses of two routers share one certificate
         hosts = before + [host for host in hosts if host not in before]
-    await controller.ensure(
-        objects.certificate(
-            meta["namespace"],
-            name,
-            objects.owners_of(secured),
-            ca=secured["spec"]["issuer"],
-            subject=meta["name"],
-            hosts=hosts,
-            server=True,
-        )
-    )
+    site = sites.active_site(controller, meta["namespace"])
+    content = {"ca": secured["spec"]["issuer"], "subject": name, "hosts": hosts, "server": True}
+    if site is not None and len(sites.groups_of(site)) > 1:
+        content["client"] = True  # the second router shows it when it links to the first
+    await controller.ensure(objects.certificate(meta["namespace"], name, objects.owners_of(secured), **content))
 
 
 def _ca_text(secret: dict | None) -> str:
@@ -245,6 +239,8 @@ def _outdated(spec: dict, secret: dict, authority: dict | None) -> bool:
         pair = certs.KeyPair.from_secret(secret)
         missing = set(spec.get("hosts") or []) - certs.hosts_of(pair.certificate)
     except ValueError:
+        return True
+    if spec.get("client") and not certs.for_clients(pair.certificate):
         return True
     return bool(missing) or pair.authority != certs.KeyPair.from_secret(authority).certificate
 

@@ -151,3 +151,13 @@ def hosts_of(certificate: bytes) -> set[str]:
         return set()
     addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
     return addresses | set(names.get_values_for_type(x509.DNSName))
+
+
+def for_clients(certificate: bytes) -> bool:
+    """Tells whether a PEM certificate may be shown by the connecting side."""
+    parsed = x509.load_pem_x509_certificate(certificate)
+    try:
+        usage = parsed.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
