@@ -123,6 +123,7 @@ class Lab:
             known
             and known.phase == "running"
             and known.boot == states.boot_id()
+            and Component("kube-apiserver", self._paths.processes).alive()
             and ApiServer(known.plan, self._paths).ready()
         )
 

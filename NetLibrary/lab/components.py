@@ -14,6 +14,8 @@ PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "load-balancer")
 NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
 
+RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
+
 # Agents of the lab that run on every node beside the kubelet: name of the component in src/components.go → arguments,
 # formatted with the fields `kubeconfig` (credentials of the user netlibrary:NAME), `node`, `address` and `pods`. What
 # that user may do in the cluster is written in manifests/system.yaml.
@@ -189,14 +191,14 @@ def cni_folder() -> Path | None:
 
 def resolver() -> Path:
     """Returns a resolv.conf whose servers can be reached from a node; a loopback address is the machine's alone."""
-    for path in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+    for path in RESOLVERS:
         if path.exists() and not any(
             line.split()[1].startswith(("127.", "::1"))
             for line in path.read_text().splitlines()
             if line.startswith("nameserver") and len(line.split()) > 1
         ):
             return path
-    return Path("/etc/resolv.conf")
+    return RESOLVERS[0]
 
 
 def node_files(plan: AddressPlan, paths: Paths, node: int, options: Options, cgroup: str, snapshotter: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import importlib.util
 import io
 import os
 import py_compile
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -185,8 +187,29 @@ def _services() -> bytes:
 # --- Python -----------------------------------------------------------------------------------------------
 
 
+def _cached(source: Path) -> bytes | None:
+    """Returns the byte code that this interpreter keeps for a module, marked to be taken as it is.
+
+    Source: PEP 552, the header is magic number, flags, time stamp and size of the source or a hash of it.
+    """
+    try:
+        data, info = Path(importlib.util.cache_from_source(str(source))).read_bytes(), source.stat()
+    except (OSError, NotImplementedError):
+        return None
+    fresh = struct.pack(
+        "<4sIII", importlib.util.MAGIC_NUMBER, 0, int(info.st_mtime) & 0xFFFFFFFF, info.st_size & 0xFFFFFFFF
+    )
+    if data[:16] != fresh:
+        return None
+    mark = importlib.util.source_hash(source.read_bytes())
+    return importlib.util.MAGIC_NUMBER + struct.pack("<I", 0b01) + mark + data[16:]
+
+
 def _compiled(source: Path, place: str) -> bytes | None:
     """Returns byte code that the interpreter takes without a look at the source's time stamp."""
+    cached = _cached(source)
+    if cached:
+        return cached
     with tempfile.TemporaryDirectory() as folder:
         target = os.path.join(folder, "code")
         try:

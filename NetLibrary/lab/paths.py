@@ -106,14 +106,13 @@ def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell: Say | None
         waiting: What to tell while another holds it.
         tell: Function that tells it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     deadline, told = time.monotonic() + wait, False
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except FileNotFoundError:  # the last lab removed the folder just now
             path.parent.mkdir(parents=True, exist_ok=True)
-            continue
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except (FileNotFoundError, FileExistsError):
+            continue  # the holder before us removed the folder just now, as the last one in it
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:

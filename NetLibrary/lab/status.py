@@ -33,8 +33,9 @@ def collect(lab: Lab) -> dict[str, Any]:
     plan, paths = known.plan, Paths.of(lab.name)
     same_boot = known.boot == boot_id()
     api = ApiServer(plan, paths)
+    answering = same_boot and Component("kube-apiserver", paths.processes).alive()
     try:
-        listed = {n["metadata"]["name"]: n for n in api.get("/api/v1/nodes")["items"]} if same_boot else {}
+        listed = {n["metadata"]["name"]: n for n in api.get("/api/v1/nodes")["items"]} if answering else {}
     except (NoAnswer, OSError):
         listed = {}
     nodes = [Node(plan, paths, number) for number in range(1, plan.nodes + 1)]
@@ -49,7 +50,7 @@ def collect(lab: Lab) -> dict[str, Any]:
         api_answers=bool(listed),
         control_plane={name: Component(name, paths.processes).pid if same_boot else None for name in CONTROL_PLANE},
         nodes=[_node(node, listed.get(node.name), same_boot) for node in nodes],
-        images=_images(nodes[0]) if same_boot else [],
+        images=_images(nodes[0]) if same_boot and Component("containerd", nodes[0].folder).alive() else [],
         installed=known.installed,
         uses=len(list(paths.uses.glob("*"))),
     )

@@ -1,0 +1,69 @@
+"""Wires of a lab, made in a network namespace that stands for the machine."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from NetLibrary.lab import network
+from NetLibrary.lab.plan import AddressPlan
+
+PLAN = AddressPlan(f"u{os.getpid() % 100000}", 7, 2)
+
+
+def test_masquerade_spares_traffic_between_pods():
+    rules = network._masquerade(PLAN)
+    assert f"ip saddr {PLAN.all_pods} ip daddr != {PLAN.all_pods}" in rules
+    assert "ip6" not in rules
+    assert "ip6 saddr" in network._masquerade(AddressPlan("x", 7, 2, dual=True))
+
+
+def test_prefixes_of_all_routing_tables_are_read(monkeypatch):
+    answers = {"-4": '[{"dst": "default"}, {"dst": "198.18.0.0/24"}]', "-6": '[{"dst": "fd00::/64"}]'}
+    monkeypatch.setattr(network, "run", lambda *words: answers[words[1]])
+    assert network.addresses_in_use() == ["198.18.0.0/24", "fd00::/64"]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("dual", [False, True])
+def test_wires_are_made_usable_and_removed_without_a_trace(dual):
+    """Runs in own network and mount namespaces, so that neither interfaces nor names of the machine are touched."""
+    code = textwrap.dedent(f"""
+        import json, subprocess
+        from NetLibrary.lab import network
+        from NetLibrary.lab.plan import AddressPlan
+        plan = AddressPlan({PLAN.name!r}, 7, 2, dual={dual})
+
+        def look():
+            words = ["ip -br link", "ip route", "ip -6 route", "nft list ruleset", "ip netns"]
+            return [subprocess.run(w.split(), capture_output=True, text=True).stdout for w in words]
+
+        before = look()
+        network.create(plan, 1400)
+        during = look()
+        ping = lambda netns, to: subprocess.run(
+            ["ip", "netns", "exec", netns, "ping", "-c1", "-W2", to], capture_output=True).returncode
+        pings = [ping(plan.netns(1), plan.node_address(2)), ping(plan.netns(1), plan.host),
+                 ping(plan.outside_netns, plan.node_address(2))]
+        if {dual}:
+            pings.append(ping(plan.netns(1), plan.node_address_v6(2)))
+        unserved = subprocess.run(["ip", "netns", "exec", plan.netns(1), "ping", "-c1", "-W2", str(plan.services[9])],
+                                  capture_output=True, text=True).stdout
+        network.remove(plan)
+        after = look()
+        network.remove(plan)
+        print(json.dumps([before, during, after, pings, unserved]))
+    """)
+    script = 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"'
+    words = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    before, during, after, pings, unserved = json.loads(done.stdout.splitlines()[-1])
+    assert before == after
+    assert PLAN.bridge in during[0]
+    assert "mtu 1400" not in before[0]
+    assert pings == [0] * len(pings)
+    assert "Destination Host Unreachable" in unserved
