@@ -263,7 +263,7 @@ def test_the_link_port_refuses_clients_without_certificate_and_old_tls(pki: Path
                 reader, _ = await asyncio.open_connection("127.0.0.1", access, ssl=plain)
                 await reader.readexactly(1)
 
-            with pytest.raises(OSError, match="(?i)certificate required|reset|shutdown"):
+            with pytest.raises(OSError, match=r"(?i)certificate required|reset|shutdown"):
                 await first_byte()
             plain.load_cert_chain(pki / "client" / "tls.crt", pki / "client" / "tls.key")
             plain.maximum_version = ssl.TLSVersion.TLSv1_2

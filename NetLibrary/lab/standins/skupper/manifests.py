@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Any
 
 from . import crds
@@ -25,6 +28,15 @@ def library_version() -> str:
         except PackageNotFoundError:
             continue
     return "0"
+
+
+@cache
+def sources_digest() -> str:
+    """Gives a digest of the runtime: the image keeps its tag, and pods have to follow its content."""
+    digest = hashlib.sha256()
+    for file in sorted((Path(__file__).parent / "runtime").glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _marked(obj: dict) -> dict:
@@ -63,6 +75,7 @@ def _deployment(namespace: str, environment: dict[str, str]) -> dict:
         "CONTROLLER_NAME": CONTROLLER,
         "NETLIBRARY_VERSION": library_version(),
         "SKUPPER_STAND_IN_IMAGE": IMAGE,
+        "SKUPPER_STAND_IN_SOURCES": sources_digest(),
         **environment,
     }
     container: dict[str, Any] = {

@@ -8,6 +8,8 @@ from typing import Any
 from . import names
 
 IMAGE = os.environ.get("SKUPPER_STAND_IN_IMAGE", "ghcr.io/netlibrary/skupper-stand-in:1")
+SOURCES = os.environ.get("SKUPPER_STAND_IN_SOURCES", "")
+ANNOTATION_SOURCES = "netlibrary.io/stand-in-sources"  # routers follow when the image's content changes
 
 
 def owner_reference(obj: dict) -> dict:
@@ -183,7 +185,7 @@ def deployment(namespace: str, group: str, service_account: str, site: dict, *, 
             "template": {
                 "metadata": {
                     "labels": labels,
-                    "annotations": {names.ANNOTATION_STAND_IN: names.STAND_IN_NOTE},
+                    "annotations": {names.ANNOTATION_STAND_IN: names.STAND_IN_NOTE, ANNOTATION_SOURCES: SOURCES},
                 },
                 "spec": pod,
             },
