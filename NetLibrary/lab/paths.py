@@ -96,6 +96,13 @@ def labs() -> list[str]:
     return sorted(path.parent.name for path in root().glob("*/state.json"))
 
 
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.fstat(handle).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell: Say | None = None) -> Iterator[None]:
     """Holds a lock that ends with the process, whatever ends it; its file is removed again.
@@ -112,10 +119,12 @@ def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell: Say | None
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileNotFoundError, FileExistsError):
+            if path.parent.is_file():
+                raise
             continue  # the holder before us removed the folder just now, as the last one in it
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.fstat(handle).st_ino == path.stat().st_ino:
+            if _same_file(handle, path):
                 break  # else the holder before us removed the file that we have locked: again, with the new one
             os.close(handle)
         except BlockingIOError:

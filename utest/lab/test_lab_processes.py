@@ -24,9 +24,10 @@ def component(tmp_path):
 
 def test_program_starts_in_its_control_group(component, tmp_path):
     component.start()
-    while not (tmp_path / "group" / "cgroup.procs").exists():
+    joined, deadline = tmp_path / "group" / "cgroup.procs", time.monotonic() + 5
+    while not (joined.exists() and joined.read_text()) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert (tmp_path / "group" / "cgroup.procs").read_text().strip() == str(component.pid)
+    assert joined.read_text().strip() == str(component.pid)
     assert component.alive()
 
 
