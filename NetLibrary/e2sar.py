@@ -188,7 +188,7 @@ class E2sarKeywords(KeywordBase):
         sockets: int = 4, source_id: int = 1234, data_id: int = 4321, port: int | None = None, address: str = "",
         path: p.Path = p.Path.POD_IP, placement: p.Placement = p.Placement.OTHER_NODE, node: str = "",
         cpu_limit: str = "1", memory_limit: str = "512Mi", egress_bandwidth: str = "", accept: str = "",
-        resolve_timeout: timedelta = timedelta(seconds=60), image: str | None = None, options: Sequence[str] = (),
+        resolve_timeout: timedelta = timedelta(seconds=60), start_delay: timedelta | None = None, image: str | None = None, options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, namespace: str | None = None,
     ) -> Party:  # fmt: skip
         """Starts a sender and returns at once; see [Wait For E2SAR Sender].
@@ -218,6 +218,8 @@ class E2sarKeywords(KeywordBase):
             egress_bandwidth: Bandwidth annotation, for instance `100M`.
             accept: Risks that are meant, separated by commas.
             resolve_timeout: How long a name may take to resolve.
+            start_delay: Time between the start of its pod and its first datagram; 2 s by default where NetworkPolicies
+                are in force, since these know a pod only by the address that its node publishes, else none.
             image: Another image than the namespace's.
             options: Further options of this `e2sar_perf`.
             environment: Further environment variables.
@@ -242,6 +244,7 @@ class E2sarKeywords(KeywordBase):
         sender = bench.start_sender(
             name, settings, pod, target, path=path, placement=placement, address=address,
             resolve_seconds=max(1, round(resolve_timeout.total_seconds())),
+            start_delay=None if start_delay is None else runs.whole("start_delay", start_delay),
         )  # fmt: skip
         return sender
 
@@ -385,7 +388,7 @@ class E2sarKeywords(KeywordBase):
         receivers: int = 1, accept: str = "", delivered_at_least: Percentage = ALL,
         delivered_at_most: Percentage | None = None, partial_at_most: Percentage = ALL,
         silent_at_most: Percentage = ALL, mangled_at_most: int = 0, errors_at_most: int = 0,
-        expected_cause: str | None = None, sender_options: Sequence[str] = (), receiver_options: Sequence[str] = (),
+        expected_cause: str | None = None, start_delay: timedelta | None = None, sender_options: Sequence[str] = (), receiver_options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, name: str | None = None, keep: bool = False,
         timeout: timedelta | None = None, namespace: str | None = None,
     ) -> E2sarResult:  # fmt: skip
@@ -425,6 +428,7 @@ class E2sarKeywords(KeywordBase):
             mangled_at_most: Most mangled events.
             errors_at_most: Most errors.
             expected_cause: Cause that must be found.
+            start_delay: Time between the start of a sender's pod and its first datagram.
             sender_options: Further options of the senders.
             receiver_options: Further options of the receivers.
             environment: Further environment variables of both.
@@ -472,7 +476,7 @@ class E2sarKeywords(KeywordBase):
                     event_bytes=event_bytes, rate_gbps=rate_gbps, mtu=mtu, buffer_bytes=sender_buffer_bytes,
                     sockets=sockets, data_id=4321 + index, port=send_to_port, path=path, placement=placement,
                     node=sender_node, cpu_limit=sender_cpu_limit, memory_limit=memory_limit,
-                    egress_bandwidth=egress_bandwidth, accept=accept, options=sender_options,
+                    egress_bandwidth=egress_bandwidth, accept=accept, start_delay=start_delay, options=sender_options,
                     environment=environment, namespace=space,
                 )  # fmt: skip
             limit = timedelta(seconds=self._e2sar.limit(timeout) + 3 * sent.send_seconds)

@@ -128,6 +128,17 @@ def test_policy() -> None:
     )
 
 
+def test_a_fresh_sender_ahead_of_its_policies() -> None:
+    facts = run(0, reached=0, read=0)
+    facts.policies = True
+    facts.senders[0].running_since, facts.senders[0].first_datagram_at = 100.0, 100.4
+    judgement = judge(facts)
+    assert kind(judgement) == "policy not yet in force"
+    assert judgement.cause.advice == {"start_delay": "2 s"}
+    facts.senders[0].first_datagram_at = 102.5
+    assert kind(judge(facts)) == "link cut"
+
+
 def test_link_cut_and_lossy_link() -> None:
     assert kind(judge(run(0, reached=0, read=0))) == "link cut"
     lossy = judge(run(405, 90, reached=900))

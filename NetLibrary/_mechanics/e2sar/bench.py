@@ -30,6 +30,7 @@ from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending
 
 Object = dict[str, Any]
 Say = Callable[[str], None]
+POLICY_DELAY = 2
 NEEDED_OPTIONS = (
     "--send",
     "--recv",
@@ -71,6 +72,7 @@ class Party:
     started_at: float = field(default_factory=time.monotonic)
     bound_at: float | None = None
     first_line_at: float | None = None
+    running_since: float | None = None
     exit_at: float | None = None
     stopped_by_us: bool = False
     trouble: str = ""
@@ -275,6 +277,7 @@ class Bench:
         placement: Placement = Placement.OTHER_NODE,
         address: str = "",
         resolve_seconds: int = 60,
+        start_delay: int | None = None,
     ) -> Party:
         """Creates the Job of a sender and returns at once.
 
@@ -287,12 +290,16 @@ class Bench:
             placement: Where it runs.
             address: Address or name to send to instead.
             resolve_seconds: How long a name may take to resolve.
+            start_delay: Seconds between the start of its pod and its first datagram; where NetworkPolicies are in
+                force `POLICY_DELAY` by default, since they know a pod only by the address that its node publishes.
         """
+        if start_delay is None:
+            start_delay = POLICY_DELAY if self.policies() else 0
         target, port = (address, settings.port) if address else self._target(receiver, settings.port, path)
         settings = replace(settings, port=port)
         job = self.files.sender(
             self.namespace, name, settings, pod, target=target, placement=placement,
-            receiver_node=receiver.node if receiver else "", resolve_seconds=resolve_seconds,
+            receiver_node=receiver.node if receiver else "", resolve_seconds=resolve_seconds, start_delay=start_delay,
         )  # fmt: skip
         party = self._start(name, "sender", settings, pod, job)
         party.target = f"{target}:{port}"
@@ -316,10 +323,17 @@ class Bench:
                     return str(address["address"]), int(entry["nodePort"])
         raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
 
+    def policies(self) -> list[Object]:
+        """Returns the NetworkPolicies in force; none when they may not be read."""
+        try:
+            return self.cluster.list("NetworkPolicy", self.namespace)
+        except errors.Forbidden:
+            return []
+
     def blocked_by(self, sender: Party, receiver: Party) -> list[str]:
         """Names the NetworkPolicies that keep a sender from a receiver just now."""
         self._refresh(sender)
-        policies = self.cluster.list("NetworkPolicy", self.namespace)
+        policies = self.policies()
         if not policies or not sender.pod or not receiver.pod:
             return []
         namespaces = [self.cluster.get("Namespace", self.namespace)]
@@ -353,6 +367,7 @@ class Bench:
             [_sender_facts(each) for each in senders],
             [_receiver_facts(each) for each in receivers],
             list(dict.fromkeys(blocked)),
+            policies=bool(self.policies()),
         )
 
     def remove(self, parties: Sequence[Party]) -> None:
@@ -398,6 +413,7 @@ class Bench:
         except (errors.WaitFailed, errors.WaitTimeout) as error:
             party.trouble = str(error).rstrip(".")
             raise
+        party.running_since = _begun(party.pod, role)
         containers = [role, *(["observer"] if role == "receiver" else [])]
         for container in containers:
             path = _free(self.folder, f"{party.name}.{container}")
@@ -551,6 +567,14 @@ def read_inspection(image: str, text: str) -> Inspection:
     return Inspection(image, name, options, replace(around, sender_startup_seconds=1.0 if stand_in else 10.0), stand_in)
 
 
+def _begun(pod: Object, role: str) -> float | None:
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        for state in status.get("state", {}).values():
+            if status["name"] == role and state.get("startedAt"):
+                return split_time(f"{state['startedAt']} ")[0]
+    return None
+
+
 def _free(folder: FilePath, name: str) -> FilePath:
     """A file name that no run before has used."""
     path, number = folder / f"{name}.log", 1
@@ -593,7 +617,7 @@ def _sender_facts(party: Party) -> SenderFacts:
     annotations = party.pod.get("metadata", {}).get("annotations")
     return SenderFacts(
         party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.first_line_at,
-        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble,
+        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since,
     )  # fmt: skip
 
 

@@ -302,6 +302,22 @@ def _policy(facts: Facts, judgement: Judgement) -> list[Cause]:
     return [Cause("network policy", text, _missing(judgement) + 2, {"policy": "allow"}, evidence)]
 
 
+def _policy_lag(facts: Facts, judgement: Judgement) -> list[Cause]:
+    """A policy lets a fresh pod through only once its node has published the pod's address."""
+    lost = judgement.frames.lost_on_the_way or 0
+    if not facts.policies or facts.blocking_policies or not lost:
+        return []
+    for side in facts.senders:
+        if side.running_since and side.first_datagram_at and side.first_datagram_at - side.running_since < 1.5:
+            text = (
+                f"NetworkPolicies let this stream through, but '{side.name}' sent its first datagrams within "
+                "1.5 s of its start, before the policies could know its address; set start_delay to 2 s."
+            )
+            evidence = [f"{lost} datagrams left the sender and did not reach the receiver"]
+            return [Cause("policy not yet in force", text, lost, {"start_delay": "2 s"}, evidence)]
+    return []
+
+
 def _mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
     for sender in facts.senders:
@@ -503,6 +519,6 @@ def _missing(judgement: Judgement) -> float:
 Look = Callable[[Facts, Judgement], Iterable[Cause]]
 _FATAL: tuple[Look, ...] = (_own_words, _crashed)
 _LOSSES: tuple[Look, ...] = (
-    _ended_too_early, _not_yet_bound, _nobody_listens, _overrun, _unread, _policy, _mtu, _bandwidth, _interfaces, _network, _sender_slow, _order,
+    _ended_too_early, _not_yet_bound, _nobody_listens, _overrun, _unread, _policy, _policy_lag, _mtu, _bandwidth, _interfaces, _network, _sender_slow, _order,
     _mangled, _strays, _duplicates,
 )  # fmt: skip

@@ -90,6 +90,7 @@ class Files:
         placement: Placement,
         receiver_node: str,
         resolve_seconds: int = 60,
+        start_delay: int = 0,
     ) -> Object:
         """Returns the Job of a sender.
 
@@ -102,12 +103,14 @@ class Files:
             placement: Where it runs, seen from the receiver.
             receiver_node: Node of the receiver, empty when there is none.
             resolve_seconds: How long a name may take to resolve.
+            start_delay: Seconds between the start of its pod and its first datagram.
         """
         (job,) = self.load("40-sender.yaml", namespace)
         values: dict[str, object] = {
             "RECEIVER": target,
             "RECEIVER_PORT": settings.port,
             "RESOLVE_SECONDS": resolve_seconds,
+            "START_DELAY": start_delay,
             "MTU": settings.mtu,
             "RATE": f"{settings.rate_gbps:.9g}",
             "LENGTH": settings.event_bytes,

@@ -42,6 +42,7 @@ class SenderFacts:
     bandwidth: float | None = None
     cpu_limit: str = ""
     trouble: str = ""
+    running_since: float | None = None
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Facts:
     receivers: list[ReceiverFacts]
     blocking_policies: list[str] = field(default_factory=list)
     node_drops: dict[str, int] = field(default_factory=dict)
-    path: str = ""
+    policies: bool = False
 
 
 @dataclass

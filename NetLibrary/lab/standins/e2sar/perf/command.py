@@ -106,8 +106,20 @@ def send(given: Given, uri: uris.EjfatUri, style: Style) -> int:
     if given.int("sockets") > 128 or given.int("sockets") < 1:
         complain("Unable to create segmenter: number of sockets must be 1 to 128")
         return 0
-    job = Job(address, uri.data_port, length, given.int("num"), mtu, rate, given.int("sockets"), given.int("bufsize"), given.int("dataid"),
-              given.on("multiport"), given.on("smooth"), given.int("lbhdrversion") if "lbhdrversion" in given.values else 2)
+    job = Job(
+        address,
+        uri.data_port,
+        length,
+        given.int("num"),
+        mtu,
+        rate,
+        given.int("sockets"),
+        given.int("bufsize"),
+        given.int("dataid"),
+        given.on("multiport"),
+        given.on("smooth"),
+        given.int("lbhdrversion") if "lbhdrversion" in given.values else 2,
+    )
     try:
         sender = Sender(job)
     except OSError as error:
@@ -124,7 +136,9 @@ def _send(given: Given, sender: Sender, style: Style, optimizations: str) -> int
     if not old and job.mtu == 0:
         job = sender.job = Job(**{**job.__dict__, "mtu": min(sender.interface_mtu or 1500, LARGEST_DATAGRAM)})
     if not old and sender.interface_mtu and job.mtu > sender.interface_mtu:
-        complain(f"Unable to create segmenter: Segmenter flags MTU override value exceeds outgoing interface MTU of {sender.interface_mtu}")
+        complain(
+            f"Unable to create segmenter: Segmenter flags MTU override value exceeds outgoing interface MTU of {sender.interface_mtu}"
+        )
         return 0
     if job.mtu - header_bytes(job.family) < SHORTEST_EVENT:
         complain("Segmenter encountered an error: MTU is too short to send needed payload")
@@ -133,8 +147,23 @@ def _send(given: Given, sender: Sender, style: Style, optimizations: str) -> int
         complain(f"Segmenter encountered an error: this stand-in sends events of {SHORTEST_EVENT} bytes and more")
         return 0
     hertz = single(job.rate) * 1e9 / (job.length * 8) if job.rate > 0 else 0.0
-    facts = SenderFacts(single(job.rate), job.length, job.number, job.mtu, hertz, sleep_us(job.rate, job.length), job.sockets, sender.interface,
-                        job.multiport, job.smooth, job.lb_version, "cores" in given.explicit, given.on("seq"), given.on("zerorate"), optimizations)
+    facts = SenderFacts(
+        single(job.rate),
+        job.length,
+        job.number,
+        job.mtu,
+        hertz,
+        sleep_us(job.rate, job.length),
+        job.sockets,
+        sender.interface,
+        job.multiport,
+        job.smooth,
+        job.lb_version,
+        "cores" in given.explicit,
+        given.on("seq"),
+        given.on("zerorate"),
+        optimizations,
+    )
     say(*style.sender_head(facts))
     time.sleep(_seconds("E2SAR_STANDIN_STARTUP"))
     outcome = sender.send()
@@ -170,8 +199,17 @@ def receive(given: Given, uri: uris.EjfatUri, style: Style) -> int:
     timeout = given.int("timeout") if "timeout" in given.values else 500
     last = port + port_count(threads) - 1
     say(*style.receiver_head(given.int("duration"), address, (port, last), "cores" in given.explicit, timeout))
-    post = Post(address, port, threads, given.int("bufsize"), max(0, given.int("duration")), max(1, given.int("period")) / 1000, timeout / 1000,
-                not old, os.environ.get("E2SAR_STANDIN_SPIN", "1") != "0")
+    post = Post(
+        address,
+        port,
+        threads,
+        given.int("bufsize"),
+        max(0, given.int("duration")),
+        max(1, given.int("period")) / 1000,
+        timeout / 1000,
+        not old,
+        os.environ.get("E2SAR_STANDIN_SPIN", "1") != "0",
+    )
     try:
         receiver = Receiver(post)
     except OSError as error:
@@ -188,5 +226,3 @@ def _seconds(name: str) -> float:
         return max(0.0, float(os.environ.get(name, "0") or 0))
     except ValueError:
         return 0.0
-
-

@@ -168,7 +168,10 @@ def parse(arguments: Sequence[str], style: tuple[int, int]) -> Given:
             elif len(token) > 2:
                 value = token[2:]
         else:
-            raise OptionError("too many positional options have been specified on the command line", "too_many_positional_options_error")
+            raise OptionError(
+                "too many positional options have been specified on the command line",
+                "too_many_positional_options_error",
+            )
         _store(given, option, shown, value, tokens, options)
     return given
 
@@ -177,7 +180,9 @@ def _unknown_short(token: str) -> Option:
     raise OptionError(f"unrecognised option '{token}'", "unknown_option")
 
 
-def _store(given: Given, option: Option, shown: str, value: str | None, tokens: list[str], options: list[Option]) -> None:
+def _store(
+    given: Given, option: Option, shown: str, value: str | None, tokens: list[str], options: list[Option]
+) -> None:
     if option.convert is None:
         if value is not None:
             raise OptionError(f"option '{shown}' does not take any arguments", "invalid_command_line_syntax")
@@ -189,7 +194,9 @@ def _store(given: Given, option: Option, shown: str, value: str | None, tokens: 
     texts = [value] if value is not None else []
     if not texts:
         if not tokens or _is_option(tokens[0], options):
-            raise OptionError(f"the required argument for option '--{option.name}' is missing", "invalid_command_line_syntax")
+            raise OptionError(
+                f"the required argument for option '--{option.name}' is missing", "invalid_command_line_syntax"
+            )
         texts = [tokens.pop(0)]
         while option.many and tokens and not tokens[0].startswith("-"):
             texts.append(tokens.pop(0))
@@ -215,7 +222,9 @@ def help_lines(style: tuple[int, int]) -> list[str]:
     """The option list of `--help`."""
     lines = ["Command-line options:"]
     for option in options_of(style):
-        left = (f"-{option.short} [ --{option.name} ]" if option.short else f"--{option.name}") + (" arg" if option.convert else "")
+        left = (f"-{option.short} [ --{option.name} ]" if option.short else f"--{option.name}") + (
+            " arg" if option.convert else ""
+        )
         default = f" (={option.default})" if option.convert and option.default not in (None, "") else ""
         lines.append(f"  {left + default:<34} {option.help}")
     return lines
@@ -231,8 +240,17 @@ def check_companions(given: Given, style: tuple[int, int]) -> None:
     Raises:
         OptionError: With the text that the original prints.
     """
-    pairs = [("send", "recv"), *(("recv", name) for name in CONFLICTS_RECV), *(("send", name) for name in CONFLICTS_SEND)]
-    pairs += [("ipv4", "ipv6"), ("cores", "threads"), ("cores", "send") if style < (0, 2) else ("cores", "sockets"), ("rate", "rateGbps")]
+    pairs = [
+        ("send", "recv"),
+        *(("recv", name) for name in CONFLICTS_RECV),
+        *(("send", name) for name in CONFLICTS_SEND),
+    ]
+    pairs += [
+        ("ipv4", "ipv6"),
+        ("cores", "threads"),
+        ("cores", "send") if style < (0, 2) else ("cores", "sockets"),
+        ("rate", "rateGbps"),
+    ]
     for one, other in pairs:
         if one in given.explicit and other in given.explicit:
             raise OptionError(f"Conflicting options '{one}' and '{other}'.")

@@ -77,12 +77,14 @@ class Receiver:
         post, counters = self.post, self.counters
         basket = Basket(_BATCH, LARGEST_DATAGRAM)
         threads = [Reassembler(counters, post.timeout, post.strict) for _ in range(post.threads)]
-        lanes = [(each.fileno(), threads[index % post.threads], post.port + index) for index, each in enumerate(self.sockets)]
+        lanes = [
+            (each.fileno(), threads[index % post.threads], post.port + index) for index, each in enumerate(self.sockets)
+        ]
         poller = select.poll()
         for descriptor, _, _ in lanes:
             poller.register(descriptor, select.POLLIN)
         previous = signal.signal(signal.SIGINT, self.stop)
-        clock = time.monotonic
+        clock, give_way = time.monotonic, os.sched_yield
         now = began = clock()
         end = began + post.duration if post.duration else float("inf")
         next_report = began if report_at_once else began + post.period
@@ -118,6 +120,8 @@ class Receiver:
                     poller.poll(10)
                     armed = False
                     now = clock()
+                else:
+                    give_way()  # spinning shall use up a CPU limit, as the original does, but not starve neighbours
         finally:
             signal.signal(signal.SIGINT, previous)
             self.close()

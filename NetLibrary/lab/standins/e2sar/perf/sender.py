@@ -112,7 +112,9 @@ class Sender:
         job, outcome = self.job, Outcome()
         parts = wire.fragments(job.length, job.largest_fragment)
         event = wire.payload(job.length)
-        headers = bytearray(b"".join(wire.headers(0, 0, 0, job.data_id, offset, job.length, job.lb_version) for offset, _ in parts))
+        headers = bytearray(
+            b"".join(wire.headers(0, 0, 0, job.data_id, offset, job.length, job.lb_version) for offset, _ in parts)
+        )
         burst = Burst(headers, wire.HEADERS, event, parts)
         starts = range(0, len(headers), wire.HEADERS)
         pause, descriptors = sleep_us(job.rate, job.length) / 1e6, [each.fileno() for each in self.sockets]

@@ -65,7 +65,9 @@ class Style014:
             f"Using MTU {facts.mtu}",
         ]
 
-    def sender_tail(self, sent: int, expected: int, errors: int, last_error: str, elapsed_us: int, facts: SenderFacts) -> list[str]:
+    def sender_tail(
+        self, sent: int, expected: int, errors: int, last_error: str, elapsed_us: int, facts: SenderFacts
+    ) -> list[str]:
         warning = f"WARNING: Fewer frames than expected have been sent ({sent} of {expected}), sender is not keeping up with the requested send rate."
         return [
             *([warning] if sent < expected else []),
@@ -74,7 +76,9 @@ class Style014:
             "Stopping threads",
         ]
 
-    def receiver_head(self, duration: int, address: str, ports: tuple[int, int], pinned: bool, timeout: int) -> list[str]:
+    def receiver_head(
+        self, duration: int, address: str, ports: tuple[int, int], pinned: bool, timeout: int
+    ) -> list[str]:
         return [
             "Control plane will be OFF",
             "Using Assigned Threads To Cores" if pinned else "Using Unassigned Threads",
@@ -140,10 +144,16 @@ class Style032:
             f"Using MTU {facts.mtu}",
         ]
 
-    def sender_tail(self, sent: int, expected: int, errors: int, last_error: str, elapsed_us: int, facts: SenderFacts) -> list[str]:
+    def sender_tail(
+        self, sent: int, expected: int, errors: int, last_error: str, elapsed_us: int, facts: SenderFacts
+    ) -> list[str]:
         microseconds = max(elapsed_us, 1)
         return [
-            *([f"WARNING: Fewer packets than expected have been sent ({sent} of {expected})."] if sent < expected else []),
+            *(
+                [f"WARNING: Fewer packets than expected have been sent ({sent} of {expected})."]
+                if sent < expected
+                else []
+            ),
             f"Completed, {sent} packets sent, {errors} errors",
             *([f"Last error encountered: {last_error}"] if errors else []),
             f"Elapsed usecs: {elapsed_us} microseconds",
@@ -152,7 +162,9 @@ class Style032:
             "Stopping threads",
         ]
 
-    def receiver_head(self, duration: int, address: str, ports: tuple[int, int], pinned: bool, timeout: int) -> list[str]:
+    def receiver_head(
+        self, duration: int, address: str, ports: tuple[int, int], pinned: bool, timeout: int
+    ) -> list[str]:
         return [
             "Control plane:                 OFF",
             f"Thread assignment to cores:    {on_off(pinned)}",

@@ -33,7 +33,9 @@ def parse(text: str) -> EjfatUri:
     >>> parse("ejfat://t@10.0.0.1:1234/lb/1?data=10.1.2.3").data_port
     19522
     """
-    match = re.fullmatch(r"(ejfats?)://(?:([^@/?]*)@)?(\[[0-9A-Fa-f:.]+\]|[^:/?@\[\]]+)(?::(\d*))?(/[^?]*)?(?:\?(.*))?", text)
+    match = re.fullmatch(
+        r"(ejfats?)://(?:([^@/?]*)@)?(\[[0-9A-Fa-f:.]+\]|[^:/?@\[\]]+)(?::(\d*))?(/[^?]*)?(?:\?(.*))?", text
+    )
     if not match:
         raise UriError("Unable to parse URI" if text else "URI is empty")
     _, _, host, port, _, query = match.groups()

@@ -48,4 +48,6 @@ def fragments(length: int, largest: int) -> list[tuple[int, int]]:
 def headers(tick: int, entropy: int, number: int, data_id: int, offset: int, length: int, lb_version: int = 2) -> bytes:
     """Both headers of one fragment, 36 bytes, big-endian and packed."""
     slot = tick & 0xFFFF if lb_version == 3 else 0
-    return LB_HEADER.pack(b"LB", lb_version, 1, slot, entropy, tick) + RE_HEADER.pack(RE_VERSION, 0, data_id, offset, length, number)
+    return LB_HEADER.pack(b"LB", lb_version, 1, slot, entropy, tick) + RE_HEADER.pack(
+        RE_VERSION, 0, data_id, offset, length, number
+    )
