@@ -103,7 +103,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf"])
     def cyperf_traffic_should_meet_acceptance_rules(
-        self, *, dut: bool = False, http_success: Percentage = Percentage(100.0)
+        self, *, dut: bool = False, http_success: Percentage = ALL_REQUESTS
     ) -> None:
         """Applies the acceptance rules that Keysight's own regression scripts use to the latest run.
 
@@ -159,7 +159,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf"])
     def cyperf_run_should_match_baseline(
-        self, baseline: Path, *, tolerance: Percentage = Percentage(20.0), name: str | None = None
+        self, baseline: Path, *, tolerance: Percentage = SOME_WORSE, name: str | None = None
     ) -> None:
         """Compares the latest run with an earlier one; fails where it is worse beyond tolerance and chance.
 
@@ -269,7 +269,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
             found += evidence.lost_agents(run.session.controller, shared.deployed.values())
             found += evidence.controller_says(run.session)
             for role, deployed in shared.deployed.items():
-                found += evidence.pods(self.session.cluster(shared.clusters.get(role)), [deployed])
+                found += evidence.pods(self.session.cluster(shared.clusters.get(role)), [deployed], run.begun)
             found += self._probe(run)
         except NetLibraryError as error:
             found.append(f"More could not be found out: {error}")

@@ -330,7 +330,7 @@ class CyPerfAgentKeywords(CyPerfBase):
                 container["env"] = kept + [{"name": name, "value": value} for name, value in environment.items()]
             connection.apply(obj)
         connection.wait(
-            "Deployment", namespace, wait.deployment_available(), name="cyperf-controller-stand-in",
+            "Pod", namespace, wait.pods_ready(1), labels="app=cyperf-controller-stand-in",
             timeout=self._seconds(timeout), what="CyPerf controller stand-in",
         )  # fmt: skip
         service = connection.get("Service", "cyperf-controller", namespace)

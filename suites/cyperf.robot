@@ -29,16 +29,16 @@ ${DURATION}     4 s
 East West Traffic Reaches Its Numbers
     [Template]    Run Traffic And Judge
     # APPLICATION    TARGET        PORT    OBJECTIVE                 VALUE    DURATION       LIMITS
-    HTTP App         cluster ip    80      throughput                20M      ${DURATION}    throughput=10M    first_byte=200 ms
-    HTTPS App        cluster ip    443     throughput                20M      ${DURATION}    throughput=8M    http_success=100 %
-    HTTP App         pod ip        80      connections per second    150      ${DURATION}    connections_per_second=75
-    HTTP App         fqdn          80      simulated users           4        ${DURATION}    requests_per_second=400
+    HTTP App         cluster ip    80      throughput                10M      ${DURATION}    throughput=3M    first_byte=500 ms
+    HTTPS App        cluster ip    443     throughput                10M      ${DURATION}    throughput=1M    http_success=100 %
+    HTTP App         pod ip        80      connections per second    150      ${DURATION}    connections_per_second=30
+    HTTP App         fqdn          80      simulated users           4        ${DURATION}    requests_per_second=200
 
 North South Traffic Reaches Its Numbers
     [Template]    Run Traffic And Judge
     # APPLICATION    TARGET           PORT    OBJECTIVE                 VALUE    DURATION       LIMITS
-    HTTP App         node port        80      connections per second    100      ${DURATION}    connections_per_second=50
-    HTTP App         load balancer    80      concurrent connections    100      ${DURATION}    concurrent_connections=80
+    HTTP App         node port        80      connections per second    100      ${DURATION}    connections_per_second=25
+    HTTP App         load balancer    80      concurrent connections    100      ${DURATION}    concurrent_connections=50
 
 Mistakes Are Named Before A Run
     [Template]    Checklist Should Name

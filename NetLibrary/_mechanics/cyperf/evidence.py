@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 from NetLibrary._mechanics.cyperf import nodes
 from NetLibrary._mechanics.cyperf.controller import Controller
@@ -45,13 +47,24 @@ def probe(cluster: Cluster, clients: Deployed, host: str, port: int) -> list[str
             found.append(f"Probe from pod '{name}' to {host}:{port} could not run: {error}")
             continue
         said = " ".join((result.stdout + result.stderr).split()) or "nothing"
-        word = "works" if result.exit_code == 0 else "fails"
+        if result.exit_code == 0:
+            word = "works"
+        elif "refused" in said.lower():
+            word = "is refused, as it must be after a test, since emulated servers listen only while one runs"
+        else:
+            word = "fails"
         found.append(f"Probe from pod '{name}' to {host}:{port} {word}: {said}.")
     return found
 
 
-def pods(cluster: Cluster, deployed: Iterable[Deployed]) -> list[str]:
-    """Returns sentences for agent pods that are gone, restarted or not running, and their warnings."""
+def pods(cluster: Cluster, deployed: Iterable[Deployed], since: float) -> list[str]:
+    """Returns sentences for agent pods that are gone, restarted or not running, and their warnings.
+
+    Args:
+        cluster: Cluster of the pods.
+        deployed: Deployments of agents.
+        since: Unix time; events before it have nothing to do with the run.
+    """
     found = []
     for each in deployed:
         live = live_pods(cluster, each)
@@ -70,11 +83,20 @@ def pods(cluster: Cluster, deployed: Iterable[Deployed]) -> list[str]:
             events = cluster.list("Event", each.namespace, fields="type=Warning")
         except NetLibraryError:
             continue
-        for event in events[-5:]:
+        for event in events:
             involved = event.get("involvedObject", {})
-            if str(involved.get("name", "")).startswith(each.name):
-                found.append(f"Event {event.get('reason')} of pod '{involved.get('name')}': {event.get('message')}")
+            if str(involved.get("name", "")).startswith(each.name) and _event_time(event) >= since:
+                message = " ".join(str(event.get("message")).split())
+                found.append(f"Event {event.get('reason')} of pod '{involved.get('name')}': {message}")
     return list(dict.fromkeys(found))
+
+
+def _event_time(event: dict[str, Any]) -> float:
+    text = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def controller_says(session: TestSession) -> list[str]:

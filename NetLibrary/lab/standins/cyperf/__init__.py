@@ -14,7 +14,7 @@ from NetLibrary.lab.images import Recipe
 
 CONTROLLER_IMAGE = "ghcr.io/netlibrary/cyperf-controller-stand-in:1"
 AGENT_IMAGE = "ghcr.io/netlibrary/cyperf-agent-stand-in:1"
-_HOME = "/opt/cyperf_stand_in"
+_HOME = "/opt/python/cyperf_stand_in"  # the lab puts /opt/python on the path
 
 
 def _sources(package: str) -> dict[str, bytes | Path]:
@@ -29,8 +29,8 @@ RECIPES: tuple[Recipe, ...] = (
         (CONTROLLER_IMAGE,),
         files=_sources("controller"),
         python_packages=("aiohttp", "cryptography"),
-        entrypoint=("/usr/local/bin/python3", "-m", "controller"),
-        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        entrypoint=("/usr/local/bin/python3", "-m", "cyperf_stand_in.controller"),
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
         stand_in_for="CyPerf controller",
     ),
     Recipe(
@@ -38,8 +38,8 @@ RECIPES: tuple[Recipe, ...] = (
         (AGENT_IMAGE,),
         files=_sources("agent"),
         python=True,
-        entrypoint=("/usr/local/bin/python3", "-m", "agent"),
-        env={"PYTHONPATH": _HOME, "PYTHONDONTWRITEBYTECODE": "1"},
+        entrypoint=("/usr/local/bin/python3", "-m", "cyperf_stand_in.agent"),
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
         stand_in_for="CyPerf agent",
     ),
 )
