@@ -179,9 +179,9 @@ class SkupperKeywords(KeywordBase):
     def _findings(self, places: set[tuple[Cluster, str]]) -> list[str]:
         objects: list[dict[str, Any]] = []
         for connection, namespace in sorted(places, key=lambda place: (place[0].alias, place[1])):
-            for kind in KINDS:
+            for kind in (*(f"{kind}.{GROUP}" for kind in KINDS), "Pod"):
                 try:
-                    objects += connection.list(f"{kind}.{GROUP}", namespace)
+                    objects += connection.list(kind, namespace)
                 except ClusterError as error:
                     logger.debug(f"No {kind} objects for the diagnosis: {error}")
         return diagnose(objects)

@@ -18,12 +18,13 @@ def diagnose(objects: Iterable[Object]) -> list[str]:
     """Returns what stands in the way of traffic, the most likely cause first.
 
     Args:
-        objects: Skupper's objects of all namespaces that take part, as the API returns them.
+        objects: Skupper's objects of all namespaces that take part, as the API returns them; with the pods among them
+            also ports are checked.
     Returns:
         Sentences; empty when nothing is wrong that the objects show.
     """
     view = _View(objects)
-    return [*_sites(view), *_links(view), *_pairs(view), *_keys(view)]
+    return [*_sites(view), *_links(view), *_pairs(view), *_connectors(view), *_keys(view), *_ports(view)]
 
 
 class _View:
@@ -87,6 +88,12 @@ def _links(view: _View) -> list[str]:
     for token in view.all("AccessToken"):
         if not is_ready(token):
             found.append(f"{_name(token)} is not redeemed: {state_text(token)}.{_token_hint(token)}")
+        elif not any(view.get("Link", _namespace(token), name) for name in _links_of(token)):
+            found.append(
+                f"{_name(token)} was redeemed, but its Link '{token['metadata']['name']}' is gone: a token makes a "
+                f"Link "
+                "only once, so a new token is needed."
+            )
     for link in view.all("Link"):
         if not is_ready(link):
             found.append(f"{_name(link)} does not connect its sites: {state_text(link)}.")
@@ -95,6 +102,11 @@ def _links(view: _View) -> list[str]:
         names = ", ".join(f"'{name}'" for name in sorted(sites))
         found.append(f"The sites {names} are not linked: there is no Link and no AccessToken.")
     return found
+
+
+def _links_of(token: Object) -> tuple[str, str]:
+    name = token["metadata"]["name"]
+    return name, f"{name}-1"  # the second form when the granting site has two routers
 
 
 def _token_hint(token: Object) -> str:
@@ -139,6 +151,8 @@ def _pairs(view: _View) -> list[str]:
                 f"{_name(partner)} names the site namespace '{partner['spec'].get('siteNamespace')}', but its "
                 f"binding is in '{_namespace(binding)}'."
             )
+        elif is_ready(partner) and not is_ready(binding) and binding["spec"].get("routingKey") in _wanted(view):
+            found.append(f"{_name(binding)} is not ready: {state_text(binding)}.")
     return list(dict.fromkeys(found))
 
 
@@ -157,11 +171,22 @@ def _pod_hint(connector: Object) -> str:
     return ""
 
 
+def _connectors(view: _View) -> list[str]:
+    found = []
+    for connector in view.all("Connector"):
+        if not is_ready(connector) and connector["spec"].get("routingKey") in _wanted(view):
+            found.append(f"{_name(connector)} is not ready: {state_text(connector)}.{_pod_hint(connector)}")
+    return found
+
+
+def _wanted(view: _View) -> set[str]:
+    return {str(listener["spec"].get("routingKey")) for listener in view.all("Listener")}
+
+
 def _keys(view: _View) -> list[str]:
     offered = {
         o["spec"].get("routingKey") for kind in ("Connector", "AttachedConnectorBinding") for o in view.all(kind)
     }
-    wanted = {o["spec"].get("routingKey") for o in view.all("Listener")}
     found = []
     for listener in view.all("Listener"):
         key = listener["spec"].get("routingKey")
@@ -173,8 +198,37 @@ def _keys(view: _View) -> list[str]:
             )
         elif not is_ready(listener):
             found.append(f"{_name(listener)} is not ready: {state_text(listener)}.")
-    for binding in view.all("AttachedConnectorBinding"):
-        key = binding["spec"].get("routingKey")
-        if key not in wanted and view.all("Listener"):
-            found.append(f"{_name(binding)} offers routing key '{key}', which no Listener asks for.")
+    for offer in view.all("Connector") + view.all("AttachedConnectorBinding"):
+        key = offer["spec"].get("routingKey")
+        # Without any Listener in view somebody else's may match; then the offer is ready
+        if key not in _wanted(view) and (view.all("Listener") or not is_ready(offer)):
+            found.append(f"{_name(offer)} offers routing key '{key}', which no Listener asks for.")
     return found
+
+
+def _ports(view: _View) -> list[str]:
+    found = []
+    for connector in view.all("Connector") + view.all("AttachedConnector"):
+        port, selector = connector["spec"].get("port"), connector["spec"].get("selector", "")
+        pods = [p for p in view.all("Pod") if _namespace(p) == _namespace(connector) and _selects(selector, p)]
+        declared = {
+            entry["containerPort"]
+            for pod in pods
+            for container in pod["spec"]["containers"]
+            for entry in container.get("ports") or []
+        }
+        if declared and port not in declared:
+            there = ", ".join(str(number) for number in sorted(declared))
+            found.append(
+                f"{_name(connector)} sends to port {port} of its pods, but they declare only {there}: connections "
+                f"would "
+                "be accepted and closed at once."
+            )
+    return found
+
+
+def _selects(selector: str, pod: Object) -> bool:
+    """Tells whether a selector of equalities matches a pod; other forms match none, so nothing is said of them."""
+    labels = pod["metadata"].get("labels") or {}
+    terms = [term.replace("==", "=").partition("=") for term in selector.split(",")]
+    return all(sign and labels.get(key.strip()) == value.strip() for key, sign, value in terms)
