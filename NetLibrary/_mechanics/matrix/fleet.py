@@ -193,6 +193,12 @@ class Prober:
         """
         if self._pipe is not None:
             return
+        try:
+            self._begin()
+        except errors.ExecLost:
+            self._begin()  # a busy kubelet may lose an exec at its start; once is no sign of anything
+
+    def _begin(self) -> None:
         pipe = self._open()
         try:
             ready = self._expect(pipe, "READY ")

@@ -135,6 +135,8 @@ def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, 
         "name": "agnhost",
         "image": layout.image,
         "imagePullPolicy": "IfNotPresent",
+        # without a request a pod gets next to no processor time on a busy node, and a late answer looks like a lost one
+        "resources": {"requests": {"cpu": "20m", "memory": "24Mi"}},
         "args": ["netexec", f"--http-port={port}", f"--udp-port={port}"],
         "ports": [
             {"name": "http", "containerPort": port},

@@ -28,6 +28,15 @@ left() {
 
 clean() { clean=${1//[^[:print:]]/ }; clean=${clean:0:160}; }
 
+# Silence counts only when it was listened to for most of the time limit: report_silence ID SINCE ATTEMPTS DETAIL
+report_silence() {
+  if ((now - $2 > limit_us * 3 / 5)); then
+    report "$1" FAILED $((now - $2)) "$3" - - "$4"
+  else
+    report "$1" ERROR 0 0 - - "the source was starved of processor time"
+  fi
+}
+
 # report ID CLASS LATENCY_US ATTEMPTS RESPONDER CLIENT DETAIL
 report() {
   clean "$5"; local who=$clean
@@ -62,6 +71,13 @@ split_http() {
   fi
 }
 
+# An answer of which only a part came in time is none.
+part() {
+  local junk
+  answer=
+  IFS= read -r -N 4096 -t 0.001 -u $quiet junk   # see take
+}
+
 # probe_tcp ID KIND HOST PORT EXTRA
 probe_tcp() {
   local id=$1 kind=$2 host=$3 port=$4 extra=$5 begin answer= who=- client=- detail= latency complaint left
@@ -85,11 +101,11 @@ probe_tcp() {
         printf %s "GET $extra $close_after" >&5
       fi
       left 30000
-      IFS= read -r -d '' -N 65536 -t "$left" -u 5 answer
+      IFS= read -r -d '' -N 65536 -t "$left" -u 5 answer || (($? < 128)) || part "$answer"
       ;;
     tcp)
       left 30000
-      IFS= read -r -d '' -N 300 -t "$left" -u 5 answer
+      IFS= read -r -d '' -N 300 -t "$left" -u 5 answer || (($? < 128)) || part "$answer"
       ;;
   esac
   exec 5>&-
@@ -100,7 +116,7 @@ probe_tcp() {
     else
       clock
       if ((now > deadline - 60000)); then
-        report "$id" FAILED $latency 1 - - "connected but no answer"
+        report_silence "$id" "$begin" 1 "connected but no answer"
       else
         report "$id" FAILED $latency 1 - - "connected but closed without answer"
       fi
@@ -191,19 +207,42 @@ single_worker() {
   probe_any $1
 }
 
-# All UDP probes of a plan in one process: open sockets, send, look who has answered, send again.
+# A datagram has no end that "read" could see, so a second question makes the server send a long filler after each
+# answer: both together fill the asked number of characters, and no clock has to decide what belongs together.
+filler_size=500
+printf -v filler '%*s' $filler_size ''
+filler="|${filler// /x}"
+ask() { printf '%s\n' "$2" >&$1; printf 'echo %s\n' "$filler" >&$1; }
+
+# The answer that waits at descriptor $1, in $answer; fails when it did not come whole.
+take() {
+  local junk
+  answer=
+  if IFS= read -r -N $filler_size -t 0.1 -u $1 answer; then
+    answer=${answer%%|*}
+    [[ -n $answer ]]   # an empty one is a filler that was faster than its answer
+    return
+  fi
+  # what was read in part stays in bash's buffer, and would turn up in the next read of any descriptor
+  local got=$answer
+  answer=
+  IFS= read -r -N 4096 -t 0.001 -u $quiet junk
+  [[ -z $got ]] && complaint
+  return 1
+}
+
+# All UDP probes of a plan in one process: open sockets, ask, look who has answered, ask again.
 udp_worker() {
   new_pipe own; exec 2<&$own 2>&$own
-  local -a fds ids kinds sent state tries names pending next
-  local i line id kind host port extra fd answer msg gap
-  local left
+  local -a fds ids sent state tries names latency pending next
+  local i id kind host port extra fd answer complaint line
   for ((i = 0; i < ${#datagram[@]}; i++)); do
     read -r id kind host port extra <<<"${datagram[i]}"
-    ids[i]=$id kinds[i]=$extra tries[i]=1 state[i]=name names[i]=-
+    ids[i]=$id tries[i]=1 state[i]=hostname names[i]=-
     clock; sent[i]=$now
     if { exec {fd}<>"/dev/udp/$host/$port"; }; then
       fds[i]=$fd
-      printf 'hostname\n' >&$fd
+      ask $fd hostname
       pending+=($i)
     else
       complaint
@@ -216,40 +255,31 @@ udp_worker() {
     next=()
     for i in "${pending[@]}"; do
       fd=${fds[i]}
-      if read -t 0 -u $fd; then
-        answer=
-        IFS= read -r -N 400 -t 0.001 -u $fd answer
-        if [[ -z $answer ]]; then
-          clock
-          complaint
-          if [[ -z $complaint ]]; then
-            next+=($i)   # an ICMP error that somebody else has fetched; ask again
-            continue
-          elif [[ ${state[i]} == client ]]; then
-            report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - ""
-          else
-            report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "$complaint"
-          fi
-          exec {fd}>&-
-        elif [[ ${state[i]} == name ]]; then
-          clock
-          names[i]=$answer latency[i]=$((now - sent[i])) asked[i]=$now
-          if [[ ${kinds[i]} == plain ]]; then
-            report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "$answer" - ""
-            exec {fd}>&-
-          else
-            printf 'clientip\n' >&$fd
-            state[i]=client
-            next+=($i)
-          fi
+      complaint=
+      if ! read -t 0 -u $fd; then
+        next+=($i)
+      elif take $fd; then
+        clock
+        if [[ ${state[i]} == hostname ]]; then
+          names[i]=$answer latency[i]=$((now - sent[i])) state[i]=clientip
+          ask $fd clientip
+          next+=($i)
         elif [[ $answer == "${names[i]}" ]]; then
-          next+=($i)   # the answer to a repeated question
+          next+=($i)   # the answer to a question that was repeated
         else
           report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" "$answer" ""
           exec {fd}>&-
         fi
+      elif [[ -z $complaint ]]; then
+        next+=($i)   # came in part, or an ICMP error that somebody else has fetched; it is asked again
       else
-        next+=($i)
+        clock
+        if [[ ${state[i]} == clientip ]]; then
+          report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - ""
+        else
+          report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "$complaint"
+        fi
+        exec {fd}>&-
       fi
     done
     pending=("${next[@]}")
@@ -257,10 +287,10 @@ udp_worker() {
     clock
     if ((now > deadline - 30000)); then
       for i in "${pending[@]}"; do
-        if [[ ${state[i]} == client ]]; then
+        if [[ ${state[i]} == clientip ]]; then
           report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - "no answer to clientip"
         else
-          report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "no answer"
+          report_silence "${ids[i]}" "${sent[i]}" "${tries[i]}" "no answer"
         fi
       done
       return
@@ -268,12 +298,8 @@ udp_worker() {
     if ((round < ${#resend_us[@]} && now - started > resend_us[round])); then
       ((round++))
       for i in "${pending[@]}"; do
-        if [[ ${state[i]} == name ]]; then
-          ((tries[i]++))
-          printf 'hostname\n' >&${fds[i]}
-        else
-          printf 'clientip\n' >&${fds[i]}
-        fi
+        [[ ${state[i]} == hostname ]] && ((tries[i]++))
+        ask ${fds[i]} ${state[i]}
       done
     fi
     IFS= read -r -t 0.004 -u $quiet line
@@ -344,20 +370,24 @@ run_plan() {
 
 # watch_flow HOST PORT INTERVAL_MS DURATION_MS: one UDP socket kept for the whole time, one line per change of the answer.
 watch_flow() {
-  local host=$1 port=$2 pause left fd begin end before= state answer who
+  local host=$1 port=$2 pause fd begin end before= state answer who complaint
   printf -v pause '%d.%03d' $(($3 / 1000)) $(($3 % 1000))
   new_pipe own; exec 2<&$own 2>&$own
   clock; begin=$now; end=$((begin + $4 * 1000))
   exec {fd}<>"/dev/udp/$host/$port" || { complaint; printf 'F\t0\tFAILED\t-\t%s\n' "$complaint"; return; }
   while ((now < end)); do
-    printf 'hostname\n' >&$fd
+    ask $fd hostname
     answer= state=FAILED who=- complaint=
     IFS= read -r -t "$pause" -u $quiet
-    if read -t 0 -u $fd; then
-      IFS= read -r -N 300 -t 0.002 -u $fd answer
-      if [[ -n $answer ]]; then state=OK who=$answer; else complaint; fi
-    else
+    if ! read -t 0 -u $fd; then
       complaint="no answer"
+    elif take $fd; then
+      state=OK who=$answer
+      # older answers may wait; the newest counts
+      while read -t 0 -u $fd && take $fd; do who=$answer; done
+    elif [[ -z $complaint ]]; then
+      clock
+      continue
     fi
     clock
     clean "$who"
