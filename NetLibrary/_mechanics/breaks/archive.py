@@ -30,7 +30,7 @@ os._exit(0)
 """
 
 #: Copies the records from an offset on to stdout as they grow, keeps the lease fresh while somebody listens, and ends
-#: with the prober, or when its listener has said nothing for 20 s.
+#: with the prober (which it says, as an interrupted exec may report success too), or when nobody has listened for 20 s.
 FOLLOWER = """\
 import os, select, sys, time
 folder, offset, pid = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -44,7 +44,7 @@ def alive():
         return False
 while not os.path.exists("records"):
     if not alive():
-        sys.stderr.write(open("errors").read()[-2000:])
+        sys.stderr.write("gone " + open("errors").read()[-2000:])
         sys.exit(3)
     time.sleep(0.05)
 source = open("records", "rb")
@@ -58,7 +58,7 @@ while True:
         out.flush()
         continue
     if not running:
-        sys.stderr.write(open("errors").read()[-2000:])
+        sys.stderr.write("gone " + open("errors").read()[-2000:])
         sys.exit(0)
     if select.select([0], [], [], 0.1)[0]:
         if not os.read(0, 4096):

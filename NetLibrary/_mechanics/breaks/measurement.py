@@ -319,6 +319,8 @@ class Measurement:
             # Nobody to ask: the prober itself read both, so they are of one life of its namespace.
             identities = {"was": prober.identity, "now": now if now is not None else prober.identity}
         try:
+            if len(readings) < 2:
+                raise ValueError("the prober ended before it could read them a second time")
             changes = delta(parse_files(readings[0][1]), parse_files(readings[-1][1]), **identities)
         except ValueError as err:
             changes = Delta(invalid=str(err))

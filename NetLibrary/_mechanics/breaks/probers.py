@@ -199,6 +199,8 @@ class PodProber(Prober):
                     interrupted = None
                 if self._read(running):
                     return
+                if self._gone(errors.ExecLost("")):
+                    return
             except (errors.ClusterError, errors.ExecLost, OSError) as err:
                 if self._gone(err):
                     return
@@ -221,18 +223,7 @@ class PodProber(Prober):
                 elif got is not None and got[0] == STDERR:
                     said += got[1]
                 elif running.finished:
-                    code = running.exit_code
-                    if code and said:
-                        self.failed = (
-                            f"the prober in {self.name} failed: {said.decode(errors='replace').strip()[-500:]}"
-                        )
-                    elif self.log.ended is None and code == 0 and not said:
-                        return self._ended_without_word()
-                    elif self.log.ended is None and code == 0:
-                        self.failed = (
-                            f"the prober in {self.name} was ended: {said.decode(errors='replace')[-300:] or '-'}"
-                        )
-                    return code in (0, 3)
+                    return self._ended(said.decode(errors="replace"))
                 if time.monotonic() - told > KEEP_ALIVE_S:
                     told = time.monotonic()
                     running.write(b"\n")
@@ -240,10 +231,18 @@ class PodProber(Prober):
         finally:
             running.close()
 
-    def _ended_without_word(self) -> bool:
-        """The prober is gone without its last record: killed, or its whole pod with it."""
+    def _ended(self, said: str) -> bool:
+        """Judges the end of a follower; returns whether the records are complete.
+
+        Its exit status proves nothing: runtimes report success for an exec that they cut off when they restart.
+        """
+        if self.log.ended is not None:
+            return True
+        if not said.startswith("gone"):
+            return False
         if not self._gone(errors.ExecLost("")):
-            self.failed = f"the prober in {self.name} was killed; what it delivered until then is counted"
+            why = said.removeprefix("gone").strip()[-500:] or "it was killed"
+            self.failed = f"the prober in {self.name} ended early: {why}; what it delivered until then is counted"
         return True
 
     def _gone(self, err: Exception) -> bool:
@@ -271,7 +270,7 @@ class PodProber(Prober):
 
     def stop(self) -> None:
         """See `Prober.stop`; an unreachable pod is left to its own limits."""
-        if self.finished or not self._pid:
+        if self.log.ended is not None or not self._pid:
             return
         try:
             self._exec(
