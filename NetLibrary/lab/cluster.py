@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import disk, network, start, stop, store, tools
+from NetLibrary.lab import disk, network, start, stop, store, sysctls, tools
 from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
 from NetLibrary.lab.components import CONTROL_PLANE, Options
@@ -183,8 +183,10 @@ class Lab:
                 self._remove()
             raise
         seconds = time.monotonic() - begin
-        fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
-        fresh.save()
+        with lock(root() / ".index.lock"):  # another lab may have left its settings to this one meanwhile
+            fresh.sysctls = {**fresh.sysctls, **(self.state or fresh).sysctls}
+            fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
+            fresh.save()
         self._say(
             f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
             f"KUBECONFIG={self.kubeconfig}"
@@ -202,9 +204,10 @@ class Lab:
                 options=options,
                 programs=str(programs),
                 automatic=automatic,
-                forwarding=_forwarding(),
                 versions=start.versions(programs),
             )
+            fresh.save()
+            fresh.sysctls = sysctls.raise_to_needed()
             fresh.save()
         return fresh
 
@@ -338,10 +341,6 @@ def _need_root() -> None:
         raise EnvironmentProblem(
             "The lab makes network namespaces and control groups, which needs root. Run it as root or with sudo."
         )
-
-
-def _forwarding() -> str:
-    return Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
 
 
 def _free_index(name: str, nodes: int) -> int:

@@ -149,8 +149,7 @@ table inet netlibrary {{
 
 
 def _let_through(plan: AddressPlan) -> None:
-    """Lets the lab's traffic through the machine: forwarding on, nodes' addresses translated on the way out."""
-    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    """Lets the lab's traffic through the machine, with nodes' addresses translated on the way out."""
     rules = f"""
 table ip {plan.table} {{
   chain postrouting {{

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
@@ -37,7 +37,7 @@ class State:
         boot: Run of the machine in which it was started.
         versions: Versions of what runs in it.
         timings: Seconds that each phase of its start took.
-        forwarding: The machine's net.ipv4.ip_forward before the lab.
+        sysctls: Settings of the machine that labs changed, with the values that they had.
         installed: What was installed in it: topic → names of the images.
         worker: Pid and start time of the program that starts the lab or takes it down.
     """
@@ -54,7 +54,7 @@ class State:
     boot: str = field(default_factory=boot_id)
     versions: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
-    forwarding: str = "1"
+    sysctls: dict[str, int] = field(default_factory=dict)
     installed: dict[str, list[str]] = field(default_factory=dict)
     worker: list[int] = field(default_factory=lambda: whoami())
 
@@ -90,6 +90,8 @@ def load(name: str) -> State | None:
     path = Paths.of(name).state
     try:
         data = json.loads(path.read_text())
+        # fields that another version of this program wrote and this one does not have are of no use to it
+        data = {entry.name: data[entry.name] for entry in fields(State) if entry.name in data}
         return State(**{**data, "options": Options(**data["options"])})
     except FileNotFoundError:
         return None

@@ -7,8 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from NetLibrary.lab import cgroups, network
-from NetLibrary.lab.paths import Paths, labs
+from NetLibrary.lab import cgroups, network, sysctls
+from NetLibrary.lab.paths import Paths, lock, root
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import Component, run
 from NetLibrary.lab.state import State, boot_id, whoami
@@ -44,8 +44,8 @@ def take_down(state: State) -> None:
         cgroups.kill(plan.cgroup)
         network.remove(plan)
         cgroups.remove(plan.cgroup)
-        if state.forwarding == "0" and labs() == [state.name]:
-            run("sysctl", "-qw", "net.ipv4.ip_forward=0", check=False)
+        with lock(root() / ".index.lock"):
+            sysctls.give_back(state)
     paths.remove()
 
 

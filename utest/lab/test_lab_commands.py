@@ -6,7 +6,7 @@ import os
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import Lab, Options, cluster, doctor, network, start, state, stop, tools
+from NetLibrary.lab import Lab, Options, cluster, doctor, network, start, state, stop, sysctls, tools
 from NetLibrary.lab.cli import main
 from NetLibrary.lab.processes import Component
 
@@ -136,6 +136,7 @@ def quick(monkeypatch, as_root, tmp_path):
     monkeypatch.setattr(network, "addresses_in_use", list)
     monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(cluster.disk, "prepare", lambda base: base.mkdir(parents=True, exist_ok=True))
+    monkeypatch.setattr(cluster.sysctls, "raise_to_needed", dict)
     monkeypatch.setattr(start, "prepare", lambda say, watch: (tmp_path / "programs-go1", []))
     monkeypatch.setattr(start, "versions", lambda programs: {"kubernetes": "v1"})
     monkeypatch.setattr(start.Starter, "run", lambda self, archives: calls.append("start"))
@@ -210,6 +211,47 @@ def test_dead_users_do_not_keep_a_lab_up(quick):
     (lab._paths.uses / "4194305-1-1").touch()  # no such pid
     use.release()
     assert quick == ["start", "down"]
+
+
+# --- settings of the machine ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A folder that stands for /proc/sys."""
+    for name, value in {"net/ipv4/ip_forward": 0, "fs/inotify/max_user_instances": 128}.items():
+        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys" / name).write_text(f"{value}\n")
+    (tmp_path / "sys/fs/inotify/max_user_watches").write_text("9999999\n")
+    return tmp_path / "sys"
+
+
+def values(machine):
+    return [int((machine / name).read_text()) for name in sysctls.NEEDED]
+
+
+def test_settings_are_raised_and_given_back(machine):
+    known = written("a", sysctls=sysctls.raise_to_needed(machine))
+    assert values(machine) == [1, 8192, 9999999]
+    sysctls.give_back(known, machine)
+    assert values(machine) == [0, 128, 9999999]
+
+
+def test_settings_stay_while_another_lab_needs_them_whichever_ends_first(machine):
+    first = written("a", sysctls=sysctls.raise_to_needed(machine))
+    written("b", sysctls=sysctls.raise_to_needed(machine))
+    sysctls.give_back(first, machine)
+    stop.Paths.of("a").remove()
+    assert values(machine) == [1, 8192, 9999999]
+    sysctls.give_back(state.load("b"), machine)
+    assert values(machine) == [0, 128, 9999999]
+
+
+def test_setting_that_somebody_changed_meanwhile_stays(machine):
+    known = written("a", sysctls=sysctls.raise_to_needed(machine))
+    (machine / "fs/inotify/max_user_instances").write_text("4096")
+    sysctls.give_back(known, machine)
+    assert values(machine) == [0, 4096, 9999999]
 
 
 # --- a component that dies ------------------------------------------------------------------------------------

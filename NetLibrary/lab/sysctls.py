@@ -1,0 +1,57 @@
+"""Settings of the machine's kernel that labs need, and their way back when the last lab is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary.lab.state import State, others
+
+# Least values. A kubelet, a container runtime and their pods take about 20 inotify instances a node; the kernel's
+# default of 128 for all programs of a user is used up by two labs.
+NEEDED = {
+    "net/ipv4/ip_forward": 1,
+    "fs/inotify/max_user_instances": 8192,
+    "fs/inotify/max_user_watches": 524288,
+}
+ROOT = Path("/proc/sys")
+
+
+def raise_to_needed(root: Path = ROOT) -> dict[str, int]:
+    """Raises what is too low.
+
+    Returns:
+        The settings that were changed, with the values that they had.
+    Raises:
+        EnvironmentProblem: Packets cannot be forwarded and this cannot be changed.
+    """
+    changed: dict[str, int] = {}
+    for name, needed in NEEDED.items():
+        path = root / name
+        try:
+            found = int(path.read_text())
+            if found < needed:
+                path.write_text(str(needed))
+                changed[name] = found
+        except OSError as error:
+            if name == "net/ipv4/ip_forward":
+                raise EnvironmentProblem(f"{path} cannot be set to {needed}: {error.strerror}.") from error
+            # a container may see the others read-only; what it has may do, and a kubelet says so when it does not
+    return changed
+
+
+def give_back(state: State, root: Path = ROOT) -> None:
+    """Restores what a lab changed, or leaves that to another lab that still needs it."""
+    remaining = others(state.name)
+    if remaining:
+        heir = remaining[0]
+        heir.sysctls = {**heir.sysctls, **state.sysctls}
+        heir.save()
+        return
+    for name, before in state.sysctls.items():
+        path = root / name
+        try:
+            if int(path.read_text()) == NEEDED[name]:  # else somebody else has set it meanwhile
+                path.write_text(str(before))
+        except (OSError, KeyError):
+            continue
