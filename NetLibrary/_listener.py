@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from robot.api import logger
 
 from NetLibrary import _robot
-from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary._mechanics.errors import NetLibraryError, Unreachable
 from NetLibrary._mechanics.kube.evidence import collect
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # A run of a hundred failing rows must not spend its time on evidence.
 EVIDENCE_SECONDS = 10.0
+# Nor may each of them wait for a cluster that does not answer.
+SILENCE_SECONDS = 60.0
 
 
 class ListenerMixin:
@@ -26,6 +28,7 @@ class ListenerMixin:
 
     def __init__(self) -> None:
         self._depth: list[tuple[str, float]] = []
+        self._silent_until: dict[int, float] = {}
 
     def _start_suite(self, data: Any, result: Any) -> None:
         self.session.steps = {}
@@ -36,7 +39,7 @@ class ListenerMixin:
         self._depth = []
 
     def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
-        self._depth.append((str(result.kwname if hasattr(result, "kwname") else result.name), time.monotonic()))
+        self._depth.append((str(result.name), time.monotonic()))
 
     def _end_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
         if not self._depth:
@@ -60,9 +63,13 @@ class ListenerMixin:
 
     def _collect_evidence(self) -> None:
         for cluster in {id(c): c for c in self.session.clusters.values()}.values():
+            if time.monotonic() < self._silent_until.get(id(cluster), 0.0):
+                continue
             try:
                 texts = collect(cluster, EVIDENCE_SECONDS)
             except NetLibraryError as error:
+                if isinstance(error, Unreachable):
+                    self._silent_until[id(cluster)] = time.monotonic() + SILENCE_SECONDS
                 logger.info(f"No evidence from cluster '{cluster.alias}': {error}")
                 continue
             for title, text in texts:

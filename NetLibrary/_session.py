@@ -42,6 +42,7 @@ class Session:
         self.recorder = Recorder(_robot.output_dir, self._surroundings)
         self._kubeconfig, self._context = kubeconfig, context
         self._clusters: dict[str, Cluster] = {}
+        self._replaced: list[Cluster] = []  # whose alias leads elsewhere now
         self._choices: dict[str, Choice] = {}
         self._facts: dict[str, dict[str, Any]] = {}
         self._images: dict[str, str] = {}
@@ -85,10 +86,9 @@ class Session:
         for other, chosen in self._choices.items():
             # The reason may differ; what counts is where it leads
             if replace(chosen, reason="") == replace(choice, reason=""):
-                self._clusters[alias] = self._clusters[other]
-                return self._clusters[other]
+                return self._remember(alias, self._clusters[other], chosen)
         cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
-        self._clusters[alias], self._choices[alias] = cluster, choice
+        self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
         where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
         text = f"{where}, Kubernetes {cluster.version}, {len(facts['nodes'])} nodes ({choice.reason})"
@@ -99,6 +99,13 @@ class Session:
         nodes = [(n["name"], n["runtime"].replace("://", " "), n["kernel"]) for n in facts["nodes"][:6]]
         names = ", ".join(f"{name} ({runtime}, Linux {kernel})" for name, runtime, kernel in nodes)
         _robot.set_suite_metadata("Nodes" if alias == DEFAULT else f"Nodes {alias}", names or "not listed")
+        return cluster
+
+    def _remember(self, alias: str, cluster: Cluster, choice: Choice) -> Cluster:
+        before = self._clusters.get(alias)
+        if before is not None and before is not cluster:
+            self._replaced.append(before)  # what the run made there must still be removed
+        self._clusters[alias], self._choices[alias] = cluster, choice
         return cluster
 
     def _connect(self, alias: str, choice: Choice) -> Cluster:
@@ -159,7 +166,7 @@ class Session:
             What is left, in words; empty when everything is gone.
         """
         left: list[str] = []
-        for cluster in {id(c): c for c in self._clusters.values()}.values():
+        for cluster in {id(c): c for c in [*self._clusters.values(), *self._replaced]}.values():
             left += delete_run(cluster, wait=wait)
         return left
 
@@ -180,6 +187,7 @@ class Session:
                 logger.error(f"Closing {what} failed: {error}")
         self._clusters.clear()
         self._choices.clear()
+        self._replaced.clear()
 
 
 def _lab_behind(choice: Choice) -> Any:

@@ -23,8 +23,8 @@ class Bitrate:
         if isinstance(value, Bitrate):
             return value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            if value < 0:
-                raise ValueError("A rate cannot be negative.")
+            if not 0 <= value < float("inf"):
+                raise ValueError("A rate is a number from 0 on.")
             return cls(float(value))
         match = _RATE.fullmatch(str(value).strip())
         if not match:
@@ -57,8 +57,8 @@ class Percentage:
             percent = float(str(value).strip().removesuffix("%").strip())
         except ValueError:
             raise ValueError("Give a number of percent, for instance 5 % or 99.5.") from None
-        if not 0 <= percent <= 1_000_000:
-            raise ValueError("A percentage cannot be negative.")
+        if not 0 <= percent < float("inf"):
+            raise ValueError("A percentage is a number from 0 on.")
         return cls(percent)
 
     @property

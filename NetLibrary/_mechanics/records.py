@@ -166,6 +166,6 @@ def plain(value: Any) -> Any:
         return value if value == value and abs(value) != float("inf") else None
     if value is None or isinstance(value, (str, bool, int)):
         return value
-    if hasattr(value, "item"):  # numpy scalars
-        return plain(value.item())
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays
+        return plain(value.tolist())
     return str(value)

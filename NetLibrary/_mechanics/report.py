@@ -79,15 +79,19 @@ def _template() -> jinja2.Template:
 
 def bitrate_text(bits_per_second: float) -> str:
     """Returns a rate as people say it, for instance `1.25 Gbit/s`."""
-    for factor, unit in ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")):
-        if abs(bits_per_second) >= factor:
-            return f"{bits_per_second / factor:.3g} {unit}"
-    return f"{bits_per_second:.3g} bit/s"
+    return _scaled(bits_per_second, 1000, ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"))
 
 
 def bytes_text(count: float) -> str:
     """Returns an amount of data in binary units, for instance `1.5 MiB`."""
-    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if abs(count) >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} B"
+    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+
+
+def _scaled(value: float, step: int, units: Sequence[str]) -> str:
+    """Returns a number with three digits in the largest unit in which it is at least one."""
+    rest = list(units)
+    # 999.6 would be rounded to the next unit's 1, and in three digits become 1e+03
+    while len(rest) > 1 and abs(value) >= step - 0.5:
+        value /= step
+        rest.pop(0)
+    return f"{value:.0f} {rest[0]}" if abs(value) >= 999.5 else f"{value:.3g} {rest[0]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 from NetLibrary._mechanics.iperf3.reader import Measurement
@@ -27,7 +28,7 @@ def draw_rates(path: Path, runs: Mapping[str, Measurement]) -> Path:
     means = [run.bits_per_second for run in runs.values() if run.bits_per_second > 0]
     logarithmic = len(means) > 1 and max(means) / min(means) > 20
     with picture(path, 8.0, 2.8) as axes:
-        for (name, run), colour in zip(runs.items(), COLOURS, strict=False):
+        for (name, run), colour in zip(runs.items(), cycle(COLOURS), strict=False):
             edges, rates = _steps(run)
             label = f"{name}: {bitrate_text(run.bits_per_second)}"
             if edges:
@@ -42,7 +43,9 @@ def draw_rates(path: Path, runs: Mapping[str, Measurement]) -> Path:
         else:
             axes.set_ylim(bottom=0)
         # Above the axes: anywhere inside it would hide a part of some run
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(runs), fontsize=8, frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            columns = min(3, len(runs))
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=8, frameon=False)
     return path
 
 

@@ -1,0 +1,74 @@
+"""Arguments of suites: what they become, and the very words that a user sees when they cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from robot.api import TypeInfo
+
+from NetLibrary.types import CONVERTERS, Bitrate, Percentage, Protocol
+
+
+def convert(hint: Any, value: Any) -> Any:
+    return TypeInfo.from_type_hint(hint).convert(value, name="limit", custom_converters=CONVERTERS)
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"),
+    [
+        ("10M", 10e6), ("2.5 Gbit/s", 2.5e9), ("800k", 800e3), ("0", 0), ("1T", 1e12), (" 5 mbps ", 5e6), ("7 b/s", 7),
+        ("100 Kbits/s", 100e3), (1000, 1000), (1.5, 1.5), (Bitrate(5.0), 5),
+    ],
+)  # fmt: skip
+def test_rates(value: Any, bits: float) -> None:
+    assert convert(Bitrate, value) == Bitrate(bits)
+
+
+@pytest.mark.parametrize(("value", "percent"), [("5 %", 5), ("99.5%", 99.5), ("0", 0), (12, 12), (Percentage(1.0), 1)])
+def test_percentages(value: Any, percent: float) -> None:
+    assert convert(Percentage, value) == Percentage(percent)
+    assert convert(Percentage, value).fraction == percent / 100
+
+
+RATE = "Give a number with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
+SHARE = "Give a number of percent, for instance 5 % or 99.5."
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "words"),
+    [
+        (Bitrate, "fast", f"Argument 'limit' got value 'fast' that cannot be converted to Bitrate: {RATE}"),
+        (Bitrate, "-5M", f"Argument 'limit' got value '-5M' that cannot be converted to Bitrate: {RATE}"),
+        (Bitrate, "", f"Argument 'limit' got value '' that cannot be converted to Bitrate: {RATE}"),
+        (
+            Bitrate,
+            -5,
+            "Argument 'limit' got value '-5' (integer) that cannot be converted to Bitrate: A rate is a number from 0 on.",
+        ),
+        (Bitrate, float("nan"), "A rate is a number from 0 on."),
+        (Bitrate, float("inf"), "A rate is a number from 0 on."),
+        (Percentage, "half", f"Argument 'limit' got value 'half' that cannot be converted to Percentage: {SHARE}"),
+        (Percentage, "-1", "A percentage is a number from 0 on."),
+        (Percentage, "nan", "A percentage is a number from 0 on."),
+        (Percentage, "inf", "A percentage is a number from 0 on."),
+        (Protocol, "sctp", "Protocol does not have member 'sctp'. Available: 'TCP' and 'UDP'"),
+    ],
+)
+def test_what_cannot_be_converted_is_told(hint: Any, value: Any, words: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011
+        convert(hint, value)
+    assert words in str(caught.value)
+
+
+def test_none_stays_none_where_it_is_allowed() -> None:
+    assert convert(Bitrate | None, None) is None
+    assert convert(Bitrate | None, "none") is None
+    assert convert(Percentage | None, "5 %") == Percentage(5)
+
+
+def test_texts_of_types() -> None:
+    assert (str(Bitrate(10e6)), Bitrate(10e6).iperf3, str(Percentage(99.5))) == ("10 Mbit/s", "10000000", "99.5 %")
+    assert Bitrate(1) < Bitrate(2)
+    assert Percentage(1) < Percentage(2)
+    assert convert(Protocol, "udp") is Protocol.UDP
