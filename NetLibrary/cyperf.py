@@ -23,6 +23,7 @@ from NetLibrary._mechanics.records import Verdict
 from NetLibrary._mechanics.report import Cell
 from NetLibrary.cyperf_agents import CyPerfAgentKeywords
 from NetLibrary.cyperf_sessions import CyPerfSessionKeywords, _show_findings
+from NetLibrary.cyperf_stand_in import CyPerfStandInKeywords
 from NetLibrary.types import Percentage
 
 KIND = "cyperf"
@@ -190,7 +191,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
                 unit_of(view, column),
                 tolerance_percent=tolerance.percent,
                 higher_is_better=more,
-            )  # fmt: skip
+            )
             for key, view, column, more in _SERIES
             if key in now and key in before["series"]
         ]
@@ -324,7 +325,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
                 raise
 
 
-class CyPerfKeywords(CyPerfAgentKeywords, CyPerfSessionKeywords, CyPerfVerdictKeywords):
+class CyPerfKeywords(CyPerfAgentKeywords, CyPerfSessionKeywords, CyPerfVerdictKeywords, CyPerfStandInKeywords):
     """All CyPerf keywords."""
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from robot.api import Error, logger
+from robot.api import logger
 from robot.api.types import Secret
 from robot.libraries.BuiltIn import BuiltIn
 
@@ -24,7 +23,6 @@ from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.types import Agent, CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NotFound
-from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysight"
@@ -299,63 +297,6 @@ class CyPerfAgentKeywords(CyPerfBase):
         _robot.log_table(["Node", "Tracked", "Table", "Refused since boot", "Clock"], rows, "Connection tracking")
         return found
 
-    # --- stand-in ---------------------------------------------------------------------------------
-
-    @keyword(tags=["cyperf", "stand-in"])
-    def deploy_cyperf_controller_stand_in(
-        self, namespace: str, *, manifest: Path | None = None, timeout: timedelta | None = None,
-        environment: Mapping[str, str] | None = None, cluster: str | None = None,
-    ) -> str:  # fmt: skip
-        """Deploys the stand-in for a CyPerf controller, for clusters without a real one.
-
-        In a lab its images, and those of its agents, are loaded first.
-
-        Args:
-            namespace: Namespace for it; must exist.
-            manifest: File with its Deployment and Service; `manifests/cyperf/stand-in-controller.yaml` by default.
-            timeout: How long it may take to start.
-            environment: Environment variables for it, `CYPERF_STANDIN_…`.
-            cluster: Alias of the cluster.
-        Returns:
-            Address for `Connect To CyPerf Controller`, reachable from here and from pods.
-        """
-        connection = self.session.cluster(cluster)
-        if connection.lab is not None:
-            connection.lab.install("cyperf")
-        for obj in manifests.load(manifest or MANIFESTS / "stand-in-controller.yaml"):
-            obj["metadata"]["namespace"] = namespace
-            if obj["kind"] == "Deployment" and environment:
-                container = obj["spec"]["template"]["spec"]["containers"][0]
-                kept = [entry for entry in container["env"] if entry["name"] not in environment]
-                container["env"] = kept + [{"name": name, "value": value} for name, value in environment.items()]
-            connection.apply(obj)
-        connection.wait(
-            "Pod", namespace, wait.pods_ready(1), labels="app=cyperf-controller-stand-in",
-            timeout=self._seconds(timeout), what="CyPerf controller stand-in",
-        )  # fmt: skip
-        service = connection.get("Service", "cyperf-controller", namespace)
-        address = next(iter(deployment.node_addresses(connection).values()), "")
-        port = deployment.service_port(service, 443).get("nodePort")
-        return f"{address}:{port}" if port else f"{service['spec']['clusterIP']}:443"
-
-    @keyword(tags=["cyperf", "stand-in"])
-    def set_cyperf_stand_in_faults(self, **faults: Any) -> None:
-        """Lets the stand-in controller misbehave, to see how suites meet it; `reset=True` ends all of it.
-
-        Args:
-            faults: Faults by name, for instance `licence_missing=${True}`, `operation_seconds={"start": 5}`,
-                `html={"/configs": -1}`; texts are read as JSON.
-        """
-        controller = self._controller()
-        if not controller.stand_in:
-            raise Error(f"{controller.connection.base} is no stand-in; faults are for stand-ins only.")
-        body = {name: _json(value) for name, value in faults.items()}
-        response = controller.connection.http.put(
-            f"{controller.connection.base}/stand-in/faults", json=body, timeout=10
-        )
-        if response.status_code != 200:
-            raise InputError(f"The stand-in refused the faults: {response.json().get('message', response.text)}.")
-
 
 def _open(controller: Controller, accept_eula: bool, seconds: float) -> None:
     deadline = time.monotonic() + seconds
@@ -409,15 +350,6 @@ def _relabel(cluster: Cluster, node: str, value: str | None) -> None:
         cluster.patch("Node", node, None, {"metadata": {"labels": {deployment.NODE_LABEL: value}}})
     except NotFound:
         return
-
-
-def _json(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise InputError(f"'{value}' is no JSON.") from None
 
 
 def _show_agents(caption: str, agents: list[Agent]) -> None:
