@@ -348,3 +348,70 @@ def test_a_settled_namespace_is_not_written_to_again() -> None:
         assert cluster.api.history == []
 
     run(scenario)
+
+
+def test_pods_exposed_by_name_get_a_service_each() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        site = cluster.put("Site", "west", "west", {})
+        spec = {"port": 80, "routingKey": "k", "exposePodsByName": True}
+        cluster.put("Connector", "west", "c", {**spec, "selector": "app=web"})
+        cluster.put("Listener", "west", "l", {**spec, "host": "h"})
+        cluster.pod("west", "web-0", "10.0.0.1", app="web")
+        await cluster.settle("west")
+        keys = {a["name"]: a["address"] for a in entities(cluster, "west", "tcpConnector")}
+        assert keys == {"tcpConnector/c@10.0.0.1": "k", "tcpConnector/c@10.0.0.1@web-0": "k.web-0"}
+        cluster.network("west", network(site, connectors=("k", "k.web-0")))
+        await cluster.settle("west")
+        service = cluster.get("Service", "west", "web-0")
+        assert service["metadata"]["labels"]["internal.skupper.io/listener"] == "l"
+        ports = {a["address"]: int(a["port"]) for a in entities(cluster, "west", "tcpListener")}
+        assert service["spec"]["ports"][0]["targetPort"] == ports["k.web-0"]
+        cluster.network("west", network(site, connectors=("k",)))
+        await cluster.settle("west")
+        assert cluster.api.known("Service", "west", "web-0") is None
+
+    run(scenario)
+
+
+def test_label_templates_reach_the_objects_they_mean() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        cluster.put("Site", "west", "west", {})
+        marks = {"labels": {"skupper.io/label-template": "true", "team": "net"}, "annotations": {"note": "x"}}
+        template = {
+            "kind": "ConfigMap",
+            "metadata": {"name": "t", "namespace": "skupper", "resourceVersion": "1", "creationTimestamp": "", **marks},
+            "data": {"kind": "Deployment"},
+        }
+        cluster.controller.templates._event("ADDED", template)
+        await cluster.settle("west")
+        meta = cluster.get("Deployment", "west", "skupper-router")["metadata"]
+        assert (meta["labels"]["team"], meta["annotations"]["note"]) == ("net", "x")
+        assert "skupper.io/label-template" not in meta["labels"]
+        assert "team" not in cluster.get("Service", "west", "skupper-router-local")["metadata"]["labels"]
+        cluster.api.writes.clear()
+        cluster.controller.templates._event("DELETED", {**template, "metadata": {**template["metadata"]}})
+        await cluster.settle("west")
+        assert "Deployment/skupper-router" in cluster.api.writes  # by server-side apply, which takes the marks away
+
+    run(scenario)
+
+
+def test_a_namespace_of_another_controller_is_left_alone() -> None:
+    async def scenario(cluster: Cluster) -> None:
+        control = {
+            "kind": "ConfigMap",
+            "metadata": {"name": "skupper", "namespace": "west", "resourceVersion": "1", "creationTimestamp": ""},
+            "data": {"controller": "other/controller"},
+        }
+        cluster.controller.control_maps._event("ADDED", control)
+        cluster.put("Site", "west", "west", {})
+        await cluster.settle("west")
+        assert cluster.status("Site", "west", "west") == ("", "")
+        data = {"controller": "skupper/skupper-controller"}
+        cluster.controller.control_maps._event(
+            "MODIFIED", {**control, "metadata": {**control["metadata"], "resourceVersion": "2"}, "data": data}
+        )
+        await cluster.settle("west")
+        assert cluster.status("Site", "west", "west") == ("Pending", "Not Running")
+
+    run(scenario)

@@ -383,3 +383,31 @@ def test_renewed_certificates_leave_links_up(pki: Path) -> None:
             assert await talk(network.port, b"x") == b"xbye"
 
     asyncio.run(scenario())
+
+
+def test_clients_and_servers_that_speak_tls(pki: Path) -> None:
+    async def scenario() -> None:
+        async def hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"hello " + await reader.readline())
+            writer.close()
+
+        async with linked(pki) as (network, _):
+            inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            inside.load_cert_chain(pki / "server" / "tls.crt", pki / "server" / "tls.key")
+            server = await asyncio.start_server(hello, "127.0.0.1", 0, ssl=inside)
+            folder = str(pki / "server")
+            (settings,) = network.servers(server.sockets[0].getsockname()[1]).values()
+            secured = {**settings, "directory": str(pki / "client"), "verifyHostname": True}
+            network.change("hub", tcpConnector={"c": secured})
+            network.change("client", tcpListener={"t": {**network.listener()["l"], "directory": folder}})
+            await until(lambda: network.routers["client"].ports["t"].bound)
+            outside = ssl.create_default_context(cafile=str(pki / "server" / "ca.crt"))
+            reader, writer = await asyncio.open_connection("127.0.0.1", network.port, ssl=outside)
+            writer.write(b"world\n")
+            assert await asyncio.wait_for(reader.read(), SECONDS) == b"hello world\n"
+            writer.close()
+            with pytest.raises(ConnectionResetError):
+                await talk(network.port, b"no TLS\n")
+            server.close()
+
+    asyncio.run(scenario())

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import socket
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,22 @@ from .names import (
     NETWORK_STATUS,
     NETWORK_STATUS_KEY,
     PORT_MANAGEMENT,
+    ROUTER,
     ROUTER_CONFIG_KEY,
 )
 
 log = logging.getLogger("adaptor")
 CERTIFICATES = Path("/etc/skupper-router-certs")
+FILES = {"tls.crt", "tls.key", "ca.crt"}
+NEEDED = {
+    "listener": FILES,
+    "connector": FILES,
+    "tcpListener": {"tls.crt", "tls.key"},
+    "tcpConnector": {"ca.crt"},
+}
+LEASE = "skupper-site-leader"
+LEASE_SECONDS = 15
+LEASE_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 PUBLISH_SECONDS = 0.3  # the real one allows itself one write per second
 
 
@@ -44,6 +56,9 @@ class Adaptor:
         self._sent = ""
         self._network: list[dict] = []
         self._changed = asyncio.Event()
+        self._leads = asyncio.Event()
+        if config_name == ROUTER:
+            self._leads.set()  # need not wait for the Lease
         self._configs = Informer(
             api,
             "ConfigMap",
@@ -51,19 +66,13 @@ class Adaptor:
             namespace=namespace,
             query={"labelSelector": LABEL_ROUTER_CONFIG},
         )
-        self._secrets = Informer(
-            api,
-            "Secret",
-            self._event,
-            namespace=namespace,
-            query={"fieldSelector": "type=kubernetes.io/tls"},
-        )
+        self._secrets = Informer(api, "Secret", self._event, namespace=namespace)
 
     async def run(self) -> None:
         """Runs until the process ends."""
         self._configs.start()
         self._secrets.start()
-        await asyncio.gather(self._talk_to_router(), self._publish())
+        await asyncio.gather(self._talk_to_router(), self._publish(), self._lead())
 
     def _event(self, event: str, obj: dict) -> None:
         del event, obj
@@ -115,7 +124,7 @@ class Adaptor:
                 continue
             settings = dict(attributes)
             if profile := settings.pop("sslProfile", None):
-                directory = self._certificates(profile)
+                directory = self._certificates(profile, NEEDED[kind])
                 if directory is None:
                     continue  # held back until the Secret is there
                 settings["directory"] = directory
@@ -124,11 +133,11 @@ class Adaptor:
         message["entities"] = entities
         return message
 
-    def _certificates(self, name: str) -> str | None:
+    def _certificates(self, name: str, needed: set[str]) -> str | None:
         """Writes a Secret's files where the router reads them; a folder for each version."""
         secret = self._secrets.get(self.namespace, name)
         data = (secret or {}).get("data") or {}
-        if secret is None or not {"tls.crt", "tls.key", "ca.crt"} <= data.keys():
+        if secret is None or not needed <= data.keys():
             return None
         folder = CERTIFICATES / name / str(version_of(secret))
         if not folder.exists():
@@ -136,8 +145,8 @@ class Adaptor:
                 shutil.rmtree(old, ignore_errors=True)
             fresh = folder.with_suffix(".new")
             fresh.mkdir(parents=True, mode=0o700)
-            for file, text in data.items():
-                (fresh / file).write_bytes(base64.b64decode(text))
+            for file in FILES & data.keys():
+                (fresh / file).write_bytes(base64.b64decode(data[file]))
             fresh.rename(folder)
         return str(folder)
 
@@ -147,6 +156,7 @@ class Adaptor:
         written = ""
         while True:
             await self._changed.wait()
+            await self._leads.wait()
             self._changed.clear()
             text = json.dumps(network_status(self._network))
             if text == written:
@@ -172,6 +182,40 @@ class Adaptor:
                 self._changed.set()
             await asyncio.sleep(PUBLISH_SECONDS)
 
+    async def _lead(self) -> None:
+        """Keeps the Lease: of two routers' adaptors one publishes, the first whenever it is there."""
+        while True:
+            try:
+                lease = await self.api.get("Lease", self.namespace, LEASE)
+                if self.config_name == ROUTER or not _held_by_another(lease, self.config_name):
+                    await self._hold_lease()
+                    self._leads.set()
+                    self._changed.set()
+                else:
+                    self._leads.clear()
+            except ApiError as error:
+                log.warning("lease: %s", error)
+            await asyncio.sleep(LEASE_SECONDS / 3)
+
+    async def _hold_lease(self) -> None:
+        await self.api.apply(
+            {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {
+                    "name": LEASE,
+                    "namespace": self.namespace,
+                    "ownerReferences": await self._owner(),
+                },
+                "spec": {
+                    "holderIdentity": self.config_name,
+                    "leaseDurationSeconds": LEASE_SECONDS,
+                    "renewTime": datetime.now(timezone.utc).strftime(LEASE_TIME),
+                },
+            },
+            f"{FIELD_MANAGER}-adaptor",
+        )
+
     async def _owner(self) -> list[dict]:
         deployment = await self.api.get("Deployment", self.namespace, self.config_name)
         if deployment is None:
@@ -184,6 +228,14 @@ class Adaptor:
                 "uid": deployment["metadata"]["uid"],
             }
         ]
+
+
+def _held_by_another(lease: dict | None, me: str) -> bool:
+    spec = (lease or {}).get("spec") or {}
+    if not spec.get("holderIdentity") or spec["holderIdentity"] == me or not spec.get("renewTime"):
+        return False
+    renewed = datetime.strptime(spec["renewTime"], LEASE_TIME).replace(tzinfo=timezone.utc)
+    return datetime.now(timezone.utc) - renewed < timedelta(seconds=LEASE_SECONDS)
 
 
 def network_status(routers: list[dict]) -> dict[str, Any]:

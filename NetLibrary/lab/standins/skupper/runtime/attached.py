@@ -51,7 +51,8 @@ async def _binding(wiring: Wiring, binding: dict) -> None:
         if fault:
             status.error("Configured", fault)
         else:
-            add_pods(wiring, name, spec["routingKey"], connector["spec"], pods)
+            by_name = spec.get("exposePodsByName", False)
+            add_pods(wiring, name, spec["routingKey"], connector["spec"], pods, by_name=by_name)
             status.ok("Configured")
     matched = wiring.has_listeners(spec["routingKey"])
     status.fields["hasMatchingListener"] = matched

@@ -108,6 +108,13 @@ class Wiring:
         """Tells whether the network has a connector for a routing key."""
         return self.view is not None and key in self.view.connectors
 
+    def exposed_pods(self, spec: dict) -> list[str]:
+        """Gives the names of pods that connectors of a listener's routing key expose one by one."""
+        if not spec.get("exposePodsByName") or self.view is None:
+            return []
+        prefix = f"{spec['routingKey']}."
+        return [key.removeprefix(prefix) for key in self.view.connectors if key.startswith(prefix)]
+
     def missing_credentials(self, spec: dict) -> str:
         """Gives the fault when the TLS Secret that a spec names does not exist."""
         name = spec.get("tlsCredentials")
@@ -158,14 +165,9 @@ async def _listener(wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]
     hosts.setdefault(spec["host"], []).append(listener)
     entity = f"tcpListener/{name}"
     if spec.get("type", "tcp") in ("", "tcp"):
-        settings = {"sslProfile": spec["tlsCredentials"]} if spec.get("tlsCredentials") else {}
-        wiring.add(
-            "tcpListener",
-            name=entity,
-            port=str(wiring.port_for(entity)),
-            address=spec["routingKey"],
-            **settings,
-        )
+        _add_port(wiring, entity, spec, spec["routingKey"])
+        for pod in wiring.exposed_pods(spec):
+            _add_port(wiring, f"{entity}@{pod}", spec, f"{spec['routingKey']}.{pod}")
     status.ok("Configured")
     if wiring.view is not None:
         matched = wiring.has_connectors(spec["routingKey"])
@@ -175,6 +177,11 @@ async def _listener(wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]
         else:
             status.pending("Matched", "No matching connectors")
     await wiring.controller.save(status)
+
+
+def _add_port(wiring: Wiring, entity: str, spec: dict, key: str) -> None:
+    settings = {"sslProfile": spec["tlsCredentials"]} if spec.get("tlsCredentials") else {}
+    wiring.add("tcpListener", name=entity, port=str(wiring.port_for(entity)), address=key, **settings)
 
 
 async def _multi_key_listener(wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]) -> None:
@@ -194,6 +201,7 @@ async def _multi_key_listener(wiring: Wiring, listener: dict, hosts: dict[str, l
         port=str(wiring.port_for(entity)),
         address="",
         strategy={kind: keys},
+        **_client_tls(spec),
     )
     reachable = [key for key in keys if wiring.has_connectors(key)]
     status.ok("Configured")
@@ -205,6 +213,12 @@ async def _multi_key_listener(wiring: Wiring, listener: dict, hosts: dict[str, l
     else:
         status.pending("Operational", "No matching connectors")
     await wiring.controller.save(status)
+
+
+def _client_tls(spec: dict) -> dict[str, Any]:
+    if not spec.get("tlsCredentials"):
+        return {}
+    return {"sslProfile": spec["tlsCredentials"], "authenticatePeer": spec.get("requireClientCert", False)}
 
 
 def _service_port(wiring: Wiring, listener: dict) -> dict:
@@ -229,12 +243,29 @@ async def _services(wiring: Wiring, hosts: dict[str, list[dict]]) -> None:
             labels={names.LABEL_LISTENER: listeners[0]["metadata"]["name"]},
         )
         await wiring.controller.ensure(wanted)
+    exposed = {
+        pod: listener for group in hosts.values() for listener in group for pod in wiring.exposed_pods(listener["spec"])
+    }
+    for pod, listener in exposed.items():
+        name = listener["metadata"]["name"]
+        target = wiring.port_for(f"tcpListener/{name}@{pod}")
+        await wiring.controller.ensure(
+            objects.service(
+                wiring.namespace,
+                pod,
+                owners,
+                dict(names.ROUTER_SELECTOR),
+                [objects.port(name, listener["spec"]["port"], target)],
+                labels={names.LABEL_LISTENER: name},
+            )
+        )
     used = {entity[1]["name"] for entity in wiring.entities if entity[0] == "tcpListener"}
     wiring.ports = {name: port for name, port in wiring.ports.items() if name in used}
     for service in wiring.of("Service"):
         meta = service["metadata"]
         made = names.LABEL_LISTENER in (meta.get("labels") or {})
-        if made and meta.get("ownerReferences") == owners and meta["name"] not in hosts:
+        needed = meta["name"] in hosts or meta["name"] in exposed
+        if made and meta.get("ownerReferences") == owners and not needed:
             await wiring.controller.api.delete("Service", wiring.namespace, meta["name"])
 
 
@@ -256,18 +287,33 @@ def usable_pods(wiring: Wiring, namespace: str, spec: dict) -> list[dict]:
     return chosen
 
 
-def add_pods(wiring: Wiring, name: str, key: str, spec: dict, pods: list[dict]) -> None:
-    """Adds one router connector for each pod."""
+def add_pods(wiring: Wiring, name: str, key: str, spec: dict, pods: list[dict], *, by_name: bool = False) -> None:
+    """Adds one router connector for each pod, and one more under the pod's own routing key."""
     for pod in pods:
-        address = pod["status"]["podIP"]
-        wiring.add(
-            "tcpConnector",
-            name=f"tcpConnector/{name}@{address}",
-            host=address,
-            port=str(spec["port"]),
-            address=key,
-            pod=pod["metadata"]["name"],
-        )
+        address, pod_name = pod["status"]["podIP"], pod["metadata"]["name"]
+        entries = {f"tcpConnector/{name}@{address}": key}
+        if by_name:
+            entries[f"tcpConnector/{name}@{address}@{pod_name}"] = f"{key}.{pod_name}"
+        for entity, entity_key in entries.items():
+            wiring.add(
+                "tcpConnector",
+                name=entity,
+                host=address,
+                port=str(spec["port"]),
+                address=entity_key,
+                pod=pod_name,
+                **_server_tls(spec),
+            )
+
+
+def _server_tls(spec: dict) -> dict[str, Any]:
+    if not spec.get("tlsCredentials"):
+        return {}
+    return {
+        "sslProfile": spec["tlsCredentials"],
+        "useClientCert": spec.get("useClientCert", False),
+        "verifyHostname": spec.get("verifyHostname", False),
+    }
 
 
 async def _connector(wiring: Wiring, connector: dict) -> None:
@@ -302,12 +348,13 @@ def _connect(wiring: Wiring, name: str, spec: dict) -> str:
             host=spec["host"],
             port=str(spec["port"]),
             address=spec["routingKey"],
+            **_server_tls(spec),
         )
         return ""
     pods = usable_pods(wiring, wiring.namespace, spec)
     if not pods:
         return "No matches for selector"
-    add_pods(wiring, name, spec["routingKey"], spec, pods)
+    add_pods(wiring, name, spec["routingKey"], spec, pods, by_name=spec.get("exposePodsByName", False))
     return ""
 
 

@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterable
 
-from . import access, attached, connectivity, grants, links, names, sites, tokens
+from . import access, attached, connectivity, grants, links, names, sites, templates, tokens
 from .conditions import Status
 from .httpserver import serve_health
 from .kube import Api, ApiError, Informer
@@ -21,6 +21,7 @@ log = logging.getLogger("controller")
 RESYNC_SECONDS = 30.0
 RETRY_SECONDS = (0.2, 5.0)
 ENDING_SECONDS = 5.0
+STRIPPED = ("Deployment", "Service")  # written by server-side apply: what is not wanted any more goes
 SKUPPER_KINDS = (
     "Site",
     "Link",
@@ -38,7 +39,7 @@ SKUPPER_KINDS = (
 CORE_KINDS: dict[str, dict[str, str]] = {
     "Pod": {},
     "Service": {},
-    "Secret": {"fieldSelector": "type=kubernetes.io/tls"},
+    "Secret": {},
     "ConfigMap": {"labelSelector": names.LABEL_ROUTER_CONFIG},
     "Deployment": {"labelSelector": "application=skupper-router"},
 }
@@ -53,6 +54,13 @@ def _slim_pod(pod: dict) -> dict:
         "metadata": {k: meta[k] for k in kept if k in meta},
         "status": {k: status[k] for k in ("phase", "podIP", "conditions") if k in status},
     }
+
+
+def _slim_secret(secret: dict) -> dict:
+    """Keeps the values of TLS Secrets; of all others only which keys they have."""
+    if secret.get("type") != "kubernetes.io/tls":
+        secret = {**secret, "data": dict.fromkeys(secret.get("data") or {}, "")}
+    return secret
 
 
 class Controller:
@@ -89,15 +97,16 @@ class Controller:
             kind: Informer(api, kind, self._event, namespace=only) for kind in SKUPPER_KINDS
         }
         for kind, query in CORE_KINDS.items():
-            trim = _slim_pod if kind == "Pod" else None
+            trim = {"Pod": _slim_pod, "Secret": _slim_secret}.get(kind)
             self.stores[kind] = Informer(api, kind, self._event, namespace=only, query=query, trim=trim)
-        self.network_maps = Informer(
-            api,
-            "ConfigMap",
-            self._event,
-            namespace=only,
-            query={"fieldSelector": f"metadata.name={names.NETWORK_STATUS}"},
-        )
+
+        def config_maps(query: dict[str, str]) -> Informer:
+            return Informer(api, "ConfigMap", self._event, namespace=only, query=query)
+
+        self.network_maps = config_maps({"fieldSelector": f"metadata.name={names.NETWORK_STATUS}"})
+        self.control_maps = config_maps({"fieldSelector": "metadata.name=skupper"})
+        self.templates = config_maps({"labelSelector": names.LABEL_TEMPLATE})
+        self.informers = (*self.stores.values(), self.network_maps, self.control_maps, self.templates)
 
     # --- reading ---------------------------------------------------------------------------
     def get(self, kind: str, namespace: str, name: str) -> dict | None:
@@ -128,6 +137,7 @@ class Controller:
     async def ensure(self, obj: dict) -> None:
         """Creates or mends an object, unless it is known to be in shape."""
         kind, meta = obj["kind"], obj["metadata"]
+        templates.apply(obj, [*self.templates.of(self.namespace), *self.templates.of(meta["namespace"])])
         key = (kind, meta["namespace"], meta["name"])
         text = json.dumps(obj, sort_keys=True)
         applied, when = self._applied.get(key, ("", 0.0))
@@ -137,13 +147,13 @@ class Controller:
             if applied == text:
                 return
         elif known is not None:
-            if covers(known, obj):
+            if covers(known, obj) and (applied in ("", text) or kind not in STRIPPED):
                 return
         elif applied == text and time.monotonic() - when < 1:
             return  # just made; the watch will tell
         # Where whole list entries may have to go, the server must know whose they are. For all
         # else server-side apply costs it several times as much as the plain verbs.
-        write = self.api.apply if kind in ("Deployment", "Service") else self.api.create
+        write = self.api.apply if kind in STRIPPED else self.api.create
         answer = await write(obj, names.FIELD_MANAGER)
         self._applied[key] = (text, time.monotonic())
         if store is not None:
@@ -194,6 +204,9 @@ class Controller:
         if kind == "Service" and not self._concerned(namespace):
             return
         self.mark(namespace)
+        if kind == "ConfigMap" and names.LABEL_TEMPLATE in (meta.get("labels") or {}):
+            for site in self.all("Site"):
+                self.mark(site["metadata"]["namespace"])
         spec = obj.get("spec") or {}
         if kind == "AttachedConnector":
             self.mark(spec.get("siteNamespace", ""))
@@ -219,11 +232,11 @@ class Controller:
     # --- work ------------------------------------------------------------------------------
     async def run(self) -> None:
         """Runs until the process ends."""
-        for informer in (*self.stores.values(), self.network_maps):
+        for informer in self.informers:
             informer.start()
         own = await self.api.get("Deployment", self.namespace, self.name)
         self.deployment = own
-        for informer in (*self.stores.values(), self.network_maps):
+        for informer in self.informers:
             await informer.synced.wait()
         log.info("in step with the cluster, %s", self.version)
         self.mark(self.namespace)
@@ -269,8 +282,15 @@ class Controller:
         pause = pause or min(RETRY_SECONDS[0] * 2**count, RETRY_SECONDS[1])
         asyncio.get_running_loop().call_later(pause, self.mark, namespace)
 
+    def _controls(self, namespace: str) -> bool:
+        """Tells whether a namespace is this controller's: another one may be named in it."""
+        named = (self.control_maps.get(namespace, "skupper") or {}).get("data", {}).get("controller")
+        return not named or named == f"{self.namespace}/{self.name}"
+
     async def reconcile(self, namespace: str) -> None:
         """Brings one namespace in line with its objects."""
+        if not self._controls(namespace):
+            return
         site = await sites.prepare(self, namespace)
         await access.reconcile(self, namespace)
         if namespace == self.namespace:
@@ -315,7 +335,7 @@ async def run_controller(health: socket.socket) -> None:
     ready = False
     await serve_health(health, lambda: ready)
     task = asyncio.ensure_future(controller.run())
-    for informer in controller.stores.values():
+    for informer in controller.informers:
         await informer.synced.wait()
     ready = True
     await task

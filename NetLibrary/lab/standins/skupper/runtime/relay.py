@@ -45,8 +45,11 @@ class PlainEnd:
 
     def end(self) -> memoryview | None:
         """Tells the other side that nothing follows."""
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(self.sock, socket.SHUT_WR)
+        with contextlib.suppress(OSError, ValueError):
+            if isinstance(self.sock, ssl.SSLSocket):
+                self.sock.unwrap()  # sends its part; the answer is read like any other end
+            else:
+                self.sock.shutdown(socket.SHUT_WR)
         return None
 
     def close(self, *, reset: bool) -> None:

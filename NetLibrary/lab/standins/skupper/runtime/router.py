@@ -7,13 +7,24 @@ import contextlib
 import logging
 import random
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 from .peers import Link, LinkListener, Peer, listening_socket, millis
 from .relay import ChannelEnd, PlainEnd, Relay, end_gently
 from .routes import Advertisement, Routes
-from .wire import ABORT, OPEN, Channel, Lost, connect, nodelay
+from .wire import (
+    ABORT,
+    OPEN,
+    Channel,
+    Lost,
+    client_port_context,
+    connect,
+    nodelay,
+    secure,
+    server_side_context,
+)
 
 log = logging.getLogger("router")
 
@@ -28,6 +39,13 @@ class Target:
         self.name, self.settings = name, settings
         self.key: str = settings["address"]
         self.open = 0
+        self.tls: ssl.SSLContext | None = None
+        if directory := settings.get("directory"):
+            self.tls = server_side_context(
+                directory,
+                certificate=bool(settings.get("useClientCert")),
+                check_name=bool(settings.get("verifyHostname")),
+            )
         self.relays: set[Relay] = set()
 
     def close(self) -> None:
@@ -43,6 +61,10 @@ class Port:
         self.router, self.name, self.settings = router, name, settings
         self._sock: socket.socket | None = None
         self._strategy: dict = settings.get("strategy") or {}
+        self.tls: ssl.SSLContext | None = None
+        if directory := settings.get("directory"):
+            wanted = bool(settings.get("authenticatePeer"))
+            self.tls = client_port_context(directory, certificate_wanted=wanted)
 
     @property
     def keys(self) -> list[str]:
@@ -264,6 +286,12 @@ class Router:
 
     async def from_client(self, port: Port, sock: socket.socket) -> None:
         """Carries a client's connection to wherever its routing key leads."""
+        if port.tls is not None:
+            try:
+                sock = await secure(sock, port.tls, server=True)
+            except (OSError, asyncio.TimeoutError) as error:
+                log.info("%s: a client's TLS handshake failed: %s", port.name, error)
+                return
         key = port.choose()
         router = self._choose_router(key) if key else None
         if key is None or router is None:
@@ -334,7 +362,9 @@ class Router:
         host, port = target.settings["host"], int(target.settings["port"])
         try:
             sock = await connect(host, port, DIAL_SECONDS)
-        except OSError as error:
+            if target.tls is not None:
+                sock = await secure(sock, target.tls, server=False, host=host)
+        except (OSError, asyncio.TimeoutError) as error:
             log.info("%s: %s port %s: %s", target.name, host, port, error)
             target.open -= 1
             return None

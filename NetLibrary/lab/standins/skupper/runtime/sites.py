@@ -137,10 +137,12 @@ async def _make(controller: Controller, site: dict) -> None:
     if accepts_links(site):
         work.append(ensure(_router_access(site, owners)))
     await asyncio.gather(*work)
-    for deployment in controller.of("Deployment", namespace):
-        name = deployment["metadata"]["name"]
-        if name not in groups_of(site) and deployment["metadata"].get("ownerReferences") == owners:
-            await controller.api.delete("Deployment", namespace, name)  # high availability ended
+    if len(groups_of(site)) == 1:
+        second = f"{names.ROUTER}-2"
+        for kind in ("SecuredAccess", "Service", "Deployment", "ConfigMap"):
+            left = controller.get(kind, namespace, second)  # from a time with high availability
+            if left is not None and left["metadata"].get("ownerReferences") == owners:
+                await controller.api.delete(kind, namespace, second)
 
 
 def _certificates(namespace: str, owners: list[dict]) -> list[dict]:

@@ -190,3 +190,23 @@ def client_context(directory: str) -> ssl.SSLContext:
     context.load_verify_locations(f"{directory}/ca.crt")
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
+
+
+def client_port_context(directory: str, *, certificate_wanted: bool) -> ssl.SSLContext:
+    """Makes the TLS settings of a port for clients, which may have to show a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{directory}/tls.crt", f"{directory}/tls.key")
+    if certificate_wanted:
+        context.load_verify_locations(f"{directory}/ca.crt")
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def server_side_context(directory: str, *, certificate: bool, check_name: bool) -> ssl.SSLContext:
+    """Makes the TLS settings for a connection to a server behind a connector."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = check_name
+    context.load_verify_locations(f"{directory}/ca.crt")
+    if certificate:
+        context.load_cert_chain(f"{directory}/tls.crt", f"{directory}/tls.key")
+    return context
