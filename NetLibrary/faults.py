@@ -172,6 +172,34 @@ class FaultKeywords(KeywordBase):
         return self._break(network.drop_large(node, above), cluster)
 
     @keyword(tags=["faults", "disruptive"])
+    def break_share_of_packets_on_node(
+        self,
+        node: str,
+        *,
+        share: Percentage = Percentage(10),
+        protocol: TransportProtocol = "any",
+        ports: Sequence[int] = (),
+        cluster: str | None = None,
+    ) -> str:
+        """Loses a share of the packets that a node forwards, at random: a lossy link.
+
+        Args:
+            node: Name of the node.
+            share: How many of them.
+            protocol: tcp, udp or any.
+            ports: Destination ports; needs a protocol.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Repair Fault].
+        """
+        from NetLibrary.lab.faults import network
+
+        what: dict[str, Any] = {"ports": list(ports)}
+        if protocol != "any":
+            what["protocol"] = protocol
+        return self._break(network.lose(node, share.fraction, **what), cluster)
+
+    @keyword(tags=["faults", "disruptive"])
     def break_new_flows_of_node(
         self, node: str, *, share: Percentage = Percentage(60), cluster: str | None = None
     ) -> str:
