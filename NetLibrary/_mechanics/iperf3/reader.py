@@ -18,6 +18,8 @@ _CLASSES = (
     ("busy", ("server is busy",)),
     ("refused", ("connection refused",)),
     ("unresolved", ("name or service not known", "failure in name resolution", "name does not resolve", "try again")),
+    # An unknown name leaves errno as it was; 3.12 then prints whatever that happens to be
+    ("unresolved", ("unable to connect to server: no such file", "unable to connect to server: success")),
     ("unreachable", ("no route to host", "network is unreachable", "host is unreachable", "host unreachable")),
     ("timed out", ("timed out", "operation now in progress", "idle timeout", "server test duration expired")),
     ("reset", ("connection reset", "broken pipe")),
