@@ -339,6 +339,19 @@ class E2sarKeywords(KeywordBase):
         return party.pod_name
 
     @keyword(tags=["e2sar"])
+    def get_e2sar_node(self, name: str, *, namespace: str | None = None) -> str:
+        """Returns the node that a sender or receiver runs on, for keywords that break something there.
+
+        Args:
+            name: Name of the sender or receiver.
+            namespace: Namespace; the one prepared last by default.
+        """
+        party = runs.party(self._e2sar.bench(namespace), name)
+        if not party.node:
+            raise WaitFailed(f"'{name}' runs on no node yet; wait for it first.")
+        return party.node
+
+    @keyword(tags=["e2sar"])
     def judge_e2sar_transfer(
         self, *, delivered_at_least: Percentage = ALL, delivered_at_most: Percentage | None = None,
         partial_at_most: Percentage = ALL, silent_at_most: Percentage = ALL, mangled_at_most: int = 0,

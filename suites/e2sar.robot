@@ -31,7 +31,6 @@ Events Arrive
     pod ip       other node    1000      1024      1400    0.02     100 %
     pod ip       same node     1000      4000      1400    0.02     100 %
     dns          other node    500       512       512     0.01     100 %
-    service      other node    500       1024      1400    0.01     100 %
     node port    other node    500       1024      1400    0.01     100 %
 
 Several Senders And Receivers
@@ -60,10 +59,37 @@ Nobody Listens There
     # PORT    CAUSE
     21000     wrong port
 
+Receiver Ends Too Early
+    [Template]    Receiver Ends Before The Sender
+    # DURATION    CAUSE
+    5 s           receiver ended early
+
 Receiver Killed
     [Template]    Receiver Dies In The Middle
     # CAUSE
     pod
+
+Network Trouble
+    [Documentation]    Faults that only a lab can be given; skipped elsewhere.
+    [Tags]    disruptive
+    [Template]    Disturbed Path Is Recognised
+    # FAULT         LENGTH    MTU     AT MOST    CAUSE
+    cut             1024      1400    0 %        link cut
+    loss            1024      1400    95 %       lossy link
+    black hole      1200      1100    0 %        MTU black hole
+
+Path Interrupted In The Middle
+    [Tags]    disruptive    slow
+    [Template]    Disturbed Path Is Recognised
+    # FAULT         LENGTH    MTU     AT MOST    CAUSE
+    interruption    1024      1400    80 %       link interrupted
+
+Events Arrive Behind A Service
+    [Tags]    slow
+    [Template]    Deliver Events
+    # PATH     PLACEMENT     EVENTS    LENGTH    MTU     RATE    AT LEAST
+    service    other node    500       1024      1400    0.01    100 %
+    service    same node     500       1024      1400    0.01    100 %
 
 Delivery Surface
     [Documentation]    Buffer by rate by MTU, with a picture. Every run must deliver something.

@@ -1,0 +1,142 @@
+*** Settings ***
+Documentation       The E2SAR keywords meet bad input and what goes wrong while a run goes on. Each failure must say in its
+...                 first lines what was wrong and what would mend it.
+
+Library             OperatingSystem
+Resource            ../resources/e2sar.resource
+
+Suite Setup         E2SAR Namespace Is Ready
+Suite Teardown      Delete Everything This Run Created
+
+Test Tags           e2sar
+
+
+*** Variables ***
+${NEW_STYLE}    ${{ {"E2SAR_STANDIN_STYLE": "0.3.2"} }}
+
+
+*** Test Cases ***
+Bad Parameters Are Refused Before Anything Starts
+    [Template]    Transfer Should Be Refused
+    # WORDS                                                                     ARGUMENTS
+    *mtu is 100; allowed are 106 to 9000*                                       mtu=${100}
+    *event_bytes is 41; allowed are 42 to*                                      event_bytes=${41}
+    *events is 0; allowed are 1 to*                                             events=${0}
+    *rate_gbps is -1; allowed are 0*                                            rate_gbps=${-1}
+    *mtu is 8000, but the pods' interfaces take *accept=FRAGMENTATION*          mtu=${8000}
+    *but the path carries 10 Mbit/s; allowed is up to*accept=OVERLOAD*          egress_bandwidth=10M
+    *buffer_bytes of the receiver is 999999999*accept=CAPPED_BUFFER*            receiver_buffer_bytes=${999999999}
+    *duration is 1 s, but the sender needs*accept=SHORT_RECEIVER*               duration=1 s
+    *duration is 1.5 s; allowed are whole seconds*                              duration=1.5 s
+    *accept is 'LUCK'; allowed are OVERLOAD, FRAGMENTATION*                     accept=LUCK
+    *port is 80; allowed are 1024 to 65535*                                     port=${80}
+    *threads is 129; allowed are 1 to 128*                                      threads=${129}
+    *senders is 0; allowed are 1 to 16*                                         senders=${0}
+
+Unknown Names Are Refused
+    Run Keyword And Expect Error
+    ...    *policy is 'maybe'; allowed are allow, deny-udp, tcp-only, no-egress and none.
+    ...    Apply E2SAR Network Policy    maybe
+    Run Keyword And Expect Error
+    ...    *name is 'nobody'; started in '*' are *
+    ...    Wait Until E2SAR Receiver Is Bound    nobody
+    Run Keyword And Expect Error
+    ...    *namespace is 'nowhere'; prepared are '*'. Use 'Prepare E2SAR Namespace' first.
+    ...    Start E2SAR Receiver    namespace=nowhere
+    Run Keyword And Expect Error
+    ...    *'colour' is no argument of Transfer E2SAR Events*
+    ...    Sweep E2SAR Transfers    colour=red
+
+Image Without The Program Is Named
+    Run Keyword And Expect Error
+    ...    *Image 'docker.io/library/busybox:1.36' has no e2sar_perf on its PATH; choose another with image=*
+    ...    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}    manifests=${E2SAR_MANIFESTS}    image=docker.io/library/busybox:1.36
+    [Teardown]    Use The Suite's Image Again
+
+Image That Cannot Be Had Is Named
+    Run Keyword And Expect Error
+    ...    *Inspection of image 'registry.invalid/absent:1'*
+    ...    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}    manifests=${E2SAR_MANIFESTS}    image=registry.invalid/absent:1
+    [Teardown]    Use The Suite's Image Again
+
+Receiver That Cannot Bind Fails At Once With Its Own Words
+    Start E2SAR Receiver    environment=${{ {"IP": "192.0.2.1"} }}
+    Run Keyword And Expect Error
+    ...    *Receiver 'e2sar-receiver-0' never bound UDP port 19522: Reassembler encountered an error: Unable to open receive sockets*
+    ...    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    [Teardown]    Forget The Run
+
+Option That This Version Lacks Is Named
+    Start E2SAR Receiver    options=['--no-such-option']
+    Run Keyword And Expect Error
+    ...    *never bound UDP port 19522:*unrecognised option '--no-such-option'*
+    ...    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    [Teardown]    Forget The Run
+
+Name That Does Not Resolve Is Named
+    Start E2SAR Sender    receiver=${None}    address=nobody.invalid    resolve_timeout=2 s
+    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Run Keyword And Expect Error
+    ...    *found no receiver: 'nobody.invalid' did not resolve to an IPv4 address within 2 s*
+    ...    Judge E2SAR Transfer
+
+Denied Transfer Fails With Policy And Remedy
+    Apply E2SAR Network Policy    tcp-only
+    Run Keyword And Expect Error
+    ...    Delivered 0 of 200 events (0 %)*\nNetworkPolicy 'e2sar-policy' (ingress of the receiver) does not let UDP port 19522 through; add UDP 19522*
+    ...    Transfer E2SAR Events    events=200    timeout=${E2SAR_TIMEOUT}
+    [Teardown]    Apply E2SAR Network Policy    none
+
+Stray Datagrams Are Counted And Do No Harm
+    Start E2SAR Receiver    environment=${NEW_STYLE}
+    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    ${pod}    Get E2SAR Pod    e2sar-receiver-0
+    VAR    ${strays}
+    ...    import os, socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);
+    ...    [s.sendto(d, (os.environ.get("IP") or socket.gethostbyname(socket.gethostname()), 19522)) for d in (b"", b"hello", bytes(36), b"x" * 9000)]
+    Run In Pod    ${pod}    ${E2SAR_NAMESPACE}    python3    -c    ${strays}    container=observer
+    Start E2SAR Sender    events=300    environment=${NEW_STYLE}
+    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    ${result}    Judge E2SAR Transfer
+    Should Be Equal As Integers    ${result.judgement.bad_headers}    4
+
+Namespace Deleted In The Middle Keeps The Logs
+    ${namespace}    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}-doomed    manifests=${E2SAR_MANIFESTS}    inspect=False
+    Start E2SAR Receiver    namespace=${namespace}
+    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
+    Start E2SAR Sender    events=20000    rate_gbps=0.005    namespace=${namespace}
+    Wait Until E2SAR Events Arrive    100    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
+    Delete Namespace    ${namespace}
+    Run Keyword And Expect Error
+    ...    *End of sender 'e2sar-sender-0': its pod was deleted while it ran*
+    ...    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
+    Run Keyword And Expect Error
+    ...    Delivered * of 20000 events*\nThe pod of receiver 'e2sar-receiver-0' was deleted while it ran.*
+    ...    Judge E2SAR Transfer    namespace=${namespace}
+    [Teardown]    Use The Suite's Image Again
+
+Logs Of A Version That Was Recorded Are Read
+    Create File    ${OUTPUT DIR}/recorded.log
+    ...    E2SAR Version: 0.1.4\nSending 1e+06 event buffers\nCompleted, 978 frames sent, 3 errors\nLast error encountered: Connection refused\n
+    ${report}    Parse E2SAR Log    ${OUTPUT DIR}/recorded.log
+    Should Be Equal As Integers    ${report.events}    1000000
+    Should Be Equal    ${report.last_error}    Connection refused
+    Run Keyword And Expect Error    *path is '*absent.log', which cannot be read*    Parse E2SAR Log    ${OUTPUT DIR}/absent.log
+
+
+*** Keywords ***
+Transfer Should Be Refused
+    [Documentation]    The transfer must be refused with these words, and leave no Job behind.
+    [Arguments]    ${words}    &{arguments}
+    Run Keyword And Expect Error    ${words}    Transfer E2SAR Events    &{arguments}
+    ${jobs}    Get Objects    Job    ${E2SAR_NAMESPACE}
+    Should Be Empty    ${jobs}
+
+Use The Suite's Image Again
+    [Documentation]    Makes the suite's namespace the current one.
+    ${image}    Set Variable If    "${E2SAR_IMAGE}"    ${E2SAR_IMAGE}    ${None}
+    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}    manifests=${E2SAR_MANIFESTS}    image=${image}
+
+Forget The Run
+    [Documentation]    Ends and removes what still runs, whatever the verdict on it is.
+    Run Keyword And Ignore Error    Judge E2SAR Transfer
