@@ -1,0 +1,281 @@
+"""The prober itself, over loopback: real sockets, a real echo server, real refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import yaml
+
+from NetLibrary._mechanics.breaks.archive import INPOD, archive, echo_server_manifest
+from NetLibrary._mechanics.breaks.clock import SAME_CLOCK
+from NetLibrary._mechanics.breaks.echoes import pauses_in
+from NetLibrary._mechanics.breaks.inpod.dns import question
+from NetLibrary._mechanics.breaks.inpod.wire import MAGIC, FrameReader, Outcome, json_frame
+from NetLibrary._mechanics.breaks.logs import ProberLog
+from NetLibrary._mechanics.breaks.prober_config import configuration
+from NetLibrary._mechanics.breaks.probers import LocalProber
+from NetLibrary._mechanics.breaks.types import BreakKind, ProbeKind, StreamSpec
+from NetLibrary._mechanics.breaks.windows import evaluate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def echo_server(port: int):
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(INPOD / "echo_server.py"), str(port)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        while "on port" not in process.stdout.readline():
+            assert process.poll() is None
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def prober_process(folder: Path, specs, duration_s: float, **options) -> subprocess.Popen:
+    (folder / "prober.pyz").write_bytes(archive())
+    (folder / "config.json").write_text(json.dumps(configuration(specs, duration_s=duration_s, **options)))
+    return subprocess.Popen(
+        [sys.executable, "prober.pyz", "config.json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def run_prober(folder: Path, specs, duration_s: float = 1.0, **options) -> ProberLog:
+    out, err = prober_process(folder, specs, duration_s, **options).communicate(timeout=20)
+    assert not err
+    log = ProberLog("test", specs)
+    log.feed(out)
+    return log
+
+
+def all_kinds(port: int, address: str = "127.0.0.1") -> list[StreamSpec]:
+    kinds = [ProbeKind.UDP, ProbeKind.TCP_NEW, ProbeKind.TCP_KEPT]
+    return [StreamSpec(n, "loop", kind, address, port, 20, 500) for n, kind in enumerate(kinds, 1)]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_all_probes_of_a_good_path_are_answered(tmp_path, address):
+    port = free_port()
+    with echo_server(port):
+        log = run_prober(tmp_path, all_kinds(port, address), 0.6)
+    assert log.ended is not None
+    assert log.ended["why"] == "duration"
+    for stream in log.stream_logs():
+        result = evaluate(stream)
+        assert result.planned == pytest.approx(30, abs=2)
+        assert result.answered == result.sent
+        assert result.invalid is None
+    assert len(log.counters) >= 2
+    assert "Tcp: " in log.counters[0][1]["snmp"]
+
+
+def test_nobody_listens_is_refused_and_not_lost(tmp_path):
+    log = run_prober(tmp_path, all_kinds(free_port()), 0.4)
+    for stream in log.stream_logs():
+        assert {probe.outcome for probe in stream.probes} == {Outcome.REFUSED}
+        assert "no good probe" in (evaluate(stream).invalid or "")
+
+
+def test_no_route_is_told_with_its_error(tmp_path):
+    """240.0.0.0/4 is refused by the routing of every Linux."""
+    spec = StreamSpec(1, "nowhere", ProbeKind.UDP, "255.255.255.255", 9, 20, 300)
+    log = run_prober(tmp_path, [spec], 0.3)
+    (stream,) = log.stream_logs()
+    assert {probe.outcome for probe in stream.probes} == {Outcome.UNSENT}
+    assert all(probe.code for probe in stream.probes)
+
+
+def test_a_server_that_dies_and_returns_is_an_outage_of_that_length(tmp_path):
+    port = free_port()
+    specs = all_kinds(port)
+    with echo_server(port):
+        prober = prober_process(tmp_path, specs, 2.5)
+        time.sleep(1.0)
+    died = time.monotonic_ns()
+    time.sleep(0.4)
+    with echo_server(port):
+        back = time.monotonic_ns()
+        out, _err = prober.communicate(timeout=20)
+    log = ProberLog("test", specs)
+    log.feed(out)
+    truth_ms = (back - died) / 1e6
+    by_kind = {stream.spec.kind: evaluate(stream) for stream in log.stream_logs()}
+    kinds = {
+        ProbeKind.UDP: BreakKind.REFUSED,
+        ProbeKind.TCP_NEW: BreakKind.REFUSED,
+        ProbeKind.TCP_KEPT: BreakKind.RESET,
+    }
+    for kind, expected in kinds.items():
+        (window,) = by_kind[kind].windows
+        assert window.kind is expected
+        assert window.length_ms == pytest.approx(truth_ms, abs=120)  # the start of a Python server is part of it
+        assert window.shortest_ms <= window.length_ms <= window.longest_ms
+    assert by_kind[ProbeKind.TCP_KEPT].kept_breaks == 1
+    assert by_kind[ProbeKind.TCP_KEPT].kept_survived is False
+
+
+def test_a_silent_server_is_a_silent_drop_and_the_kept_connection_stalls_and_resumes(tmp_path):
+    port = free_port()
+    specs = all_kinds(port)
+    with echo_server(port) as server:
+        prober = prober_process(tmp_path, specs, 2.4)
+        time.sleep(0.8)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.8)
+        server.send_signal(signal.SIGCONT)
+        out, _err = prober.communicate(timeout=20)
+    log = ProberLog("test", specs)
+    log.feed(out)
+    kept = next(evaluate(stream) for stream in log.stream_logs() if stream.spec.kind is ProbeKind.TCP_KEPT)
+    (window,) = kept.windows
+    assert window.kind is BreakKind.STALLED
+    assert window.length_ms == pytest.approx(800, abs=100)
+    assert kept.kept_survived is True
+
+
+def test_a_stopped_server_is_known_from_its_log():
+    port = free_port()
+    with echo_server(port) as server:
+        time.sleep(0.1)
+        server.send_signal(signal.SIGSTOP)
+        time.sleep(0.2)
+        server.send_signal(signal.SIGCONT)
+        time.sleep(0.1)
+        server.terminate()
+        assert server.stdout is not None
+        pauses = pauses_in(server.stdout.read(), SAME_CLOCK)
+    assert max(until - since for since, until in pauses) / 1e6 == pytest.approx(200, abs=80)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_complete_results(tmp_path, number):
+    port = free_port()
+    specs = all_kinds(port)
+    with echo_server(port):
+        prober = prober_process(tmp_path, specs, 60)
+        time.sleep(0.7)
+        prober.send_signal(number)
+        out, _err = prober.communicate(timeout=10)
+    assert prober.returncode == 0
+    log = ProberLog("test", specs)
+    log.feed(out)
+    assert log.ended is not None
+    assert log.ended["why"] == f"signal {int(number)}"
+
+
+def test_what_was_measured_survives_a_kill(tmp_path):
+    port = free_port()
+    specs = all_kinds(port)
+    with echo_server(port):
+        prober = prober_process(tmp_path, specs, 60)
+        received = bytearray()
+
+        def collect() -> None:
+            assert prober.stdout is not None
+            while data := prober.stdout.read1():
+                received.extend(data)
+
+        reader = threading.Thread(target=collect)
+        reader.start()
+        time.sleep(1.0)
+        prober.kill()
+        reader.join(5)
+        prober.wait()
+    log = ProberLog("test", specs)
+    log.feed(bytes(received))
+    assert log.ended is None
+    for stream in log.stream_logs():
+        result = evaluate(stream)
+        assert result.answered >= 25
+        assert any("did not end in good order" in note for note in result.notes)
+
+
+def test_nobody_reading_ends_it(tmp_path):
+    (tmp_path / "lease").touch()
+    port = free_port()
+    with echo_server(port):
+        log = run_prober(tmp_path, all_kinds(port), 60, lease_file="lease", lease_s=1)
+    assert log.ended is not None
+    assert log.ended["why"].startswith("nobody has asked for the results")
+
+
+def test_a_stream_that_cannot_be_opened_is_named_and_the_others_go_on(tmp_path):
+    port = free_port()
+    broken = StreamSpec(
+        9, "names", ProbeKind.DNS, "127.0.0.1", 53, 50, 200, query="x" * 64 + ".example", query_type="NO"
+    )
+    with echo_server(port):
+        log = run_prober(tmp_path, [*all_kinds(port), broken], 0.3)
+    results = {stream.spec.number: evaluate(stream) for stream in log.stream_logs()}
+    assert (results[9].invalid or "").startswith("not measured: dns to 127.0.0.1")
+    assert results[1].answered > 5
+
+
+def test_a_local_prober_delivers_while_it_runs_and_removes_its_files():
+    port = free_port()
+    with echo_server(port):
+        prober = LocalProber("here", all_kinds(port), duration_s=30)
+        prober.start()
+        deadline = time.monotonic() + 5
+        while len(prober.log.answered()) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert prober.log.open_outages() == []
+        prober.stop()
+        assert prober.wait(5)
+        prober.remove_files()
+    assert prober.failed is None
+    assert prober.log.ended is not None
+    assert not Path(prober._folder.name).exists()  # type: ignore[union-attr]
+
+
+def test_frames_may_arrive_in_any_pieces():
+    data = MAGIC + json_frame({"event": "a"}) + json_frame({"event": "b", "x": 1})
+    for size in (1, 3, 7, len(data)):
+        reader = FrameReader()
+        found = [item for at in range(0, len(data), size) for item in reader.feed(data[at : at + size])]
+        assert [content["event"] for _letter, content in found] == ["a", "b"]
+
+
+def test_other_programs_output_is_refused_with_its_words():
+    with pytest.raises(ValueError, match="python3: not found"):
+        list(FrameReader().feed(b"sh: python3: not found\n"))
+
+
+def test_dns_question_has_its_wire_form():
+    assert question("a.example.", "A") == b"\x01a\x07example\x00\x00\x01\x00\x01"
+    with pytest.raises(KeyError):
+        question("a", "NOPE")
+
+
+def test_the_archive_is_the_same_each_time_and_needs_nothing_else():
+    assert archive() == archive.__wrapped__()
+    names = zipfile.ZipFile(BytesIO(archive())).namelist()
+    assert "__main__.py" in names
+    assert not any("echo_server" in name for name in names)
+
+
+def test_the_manifest_carries_the_present_echo_server():
+    """`python -m NetLibrary._mechanics.breaks.archive` writes it anew."""
+    text = (ROOT / "manifests/network_break/echo-server.yaml").read_text()
+    assert text == echo_server_manifest()
+    assert yaml.safe_load(text)["data"]["echo_server.py"] == (INPOD / "echo_server.py").read_text()
