@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from robot.api import Error, Failure, logger
 
 from NetLibrary._base import KeywordBase, keyword
-from NetLibrary._mechanics.errors import NotFound
+from NetLibrary._mechanics.errors import NotFound, WaitTimeout
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 
@@ -162,6 +163,8 @@ class ClusterKeywords(KeywordBase):
             name: Name of the object.
             namespace: Its namespace, for kinds that have one.
             cluster: Alias of the cluster.
+        Returns:
+            The object as the API has it, for instance `${object}[status][phase]`.
         """
         try:
             return self.session.cluster(cluster).get(kind, name, namespace)
@@ -179,6 +182,8 @@ class ClusterKeywords(KeywordBase):
             namespace: Namespace to look in.
             labels: Label selector as kubectl takes it, for instance `app=web,tier!=db`.
             cluster: Alias of the cluster.
+        Returns:
+            The objects; an empty list when there are none.
         """
         return list(self.session.cluster(cluster).list(kind, namespace, labels=labels))
 
@@ -232,6 +237,8 @@ class ClusterKeywords(KeywordBase):
             container: Container, the first one by default.
             timeout: Limit for the command.
             cluster: Alias of the cluster.
+        Returns:
+            The standard output.
         """
         if not command:
             raise Error("command is empty; give the program and its arguments as separate arguments.")
@@ -273,11 +280,32 @@ class ClusterKeywords(KeywordBase):
 
 def wait_for_deployment(cluster: Cluster, name: str, namespace: str, timeout: float) -> None:
     """Waits for a Deployment, watching its pods too, since only they say why it does not come up."""
+    deadline = time.monotonic() + timeout
     deployment = cluster.get("Deployment", name, namespace)
     selector = ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"].get("matchLabels", {}).items())
     what = f"Deployment '{namespace}/{name}'"
-    cluster.wait(
-        "Pod", namespace, wait.pods_ready(deployment["spec"].get("replicas", 1)), labels=selector, timeout=timeout,
-        what=what, progress=logger.info,
-    )  # fmt: skip
-    cluster.wait("Deployment", namespace, wait.deployment_available(), name=name, timeout=timeout, what=what)
+    try:
+        cluster.wait(
+            "Pod", namespace, wait.pods_ready(deployment["spec"].get("replicas", 1)), labels=selector, timeout=timeout,
+            what=what, progress=logger.info,
+        )  # fmt: skip
+        cluster.wait(
+            "Deployment", namespace, wait.deployment_available(), name=name, timeout=deadline - time.monotonic(),
+            what=what,
+        )  # fmt: skip
+    except WaitTimeout as error:
+        raise WaitTimeout("\n".join([str(error), *_hindrances(cluster, name, namespace, selector)])) from error
+
+
+def _hindrances(cluster: Cluster, name: str, namespace: str, selector: str) -> list[str]:
+    """Returns what else keeps a Deployment: pods that may not be made, pods of a newer template that do not come up."""
+    found = cluster.find("Deployment", name, namespace)
+    if found is None:
+        return [f"The Deployment '{namespace}/{name}' does not exist any more."]
+    entries = found.get("status", {}).get("conditions", [])
+    refused = [e for e in entries if e["type"] == "ReplicaFailure" and e["status"] == "True"]
+    pods = [pod for pod in cluster.list("Pod", namespace, labels=selector) if not wait.is_ready(pod)]
+    return [
+        *(f"Its pods cannot be made: {entry.get('message', entry.get('reason', ''))}" for entry in refused),
+        *(f"Pod '{pod['metadata']['name']}': {wait.problem(pod)[0]}" for pod in pods[:3]),
+    ]

@@ -166,12 +166,12 @@ class ApiServer:
     def wait_for_watches(self, count: int = 1) -> None:
         """Waits until so many watches are open."""
         with self.changed:
-            assert self.changed.wait_for(lambda: self.watching >= count, 10), f"{self.watching} watches"
+            assert self.changed.wait_for(lambda: self.watching >= count, 40), f"{self.watching} watches"
 
     def wait_for_requests(self, method: str, pattern: str, count: int = 1) -> None:
         """Waits until so many requests that fit have come."""
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.seen(method, pattern)) >= count, 10), self.requests
+            assert self.changed.wait_for(lambda: len(self.seen(method, pattern)) >= count, 40), self.requests
 
     def seen(self, method: str, pattern: str) -> list[tuple[str, str, dict[str, str], dict[str, str], Any]]:
         return [r for r in self.requests if r[0] == method and re.search(pattern, r[1])]

@@ -56,7 +56,7 @@ SHARE = "Give a number of percent, for instance 5 % or 99.5."
     ],
 )
 def test_what_cannot_be_converted_is_told(hint: Any, value: Any, words: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011
+    with pytest.raises(ValueError) as caught:
         convert(hint, value)
     assert words in str(caught.value)
 

@@ -1,0 +1,289 @@
+"""What users see of a run: failures, evidence, step times, clean-up, several clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from robot_run import Run
+from scripted_api import TOKEN, ApiServer
+
+from NetLibrary import _listener
+from NetLibrary._mechanics.kube import connection as connection_module
+from NetLibrary._mechanics.kube import wait
+
+PODS = "/api/v1/namespaces/demo/pods"
+Runner = Callable[..., Run]
+
+
+@pytest.fixture
+def run(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """Runs a suite against the scripted server."""
+    monkeypatch.setattr(connection_module, "RECONNECT_FOR", 0.0)
+    config = api.kubeconfig(tmp_path / "kubeconfig")
+    return lambda text, **options: Run(tmp_path, options.pop("kubeconfig", config), text, **options)
+
+
+def pulling() -> dict[str, Any]:
+    state = {"waiting": {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "none:1"'}}
+    return {
+        "metadata": {"name": "web-1", "namespace": "demo", "labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c"}]},
+        "status": {"phase": "Pending", "conditions": [], "containerStatuses": [{"name": "c", "state": state}]},
+    }
+
+
+def test_lost_cause_fails_the_test_early_with_the_reason(
+    api: ApiServer, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait, "PATIENCE", 0.0)
+    api.put(PODS, pulling())
+    test = run("*** Test Cases ***\nT\n    Wait Until Pods Are Ready    demo    app=web").tests["T"]
+    assert test.status == "FAIL"
+    assert test.message == (
+        "Pods 'app=web' in 'demo': pod 'web-1' cannot get ready: container 'c' is ImagePullBackOff: "
+        'Back-off pulling image "none:1".'
+    )
+
+
+def test_failure_brings_evidence_and_its_words_are_escaped(api: ApiServer, run: Runner) -> None:
+    api.put(PODS, pulling())
+    api.logs["web-1"] = "<script>alert(1)</script>"
+    done = run(
+        """
+        *** Test Cases ***
+        Fails
+            Create Namespace    demo
+            Fail    on purpose
+        Passes
+            No Operation
+        """.replace("\n        ", "\n")
+    )
+    assert done.tests["Fails"].message == "on purpose"
+    evidence = [text for text in done.messages if text.startswith("<details><summary>Evidence: ")]
+    assert "pods of &#x27;demo&#x27;" in evidence[0]
+    assert "ImagePullBackOff" in evidence[0]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in evidence[1]
+    assert len(evidence) == 2  # none for the test that passed
+
+
+def test_failure_without_a_cluster_brings_nothing_and_connects_nowhere(api: ApiServer, run: Runner) -> None:
+    done = run("*** Test Cases ***\nT\n    Fail    on purpose")
+    assert done.tests["T"].message == "on purpose"
+    assert api.requests == []
+    assert done.errors == []
+
+
+def test_dead_cluster_is_asked_for_evidence_once(api: ApiServer, run: Runner) -> None:
+    api.on("GET", "^/api/v1/namespaces/", lambda handler: handler.reset(), times=100)
+    rows = "".join(f"T{i}\n    Fail    on purpose\n" for i in range(4))
+    done = run(f"*** Settings ***\nSuite Setup    Create Namespace    demo\n*** Test Cases ***\n{rows}")
+    assert len(api.seen("GET", "^/api/v1/namespaces/demo/pods")) == 1
+    assert len([text for text in done.messages if text.startswith("No evidence from cluster 'default'")]) == 1
+    assert _listener.SILENCE_SECONDS > 10
+
+
+def test_steps_of_a_scenario_are_timed(run: Runner) -> None:
+    done = run(
+        """
+        *** Test Cases ***
+        T
+            Scenario
+        Without Steps
+            No Operation
+        *** Keywords ***
+        Scenario
+            Make Sites
+            Send Traffic
+            Send Traffic
+        Make Sites
+            Deeper
+        Deeper
+            No Operation
+        Send Traffic
+            No Operation
+        """.replace("\n        ", "\n")
+    )
+    table = done.message("Where the time went")
+    for step in ("Make Sites", "Send Traffic", "all steps"):
+        assert table.count(f">{step}</td>") == 1
+    assert "Deeper" not in table
+    assert len([text for text in done.messages if "Where the time went" in text]) == 1
+
+
+@pytest.mark.parametrize("end", ["No Operation", "Fail    on purpose", "Fatal Error    on purpose"])
+def test_whatever_happens_the_run_removes_what_it_made(api: ApiServer, run: Runner, end: str) -> None:
+    api.put("/api/v1/namespaces", {"metadata": {"name": "theirs"}})
+    run(f"*** Test Cases ***\nT\n    Create Namespace    demo\n    {end}")
+    assert sorted(api.objects["/api/v1/namespaces"]) == ["theirs"]
+
+
+def test_what_cannot_be_removed_is_an_error_of_the_run(api: ApiServer, run: Runner) -> None:
+    api.refuse("DELETE", "", 403, "Forbidden", "you may not")
+    done = run("*** Test Cases ***\nT\n    Create Namespace    demo")
+    assert done.tests["T"].passed
+    assert len(done.errors) == 1
+    assert done.errors[0].startswith("The run could not remove everything it made: Cluster 'default' answered DELETE ")
+
+
+def test_what_shall_be_kept_is_kept_and_the_way_to_remove_it_told(api: ApiServer, run: Runner) -> None:
+    done = run("*** Test Cases ***\nT\n    Create Namespace    demo\n    Keep Everything This Run Created")
+    assert list(api.objects["/api/v1/namespaces"]) == ["demo"]
+    label = api.objects["/api/v1/namespaces"]["demo"]["metadata"]["labels"]["netlibrary.io/run"]
+    assert f"kubectl delete namespace -l netlibrary.io/run={label}" in done.errors[0]
+
+
+def test_earlier_removal_fails_the_test_when_something_stays(api: ApiServer, run: Runner) -> None:
+    api.on("DELETE", "/namespaces/demo", lambda handler: handler.json(200, {}))  # it stays "terminating"
+    done = run(
+        "*** Test Cases ***\nT\n    Create Namespace    demo\n"
+        "    Delete Everything This Run Created    timeout=0.1s\n    [Teardown]    Keep Everything This Run Created"
+    )
+    assert done.tests["T"].message == (
+        "Not everything that the run made could be removed: Removal of Namespace objects: not reached within 1 s; "
+        "at the end: 1 left (demo)."
+    )
+
+
+def test_run_says_once_which_cluster_it_uses_and_why(api: ApiServer, run: Runner) -> None:
+    node = {"metadata": {"name": "n1"}, "status": {"nodeInfo": {"containerRuntimeVersion": "containerd://2.1"}}}
+    api.put("/api/v1/nodes", node)
+    done = run("*** Test Cases ***\nT\n    Get Objects    Pod\n    Get Objects    Pod    demo\n    Get Run Id")
+    text = f"{api.url}, Kubernetes v1.99.0, 1 nodes (named by the variable ${{KUBECONFIG}})"
+    assert done.result.suite.metadata["Cluster"] == text
+    assert done.messages.count(f"Cluster 'default': {text}") == 1
+    assert "n1 (containerd 2.1" in done.result.suite.metadata["Nodes"]
+
+
+def test_second_alias_for_the_same_cluster_is_the_same_connection(api: ApiServer, run: Runner, tmp_path: Path) -> None:
+    config = tmp_path / "kubeconfig"
+    done = run(
+        f"*** Test Cases ***\nT\n    Get Objects    Pod\n    Connect To Cluster    alias=east    kubeconfig={config}\n"
+        "    Get Objects    Pod    cluster=east"
+    )
+    assert done.tests["T"].passed
+    assert len(api.seen("GET", "^/version")) == 1
+
+
+def test_alias_that_is_given_to_another_cluster_leads_there_and_leaves_nothing_behind(
+    api: ApiServer, run: Runner, tmp_path: Path
+) -> None:
+    other = ApiServer()
+    try:
+        second = other.kubeconfig(tmp_path / "second")
+        done = run(
+            f"*** Test Cases ***\nT\n    Create Namespace    first\n    Connect To Cluster    kubeconfig={second}\n"
+            f"    Create Namespace    second\n    Connect To Cluster    alias=x    kubeconfig={tmp_path}/kubeconfig\n"
+            "    Create Namespace    third    cluster=x"
+        )
+        assert done.tests["T"].passed
+        assert [r[4]["metadata"]["name"] for r in api.seen("POST", "")] == ["first", "third"]
+        assert [r[4]["metadata"]["name"] for r in other.seen("POST", "")] == ["second"]
+        assert not api.objects["/api/v1/namespaces"]
+        assert not other.objects["/api/v1/namespaces"]
+    finally:
+        other.stop()
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (
+            "Get Objects    Pod    cluster=east",
+            "No cluster is connected as 'east'; known are none. Use 'Connect To Cluster'",
+        ),
+        (
+            "Get Object    Pod    nope    demo",
+            "Cluster 'default' answered GET /api/v1/namespaces/demo/pods/nope with 404",
+        ),
+        ("Run In Pod    web    demo", "command is empty; give the program and its arguments as separate arguments."),
+        ("Apply Manifest    /no/such.yaml", "The manifest '/no/such.yaml' cannot be read: No such file or directory."),
+        (
+            "Wait Until Pods Are Ready    demo    app=x    timeout=soon",
+            "Argument 'timeout' got value 'soon' that cannot be converted to timedelta",
+        ),
+        (
+            "Measure Throughput    s    demo    duration=0.5s",
+            "duration is 0.5 s; iperf3 takes whole seconds from 1 to 86400.",
+        ),
+        (
+            "Measure Throughput    s    demo    at_most_lost=1%",
+            "at_most_lost is about datagrams; give protocol=UDP with it.",
+        ),
+        (
+            "Measure Throughput    s    demo    protocol=UDP    at_most_retransmits=1",
+            "at_most_retransmits is about TCP segments; leave it out with protocol=UDP.",
+        ),
+        (
+            "Measure Throughput    s    demo    protocol=SCTP",
+            "Protocol does not have member 'SCTP'. Available: 'TCP' and 'UDP'",
+        ),
+        (
+            "Measure Throughput    s    demo    at_least=fast",
+            "Argument 'at_least' got value 'fast' that cannot be converted",
+        ),
+        ("Wait Until Skupper Is Ready    Pod    x    demo", "kind is 'Pod'; allowed are Site, Link, Listener,"),
+        ("Grant Access    g    demo    redemptions=0", "redemptions is 0; allowed are 1 and more."),
+        (
+            "Connect To Cluster    kubeconfig=/no/such",
+            "The kubeconfig '/no/such', named by the argument 'kubeconfig', does",
+        ),
+    ],
+)
+def test_wrong_argument_is_told_by_name(run: Runner, row: str, words: str) -> None:
+    test = run(f"*** Test Cases ***\nT\n    {row}").tests["T"]
+    assert test.status == "FAIL"
+    assert words in test.message
+
+
+def test_token_is_nowhere_in_the_output(api: ApiServer, run: Runner) -> None:
+    api.refuse("GET", "^/api/v1/pods", 401, "Unauthorized", "Unauthorized", times=3)
+    done = run(
+        "*** Test Cases ***\nT\n    Run Keyword And Ignore Error    Get Objects    Pod\n"
+        "    Run In Pod    web    demo    true\n    Fail    on purpose",
+        loglevel="TRACE",
+    )
+    assert done.tests["T"].message == "on purpose"
+    assert api.requests[0][3]["authorization"] == f"Bearer {TOKEN}"
+    assert TOKEN not in done.text
+
+
+def test_command_in_a_pod_fails_with_its_words(api: ApiServer, run: Runner) -> None:
+    api.command = lambda command: (command.stderr(b"no route"), command.exit(1))[1]
+    test = run("*** Test Cases ***\nT\n    Run In Pod    web    demo    ip    route").tests["T"]
+    assert test.message == "'ip route' in pod 'demo/web' ended with exit status 1: no route"
+
+
+def deployment(**status: Any) -> dict[str, Any]:
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "web"}}}
+    return {"metadata": {"name": "web", "generation": 1}, "spec": spec, "status": status}
+
+
+def test_deployment_whose_pods_may_not_be_made_says_why(api: ApiServer, run: Runner) -> None:
+    refusal = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: q, requested: pods=1"}
+    api.put("/apis/apps/v1/namespaces/demo/deployments", deployment(conditions=[refusal]))
+    test = run("*** Test Cases ***\nT\n    Wait Until Deployment Is Available    web    demo    timeout=0.2s").tests[
+        "T"
+    ]
+    assert test.message == (
+        "Deployment 'demo/web': not reached within 0.2 s; at the end: 0/1 ready.\n"
+        "Its pods cannot be made: exceeded quota: q, requested: pods=1"
+    )
+
+
+def test_deployment_whose_newer_pods_do_not_come_up_names_them(api: ApiServer, run: Runner) -> None:
+    old = pulling()
+    old["metadata"]["name"] = "web-0"
+    old["status"] = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    api.put(PODS, old)
+    api.put(PODS, pulling())
+    full = deployment(observedGeneration=1, updatedReplicas=0, availableReplicas=1, replicas=2)
+    api.put("/apis/apps/v1/namespaces/demo/deployments", full)
+    test = run("*** Test Cases ***\nT\n    Wait Until Deployment Is Available    web    demo    timeout=0.5s").tests[
+        "T"
+    ]
+    first, second = test.message.splitlines()
+    assert first.endswith("at the end: 1/1 available, 0 of the newest template.")
+    assert second == "Pod 'web-1': container 'c' is ImagePullBackOff: Back-off pulling image \"none:1\""

@@ -1,0 +1,93 @@
+"""A run that is asked to stop, as Jenkins does, tidies up and ends, wherever it is just then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from robot.api import ExecutionResult
+from scripted_api import ApiServer
+
+LIMIT = 60
+Start = Callable[[str], subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(api: ApiServer, tmp_path: Path) -> Iterator[Start]:
+    """Starts robot on a suite with one keyword in the middle, in a process of its own."""
+    started: list[subprocess.Popen[str]] = []
+    config = api.kubeconfig(tmp_path / "kubeconfig")
+
+    def process(row: str) -> subprocess.Popen[str]:
+        suite = tmp_path / "suite.robot"
+        suite.write_text(
+            "*** Settings ***\nLibrary    NetLibrary    timeout=50s\nSuite Teardown    Log    teardown ran\n"
+            f"*** Test Cases ***\nFirst\n    Create Namespace    demo\n    {row}\nSecond\n    No Operation\n"
+        )
+        command = [sys.executable, "-m", "robot", "-d", str(tmp_path / "out"), "-v", f"KUBECONFIG:{config}", str(suite)]
+        started.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=dict(os.environ))
+        )
+        return started[-1]
+
+    yield process
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+        one.communicate()
+
+
+def waiting(api: ApiServer) -> None:
+    api.wait_for_watches()
+
+
+def listing(api: ApiServer) -> None:
+    api.wait_for_requests("GET", "^/api/v1/pods")
+
+
+def commanding(api: ApiServer) -> None:
+    api.wait_for_requests("GET", "/exec")
+
+
+PLACES: dict[str, tuple[str, Callable[[ApiServer], None]]] = {
+    "wait": ("Wait Until Pods Are Ready    demo    app=never", waiting),
+    "silent server": ("Get Objects    Pod", listing),
+    "command in a pod": ("Run In Pod    web    demo    sleep    1000    timeout=50s", commanding),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_sigterm_in_the_middle_ends_the_run_in_order(api: ApiServer, start: Start, tmp_path: Path, place: str) -> None:
+    row, reached = PLACES[place]
+    api.on("GET", "^/api/v1/pods", lambda handler: handler.hang())
+    api.command = lambda command: (api.released.wait(50), None)[1]
+    process = start(row)
+    reached(api)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=LIMIT)
+    assert "Second signal will force exit" in output
+    assert process.returncode == 2, output  # the number of failed tests
+    result = ExecutionResult(str(tmp_path / "out" / "output.xml"))
+    first, second = result.suite.tests
+    assert "Execution terminated by signal" in first.message
+    assert second.status == "FAIL"
+    assert result.suite.teardown.status == "PASS"
+    assert (tmp_path / "out" / "log.html").stat().st_size > 10_000
+    assert not api.objects["/api/v1/namespaces"], "what the run made is gone"
+    assert api.seen("DELETE", "/namespaces/demo")
+
+
+def test_test_timeout_ends_a_wait_and_the_run_goes_on(api: ApiServer, tmp_path: Path, start: Start) -> None:
+    row: Any = "[Timeout]    0.5s\n    Wait Until Pods Are Ready    demo    app=never"
+    process = start(row)
+    output, _ = process.communicate(timeout=LIMIT)
+    first, second = ExecutionResult(str(tmp_path / "out" / "output.xml")).suite.tests
+    assert first.message == "Test timeout 500 milliseconds exceeded.", output
+    assert second.status == "PASS"
+    assert not api.objects["/api/v1/namespaces"]
