@@ -90,7 +90,7 @@ class Wiring:
                 head.append(["listener", settings])
         if group != names.ROUTER:
             first = {
-                "name": f"auto-mesh-{names.ROUTER}",
+                "name": f"{names.AUTO_MESH}{names.ROUTER}",
                 "role": "inter-router",
                 "host": f"{names.ROUTER}.{self.namespace}",
                 "port": str(names.PORT_INTER_ROUTER),

@@ -9,6 +9,7 @@ GROUP = "skupper.io"
 API_VERSION = "skupper.io/v2alpha1"
 
 ROUTER = "skupper-router"
+AUTO_MESH = "auto-mesh-"
 ROUTER_CONFIG_KEY = "skrouterd.json"
 NETWORK_STATUS = "skupper-network-status"
 NETWORK_STATUS_KEY = "NetworkStatus"

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import names
+
 
 @dataclass
 class NetworkView:
@@ -39,6 +41,8 @@ class NetworkView:
         links: list[dict[str, Any]] = []
         for router in item.get("routerStatus") or []:
             for link in router.get("links") or []:
+                if link["name"].startswith(names.AUTO_MESH):
+                    continue  # between two routers of one Site
                 self.links.setdefault(site["identity"], {})[link["name"]] = link
                 links.append(
                     _without_empty(
