@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
@@ -22,7 +23,7 @@ from NetLibrary._mechanics.records import Verdict
 from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text, html_table
 from NetLibrary.types import Bitrate, Percentage, Protocol
 
-CLIENT_IMAGE = "quay.io/skupper/lanyard:2.0"
+CLIENT_IMAGE = "quay.io/skupper/lanyard:latest"
 # iperf3 paces in blocks of 128 KiB, so a short run may end up to one block above its rate
 PACING_TOLERANCE = 1.10
 
@@ -96,7 +97,7 @@ class ThroughputKeywords(KeywordBase):
     @keyword(tags=["iperf3"])
     def traffic_should_be_refused(
         self, server: str, namespace: str, *, port: int = 5201, image: str = CLIENT_IMAGE,
-        cluster: str | None = None,
+        settle: timedelta = timedelta(seconds=10), cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Fails unless a connection from a Job in a namespace to a server is refused at once.
 
@@ -107,12 +108,19 @@ class ThroughputKeywords(KeywordBase):
             namespace: Namespace in which the client runs.
             port: Port of the server.
             image: Image of the client; needs `iperf3` and `sh`.
+            settle: How long an answer of "unreachable" or none at all is asked again: a Service that was just made
+                gives these for a moment, before it refuses.
             cluster: Alias of the client's cluster.
         Returns:
             The client's own words.
         """
         request = Request(server, port, seconds=1)
-        outcome = self._run(request, namespace, image, None, None, timedelta(0), cluster)
+        deadline = time.monotonic() + settle.total_seconds()
+        while True:
+            outcome = self._run(request, namespace, image, None, None, timedelta(0), cluster)
+            unsettled = outcome.problem is not None and outcome.problem.kind in ("unreachable", "timed out")
+            if not unsettled or time.monotonic() >= deadline:
+                break
         if outcome.problem is None or outcome.problem.kind != "refused":
             measured = outcome.measurement
             got = f"{bitrate_text(measured.bits_per_second)} got through" if measured else str(outcome.problem)

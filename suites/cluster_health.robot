@@ -17,7 +17,7 @@ Test Tags           cluster    smoke
 
 
 *** Variables ***
-${PROBE_IMAGE}      quay.io/skupper/lanyard:2.0
+${PROBE_IMAGE}      docker.io/library/busybox:1.36
 
 
 *** Test Cases ***

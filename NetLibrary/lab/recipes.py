@@ -128,6 +128,7 @@ def default(programs: Path, cache: Path) -> tuple[Recipe, ...]:
         Recipe(
             "network-tools",
             (
+                "quay.io/skupper/lanyard:latest",
                 "quay.io/skupper/lanyard:2.0",
                 "quay.io/skupper/lanyard:2.1",
                 "quay.io/skupper/iperf3:2.0",

@@ -87,6 +87,8 @@ def job_manifest(
     container = (pod.setdefault("containers", [{}]))[0]
     container.setdefault("name", "iperf3")
     container["image"] = image
+    # "latest" would otherwise be asked for at a registry each time, also on nodes that have the image and no registry
+    container.setdefault("imagePullPolicy", "IfNotPresent")
     container["command"] = ["sh", "-c", _ATTEMPTS, "iperf3", f"{retry_seconds:.0f}", *request.arguments()]
     container.pop("args", None)
     return job
