@@ -1,4 +1,4 @@
-"""Prints the stand-in's manifests as YAML: `python -m NetLibrary.lab.standins.skupper | kubectl apply --server-side -f -`."""
+"""Prints the manifests of the stand-in as YAML, for `kubectl apply --server-side -f -`."""
 
 from __future__ import annotations
 
