@@ -40,7 +40,8 @@ class Recipe:
 
     Args:
         name: Short name, also of the archive's file.
-        references: Names under which a pod asks for it, each with a tag other than `latest`.
+        references: Names under which a pod asks for it, each with a tag. A pod that asks for the tag `latest` has to
+            say `imagePullPolicy: IfNotPresent`; the default for that tag is to pull always.
         programs: Programs of this machine with their shared libraries: `curl`, `/bin/dash:/bin/sh` (source and place in
             the image), `tcpdump?` (left out when this machine does not have it).
         files: Path in the image → content, or the path of a file on this machine. Programs among them keep their mode.
@@ -74,10 +75,10 @@ class Recipe:
             raise InputError(f"The recipe '{self.name}' names no reference.")
         for reference in self.references:
             tag = reference.rpartition("/")[2].partition(":")[2]
-            if not tag or tag == "latest":
+            if not tag:
                 raise InputError(
-                    f"The recipe '{self.name}' has the reference '{reference}'; a tag other than 'latest' is needed, "
-                    "because Kubernetes always pulls images without one."
+                    f"The recipe '{self.name}' has the reference '{reference}'; a tag is needed, "
+                    "because Kubernetes takes one without for 'latest' and always pulls it."
                 )
 
     @property

@@ -160,16 +160,21 @@ table ip {plan.table} {{
 }}
 """
     run("nft", "-f", "-", stdin=rules)
-    for rule in _firewall_rules(plan):
-        if "-P FORWARD DROP" in run("iptables", "-w", "-S", "FORWARD", check=False):
+    for rule in _exceptions(plan):
+        if f"-P {rule[0]} DROP" in run("iptables", "-w", "-S", rule[0], check=False):
             run("iptables", "-w", "-I", *rule)
 
 
-def _firewall_rules(plan: AddressPlan) -> list[list[str]]:
-    # container engines set the policy of FORWARD to DROP; only a rule in the same table can make an exception
+def _exceptions(plan: AddressPlan) -> list[list[str]]:
+    """Rules for a machine whose firewall drops what it does not know, as container engines and ufw set it up.
+
+    Only a rule in the same table can make an exception from the policy of a chain.
+    """
+    mark = ["-m", "comment", "--comment", plan.table, "-j", "ACCEPT"]
+    sides = [(side, name) for name in (plan.bridge, plan.outside_interface) for side in ("-i", "-o")]
     return [
-        ["FORWARD", side, plan.bridge, "-m", "comment", "--comment", plan.table, "-j", "ACCEPT"]
-        for side in ("-i", "-o")
+        *(["FORWARD", side, name, *mark] for side, name in sides),
+        *(["INPUT", side, name, *mark] for side, name in sides if side == "-i"),
     ]
 
 
@@ -189,8 +194,9 @@ def remove(plan: AddressPlan) -> None:
     with contextlib.suppress(CommandFailed):
         run("ip", "-force", "-batch", "-", stdin="\n".join(lines) + "\n", check=False)
     run("nft", "delete", "table", "ip", plan.table, check=False)
-    if plan.table in run("iptables", "-w", "-S", "FORWARD", check=False):
-        for rule in _firewall_rules(plan):
+    known = run("iptables", "-w", "-S", check=False)
+    for rule in _exceptions(plan):
+        if f"-A {' '.join(rule)}" in known:
             run("iptables", "-w", "-D", *rule, check=False)
     left = [netns for netns in namespaces if (NETNS / netns).exists()]
     if left:

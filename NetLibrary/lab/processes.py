@@ -156,11 +156,12 @@ class Component:
         if self.alive():
             return
         record = self._read()
-        # The shell joins the control group before anything else runs, so that no child can be missed by `down`.
+        # The shell joins the control group before anything else runs, so that no child can be missed by `down`. Pods
+        # inherit the limit of open files, and the usual 1024 of a login shell is not what servers have.
         words = [
             "sh",
             "-c",
-            'echo $$ >"$0/cgroup.procs" && exec "$@"',
+            'ulimit -Sn "$(ulimit -Hn)" 2>/dev/null; echo $$ >"$0/cgroup.procs" && exec "$@"',
             record["cgroup"],
             *record["enter"],
             *record["command"],

@@ -41,6 +41,10 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual):
             words = ["ip -br link", "ip route", "ip -6 route", "nft list ruleset", "ip netns"]
             return [subprocess.run(w.split(), capture_output=True, text=True).stdout for w in words]
 
+        if {dual}:
+            subprocess.run("iptables -P FORWARD DROP; iptables -P INPUT DROP", shell=True)  # as container engines and ufw do
+        if {dual}:  # container engines and ufw set these policies
+            subprocess.run("iptables -P FORWARD DROP; iptables -P INPUT DROP", shell=True)
         before = look()
         network.create(plan, 1400)
         during = look()
