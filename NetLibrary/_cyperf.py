@@ -121,13 +121,10 @@ class CyPerfBase(KeywordBase):
         """Ends what this run began at controllers. A stand-in that went with its namespace needs nothing."""
         state_of_all = self._cyperf
         for controller in state_of_all.controllers.values():
-            if not controller.stand_in:
-                continue
-            try:
-                controller.now()
-            except CyPerfError:
-                state_of_all.sessions = [each for each in state_of_all.sessions if each.controller is not controller]
-                state_of_all.imported = [each for each in state_of_all.imported if each[0] is not controller]
+            if controller.stand_in and not _answers(controller):
+                base = controller.connection.base
+                state_of_all.sessions = [s for s in state_of_all.sessions if s.connection.base != base]
+                state_of_all.imported = [i for i in state_of_all.imported if i[0].connection.base != base]
         for session in reversed(state_of_all.sessions):
             self._drop(session)
         for controller, identifier in state_of_all.imported:
@@ -152,3 +149,11 @@ class CyPerfBase(KeywordBase):
             self._cyperf.sessions.remove(session)
         if self._cyperf.current is session:
             self._cyperf.current = None
+
+
+def _answers(controller: Controller) -> bool:
+    try:
+        controller.now()
+    except CyPerfError:
+        return False
+    return True

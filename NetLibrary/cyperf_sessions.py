@@ -63,10 +63,15 @@ class CyPerfSessionKeywords(CyPerfBase):
         return session.id
 
     @keyword(tags=["cyperf"])
-    def close_cyperf_session(self) -> None:
-        """Ends the session's test if one runs, frees its agents, and deletes the session; does nothing without one."""
-        if self._cyperf.current is not None:
-            self._drop(self._cyperf.current)
+    def close_cyperf_session(self, *, every_session: bool = False) -> None:
+        """Ends the session's test if one runs, frees its agents, and deletes the session; does nothing without one.
+
+        Args:
+            every_session: Whether to close all sessions that this run opened, not only the latest.
+        """
+        latest = [self._cyperf.current] if self._cyperf.current is not None else []
+        for session in list(self._cyperf.sessions) if every_session else latest:
+            self._drop(session)
 
     @keyword(tags=["cyperf"])
     def use_cyperf_applications(self, *names: str) -> list[str]:

@@ -68,8 +68,8 @@ Bad Session Input Is Named
     Error Should Match    *no application named 'Gopher App'. Similar:*    Use CyPerf Applications    Gopher App
     Error Should Match    *lists the application 'Retired App', but it cannot be added*    Use CyPerf Applications
     ...    Retired App
-    Error Should Match    *No online agent has the tag 'role=nobody'; the tags there are*    Assign CyPerf Agents    Client
-    ...    role=nobody
+    Error Should Match    *No online agent has the tag 'role:nobody'; the tags there are*    Assign CyPerf Agents    Client
+    ...    role:nobody
     Error Should Match    *has no port 8443; it has 80, 443*    Aim CyPerf Clients At Service    cluster ip    port=${8443}
     Error Should Match    *destination_port is 70000; allowed are 0 to 65535*    Set CyPerf Ports    70000
     Error Should Match    *objective must be above 0*    Set CyPerf Objective    throughput    0    5 s
@@ -87,7 +87,7 @@ Open Licence Agreement Is Named And Can Be Accepted
     Set CyPerf Stand In Faults    eula_pending=${True}
     ${address}    Controller Address
     Error Should Match
-    ...    *licence agreement of the CyPerf controller*is not accepted*accept_eula=True*
+    ...    *licence agreement of the CyPerf controller*is not accepted*accept_eula\=True*
     ...    Connect To CyPerf Controller
     ...    ${address}
     ...    username=admin
@@ -97,13 +97,11 @@ Open Licence Agreement Is Named And Can Be Accepted
 Missing Licence Skips The Test
     Prepare Session    HTTP App    cluster ip    80    throughput    1M    2 s
     Set CyPerf Stand In Faults    licence_missing=${True}
-    TRY
-        Start CyPerf Test
-    EXCEPT    *No license is available*    type=GLOB    AS    ${error}
-        Log    ${error}
-    ELSE
-        Fail    The test should not have started.
-    END
+    Start CyPerf Test
+    [Teardown]    Run Keywords
+    ...    Should Be Equal    ${TEST STATUS}    SKIP
+    ...    AND    Should Contain    ${TEST MESSAGE}    No license is available
+    ...    AND    End Of Test
 
 Reason Of Controller Reaches The Failure
     Prepare Session    HTTP App    cluster ip    80    throughput    1M    2 s
@@ -148,7 +146,7 @@ Broken Download Leaves No File
     ${csv}    Download CyPerf Report    csv
     File Should Exist    ${csv}
     Set CyPerf Stand In Faults    drop_downloads={"/download-": 100}
-    Error Should Match    *download*failed: the connection ended after 100 of * bytes*    Download CyPerf Report    pdf
+    Error Should Match    *download*failed: the connection ended after * of * bytes*    Download CyPerf Report    pdf
     ${left}    List Files In Directory    ${OUTPUT DIR}/cyperf    *.pdf*
     Should Be Empty    ${left}
     Set CyPerf Stand In Faults    failing_views=["client-latency"]
@@ -165,9 +163,12 @@ Wrong Server Port Fails The Run And Its Reason Is Named
     Set CyPerf Ports    server_port=8081
     Run CyPerf Test
     ${error}    Run Keyword And Expect Error    *    CyPerf Traffic Should Meet Acceptance Rules
-    Should Contain    ${error}    connections failed: expected 0
-    Should Contain    ${error}    HTTP
-    Should Contain    ${error}    onnect
+    Should Contain    ${error}    HTTP requests answered with 2xx: expected at least 100 %, seen 0 %
+    Set CyPerf Health Check    ${False}
+    Run CyPerf Test
+    ${error}    Run Keyword And Expect Error    *    CyPerf Traffic Should Meet Acceptance Rules
+    Should Contain    ${error}    connections failed: expected 0, seen
+    Should Match Regexp    ${error}    connecting to [\\d.]+:80: .*refused
 
 Missing Resolver Fails The Run And Its Reason Is Named
     Prepare Session    HTTP App    fqdn    80    connections per second    20    3 s
@@ -218,9 +219,7 @@ Secrets Are In No Output
     ...    ${CURDIR}/..
     ...    -v
     ...    ADDRESS:${address}
-    ...    ${CURDIR}/cyperf_secrets.robot_
-    ...    --parser
-    ...    robot_
+    ...    ${CURDIR}/_cyperf_secrets.robot
     ...    stdout=${folder}.txt
     ...    stderr=STDOUT
     ...    timeout=60 s
@@ -250,7 +249,7 @@ Controller Address
 End Of Test
     [Documentation]    No fault and no session stays.
     Set CyPerf Stand In Faults    reset=${True}
-    Close CyPerf Session
+    Close CyPerf Session    every_session=True
 
 Run Should Be Compared With A Baseline
     [Documentation]    The same run is as good as itself; one with a better baseline is not.

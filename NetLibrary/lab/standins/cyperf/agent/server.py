@@ -51,7 +51,8 @@ class Servers:
         self._health_path = health["path"] if health else ""
         listeners = {entry["port"]: entry for entry in orders["listeners"]}
         if health:
-            listeners.setdefault(health["port"], {"port": health["port"], "protocol": "http", "encrypted": False})
+            check_only = {"port": health["port"], "protocol": "http", "encrypted": False, "check_only": True}
+            listeners.setdefault(health["port"], check_only)
         try:
             for port, entry in listeners.items():
                 if port not in self._listening:
@@ -68,7 +69,9 @@ class Servers:
             if entry["protocol"] == "tcp":
                 made: asyncio.Protocol = TcpServer(counters, self._connections.discard)
             else:
-                made = HttpServer(counters, self._connections.discard, lambda: self._health_path)
+                made = HttpServer(
+                    counters, self._connections.discard, lambda: self._health_path, not entry.get("check_only")
+                )
             self._connections.add(made)
             return made
 

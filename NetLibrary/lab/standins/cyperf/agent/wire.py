@@ -206,13 +206,17 @@ def _count_status(counters: ClientCounters, status: int) -> None:
 class HttpServer(asyncio.Protocol):
     """Server side of HTTP; also answers the health check path."""
 
-    __slots__ = ("_pending", "counters", "head", "health", "lost", "remaining", "transport")
+    __slots__ = ("_pending", "counters", "head", "health", "lost", "remaining", "serves", "transport")
     _answers: dict[int, bytes] = {}
 
     def __init__(
-        self, counters: ServerCounters, lost: Callable[[asyncio.Protocol], None], health: Callable[[], str]
+        self,
+        counters: ServerCounters,
+        lost: Callable[[asyncio.Protocol], None],
+        health: Callable[[], str],
+        serves: bool = True,
     ) -> None:
-        self.counters, self.lost, self.health = counters, lost, health
+        self.counters, self.lost, self.health, self.serves = counters, lost, health, serves
         self.transport: asyncio.Transport | None = None
         self.head = b""
         self.remaining = 0
@@ -267,7 +271,7 @@ class HttpServer(asyncio.Protocol):
         head, close = self._pending
         path = head.split(b" ", 2)[1] if head.count(b" ") >= 2 else b""
         counters = self.counters
-        if path.startswith(b"/bytes/") and path[7:].isdigit():
+        if self.serves and path.startswith(b"/bytes/") and path[7:].isdigit():
             size = int(path[7:])
             answer = self._answers.get(size)
             if answer is None:

@@ -198,11 +198,17 @@ class SessionRoutes:
 
     async def _run(self, request: web.Request) -> web.Response:
         session, verb = self._session(request), request.match_info["verb"]
+        aborts = session.aborts
         if verb not in ("start", "stop", "abort"):
             raise TreeError(404, f"Unknown operation '{verb}'.")
 
         async def work() -> None:
+            if verb == "abort":
+                session.aborts += 1
             if verb == "start":
+                # Asked for, then aborted or deleted before it was its turn: it must not run after all.
+                if session.aborts != aborts or self.store.sessions.get(session.id) is not session:
+                    raise OperationError(f"Session '{session.name}' was aborted before its test began.")
                 if session.status not in ("STOPPED", "ERROR"):
                     raise OperationError(f"Session '{session.name}' is {session.status} already.")
                 if session.run is not None:

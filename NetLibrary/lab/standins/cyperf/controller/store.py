@@ -101,6 +101,7 @@ class Session:
     status: str = "STOPPED"
     details: str = ""
     test_id: str = ""
+    aborts: int = 0
 
 
 @dataclass
