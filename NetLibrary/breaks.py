@@ -275,6 +275,25 @@ class BreakKeywords(DisturbanceKeywords):
         return self._break_measurement.open_outages()
 
     @keyword(tags=["break"])
+    def get_break_outages(self, path: str, probe: ProbeKind) -> list[dict[str, Any]]:
+        """Returns the outages that one kind of probe saw on one path in the last measurement.
+
+        Args:
+            path: Name of the path, see [BreakPath].
+            probe: Kind of probe.
+        Returns:
+            For each outage `start_seconds`, `length_ms`, its bounds `shortest_ms` and `longest_ms`, and `kind`.
+        """
+        if self._last_break is None:
+            raise InputError("There is no measurement yet; use 'Stop Break Measurement' first.")
+        wanted = {p.value for p in parse_paths([path])}
+        for stream in self._last_break.streams:
+            if stream.spec.path in wanted and stream.spec.kind is probe:
+                return [tables.window_facts(window, self._last_break) for window in stream.outages]
+        names = ", ".join(stream.spec.name for stream in self._last_break.streams)
+        raise InputError(f"The last measurement has no stream '{path} {probe.value}'; it has {names}.")
+
+    @keyword(tags=["break"])
     def get_break_node(self, role: str = "far") -> str:
         """Returns the name of the node on which an endpoint of the running or last measurement is.
 

@@ -159,14 +159,15 @@ def samples(result: BreakResult) -> list[dict[str, Any]]:
             "total_ms": round(stream.total_ms, 3),
             "kept_breaks": stream.kept_breaks,
             "kept_resets": stream.kept_resets,
-            "windows": [_window(window, result) for window in stream.windows],
+            "windows": [window_facts(window, result) for window in stream.windows],
             "notes": stream.notes,
         }
         for stream in result.streams
     ]
 
 
-def _window(window: Window, result: BreakResult) -> dict[str, Any]:
+def window_facts(window: Window, result: BreakResult) -> dict[str, Any]:
+    """Returns one window for records and suites."""
     return {
         "start_seconds": round((window.start_ns - result.start_ns) / NS, 6),
         "length_ms": round(window.length_ms, 3),

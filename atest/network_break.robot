@@ -1,0 +1,142 @@
+*** Settings ***
+Documentation     The network-break suite must fail when its expectations are violated, and must say why.
+...
+...               *Topology*: that of suites/network_break.robot, on a lab.
+...               *Traffic*: as there, on the paths that the fault concerns.
+...               *Passes when*: each fault that is injected under a measurement is found, with its kind, its length
+...               and the right words; and what is no fault of the network is an error of its own.
+
+Resource          ../resources/network_break.resource
+
+Suite Setup       Break Endpoints Are Ready On A Lab
+Suite Teardown    Delete Everything This Run Created
+Test Teardown     Mend And Finish
+
+Test Tags         break    disruptive    needs-lab
+
+
+*** Test Cases ***
+A Kube-Proxy Restart That Resets Connections Is Found
+    Measure    service
+    ${node}    Get Break Node    far
+    Fault For    400 ms    Break Traffic On Node    ${node}    protocol=tcp    ports=${{ [7007] }}    how=reset
+    Restart Node Process    kube-proxy    ${node}
+    Breaks The Limits    *kept connections were reset (service*), allowed are 0*    resets=0
+    Longest Outage Should Be About    400    service    TCP_NEW    refused
+
+A Silent Drop Is Found On The Path That It Hits
+    Measure    pod on other node, pod on same node
+    ${node}    Get Break Node    far
+    Fault For    700 ms    Break Traffic On Node    ${node}    how=drop
+    Breaks The Limits
+    ...    *pod on other node*: * for * ms (certainly*allowed are 100 ms*
+    ...    longest_outage=100 ms
+    ...    unaffected=['pod on same node']
+    Longest Outage Should Be About    700    pod on other node    ICMP    silent drop
+    Longest Outage Should Be About    700    pod on other node    UDP    silent drop
+
+An Outage Within The Limits Passes
+    Measure    pod on other node
+    ${node}    Get Break Node    far
+    Fault For    300 ms    Break Traffic On Node    ${node}    how=drop
+    ${result}    Stop Break Measurement    longest_outage=10 s    at_least=200 ms    lost_connections=0
+    Should Be Equal    ${result}[lost_connections]    ${0}
+
+A Disturbance That Does Not Show Is Found
+    Measure    pod on same node
+    Wait During Measurement    1 s    step=link that did not flap
+    Breaks The Limits
+    ...    *no outage of at least 500 ms was seen (the longest was * ms)*
+    ...    at_least=500 ms
+
+An Outage On A Spared Path Is Found
+    Measure    pod on other node
+    ${node}    Get Break Node    far
+    Cut Node Link    ${node}    down_for=300 ms
+    Breaks The Limits
+    ...    *pod on other node*on a path that the disturbance must not touch*
+    ...    unaffected=['pod on other node']
+
+A Path That Is Broken Before The Disturbance Is An Invalid Run
+    Measure    pod on other node
+    ${node}    Get Break Node    far
+    Finish Break Measurement
+    Break Traffic On Node    ${node}    how=drop
+    Measure    pod on other node, pod on same node
+    Wait During Measurement    500 ms
+    Repair All Faults
+    Has No Valid Result    *no good probe before the disturbance*
+
+A Prober Pod That Is Deleted Keeps What It Measured
+    Measure    pod on same node
+    Wait During Measurement    1 s
+    Delete Object    Pod    source    ${NAMESPACE}    wait_until_gone=${True}
+    Has No Valid Result    *was deleted during the measurement*delivered until then is counted*
+    Apply Manifest    ${MANIFESTS}/endpoints.yaml    namespace=${NAMESPACE}
+    Wait Until Pods Are Ready    ${NAMESPACE}    netlibrary.io/break=source
+
+A Command That Fails Is A Failed Step And Not A Loss
+    Measure    pod on same node
+    Run Keyword And Expect Error
+    ...    *'false' ended with exit status 1: it printed nothing*
+    ...    Run Command During Measurement    false
+    ${result}    Stop Break Measurement    longest_outage=1 s
+    Should Be Equal    ${result}[errors]    ${{ [] }}
+
+Bad Input Is Refused With What Is Allowed
+    Run Keyword And Expect Error    *paths has 'moon'; allowed are pod on same node, *    Measure    moon
+    Run Keyword And Expect Error    *echo_interval is 0 ms; at least 1 ms is needed*
+    ...    Start Break Measurement    x    ${NAMESPACE}    dns    echo_interval=0 ms
+    Run Keyword And Expect Error    *limit is 3 s, which leaves no time for a disturbance*
+    ...    Start Break Measurement    x    ${NAMESPACE}    dns    limit=3 s
+    Run Keyword And Expect Error    *has no running pod with the label netlibrary.io/break=source*
+    ...    Start Break Measurement    x    default    dns
+    Run Keyword And Expect Error    No measurement runs*    Stop Break Measurement
+    Run Keyword And Expect Error    *kind is 'Pod'; allowed are Deployment, DaemonSet*
+    ...    Restart Workload    Pod    x    default
+    Run Keyword And Expect Error    *labels 'app=nobody' fit no pod*    Delete Pods And Wait    default    app=nobody
+
+
+*** Keywords ***
+Break Endpoints Are Ready On A Lab
+    [Documentation]    These tests break things, so they run on a lab alone.
+    Connect To Cluster
+    Repair All Faults
+    Break Endpoints Are Ready
+
+Measure
+    [Documentation]    Starts a measurement of some paths.
+    [Arguments]    ${paths}
+    VAR    @{names}    @{{ [name.strip() for name in $paths.split(',')] }}
+    Start Break Measurement    ${TEST_NAME}    ${NAMESPACE}    @{names}
+    ...    baseline=1 s    settle=1.5 s    host_port=${HOST_PORT}
+
+Fault For
+    [Documentation]    Injects a fault for a time.
+    [Arguments]    ${duration}    ${fault}    @{arguments}    &{options}
+    ${identity}    Run Keyword    ${fault}    @{arguments}    &{options}
+    Wait During Measurement    ${duration}    step=fault
+    Repair Fault    ${identity}
+
+Breaks The Limits
+    [Documentation]    The measurement must fail with these words.
+    [Arguments]    ${words}    &{limits}
+    Run Keyword And Expect Error    ${words}    Stop Break Measurement    &{limits}
+
+Longest Outage Should Be About
+    [Documentation]    The fault lasts the given milliseconds and what making and mending it take.
+    [Arguments]    ${milliseconds}    ${path}    ${probe}    ${kind}
+    ${outages}    Get Break Outages    ${path}    ${probe}
+    VAR    ${longest}    ${{ max($outages, key=lambda outage: outage['length_ms']) }}
+    Should Be Equal    ${longest}[kind]    ${kind}
+    Should Be True    ${milliseconds} - 20 <= ${longest}[length_ms] <= ${milliseconds} + 1500
+
+Has No Valid Result
+    [Documentation]    The measurement must end with an error, not with a loss.
+    [Arguments]    ${words}
+    Run Keyword And Expect Error    *has no valid result: ${words}    Stop Break Measurement    longest_outage=0 s
+
+Mend And Finish
+    [Documentation]    Leaves nothing broken behind.
+    Repair All Faults
+    Finish Break Measurement
