@@ -79,7 +79,8 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             scope,
             f"A pod cannot reach itself through its own Service {at} (hairpin), while others reach it "
             "through that Service and it reaches itself by its own address.",
-            must=lambda f, m=mine: m(f) and f.hairpin,
+            must=lambda f, m=mine: m(f) and f.hairpin and f.path == "vip",
+            may=lambda f, m=mine: m(f) and f.hairpin,
             symptoms=STOPPED,
             rank=14 + extra,
             hint="Look at hairpin mode of the pods' bridge ports and at the source address translation for hairpin traffic.",
@@ -125,20 +126,15 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             scope,
             f"Connections to Services without endpoints are dropped {at} instead of "
             "refused: clients wait for their time limit.",
-            must=lambda f, m=mine: m(f) and f.proxied and f.cell.expected.outcomes == {Outcome.REFUSED},
+            must=lambda f, m=mine: (
+                m(f)
+                and f.proxied
+                and Outcome.REFUSED in f.cell.expected.outcomes
+                and not f.cell.expected.outcomes & {Outcome.CONNECTED, Outcome.TIMEOUT}
+            ),
             symptoms=frozenset({"reason"}),
             rank=27 + extra,
             hint="Look at the reject rules of the proxy and whether ICMP is filtered.",
-        )
-        yield Candidate(
-            "open",
-            scope,
-            f"Addresses answer {at} that must not: a Service that was withdrawn or has no endpoint.",
-            must=lambda f, m=mine: m(f) and not f.wants_connection and f.proxied,
-            symptoms=frozenset({"open"}),
-            share=0.3,
-            rank=28 + extra,
-            hint="The proxy keeps rules that it ought to have removed.",
         )
     yield Candidate(
         "policy not enforced",
@@ -161,7 +157,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             and not f.large
             and not f.cell.source.host_network
             and bool(f.from_node)
-            and not f.to_nodes & f.to_pods
+            and not f.to_host
         ),
         may=lambda f: True,
         symptoms=AT_ADDRESS | {"dns", "slow"},

@@ -42,7 +42,7 @@ def of_services(case: Case) -> Iterator[Candidate]:
             "selector or endpoints are wrong.",
             must=lambda f, s=service: f.service == s and f.proxied and f.wants_connection and not f.hairpin,
             may=lambda f, s=service: f.service == s,
-            symptoms=AT_ADDRESS | {"dns"},
+            symptoms=frozenset({"blocked", "reason", "dns"}),
             least=2,
             rank=18,
             hint=f"Compare targetPort and endpoints of '{service}' with the ports on which its pods listen.",
@@ -68,6 +68,20 @@ def of_services(case: Case) -> Iterator[Candidate]:
                 hint=f"Look at the targetPort and the name of that port in Service and EndpointSlice of '{service}'.",
                 compare=direct,
                 compare_text="its backends answer by their pod addresses",
+            )
+        for node in ("", *case.bad_nodes):
+            at = f"on node '{node}'" if node else "on every node"
+            yield Candidate(
+                "open",
+                f"{service} on {node}" if node else service,
+                f"Service '{service}' answers {at} though it must not: it was withdrawn, or has no endpoint there.",
+                must=lambda f, s=service, n=node: (
+                    f.service == s and f.proxied and not f.wants_connection and (f.from_node == n or not n)
+                ),
+                symptoms=frozenset({"open"}),
+                share=0.5,
+                rank=29 if node else 28,
+                hint="The proxy keeps rules that it ought to have removed.",
             )
         yield from _dead_backends(case, service)
         for node in case.bad_nodes:
@@ -107,6 +121,6 @@ def _dead_backends(case: Case, service: str) -> Iterator[Candidate]:
             must=lambda f, s=service: f.service == s and f.proxied and len(f.to_pods) > 1,
             symptoms=STOPPED,
             share=0.3,
-            rank=19,
+            rank=16,
             hint="The endpoints say ready while the servers are dead: look at their readiness probes.",
         )

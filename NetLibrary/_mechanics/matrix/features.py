@@ -27,6 +27,7 @@ class Fact:
         entry: Entry node of a NodePort.
         hairpin: The source is the only pod that may answer, and it is asked through a Service.
         itself: The source asks its own address.
+        to_host: The pod that is asked is on its node's network.
         large: The answer and the question do not fit into one packet.
         symptom: What is wrong; empty for a right cell.
     """
@@ -41,6 +42,7 @@ class Fact:
     entry: str
     hairpin: bool
     itself: bool
+    to_host: bool
     large: bool
     symptom: str
 
@@ -111,6 +113,7 @@ def _fact(cell: Cell, case: str, world: World, node_of: dict[str, str]) -> Fact:
         entry=target.node if target.kind == "nodeport" else "",
         hairpin=through_service and pods == {source.name},
         itself=target.kind == "pod" and target.pod == source.name,
+        to_host=bool((world.pod(target.pod) or {"spec": {}})["spec"].get("hostNetwork")),
         large=target.extra.startswith("size="),
         symptom=cell.symptom if cell.wrong else "",
     )

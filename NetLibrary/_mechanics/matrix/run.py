@@ -321,6 +321,24 @@ class Matrix:
         self.tables[case.key] = table
         return table
 
+    def check_all(self, names: Sequence[str], *, settle: float = 3.0) -> list[Table]:
+        """Probes several cases in one go, so that all blocked cells of all of them wait in the same time limit."""
+        kinds = [cases.case_kind(name) for name in names]
+        pairs = {k.key: list(k.pairs(self.layout, self.world, self.sources)) for k in kinds if not self.lacking(k)}
+        found: list[Table] = []
+        for limit in sorted({k.limit_ms for k in kinds}):
+            mine = [k for k in kinds if k.limit_ms == limit and k.key in pairs]
+            together = list(dict.fromkeys(pair for k in mine for pair in pairs[k.key]))
+            if not together:
+                continue
+            whole = self.probe("", "", together, settle=settle, limit_ms=max(limit, self.options.limit_ms))
+            by_pair = {(c.source, c.target): c for c in whole.cells}
+            for kind in mine:
+                table = Table(kind.key, kind.title, [by_pair[p] for p in pairs[kind.key]], whole.seconds)
+                self.tables[kind.key] = table
+                found.append(table)
+        return found
+
     def probe(
         self,
         key: str,
@@ -342,7 +360,7 @@ class Matrix:
         cells: dict[Pair, Cell] = {}
         open_pairs, rounds, pause = list(pairs), 0, 0.05
         first_wrong: dict[Pair, Cell] = {}
-        while True:
+        while open_pairs:
             rounds += 1
             for source, target, seen in self.fleet.run(open_pairs, limit_ms=limit):
                 seen.rounds = rounds
@@ -352,16 +370,14 @@ class Matrix:
                 elif rounds == 1:
                     first_wrong[source, target] = cell
                 cells[source, target] = cell
-            open_pairs = [pair for pair in open_pairs if cells[pair].wrong]
-            # Linux sends one ICMP error a second to each client, so UDP needs longer to see that it is refused
-            patience = 5.0 if all(_may_be_rate_limited(cells[pair]) for pair in open_pairs) else 0.0
-            if any(cells[pair].observed.detail.startswith(STARVED) for pair in open_pairs):
-                patience = 15.0  # the machine is busy: that says nothing about its network
-            if not open_pairs or time.monotonic() - started + pause > settle + patience:
-                break
-            time.sleep(pause)
-            pause = min(1.0, pause * 2)
-            self.refresh()
+            _excuse_rate_limited(cells)
+            spent = time.monotonic() - started + pause
+            open_pairs = [p for p in open_pairs if cells[p].wrong and spent <= settle + _patience(cells[p])]
+            if open_pairs:
+                # Linux sends a client one ICMP error a second, after a burst of six
+                time.sleep(1.1 if all(_may_be_rate_limited(cells[p]) for p in open_pairs) else pause)
+                pause = min(1.0, pause * 2)
+                self.refresh()
         if steady:
             late = [pair for pair in first_wrong if not cells[pair].wrong and _wants_connection(cells[pair])]
             self._prove(late, cells, first_wrong, limit, override)
@@ -456,11 +472,31 @@ def _wants_connection(cell: Cell) -> bool:
 
 
 def _may_be_rate_limited(cell: Cell) -> bool:
-    return (
-        cell.target.protocol == "UDP"
-        and cell.observed.outcome is Outcome.TIMEOUT
-        and Outcome.REFUSED in cell.expected.outcomes
-    )
+    return cell.observed.outcome is Outcome.TIMEOUT and Outcome.REFUSED in cell.expected.outcomes
+
+
+def _patience(cell: Cell) -> float:
+    """Seconds beyond the limit during which a wrong cell may still become right for reasons outside the network."""
+    if cell.observed.detail.startswith(STARVED):
+        return 15.0
+    return 5.0 if _may_be_rate_limited(cell) else 0.0
+
+
+def _excuse_rate_limited(cells: dict[Pair, Cell]) -> None:
+    """Accepts time-outs in place of refusals where the source was refused elsewhere in the same table.
+
+    A node refuses by ICMP, and Linux limits that to one error a second for each client (`icmp_ratelimit`), so of many
+    refused cells of one source only the first few can show it.
+    """
+    refused = {
+        (source, target.protocol)
+        for (source, target), cell in cells.items()
+        if cell.right and cell.observed.outcome is Outcome.REFUSED
+    }
+    for (source, target), cell in cells.items():
+        if cell.wrong and _may_be_rate_limited(cell) and (source, target.protocol) in refused:
+            cell.right, cell.symptom = True, ""
+            cell.observed.detail = "no refusal in time: the node limits its ICMP errors to one a second"
 
 
 def latency_rows(by_node: Mapping[str, Sequence[float]]) -> list[tuple[str, int, float, float, float]]:

@@ -36,25 +36,28 @@ class LabGround:
 
     def __init__(self, lab: Any) -> None:
         self.lab = lab
+        # kept, so that a repair works also when the lab's state cannot be read any more
+        self._nodes = {node.name: node for node in lab.nodes}
+        self._journal = Journal(Path(lab.kubeconfig).parent / "faults.json")
 
     def nodes(self) -> list[str]:
         """Names of the lab's nodes."""
-        return [node.name for node in self.lab.nodes]
+        return list(self._nodes)
 
     def journal(self) -> Journal:
         """The journal lies in the lab's state folder and goes with it."""
-        return Journal(Path(self.lab.kubeconfig).parent / "faults.json")
+        return self._journal
 
     def run(self, node: str, words: tuple[str, ...]) -> str:
         """Runs a command in a node's network namespace, or on the machine."""
         if node == MACHINE:
             return run_here(words)
-        return str(self.lab.node(node).run(list(words), timeout=RUN_TIMEOUT).stdout)
+        return str(self._nodes[node].run(list(words), timeout=RUN_TIMEOUT).stdout)
 
     def process(self, node: str, name: str, verb: str) -> None:
         """Stops, starts, restarts, pauses or resumes a process of a node."""
-        getattr(self.lab.node(node).process(name), verb)()
+        getattr(self._nodes[node].process(name), verb)()
 
     def link(self, node: str, state: str) -> None:
         """Sets the host side of a node's link up or down."""
-        run_here(["ip", "link", "set", str(self.lab.node(node).interface), state])
+        run_here(["ip", "link", "set", str(self._nodes[node].interface), state])

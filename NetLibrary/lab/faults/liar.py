@@ -1,7 +1,7 @@
 """A DNS server that lies, for faults: `liar.py KIND DELAY PORT UPSTREAM MARK`. Answers every question over UDP.
 
-KIND is `wrong` (the address 203.0.113.99 of RFC 5737, which nobody has), `nxdomain`, or `slow`, which waits and then asks
-UPSTREAM. MARK only makes the process easy to find again.
+KIND is `wrong` (the address 203.0.113.99 of RFC 5737, which nobody has), `nxdomain`, or `slow`, which waits and then
+asks UPSTREAM. MARK only makes the process easy to find again.
 """
 
 from __future__ import annotations

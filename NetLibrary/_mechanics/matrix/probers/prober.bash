@@ -73,9 +73,8 @@ split_http() {
 
 # An answer of which only a part came in time is none.
 part() {
-  local junk
   answer=
-  IFS= read -r -N 4096 -t 0.001 -u $quiet junk   # see take
+  drain
 }
 
 # probe_tcp ID KIND HOST PORT EXTRA
@@ -211,24 +210,31 @@ single_worker() {
 # answer: both together fill the asked number of characters, and no clock has to decide what belongs together.
 filler_size=500
 printf -v filler '%*s' $filler_size ''
-filler="|${filler// /x}"
-ask() { printf '%s\n' "$2" >&$1; printf 'echo %s\n' "$filler" >&$1; }
+filler=${filler// /x}
+ask() { printf '%s\n' "$2" >&$1; printf 'echo |%s|%s\n' "$1" "$filler" >&$1; }
 
 # The answer that waits at descriptor $1, in $answer; fails when it did not come whole.
 take() {
-  local junk
+  local got=
   answer=
-  if IFS= read -r -N $filler_size -t 0.1 -u $1 answer; then
-    answer=${answer%%|*}
-    [[ -n $answer ]]   # an empty one is a filler that was faster than its answer
-    return
+  if IFS= read -r -N $filler_size -t 0.1 -u $1 got && [[ $got == [^\|]*"|$1|x"* ]]; then
+    answer=${got%%|*}
+    # two answers ahead of one filler, when a filler got lost
+    [[ $answer == "${answer:0:${#answer}/2}${answer:0:${#answer}/2}" ]] && answer=${answer:0:${#answer}/2}
+    return 0
   fi
-  # what was read in part stays in bash's buffer, and would turn up in the next read of any descriptor
-  local got=$answer
-  answer=
-  IFS= read -r -N 4096 -t 0.001 -u $quiet junk
   [[ -z $got ]] && complaint
+  drain
   return 1
+}
+
+# What was read in part stays in bash's buffer, and would turn up in the next read of any descriptor.
+drain() {
+  local junk=x
+  while [[ -n $junk ]]; do
+    junk=
+    IFS= read -r -N 4096 -t 0.005 -u $quiet junk
+  done
 }
 
 # All UDP probes of a plan in one process: open sockets, ask, look who has answered, ask again.

@@ -1,0 +1,344 @@
+"""The diagnosis on tables of every kind of fault: one cause in, the same cause out, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from synthetic import blocked, layout, tables, world
+
+from NetLibrary._mechanics.matrix.diagnose import diagnose
+from NetLibrary._mechanics.matrix.types import Expected, Observation, Outcome, Source, Target
+
+WORLD = world()
+PROXIED = ("vip", "loadbalancer", "externalip")
+
+
+def nodes_of(target: Target, expected: Expected) -> set[str]:
+    """Nodes of all pods that may answer."""
+    if target.kind == "pod":
+        return {target.node}
+    found = set()
+    for name in expected.responders or ():
+        pod = WORLD.pod(name)
+        found.add(pod["spec"]["nodeName"] if pod else name)
+    return found
+
+
+def by(*names: str, clients: tuple[str, ...] = ()) -> Observation:
+    return Observation(Outcome.CONNECTED, responders=Counter(names), clients=frozenset(clients), latency_ms=0.5)
+
+
+def wants(expected: Expected) -> bool:
+    return Outcome.CONNECTED in expected.outcomes
+
+
+def proxy_of_node2(s: Source, t: Target, e: Expected) -> Observation | None:
+    if (s.node == "node2" and t.kind in (*PROXIED, "name", "dns")) or (t.node == "node2" and t.kind == "nodeport"):
+        return blocked(Outcome.UNREACHABLE, "No route to host")
+    return None
+
+
+def node3_cut_off(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.kind in ("dns", "name"):
+        return blocked(Outcome.DNS, "DNS server does not answer") if s.node == "node3" else None
+    ends = nodes_of(t, e)
+    if t.kind == "nodeport" and (t.node == "node3") != (s.node == "node3"):
+        return blocked()
+    if wants(e) and ((s.node == "node3") != (ends == {"node3"})) and len(ends) < 2:
+        return blocked()
+    if wants(e) and len(ends) > 1 and "node3" in ends:
+        return Observation(Outcome.TIMEOUT, responders=Counter(["on-node1"]), failures=Counter({"timed out": 3}))
+    return None
+
+
+def pair_1_2(s: Source, t: Target, e: Expected) -> Observation | None:
+    ends = nodes_of(t, e)
+    if wants(e) and ({s.node} | ends == {"node1", "node2"}) and len(ends) == 1:
+        return blocked()
+    return None
+
+
+def one_way_1_to_2(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if wants(e) and s.node == "node1" and nodes_of(t, e) == {"node2"} else None
+
+
+def pod_dead(s: Source, t: Target, e: Expected) -> Observation | None:
+    answering = sorted((e.responders or frozenset()) - {"on-node2"})
+    if "on-node2" not in (e.responders or ()) or t.kind == "dns":
+        return None
+    if not answering:
+        return blocked(Outcome.REFUSED, "Connection refused")
+    return Observation(Outcome.REFUSED, responders=Counter(answering), failures=Counter({"refused": 3}))
+
+
+def pod_isolated(s: Source, t: Target, e: Expected) -> Observation | None:
+    if e.responders == {"on-node2"} and s.name != "on-node2":
+        return blocked()
+    return None
+
+
+def pod_hangs(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked(Outcome.NO_ANSWER, "connected but no answer") if e.responders == {"on-node3"} else None
+
+
+def source_alone(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if s.name == "on-node1" and wants(e) and t.pod != s.name else None
+
+
+def udp_at_node2(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.protocol == "UDP" and t.kind == "pod" and ({s.node} | nodes_of(t, e)) > {"node2"}:
+        return blocked()
+    return None
+
+
+def udp_everywhere(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.protocol != "UDP" or not wants(e) or (len({s.node} | nodes_of(t, e)) < 2 and t.kind == "pod"):
+        return None
+    return blocked() if t.kind not in ("dns",) else None
+
+
+def udp_through_services(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if t.protocol == "UDP" and wants(e) and t.kind in (*PROXIED, "nodeport") else None
+
+
+def large_at_node2(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.extra.startswith("size=") and len({s.node, t.node}) == 2 and "node2" in (s.node, t.node):
+        return blocked(Outcome.NO_ANSWER, "connected but no answer")
+    return None
+
+
+def large_everywhere(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.extra.startswith("size=") and s.node != t.node:
+        return blocked(Outcome.NO_ANSWER, "connected but no answer")
+    return None
+
+
+def loss_at_node3(s: Source, t: Target, e: Expected) -> Observation | None:
+    ends = {s.node} | nodes_of(t, e)
+    chosen = sum(map(ord, s.name + t.name + t.protocol + t.kind)) % 10 < 6
+    if wants(e) and "node3" in ends and len(ends) > 1 and chosen and t.kind in ("pod", "vip"):
+        return Observation(
+            Outcome.TIMEOUT, responders=Counter(e.responders or ["-"]), failures=Counter({"timed out": 2})
+        )
+    return None
+
+
+def dns_down(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked(Outcome.DNS, "DNS server does not answer") if t.kind in ("dns", "name") else None
+
+
+def dns_down_at_node1(s: Source, t: Target, e: Expected) -> Observation | None:
+    return dns_down(s, t, e) if s.node == "node1" else None
+
+
+def dns_unknown(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked(Outcome.DNS, "DNS NXDOMAIN") if t.kind in ("dns", "name") else None
+
+
+def dns_wrong(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.kind == "dns":
+        return by("203.0.113.99")
+    return blocked() if t.kind == "name" else None
+
+
+def dns_slow(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.kind != "dns" or e.records is None:
+        return None
+    return Observation(Outcome.CONNECTED, responders=Counter([",".join(sorted(e.records))]), latency_ms=2003.0)
+
+
+def hairpin_everywhere(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if t.kind in PROXIED and wants(e) and e.responders == {s.name} else None
+
+
+def hairpin_at_node1(s: Source, t: Target, e: Expected) -> Observation | None:
+    return hairpin_everywhere(s, t, e) if s.node == "node1" else None
+
+
+def affinity_off(s: Source, t: Target, e: Expected) -> Observation | None:
+    return by("on-node1", "on-node2") if e.one_responder and t.service == "sticky" else None
+
+
+def clients_lost(s: Source, t: Target, e: Expected) -> Observation | None:
+    if e.clients is None or not wants(e) or t.kind not in ("vip", "nodeport") or s.outside or s.host_network:
+        return None
+    return by(*sorted(e.responders or ["-"])[:1], clients=("172.30.0.99",))
+
+
+def wrong_backend(s: Source, t: Target, e: Expected) -> Observation | None:
+    return by("on-node3") if t.service == "to-on-node1" and s.node == "node2" and t.kind == "vip" else None
+
+
+def local_ignored(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.service == "nodeport-local" and not wants(e):
+        return by("on-node1", clients=("172.30.0.2",))
+    return None
+
+
+def dropped_not_refused(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if e.outcomes == {Outcome.REFUSED} or (Outcome.REFUSED in e.outcomes and not wants(e)) else None
+
+
+def entry_node2(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if t.kind == "nodeport" and t.node == "node2" and wants(e) else None
+
+
+def entry_node2_from_elsewhere(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if t.kind == "nodeport" and t.node == "node2" and s.node != "node2" and wants(e) else None
+
+
+def balancer_not_announced(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked() if t.kind == "loadbalancer" and s.outside and wants(e) else None
+
+
+def kubelet_dead(s: Source, t: Target, e: Expected) -> Observation | None:
+    return Observation(Outcome.ERROR, "no prober in it: 502") if s.node == "node2" else None
+
+
+def no_shell(s: Source, t: Target, e: Expected) -> Observation | None:
+    detail = "the image of 'on-node1' has no shell (sh), so it can only be a target, not a source"
+    return Observation(Outcome.ERROR, detail) if s.name == "on-node1" else None
+
+
+def wrong_target_port(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.service == "to-on-node3" and t.kind == "vip":
+        return blocked(Outcome.REFUSED, "Connection refused")
+    return None
+
+
+def second_port_broken(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.service == "several-ports" and t.port == 81:
+        return blocked(Outcome.REFUSED, "Connection refused")
+    return None
+
+
+def one_of_three_dead(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.service == "spread":
+        return Observation(
+            Outcome.TIMEOUT, responders=Counter({"on-node1": 3, "on-node2": 2}), failures=Counter({"timed out": 3})
+        )
+    return None
+
+
+def pods_isolated(s: Source, t: Target, e: Expected) -> Observation | None:
+    if s.host_network or s.outside or not wants(e):
+        return None
+    if t.kind == "pod" and (t.pod == s.name or t.pod.startswith("host-")):
+        return None
+    return blocked()
+
+
+def withdrawn_still_open(s: Source, t: Target, e: Expected) -> Observation | None:
+    return by("on-node1") if t.service == "endless" and s.node == "node3" else None
+
+
+CASES = [
+    (proxy_of_node2, "service proxy of node", "node2"),
+    (node3_cut_off, "node cut off", "node3"),
+    (pair_1_2, "node pair", "node1 and node2"),
+    (one_way_1_to_2, "one direction", "node1 to node2"),
+    (pod_dead, "target pod", "on-node2"),
+    (pod_isolated, "target pod", "on-node2"),
+    (pod_hangs, "target pod", "on-node3"),
+    (source_alone, "source pod", "on-node1"),
+    (udp_at_node2, "protocol at node", "UDP at node2"),
+    (udp_everywhere, "protocol", "UDP"),
+    (udp_through_services, "protocol through services", "UDP"),
+    (large_at_node2, "large packets", "node2"),
+    (large_everywhere, "large packets", "cluster"),
+    (loss_at_node3, "loss at node", "node3"),
+    (dns_down, "dns", "cluster"),
+    (dns_down_at_node1, "dns", "node1"),
+    (dns_unknown, "dns", "cluster"),
+    (dns_wrong, "dns wrong", "cluster"),
+    (dns_slow, "dns slow", "cluster"),
+    (hairpin_everywhere, "hairpin", "cluster"),
+    (hairpin_at_node1, "hairpin", "node1"),
+    (affinity_off, "affinity", "cluster"),
+    (clients_lost, "client address", "cluster"),
+    (wrong_backend, "wrong backend", "to-on-node1 on 'node2'"),
+    (local_ignored, "local policy ignored", "cluster"),
+    (dropped_not_refused, "dropped instead of refused", "cluster"),
+    (entry_node2, "entry node", "node2"),
+    (entry_node2_from_elsewhere, "entry node from elsewhere", "node2"),
+    (balancer_not_announced, "load balancer", "outside"),
+    (kubelet_dead, "sources not probed", "node2"),
+    (no_shell, "source not probed", "on-node1"),
+    (wrong_target_port, "service", "to-on-node3"),
+    (second_port_broken, "service port", "several-ports 81/TCP"),
+    (one_of_three_dead, "dead backends", "spread: on-node3"),
+    (pods_isolated, "pods isolated", "cluster"),
+    (withdrawn_still_open, "open", "endless on node3"),
+]
+
+
+@pytest.mark.parametrize(("fault", "key", "subject"), CASES, ids=[c[0].__name__ for c in CASES])
+def test_one_fault_gives_one_finding_with_the_right_subject(fault, key, subject):
+    found = diagnose(tables(fault, of=WORLD), WORLD)
+    assert [(f.key, f.subject) for f in found] == [(key, subject)], "\n".join(f.text() for f in found)
+    assert found[0].evidence
+    assert found[0].hint
+
+
+def test_a_healthy_table_gives_no_finding():
+    assert diagnose(tables(of=WORLD), WORLD) == []
+
+
+def test_two_faults_at_once_are_both_listed():
+    def both(s: Source, t: Target, e: Expected) -> Observation | None:
+        return proxy_of_node2(s, t, e) or hairpin_at_node1(s, t, e)
+
+    found = diagnose(tables(both, of=WORLD), WORLD)
+    assert {(f.key, f.subject) for f in found} == {("service proxy of node", "node2"), ("hairpin", "node1")}
+
+
+def test_what_no_cause_explains_is_said_to_be_unexplained_and_shown_as_a_pattern():
+    def odd(s: Source, t: Target, e: Expected) -> Observation | None:
+        return by("a stranger") if t.kind == "pod" and s.name == "on-node1" and t.pod == "on-node2" else None
+
+    found = diagnose(tables(odd, of=WORLD), WORLD)
+    assert [f.key for f in found] == ["unknown"]
+    assert found[0].confidence == "not explained"
+    assert "not explained by any single cause" in found[0].sentence
+    assert "source node node1" in found[0].sentence
+
+
+def test_a_finding_asks_whether_the_pod_address_works_when_the_service_does_not():
+    found = diagnose(tables(proxy_of_node2, of=WORLD), WORLD)[0]
+    again, direct = found.follow_ups
+    assert not again.must_work
+    assert again.target.kind == "vip"
+    assert direct.must_work
+    assert direct.target.kind == "pod"
+    assert direct.source.node == "node2"
+    assert found.confidence == "likely"
+    again.answer = direct.answer = "yes"
+    assert found.confidence == "confirmed"
+    direct.answer = "no"
+    assert found.confidence == "in doubt"
+    assert "NOT confirmed" in found.text()
+
+
+def test_a_proxy_that_stands_still_is_told_from_one_without_rules():
+    of = world()
+    for service in of.services:
+        if service["metadata"]["name"] in ("to-on-node3", "spread", "sticky"):
+            service["metadata"]["creationTimestamp"] = "2026-01-01T00:10:00Z"
+
+    def stale(s: Source, t: Target, e: Expected) -> Observation | None:
+        new = t.service in ("to-on-node3", "spread", "sticky")
+        here = (s.node == "node2" and t.kind == "vip") or (t.kind == "nodeport" and t.node == "node2")
+        return blocked() if new and here else None
+
+    found = diagnose(tables(stale, of=of), of)
+    assert [(f.key, f.subject) for f in found] == [("stale proxy of node", "node2")]
+    assert "2026-01-01T00:10:00Z" in found[0].sentence
+
+
+def test_ten_nodes_are_diagnosed_in_seconds():
+    plan = layout(nodes=10)
+    of = world(plan)
+    everything = tables(proxy_of_node2, plan=plan, of=of)
+    found = diagnose(everything, of)
+    assert [(f.key, f.subject) for f in found] == [("service proxy of node", "node2")]
