@@ -20,7 +20,7 @@ from NetLibrary.lab.paths import Paths, cache
 from NetLibrary.lab.processes import Component, run
 from NetLibrary.lab.state import State
 
-LIMIT = 180.0  # seconds for the whole start of the programs; a loaded machine may need ten times the usual
+LIMIT = 180.0  # seconds for each wait; a loaded or emulated machine may need twenty times the usual
 POLL = 0.05
 MANIFEST = Path(__file__).with_name("manifests") / "system.yaml"
 
@@ -46,7 +46,6 @@ class Starter:
         self.nodes = [Node(self.plan, self.paths, number) for number in range(1, self.plan.nodes + 1)]
         self.cancelled = threading.Event()
         self._system = cgroups.tracker() / self.plan.cgroup / "system"
-        self._deadline = time.monotonic() + LIMIT
 
     def run(self, archives: list[Path]) -> None:
         """Brings the lab up.
@@ -98,6 +97,7 @@ class Starter:
 
     def _until(self, what: str, done: Callable[[], object], needed: list[Component], pause: float = POLL) -> None:
         """Waits until something holds; complains as soon as a program that it needs has ended."""
+        deadline = time.monotonic() + LIMIT
         while not done():
             if self.cancelled.is_set():
                 raise Cancelled("The start was given up.")
@@ -108,7 +108,7 @@ class Starter:
                         f"{component.name} ({where}) ended during the start; "
                         f"the last lines of its log:\n{component.tail()}"
                     )
-            if time.monotonic() > self._deadline:
+            if time.monotonic() > deadline:
                 tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
                 raise EnvironmentProblem(f"{what} did not get ready within {LIMIT:g} s.\n{tails}")
             time.sleep(pause)

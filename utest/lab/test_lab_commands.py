@@ -268,9 +268,9 @@ def test_death_of_a_component_is_reported_with_its_last_lines(tmp_path):
         starter._until("the scheduler", lambda: False, [broken])
 
 
-def test_goal_that_is_not_reached_in_time_is_reported(tmp_path):
+def test_goal_that_is_not_reached_in_time_is_reported(tmp_path, monkeypatch):
     starter = start.Starter(written(programs=str(tmp_path)), print, start.Stopwatch())
-    starter._deadline = 0
+    monkeypatch.setattr(start, "LIMIT", -1.0)
     with pytest.raises(EnvironmentProblem, match="the nodes did not get ready within"):
         starter._until("the nodes", lambda: False, [])
 
