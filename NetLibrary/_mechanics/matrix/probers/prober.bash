@@ -50,7 +50,7 @@ report() {
 complaint() {
   local line
   complaint=
-  while IFS= read -r -t 0.01 -u 2 line; do
+  while IFS= read -r -t 0.03 -u 2 line; do
     [[ -n $complaint ]] || complaint=${line##*: }
   done
 }
@@ -211,7 +211,8 @@ single_worker() {
 filler_size=500
 printf -v filler '%*s' $filler_size ''
 filler=${filler// /x}
-ask() { printf '%s\n' "$2" >&$1; printf 'echo |%s|%s\n' "$1" "$filler" >&$1; }
+# Fails when an ICMP error to an earlier datagram has come, which a socket reports at its next use.
+ask() { printf '%s\n' "$2" >&$1 && printf 'echo |%s|%s\n' "$1" "$filler" >&$1; }
 
 # The answer that waits at descriptor $1, in $answer; fails when it did not come whole.
 take() {
@@ -248,8 +249,8 @@ udp_worker() {
     clock; sent[i]=$now
     if { exec {fd}<>"/dev/udp/$host/$port"; }; then
       fds[i]=$fd
-      ask $fd hostname
-      pending+=($i)
+      ask $fd hostname || dead $i
+      [[ ${state[i]} == dead ]] || pending+=($i)
     else
       complaint
       report "$id" FAILED 0 1 - - "$complaint"
@@ -268,8 +269,8 @@ udp_worker() {
         clock
         if [[ ${state[i]} == hostname ]]; then
           names[i]=$answer latency[i]=$((now - sent[i])) state[i]=clientip
-          ask $fd clientip
-          next+=($i)
+          ask $fd clientip || dead $i
+          [[ ${state[i]} == dead ]] || next+=($i)
         elif [[ $answer == "${names[i]}" ]]; then
           next+=($i)   # the answer to a question that was repeated
         else
@@ -279,13 +280,7 @@ udp_worker() {
       elif [[ -z $complaint ]]; then
         next+=($i)   # came in part, or an ICMP error that somebody else has fetched; it is asked again
       else
-        clock
-        if [[ ${state[i]} == clientip ]]; then
-          report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - ""
-        else
-          report "${ids[i]}" FAILED $((now - sent[i])) "${tries[i]}" - - "$complaint"
-        fi
-        exec {fd}>&-
+        dead $i "$complaint"
       fi
     done
     pending=("${next[@]}")
@@ -305,18 +300,36 @@ udp_worker() {
       ((round++))
       for i in "${pending[@]}"; do
         [[ ${state[i]} == hostname ]] && ((tries[i]++))
-        ask ${fds[i]} ${state[i]}
+        ask ${fds[i]} ${state[i]} || dead $i
       done
+      next=()
+      for i in "${pending[@]}"; do [[ ${state[i]} == dead ]] || next+=($i); done
+      pending=("${next[@]}")
     fi
     IFS= read -r -t 0.004 -u $quiet line
   done
+}
+
+# The network has said no to socket number $1 of the worker; $2 is its reason when it is known already.
+dead() {
+  local complaint=$2
+  [[ -n $complaint ]] || complaint
+  clock
+  if [[ ${state[$1]} == clientip ]]; then
+    report "${ids[$1]}" OK "${latency[$1]}" "${tries[$1]}" "${names[$1]}" - ""
+  else
+    report "${ids[$1]}" FAILED $((now - sent[$1])) "${tries[$1]}" - - "${complaint:-Connection refused}"
+  fi
+  state[$1]=dead
+  fd=${fds[$1]}
+  exec {fd}>&-
 }
 
 run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
   local -A started=()
-  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0
+  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn=
   clock; begin=$now
   deadline=$((begin + limit_us))
   for line in "${plan[@]}"; do
@@ -331,6 +344,7 @@ run_plan() {
   while ((count > 0)); do
     before=$now
     if IFS= read -r -t 0.05 -u $results line; then
+      line=$torn$line torn=
       if [[ $line == S$tab* ]]; then
         clock; started[${line#S$tab}]=$now
         continue
@@ -344,6 +358,7 @@ run_plan() {
       fi
       continue
     fi
+    torn+=$line   # the time limit of read may end in the middle of a line
     clock
     ((now - before - 50000 > lag)) && lag=$((now - before - 50000))
     if ((!idle && now - last > 100000 && (fanned || streams == 0))); then
@@ -382,10 +397,13 @@ watch_flow() {
   clock; begin=$now; end=$((begin + $4 * 1000))
   exec {fd}<>"/dev/udp/$host/$port" || { complaint; printf 'F\t0\tFAILED\t-\t%s\n' "$complaint"; return; }
   while ((now < end)); do
-    ask $fd hostname
     answer= state=FAILED who=- complaint=
-    IFS= read -r -t "$pause" -u $quiet
-    if ! read -t 0 -u $fd; then
+    if ! ask $fd hostname; then
+      complaint
+      IFS= read -r -t "$pause" -u $quiet
+    elif IFS= read -r -t "$pause" -u $quiet; then
+      :
+    elif ! read -t 0 -u $fd; then
       complaint="no answer"
     elif take $fd; then
       state=OK who=$answer

@@ -24,7 +24,11 @@ DNS_CODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUS
 
 
 class Failed(Exception):
-    """The probe ran and the network said no."""
+    """The probe ran and the network said no, after a number of tries."""
+
+    def __init__(self, text, tries=1):
+        super().__init__(text)
+        self.tries = tries
 
 
 class CannotRun(Exception):
@@ -136,7 +140,7 @@ async def probe_udp(host, port, extra, until):
                 except asyncio.TimeoutError:
                     if time.monotonic() >= until - 0.04:
                         if name is None:
-                            raise Failed("no answer") from None
+                            raise Failed("no answer", max(tries, 1)) from None
                         return latency, tries, name.decode("latin-1"), "-", "no answer to clientip"
                     continue
                 if name is None:
@@ -145,9 +149,7 @@ async def probe_udp(host, port, extra, until):
                 return latency, tries, name.decode("latin-1"), answer.decode("latin-1"), "-"
         return latency, tries, name.decode("latin-1"), "-", "-"
     except OSError as error:
-        failure = Failed(reason(error))
-        failure.tries = max(tries, 1)
-        raise failure from None
+        raise Failed(reason(error), max(tries, 1)) from None
     finally:
         sock.close()
 

@@ -1,0 +1,285 @@
+"""What a cell must show, from objects alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from synthetic import layout, sources, tables, world
+
+from NetLibrary._mechanics.matrix import cases
+from NetLibrary._mechanics.matrix.expect import expect
+from NetLibrary._mechanics.matrix.policies import blocking_policy, selects
+from NetLibrary._mechanics.matrix.types import Outcome, Source, Target
+from NetLibrary._mechanics.matrix.world import Endpoint, World, usable
+
+PLAN = layout()
+
+
+def source(of: World, name: str) -> Source:
+    return next(s for s in sources(PLAN, of) if s.name == name)
+
+
+def vip(of: World, service: str, protocol: str = "TCP", port: int = 80) -> Target:
+    address = of.service(service)["spec"]["clusterIP"]
+    return Target(service, "vip", address, port, protocol, service=service, service_port=port)
+
+
+def entry(of: World, service: str, node: str) -> Target:
+    return Target(node, "nodeport", f"172.30.0.{node[4:]}", 30001, service=service, service_port=80, node=node)
+
+
+def balanced(service: str) -> Target:
+    return Target(service, "loadbalancer", "172.30.1.1", 80, service=service, service_port=80)
+
+
+def test_a_pod_address_is_answered_by_its_pod_and_shows_the_source():
+    of = world()
+    target = Target("on-node2", "pod", "10.244.2.11", 8080, pod="on-node2", node="node2")
+    found = expect(of, source(of, "on-node1"), target)
+    assert found.outcomes == {Outcome.CONNECTED}
+    assert found.responders == {"on-node2"}
+    assert found.clients == {"10.244.1.10"}
+
+
+def test_a_host_network_pod_answers_with_the_name_of_its_node():
+    of = world()
+    target = Target("host-node2", "pod", "172.30.0.2", 21080, pod="host-node2", node="node2")
+    found = expect(of, source(of, "on-node1"), target)
+    assert found.responders == {"node2"}
+    assert found.clients == {"172.30.0.1", "10.244.1.1"}
+
+
+@pytest.mark.parametrize("masqueraded", [True, False])
+def test_pods_reach_host_network_pods_with_the_address_that_was_measured(masqueraded):
+    of = world(pod_to_node_masqueraded=masqueraded)
+    target = Target("host-node2", "pod", "172.30.0.2", 21080, pod="host-node2", node="node2")
+    found = expect(of, source(of, "on-node1"), target)
+    assert ("10.244.1.10" in found.clients) is not masqueraded
+
+
+def test_a_service_is_answered_by_its_endpoints_only():
+    of = world()
+    assert expect(of, source(of, "on-node1"), vip(of, "to-on-node3")).responders == {"on-node3"}
+    assert expect(of, source(of, "on-node1"), vip(of, "spread")).responders == {"on-node1", "on-node2", "on-node3"}
+
+
+def test_the_client_address_is_not_judged_for_a_pod_that_calls_itself():
+    of = world()
+    assert expect(of, source(of, "on-node1"), vip(of, "to-on-node1")).clients is None
+    assert expect(of, source(of, "on-node1"), vip(of, "to-on-node2")).clients == {"10.244.1.10"}
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_service_without_endpoints_refuses_and_nothing_else(protocol):
+    of = world()
+    assert expect(of, source(of, "on-node1"), vip(of, "endless", protocol)).outcomes == {Outcome.REFUSED}
+
+
+def test_an_unready_pod_is_hidden_unless_its_service_publishes_it():
+    of = world()
+    here = source(of, "on-node2")
+    assert expect(of, here, vip(of, "hidden")).outcomes == {Outcome.REFUSED}
+    assert expect(of, here, vip(of, "published")).responders == {"never-ready"}
+
+
+@pytest.mark.parametrize("label", ["service.kubernetes.io/headless", "service.kubernetes.io/service-proxy-name"])
+def test_a_label_withdraws_the_address_even_with_an_empty_value(label):
+    of = world()
+    of.service("to-on-node1")["metadata"]["labels"][label] = ""
+    found = expect(of, source(of, "on-node2"), vip(of, "to-on-node1"))
+    assert Outcome.CONNECTED not in found.outcomes
+    assert Outcome.REFUSED in found.outcomes
+
+
+def test_internal_policy_local_drops_where_no_endpoint_is():
+    of = world()
+    assert expect(of, source(of, "on-node1"), vip(of, "internal-local")).outcomes == {Outcome.CONNECTED}
+    assert expect(of, source(of, "on-node2"), vip(of, "internal-local")).outcomes == {Outcome.TIMEOUT}
+    assert expect(of, source(of, "host-node1"), vip(of, "internal-local")).outcomes == {Outcome.CONNECTED}
+
+
+def test_external_policy_local_is_not_applied_to_a_nodes_own_pods():
+    of = world()
+    own = expect(of, source(of, "on-node2"), entry(of, "nodeport-local", "node2"))
+    assert own.outcomes == {Outcome.CONNECTED}
+    assert "own pods" in own.reason
+
+
+@pytest.mark.parametrize(("masqueraded", "outcome"), [(True, Outcome.TIMEOUT), (False, Outcome.CONNECTED)])
+def test_external_policy_local_depends_on_masquerading_for_pods_of_other_nodes(masqueraded, outcome):
+    of = world(pod_to_node_masqueraded=masqueraded)
+    found = expect(of, source(of, "on-node3"), entry(of, "nodeport-local", "node2"))
+    assert found.outcomes == {outcome}
+    assert masqueraded is ("Local" in found.reason)
+
+
+def test_external_policy_local_keeps_the_address_of_an_outside_client():
+    of = world()
+    outside = source(of, "outside")
+    assert expect(of, outside, entry(of, "nodeport-local", "node1")).clients == {"198.18.2.1"}
+    assert expect(of, outside, entry(of, "nodeport-local", "node2")).outcomes == {Outcome.TIMEOUT}
+    assert expect(of, outside, entry(of, "nodeport", "node2")).clients is None
+
+
+def test_source_ranges_drop_others_at_the_balancer_only():
+    of = world()
+    assert expect(of, source(of, "on-node1"), balanced("balanced-closed")).outcomes == {Outcome.TIMEOUT}
+    assert expect(of, source(of, "on-node1"), vip(of, "balanced-closed")).outcomes == {Outcome.CONNECTED}
+
+
+def test_affinity_demands_one_responder_only_when_several_connections_are_made():
+    of = world()
+    once = vip(of, "sticky")
+    assert not expect(of, source(of, "on-node1"), once).one_responder
+    assert expect(of, source(of, "on-node1"), dataclasses.replace(once, repeat=5)).one_responder
+
+
+def test_terminating_endpoints_answer_only_when_no_ready_one_is_left():
+    ready = Endpoint("a", 1)
+    going = Endpoint("b", 1, ready=False, serving=True, terminating=True)
+    gone = Endpoint("c", 1, ready=False, serving=False, terminating=True)
+    unready = Endpoint("d", 1, ready=False, serving=False)
+    assert usable([ready, going, gone, unready]) == [ready]
+    assert usable([going, gone, unready]) == [going]
+    assert usable([gone, unready]) == []
+
+
+def test_lookups_have_the_services_address_or_the_pods():
+    of = world()
+    here = source(of, "on-node1")
+    plain = Target("x", "dns", "-", 53, "UDP", "dns", "A/to-on-node1.ns.svc.cluster.local", service="to-on-node1")
+    assert expect(of, here, plain).records == {of.service("to-on-node1")["spec"]["clusterIP"]}
+    headless = dataclasses.replace(plain, service="headless")
+    assert expect(of, here, headless).records == {"10.244.1.10", "10.244.2.11", "10.244.3.12"}
+
+
+def test_an_external_name_leads_to_what_it_names():
+    of = world()
+    target = Target("alias", "name", "alias.ns.svc.cluster.local", 80, service="alias", service_port=80)
+    assert expect(of, source(of, "on-node3"), target).responders == {"on-node1"}
+
+
+def test_a_service_that_does_not_exist_must_not_answer():
+    of = world()
+    target = Target("x", "vip", "10.96.0.99", 80, service="nobody")
+    assert Outcome.CONNECTED not in expect(of, source(of, "on-node1"), target).outcomes
+
+
+def test_every_case_of_the_catalogue_expects_something_of_every_cell():
+    for table in tables():
+        assert table.cells, table.case
+        for cell in table.cells:
+            assert cell.expected.outcomes, cell.describe()
+            assert cell.expected.reason, cell.describe()
+
+
+def test_the_catalogue_makes_the_full_tables():
+    sizes = {t.case: len(t.cells) for t in tables()}
+    assert sizes["pod ip"] == 6 * 6 * 2
+    assert sizes["cluster ip"] == 6 * 3 * 2
+    assert sizes["node port"] == 7 * 3 * 2
+    assert set(sizes) | {"sctp", "dual stack"} == set(cases.CASES)
+
+
+# --- policies -------------------------------------------------------------------------------------------------
+
+
+def policy(name="p", namespace="ns", **spec):
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"podSelector": {}, **spec}}
+
+
+def pod(name, namespace="ns", **labels):
+    return {
+        "metadata": {"name": name, "namespace": namespace, "labels": labels, "uid": name},
+        "spec": {"containers": [{"ports": [{"name": "web", "containerPort": 80}]}]},
+        "status": {"podIP": "10.0.0.7"},
+    }
+
+
+SPACES = {"ns": {"team": "a"}, "other": {"team": "b"}}
+
+
+def verdict(policies, source=None, target=None, port=80, protocol="TCP"):
+    return blocking_policy(policies, SPACES, source or pod("a", app="a"), target or pod("b", app="b"), port, protocol)
+
+
+def test_without_policies_everything_is_open():
+    assert verdict([]) is None
+
+
+def test_an_empty_ingress_policy_blocks_and_is_named():
+    assert "NetworkPolicy ns/p (ingress of b)" in verdict([policy(policyTypes=["Ingress"])])
+
+
+def test_an_egress_policy_blocks_the_sender():
+    assert "egress of a" in verdict([policy(policyTypes=["Egress"])])
+
+
+def test_policies_of_another_namespace_do_not_matter():
+    assert verdict([policy(namespace="other", policyTypes=["Ingress"])]) is None
+
+
+def test_rules_of_several_policies_are_added_up():
+    deny, allow = policy("deny"), policy("allow", ingress=[{"from": [{"podSelector": {"matchLabels": {"app": "a"}}}]}])
+    assert verdict([deny, allow]) is None
+    assert verdict([deny, allow], source=pod("c", app="c")) is not None
+
+
+@pytest.mark.parametrize(
+    ("peer", "allowed"),
+    [
+        ({"namespaceSelector": {"matchLabels": {"team": "b"}}}, True),
+        ({"namespaceSelector": {"matchLabels": {"team": "a"}}}, False),
+        ({"podSelector": {}}, False),
+        ({"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "z"}}}, False),
+        ({"ipBlock": {"cidr": "10.0.0.0/24"}}, True),
+        ({"ipBlock": {"cidr": "10.0.0.0/24", "except": ["10.0.0.7/32"]}}, False),
+    ],
+)
+def test_peers_of_another_namespace(peer, allowed):
+    found = verdict([policy(ingress=[{"from": [peer]}])], source=pod("a", "other", app="a"))
+    assert (found is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("port", "allowed"),
+    [
+        ({"port": 80}, True),
+        ({"port": "web"}, True),
+        ({"port": 81}, False),
+        ({"port": 70, "endPort": 90}, True),
+        ({"port": 80, "protocol": "UDP"}, False),
+        ({"protocol": "TCP"}, True),
+    ],
+)
+def test_ports_of_rules(port, allowed):
+    assert (verdict([policy(ingress=[{"ports": [port]}])]) is None) is allowed
+
+
+def test_host_network_pods_and_a_pods_own_traffic_are_not_judged_by_policies():
+    target = pod("b", app="b")
+    target["spec"]["hostNetwork"] = True
+    assert verdict([policy(policyTypes=["Ingress"])], target=target) is None
+    assert verdict([policy(policyTypes=["Ingress"])], source=target, target=target) is None
+
+
+@pytest.mark.parametrize(
+    ("term", "fits"),
+    [
+        ({"key": "app", "operator": "In", "values": ["a", "b"]}, True),
+        ({"key": "app", "operator": "NotIn", "values": ["a"]}, False),
+        ({"key": "app", "operator": "Exists"}, True),
+        ({"key": "tier", "operator": "DoesNotExist"}, True),
+    ],
+)
+def test_match_expressions(term, fits):
+    assert selects({"matchExpressions": [term]}, {"app": "a"}) is fits
+
+
+def test_a_policy_turns_the_expectation_of_the_cell():
+    of = world()
+    of.policies = [policy("deny", "matrix-test", policyTypes=["Ingress"])]
+    found = expect(of, source(of, "on-node1"), vip(of, "to-on-node2"))
+    assert Outcome.CONNECTED not in found.outcomes
+    assert "NetworkPolicy matrix-test/deny" in found.reason

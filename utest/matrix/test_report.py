@@ -1,0 +1,187 @@
+"""Tables, texts, files, comparison, layout and bad input of the matrix."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+
+import pytest
+from synthetic import blocked, node, tables, world
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.matrix import cases, compare, objects, render
+from NetLibrary._mechanics.matrix.diagnose import diagnose
+from NetLibrary._mechanics.matrix.judge import judge
+from NetLibrary._mechanics.matrix.run import _excuse_rate_limited
+from NetLibrary._mechanics.matrix.types import Expected, Observation, Outcome, Source, Target
+
+
+def hairpin(source, target, expected):
+    return blocked() if target.kind == "vip" and expected.responders == {source.name} else None
+
+
+def one_table(fault=None, case="cluster ip"):
+    return next(t for t in tables(fault) if t.case == case)
+
+
+def test_the_log_shows_marks_words_and_reasons():
+    table = one_table(hairpin)
+    html = render.html_of(table)
+    assert "✗ timed out, expected connected" in html
+    assert "✓ connected" in html
+    assert "30 of 36 cells as expected" in html
+    assert "must be connected by on-node1, but is timed out" in html
+    assert "every ready endpoint may answer" in html
+
+
+def test_a_wide_table_has_a_summary_by_node_above_it():
+    from synthetic import layout
+
+    plan = layout(nodes=10)
+    table = next(t for t in tables(plan=plan, of=world(plan)) if t.case == "pod ip")
+    html = render.html_of(table)
+    assert html.index("by node") < html.index("source ↓")
+
+
+def test_names_from_outside_are_escaped_in_the_log():
+    cell = judge(
+        Source("a", "n"), Target("<b>", "pod", "1.1.1.1", 1), Expected(frozenset({Outcome.CONNECTED}), frozenset("a")),
+        Observation(Outcome.CONNECTED, responders=Counter(["<script>"])),
+    )  # fmt: skip
+    from NetLibrary._mechanics.matrix.types import Table
+
+    html = render.html_of(Table("x", "X", [cell]))
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_the_console_shows_the_same_cells_as_text():
+    text = render.text_of(one_table(hairpin))
+    assert "6 of 36 cells wrong" in text
+    assert "XT" in text
+
+
+def test_a_failure_begins_with_the_cause_and_ends_with_cells():
+    of = world()
+    all_tables = tables(hairpin, of=of)
+    found = diagnose(all_tables, of)
+    text = render.failure_text(one_table(hairpin), found)
+    first = text.splitlines()[0]
+    assert first.startswith("ClusterIP, one Service for each pod: 6 of 36 cells are wrong. A pod cannot reach itself")
+    assert "Next: Look at hairpin mode" in text
+    assert "on-node1 → to-on-node1" in text
+    assert "A pod cannot reach itself" in render.findings_html(found)
+
+
+def test_files_hold_every_cell(tmp_path):
+    everything = tables(hairpin)
+    files = render.write_files(everything, [], tmp_path)
+    written = json.loads(files[0].read_text())
+    total = sum(len(t.cells) for t in everything)
+    assert len(written["cells"]) == total
+    with open(files[1], newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert len(rows) == total
+    assert {"case", "source", "target", "outcome", "expected", "right", "why"} <= set(rows[0])
+
+
+def test_the_heat_map_is_a_picture(tmp_path):
+    render.heat_map(one_table(hairpin), tmp_path / "map.png")
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_equal_runs_do_not_differ():
+    cells = compare.cells_of(tables())
+    assert compare.compare(cells, cells) == []
+
+
+def test_a_cell_that_broke_and_one_that_was_repaired_are_told_apart():
+    good, bad = compare.cells_of(tables()), compare.cells_of(tables(hairpin))
+    assert {c.kind for c in compare.compare(good, bad)} == {"broken"}
+    assert {c.kind for c in compare.compare(bad, good)} == {"repaired"}
+    change = compare.compare(good, bad)[0]
+    assert "connected by" in change.before
+    assert change.now == "timed out (wrong)"
+
+
+def test_cells_that_vanished_and_new_ones_are_listed():
+    cells = [c for c in compare.cells_of(tables()) if c["case"] == "cluster ip"]
+    kinds = Counter(c.kind for c in compare.compare(cells, cells[2:]))
+    assert kinds == {"missing": 2}
+    assert Counter(c.kind for c in compare.compare(cells[2:], cells)) == {"new": 2}
+
+
+def test_slower_means_three_times_and_two_milliseconds():
+    cells = [c for c in compare.cells_of(tables()) if c["case"] == "pod ip"][:2]
+    slow = [dict(c, latency_ms=9.0) for c in cells]
+    assert {c.kind for c in compare.compare(cells, slow)} == {"slower"}
+    assert compare.compare(cells, [dict(c, latency_ms=1.3) for c in cells]) == []
+
+
+def test_a_baseline_that_is_none_is_named(tmp_path):
+    with pytest.raises(InputError, match="does not exist; give the matrix"):
+        compare.read_cells(tmp_path / "no.json")
+    (tmp_path / "bad.json").write_text("[]")
+    with pytest.raises(InputError, match="is no matrix"):
+        compare.read_cells(tmp_path / "bad.json")
+
+
+def test_nodes_that_cannot_take_a_pod_are_named_with_the_reason():
+    cordoned, tainted, lost, fine = node(1), node(2), node(3), node(4)
+    cordoned["spec"]["unschedulable"] = True
+    tainted["spec"]["taints"] = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+    lost["status"]["conditions"] = [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]
+    chosen, left = objects.choose_nodes([cordoned, tainted, lost, fine])
+    assert chosen == ["node4"]
+    assert dict(left) == {
+        "node1": "cordoned",
+        "node2": "tainted node-role.kubernetes.io/control-plane:NoSchedule",
+        "node3": "not Ready (NodeStatusUnknown)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"names": ["node9"]}, "'node9' in 'nodes' does not exist; there are node1, node2"),
+        ({"labels": "pool=x"}, "No node can take a pod of the matrix: no node has the labels 'pool=x'"),
+        ({"labels": "pool"}, "is not made of key=value terms"),
+    ],
+)
+def test_selectors_that_match_nothing_say_so(arguments, words):
+    with pytest.raises(InputError, match=words):
+        objects.choose_nodes([node(1), node(2)], **arguments)
+
+
+def test_nodes_are_in_natural_order_and_pods_have_valid_unique_names():
+    chosen, _ = objects.choose_nodes([node(10), node(9), node(2)])
+    assert chosen == ["node2", "node9", "node10"]
+    names = [n for n, _ in objects.pod_names(["a.b", "a-b"], 2)]
+    assert len(set(names)) == 4
+    assert all(n.replace("-", "").isalnum() for n in names)
+
+
+def test_pods_per_node_has_bounds():
+    with pytest.raises(InputError, match="allowed are 1 to 50"):
+        objects.pod_names(["a"], 0)
+
+
+def test_an_unknown_case_lists_the_known_ones():
+    with pytest.raises(InputError, match="The case 'cluster' is unknown; known are pod ip, large packets"):
+        cases.case_kind("cluster")
+    assert cases.case_kind("Cluster_IP").key == "cluster ip"
+
+
+def test_refusals_that_the_kernel_limits_are_accepted_only_where_one_was_seen():
+    refused = Expected(frozenset({Outcome.REFUSED}))
+    one, other = Source("a", "n1"), Source("b", "n2")
+    first, second = Target("x", "vip", "1.1.1.1", 80), Target("y", "vip", "1.1.1.2", 80)
+    cells = {
+        (one, first): judge(one, first, refused, Observation(Outcome.REFUSED)),
+        (one, second): judge(one, second, refused, blocked()),
+        (other, second): judge(other, second, refused, blocked()),
+    }
+    _excuse_rate_limited(cells)
+    assert not cells[one, second].wrong
+    assert cells[other, second].wrong
