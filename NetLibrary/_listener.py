@@ -29,6 +29,7 @@ class ListenerMixin:
     def __init__(self) -> None:
         self._depth: list[tuple[str, float]] = []
         self._silent_until: dict[int, float] = {}
+        self._told = ""  # the failure of a setup whose evidence is in the log already
 
     def _start_suite(self, data: Any, result: Any) -> None:
         self.session.steps = {}
@@ -58,8 +59,11 @@ class ListenerMixin:
             total = sum(self.session.steps.values())
             rows = [[name, f"{seconds:.2f}"] for name, seconds in self.session.steps.items()]
             _robot.log_table(["Step", "Seconds"], [*rows, ["all steps", f"{total:.2f}"]], "Where the time went")
-        if result.failed:
+        # When a suite's setup failed, all of its tests do, for the one reason
+        cause = result.message if result.message.startswith("Parent suite setup failed") else ""
+        if result.failed and not (cause and cause == self._told):
             self._collect_evidence()
+        self._told = cause
 
     def _collect_evidence(self) -> None:
         for cluster in {id(c): c for c in self.session.clusters.values()}.values():

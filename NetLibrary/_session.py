@@ -91,7 +91,9 @@ class Session:
         self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
         where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
-        text = f"{where}, Kubernetes {cluster.version}, {len(facts['nodes'])} nodes ({choice.reason})"
+        count = len(facts["nodes"])
+        many = f"{count} node{'s' if count > 1 else ''}" if count else "nodes not listed"
+        text = f"{where}, Kubernetes {cluster.version}, {many} ({choice.reason})"
         _robot.console(f"Cluster '{alias}': {text}")
         logger.info(f"Cluster '{alias}': {text}")
         _robot.set_suite_metadata("Cluster" if alias == DEFAULT else f"Cluster {alias}", text)

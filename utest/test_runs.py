@@ -85,6 +85,15 @@ def test_dead_cluster_is_asked_for_evidence_once(api: ApiServer, run: Runner) ->
     assert _listener.SILENCE_SECONDS > 10
 
 
+def test_failed_setup_of_a_suite_brings_evidence_once(api: ApiServer, run: Runner) -> None:
+    api.put(PODS, pulling())
+    rows = "".join(f"T{i}\n    No Operation\n" for i in range(3))
+    setup = "Suite Setup    Run Keywords    Create Namespace    demo    AND    Fail    on purpose"
+    done = run(f"*** Settings ***\n{setup}\n*** Test Cases ***\n{rows}")
+    assert [test.status for test in done.tests.values()] == ["FAIL"] * 3
+    assert len([text for text in done.messages if "Evidence: pods of" in text]) == 1
+
+
 def test_steps_of_a_scenario_are_timed(run: Runner) -> None:
     done = run(
         """
@@ -151,7 +160,7 @@ def test_run_says_once_which_cluster_it_uses_and_why(api: ApiServer, run: Runner
     node = {"metadata": {"name": "n1"}, "status": {"nodeInfo": {"containerRuntimeVersion": "containerd://2.1"}}}
     api.put("/api/v1/nodes", node)
     done = run("*** Test Cases ***\nT\n    Get Objects    Pod\n    Get Objects    Pod    demo\n    Get Run Id")
-    text = f"{api.url}, Kubernetes v1.99.0, 1 nodes (named by the variable ${{KUBECONFIG}})"
+    text = f"{api.url}, Kubernetes v1.99.0, 1 node (named by the variable ${{KUBECONFIG}})"
     assert done.result.suite.metadata["Cluster"] == text
     assert done.messages.count(f"Cluster 'default': {text}") == 1
     assert "n1 (containerd 2.1" in done.result.suite.metadata["Nodes"]

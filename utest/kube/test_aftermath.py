@@ -49,6 +49,23 @@ def test_run_that_made_nothing_asks_nothing(api: ApiServer, cluster: Cluster) ->
     assert len(api.requests) == before
 
 
+def test_what_the_server_refused_is_not_looked_for(api: ApiServer, cluster: Cluster) -> None:
+    api.refuse("POST", "/namespaces[?]", 403, "Forbidden", "no")
+    with pytest.raises(errors.Forbidden):
+        make(cluster, "Namespace", "demo")
+    before = len(api.requests)
+    assert delete_run(cluster) == []
+    assert len(api.requests) == before
+
+
+def test_what_may_have_been_made_is_looked_for(api: ApiServer, cluster: Cluster) -> None:
+    api.on("POST", "/namespaces[?]", lambda handler: (api.put("/api/v1/namespaces", handler.body), handler.reset())[1])
+    with pytest.raises(errors.Unreachable):
+        make(cluster, "Namespace", "demo")
+    assert delete_run(cluster) == []
+    assert names(api, "/api/v1/namespaces") == []
+
+
 def test_removal_is_awaited(api: ApiServer, cluster: Cluster) -> None:
     make(cluster, "Namespace", "demo")
     api.on("DELETE", "/namespaces/demo$", lambda handler: handler.json(200, {"status": "Success"}))  # terminating

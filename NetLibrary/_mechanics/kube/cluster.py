@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from NetLibrary._mechanics import errors
@@ -119,8 +120,8 @@ class Cluster:
         resource, obj = self._prepare(obj)
         path = resource.path(obj["metadata"].get("namespace"))
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        result: Object = self.connection.request_object("POST", path, query=query, body=obj)
-        return result
+        with self._making(resource, obj):
+            return self.connection.request_object("POST", path, query=query, body=obj)
 
     def apply(self, obj: Object, *, force: bool = True) -> Object:
         """Creates or changes an object by server-side apply, labelled with the run."""
@@ -129,14 +130,11 @@ class Cluster:
         if "name" not in metadata:
             raise errors.InputError(f"A {resource.kind} to apply needs metadata.name.")
         query = {"fieldManager": FIELD_MANAGER, "force": force, "fieldValidation": "Strict"}
-        result: Object = self.connection.request_object(
-            "PATCH",
-            resource.path(metadata.get("namespace"), metadata["name"]),
-            query=query,
-            body=obj,
-            content_type="application/apply-patch+yaml",
-        )
-        return result
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        with self._making(resource, obj):
+            return self.connection.request_object(
+                "PATCH", path, query=query, body=obj, content_type="application/apply-patch+yaml"
+            )
 
     def replace(self, obj: Object, *, subresource: str | None = None) -> Object:
         """Replaces an object; its resourceVersion guards against lost updates."""
@@ -190,11 +188,23 @@ class Cluster:
             metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self.run_id}
         if resource.namespaced and not metadata.get("namespace"):
             raise errors.InputError(f"{resource.kind} '{metadata.get('name', '?')}' needs metadata.namespace.")
+        return resource, {**obj, "metadata": metadata}
+
+    @contextmanager
+    def _making(self, resource: Resource, obj: Object) -> Iterator[None]:
+        """Remembers for cleaning up that an object is made, unless the server certainly refused it."""
+        try:
+            yield
+        except errors.Unreachable:
+            self._remember(resource, obj["metadata"])
+            raise
+        self._remember(resource, obj["metadata"])
+
+    def _remember(self, resource: Resource, metadata: Object) -> None:
         self.touched.add(f"{resource.kind}.{resource.group}" if resource.group else resource.kind)
         place = metadata.get("name") if resource.kind == "Namespace" else metadata.get("namespace")
         if place:
             self.places.add(place)
-        return resource, {**obj, "metadata": metadata}
 
     # --- waiting --------------------------------------------------------------------------------------
 
