@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -294,7 +296,7 @@ def _random_log(draw: random.Random) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _facts(report: Report) -> dict[str, object]:
+def _facts(report: Report) -> dict[str, Any]:
     return {
         key: value
         for key, value in asdict(report).items()
@@ -320,8 +322,11 @@ def test_fuzz_a_cut_log_never_says_anything_else_than_the_whole_one() -> None:
         text = _random_log(draw)
         whole = _facts(parse(text))
         cut = _facts(parse(text[: draw.randint(0, len(text))]))
-        blocks = cut.pop("blocks")
-        assert blocks == whole["blocks"][: len(blocks)]  # type: ignore[index,arg-type]
+        blocks, all_blocks = cut.pop("blocks"), whole["blocks"]
+        lost = [each.pop("lost_events") for each in blocks]
+        known = [event for each in all_blocks for event in each["lost_events"]]
+        assert blocks == [{k: v for k, v in each.items() if k != "lost_events"} for each in all_blocks[: len(blocks)]]
+        assert not lost or lost[-1] == known[: len(lost[-1])]
         for name, value in cut.items():
             assert value in (None, "", [], {}, False) or value == whole[name] or name in ("failures", "port_stats"), (
                 name,
@@ -341,3 +346,19 @@ def test_fuzz_noise_does_not_break_the_parser() -> None:
         draw.shuffle(lines)
         parse("\n".join(lines))
     parse(bytes(draw.randrange(256) for _ in range(5000)))
+
+
+def test_thousands_of_lost_events_in_hundreds_of_reports_take_no_time() -> None:
+    listed, text = "", ["E2SAR Version: 0.1.4\n"]
+    for received in range(300):
+        listed += "".join(f"<{received * 20 + n}:4321> " for n in range(20))
+        text.append(block(received, (received + 1) * 20, listed))
+    start = time.perf_counter()
+    report = parse("".join(text) + "Completed\n" + "x" * 200_000 + "\n")
+    assert time.perf_counter() - start < 2
+    assert report.final is not None
+    assert (len(report.blocks), report.final.lost, len(report.final.lost_events)) == (300, 6000, 6000)
+
+
+def test_words_behind_the_list_are_read() -> None:
+    assert parse(block(1, 1, "<0:4321> Completed")).completed

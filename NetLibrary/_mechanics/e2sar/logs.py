@@ -16,6 +16,9 @@ _N = r"([-+]?(?:\d+(?:[,'\u00a0\u202f]\d{3})*(?:\.\d*)?(?:[eE][-+]?\d+)?|inf|nan
 _UNIT = r"(?:frames|packets)"
 
 
+LONGEST_LINE = 4000
+
+
 def number(text: str) -> float:
     """A number with or without thousands separators, plain or scientific.
 
@@ -41,7 +44,10 @@ class LostEvent:
 
 @dataclass
 class StatsBlock:
-    """One complete report of a receiver. Counts are cumulative; `at` is when the line was read, in seconds."""
+    """One complete report of a receiver. Counts are cumulative; `at` is when the line was read, in seconds.
+
+    Only the last block of a report keeps the list of lost events; it contains those of all blocks before.
+    """
 
     received: int
     lost_in_reassembly: int
@@ -163,11 +169,17 @@ _on(_RECEIVER, rf"Event reassembly timeout \(ms\):?\s+{_N}", ("timeout_ms", whol
 
 _PORTS = re.compile(r"Receiving on ports:?\s+([\d,]+):([\d,]+?)(?=Stats:|\D|$)")
 _VERSION = re.compile(r"E2SAR Version:\s*(.*)")
+# No pattern may begin with ".*": on a long line that would cost the square of its length.
 _FAILURE = re.compile(
-    r"((?:Segmenter|Reassembler) encountered an error:.*|Unable to (?:create|parse|open|read|register|allocate)\b.*|Error (?:in parsing|processing)\b.*"
-    r"|Requested optimization .* not available.*|One of --ip or --autoip must.*|terminate called .*|what\(\):.*|Segmentation fault.*"
-    r"|Aborted(?: \(core dumped\))?\s*$|Bus error.*|.*e2sar_perf: (?:command )?not found.*|.*(?:error while loading shared libraries|[Ee]xec format error).*"
-    r"|.*locale::facet.*)"
+    r"(?:Segmenter|Reassembler) encountered an error:"
+    r"|Unable to (?:create|parse|open|read|register|allocate)\b"
+    r"|Error (?:in parsing|processing)\b"
+    r"|Requested optimization \S+ is not available"
+    r"|One of --ip or --autoip must"
+    r"|terminate called |what\(\):|Segmentation fault|Bus error|Aborted(?: \(core dumped\))?\s*$"
+)
+_FAILURE_ANYWHERE = re.compile(
+    r"e2sar_perf: (?:command )?not found|error while loading shared libraries|[Ee]xec format error|locale::facet"
 )
 _STATS = re.compile(r"(?<!Port )Stats:\s*$")
 _NOT_A_BLOCK = re.compile(r"Port Stats:\s*$")
@@ -211,6 +223,7 @@ class LogParser:
         self.earlier: list[Report] = []
         self._rest = ""
         self._block: dict[str, object] | None = None
+        self._listed = ""
 
     def feed(self, text: str | bytes, at: float | None = None) -> None:
         """Takes a piece of the log; an unfinished last line waits for its end."""
@@ -245,8 +258,14 @@ class LogParser:
             self._banner(version[1].strip())
         report = self.report
         report.lines += 1
+        if self._block is not None and (listed := _LOST_LIST.search(line)):
+            self._close_block(listed[1], at)
+            line = line.rpartition(">")[2]  # stdout may run on behind the list
+        line = line[:LONGEST_LINE]
         if failure := _FAILURE.search(line):
-            report.failures.append(failure[1].strip())
+            report.failures.append(line[failure.start() :].strip())
+        elif _FAILURE_ANYWHERE.search(line):
+            report.failures.append(line.strip())
         if _ROLE_WORDS.search(line):
             report.role = report.role or "receiver"
         if ports := _PORTS.search(line):
@@ -256,14 +275,14 @@ class LogParser:
         if _STATS.search(line):
             self._open_block()
             return
-        if self._block is not None and self._member(line, at):
+        if self._block is not None and self._member(line):
             return
         self._plain(line, at)
 
     def _banner(self, version: str) -> None:
         if self.report.version is not None:
             self.earlier.append(self.report)
-            self.report, self._block = Report(), None
+            self.report, self._block, self._listed = Report(), None, ""
         self.report.version = version
 
     def _open_block(self) -> None:
@@ -272,11 +291,8 @@ class LogParser:
             self.report.broken_blocks += 1
         self._block = {}
 
-    def _member(self, line: str, at: float | None) -> bool:
+    def _member(self, line: str) -> bool:
         assert self._block is not None
-        if match := _LOST_LIST.search(line):
-            self._close_block(match[1], at)
-            return True
         for pattern, name, convert in _MEMBERS:
             if match := pattern.search(line):
                 self._block[name] = _converted(convert, match[1])
@@ -288,7 +304,16 @@ class LogParser:
         if values.get("received") is None or values.get("lost_in_reassembly") is None:
             self.report.broken_blocks += 1
             return
-        lost = [LostEvent(whole(m[1]), whole(m[2]), whole(m[3]) if m[3] else None) for m in _LOST_ITEM.finditer(items)]
+        blocks = self.report.blocks
+        lost, start = [], 0
+        if self._listed and items.startswith(self._listed) and blocks:
+            # the list only grows: keep what is known, and keep it once
+            lost, start = blocks[-1].lost_events, len(self._listed)
+            blocks[-1].lost_events = []
+        elif blocks:
+            blocks[-1].lost_events = []
+        lost += [_lost_event(match) for match in _LOST_ITEM.finditer(items, start)]
+        self._listed = items
         kept = {name: value for name, value in values.items() if value is not None}
         self.report.blocks.append(StatsBlock(**kept, lost_events=lost, at=at))  # type: ignore[arg-type]
 
@@ -329,6 +354,10 @@ class LogParser:
             or re.search(rf"Completed, {_N} {_UNIT} sent, {_N} errors$", line)
         ):
             self.line(line)
+
+
+def _lost_event(match: re.Match[str]) -> LostEvent:
+    return LostEvent(whole(match[1]), whole(match[2]), whole(match[3]) if match[3] else None)
 
 
 def _converted(convert: Callable[[str], object], text: str) -> object:
