@@ -7,6 +7,7 @@ an import of a full client costs more than the start of the whole process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import logging
@@ -25,6 +26,7 @@ from urllib.parse import urlencode, urlsplit
 log = logging.getLogger("kube")
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CONNECT_PAUSES = (0.05, 0.2, 0.5)
 SKUPPER = "/apis/skupper.io/v2alpha1"
 PATHS: dict[str, tuple[str, str]] = {
     "Pod": ("/api/v1", "pods"),
@@ -108,6 +110,14 @@ class Api:
         return cls(f"https://{host}:{port}", context, lambda: (ACCOUNT / "token").read_text())
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        for pause in CONNECT_PAUSES:
+            try:
+                return self._connect_once(timeout)
+            except OSError:  # a busy or restarting server; nothing was sent yet
+                time.sleep(pause)
+        return self._connect_once(timeout)
+
+    def _connect_once(self, timeout: float) -> http.client.HTTPConnection:
         if self._context is None:
             connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         else:
@@ -145,23 +155,29 @@ class Api:
         url = f"{path}?{urlencode(query)}" if query else path
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers(content_type if data is not None else None)
-        for last in (False, True):
+        while True:
             fresh = False
             try:
                 try:
                     connection = self._idle.get_nowait()
                 except queue.Empty:
-                    fresh, connection = True, self._connect(30)
+                    fresh = True
+                    connection = self._connect(30)
                 connection.request(method, url, body=data, headers=headers)
                 response = connection.getresponse()
                 text = response.read()
             except (OSError, http.client.HTTPException) as error:
-                if fresh or last:
+                if fresh:
                     raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
-                continue  # the server had closed an idle connection
+                self._forget_idle()  # the server had closed this one, and likely the others
+                continue
             self._idle.put(connection)
             return self._decode(response.status, response.reason, text)
-        raise AssertionError("unreachable")
+
+    def _forget_idle(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
 
     @staticmethod
     def _decode(status: int, reason: str, text: bytes) -> dict:

@@ -221,7 +221,7 @@ class Link:
         self.owner, self.name, self.settings = owner, name, settings
         self.cost = max(1, int(settings.get("cost") or 1))
         self.peer: Peer | None = None
-        self.remote: dict[str, str] = {}
+        self._context: ssl.SSLContext | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._main = asyncio.ensure_future(self._run())
 
@@ -249,11 +249,11 @@ class Link:
             pause = min(pause * 1.6, RETRY_SECONDS[1])
 
     async def _open(self, greeting: dict) -> tuple[Channel, dict]:
-        directory = self.settings["directory"]
-        context = await asyncio.to_thread(client_context, directory)
+        if self._context is None:
+            self._context = await asyncio.to_thread(client_context, self.settings["directory"])
         host, port = self.settings["host"], int(self.settings["port"])
         sock = await connect(host, port, CONNECT_SECONDS)
-        channel = Channel(await secure(sock, context, server=False, host=host))
+        channel = Channel(await secure(sock, self._context, server=False, host=host))
         try:
             return channel, await channel.hello({"router": self.owner.router_id, **greeting})
         except BaseException:

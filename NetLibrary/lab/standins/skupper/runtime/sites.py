@@ -80,6 +80,8 @@ async def prepare(controller: Controller, namespace: str) -> dict | None:
     try:
         await _make(controller, site)
     except ApiError as error:
+        if error.status not in (400, 403, 404, 422):
+            raise  # the server is busy or away: nothing that the Site's owner could change
         status.error("Configured", error.message or str(error))
         await controller.save(status)
         raise
