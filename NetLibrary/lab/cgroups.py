@@ -118,7 +118,7 @@ def members(name: str, root: Path = ROOT) -> set[int]:
     return pids
 
 
-def kill(name: str, timeout: float = 10.0, root: Path = ROOT) -> None:
+def kill(name: str, timeout: float = 30.0, root: Path = ROOT) -> None:
     """Kills every process below the group and waits until all are gone."""
     deadline = time.monotonic() + timeout
     switch = root / name / "cgroup.kill"  # Linux 5.14

@@ -188,7 +188,7 @@ class Lab:
             fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
             fresh.save()
         self._say(
-            f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} nodes, Kubernetes {fresh.versions['kubernetes']}, "
+            f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} {'node' if nodes == 1 else 'nodes'}, Kubernetes {fresh.versions['kubernetes']}, "
             f"KUBECONFIG={self.kubeconfig}"
         )
 

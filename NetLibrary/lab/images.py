@@ -29,7 +29,7 @@ from NetLibrary.lab.contents import (
     package_files,
 )
 
-FORMAT = 3  # part of every key: change it when the same recipe has to give another image
+FORMAT = 4  # part of every key: change it when the same recipe has to give another image
 STAND_IN_LABEL = "io.netlibrary.stand-in"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -94,7 +94,8 @@ class Recipe:
                 digest.update(f"{entry.name}={getattr(self, entry.name)!r};".encode())
         for path, content in sorted(self.files.items()):
             digest.update(f"{path}=".encode())
-            digest.update(_stamp(content) if isinstance(content, Path) else hashlib.sha256(content).digest())
+            # by content, not by time stamp: a program that is built again is the same to the last bit
+            digest.update(_content(content) if isinstance(content, Path) else hashlib.sha256(content).digest())
         for program in self.programs:
             source = find_program(program)[0]
             digest.update(_stamp(source) if source else b"absent")
@@ -123,6 +124,17 @@ class Recipe:
                 top.add(path, content, 0o755 if content.startswith((b"#!", b"\x7fELF")) else 0o644)
         top.add_folder("tmp")
         return [*layers, top]
+
+
+def _content(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return b"absent"
+    return digest.digest()
 
 
 def _stamp(path: Path) -> bytes:
