@@ -187,10 +187,8 @@ class Lab:
             fresh.sysctls = {**fresh.sysctls, **(self.state or fresh).sysctls}
             fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
             fresh.save()
-        self._say(
-            f"lab '{self.name}' is up after {seconds:.1f} s: {nodes} {'node' if nodes == 1 else 'nodes'}, Kubernetes {fresh.versions['kubernetes']}, "
-            f"KUBECONFIG={self.kubeconfig}"
-        )
+        size = f"{nodes} node{'' if nodes == 1 else 's'}, Kubernetes {fresh.versions['kubernetes']}"
+        self._say(f"lab '{self.name}' is up after {seconds:.1f} s: {size}, KUBECONFIG={self.kubeconfig}")
 
     def _reserve(self, nodes: int, options: Options, programs: Path, automatic: bool) -> states.State:
         """Chooses addresses and writes down what is going to be made, before anything is."""
