@@ -104,10 +104,15 @@ class Topology:
         self.servers = [f"{tag}s{index}" for index in range(paths)]
         self.processes: list[subprocess.Popen] = []
         self.logs: list = []
+        self.macs: list[str] = []
 
     def addresses(self) -> list[str]:
         """Returns the servers' addresses in order of the paths."""
         return [f"10.201.{index}.2" for index in range(len(self.servers))]
+
+    def neighbour(self, path: int) -> str:
+        """Returns the words that tell the router a server's link address."""
+        return f"neigh replace 10.201.{path}.2 lladdr {self.macs[path]} dev s{path} nud permanent"
 
     def up(self) -> None:
         """Makes everything and starts the echo servers."""
@@ -122,7 +127,17 @@ class Topology:
         subprocess.run(
             ["ip", "netns", "exec", self.router, "nft", "-f", "-"], input=RULES, text=True, check=True, timeout=20
         )
-        for name in self.servers:
+        for index, name in enumerate(self.servers):
+            mac = subprocess.run(
+                ["ip", "-n", name, "-br", "link", "show", "eth0"], check=True, capture_output=True, text=True
+            ).stdout.split()[2]
+            self.macs.append(mac)
+            ip(*self.neighbour(index).split(), netns=self.router)
+            own = subprocess.run(
+                ["ip", "-n", self.router, "-br", "link", "show", f"s{index}"],
+                check=True, capture_output=True, text=True,
+            ).stdout.split()[2]  # fmt: skip
+            ip("neigh", "replace", f"10.201.{index}.1", "lladdr", own, "dev", "eth0", "nud", "permanent", netns=name)
             log = tempfile.TemporaryFile()  # noqa: SIM115  (read when all is over)
             self.logs.append(log)
             self.processes.append(
@@ -171,7 +186,11 @@ class Injector(threading.Thread):
             # An injector that waits for the processor would bring two outages together and blur the truth.
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2))
             self._enter()
-            self._work()
+            try:
+                self._work()
+            finally:
+                self.neighbours.kill()
+                self.neighbours.wait()
         except BaseException as err:  # handed to the main thread, which raises it
             self.error = err
 
@@ -180,6 +199,9 @@ class Injector(threading.Thread):
         with open(f"/run/netns/{self.topology.router}") as netns:
             if libc.setns(netns.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
+        # Neighbour entries are lost with the link; finding them again takes up to a second, which is a true outage of
+        # the path but not the one that the injection is timed by.
+        self.neighbours = subprocess.Popen(["ip", "-force", "-batch", "-"], stdin=subprocess.PIPE, text=True)
         self.nft = ctypes.CDLL("libnftables.so.1")
         self.nft.nft_ctx_new.restype = ctypes.c_void_p
         self.context = ctypes.c_void_p(self.nft.nft_ctx_new(0))
@@ -215,6 +237,9 @@ class Injector(threading.Thread):
         if fault == "link":
             flags = struct.pack("16sh14x", f"s{path}".encode(), IFF_UP if mend else 0)
             fcntl.ioctl(self.control, SIOCSIFFLAGS, flags)
+            if mend and self.neighbours.stdin:
+                self.neighbours.stdin.write(self.topology.neighbour(path) + "\n")
+                self.neighbours.stdin.flush()
             return
         name = {"drop": "dropped", "reject": "rejected", "reset": "torn"}[fault]
         verb = "delete" if mend else "add"

@@ -105,21 +105,37 @@ def test_no_route_is_told_with_its_error(tmp_path):
     assert all(probe.code for probe in stream.probes)
 
 
-def test_a_server_that_dies_and_returns_is_an_outage_of_that_length(tmp_path):
+@contextlib.contextmanager
+def measuring(specs):
+    """Measures until the block ends; the block begins when every stream has been answered."""
+    prober = LocalProber("here", specs, duration_s=30)
+    prober.start()
+    try:
+        deadline = time.monotonic() + 10
+        while len(prober.log.answered()) < len(specs) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        yield prober
+        time.sleep(0.4)
+    finally:
+        prober.stop()
+        prober.wait(5)
+        prober.remove_files()
+
+
+def test_a_server_that_dies_and_returns_is_an_outage_of_that_length():
     port = free_port()
-    specs = all_kinds(port)
-    with echo_server(port):
-        prober = prober_process(tmp_path, specs, 2.5)
-        time.sleep(1.0)
-    died = time.monotonic_ns()
-    time.sleep(0.4)
-    with echo_server(port):
-        back = time.monotonic_ns()
-        out, _err = prober.communicate(timeout=20)
-    log = ProberLog("test", specs)
-    log.feed(out)
+    with contextlib.ExitStack() as servers:
+        first = servers.enter_context(echo_server(port))
+        with measuring(all_kinds(port)) as prober:
+            first.kill()
+            first.wait()
+            died = time.monotonic_ns()
+            time.sleep(0.4)
+            servers.enter_context(echo_server(port))
+            back = time.monotonic_ns()
     truth_ms = (back - died) / 1e6
-    by_kind = {stream.spec.kind: evaluate(stream) for stream in log.stream_logs()}
+    by_kind = {stream.spec.kind: evaluate(stream) for stream in prober.log.stream_logs()}
     kinds = {
         ProbeKind.UDP: BreakKind.REFUSED,
         ProbeKind.TCP_NEW: BreakKind.REFUSED,
@@ -128,28 +144,23 @@ def test_a_server_that_dies_and_returns_is_an_outage_of_that_length(tmp_path):
     for kind, expected in kinds.items():
         (window,) = by_kind[kind].windows
         assert window.kind is expected
-        assert window.length_ms == pytest.approx(truth_ms, abs=120)  # the start of a Python server is part of it
+        # What the machine took to tell us of the new server is part of our truth and not of the outage
+        assert truth_ms - 300 <= window.length_ms <= truth_ms + 50
         assert window.shortest_ms <= window.length_ms <= window.longest_ms
     assert by_kind[ProbeKind.TCP_KEPT].kept_breaks == 1
     assert by_kind[ProbeKind.TCP_KEPT].kept_survived is False
 
 
-def test_a_silent_server_is_a_silent_drop_and_the_kept_connection_stalls_and_resumes(tmp_path):
+def test_a_stalled_server_stalls_the_kept_connection_which_resumes():
     port = free_port()
-    specs = all_kinds(port)
-    with echo_server(port) as server:
-        prober = prober_process(tmp_path, specs, 2.4)
-        time.sleep(0.8)
+    with echo_server(port) as server, measuring(all_kinds(port)) as prober:
         server.send_signal(signal.SIGSTOP)
         time.sleep(0.8)
         server.send_signal(signal.SIGCONT)
-        out, _err = prober.communicate(timeout=20)
-    log = ProberLog("test", specs)
-    log.feed(out)
-    kept = next(evaluate(stream) for stream in log.stream_logs() if stream.spec.kind is ProbeKind.TCP_KEPT)
+    kept = next(evaluate(stream) for stream in prober.log.stream_logs() if stream.spec.kind is ProbeKind.TCP_KEPT)
     (window,) = kept.windows
     assert window.kind is BreakKind.STALLED
-    assert window.length_ms == pytest.approx(800, abs=100)
+    assert window.length_ms == pytest.approx(800, abs=200)
     assert kept.kept_survived is True
 
 

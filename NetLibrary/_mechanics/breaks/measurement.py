@@ -368,7 +368,7 @@ def _shifted(window: Window, shift: int) -> Window:
     )
 
 
-def check_times(duration_s: float, baseline_s: float, settle_s: float) -> None:
+def check_times(limit_s: float, baseline_s: float, settle_s: float) -> None:
     """Refuses times that cannot work.
 
     Raises:
@@ -379,8 +379,8 @@ def check_times(duration_s: float, baseline_s: float, settle_s: float) -> None:
             raise InputError(f"{name} is {value:g} s; it cannot be negative.")
     if baseline_s < 0.5:
         raise InputError(f"baseline is {baseline_s:g} s; at least 0.5 s of quiet time are needed to know the paths.")
-    if duration_s <= baseline_s + settle_s:
+    if limit_s <= baseline_s + settle_s:
         raise InputError(
-            f"duration is {duration_s:g} s, which leaves no time for a disturbance between {baseline_s:g} s before and "
+            f"limit is {limit_s:g} s, which leaves no time for a disturbance between {baseline_s:g} s before and "
             f"{settle_s:g} s after it."
         )

@@ -259,6 +259,9 @@ class PodProber(Prober):
         if self.identity is not None and now.pod_uid != self.identity.pod_uid:
             self.failed = f"{self.name} was replaced during the measurement; what it delivered until then is counted"
             return True
+        if pod["metadata"].get("deletionTimestamp"):
+            self.failed = f"{self.name} was deleted during the measurement; what it delivered until then is counted"
+            return True
         if status.get("phase") in ("Failed", "Succeeded"):
             why = status.get("message") or status.get("reason") or "it ended"
             self.failed = f"{self.name} ended during the measurement ({why}); what it delivered until then is counted"

@@ -31,6 +31,7 @@ MERGE_BELOW = 2
 #: A late answer is excused when pauses of prober and echo server make up this share of its time.
 EXPLAINED = 0.5
 EARLY_NS = 2_000_000
+AROUND_NS = 1_000_000_000
 LEAST_RTO_NS = 195_000_000
 
 _KIND_OF = {
@@ -149,9 +150,17 @@ def _usable(spec: StreamSpec, probe: Probe, paused: Sequence[tuple[int, int]]) -
 
 
 def _is_bad(probe: Probe, slow_ns: int, paused: Sequence[tuple[int, int]]) -> bool:
-    if probe.outcome is Outcome.OK:
-        return probe.elapsed_ns > slow_ns and not _during(probe, paused)
-    return not (probe.outcome is Outcome.LATE and _during(probe, paused))
+    if probe.outcome is Outcome.OK and probe.elapsed_ns <= slow_ns:
+        return False
+    if probe.outcome not in (Outcome.OK, Outcome.LATE):
+        return True
+    return not _during(probe, paused) and probe.elapsed_ns > _pause_around(probe, paused)
+
+
+def _pause_around(probe: Probe, paused: Sequence[tuple[int, int]]) -> int:
+    """Returns the longest pause near a probe: where one is noticed there are others that are just not."""
+    first, last = probe.sent_ns - AROUND_NS, probe.sent_ns + probe.elapsed_ns + AROUND_NS
+    return max((until - since for since, until in paused if first < until and since < last), default=0)
 
 
 def _during(probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
@@ -314,10 +323,10 @@ def evaluate(
     if starved > margin:
         # Lateness can be told no finer than the processor was given; losses can.
         result.notes.append(
-            f"answers that were late by less than {starved:.0f} ms are not counted: prober or echo server got no "
-            "processor for up to that time"
+            f"prober or echo server got no processor for up to {starved:.0f} ms: answers that were late by less than "
+            "the pauses around them are not counted"
         )
-    result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, max(margin, starved))
+    result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, margin)
     result.outcomes = dict(Counter(probe.outcome.name for probe in probes))
     result.prober_failures = result.outcomes.get("NO_DESCRIPTOR", 0)
     result.planned = len(probes) + log.skipped

@@ -48,10 +48,10 @@ class Loop:
         if len(self._records) >= FLUSH_BYTES:
             self.flush()
 
-    def event(self, name, **facts):
+    def event(self, kind, /, **facts):
         """Adds an event with its time; events leave at once."""
         self._close_frame()
-        self._pending += json_frame(dict(facts, event=name, t=monotonic_ns()))
+        self._pending += json_frame(dict(facts, event=kind, t=monotonic_ns()))
         self.flush()
 
     def _close_frame(self):
