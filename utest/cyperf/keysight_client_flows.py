@@ -14,8 +14,9 @@ import time
 import warnings
 import zipfile
 
-import cyperf
 import urllib3
+
+import cyperf
 from cyperf import utils
 
 USER, PASSWORD = "admin", "CyPerf&Keysight#1"
@@ -174,7 +175,7 @@ def runner(host):
     run = cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id)
     stats = cyperf.StatisticsApi(test.api_client)
     view = stats.get_result_stat_by_id(run.test_id, "client-traffic-profile", var_from=0, use_relative_time=True)
-    last = dict(zip(view.columns, [cell.actual_instance for cell in view.snapshots[-1].values[0]]))
+    last = dict(zip(view.columns, [cell.actual_instance for cell in view.snapshots[-1].values[0]], strict=True))
     views = [stat.name for stat in stats.get_result_stats(run.test_id)]
     test.delete_session(session)
     return {"polled": len(set(seen)), "last": last, "views": views}

@@ -89,9 +89,7 @@ def render(
             obj["metadata"]["namespace"] = namespace
     found = [obj for obj in objects if obj["kind"] == "Deployment" and role.value.lower() in obj["metadata"]["name"]]
     if len(found) != 1:
-        raise InputError(
-            f"The manifest '{file}' has {len(found)} Deployments for the role {role.value}; one is needed."
-        )
+        raise InputError(f"The manifest '{file}' has {len(found)} Deployments for {role.value} agents; one is needed.")
     spec = found[0]["spec"]
     spec["replicas"] = replicas
     pod = spec["template"]["spec"]
@@ -167,7 +165,7 @@ def started(count: int) -> wait.Goal:
 
 def _runs(pod: dict[str, Any]) -> bool:
     statuses = pod.get("status", {}).get("containerStatuses") or []
-    return bool(statuses) and all(each.get("state", {}).get("running") for each in statuses)
+    return bool(statuses) and all("running" in each.get("state", {}) for each in statuses)
 
 
 def wait_for_pods(cluster: Cluster, deployed: Deployed, timeout: float, progress: Any = None) -> dict[str, str]:

@@ -326,12 +326,14 @@ class Connection:
 
 
 def _base(address: str) -> str:
-    text = address.strip().rstrip("/")
+    text = address.strip()
     if "://" not in text:
         text = f"https://{text}"
     parts = urllib.parse.urlsplit(text)
     try:
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.path and parts.port != 0
+        usable = (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/") and parts.port != 0
+        )
     except ValueError:
         usable = False
     if not usable or parts.username or re.search(r"\s", text):

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from NetLibrary._mechanics.cyperf import run
+from NetLibrary._mechanics.cyperf.controller import Controller
+from NetLibrary._mechanics.cyperf.errors import CyPerfError, LicenceMissing, RunFailed
+from NetLibrary._mechanics.cyperf.rest import Connection
+from NetLibrary._mechanics.cyperf.session import TestSession
+from NetLibrary._mechanics.errors import InputError, WaitTimeout
+
+from .scripted_controller import ScriptedController
+
+START = "/api/v2/sessions/s/test-run/operations/start"
+
+
+@pytest.fixture
+def controller(scripted: ScriptedController) -> Controller:
+    return Controller(Connection(scripted.url, refresh_token="x"))
+
+
+@pytest.fixture
+def session(controller: Controller, scripted: ScriptedController) -> TestSession:
+    scripted.on("GET", "/api/v2/notifications", (200, []))
+    scripted.on("POST", START.replace("start", "abort"), (202, operation("SUCCESS")))
+    return TestSession(controller, "s", "5 Config", "Config")
+
+
+def operation(state: str, **more: Any) -> dict[str, Any]:
+    return {"id": 1, "state": state, "progress": 0, "message": "", "url": f"{START}/1", "resultUrl": "", **more}
+
+
+def agent(identifier: str, ip: str, *tags: str, **more: Any) -> dict[str, Any]:
+    return {"id": identifier, "IP": ip, "hostname": f"pod-{identifier}", "AgentTags": list(tags), **more}
+
+
+def test_ambiguous_configuration_names_the_ids(scripted: ScriptedController, controller: Controller) -> None:
+    configs = [
+        {"id": "a", "displayName": "Mix"},
+        {"id": "b", "displayName": "Mix"},
+        {"id": "c", "displayName": "Other"},
+    ]
+    scripted.on("GET", "/api/v2/configs", (200, configs))
+    with pytest.raises(InputError, match=r"2 configurations are named 'Mix' \(a, b\)"):
+        controller.configuration("Mix")
+    assert controller.configuration("other")["id"] == "c"
+    assert controller.configuration("b")["id"] == "b"
+    with pytest.raises(InputError, match=r"no configuration named 'Mx'\. Similar: 'Mix'"):
+        controller.configuration("Mx")
+
+
+def test_file_that_is_no_configuration(controller: Controller, tmp_path: Path) -> None:
+    (tmp_path / "x.zip").write_bytes(b"no zip")
+    with pytest.raises(InputError, match="neither a zip nor JSON"):
+        controller.import_configuration(tmp_path / "x.zip")
+
+
+def test_agents_are_exactly_those_of_the_pods(scripted: ScriptedController, controller: Controller) -> None:
+    pods = {"10.0.0.1": "web-1", "10.0.0.2": "web-2"}
+    first, second = agent("1", "10.0.0.1", "t:1"), agent("2", "10.0.0.2", "t:1")
+    stranger, other = agent("3", "10.0.0.3", "t:1"), agent("4", "10.0.0.4", "t:2")
+    scripted.on(
+        "GET", "/api/v2/agents", (200, [first, other]), (200, [first, second, stranger]), (200, [first, second])
+    )
+    said: list[str] = []
+    found = controller.wait_for_agents(pods, "t=1", timeout=5, progress=said.append)
+    assert {name: each.id for name, each in found.items()} == {"web-1": "1", "web-2": "2"}
+    assert said == [
+        "agents with tag 't=1': 1/2 listed, not yet: web-2",
+        "agents with tag 't=1': 2/2 listed, of no pod: pod-3 (10.0.0.3)",
+    ]
+
+
+def test_agents_that_never_register_are_named(scripted: ScriptedController, controller: Controller) -> None:
+    scripted.on("GET", "/api/v2/agents", (200, []))
+    with pytest.raises(WaitTimeout, match=r"0/1 listed, not yet: web-1(.|\n)*AGENT_CONTROLLER"):
+        controller.wait_for_agents({"10.0.0.1": "web-1"}, "t:1", timeout=0.2)
+
+
+def test_purge_spares_online_agents_and_those_of_others(scripted: ScriptedController, controller: Controller) -> None:
+    agents = [
+        agent("mine", "1", "t:1", offline=True), agent("alive", "2", "t:1"), agent("theirs", "3", "t:2", offline=True)
+    ]  # fmt: skip
+    scripted.on("GET", "/api/v2/agents", (200, agents))
+    scripted.on("DELETE", "/api/v2/agents/mine", (200, {}))
+    assert [each.id for each in controller.purge_agents(["t=1"])] == ["mine"]
+    assert [path for verb, path, _, _ in scripted.seen if verb == "DELETE"] == ["/api/v2/agents/mine"]
+
+
+def test_notifications_of_other_sessions_are_left_out(scripted: ScriptedController, controller: Controller) -> None:
+    notes = [
+        {"message": "theirs", "timestamp": 1, "tags": {"SessionId": "other"}},
+        {"message": "mine", "timestamp": 2, "tags": {"SessionId": "s"}},
+    ]
+    scripted.on("GET", "/api/v2/notifications", (200, notes))
+    assert controller.notifications("s", severities=("error",)) == ["error: mine"]
+
+
+def test_patch_that_is_refused_becomes_a_put(scripted: ScriptedController, session: TestSession) -> None:
+    path = "/api/v2/sessions/s/config/config/A"
+    scripted.on("PATCH", path, (405, {"message": "no"}))
+    scripted.on("GET", path, (200, {"old": 1, "links": []}))
+    scripted.on("PUT", path, (200, {}))
+    session.change("A", {"new": 2})
+    assert scripted.asked("PUT", path) == 1
+    assert b'"old": 1' in scripted.seen[-1][3]
+    assert b'"new": 2' in scripted.seen[-1][3]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "hint"),
+    [
+        ("No license for CyPerf", LicenceMissing, "license"),
+        ("could not find NETMASK for [IP Network 1]", RunFailed, "AGENT_TEST_INTERFACE"),
+        ("Agent 1 is owned by session 'x'", RunFailed, "held by another session"),
+        ("Not enough agents are assigned", RunFailed, "Compare the tags"),
+    ],
+)
+def test_reason_of_a_refused_start_is_kept(
+    scripted: ScriptedController, session: TestSession, text: str, error: type[Exception], hint: str
+) -> None:
+    scripted.on("POST", START, (202, operation("ERROR", message=text)))
+    scripted.on("GET", "/api/v2/sessions/s/test", (200, {"status": "ERROR", "testDetails": text}))
+    with pytest.raises(error) as caught:
+        run.start(session, timeout=2)
+    assert text in str(caught.value)
+    assert hint in str(caught.value)
+
+
+def test_start_that_hangs_tells_what_the_controller_notified(
+    scripted: ScriptedController, session: TestSession
+) -> None:
+    scripted.on("POST", START, (202, operation("IN_PROGRESS")))
+    scripted.on("GET", f"{START}/1", (200, operation("IN_PROGRESS")))
+    scripted.on("GET", "/api/v2/sessions/s/test", (200, {"status": "STARTING", "testDetails": "waiting for licence"}))
+    with pytest.raises(WaitTimeout, match=r"did not end within 0.3 s(.|\n)*waiting for licence"):
+        run.start(session, timeout=0.3)
+    assert scripted.asked("POST", START.replace("start", "abort")) == 1
+
+
+def states(scripted: ScriptedController, *entries: tuple[str, int]) -> None:
+    answers = [(200, {"status": s, "testId": "t", "testDuration": 10, "testElapsed": e}) for s, e in entries]
+    scripted.on("GET", "/api/v2/sessions/s/test", *answers)
+
+
+def test_run_to_its_end(scripted: ScriptedController, session: TestSession) -> None:
+    states(scripted, ("STARTED", 9), ("STOPPING", 10), ("STOPPED", 10))
+    finished = run.watch(session, timeout=5)
+    assert [name for name, _ in finished.states] == ["STARTED", "STOPPING", "STOPPED"]
+
+
+def test_run_that_stops_early_fails_unless_allowed(scripted: ScriptedController, session: TestSession) -> None:
+    states(scripted, ("STOPPED", 4))
+    with pytest.raises(RunFailed, match="stopped after 4 of 10 s, and nobody here asked for it"):
+        run.watch(session, timeout=5)
+    assert run.watch(session, timeout=5, may_end_early=True).state.elapsed_seconds == 4
+
+
+def test_run_in_error_does_not_loop_for_ever(scripted: ScriptedController, session: TestSession) -> None:
+    states(scripted, ("STARTED", 1), ("ERROR", 1))
+    with pytest.raises(RunFailed, match="ended in state ERROR"):
+        run.watch(session, timeout=5)
+
+
+def test_run_that_never_stops_is_aborted(scripted: ScriptedController, session: TestSession) -> None:
+    states(scripted, ("STARTED", 10))
+    with pytest.raises(WaitTimeout, match=r"did not stop within 0.2 s \(STARTED, 10 of 10 s\); it was aborted"):
+        run.watch(session, timeout=0.2)
+    assert scripted.asked("POST", START.replace("start", "abort")) == 1
+
+
+def test_agents_that_stay_running_are_named(scripted: ScriptedController, session: TestSession) -> None:
+    held = agent("1", "10.0.0.1", Status="RUNNING", SelectedEnv={"SessionID": "s"})
+    scripted.on("GET", "/api/v2/results/t", (200, {"endTime": 5}))
+    scripted.on("GET", "/api/v2/agents", (200, [held]))
+    with pytest.raises(WaitTimeout, match=r"agents 10.0.0.1 still say RUNNING"):
+        run.wait_for_result(session, "t", timeout=0.2)
+
+
+def test_session_without_id_is_an_error(scripted: ScriptedController, controller: Controller) -> None:
+    scripted.on("POST", "/api/v2/sessions", (201, []))
+    with pytest.raises(CyPerfError, match="the controller answered '\\[\\]'"):
+        TestSession.create(controller, "x", "Config")

@@ -1,0 +1,131 @@
+"""Each rule of the judgement must fail when its fault is there, with words that name it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from NetLibrary._mechanics.cyperf import judgement
+from NetLibrary._mechanics.cyperf.judgement import Finding
+from NetLibrary._mechanics.cyperf.statistics import View, parse
+from NetLibrary._mechanics.errors import InputError
+
+
+def views(**changes: Any) -> dict[str, View]:
+    cells = {
+        "client": "8000000", "server": "7900000", "initiated": 100, "succeeded": 100, "failed": 0, "aborted": 0,
+        "apps": 500, "apps_good": 500, "apps_failed": 0, "rate_failed": 0, "requests": 500, "good": 500,
+        "server_received": 100, "established": 100,
+    } | changes  # fmt: skip
+
+    def view(name: str, columns: list[str], *rows: list[Any]) -> View:
+        return parse({"name": name, "columns": columns, "snapshots": [{"timestamp": 1, "values": list(rows)}]}, name)
+
+    made = [
+        view("client-throughput", ["timestamp", "Throughput (bps)"], [1, cells["client"]]),
+        view("server-throughput", ["timestamp", "Throughput (bps)"], [1, cells["server"]]),
+        view(
+            "client-traffic-profile",
+            ["Application", "Connections Initiated", "Connections Succeeded", "Connections Failed",
+             "Connections Aborted", "Applications Initiated", "Applications Succeeded", "Applications Failed"],
+            ["HTTP App", *(cells[n] for n in ("initiated", "succeeded", "failed", "aborted", "apps", "apps_good",
+                                              "apps_failed"))],
+        ),
+        view(
+            "client-application-connection-rate",
+            ["filter", "Connections Failed Per Second", "Connections Succeeded Per Second"],
+            ["All", cells["rate_failed"], 10],
+        ),
+        view("client-traffic-profile-tcp", ["filter", "Connections Established"], ["All", cells["established"]]),
+        view(
+            "client-http-statistics", ["A", "Requests Completed", "Responses Received 2xx"],
+            ["HTTP App", cells["requests"], cells["good"]],
+        ),
+        view(
+            "traffic-agents", ["IP", "Agent", "Connections Initiated", "Connections Received"],
+            ["10.0.0.1", "client-1", 100, 0], ["10.0.0.2", "server-1", 0, cells["server_received"]],
+        ),
+    ]  # fmt: skip
+    return {each.name: each for each in made}
+
+
+def findings(dut: bool = False, **changes: Any) -> list[Finding]:
+    found = views(**changes)
+    return judgement.acceptance(found, judgement.totals(found), dut=dut, http_success_percent=100.0)
+
+
+def test_good_run_meets_every_rule() -> None:
+    assert [str(each) for each in findings() if each.passed is not True] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"client": 0}, "client throughput: expected above 0, seen 0 bit/s"),
+        ({"server": "null"}, ""),
+        ({"succeeded": 99}, "connections succeeded = initiated: expected 100, seen 99"),
+        ({"failed": 1}, "connections failed: expected 0, seen 1"),
+        ({"aborted": 2}, "connections aborted: expected 0, seen 2"),
+        ({"apps_good": 499}, "applications succeeded = initiated: expected 500, seen 499"),
+        ({"apps_failed": 1}, "applications failed: expected 0, seen 1"),
+        ({"rate_failed": 0.5}, "failed connections per second: expected 0, seen 0.5"),
+        ({"server_received": 0}, "agents with connections: expected all 2, seen 1 of 2, idle: server-1 (10.0.0.2)"),
+        ({"established": 0}, "TCP connections established: expected above 0, seen 0"),
+        ({"good": 499}, "HTTP requests answered with 2xx: expected at least 100 %, seen 99.8 %"),
+    ],
+)
+def test_each_fault_breaks_its_rule(change: dict[str, Any], words: str) -> None:
+    bad = [str(each) for each in findings(**change) if each.passed is False]
+    assert bad == ([words] if words else [])
+
+
+def test_dut_may_fail_connections_but_not_lose_count() -> None:
+    assert not [f for f in findings(dut=True, succeeded=90, failed=6, aborted=4) if f.passed is False]
+    bad = [str(each) for each in findings(dut=True, succeeded=90, failed=6) if each.passed is False]
+    assert bad == ["connections succeeded + failed + aborted = initiated: expected 100, seen 96"]
+
+
+def test_limits() -> None:
+    numbers = judgement.totals(views())
+    found = judgement.limits(numbers, {"throughput": "5M", "connections_per_second": "20", "failed_connections": "0"})
+    assert [each.passed for each in found] == [True, False, True]
+    assert str(found[1]) == "connections per second: expected at least 20/s, seen 10/s"
+
+
+def test_number_that_the_run_lacks_fails_its_limit() -> None:
+    found = judgement.limits(judgement.totals(views()), {"first_byte": "5 ms"})
+    assert found[0].passed is False
+    assert "no value" in str(found[0])
+
+
+def test_limit_in_a_wrong_unit_is_refused() -> None:
+    with pytest.raises(InputError, match="throughput is '5 ms'"):
+        judgement.limits(judgement.totals(views()), {"throughput": "5 ms"})
+
+
+def against(now: list[float], before: list[float], more: bool = True) -> Finding:
+    return judgement.against_baseline(now, before, "throughput", "bit/s", tolerance_percent=10, higher_is_better=more)
+
+
+def test_baseline() -> None:
+    base = [100.0, 101.0, 99.0, 100.0, 102.0, 98.0]
+    assert against([95.0, 96.0, 94.0, 95.0, 97.0], base).passed
+    worse = against([50.0, 51.0, 49.0, 50.0, 52.0], base)
+    assert worse.passed is False
+    assert "-49.6 %" in worse.seen
+    assert "p = 0.00" in worse.seen
+
+
+def test_a_difference_within_the_spread_is_no_regression() -> None:
+    wild = [10.0, 500.0, 20.0, 400.0, 30.0, 300.0]
+    assert against([10.0, 380.0, 20.0, 290.0, 30.0, 250.0], wild).passed
+
+
+def test_latency_is_worse_when_higher() -> None:
+    assert against([200.0] * 5, [100.0] * 5, more=False).passed is False
+    assert against([50.0] * 5, [100.0] * 5, more=False).passed
+
+
+def test_runs_without_rows_are_not_judged() -> None:
+    assert against([], [1.0]).passed is None
