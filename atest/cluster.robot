@@ -62,11 +62,13 @@ Existing Namespace Is Not Taken Over
     ...    Create Namespace    ${NAMESPACE}
 
 Misspelt Field Is Told
-    Run Keyword And Expect Error    *.spec.replicaz: field not declared in schema.    Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}
-    ...    Deployment.spec.replicaz=${1}
+    Run Keyword And Expect Error
+    ...    *.spec.replicaz: field not declared in schema.
+    ...    Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}    Deployment.spec.replicaz=${1}
 
 Unknown Kind Is Told
-    Run Keyword And Expect Error    *does not serve the kind 'Gadget' in API group 'example.com': is its custom resource*
+    Run Keyword And Expect Error
+    ...    *does not serve the kind 'Gadget' in API group 'example.com': is its custom resource*
     ...    Get Objects    Gadget.example.com
 
 Missing Tool Is Named
@@ -74,11 +76,13 @@ Missing Tool Is Named
     ...    Run In Pod    shell    ${NAMESPACE}    no-such-tool    --help
 
 Failing Command Is Told With Its Words
-    Run Keyword And Expect Error    'ls /none' in pod '${NAMESPACE}/shell' ended with exit status *: ls:*/none*No such file*
+    Run Keyword And Expect Error
+    ...    'ls /none' in pod '${NAMESPACE}/shell' ended with exit status *: ls:*/none*No such file*
     ...    Run In Pod    shell    ${NAMESPACE}    ls    /none
 
 Command That Hangs Is Given Up
-    Run Keyword And Expect Error    The command in pod '${NAMESPACE}/shell' did not end within 1 s; so far it printed: waiting.
+    Run Keyword And Expect Error
+    ...    The command in pod '${NAMESPACE}/shell' did not end within 1 s; so far it printed: waiting.
     ...    Run In Pod    shell    ${NAMESPACE}    sh    -c    echo waiting; sleep 5    timeout=1s
 
 Missing Pod Is Told
@@ -107,7 +111,8 @@ Account With Few Rights Is Told What It May Not
     ${kubeconfig}    Make Kubeconfig Of Account    onlooker    ${NAMESPACE}
     Connect To Cluster    alias=onlooker    kubeconfig=${kubeconfig}
     Wait Until Pods Are Ready    ${NAMESPACE}    app=web    count=2    cluster=onlooker
-    Run Keyword And Expect Error    Cluster 'onlooker' answered POST /api/v1/namespaces with 403 Forbidden: *onlooker*cannot create*
+    Run Keyword And Expect Error
+    ...    Cluster 'onlooker' answered POST /api/v1/namespaces with 403 Forbidden: *onlooker*cannot create*
     ...    Create Namespace    ${NAMESPACE}-2    cluster=onlooker
     Run Keyword And Expect Error    Cluster 'onlooker' answered EXEC * with 403 Forbidden: *resource "pods/exec"*
     ...    Run In Pod    shell    ${NAMESPACE}    true    cluster=onlooker
@@ -120,7 +125,8 @@ Token That Is Not Known Is Refused
 
 Dead Server Is Told With Its Address
     ${kubeconfig}    Make Kubeconfig Of Nobody
-    Run Keyword And Expect Error    Cluster 'nobody' at https://127.0.0.1:9 did not answer GET /version: *Connection refused.
+    Run Keyword And Expect Error
+    ...    Cluster 'nobody' at https://127.0.0.1:9 did not answer GET /version: *Connection refused.
     ...    Connect To Cluster    alias=nobody    kubeconfig=${kubeconfig}
 
 Missing Kubeconfig Is Told
@@ -128,7 +134,8 @@ Missing Kubeconfig Is Told
     ...    Connect To Cluster    alias=none    kubeconfig=/no/such/file
 
 Unknown Alias Is Told
-    Run Keyword And Expect Error    No cluster is connected as 'west'; known are *'default'*. Use 'Connect To Cluster' first.
+    Run Keyword And Expect Error
+    ...    No cluster is connected as 'west'; known are *'default'*. Use 'Connect To Cluster' first.
     ...    Get Objects    Pod    cluster=west
 
 

@@ -156,6 +156,13 @@ def test_refused_of_3_9_is_only_on_the_standard_error(merged: bool) -> None:
         ("unable to connect to server: Name or service not known", "unresolved"),
         ("unable to connect to server: Temporary failure in name resolution", "unresolved"),
         ("unable to connect to server: Try again", "unresolved"),
+        ("unable to connect to server: Resource temporarily unavailable", "unresolved"),
+        (
+            "unable to connect to server - server may have stopped running or use a different port, firewall issue, "
+            "etc.: Resource temporarily unavailable",
+            "unresolved",
+        ),
+        ("unable to read from stream socket: Resource temporarily unavailable", "timed out"),
         ("interrupt - the client has terminated by signal Interrupt(2)", "interrupted"),
         ("interrupt - the client has terminated", "interrupted"),
         ("test authorization failed", "failed"),

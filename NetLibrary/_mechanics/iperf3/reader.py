@@ -19,9 +19,11 @@ _CLASSES = (
     ("refused", ("connection refused",)),
     ("unresolved", ("name or service not known", "failure in name resolution", "name does not resolve", "try again")),
     # An unknown name leaves errno as it was; 3.12 then prints whatever that happens to be
-    ("unresolved", ("unable to connect to server: no such file", "unable to connect to server: success")),
+    ("unresolved", ("connect to server: no such file", "connect to server: success",
+                    "connect to server: resource temporarily", "etc.: resource temporarily")),
     ("unreachable", ("no route to host", "network is unreachable", "host is unreachable", "host unreachable")),
-    ("timed out", ("timed out", "operation now in progress", "idle timeout", "server test duration expired")),
+    ("timed out", ("timed out", "operation now in progress", "idle timeout", "server test duration expired",
+                   "resource temporarily unavailable")),
     ("reset", ("connection reset", "broken pipe")),
     ("closed", ("control socket has closed", "unable to receive", "bad file descriptor", "server has terminated")),
     ("interrupted", ("client has terminated", "interrupt -")),
