@@ -263,6 +263,8 @@ class Bench:
                 raise type(error)(f"{error}{_last_words(party)}") from error
         self._refresh(party)
         self._drain(party)
+        if fail and party.trouble:
+            raise errors.WaitFailed(f"End of {party.role} '{party.name}': {party.trouble}.{_last_words(party)}")
 
     # --- senders ----------------------------------------------------------------------------------------------
 
@@ -454,6 +456,8 @@ class Bench:
                 party.trouble = party.trouble or f"The pod of {party.role} '{party.name}' was deleted while it ran"
             return
         party.pod = found
+        if found["metadata"].get("deletionTimestamp") and not party.stopped_by_us and not party.report.completed:
+            party.trouble = party.trouble or f"The pod of {party.role} '{party.name}' was deleted while it ran"
         status = found.get("status", {})
         if status.get("phase") == "Failed" and status.get("reason"):
             party.trouble = party.trouble or (
@@ -494,7 +498,7 @@ def _container_over(role: str, *, seen: bool, tick: Callable[[], None]) -> Goal:
     def goal(pods: list[Object]) -> Outcome:
         tick()
         if not pods:
-            return Failed("its pod was deleted while it ran") if known[0] else Pending("no pod yet")
+            return Failed(f"The pod of {role} was deleted while it ran") if known[0] else Pending("no pod yet")
         known[0] = True
         pod = pods[-1]
         for status in pod.get("status", {}).get("containerStatuses", []):

@@ -166,7 +166,11 @@ def _send(given: Given, sender: Sender, style: Style, optimizations: str) -> int
     )
     say(*style.sender_head(facts))
     time.sleep(_seconds("E2SAR_STANDIN_STARTUP"))
-    outcome = sender.send()
+    try:
+        outcome = sender.send()
+    except KeyboardInterrupt:
+        say("Stopping threads")
+        return 0
     expected = -(-job.length // job.largest_fragment) * job.number
     say(*style.sender_tail(outcome.frames, expected, outcome.errors, outcome.last_error, outcome.elapsed_us, facts))
     return 0
