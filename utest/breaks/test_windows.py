@@ -156,7 +156,8 @@ def test_a_break_between_two_good_requests_is_not_missed(timeline):
 def test_how_a_connection_broke_names_the_outage_not_what_followed(timeline):
     line = timeline(ProbeKind.TCP_KEPT, 20)
     probes = line.probes(3, [(1000, 500)], outcome=Outcome.REFUSED)
-    (window,) = windows_of(line, probes, broken=[(T0 + 1010 * MS, "RESET", 104)])
+    last_good = max(p.sent_ns for p in probes if p.outcome is Outcome.OK and p.sent_ns < T0 + 1000 * MS)
+    (window,) = windows_of(line, probes, broken=[(last_good + MS, "RESET", 104)])
     assert window.kind is BreakKind.RESET
     assert window.outcomes == {"REFUSED": 25}
 

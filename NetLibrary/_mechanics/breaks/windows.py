@@ -265,13 +265,19 @@ def _slack(window: Window) -> float:
     return (window.longest_ms - window.shortest_ms) / 4
 
 
+def _may_hold(window: Window, when: int) -> bool:
+    """Tells whether a moment lies in a window, given what is unknown about its ends."""
+    slack = int(2e6 * _slack(window)) + 1
+    return window.start_ns - slack <= when <= window.end_ns + slack
+
+
 def _with_breaks(
     windows: list[Window], probes: Sequence[Probe], broken: Sequence[tuple[int, str, int]]
 ) -> list[Window]:
     """Adds a window for each break of a kept connection that falls between two good requests."""
     result = list(windows)
     for when, how, code in broken:
-        inside = next((i for i, w in enumerate(result) if w.start_ns - 1 <= when <= w.end_ns + 1), None)
+        inside = next((i for i, w in enumerate(result) if _may_hold(w, when)), None)
         if inside is not None:
             # How the connection ended names the outage; the attempts to open a new one follow from it.
             result[inside] = replace(result[inside], kind=_KIND_OF.get(Outcome[how], BreakKind.RESET))
