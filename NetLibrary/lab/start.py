@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from NetLibrary.lab.paths import Paths, cache
 from NetLibrary.lab.processes import Component, run
 from NetLibrary.lab.state import State
 
-LIMIT = 180.0  # seconds for each wait; a loaded or emulated machine may need twenty times the usual
+# Seconds for each wait. A loaded machine may need twenty times the usual, an emulated one more.
+LIMIT = float(os.environ.get("NETLIBRARY_LAB_TIMEOUT", "180"))
 POLL = 0.05
 MANIFEST = Path(__file__).with_name("manifests") / "system.yaml"
 
