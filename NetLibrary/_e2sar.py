@@ -13,7 +13,8 @@ from robot.api import Failure, logger
 from NetLibrary import _robot
 from NetLibrary._mechanics.e2sar import objects, show
 from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar.bench import Bench, Party
+from NetLibrary._mechanics.e2sar.bench import Bench
+from NetLibrary._mechanics.e2sar.party import Party
 from NetLibrary._mechanics.e2sar.sweep import Combination, table
 from NetLibrary._mechanics.e2sar.verdict import Judgement, Thresholds, judge, percent
 from NetLibrary._mechanics.errors import InputError, NetLibraryError

@@ -16,9 +16,10 @@ from NetLibrary._base import KeywordBase, keyword
 from NetLibrary._e2sar import E2sarResult, E2sarRuns
 from NetLibrary._mechanics.e2sar import objects, published
 from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar.bench import Bench, Party
+from NetLibrary._mechanics.e2sar.bench import Bench
 from NetLibrary._mechanics.e2sar.logs import Report
 from NetLibrary._mechanics.e2sar.logs import parse as parse_log
+from NetLibrary._mechanics.e2sar.party import Party
 from NetLibrary._mechanics.e2sar.sweep import Combination, combinations
 from NetLibrary._mechanics.e2sar.verdict import Thresholds
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, WaitFailed, WaitTimeout

@@ -2,115 +2,42 @@
 
 from __future__ import annotations
 
-import re
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.e2sar import objects
-from NetLibrary._mechanics.e2sar.evidence import Evidence
-from NetLibrary._mechanics.e2sar.logs import LogParser, Report
+from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready, pod_over
 from NetLibrary._mechanics.e2sar.parameters import (
     Path,
     Placement,
     PodSettings,
     ReceiverSettings,
     SenderSettings,
-    Surroundings,
+)
+from NetLibrary._mechanics.e2sar.party import (
+    Inspection,
+    Party,
+    at_rest,
+    begun,
+    blocks,
+    last_words,
+    read_inspection,
+    receiver_facts,
+    sender_facts,
 )
 from NetLibrary._mechanics.e2sar.policies import blocking
-from NetLibrary._mechanics.e2sar.stream import LogStream, split_time
-from NetLibrary._mechanics.e2sar.verdict import End, Facts, ReceiverFacts, SenderFacts
+from NetLibrary._mechanics.e2sar.stream import LogStream
+from NetLibrary._mechanics.e2sar.verdict import Facts
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, is_ready, pods_ready, problem
+from NetLibrary._mechanics.kube.wait import pods_ready
 
 Object = dict[str, Any]
 Say = Callable[[str], None]
 POLICY_DELAY = 2
-NEEDED_OPTIONS = (
-    "--send",
-    "--recv",
-    "--uri",
-    "--length",
-    "--num",
-    "--mtu",
-    "--rate",
-    "--bufsize",
-    "--duration",
-    "--port",
-)
-
-
-@dataclass
-class Inspection:
-    """What an image and a place are like: version and options of `e2sar_perf`, limits of the kernel, MTU of a pod."""
-
-    image: str
-    version: str
-    options: frozenset[str]
-    around: Surroundings
-    stand_in: bool
-
-
-@dataclass
-class Party:
-    """A sender or receiver that was started. `lock` guards what its log's thread changes."""
-
-    name: str
-    role: str
-    settings: Any
-    pod_settings: PodSettings
-    pod: Object = field(default_factory=dict)
-    parser: LogParser = field(default_factory=LogParser)
-    evidence: Evidence = field(default_factory=Evidence)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    streams: list[LogStream] = field(default_factory=list)
-    started_at: float = field(default_factory=time.monotonic)
-    bound_at: float | None = None
-    first_line_at: float | None = None
-    running_since: float | None = None
-    exit_at: float | None = None
-    stopped_by_us: bool = False
-    trouble: str = ""
-    target: str = ""
-    blocking: list[str] = field(default_factory=list)
-
-    @property
-    def report(self) -> Report:
-        """What its log says so far."""
-        return self.parser.report
-
-    @property
-    def pod_name(self) -> str:
-        """Name of its pod, empty before there is one."""
-        return str(self.pod.get("metadata", {}).get("name", ""))
-
-    @property
-    def node(self) -> str:
-        """Node it runs on."""
-        return str(self.pod.get("spec", {}).get("nodeName", ""))
-
-    @property
-    def address(self) -> str:
-        """Address of its pod."""
-        return str(self.pod.get("status", {}).get("podIP", ""))
-
-    @property
-    def files(self) -> list[FilePath]:
-        """The logs that were kept."""
-        return [stream.path for stream in self.streams]
-
-    def terminated(self) -> Object | None:
-        """How its container ended, None while it runs."""
-        for status in self.pod.get("status", {}).get("containerStatuses", []):
-            ended = status.get("state", {}).get("terminated")
-            if status["name"] == self.role and ended:
-                return dict(ended)
-        return None
 
 
 class Bench:
@@ -151,7 +78,7 @@ class Bench:
         self.cluster.create(pod)
         try:
             self.cluster.wait(
-                "Pod", self.namespace, _pod_over(), name=name, timeout=timeout, what=f"Inspection of image '{image}'"
+                "Pod", self.namespace, pod_over(), name=name, timeout=timeout, what=f"Inspection of image '{image}'"
             )
             text = self.cluster.logs(self.namespace, name)
         finally:
@@ -189,7 +116,7 @@ class Bench:
                 seen = f"bound are {', '.join(map(str, ports))}" if ports else "no UDP socket is bound in its pod"
                 raise errors.WaitTimeout(
                     f"Receiver '{party.name}' did not bind UDP port {port} within {timeout:g} s: {seen}."
-                    + _last_words(party)
+                    + last_words(party)
                 )
             self._refresh(party)
             if party.terminated() or party.trouble:
@@ -205,7 +132,7 @@ class Bench:
             self.cluster.wait(
                 "EndpointSlice",
                 self.namespace,
-                _endpoint_ready(party.address),
+                endpoint_ready(party.address),
                 labels=f"kubernetes.io/service-name={objects.NODE_PORT_SERVICE}",
                 timeout=left,
                 what=f"Service entry of receiver '{party.name}'",
@@ -216,9 +143,7 @@ class Bench:
         ended = party.terminated() or {}
         how = party.trouble or f"it ended with exit code {ended.get('exitCode')} ({ended.get('reason', '-')})"
         said = "; ".join(party.report.failures) or party.evidence.failure
-        return f"Receiver '{party.name}' never bound UDP port {party.settings.port}: {said or how}." + _last_words(
-            party
-        )
+        return f"Receiver '{party.name}' never bound UDP port {party.settings.port}: {said or how}." + last_words(party)
 
     def stop(self, party: Party, *, timeout: float = 20.0) -> None:
         """Ends a receiver or sender in good order (SIGINT to e2sar_perf) and keeps its log to the last line."""
@@ -250,7 +175,7 @@ class Bench:
             self.cluster.wait(
                 "Pod",
                 self.namespace,
-                _container_over(party.role, seen=bool(party.pod_name), tick=self.tick),
+                container_over(party.role, seen=bool(party.pod_name), tick=self.tick),
                 labels=f"e2sar={party.name}",
                 timeout=timeout,
                 what=f"End of {party.role} '{party.name}'",
@@ -260,11 +185,11 @@ class Bench:
             if not party.trouble and isinstance(error, errors.WaitFailed):
                 party.trouble = str(error).rstrip(".")
             if fail:
-                raise type(error)(f"{error}{_last_words(party)}") from error
+                raise type(error)(f"{error}{last_words(party)}") from error
         self._refresh(party)
         self._drain(party)
         if fail and party.trouble:
-            raise errors.WaitFailed(f"End of {party.role} '{party.name}': {party.trouble}.{_last_words(party)}")
+            raise errors.WaitFailed(f"End of {party.role} '{party.name}': {party.trouble}.{last_words(party)}")
 
     # --- senders ----------------------------------------------------------------------------------------------
 
@@ -347,13 +272,13 @@ class Bench:
         """Waits until the receivers' counters have come to rest: all there, or two equal reports after the timeout of
         incomplete events."""
         deadline = time.monotonic() + timeout
-        start = {id(each): _blocks(each) for each in receivers}
+        start = {id(each): blocks(each) for each in receivers}
         while time.monotonic() < deadline:
             counts = [each.report.final for each in receivers]
-            fresh = all(_blocks(each) >= start[id(each)] + 2 or each.terminated() for each in receivers)
+            fresh = all(blocks(each) >= start[id(each)] + 2 or each.terminated() for each in receivers)
             if fresh and sum(block.received for block in counts if block) >= events:
                 return
-            if fresh and all(_at_rest(each) for each in receivers):
+            if fresh and all(at_rest(each) for each in receivers):
                 return
             for each in receivers:
                 self._refresh(each)
@@ -366,8 +291,8 @@ class Bench:
         """Everything that is known about a run."""
         blocked = [name for sender in senders for name in sender.blocking]
         return Facts(
-            [_sender_facts(each) for each in senders],
-            [_receiver_facts(each) for each in receivers],
+            [sender_facts(each) for each in senders],
+            [receiver_facts(each) for each in receivers],
             list(dict.fromkeys(blocked)),
             policies=bool(self.policies()),
         )
@@ -406,7 +331,7 @@ class Bench:
             party.pod = self.cluster.wait(
                 "Pod",
                 self.namespace,
-                _container_begun(role),
+                container_begun(role),
                 labels=f"e2sar={party.name}",
                 timeout=timeout,
                 what=f"Start of {role} '{party.name}'",
@@ -415,7 +340,7 @@ class Bench:
         except (errors.WaitFailed, errors.WaitTimeout) as error:
             party.trouble = str(error).rstrip(".")
             raise
-        party.running_since = _begun(party.pod, role)
+        party.running_since = begun(party.pod, role)
         containers = [role, *(["observer"] if role == "receiver" else [])]
         for container in containers:
             path = _free(self.folder, f"{party.name}.{container}")
@@ -470,115 +395,6 @@ class Bench:
             stream.finish()
 
 
-# --- goals -------------------------------------------------------------------------------------------------------
-
-
-def _container_begun(role: str) -> Goal:
-    """Goal: the container runs or has run. Value: the pod."""
-    trouble = pods_ready(1)
-
-    def goal(pods: list[Object]) -> Outcome:
-        for pod in pods:
-            for status in pod.get("status", {}).get("containerStatuses", []):
-                state = status.get("state", {})
-                if status["name"] == role and ("running" in state or "terminated" in state):
-                    return Done(pod)
-        if not pods:
-            return Pending("no pod yet")
-        outcome = trouble(pods)
-        return outcome if isinstance(outcome, Failed) else Pending("; ".join(problem(pod)[0] for pod in pods[:2]))
-
-    return goal
-
-
-def _container_over(role: str, *, seen: bool, tick: Callable[[], None]) -> Goal:
-    """Goal: the container has ended, or its pod failed as a whole; out of reach once the pod is gone."""
-    known = [seen]
-
-    def goal(pods: list[Object]) -> Outcome:
-        tick()
-        if not pods:
-            return Failed(f"The pod of {role} was deleted while it ran") if known[0] else Pending("no pod yet")
-        known[0] = True
-        pod = pods[-1]
-        for status in pod.get("status", {}).get("containerStatuses", []):
-            if status["name"] == role and "terminated" in status.get("state", {}):
-                return Done(pod)
-        if pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
-            return Done(pod)
-        return Pending(problem(pod)[0] if not is_ready(pod) else "running")
-
-    return goal
-
-
-def _pod_over() -> Goal:
-    """Goal: the pod has ended; out of reach when it cannot start."""
-    trouble = pods_ready(1)
-
-    def goal(pods: list[Object]) -> Outcome:
-        if pods and pods[0].get("status", {}).get("phase") in ("Succeeded", "Failed"):
-            return Done(pods[0])
-        outcome = trouble(pods)
-        return outcome if isinstance(outcome, Failed) else Pending("it has not ended yet")
-
-    return goal
-
-
-def _endpoint_ready(address: str) -> Goal:
-    """Goal: an EndpointSlice lists the address as ready."""
-
-    def goal(slices: list[Object]) -> Outcome:
-        for each in slices:
-            for endpoint in each.get("endpoints") or []:
-                if address in endpoint.get("addresses", []) and endpoint.get("conditions", {}).get("ready"):
-                    return Done(address)
-        return Pending(f"{address} is not listed as ready")
-
-    return goal
-
-
-# --- small things -------------------------------------------------------------------------------------------------
-
-
-def read_inspection(image: str, text: str) -> Inspection:
-    """Reads what the inspecting pod printed.
-
-    Raises:
-        errors.EnvironmentProblem: The image has no `e2sar_perf`, or one that this cannot work with.
-    """
-    if re.search(r"^no e2sar_perf$", text, re.MULTILINE):
-        raise errors.EnvironmentProblem(
-            f"Image '{image}' has no e2sar_perf on its PATH; choose another with image=, for instance '{objects.REAL_IMAGE}'."
-        )
-    knobs = dict(re.findall(r"^/\S*/(rmem_max|wmem_max|mtu) (\d+)$", text, re.MULTILINE))
-    options = frozenset(re.findall(r"--[A-Za-z0-9]+", text))
-    version = re.search(r"E2SAR Version:\s*(.*)", text)
-    missing = [option for option in NEEDED_OPTIONS if option not in options]
-    if missing:
-        said = text.strip().splitlines()[-1][:200] if text.strip() else "it printed nothing"
-        raise errors.EnvironmentProblem(
-            f"The e2sar_perf of image '{image}' ({version[1].strip() if version else 'no version line'}) is not supported: "
-            f"--help does not show {', '.join(missing)}. Its last words: {said}. Supported are 0.1.4 to 0.3.2 and later "
-            "ones with these options."
-        )
-    name = version[1].strip() if version else ""
-    around = Surroundings(
-        pod_mtu=int(knobs["mtu"]) if "mtu" in knobs else None,
-        rmem_max=int(knobs["rmem_max"]) if "rmem_max" in knobs else None,
-        wmem_max=int(knobs["wmem_max"]) if "wmem_max" in knobs else None,
-    )
-    stand_in = "stand-in" in name
-    return Inspection(image, name, options, replace(around, sender_startup_seconds=1.0 if stand_in else 10.0), stand_in)
-
-
-def _begun(pod: Object, role: str) -> float | None:
-    for status in pod.get("status", {}).get("containerStatuses", []):
-        for state in status.get("state", {}).values():
-            if status["name"] == role and state.get("startedAt"):
-                return split_time(f"{state['startedAt']} ")[0]
-    return None
-
-
 def _free(folder: FilePath, name: str) -> FilePath:
     """A file name that no run before has used."""
     path, number = folder / f"{name}.log", 1
@@ -586,48 +402,3 @@ def _free(folder: FilePath, name: str) -> FilePath:
         number += 1
         path = folder / f"{name}.{number}.log"
     return path
-
-
-def _last_words(party: Party) -> str:
-    with party.lock:
-        failures = [f"{party.name} said: {text}" for text in party.report.failures[:3]]
-    return "".join(f"\n{line}" for line in failures)
-
-
-def _blocks(party: Party) -> int:
-    return len(party.report.blocks)
-
-
-def _at_rest(party: Party) -> bool:
-    blocks = party.report.blocks
-    if len(blocks) < 2 or party.terminated():
-        return True
-    one, two = blocks[-2], blocks[-1]
-    return (one.received, one.lost, one.packets) == (two.received, two.lost, two.packets)
-
-
-def _end(party: Party) -> End:
-    ended = party.terminated() or {}
-    status = party.pod.get("status", {})
-    reason = str(status.get("reason") or ended.get("reason") or "")
-    code = ended.get("exitCode", party.evidence.exit_code)
-    at = party.exit_at
-    if at is None and ended.get("finishedAt"):
-        at = split_time(f"{ended['finishedAt']} ")[0]
-    return End(code, reason, at, party.stopped_by_us)
-
-
-def _sender_facts(party: Party) -> SenderFacts:
-    annotations = party.pod.get("metadata", {}).get("annotations")
-    return SenderFacts(
-        party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.first_line_at,
-        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since,
-    )  # fmt: skip
-
-
-def _receiver_facts(party: Party) -> ReceiverFacts:
-    annotations = party.pod.get("metadata", {}).get("annotations")
-    return ReceiverFacts(
-        party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.bound_at,
-        objects.bandwidth(annotations, "ingress"), party.pod_settings.cpu_limit, party.trouble,
-    )  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from NetLibrary._mechanics.e2sar.bench import Party
 from NetLibrary._mechanics.e2sar.parameters import describe, plain
+from NetLibrary._mechanics.e2sar.party import Party
 from NetLibrary._mechanics.e2sar.verdict import Judgement, percent
 from NetLibrary._mechanics.report import Cell, bitrate_text
 
