@@ -54,7 +54,7 @@ class BreakKeywords(DisturbanceKeywords):
         settle: timedelta = timedelta(seconds=3),
         limit: timedelta = LONGEST,
         echo_interval: timedelta = timedelta(milliseconds=10),
-        connection_interval: timedelta = timedelta(milliseconds=50),
+        connection_interval: timedelta = timedelta(milliseconds=40),
         request_interval: timedelta = timedelta(milliseconds=10),
         probe_timeout: timedelta = timedelta(seconds=1),
         slow: timedelta | None = None,

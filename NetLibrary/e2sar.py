@@ -155,7 +155,8 @@ class E2sarKeywords(KeywordBase):
         )
         p.check_receiver(settings)
         pod = p.PodSettings(
-            image or self._e2sar.image, cpu_limit, memory_limit, runs.at_most(cpu_limit, "100m"), runs.at_most(memory_limit, "64Mi"),
+            image or self._e2sar.image, cpu_limit, memory_limit, runs.at_most(cpu_limit, "100m"),
+            runs.at_most(memory_limit, "64Mi"),
             node, ingress_bandwidth, "", dict(environment or {}),
         )  # fmt: skip
         return bench.start_receiver(name, settings, pod)
@@ -189,7 +190,8 @@ class E2sarKeywords(KeywordBase):
         sockets: int = 4, source_id: int = 1234, data_id: int = 4321, port: int | None = None, address: str = "",
         path: p.Path = p.Path.POD_IP, placement: p.Placement = p.Placement.OTHER_NODE, node: str = "",
         cpu_limit: str = "1", memory_limit: str = "512Mi", egress_bandwidth: str = "", accept: str = "",
-        resolve_timeout: timedelta = timedelta(seconds=60), start_delay: timedelta | None = None, image: str | None = None, options: Sequence[str] = (),
+        resolve_timeout: timedelta = timedelta(seconds=60), start_delay: timedelta | None = None,
+        image: str | None = None, options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, namespace: str | None = None,
     ) -> Party:  # fmt: skip
         """Starts a sender and returns at once; see [Wait For E2SAR Sender].
@@ -233,7 +235,8 @@ class E2sarKeywords(KeywordBase):
             port or (target.settings.port if target else p.PORT), tuple(options),
         )  # fmt: skip
         pod = p.PodSettings(
-            image or self._e2sar.image, cpu_limit, memory_limit, runs.at_most(cpu_limit, "100m"), runs.at_most(memory_limit, "64Mi"),
+            image or self._e2sar.image, cpu_limit, memory_limit, runs.at_most(cpu_limit, "100m"),
+            runs.at_most(memory_limit, "64Mi"),
             node, "", egress_bandwidth, dict(environment or {}),
         )  # fmt: skip
         heard = target.settings if target else p.ReceiverSettings()
@@ -242,12 +245,11 @@ class E2sarKeywords(KeywordBase):
         others = [each for each in bench.parties.values() if each.role == "sender" and not each.terminated()]
         if target:
             p.check_several([settings, *(each.settings for each in others if each.target.startswith(target.address))])
-        sender = bench.start_sender(
+        return bench.start_sender(
             name, settings, pod, target, path=path, placement=placement, address=address,
             resolve_seconds=max(1, round(resolve_timeout.total_seconds())),
             start_delay=None if start_delay is None else runs.whole("start_delay", start_delay),
         )  # fmt: skip
-        return sender
 
     @keyword(tags=["e2sar"])
     def wait_for_e2sar_sender(
@@ -402,7 +404,8 @@ class E2sarKeywords(KeywordBase):
         receivers: int = 1, accept: str = "", delivered_at_least: Percentage = ALL,
         delivered_at_most: Percentage | None = None, partial_at_most: Percentage = ALL,
         silent_at_most: Percentage = ALL, mangled_at_most: int = 0, errors_at_most: int = 0,
-        expected_cause: str | None = None, start_delay: timedelta | None = None, sender_options: Sequence[str] = (), receiver_options: Sequence[str] = (),
+        expected_cause: str | None = None, start_delay: timedelta | None = None,
+        sender_options: Sequence[str] = (), receiver_options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, name: str | None = None, keep: bool = False,
         timeout: timedelta | None = None, namespace: str | None = None,
     ) -> E2sarResult:  # fmt: skip
@@ -559,7 +562,7 @@ class E2sarKeywords(KeywordBase):
                 done.append((run, None, str(error).splitlines()[0]))
         return self._e2sar.show_sweep(label, done, delivered_at_least)
 
-    # --- what needs no run ---------------------------------------------------------------------------------------------
+    # --- what needs no run ----------------------------------------------------------------------
 
     @keyword(tags=["e2sar"])
     def parse_e2sar_log(self, path: Path) -> Report:

@@ -200,6 +200,33 @@ class MatrixKeywords(KeywordBase):
         return {"cells": len(table.cells), "wrong": 0, "seconds": table.seconds, "findings": []}
 
     @keyword(tags=["matrix"])
+    def probe_service_matrix(self, *cases: str, settle: timedelta = timedelta(seconds=3)) -> dict[str, Any]:
+        """Probes several cases in one go and does not fail; [Diagnose Service Matrix] explains what is wrong.
+
+        All connections that get no answer, of all cases together, wait in the same time limit. Cases that the cluster
+        lacks something for are left out.
+
+        Args:
+            cases: Names of cases; the whole catalogue without the cases that change objects when none is given.
+            settle: Time for wrong cells to become right.
+        Returns:
+            `cells`, `wrong`, `seconds`, and `cases` with the number of wrong cells by case.
+        """
+        matrix = self._built()
+        tables = matrix.check_all(cases or list(CASES), settle=settle.total_seconds())
+        rows = [[t.title, len(t.cells), len(t.wrong)] for t in tables]
+        _robot.log_table(["case", "cells", "wrong"], rows, "Service matrix")
+        for table in tables:
+            if table.wrong:
+                _robot.log_html(render.html_of(table))
+        return {
+            "cells": sum(len(t.cells) for t in tables),
+            "wrong": sum(len(t.wrong) for t in tables),
+            "seconds": sum({id(t): t.seconds for t in tables}.values()),
+            "cases": {t.case: len(t.wrong) for t in tables},
+        }
+
+    @keyword(tags=["matrix"])
     def diagnose_service_matrix(self) -> list[dict[str, Any]]:
         """Explains all wrong cells of all cases so far by the fewest causes, confirmed by follow-up probes.
 

@@ -4,7 +4,7 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               *Topology*: a measuring pod, an echo pod on the same node and one on another node behind a Service
 ...               of type LoadBalancer, echo servers on the addresses of both nodes, and a place outside the cluster.
 ...               *Traffic*: on every path at once, ICMP and UDP echo and requests over a kept TCP connection each
-...               10 ms, new TCP connections and DNS questions each 50 ms.
+...               10 ms, new TCP connections each 40 ms, DNS questions each 50 ms.
 ...               *Passes when*: no outage is longer, and no more connections break, than the row allows; and a
 ...               disturbance that must show does show.
 ...

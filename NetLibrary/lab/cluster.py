@@ -160,6 +160,9 @@ class Lab:
                     f"The lab '{self.name}' is up with {known.nodes} nodes and {known.options}; "
                     f"{nodes} nodes and {options} were asked for. Take it down first."
                 )
+            if known.automatic and not automatic:
+                known.automatic = False  # from now on somebody wants it beyond the tests that it was started for
+                known.save()
             self._say(f"lab '{self.name}' is up already: {known.nodes} nodes, KUBECONFIG={self.kubeconfig}")
             return
         if known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def certificates(plan: AddressPlan, paths: Paths) -> None:
     for name in users:
         target = paths.kubeconfig if name == "admin" else paths.credentials / name
         authority.kubeconfig(target, f"netlibrary-lab-{plan.name}", plan.api, name)
+    if os.environ.get("SUDO_UID", "0") != "0":  # tests may run as the user who started the lab with sudo
+        os.chown(paths.kubeconfig, int(os.environ["SUDO_UID"]), int(os.environ.get("SUDO_GID", "-1")))
 
 
 def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Options) -> dict[str, list[str | Path]]:

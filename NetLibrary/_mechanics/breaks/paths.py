@@ -66,7 +66,7 @@ class Rates:
     """Times between probes and their limits, in milliseconds."""
 
     echo_ms: float = 10
-    connection_ms: float = 50
+    connection_ms: float = 40
     kept_ms: float = 10
     dns_ms: float = 50
     timeout_ms: float = 1000

@@ -85,9 +85,9 @@ def event_hertz(rate_gbps: float, event_bytes: int) -> float:
 def charge(payload_bytes: int) -> int:
     """Bytes of socket buffer that one queued datagram costs.
 
-    256 for the bookkeeping, and its memory: headers, headroom and 320 bytes of shared information included, 576 for small
-    datagrams and the next power of two for others. Checked against the kernel (6.18): 15 datagrams of 484 and 100 bytes
-    in turn fit into 8192, 5957 into 3 MiB.
+    256 for the bookkeeping, and its memory: headers, headroom and 320 bytes of shared information included, 576 for
+    small datagrams and the next power of two for others. Checked against the kernel (6.18): 15 datagrams of 484 and
+    100 bytes in turn fit into 8192, 5957 into 3 MiB.
     """
     needed = payload_bytes + 42 + 64 + 320
     return 256 + (576 if needed <= 704 else 1 << (needed - 1).bit_length())

@@ -269,8 +269,10 @@ class Bench:
     # --- watching -----------------------------------------------------------------------------------------------
 
     def settle(self, receivers: Sequence[Party], events: int, *, timeout: float) -> None:
-        """Waits until the receivers' counters have come to rest: all there, or two equal reports after the timeout of
-        incomplete events."""
+        """Waits until the receivers' counters have come to rest.
+
+        At rest: all events are there, or two reports in a row are equal.
+        """
         deadline = time.monotonic() + timeout
         start = {id(each): blocks(each) for each in receivers}
         while time.monotonic() < deadline:
@@ -344,23 +346,22 @@ class Bench:
         containers = [role, *(["observer"] if role == "receiver" else [])]
         for container in containers:
             path = _free(self.folder, f"{party.name}.{container}")
-            party.streams.append(
-                LogStream(
-                    self.cluster,
-                    self.namespace,
-                    party.pod_name,
-                    container,
-                    path,
-                    lambda at, text, own=container == role: self._take(party, at, text, own),  # type: ignore[misc]
-                )  # fmt: skip
-            )
+            party.streams.append(self._stream(party, container, path))
+
+    def _stream(self, party: Party, container: str, path: FilePath) -> LogStream:
+        own = container == party.role
+
+        def take(at: float | None, text: str) -> None:
+            self._take(party, at, text, own)
+
+        return LogStream(self.cluster, self.namespace, party.pod_name, container, path, take)
 
     def _take(self, party: Party, at: float | None, text: str, own: bool) -> None:
         with party.lock:
             if party.evidence.line(text):
-                if not own and party.bound_at is None and party.role == "receiver":
-                    if party.evidence.bound(party.settings.port):
-                        party.bound_at = at
+                watched = not own and party.role == "receiver" and party.bound_at is None
+                if watched and party.evidence.bound(party.settings.port):
+                    party.bound_at = at
                 if text.startswith("@netlibrary exit"):
                     party.exit_at = at
                 return

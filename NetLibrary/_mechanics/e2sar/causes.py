@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 from NetLibrary._mechanics.e2sar import arithmetic
 from NetLibrary._mechanics.e2sar.verdict import Cause, Facts, Judgement, ReceiverFacts, SenderFacts
@@ -64,12 +65,16 @@ def _own_words(facts: Facts, judgement: Judgement) -> list[Cause]:
             causes.append(
                 Cause(
                     "tool",
-                    f"{_name(side)} did not start: {side.evidence.failure}; choose an image with e2sar_perf on its PATH.",
+                    f"{_name(side)} did not start: {side.evidence.failure}; choose an image with e2sar_perf on its "
+                    "PATH.",
                     math.inf,
                 )
             )
         elif side.evidence.failed_step == "resolve":
-            text = f"{_name(side)} found no receiver: {side.evidence.failure}; start a receiver first, and check its readiness and the cluster's DNS."
+            text = (
+                f"{_name(side)} found no receiver: {side.evidence.failure}; start a receiver first, and check its "
+                "readiness and the cluster's DNS."
+            )
             causes.append(Cause("dns", text, math.inf))
         elif side.report.failures:
             said = next(
@@ -102,13 +107,17 @@ def _crashed(facts: Facts, judgement: Judgement) -> list[Cause]:
                 Cause("memory", text, math.inf, {"memory_limit": "1Gi"}, [f"exit code {side.end.exit_code}, OOMKilled"])
             )
         elif side.end.reason in ("Evicted", "NodeLost", "DeletionByTaintManager", "Shutdown"):
-            text = f"{_name(side)} was removed from its node ({side.end.reason}); free the node or name another one with node=."
+            text = (
+                f"{_name(side)} was removed from its node ({side.end.reason}); free the node or name another one "
+                "with node=."
+            )
             causes.append(Cause("evicted", text, math.inf))
         elif side.end.crashed and not side.report.failures and not side.evidence.failure:
             how = _signal(side.end.exit_code or 0)
             when = " in the middle of the run" if side.report.blocks or side.report.events else ""
             extra = (
-                "; stray or reordered datagrams crash a 0.1.4 receiver, so keep others off its port or take a newer image"
+                "; stray or reordered datagrams crash a 0.1.4 receiver, so keep others off its port or take a "
+                "newer image"
                 if side.end.exit_code == 139
                 else "; nobody but the run may stop it, so find out who did and run again"
                 if side.end.exit_code in (137, 143)
@@ -140,7 +149,8 @@ def _ended_too_early(facts: Facts, judgement: Judgement) -> list[Cause]:
         if side.end.at and finished and side.end.at < finished and side.end.exit_code == 0 and not side.end.by_us:
             needed = math.ceil(side.settings.duration_seconds + finished - side.end.at + 2)
             text = (
-                f"{_name(side)} ended {finished - side.end.at:.1f} s before the sender did, after its {side.settings.duration_seconds} s; "
+                f"{_name(side)} ended {finished - side.end.at:.1f} s before the sender did, after its "
+                f"{side.settings.duration_seconds} s; "
                 f"set duration to {needed} s or 0."
             )
             causes.append(Cause("receiver ended early", text, _missing(judgement) + 1, {"duration": str(needed)}))
@@ -185,9 +195,15 @@ def _nobody_listens(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not facts.receivers:
         text = "Nobody listens at the address that was sent to (connection refused); start a receiver there first."
     elif any(side.end.at or side.end.exit_code is not None for side in facts.receivers):
-        text = "The port was closed while the sender still sent (connection refused), because the receiver had ended; let the receiver run until the sender is done."
+        text = (
+            "The port was closed while the sender still sent (connection refused), because the receiver had "
+            "ended; let the receiver run until the sender is done."
+        )
     else:
-        text = "The port was closed while the sender sent (connection refused); start the receiver first and wait until it is bound."
+        text = (
+            "The port was closed while the sender sent (connection refused); start the receiver first and wait "
+            "until it is bound."
+        )
     return [Cause("no listener", text, weight, evidence=evidence)]
 
 
@@ -232,7 +248,10 @@ def _overrun(facts: Facts, judgement: Judgement) -> list[Cause]:
         evidence.append(text)
     advice, remedy = _buffer_advice(facts, side, effective, maximum, bool(why))
     cut = f" (net.core.rmem_max cut the {size} asked for)" if effective < size else ""
-    text = f"The receiver's socket buffer of {effective} bytes{cut}, room for about {room} datagrams, overran {drops} times{why}, not the network; {remedy}."
+    text = (
+        f"The receiver's socket buffer of {effective} bytes{cut}, room for about {room} datagrams, overran {drops} "
+        f"times{why}, not the network; {remedy}."
+    )
     kind = "buffer and CPU throttling" if why else "receive buffer"
     return [Cause(kind, text, drops, advice, evidence)]
 
@@ -245,7 +264,8 @@ def _throttling(side: ReceiverFacts | SenderFacts) -> tuple[float, str] | None:
     limit = side.cpu_limit or (f"{side.evidence.cpus:g}" if side.evidence.cpus else "?")
     return (
         share,
-        f"its CPU limit of {limit} had it throttled in {100 * share:.0f} % of the periods ({counted[0]} of {counted[1]})",
+        f"its CPU limit of {limit} had it throttled in {100 * share:.0f} % of the periods ({counted[0]} of "
+        f"{counted[1]})",
     )
 
 
@@ -294,7 +314,10 @@ def _policy(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not facts.blocking_policies or judgement.received:
         return []
     names, port = " and ".join(facts.blocking_policies), facts.senders[0].settings.port
-    text = f"NetworkPolicy {names} does not let UDP port {port} through; add UDP {port} to its ports (a TCP rule does not cover it)."
+    text = (
+        f"NetworkPolicy {names} does not let UDP port {port} through; add UDP {port} to its ports (a TCP rule does "
+        "not cover it)."
+    )
     evidence = [
         f"{judgement.frames.left} datagrams left the sender, {judgement.frames.reached} reached the receiver",
         "no send errors: a policy drops silently",
@@ -325,7 +348,10 @@ def _mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
         created = sender.evidence.grown("Ip.FragCreates") or 0
         failed = sum(side.evidence.grown("Ip.ReasmFails") or 0 for side in facts.receivers)
         if created and mtu and settings.mtu > mtu:
-            text = f"IP packets of {settings.mtu} bytes were cut into fragments, because the interface takes {mtu}: losing one loses the datagram; set mtu to {mtu}."
+            text = (
+                f"IP packets of {settings.mtu} bytes were cut into fragments, because the interface takes {mtu}: "
+                f"losing one loses the datagram; set mtu to {mtu}."
+            )
             causes.append(
                 Cause(
                     "fragmentation",
@@ -354,7 +380,8 @@ def _black_hole(sender: SenderFacts, facts: Facts, judgement: Judgement) -> Caus
     if not (short_only or refused_locally or (told and judgement.received == 0 and not judgement.sender_errors)):
         return None
     text = (
-        f"Packets of {settings.mtu} bytes do not get through, shorter ones do: the path takes less than the interface says (MTU black hole); "
+        f"Packets of {settings.mtu} bytes do not get through, shorter ones do: the path takes less than the "
+        "interface says (MTU black hole); "
         "set mtu lower, 1280 is safe on nearly every overlay."
     )
     return Cause(
@@ -380,7 +407,8 @@ def _bandwidth(facts: Facts, judgement: Judgement) -> list[Cause]:
     total = sum(side.settings.rate_gbps for side in facts.senders)
     most = total * limit / wire * 0.95 if wire else limit / 1e9 / 2
     text = (
-        f"The bandwidth limit of {limit / 1e6:g} Mbit/s ({where}) dropped {lost} datagrams of a stream of {wire / 1e6:.4g} Mbit/s of IP packets; "
+        f"The bandwidth limit of {limit / 1e6:g} Mbit/s ({where}) dropped {lost} datagrams of a stream of "
+        f"{wire / 1e6:.4g} Mbit/s of IP packets; "
         f"set rate_gbps to {most:.3g} or raise the limit above {wire / 1e6:.4g} Mbit/s."
     )
     return [
@@ -400,7 +428,10 @@ def _interfaces(facts: Facts, judgement: Judgement) -> list[Cause]:
                for name in ("rx_dropped", "tx_dropped", "rx_errors", "tx_errors")]  # fmt: skip
     for where, drops in [*counted, *facts.node_drops.items()]:
         if drops > 0:
-            text = f"The interface counter {where} rose by {drops}; look for a full queue or a faulty device there, or lower rate_gbps."
+            text = (
+                f"The interface counter {where} rose by {drops}; look for a full queue or a faulty device there, "
+                "or lower rate_gbps."
+            )
             causes.append(Cause("interface drops", text, drops, evidence=[f"{where}: {drops}"]))
     return causes
 
@@ -423,12 +454,21 @@ def _network(facts: Facts, judgement: Judgement) -> list[Cause]:
     ]
     gap = _gap(facts)
     if frames.reached == 0:
-        text = f"Nothing of what left the sender reached the receiver's interface, without any error: the link or route between {nodes} is cut; check it in this direction."
+        text = (
+            "Nothing of what left the sender reached the receiver's interface, without any error: the link or "
+            f"route between {nodes} is cut; check it in this direction."
+        )
         return [Cause("link cut", text, lost * 0.9, evidence=evidence)]
     if gap:
-        text = f"The network between {nodes} carried nothing for about {gap:.0f} s in the middle of the run; {lost} datagrams were lost there, look at the link at that time."
+        text = (
+            f"The network between {nodes} carried nothing for about {gap:.0f} s in the middle of the run; {lost} "
+            "datagrams were lost there, look at the link at that time."
+        )
         return [Cause("link interrupted", text, lost * 0.9, evidence=evidence)]
-    text = f"The network between {nodes} lost {lost} of {frames.left} datagrams ({100 * share:.1f} %) on the way, the receiver had room; look for a lossy link or a queue that is full."
+    text = (
+        f"The network between {nodes} lost {lost} of {frames.left} datagrams ({100 * share:.1f} %) on the way, the "
+        "receiver had room; look for a lossy link or a queue that is full."
+    )
     return [Cause("lossy link", text, lost * 0.9, evidence=evidence)]
 
 
@@ -439,13 +479,13 @@ def _gap(facts: Facts) -> float | None:
         series = side.evidence.rate_series("Ip.InDelivers")
         busy = [index for index, (_, rate) in enumerate(series) if rate > 0]
         if len(busy) >= 2:
-            for one, two in zip(busy, busy[1:], strict=False):
+            for one, two in pairwise(busy):
                 longest = max(longest, series[two][0] - series[one][0] - 1)
     busy_for = max((side.settings.send_seconds for side in facts.senders), default=0.0)
     return longest if longest >= 1.5 and busy_for >= 3 else None
 
 
-# --- the rest ----------------------------------------------------------------------------------------------------------
+# --- the rest ---------------------------------------------------------------------------------
 
 
 def _sender_slow(facts: Facts, judgement: Judgement) -> list[Cause]:
@@ -474,8 +514,10 @@ def _order(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not judgement.partial or frames.read is None or frames.read < frames.planned:
         return []
     text = (
-        f"All {frames.planned} datagrams were read, yet {judgement.partial} events stayed incomplete: they came out of order or more than the reassembly "
-        "timeout apart; choose mtu so that an event fits into one datagram, or take e2sar_perf 0.3 and raise its timeout."
+        f"All {frames.planned} datagrams were read, yet {judgement.partial} events stayed incomplete: they came "
+        "out of order or more than the reassembly "
+        "timeout apart; choose mtu so that an event fits into one datagram, or take e2sar_perf 0.3 and raise its "
+        "timeout."
     )
     return [
         Cause(
@@ -490,21 +532,30 @@ def _order(facts: Facts, judgement: Judgement) -> list[Cause]:
 def _mangled(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not judgement.mangled:
         return []
-    text = f"{judgement.mangled} events arrived with a wrong head or tail; keep other senders off the port, and take e2sar_perf 0.2.1 or newer, since 0.1.4 frees its buffers early."
+    text = (
+        f"{judgement.mangled} events arrived with a wrong head or tail; keep other senders off the port, and take "
+        "e2sar_perf 0.2.1 or newer, since 0.1.4 frees its buffers early."
+    )
     return [Cause("mangled", text, judgement.mangled * 0.5)]
 
 
 def _strays(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not judgement.bad_headers:
         return []
-    text = f"{judgement.bad_headers} datagrams at the receiver's port were no E2SAR ones; keep probes and other senders off this port."
+    text = (
+        f"{judgement.bad_headers} datagrams at the receiver's port were no E2SAR ones; keep probes and other "
+        "senders off this port."
+    )
     return [Cause("stray datagrams", text, min(judgement.bad_headers, 1))]
 
 
 def _duplicates(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not judgement.duplicated:
         return []
-    text = f"{judgement.duplicated} more events were received than sent; look for a duplicating path, or a second sender with the same data_id."
+    text = (
+        f"{judgement.duplicated} more events were received than sent; look for a duplicating path, or a second "
+        "sender with the same data_id."
+    )
     return [Cause("duplicates", text, judgement.duplicated)]
 
 
@@ -519,6 +570,20 @@ def _missing(judgement: Judgement) -> float:
 Look = Callable[[Facts, Judgement], Iterable[Cause]]
 _FATAL: tuple[Look, ...] = (_own_words, _crashed)
 _LOSSES: tuple[Look, ...] = (
-    _ended_too_early, _not_yet_bound, _nobody_listens, _overrun, _unread, _policy, _policy_lag, _mtu, _bandwidth, _interfaces, _network, _sender_slow, _order,
-    _mangled, _strays, _duplicates,
-)  # fmt: skip
+    _ended_too_early,
+    _not_yet_bound,
+    _nobody_listens,
+    _overrun,
+    _unread,
+    _policy,
+    _policy_lag,
+    _mtu,
+    _bandwidth,
+    _interfaces,
+    _network,
+    _sender_slow,
+    _order,
+    _mangled,
+    _strays,
+    _duplicates,
+)

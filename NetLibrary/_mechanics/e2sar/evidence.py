@@ -7,6 +7,7 @@ only while it is open; `cpu.stat` belongs to the container. Both cgroup versions
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 MARK = "@netlibrary "
@@ -89,11 +90,9 @@ class Evidence:
         """Takes one line and tells whether it was evidence."""
         if not line.startswith(MARK):
             return False
-        word, when, rest = (line[len(MARK) :].split(" ", 2) + ["", ""])[:3]
-        try:
+        word, when, rest = [*line[len(MARK) :].split(" ", 2), "", ""][:3]
+        with suppress(ValueError, IndexError):  # a line that was cut off
             self._take(word, when, rest)
-        except (ValueError, IndexError):
-            pass  # a line that was cut off
         return True
 
     def _take(self, word: str, when: str, rest: str) -> None:

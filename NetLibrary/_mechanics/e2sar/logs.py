@@ -1,7 +1,7 @@
 """One parser for what `e2sar_perf` prints, from 0.1.4 to 0.3.2, fed line by line.
 
-The labels were read in JeffersonLab/E2SAR (tag `E2SAR-main-0.1.4-ubuntu-22.04` and main of June 2026). Versions differ in
-padding, colons, "frames" or "packets", a logger's prefix before `Stats:`, and thousands separators of the locale;
+The labels were read in JeffersonLab/E2SAR (tag `E2SAR-main-0.1.4-ubuntu-22.04` and main of June 2026). Versions differ
+in padding, colons, "frames" or "packets", a logger's prefix before `Stats:`, and thousands separators of the locale;
 stdout and stderr may run into each other. So every pattern looks for its label anywhere in the line, and a report of
 the receiver counts only when its last line was seen.
 """
@@ -207,13 +207,13 @@ _ROLE_WORDS = re.compile(
 
 
 class LogParser:
-    """Reads the log of one `e2sar_perf`, in pieces of any size, while it grows.
+    r"""Reads the log of one `e2sar_perf`, in pieces of any size, while it grows.
 
     A second banner in the same log starts a new report; the one before it moves to `earlier`.
 
     Example:
         >>> parser = LogParser()
-        >>> parser.feed("Completed, 978 frames sent, 0 errors\\n")
+        >>> parser.feed("Completed, 978 frames sent, 0 errors\n")
         >>> parser.report.frames_sent
         978
     """

@@ -149,11 +149,13 @@ def check_sender(sender: SenderSettings) -> None:
     _within("buffer_bytes", sender.buffer_bytes, 1024, 2**31 - 1, "bytes")
     if not 0 <= sender.rate_gbps <= 10_000:
         raise InputError(
-            f"rate_gbps is {sender.rate_gbps:g}; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to 10000 Gbit/s of event bytes."
+            f"rate_gbps is {sender.rate_gbps:g}; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to "
+            "10000 Gbit/s of event bytes."
         )
     if sender.rate_gbps and arithmetic.sleep_microseconds(sender.rate_gbps, sender.event_bytes) > 2**31:
         raise InputError(
-            f"rate_gbps is {sender.rate_gbps:g}: an event of {sender.event_bytes} bytes would take more than half an hour."
+            f"rate_gbps is {sender.rate_gbps:g}: an event of {sender.event_bytes} bytes would take more than half "
+            "an hour."
         )
 
 
@@ -171,7 +173,8 @@ def check_receiver(receiver: ReceiverSettings) -> None:
     last = receiver.ports[-1]
     if last > 65535:
         raise InputError(
-            f"threads is {receiver.threads}: the receiver would need the ports {receiver.port} to {last}; 65535 is the last one."
+            f"threads is {receiver.threads}: the receiver would need the ports {receiver.port} to {last}; 65535 is "
+            "the last one."
         )
 
 
@@ -221,7 +224,8 @@ def check_run(
     needed = around.sender_startup_seconds + sender.send_seconds + 2
     if Risk.SHORT_RECEIVER not in accept and 0 < receiver.duration_seconds < needed:
         text = (
-            f"{receiver.duration_seconds} s, but the sender needs {needed:.0f} s ({around.sender_startup_seconds:g} s to start, "
+            f"{receiver.duration_seconds} s, but the sender needs {needed:.0f} s "
+            f"({around.sender_startup_seconds:g} s to start, "
             f"{sender.send_seconds:.3g} s to send, 2 s for the last report)"
         )
         raise _risky(
@@ -235,7 +239,8 @@ def check_several(senders: list[SenderSettings]) -> None:
     twice = sorted({value for value in ids if ids.count(value) > 1})
     if twice:
         raise InputError(
-            f"data_id {twice[0]} is used by {ids.count(twice[0])} senders of one receiver; each needs its own, because an event is known by its number and data id."
+            f"data_id {twice[0]} is used by {ids.count(twice[0])} senders of one receiver; each needs its own, "
+            "because an event is known by its number and data id."
         )
 
 

@@ -108,7 +108,8 @@ def read_inspection(image: str, text: str) -> Inspection:
     """
     if re.search(r"^no e2sar_perf$", text, re.MULTILINE):
         raise errors.EnvironmentProblem(
-            f"Image '{image}' has no e2sar_perf on its PATH; choose another with image=, for instance '{objects.REAL_IMAGE}'."
+            f"Image '{image}' has no e2sar_perf on its PATH; choose another with image=, for instance "
+            f"'{objects.REAL_IMAGE}'."
         )
     knobs = dict(re.findall(r"^/\S*/(rmem_max|wmem_max|mtu) (\d+)$", text, re.MULTILINE))
     options = frozenset(re.findall(r"--[A-Za-z0-9]+", text))
@@ -117,8 +118,10 @@ def read_inspection(image: str, text: str) -> Inspection:
     if missing:
         said = text.strip().splitlines()[-1][:200] if text.strip() else "it printed nothing"
         raise errors.EnvironmentProblem(
-            f"The e2sar_perf of image '{image}' ({version[1].strip() if version else 'no version line'}) is not supported: "
-            f"--help does not show {', '.join(missing)}. Its last words: {said}. Supported are 0.1.4 to 0.3.2 and later "
+            f"The e2sar_perf of image '{image}' ({version[1].strip() if version else 'no version line'}) is not "
+            "supported: "
+            f"--help does not show {', '.join(missing)}. Its last words: {said}. Supported are 0.1.4 to 0.3.2 and "
+            "later "
             "ones with these options."
         )
     name = version[1].strip() if version else ""

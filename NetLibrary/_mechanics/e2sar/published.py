@@ -1,8 +1,8 @@
 """The published run on FABRIC (14 March 2025), to hold a run of our own against it.
 
-Source: the notebooks recorded in cissieAB/DPU_K8s (`FabricPortal_tests/e2sar-perf-test`): Kubernetes 1.31.7 with Calico,
-three nodes, e2sar_perf 0.1.4 at both ends. It was reported as 93.4 % delivered, which is 85 received of 85 + 6 counted;
-of the 500 events sent 85 are 17.0 %.
+Source: the notebooks recorded in cissieAB/DPU_K8s (`FabricPortal_tests/e2sar-perf-test`): Kubernetes 1.31.7 with
+Calico, three nodes, e2sar_perf 0.1.4 at both ends. It was reported as 93.4 % delivered, which is 85 received of 85 + 6
+counted; of the 500 events sent 85 are 17.0 %.
 """
 
 from __future__ import annotations

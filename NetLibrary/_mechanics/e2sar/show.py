@@ -17,7 +17,7 @@ def verdict_rows(judgement: Judgement, senders: Sequence[Party], receivers: Sequ
     frames = judgement.frames
     good = "good" if judgement.passed else "bad"
     rows: list[list[object]] = [
-        ["delivered", Cell(f"{percent(judgement.delivered)} ({judgement.received} of {judgement.events} events)", good)],
+        ["delivered", Cell(judgement.counts.partition(":")[0], good)],
         ["lost in part / silently", f"{judgement.partial} / {judgement.silent}"],
         ["mangled / duplicated", f"{judgement.mangled} / {judgement.duplicated}"],
         ["send errors / receive errors", f"{judgement.sender_errors} / {judgement.data_errors}"],
@@ -45,7 +45,8 @@ def _sender_text(party: Party, facts: dict[str, float]) -> str:
     settings = party.settings
     return (
         f"{settings.events} events of {settings.event_bytes} B in {facts['fragments_per_event']:.0f} datagrams each, "
-        f"mtu {settings.mtu}, {settings.rate_gbps:g} Gbit/s ({bitrate_text(facts['wire_bits_per_second'])} of IP packets), "
+        f"mtu {settings.mtu}, {settings.rate_gbps:g} Gbit/s ({bitrate_text(facts['wire_bits_per_second'])} of IP "
+        "packets), "
         f"to {party.target}, cpu {party.pod_settings.cpu_limit or 'not limited'}"
     )
 

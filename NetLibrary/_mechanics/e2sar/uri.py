@@ -58,7 +58,7 @@ class EjfatUri:
         if "data" not in parts:
             raise InputError(f"uri is '{text}': data= is missing.")
         data, data_port = _address(text, "data", parts["data"])
-        sync = "%s:%d" % _address(text, "sync", parts["sync"]) if "sync" in parts else ""
+        sync = ":".join(map(str, _address(text, "sync", parts["sync"]))) if "sync" in parts else ""
         identifier = (path or "").rstrip("/").rpartition("/")[2]
         return cls(
             data,
@@ -80,7 +80,8 @@ def _address(uri: str, key: str, value: str) -> tuple[str, int]:
         address = str(ipaddress.ip_address(match[1] or match[2]))
     except ValueError:
         raise InputError(
-            f"uri is '{uri}': {key}={value} must be an IP address with an optional port; e2sar_perf resolves no names there."
+            f"uri is '{uri}': {key}={value} must be an IP address with an optional port; e2sar_perf resolves no "
+            "names there."
         ) from None
     port = int(match[3] or DEFAULT_PORT)
     if not 1024 <= port <= 65535:

@@ -252,7 +252,8 @@ def missed(judgement: Judgement, thresholds: Thresholds) -> list[str]:
         reasons.append(f"{judgement.mangled} events mangled, expected at most {thresholds.mangled}.")
     if judgement.sender_errors + judgement.data_errors > thresholds.errors:
         reasons.append(
-            f"{judgement.sender_errors} send errors and {judgement.data_errors} receive errors, expected at most {thresholds.errors}."
+            f"{judgement.sender_errors} send errors and {judgement.data_errors} receive errors, expected at most "
+            f"{thresholds.errors}."
         )
     return reasons
 

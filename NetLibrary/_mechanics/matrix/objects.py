@@ -16,6 +16,7 @@ ROLE = "netlibrary.io/role"
 POD = "netlibrary.io/pod"
 HTTP_PORT = 8080
 BANNER_PORT = 9376
+NEVER_READY = "never-ready"
 # RFC 5737 sets this network apart for documentation: nobody has it, so nothing else can answer there.
 EXTERNAL_IP = "203.0.113.77"
 
@@ -192,7 +193,7 @@ def pods(layout: Layout) -> list[Object]:
     made = [pod(layout, name, node, role="probe") for name, node in layout.pods]
     made += [pod(layout, name, node, role="host", host=True) for name, node in layout.host_pods]
     never_ready = {"readinessProbe": {"tcpSocket": {"port": 1}, "periodSeconds": 5}}
-    made.append(pod(layout, "never-ready", layout.pods[0][1], role="unready", container=never_ready))
+    made.append(pod(layout, NEVER_READY, layout.pods[0][1], role="unready", container=never_ready))
     return made
 
 

@@ -146,6 +146,9 @@ class Matrix:
                 else:
                     patience.pop(name, None)
             lost = {n for n, since in patience.items() if time.monotonic() - since > 10}
+            unready = next((p for p in pods if p["metadata"]["name"] == objects.NEVER_READY), {})
+            if not lost and not unready.get("status", {}).get("podIP"):
+                return Pending(f"'{objects.NEVER_READY}' has no address yet")
             if len(mine) == len(wanted) and not set(waiting) - lost:
                 if not any(is_ready(p) for p in mine):
                     name, (text, _) = next(iter(waiting.items()))

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary.lab.faults.plan import FaultPlan, Step, run
+from NetLibrary.lab.faults.plan import FaultPlan, Step, run, shell
 
 HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 # Before connection tracking (-300 is raw) a rule sees every packet; at 0 after the translation of destinations.
@@ -212,6 +212,30 @@ def translate(
     if hide_client:
         chains["postrouting"] = [f"ct status dnat ct original ip daddr {destination} masquerade"]
     return nft_fault("translate", node, text, chains, nat=True)
+
+
+def change_address(node: str, old: str, new: str, prefix: int = 24) -> FaultPlan:
+    """A node has another address than its Node object and everybody's routes say.
+
+    Args:
+        node: Node that gets it.
+        old: Its address.
+        new: An address of the same network that nobody has.
+        prefix: Length of the network's prefix.
+    """
+    saved = f"/run/{_table()}.routes"  # removing the address takes the routes with it
+    do = shell(
+        node,
+        f"set -e; ip route save table main >{saved}; ip addr add {new}/{prefix} dev eth0; "
+        f"ip addr del {old}/{prefix} dev eth0; ip neigh flush dev eth0",
+    )
+    undo = shell(
+        node,
+        f"ip addr add {old}/{prefix} dev eth0 2>/dev/null; ip addr del {new}/{prefix} dev eth0 2>/dev/null; "
+        f"ip addr del {old}/{prefix} dev eth0; ip addr add {old}/{prefix} dev eth0; "
+        f"[ ! -f {saved} ] || ip route restore <{saved} 2>/dev/null; rm -f {saved}; ip neigh flush dev eth0; true",
+    )
+    return FaultPlan("address changed", node, f"Node '{node}' has the address {new} instead of {old}.", (do,), (undo,))
 
 
 def hide_clients(node: str, network: str) -> FaultPlan:

@@ -341,9 +341,23 @@ run_plan() {
   if ((${#datagram[@]})); then udp_worker & workers+=($!); fi
   if ((${#stream[@]})); then serial_worker & workers+=($!); fi
   local streams=${#stream[@]} last=$begin
+  local -a queue=()
+  local next=0 pause=0.05
   while ((count > 0)); do
+    # a few at a time, or starting them all would take the processor from those that are being answered
+    for ((i = 0; i < 6 && next < ${#queue[@]}; next++)); do
+      id=${queue[next]%% *}
+      if [[ -n ${open[$id]} ]]; then
+        clock
+        deadline=$((now + limit_us))   # each has the whole time limit
+        single_worker "${queue[next]}" & workers+=($!)
+        ((i++))
+      fi
+    done
+    pause=0.05
+    ((next < ${#queue[@]})) && pause=0.01
     before=$now
-    if IFS= read -r -t 0.05 -u $results line; then
+    if IFS= read -r -t $pause -u $results line; then
       line=$torn$line torn=
       if [[ $line == S$tab* ]]; then
         clock; started[${line#S$tab}]=$now
@@ -360,17 +374,14 @@ run_plan() {
     fi
     torn+=$line   # the time limit of read may end in the middle of a line
     clock
-    ((now - before - 50000 > lag)) && lag=$((now - before - 50000))
-    if ((!idle && now - last > 100000 && (fanned || streams == 0))); then
+    ((i == 0 && now - before - 50000 > lag)) && lag=$((now - before - 50000))
+    if ((!idle && now - last > 100000 && (fanned || streams == 0) && next == ${#queue[@]})); then
       idle=1
       echo IDLE
     fi
     if ((!fanned && streams > 0 && now - last > stall_us)); then
       fanned=1
-      for line in "${stream[@]}"; do
-        id=${line%% *}
-        if [[ -n ${open[$id]} ]]; then single_worker "$line" & workers+=($!); fi
-      done
+      queue=("${stream[@]}")
     fi
     ((now > deadline + 40000)) && break
   done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import ssl
 import time
 from typing import Any
@@ -167,7 +168,8 @@ class Clients:
             self._failed(application, str(error), resolved=False)
             await asyncio.sleep(_RETRY_SECONDS)
         except (OSError, asyncio.TimeoutError, ssl.SSLError) as error:
-            text = str(error) or "timeout"
+            number = getattr(error, "errno", None)
+            text = os.strerror(number) if number else str(error) or "timeout"
             self._failed(application, f"connecting to {address}:{application.port}: {text}", resolved=True)
             await asyncio.sleep(_RETRY_SECONDS)
         else:

@@ -137,7 +137,8 @@ def _send(given: Given, sender: Sender, style: Style, optimizations: str) -> int
         job = sender.job = Job(**{**job.__dict__, "mtu": min(sender.interface_mtu or 1500, LARGEST_DATAGRAM)})
     if not old and sender.interface_mtu and job.mtu > sender.interface_mtu:
         complain(
-            f"Unable to create segmenter: Segmenter flags MTU override value exceeds outgoing interface MTU of {sender.interface_mtu}"
+            "Unable to create segmenter: Segmenter flags MTU override value exceeds outgoing interface MTU of "
+            f"{sender.interface_mtu}"
         )
         return 0
     if job.mtu - header_bytes(job.family) < SHORTEST_EVENT:

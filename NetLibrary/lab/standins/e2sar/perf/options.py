@@ -39,15 +39,19 @@ class Given:
         return self.values[name]
 
     def int(self, name: str) -> int:
+        """Value as an integer."""
         return int(self.values[name])  # type: ignore[call-overload]
 
     def float(self, name: str) -> float:
+        """Value as a float."""
         return float(self.values[name])  # type: ignore[arg-type]
 
     def text(self, name: str) -> str:
+        """Value as text."""
         return str(self.values[name])
 
     def on(self, name: str) -> bool:
+        """Whether a flag is set; false when this version has no such option."""
         return bool(self.values.get(name))
 
 

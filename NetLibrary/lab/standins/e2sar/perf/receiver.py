@@ -65,6 +65,7 @@ class Receiver:
         self._stop = False
 
     def close(self) -> None:
+        """Closes all ports."""
         for each in self.sockets:
             each.close()
 

@@ -50,10 +50,12 @@ class Job:
 
     @property
     def family(self) -> int:
+        """4 or 6, by the address."""
         return 6 if ":" in self.address else 4
 
     @property
     def largest_fragment(self) -> int:
+        """Event bytes in a full datagram."""
         return self.mtu - wire.header_bytes(self.family)
 
 
@@ -104,6 +106,7 @@ class Sender:
         return made
 
     def close(self) -> None:
+        """Closes all sockets."""
         for each in self.sockets:
             each.close()
 

@@ -49,9 +49,11 @@ class Style014:
     to_stderr = False
 
     def banner(self, optimizations: str = "none") -> list[str]:
+        """First lines of either role."""
         return [f"E2SAR Version: {NAME}"]
 
     def sender_head(self, facts: SenderFacts) -> list[str]:
+        """Lines before the first event is sent."""
         return [
             "Control plane                OFF",
             f"Event rate reporting in Sync {on_off(not facts.zero_rate)}",
@@ -68,7 +70,11 @@ class Style014:
     def sender_tail(
         self, sent: int, expected: int, errors: int, last_error: str, elapsed_us: int, facts: SenderFacts
     ) -> list[str]:
-        warning = f"WARNING: Fewer frames than expected have been sent ({sent} of {expected}), sender is not keeping up with the requested send rate."
+        """Lines after the last event was sent."""
+        warning = (
+            f"WARNING: Fewer frames than expected have been sent ({sent} of {expected}), sender is not keeping up "
+            "with the requested send rate."
+        )
         return [
             *([warning] if sent < expected else []),
             f"Completed, {sent} frames sent, {errors} errors",
@@ -79,6 +85,7 @@ class Style014:
     def receiver_head(
         self, duration: int, address: str, ports: tuple[int, int], pinned: bool, timeout: int
     ) -> list[str]:
+        """Lines before the ports are bound."""
         return [
             "Control plane will be OFF",
             "Using Assigned Threads To Cores" if pinned else "Using Unassigned Threads",
@@ -88,6 +95,7 @@ class Style014:
         ]
 
     def stats(self, counters: Counters) -> list[str]:
+        """One report."""
         lost = "".join(f"<{event}:{data_id}> " for event, data_id, _ in counters.lost_list)
         return [
             "Stats:",
@@ -101,6 +109,7 @@ class Style014:
         ]
 
     def receiver_tail(self, per_port: dict[int, int], deq: int) -> list[str]:
+        """Lines after the end of receiving."""
         return [*(["Completed"] * deq), "Stopping threads", "Deregistering worker"]
 
 
@@ -114,6 +123,7 @@ class Style032:
         self._block = 0
 
     def banner(self, optimizations: str = "none") -> list[str]:
+        """First lines of either role."""
         return [
             f"E2SAR Version:                 {NAME}",
             "E2SAR Available Optimizations: none,sendmmsg",
@@ -121,10 +131,14 @@ class Style032:
         ]
 
     def sender_head(self, facts: SenderFacts) -> list[str]:
+        """Lines before the first event is sent."""
         if facts.rate <= 0:
             rate = "unlimited"
         elif facts.smooth:
-            rate = f"{general(facts.rate)} Gbps (smoothed out with per send thread rate {general(facts.rate / facts.sockets)} Gbps)"
+            rate = (
+                f"{general(facts.rate)} Gbps (smoothed out with per send thread rate "
+                f"{general(facts.rate / facts.sockets)} Gbps)"
+            )
         else:
             rate = f"{general(facts.rate)} Gbps (with {facts.length} B line-rate bursts)"
         return [
@@ -147,6 +161,7 @@ class Style032:
     def sender_tail(
         self, sent: int, expected: int, errors: int, last_error: str, elapsed_us: int, facts: SenderFacts
     ) -> list[str]:
+        """Lines after the last event was sent."""
         microseconds = max(elapsed_us, 1)
         return [
             *(
@@ -165,6 +180,7 @@ class Style032:
     def receiver_head(
         self, duration: int, address: str, ports: tuple[int, int], pinned: bool, timeout: int
     ) -> list[str]:
+        """Lines before the ports are bound."""
         return [
             "Control plane:                 OFF",
             f"Thread assignment to cores:    {on_off(pinned)}",
@@ -179,6 +195,7 @@ class Style032:
         ]
 
     def stats(self, counters: Counters) -> list[str]:
+        """One report."""
         self._block += 1
         lost = "".join(f"<{event}:{data_id}/{pieces}> " for event, data_id, pieces in counters.lost_list)
         return [
@@ -197,6 +214,7 @@ class Style032:
         ]
 
     def receiver_tail(self, per_port: dict[int, int], deq: int) -> list[str]:
+        """Lines after the end of receiving."""
         return [
             *(["Completed"] * deq),
             "Stopping threads",

@@ -39,7 +39,7 @@ def parse(text: str) -> EjfatUri:
     if not match:
         raise UriError("Unable to parse URI" if text else "URI is empty")
     _, _, host, port, _, query = match.groups()
-    if not port or not 1024 <= int(port) % 65536:
+    if not port or not int(port) % 65536 >= 1024:
         raise UriError("Unable to parse control plane address and port")
     _resolve(host.strip("[]"))
     v4 = v6 = None

@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from .wire import (
@@ -29,12 +29,13 @@ from .wire import (
 log = logging.getLogger("links")
 
 SPARE = 3  # data channels opened before they are needed, per side
-KEPT = 32  # idle data channels kept per side
+KEPT = 128  # idle data channels kept per side
 ALIVE_SECONDS = 1.0
 MAX_AGE_SECONDS = 3.0
 CONNECT_SECONDS = 5.0
 RETRY_SECONDS = (0.1, 2.0)
 TAKE_SECONDS = 10.0
+ASK_AGAIN_SECONDS = 1.0
 
 
 class Owner(Protocol):
@@ -67,8 +68,8 @@ class Peer:
         self.owner, self.router, self.session, self.cost = owner, router, session, cost
         self.control = control
         self.link: str | None = None  # name of the link on the side that dialled
-        self.streams = 0
-        self.more: Callable[[int], Awaitable[None]] | None = None
+        self.more: Callable[[int], None] = lambda count: None
+        self._opening = 0
         self._idle: list[Channel] = []
         self._waiting: list[asyncio.Future[Channel]] = []
         self._all: set[Channel] = set()
@@ -86,25 +87,34 @@ class Peer:
             channel = self._idle.pop()
             self._unguard(channel)
             if not channel.closed:
-                if len(self._idle) < SPARE - 1:
-                    await self._want(1)
+                self._top_up()
                 return channel
-        if self.down:
-            raise Lost("the link is down")
-        future: asyncio.Future[Channel] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Channel] = loop.create_future()
         self._waiting.append(future)
-        await self._want(1)
+        end = loop.time() + TAKE_SECONDS
         try:
-            return await asyncio.wait_for(future, TAKE_SECONDS)
-        except asyncio.TimeoutError as error:
-            raise Lost("no data channel in time") from error
+            while not self.down and loop.time() < end:
+                self._top_up()
+                done, _ = await asyncio.wait((future,), timeout=ASK_AGAIN_SECONDS)
+                if done:
+                    return future.result()
+                self._opening = 0  # what was asked for did not come
         finally:
             if future in self._waiting:
                 self._waiting.remove(future)
+        raise Lost("the link is down" if self.down else "no data channel in time")
 
-    async def _want(self, count: int) -> None:
-        if self.more is not None:
-            await self.more(count)
+    def _top_up(self) -> None:
+        """Has channels opened for those who wait and some to spare, less those on their way."""
+        need = SPARE + len(self._waiting) - len(self._idle) - self._opening
+        if need > 0:
+            self._opening += need
+            self.more(need)
+
+    def opened(self) -> None:
+        """Notes that a channel which was asked for is there, or failed to open."""
+        self._opening = max(0, self._opening - 1)
 
     def give(self, channel: Channel) -> None:
         """Adds a channel that this side may use (new, or after a stream that ended cleanly)."""
@@ -267,7 +277,7 @@ class Link:
             control.close()
             raise Lost("the link leads to its own router")
         peer = Peer(self.owner, answer["router"], session, control, self.cost)
-        peer.link, peer.more = self.name, self._open_for_own
+        peer.link, peer.more = self.name, lambda count: self._spawn("dialer", count)
         self.peer = peer
         self.owner.peer_up(peer)
         self._spawn("dialer", SPARE)
@@ -277,9 +287,6 @@ class Link:
         finally:
             peer.close()
             self.peer = None
-
-    async def _open_for_own(self, count: int) -> None:
-        self._spawn("dialer", count)
 
     def _spawn(self, use: str, count: int) -> None:
         for _ in range(min(count, KEPT)):
@@ -295,8 +302,11 @@ class Link:
             channel, _ = await self._open({"channel": "data", "session": peer.session, "use": use})
         except (OSError, Lost, ValueError, asyncio.TimeoutError) as error:
             log.info("no data channel to %s: %s", peer.router, error)
+            if use == "dialer":
+                peer.opened()
             return
         if use == "dialer":
+            peer.opened()
             peer.give(channel)
         else:
             await peer.serve(channel)
@@ -360,10 +370,7 @@ class LinkListener:
         session, cost = greeting["session"], int(greeting["cost"])
         peer = Peer(self.owner, greeting["router"], session, channel, cost)
 
-        async def more(count: int) -> None:
-            peer.ask(count)
-
-        peer.more = more
+        peer.more = peer.ask
         self._peers[session] = peer
         self.owner.peer_up(peer)
         try:
@@ -376,6 +383,7 @@ class LinkListener:
         if peer is None:
             raise Lost("a data channel of an unknown link")
         if greeting["use"] == "acceptor":
+            peer.opened()
             peer.give(channel)
         else:
             await peer.serve(channel)

@@ -16,6 +16,10 @@ CHUNK = 16 * RECORD - HEADER.size  # a full frame is then a whole number of reco
 TURNS = 8  # rounds of one direction before others get their turn
 LINGER_SECONDS = 2.0
 BLOCKED = -1
+# One buffer for all streams: a loop thread fills and empties it in one step. Only what could not be
+# sent is copied, so that idle streams need no memory.
+BUFFER = memoryview(bytearray(HEADER.size + CHUNK))
+PAYLOAD = BUFFER[HEADER.size :]
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError)
 
 
@@ -145,8 +149,6 @@ class Direction:
 
     def __init__(self, source: End, sink: End, relay: Relay) -> None:
         self.source, self.sink, self.relay = source, sink, relay
-        self.buffer = memoryview(bytearray(HEADER.size + CHUNK))
-        self.payload = self.buffer[HEADER.size :]
         self.pending: memoryview | None = None
         self.ended = self.done = False
         self._loop = asyncio.get_running_loop()
@@ -173,26 +175,35 @@ class Direction:
             self.relay.fail(error)
 
     def _step(self) -> None:
+        held = True  # whether what is pending is this direction's own copy
         for _ in range(TURNS):
             if self.pending is None:
                 if self.ended:
                     self._finish()
                     return
-                size = self.source.read(self.payload)
+                size = self.source.read(PAYLOAD)
                 if size == BLOCKED:
                     self._wait(read=True)
                     return
                 if size:
-                    self.pending = self.sink.frame(self.buffer, size)
+                    self.pending = self.sink.frame(BUFFER, size)
+                    held = False
                 else:
                     self.ended = True
                     self.pending = self.sink.end()
                     continue
             sent = self.sink.send(self.pending)
+            rest = self.pending if sent == BLOCKED else self.pending[sent:]
+            if not rest:
+                self.pending = None
+                continue
+            if not held:
+                rest = memoryview(bytes(rest))
+                held = True
+            self.pending = rest
             if sent == BLOCKED:
                 self._wait(read=False)
                 return
-            self.pending = self.pending[sent:] if sent < len(self.pending) else None
         if not self._soon:
             self.start()
 
