@@ -87,6 +87,16 @@ def test_keys_and_kubeconfigs_are_for_root_alone(lab):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@pytest.mark.root
+def test_kubeconfig_belongs_to_the_user_behind_sudo(tmp_path, monkeypatch):
+    monkeypatch.setenv("SUDO_UID", "4711")
+    monkeypatch.setenv("SUDO_GID", "4712")
+    paths = Paths(tmp_path)
+    components.certificates(AddressPlan("x", 1, 1), paths)
+    assert (paths.kubeconfig.stat().st_uid, paths.kubeconfig.stat().st_gid) == (4711, 4712)
+    assert (paths.pki / "ca.key").stat().st_uid == 0
+
+
 def test_kubeconfig_holds_all_it_needs(lab):
     plan, paths = lab
     config = json.loads(paths.kubeconfig.read_text())

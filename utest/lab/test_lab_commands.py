@@ -205,6 +205,13 @@ def test_lab_that_somebody_started_by_hand_stays(quick):
     assert quick == ["start"]
 
 
+def test_lab_that_is_asked_for_by_hand_after_a_test_started_it_stays(quick):
+    use = Lab("x", tell=lambda _: None).use()
+    Lab("x", tell=lambda _: None).up()
+    use.release()
+    assert quick == ["start"]
+
+
 def test_dead_users_do_not_keep_a_lab_up(quick):
     lab = Lab("x", tell=lambda _: None)
     use = lab.use()
