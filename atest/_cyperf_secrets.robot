@@ -1,14 +1,14 @@
 *** Settings ***
-Documentation       Run by cyperf.robot in a process of its own: uses every way in that knows a secret.
+Documentation    Run by cyperf.robot in a process of its own: uses every way in that knows a secret.
 
-Library             NetLibrary
-Library             RequestsLibrary
+Library          NetLibrary
+Library          RequestsLibrary
 
 
 *** Variables ***
-${PASSWORD: Secret}     %{CYPERF_PASSWORD}
-${WRONG: Secret}        %{CYPERF_WRONG}
-${TOKEN: Secret}        %{CYPERF_TOKEN}
+${PASSWORD: Secret}    %{CYPERF_PASSWORD}
+${WRONG: Secret}       %{CYPERF_WRONG}
+${TOKEN: Secret}       %{CYPERF_TOKEN}
 
 
 *** Test Cases ***
