@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import NetLibraryError
-from NetLibrary.lab import build, tools
+from NetLibrary.lab import doctor, start, status, tools
 from NetLibrary.lab.cluster import DEFAULT, NODES, Lab
 from NetLibrary.lab.components import Options
-from NetLibrary.lab.console import say
+from NetLibrary.lab.console import Stopwatch, say
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--mtu", type=int, default=1500, help="largest packet on the links of the lab")
     up.add_argument("--ip-family", choices=["ipv4", "dual"], default="ipv4", help="addresses of pods and Services")
     command("down", "Takes a lab down and removes all of it.")
-    status = command("status", "Says what runs, with nodes, versions and images.")
-    status.add_argument("--json", action="store_true", help="for programs")
+    state = command("status", "Says what runs, with nodes, versions and images.")
+    state.add_argument("--json", action="store_true", help="for programs")
     command("doctor", "Checks whether this machine can run a lab, and finds leftovers of dead ones.")
     load = command("load", "Imports image archives on every node.")
     load.add_argument("archives", nargs="+", type=Path, metavar="FILE", help="made by docker save, or an OCI layout")
@@ -80,13 +80,9 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "down":
         lab.down()
     elif options.command == "status":
-        from NetLibrary.lab.status import report
-
-        return report(lab, as_json=options.json)
+        return status.report(lab, as_json=options.json)
     elif options.command == "doctor":
-        from NetLibrary.lab.doctor import examine
-
-        return examine()
+        return doctor.examine()
     elif options.command == "load":
         for reference in lab.load(options.archives):
             print(reference)
@@ -95,14 +91,11 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "shell":
         return _shell(lab, options.node)
     elif options.command == "kubeconfig":
-        lab._known()
+        lab.require_up()
         print(lab.kubeconfig)
     elif options.command == "build":
-        from NetLibrary.lab.console import Stopwatch
-        from NetLibrary.lab.start import prepare
-
         tools.ensure(say)
-        print(prepare(say, Stopwatch())[0])
+        print(start.prepare(say, Stopwatch())[0])
     return 0
 
 
@@ -117,6 +110,3 @@ def _shell(lab: Lab, node: str | None) -> int:
         words[0], words, {**os.environ, "KUBECONFIG": str(lab.kubeconfig), "PATH": path, "NETLIBRARY_LAB": lab.name}
     )
     return 0
-
-
-__all__ = ["build", "main"]

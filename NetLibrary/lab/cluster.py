@@ -75,7 +75,12 @@ class Lab:
         """What is written down about the lab; None when it is down."""
         return states.load(self.name)
 
-    def _known(self) -> states.State:
+    def require_up(self) -> states.State:
+        """Returns what is written down about the lab.
+
+        Raises:
+            EnvironmentProblem: It is not up; the text has the command that starts it.
+        """
         known = self.state
         if known is None or known.phase != "running":
             raise EnvironmentProblem(
@@ -86,7 +91,7 @@ class Lab:
     @property
     def plan(self) -> AddressPlan:
         """Addresses and names of the lab."""
-        return self._known().plan
+        return self.require_up().plan
 
     @property
     def nodes(self) -> list[Node]:
@@ -109,7 +114,7 @@ class Lab:
 
     def process(self, name: str) -> Component:
         """Returns a program of the control plane, for instance `kube-scheduler`."""
-        self._known()
+        self.require_up()
         if name not in CONTROL_PLANE:
             raise InputError(
                 f"There is no program '{name}' in the control plane; allowed are {', '.join(CONTROL_PLANE)}."
@@ -270,7 +275,7 @@ class Lab:
         """
         files = [Path(archive) for archive in archives]
         references = [reference for file in files for reference in check_archive(file)]
-        snapshotter = self._known().snapshotter
+        snapshotter = self.require_up().snapshotter
 
         def import_all(node: Node) -> None:
             for file in files:
@@ -295,7 +300,7 @@ class Lab:
             raise InputError(f"There are no stand-ins for '{topic}'; allowed are {', '.join(allowed) or 'none'}.")
         module = importlib.import_module(f"NetLibrary.lab.standins.{topic}")
         with self._locked():
-            known = self._known()
+            known = self.require_up()
             recipes: tuple[Recipe, ...] = tuple(module.RECIPES)
             keys = [f"{reference}#{recipe.key()}" for recipe in recipes for reference in recipe.references]
             if known.installed.get(topic) == keys:
@@ -333,7 +338,7 @@ class Lab:
     @property
     def kubectl_program(self) -> Path:
         """Path of the lab's kubectl; its folder may be put on PATH."""
-        self._known()
+        self.require_up()
         return self._paths.programs / "kubectl"
 
 

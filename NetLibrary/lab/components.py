@@ -13,7 +13,6 @@ from NetLibrary.lab.plan import AddressPlan
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "load-balancer")
-NODE_PROGRAMS = ("containerd", "kubelet", "kube-proxy")
 
 RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
