@@ -116,6 +116,14 @@ def _state_of(pid: int | None) -> str:
     return str(pid) if pid else "DOWN"
 
 
+def _by_repository(images: list[str]) -> dict[str, list[str]]:
+    repositories: dict[str, list[str]] = {}
+    for image in images:
+        name, _, tag = image.rpartition(":")
+        repositories.setdefault(name, []).append(tag)
+    return repositories
+
+
 def _text(facts: dict[str, Any]) -> str:
     versions = facts["versions"]
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["created"]))
@@ -142,7 +150,7 @@ def _text(facts: dict[str, Any]) -> str:
         tabulate(rows, ["node", "state", "address", "pods", *(f"{name} (pid)" for name in programs)]),
         "",
         f"Images ({len(facts['images'])}):",
-        *(f"  {image}" for image in facts["images"]),
+        *(f"  {name}: {' '.join(tags)}" for name, tags in sorted(_by_repository(facts["images"]).items())),
     ]
     if facts["installed"]:
         lines.append(f"Stand-ins installed: {', '.join(sorted(facts['installed']))}")
