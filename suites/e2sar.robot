@@ -1,25 +1,25 @@
 *** Settings ***
-Documentation       E2SAR (EJFAT event segmentation and reassembly): what a receiver really gets of what was sent.
+Documentation     E2SAR (EJFAT event segmentation and reassembly): what a receiver really gets of what was sent.
 ...
-...                 *Topology*: receiver Jobs behind a headless Service, sender Jobs on another or the same node, in a
-...                 namespace of the run.
-...                 *Traffic*: numbered events, cut into UDP datagrams by e2sar_perf in direct mode, by the receiver's
-...                 address, its DNS name, a Service or a NodePort.
-...                 *Passes when*: events received / events sent reaches the row's share; in the rows that are meant to
-...                 fail, when nothing or little arrives and the verdict names the right cause.
+...               *Topology*: receiver Jobs behind a headless Service, sender Jobs on another or the same node, in a
+...               namespace of the run.
+...               *Traffic*: numbered events, cut into UDP datagrams by e2sar_perf in direct mode, by the receiver's
+...               address, its DNS name, a Service or a NodePort.
+...               *Passes when*: events received / events sent reaches the row's share; in the rows that are meant to
+...               fail, when nothing or little arrives and the verdict names the right cause.
 ...
-...                 The published parameters deliver little, and the suite explains why: the receiver's socket buffer
-...                 and CPU limit, not the network. Following the advice delivers everything.
+...               The published parameters deliver little, and the suite explains why: the receiver's socket buffer
+...               and CPU limit, not the network. Following the advice delivers everything.
 ...
-...                 Variables: E2SAR_IMAGE, E2SAR_NAMESPACE, E2SAR_TIMEOUT, SKIP_TEARDOWN. For instance:
-...                 robot -d results -v E2SAR_IMAGE:ibaldin/e2sar:0.3.2 suites/e2sar.robot
+...               Variables: E2SAR_IMAGE, E2SAR_NAMESPACE, E2SAR_TIMEOUT, SKIP_TEARDOWN. For instance:
+...               robot -d results -v E2SAR_IMAGE:ibaldin/e2sar:0.3.2 suites/e2sar.robot
 
-Resource            ../resources/e2sar.resource
+Resource          ../resources/e2sar.resource
 
-Suite Setup         E2SAR Namespace Is Ready
-Suite Teardown      Delete Everything This Run Created
+Suite Setup       E2SAR Namespace Is Ready
+Suite Teardown    Delete Everything This Run Created
 
-Test Tags           e2sar
+Test Tags         e2sar
 
 
 *** Test Cases ***
@@ -27,11 +27,11 @@ Events Arrive
     [Documentation]    Clean profile: every event arrives, over each path, in one datagram or in several.
     [Tags]    smoke
     [Template]    Deliver Events
-    # PATH       PLACEMENT     EVENTS    LENGTH    MTU     RATE     AT LEAST
-    pod ip       other node    1000      1024      1400    0.02     100 %
-    pod ip       same node     1000      4000      1400    0.02     100 %
-    dns          other node    500       512       512     0.01     100 %
-    node port    other node    500       1024      1400    0.01     100 %
+    # PATH       PLACEMENT     EVENTS    LENGTH    MTU     RATE
+    pod ip       other node    1000      1024      1400    0.02
+    pod ip       same node     1000      4000      1400    0.02
+    dns          other node    500       512       512     0.01
+    node port    other node    500       1024      1400    0.01
 
 Several Senders And Receivers
     [Template]    Deliver From Several Senders To Several Receivers
@@ -45,9 +45,9 @@ Published Parameters Explained
 
 Policies
     [Template]    Policy Keeps Events Away
-    # POLICY      EVENTS
-    deny-udp      300
-    tcp-only      300
+    # POLICY    EVENTS
+    deny-udp    300
+    tcp-only    300
 
 Policy For The Right Protocol
     [Template]    Policy Lets Events Through
@@ -73,10 +73,10 @@ Network Trouble
     [Documentation]    Faults that only a lab can be given; skipped elsewhere.
     [Tags]    disruptive
     [Template]    Disturbed Path Is Recognised
-    # FAULT         LENGTH    MTU     AT MOST    CAUSE
-    cut             1024      1400    0 %        link cut
-    loss            1024      1400    95 %       lossy link
-    black hole      1200      1100    0 %        MTU black hole
+    # FAULT       LENGTH    MTU     AT MOST    CAUSE
+    cut           1024      1400    0 %        link cut
+    loss          1024      1400    95 %       lossy link
+    black hole    1200      1100    0 %        MTU black hole
 
 Path Interrupted In The Middle
     [Tags]    disruptive    slow
@@ -87,9 +87,9 @@ Path Interrupted In The Middle
 Events Arrive Behind A Service
     [Tags]    slow
     [Template]    Deliver Events
-    # PATH     PLACEMENT     EVENTS    LENGTH    MTU     RATE    AT LEAST
-    service    other node    500       1024      1400    0.01    100 %
-    service    same node     500       1024      1400    0.01    100 %
+    # PATH     PLACEMENT     EVENTS    LENGTH    MTU     RATE
+    service    other node    500       1024      1400    0.01
+    service    same node     500       1024      1400    0.01
 
 Delivery Surface
     [Documentation]    Buffer by rate by MTU, with a picture. Every run must deliver something.
