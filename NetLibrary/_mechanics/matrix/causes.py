@@ -29,6 +29,7 @@ class Candidate:
         symptoms: Symptoms that it makes.
         share: Least share of the `must` cells that has to be wrong.
         least: Least number of wrong `must` cells.
+        weight: What an explained cell counts; less for causes that would explain nearly anything.
         rank: Among causes that explain equally much, the lowest rank wins.
         hint: What to look at next.
         compare: For the follow-up: a cell that must still work, of the same source or of another one.
@@ -41,9 +42,10 @@ class Candidate:
     must: Test
     symptoms: frozenset[str]
     may: Test = field(default=lambda fact: False)
-    share: float = 0.99
+    share: float = 0.9
     least: int = 1
     rank: int = 50
+    weight: float = 1.0
     hint: str = ""
     compare: Callable[[Fact, Fact], bool] | None = None
     compare_text: str = ""

@@ -115,6 +115,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             share=0.3,
             least=2,
             rank=40,
+            weight=0.6,
             hint=f"On '{node}' compare nf_conntrack_count with nf_conntrack_max and look at the drops of its interfaces.",
         )
         yield Candidate(

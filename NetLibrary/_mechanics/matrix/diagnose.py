@@ -98,7 +98,7 @@ class _Score:
     @property
     def key(self) -> tuple[float, int]:
         # A cell that contradicts the cause weighs as much as two that it explains
-        return (len(self.explained) - 2.0 * self.against, -self.candidate.rank)
+        return (len(self.explained) * self.candidate.weight - 2.0 * self.against, -self.candidate.rank)
 
 
 def diagnose(tables: Sequence[Table], world: World, *, most: int = 8) -> list[Finding]:
@@ -152,7 +152,7 @@ def _score(candidate: Candidate, case: Case, left: Sequence[Fact]) -> _Score | N
     explained = tuple(f for f in left if f.symptom in candidate.symptoms and (candidate.must(f) or candidate.may(f)))
     if not any(candidate.must(f) for f in explained):
         return None
-    against = len(universe) - len(hits) if candidate.share > 0.9 else 0
+    against = len(universe) - len(hits) if candidate.share >= 0.9 else 0
     return _Score(candidate, explained, against)
 
 

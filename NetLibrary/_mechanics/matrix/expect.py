@@ -20,8 +20,6 @@ DROPPED = frozenset({Outcome.TIMEOUT})
 NOTHING = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE})
 # A lookup inside a cluster takes a few milliseconds; half a second is a lost packet or an overloaded server.
 SLOW_LOOKUP_MS = 500.0
-# The kernel sends a SYN again after a second: a connection that takes this long has lost one.
-SLOW_CONNECT_MS = 900.0
 PROXIED_KINDS = ("vip", "nodeport", "loadbalancer", "externalip")
 
 
@@ -73,7 +71,6 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
         frozenset({world.responder(endpoint)}),
         clients,
         "pods reach each other without translation",
-        slow_ms=SLOW_CONNECT_MS,
     )
 
 

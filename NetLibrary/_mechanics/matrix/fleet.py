@@ -328,7 +328,7 @@ class Fleet:
         return self._probers[source.name]
 
     def run(
-        self, wanted: Sequence[tuple[Source, Target]], *, limit_ms: int = 1500
+        self, wanted: Sequence[tuple[Source, Target]], *, limit_ms: int = 1500, gently: bool = False
     ) -> list[tuple[Source, Target, Observation]]:
         """Probes all pairs, each source its own share in one plan.
 
@@ -336,6 +336,7 @@ class Fleet:
             wanted: Pairs to probe.
             limit_ms: The one time limit of all connections that get no answer. The kernel sends a SYN again after
                 1 s and 3 s, so below about 1.3 s a single lost packet looks like a block.
+            gently: Only two sources work at a time; for second looks, so that no load of our own blurs them.
         """
         shares: dict[Source, list[Target]] = defaultdict(list)
         for source, target in wanted:
@@ -345,7 +346,7 @@ class Fleet:
         for targets in shares.values():
             plan_text(targets, limit_ms)  # bad addresses are an error before anything is asked
         most = max(sum(t.repeat for t in targets) for targets in shares.values())
-        busy = threading.BoundedSemaphore(max(2, min(32, self._in_flight // max(1, most))))
+        busy = threading.BoundedSemaphore(2 if gently else max(2, min(32, self._in_flight // max(1, most))))
         results: dict[tuple[Source, Target], Observation] = {}
 
         def work(source: Source, targets: list[Target]) -> None:

@@ -1,0 +1,240 @@
+"""Faults by name for the acceptance tests: each needs addresses of the matrix that is up."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from robot.libraries.BuiltIn import BuiltIn
+
+from NetLibrary.lab.faults import FaultPlan, Faults, names, network, processes
+
+ROBOT_LIBRARY_SCOPE = "GLOBAL"
+SETTLE = 0.7
+
+
+class breakage:  # noqa: N801 - Robot wants the name of the file
+    """Makes and repairs the faults of the acceptance tests."""
+
+    def __init__(self) -> None:
+        self._undo: list[Any] = []
+
+    @property
+    def _matrix(self) -> Any:
+        return BuiltIn().get_library_instance("NetLibrary")._built()
+
+    def _facts(self) -> dict[str, Any]:
+        world = self._matrix.world
+        cluster = self._matrix.cluster
+        lab = cluster.lab
+        slices = cluster.list("EndpointSlice", "kube-system", labels="kubernetes.io/service-name=kube-dns")
+        balancers = [
+            i["ip"] for s in world.services for i in (s["status"].get("loadBalancer") or {}).get("ingress") or []
+        ]
+        return {
+            "pod": {p["metadata"]["name"]: p["status"]["podIP"] for p in world.pods},
+            "vip": {s["metadata"]["name"]: s["spec"].get("clusterIP") for s in world.services},
+            "nodeport": {
+                s["metadata"]["name"]: {p["protocol"]: p.get("nodePort") for p in s["spec"].get("ports", [])}
+                for s in world.services
+            },
+            "node": {n.name: n for n in lab.nodes},
+            "pods": str(lab.plan.all_pods),
+            "dns": slices[0]["endpoints"][0]["addresses"][0],
+            "balancers": balancers,
+            "lab": lab,
+        }
+
+    def break_by_name(self, name: str) -> None:
+        """Makes the fault of that name."""
+        plan = getattr(self, "_" + name.lower().replace(" ", "_").replace("-", "_"))(self._facts())
+        if isinstance(plan, FaultPlan):
+            faults = Faults(self._matrix.cluster.lab)
+            fault = faults.apply(plan)
+            self._undo.append(lambda: faults.repair(fault))
+        time.sleep(SETTLE)
+        self._matrix.refresh()
+
+    def repair_what_was_broken(self) -> None:
+        """Repairs everything that this library has broken."""
+        while self._undo:
+            self._undo.pop()()
+        time.sleep(SETTLE)
+
+    # --- nodes and their links -------------------------------------------------------------------------------
+
+    def _service_proxy_without_rules(self, facts: dict[str, Any]) -> FaultPlan:
+        return processes.flush_service_rules("node2")
+
+    def _service_proxy_stopped(self, facts: dict[str, Any]) -> FaultPlan:
+        return self._renewed_behind(processes.stop_process("node2", "kube-proxy"))
+
+    def _service_proxy_hangs(self, facts: dict[str, Any]) -> FaultPlan:
+        return self._renewed_behind(processes.pause_process("node2", "kube-proxy"))
+
+    def _renewed_behind(self, plan: FaultPlan) -> None:
+        """Breaks first, and then makes a Service anew, which the broken proxy does not see."""
+        faults = Faults(self._matrix.cluster.lab)
+        fault = faults.apply(plan)
+        self._undo.append(lambda: faults.repair(fault))
+        cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
+        time.sleep(1.1)  # creation times have whole seconds
+        for name in ("to-on-node3", "spread"):
+            old = cluster.get("Service", name, namespace)
+            cluster.delete("Service", name, namespace)
+            spec = {"ports": old["spec"]["ports"], "selector": old["spec"]["selector"]}
+            cluster.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "metadata": {"name": name, "namespace": namespace},
+                    "spec": spec,
+                }
+            )
+        time.sleep(1.0)
+
+    def _kubelet_stopped(self, facts: dict[str, Any]) -> FaultPlan:
+        return self._with_new_probers(processes.stop_process("node2", "kubelet"))
+
+    def _kubelet_hangs(self, facts: dict[str, Any]) -> FaultPlan:
+        return self._with_new_probers(processes.pause_process("node2", "kubelet"))
+
+    def _with_new_probers(self, plan: FaultPlan) -> FaultPlan:
+        self._matrix.fleet.close()  # a prober that runs already does not need the kubelet any more
+        return plan
+
+    def _link_cut(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.cut_link("node3")
+
+    def _address_changed(self, facts: dict[str, Any]) -> FaultPlan:
+        old = facts["node"]["node3"].address
+        return network.change_address("node3", old, old.rsplit(".", 1)[0] + ".77")
+
+    def _one_direction_dropped(self, facts: dict[str, Any]) -> FaultPlan:
+        node = facts["node"]["node1"]
+        return network.drop(
+            "node2", "one direction", source=[node.pods, node.address], hooks=("prerouting",), interface="eth0"
+        )
+
+    def _connections_dropped_one_way(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.drop(
+            "node2", "new connections one way", source=[facts["node"]["node1"].pods], hooks=("forward",),
+            interface="eth0", extra="ct state new",
+        )  # fmt: skip
+
+    def _udp_dropped_at_node(self, facts: dict[str, Any]) -> FaultPlan:
+        pods = [facts["pods"]]
+        return network.drop("node2", protocol="udp", source=pods, destination=pods, interface="eth0")
+
+    def _large_packets_dropped(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.drop_large("node2")
+
+    def _new_flows_dropped(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.drop_new_flows("node3")
+
+    def _packets_lost(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.lose("node1", 0.6, extra='iifname "eth0"')
+
+    # --- names -----------------------------------------------------------------------------------------------
+
+    def _dns_down(self, facts: dict[str, Any]) -> FaultPlan:
+        return names.break_dns("down", list(facts["node"]))
+
+    def _dns_down_at_node(self, facts: dict[str, Any]) -> FaultPlan:
+        return names.break_dns("down", ["node1"])
+
+    def _dns_wrong(self, facts: dict[str, Any]) -> FaultPlan:
+        return names.break_dns("wrong", list(facts["node"]))
+
+    def _dns_slow(self, facts: dict[str, Any]) -> FaultPlan:
+        return names.break_dns("slow", list(facts["node"]), upstream=facts["dns"])
+
+    def _dns_without_names(self, facts: dict[str, Any]) -> FaultPlan:
+        return names.break_dns("nxdomain", list(facts["node"]))
+
+    # --- pods and backends -----------------------------------------------------------------------------------
+
+    def _pod_unreachable(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.drop("node2", "pod", destination=[facts["pod"]["on-node2"]], hooks=("forward", "output"))
+
+    def _pod_refuses(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.reject("node3", "pod", destination=[facts["pod"]["on-node3"]], hooks=("forward", "output"))
+
+    def _pod_resets(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.reset(
+            "node3", "pod", destination=[facts["pod"]["on-node3"]], hooks=("forward", "output"), ports=[8080]
+        )
+
+    def _source_pod_isolated(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.drop(
+            "node1", "source", source=[facts["pod"]["on-node1"]], hooks=("prerouting",), extra="ct state new"
+        )
+
+    def _pods_isolated(self, facts: dict[str, Any]) -> None:
+        faults = Faults(self._matrix.cluster.lab)
+        for node in facts["node"]:
+            # bridged frames of one node are seen at layer 3 only where the lab's bridge passes them up
+            plan = network.drop(
+                node, "all pods", source=[facts["pods"]], destination=[facts["pods"]], hooks=("forward",)
+            )
+            fault = faults.apply(plan)
+            self._undo.append(lambda fault=fault: faults.repair(fault))
+
+    def _backend_dead_behind_service(self, facts: dict[str, Any]) -> None:
+        """A hand-made endpoint that says ready and does not exist."""
+        cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
+        cluster.create({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {"name": "spread-dead", "namespace": namespace,
+                         "labels": {"kubernetes.io/service-name": "spread"}},
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"},
+                      {"name": "udp", "port": 8080, "protocol": "UDP"}],
+            "endpoints": [{"addresses": [facts["node"]["node1"].pods.rsplit(".", 1)[0] + ".250"], "nodeName": "node1",
+                           "conditions": {"ready": True}}],
+        })  # fmt: skip
+        self._undo.append(lambda: cluster.delete("EndpointSlice", "spread-dead", namespace))
+
+    def _patch_ports(self, service: str, port: int, target: int) -> None:
+        cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
+        before = cluster.get("Service", service, namespace)["spec"]["ports"]
+        after = [{**p, "targetPort": target} if p["port"] == port and p["protocol"] == "TCP" else p for p in before]
+        cluster.patch("Service", service, namespace, {"spec": {"ports": after}})
+        self._undo.append(lambda: cluster.patch("Service", service, namespace, {"spec": {"ports": before}}))
+        time.sleep(1.0)
+
+    def _wrong_target_port(self, facts: dict[str, Any]) -> None:
+        self._patch_ports("several-ports", 81, 9999)
+
+    # --- behaviour of Services -------------------------------------------------------------------------------
+
+    def _hairpin_blocked(self, facts: dict[str, Any]) -> FaultPlan:
+        address = [facts["pod"]["on-node1"]]
+        return network.drop("node1", "hairpin", source=address, destination=address, hooks=("forward",))
+
+    def _foreign_backend(self, facts: dict[str, Any]) -> FaultPlan:
+        backend = facts["pod"]["on-node3"] + ":8080"
+        return network.translate("node2", "foreign backend", facts["vip"]["to-on-node1"], "tcp", 80, [backend])
+
+    def _affinity_ignored(self, facts: dict[str, Any]) -> FaultPlan:
+        backends = [facts["pod"][f"on-node{i}"] + ":8080" for i in (1, 2, 3)]
+        return network.translate("node2", "affinity", facts["vip"]["sticky"], "tcp", 80, backends)
+
+    def _client_address_lost(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.hide_clients("node2", facts["pods"])
+
+    def _local_policy_ignored(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.translate(
+            "node2", "policy", facts["node"]["node2"].address, "tcp", facts["nodeport"]["nodeport-local"]["TCP"],
+            [facts["pod"]["on-node1"] + ":8080"], hide_client=True,
+        )  # fmt: skip
+
+    def _node_port_blocked(self, facts: dict[str, Any]) -> FaultPlan:
+        ports = [facts["nodeport"]["nodeport"]["TCP"], facts["nodeport"]["nodeport-local"]["TCP"]]
+        return network.drop("node2", "node port", protocol="tcp", ports=ports, hooks=("prerouting",), interface="eth0")
+
+    def _balancer_not_announced(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.drop("machine", "balancer", destination=facts["balancers"], hooks=("forward",))
+
+    def _dropped_not_refused(self, facts: dict[str, Any]) -> FaultPlan:
+        addresses = [facts["vip"]["endless"], facts["vip"]["hidden"]]
+        return network.drop("node2", "reject", destination=addresses, hooks=("prerouting", "output"))

@@ -1,0 +1,137 @@
+*** Settings ***
+Documentation     Breaks a lab on purpose, one fault at a time, and checks that the Service matrix names the cause.
+...
+...               *Topology*: one Service matrix on a lab of three nodes, kept for all faults.
+...               *Traffic*: for each fault all cases that it may touch, probed in one go.
+...               *Passes when*: a healthy lab gives no finding, each fault is found with its cause and its place, and
+...               that one cause explains most of the wrong cells.
+
+Library           Collections
+Library           NetLibrary
+Library           breakage.py
+
+Suite Setup       Lab And Matrix Are Up
+Suite Teardown    Nothing Is Left Broken
+Test Template     Fault Should Be Found
+
+Test Tags         matrix    faults    disruptive
+
+
+*** Variables ***
+@{CASES}    pod ip    large packets    cluster ip    hairpin    spread    several ports    endless    readiness
+...         names    node port    node port local    affinity    load balancer outside
+# Share of the wrong cells that the first cause has to explain
+${LEAST}    ${0.7}
+
+
+*** Test Cases ***    FAULT    CAUSE    AT FAULT
+Nothing Is Broken
+    [Template]    Nothing Should Be Found
+    once
+Service Proxy Without Rules
+    service proxy without rules    service proxy of node    node2
+Service Proxy Stopped
+    service proxy stopped    stale proxy of node    node2
+Service Proxy Hangs
+    service proxy hangs    stale proxy of node    node2
+Link Cut
+    link cut    node cut off    node3
+Node Address Changed
+    address changed    node cut off    node3
+One Direction Between Two Nodes Dropped
+    one direction dropped    node pair    node1 and node2
+New Connections Dropped One Way
+    connections dropped one way    one direction    node1 to node2
+UDP Dropped At A Node
+    udp dropped at node    protocol at node    UDP at node2
+MTU Black Hole
+    large packets dropped    large packets    node2
+New Flows Dropped As With A Full Conntrack Table
+    new flows dropped    loss at node    node3
+Packets Lost At A Node
+    packets lost    loss at node    node1
+DNS Down
+    dns down    dns    cluster
+DNS Down For One Node
+    dns down at node    dns    node1
+DNS Gives Wrong Addresses
+    dns wrong    dns wrong    cluster
+DNS Slow
+    dns slow    dns slow    cluster
+DNS Knows No Names
+    dns without names    dns    cluster
+Pod Unreachable
+    pod unreachable    target pod    on-node2
+Pod Refuses
+    pod refuses    target pod    on-node3
+Pod Resets TCP
+    pod resets    target pod protocol    on-node3 TCP
+Source Pod Isolated
+    source pod isolated    source pod    on-node1
+All Pods Isolated
+    pods isolated    pods isolated    cluster
+Dead Backend Behind A Service
+    backend dead behind service    dead backends    spread: *
+Wrong Target Port
+    wrong target port    service port    several-ports 81/TCP
+Hairpin Blocked
+    hairpin blocked    hairpin    node1
+Foreign Backend Behind A Service
+    foreign backend    wrong backend    to-on-node1 on 'node2'
+Session Affinity Ignored
+    affinity ignored    affinity    node2
+Client Address Lost
+    client address lost    client address    node2
+Local Policy Treated As Cluster
+    local policy ignored    local policy ignored    *
+NodePorts Blocked From Elsewhere
+    node port blocked    entry node from elsewhere    node2
+LoadBalancer Not Announced
+    balancer not announced    load balancer    outside
+Dropped Instead Of Refused
+    dropped not refused    dropped instead of refused    node2
+Kubelet Stopped
+    kubelet stopped    sources not probed    node2
+Kubelet Hangs
+    kubelet hangs    sources not probed    node2
+Nothing Is Broken Any More
+    [Template]    Nothing Should Be Found
+    once more
+
+
+*** Keywords ***
+Lab And Matrix Are Up
+    [Documentation]    One matrix for all faults; whatever an earlier run left broken is repaired first.
+    Connect To Cluster
+    Repair All Faults
+    Build Service Matrix
+
+Nothing Is Left Broken
+    [Documentation]    Repairs everything and removes the matrix.
+    Repair What Was Broken
+    Repair All Faults
+    Remove Service Matrix
+
+Nothing Should Be Found
+    [Documentation]    One row without a fault: every case, and no finding.
+    [Arguments]    ${when}
+    Forget Service Matrix Results
+    Probe Service Matrix    settle=10 s
+    ${findings}    Diagnose Service Matrix
+    Should Be Empty    ${findings}    Found something in a healthy lab (${when}): ${findings}
+
+Fault Should Be Found
+    [Documentation]    One row: breaks, probes, and compares the first finding with the cause that is known here.
+    [Arguments]    ${fault}    ${cause}    ${subject}
+    Forget Service Matrix Results
+    Break By Name    ${fault}
+    ${seen}    Probe Service Matrix    @{CASES}    settle=0.3 s
+    ${findings}    Diagnose Service Matrix
+    Should Not Be Empty    ${findings}    The fault '${fault}' was not found at all.
+    VAR    ${first}    ${findings}[0]
+    Should Be Equal    ${first}[cause]    ${cause}    Wrong cause. Said:\n${first}[text]    values=${False}
+    Should Match    ${first}[subject]    ${subject}    Wrong place. Said:\n${first}[text]    values=${False}
+    Should Not Be Equal    ${first}[confidence]    in doubt    Refuted by its own follow-up:\n${first}[text]
+    VAR    ${share}    ${{ $first['evidence'] / $seen['wrong'] }}
+    Should Be True    ${share} >= ${LEAST}    It explains ${first}[evidence] of ${seen}[wrong] cells only: ${findings}
+    [Teardown]    Repair What Was Broken

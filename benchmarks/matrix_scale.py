@@ -1,0 +1,106 @@
+"""Measures probing of large Service matrices: pods x Services, TCP and UDP, healthy and fully blocked.
+
+    python benchmarks/matrix_scale.py [--lab NAME | --kubeconfig FILE] [--pods 30] [--protocols TCP,UDP] [--blocked]
+
+Prints one table: cells, seconds of probing without and with the start of the probers, probes per second, wrong cells,
+and the memory of this process. What k8s-service-validator needs for the same is stated in docs/service_matrix.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import secrets
+import time
+
+from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.matrix import objects
+from NetLibrary._mechanics.matrix.run import Matrix, Options
+from NetLibrary._mechanics.matrix.types import Source, Target
+from NetLibrary._mechanics.report import text_table
+
+IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+# RFC 5737: nobody has these addresses, so nothing answers there
+NOBODY = "192.0.2."
+
+
+def pairs_of(matrix: Matrix, protocols: list[str], blocked: bool) -> list[tuple[Source, Target]]:
+    """Every pod to every pod's Service, or to as many addresses that nobody has."""
+    found = []
+    for source in (s for s in matrix.sources if not s.host_network and not s.outside):
+        for number, (name, _) in enumerate(matrix.layout.pods):
+            service = matrix.world.service(f"to-{name}")
+            assert service is not None
+            address = f"{NOBODY}{number + 1}" if blocked else service["spec"]["clusterIP"]
+            for protocol in protocols:
+                probe = "http" if protocol == "TCP" else "udp"
+                target = Target(f"to-{name}", "vip", address, 80, protocol, probe, service=f"to-{name}", service_port=80)
+                found.append((source, target))
+    return found
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lab", default="default")
+    parser.add_argument("--kubeconfig")
+    parser.add_argument("--pods", type=int, default=30)
+    parser.add_argument("--protocols", default="TCP,UDP")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--image", default=IMAGE)
+    parser.add_argument("--prober", default="auto")
+    given = parser.parse_args()
+    use = None
+    if given.kubeconfig:
+        path = given.kubeconfig
+    else:
+        from NetLibrary.lab import Lab
+
+        lab = Lab(given.lab)
+        use = lab.use()
+        path = str(lab.kubeconfig)
+    run_id = f"bench-{secrets.token_hex(3)}"
+    cluster = Cluster.connect(choose(path), run_id=run_id)
+    nodes = len([n for n in cluster.list("Node") if not objects._why_not(n)])
+    options = Options(
+        namespace=f"matrix-{run_id}", image=given.image, pods_per_node=math.ceil(given.pods / nodes),
+        host_pods=False, balancer=0, timeout=400, prober=given.prober,
+    )  # fmt: skip
+    matrix = Matrix(cluster, options, print)
+    rows = []
+    try:
+        begin = time.monotonic()
+        matrix.build()
+        matrix.programming(timeout=60)
+        built = time.monotonic() - begin
+        protocols = given.protocols.split(",")
+        healthy = pairs_of(matrix, protocols, blocked=False)
+        matrix.fleet.close()  # the first round starts the probers, so that their price is seen too
+        for number in range(given.rounds):
+            begin = time.monotonic()
+            seen = matrix.fleet.run(healthy)
+            seconds = time.monotonic() - begin
+            wrong = sum(matrix._judge(s, t, o, None).wrong for s, t, o in seen)
+            name = "healthy, probers started" if number == 0 else "healthy"
+            rows.append([name, len(healthy), f"{seconds:.2f}", f"{len(healthy) / seconds:.0f}", wrong])
+        blocked = pairs_of(matrix, protocols, blocked=True)
+        begin = time.monotonic()
+        seen = matrix.fleet.run(blocked, limit_ms=options.limit_ms)
+        seconds = time.monotonic() - begin
+        open_cells = sum(bool(o.responders) for _, _, o in seen)
+        name = f"blocked, time limit {options.limit_ms / 1000:g} s"
+        rows.append([name, len(blocked), f"{seconds:.2f}", f"{len(blocked) / seconds:.0f}", open_cells])
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{len(matrix.layout.pods)} pods on {nodes} nodes, built in {built:.1f} s, process {memory:.0f} MB, "
+              f"probers {sorted(set(matrix.fleet.flavours.values()))}")  # fmt: skip
+        print(text_table(["what", "probes", "seconds", "probes/s", "wrong"], rows))
+    finally:
+        matrix.close()
+        cluster.delete("Namespace", options.namespace)
+        if use is not None:
+            use.release()
+
+
+if __name__ == "__main__":
+    main()
