@@ -20,6 +20,7 @@ from pathlib import Path
 from NetLibrary._mechanics.errors import EnvironmentProblem
 
 ROOT = Path("/sys/fs/cgroup")
+SHELTER = "netlibrary-init"  # for the processes of a container's root group
 NEEDED = ("cpu", "memory", "pids")  # a kubelet refuses to run without them
 WANTED = ("cpuset", "cpu", "io", "memory", "pids", "hugetlb")
 
@@ -69,11 +70,24 @@ def _clear_namespace_root(root: Path) -> None:
     """Moves the processes of a container's root group into a child, as it may not hold both (version 2)."""
     if not (root / "cgroup.type").exists():
         return  # the machine's real root, which may hold processes and hand on controllers
-    child = root / "netlibrary-init"
+    child = root / SHELTER
     child.mkdir(exist_ok=True)
     for pid in (root / "cgroup.procs").read_text().split():
         with contextlib.suppress(OSError):  # ended meanwhile, or a kernel thread
             (child / "cgroup.procs").write_text(pid)
+
+
+def give_back_root(root: Path = ROOT) -> None:
+    """Moves a container's processes back into its root group when no lab needs them out of it any more."""
+    child = root / SHELTER
+    if version(root) == 1 or not child.exists() or any(g.name != SHELTER for g in root.glob("netlibrary-*")):
+        return
+    with contextlib.suppress(OSError):  # another program may have groups of its own by now that need the controllers
+        for name in (root / "cgroup.subtree_control").read_text().split():
+            (root / "cgroup.subtree_control").write_text(f"-{name}")
+        for pid in (child / "cgroup.procs").read_text().split():
+            (root / "cgroup.procs").write_text(pid)
+        child.rmdir()
 
 
 def create(name: str, nodes: int, root: Path = ROOT) -> None:

@@ -27,7 +27,7 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None: set by something other than Python
 
 
 def take_down(state: State) -> None:
@@ -44,6 +44,7 @@ def take_down(state: State) -> None:
         cgroups.kill(plan.cgroup)
         network.remove(plan)
         cgroups.remove(plan.cgroup)
+        cgroups.give_back_root()
         with lock(root() / ".index.lock"):
             sysctls.give_back(state)
     paths.remove()

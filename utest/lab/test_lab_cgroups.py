@@ -1,5 +1,6 @@
 """Control groups in both versions, against a small model of the kernel's rules in a folder."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,12 @@ class Unified:
 
         def written(path, text, *args, **options):
             if root in path.parents and path.name == "cgroup.subtree_control":
-                return self.hand_on(path.parent, text.lstrip("+"), write_text)
+                return self.hand_on(path.parent, text, write_text)
             if root in path.parents and path.name == "cgroup.procs":
+                if path.parent == root and not self.real_root and (root / "cgroup.subtree_control").read_text():
+                    raise OSError(16, "Device or resource busy")
                 for group in root.rglob("cgroup.procs"):
                     write_text(group, group.read_text().replace(f"{text}\n", ""))
-                write_text(root / "cgroup.procs", (root / "cgroup.procs").read_text().replace(f"{text}\n", ""))
                 return write_text(path, path.read_text() + f"{text}\n")
             return write_text(path, text, *args, **options)
 
@@ -48,12 +50,19 @@ class Unified:
             with open(group / f"cgroup.{name}", "w") as file:
                 file.write(text)
 
-    def hand_on(self, group: Path, name: str, write_text) -> int:
+    def hand_on(self, group: Path, change: str, write_text) -> int:
+        name = change[1:]
         if name in self.refused:
             raise OSError(22, "Invalid argument")
-        if (group / "cgroup.procs").read_text().strip() and not (group == self.root and self.real_root):
+        if (
+            change[0] == "+"
+            and (group / "cgroup.procs").read_text().strip()
+            and not (group == self.root and self.real_root)
+        ):
             raise OSError(16, "Device or resource busy")
         enabled = set((group / "cgroup.subtree_control").read_text().split()) | {name}
+        if change.startswith("-"):
+            enabled.remove(name)
         for child in group.iterdir():
             if child.is_dir():
                 write_text(child / "cgroup.controllers", " ".join(sorted(enabled)))
@@ -80,6 +89,19 @@ def test_version_2_in_a_container_moves_its_processes_out_of_the_root(tmp_path, 
     assert (tmp_path / "cgroup.procs").read_text().strip() == ""
     assert (tmp_path / "netlibrary-init" / "cgroup.procs").read_text().split() == ["1", "7"]
     assert "memory" in (tmp_path / "netlibrary-x" / "node1" / "pods" / "cgroup.controllers").read_text()
+
+
+def test_version_2_a_container_gets_its_root_group_back_when_the_last_lab_is_gone(tmp_path, monkeypatch):
+    Unified(tmp_path, ALL, monkeypatch, real_root=False)
+    cgroups.create("netlibrary-x", 1, tmp_path)
+    cgroups.give_back_root(tmp_path)
+    assert (tmp_path / "netlibrary-init").exists()  # the lab still needs it
+    shutil.rmtree(tmp_path / "netlibrary-x")
+    monkeypatch.setattr(Path, "rmdir", shutil.rmtree)  # files of the kernel do not keep a folder from going
+    cgroups.give_back_root(tmp_path)
+    assert (tmp_path / "cgroup.procs").read_text().split() == ["1", "7"]
+    assert (tmp_path / "cgroup.subtree_control").read_text() == ""
+    assert not (tmp_path / "netlibrary-init").exists()
 
 
 def test_version_2_a_refused_optional_controller_costs_only_itself(tmp_path, monkeypatch):
