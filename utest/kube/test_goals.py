@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -98,6 +100,27 @@ def test_crash_loop_is_lost_although_it_runs_in_between(clock: list[float]) -> N
     clock[0] += wait.PATIENCE + 1
     assert goal([running]) == Pending("0/1 ready (web-1: container 'c' runs but is not ready)")
     assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Failed)
+
+
+def test_crash_loop_that_is_ready_for_a_moment_is_not_ready(clock: list[float]) -> None:
+    """A container without a probe is ready while it runs, also when it crashes right after."""
+
+    def run(restarts: int, ago: float = 1) -> Object:
+        started = datetime.fromtimestamp(time.time() - ago, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        state = {"running": {"startedAt": started}}
+        return pod(
+            ready=True, containerStatuses=[{"name": "c", "ready": True, "restartCount": restarts, "state": state}]
+        )
+
+    goal = wait.pods_ready(1)
+    assert goal([run(2)]) == Pending("0/1 ready (web-1: it is ready, but was restarted 2 times, just now)")
+    assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Pending)
+    clock[0] += wait.STEADY + 1
+    assert isinstance(goal([run(3)]), Pending)  # not the run that was seen before
+    clock[0] += wait.STEADY
+    assert isinstance(goal([run(3)]), Done)
+    assert isinstance(wait.pods_ready(1)([run(2, ago=3600)]), Done)  # an old story
+    assert isinstance(wait.pods_ready(1)([run(0)]), Done)
 
 
 @pytest.mark.parametrize("state", [{"waiting": {"reason": "ContainerCreating"}}, {"running": {"startedAt": "t"}}, {}])

@@ -5,11 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 Object = dict[str, Any]
 # How long a pod may sit in a bad state that sometimes passes (a pull that is retried, a node that is added).
 PATIENCE = 10.0
+# A container without a readiness probe is ready as soon as it runs, also the moment before it crashes again. One that
+# was restarted a short while ago counts only after it has stayed ready for so long.
+STEADY = 3.0
+RECENTLY = 30.0
 
 
 @dataclass(frozen=True)
@@ -70,14 +75,18 @@ def condition(kind: str, status: str = "True") -> Goal:
 
 def pods_ready(count: int = 1) -> Goal:
     """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods."""
-    trouble = _Lasting()
+    trouble, steady = _Lasting(), _Lasting()
+
+    def settled(pod: Object) -> bool:
+        restarts = _recent_restarts(pod)
+        return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
     def goal(pods: list[Object]) -> Outcome:
         live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _replaced(pod)]
-        ready = [pod for pod in live if is_ready(pod)]
+        ready = [pod for pod in live if is_ready(pod) and settled(pod)]
         if len(ready) >= count:
             return Done(ready)
-        reasons = {pod["metadata"]["name"]: problem(pod) for pod in live if not is_ready(pod)}
+        reasons = {pod["metadata"]["name"]: problem(pod) for pod in live if pod not in ready}
         for name, (text, lost) in reasons.items():
             if lost and trouble.lasts(f"{name}: {text.partition(':')[0]}"):
                 return Failed(f"pod '{name}' cannot get ready: {text}")
@@ -166,6 +175,20 @@ def pod_ended() -> Goal:
     return goal
 
 
+def _recent_restarts(pod: Object) -> int:
+    """Returns how often the containers were restarted, 0 when the last time was a while ago by the wall clock."""
+    found = 0
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+        if container.get("restartCount") and started and time.time() - _seconds(started) < RECENTLY:
+            found += int(container["restartCount"])
+    return found
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+
+
 def _replaced(pod: Object) -> bool:
     """Tells whether a pod has ended and its controller makes another one, for instance after an eviction."""
     owners = pod["metadata"].get("ownerReferences") or []
@@ -181,6 +204,8 @@ def is_ready(pod: Object) -> bool:
 def problem(pod: Object) -> tuple[str, bool]:
     """Returns what keeps a pod from being ready, and whether that state is usually final."""
     status = pod.get("status", {})
+    if is_ready(pod):
+        return f"it is ready, but was restarted {_recent_restarts(pod)} times, just now", False
     if status.get("phase") in ("Failed", "Succeeded"):
         return f"it ended ({status['phase']}): {status.get('message') or status.get('reason') or exit_text(pod)}", True
     for entry in status.get("conditions", []):
@@ -220,6 +245,6 @@ class _Lasting:
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def lasts(self, key: str) -> bool:
+    def lasts(self, key: str, seconds: float | None = None) -> bool:
         now = time.monotonic()
-        return now - self._since.setdefault(key, now) >= PATIENCE
+        return now - self._since.setdefault(key, now) >= (PATIENCE if seconds is None else seconds)
