@@ -284,6 +284,8 @@ class CyPerfAgentKeywords(CyPerfBase):
             image: Image with `sh`, `cat` and `date`; busybox when not given.
             timeout: How long the pods may take to start.
             cluster: Alias of the cluster.
+        Returns:
+            One reading for each node.
         """
         connection = self.session.cluster(cluster)
         if self._cyperf.reader_namespace != namespace:

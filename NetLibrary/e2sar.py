@@ -374,6 +374,8 @@ class E2sarKeywords(KeywordBase):
             name: Name in table and record; from the test's name by default.
             keep: Whether Jobs and pods stay.
             namespace: Namespace; the one prepared last by default.
+        Returns:
+            What was sent and received, the verdict and the causes that were found.
         """
         bench = self._e2sar.bench(namespace)
         thresholds = Thresholds(
@@ -453,6 +455,8 @@ class E2sarKeywords(KeywordBase):
             keep: Whether Jobs and pods stay.
             timeout: Limit of each wait; sending time is added.
             namespace: Namespace; the one prepared last by default.
+        Returns:
+            What was sent and received, the verdict and the causes that were found.
 
         ```robotframework
         *** Test Cases ***
@@ -531,6 +535,8 @@ class E2sarKeywords(KeywordBase):
             delivered_at_least: Share that every run must deliver.
             namespace: Namespace; the one prepared last by default.
             fixed: Arguments of Transfer E2SAR Events that are the same for all.
+        Returns:
+            The result of each combination, in the order of the table.
 
         ```robotframework
         *** Test Cases ***
@@ -589,6 +595,8 @@ class E2sarKeywords(KeywordBase):
             event_bytes: Bytes of an event.
             rate_gbps: Gbit/s of event bytes.
             mtu: Bytes of an IP packet.
+        Returns:
+            These numbers by name, units in the names.
         """
         settings = p.SenderSettings(events, event_bytes, rate_gbps, mtu)
         p.check_sender(settings)
