@@ -58,14 +58,12 @@ An Outage On A Spared Path Is Found
     ...    unaffected=['pod on other node']
 
 A Path That Is Broken Before The Disturbance Is An Invalid Run
-    Measure    pod on other node
-    ${node}    Get Break Node    far
-    Finish Break Measurement
-    Break Traffic On Node    ${node}    how=drop
-    Measure    pod on other node, pod on same node
+    ${pod}    Get Object    Pod    far    ${NAMESPACE}
+    Break Traffic On Node    ${pod}[spec][nodeName]    how=drop    protocol=tcp    ports=${{ [7007] }}
+    Measure    pod on other node, pod on same node    probes=${{ ['ICMP', 'TCP_NEW'] }}
     Wait During Measurement    500 ms
     Repair All Faults
-    Has No Valid Result    *no good probe before the disturbance*
+    Has No Valid Result    *pod on other node tcp_new*no good probe before the disturbance*
 
 A Command That Fails Is A Failed Step And Not A Loss
     Measure    pod on same node
@@ -104,10 +102,10 @@ Break Endpoints Are Ready On A Lab
 
 Measure
     [Documentation]    Starts a measurement of some paths.
-    [Arguments]    ${paths}
+    [Arguments]    ${paths}    &{options}
     VAR    @{names}    @{{ [name.strip() for name in $paths.split(',')] }}
     Start Break Measurement    ${TEST_NAME}    ${NAMESPACE}    @{names}
-    ...    baseline=1 s    settle=1.5 s    host_port=${HOST_PORT}
+    ...    baseline=1 s    settle=1.5 s    host_port=${HOST_PORT}    &{options}
 
 Fault For
     [Documentation]    Injects a fault for a time.
