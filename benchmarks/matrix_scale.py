@@ -35,7 +35,7 @@ def pairs_of(matrix: Matrix, protocols: list[str], blocked: bool) -> list[tuple[
             address = f"{NOBODY}{number + 1}" if blocked else service["spec"]["clusterIP"]
             for protocol in protocols:
                 probe = "http" if protocol == "TCP" else "udp"
-                target = Target(f"to-{name}", "vip", address, 80, protocol, probe, service=f"to-{name}", service_port=80)
+                target = Target(name, "vip", address, 80, protocol, probe, service=f"to-{name}", service_port=80)
                 found.append((source, target))
     return found
 

@@ -18,63 +18,93 @@ Test Tags         matrix
 
 
 *** Test Cases ***    CASE
-Pod IP    [Tags]    pod-ip
+Pod IP
+    [Tags]    pod-ip
     pod ip
-Large Packets    [Tags]    pod-ip    mtu
+Large Packets
+    [Tags]    pod-ip    mtu
     large packets
-ClusterIP    [Tags]    cluster-ip
+ClusterIP
+    [Tags]    cluster-ip
     cluster ip
-Hairpin    [Tags]    cluster-ip    hairpin
+Hairpin
+    [Tags]    cluster-ip    hairpin
     hairpin
-All Pods Behind One Service    [Tags]    cluster-ip
+All Pods Behind One Service
+    [Tags]    cluster-ip
     spread
-Several Ports And Protocols    [Tags]    cluster-ip
+Several Ports And Protocols
+    [Tags]    cluster-ip
     several ports
-No Endpoints Means Refused    [Tags]    cluster-ip    endless
+No Endpoints Means Refused
+    [Tags]    cluster-ip    endless
     endless
-Unready And Published Pod    [Tags]    cluster-ip    readiness
+Unready And Published Pod
+    [Tags]    cluster-ip    readiness
     readiness
-DNS Names    [Tags]    dns
+DNS Names
+    [Tags]    dns
     names
-Headless    [Tags]    dns    headless
+Headless
+    [Tags]    dns    headless
     headless
-ExternalName    [Tags]    dns    external-name
+ExternalName
+    [Tags]    dns    external-name
     external name
-Host Network Backends    [Tags]    cluster-ip    host-network
+Host Network Backends
+    [Tags]    cluster-ip    host-network
     host backends
-Internal Traffic Policy Local    [Tags]    cluster-ip    traffic-policy
+Internal Traffic Policy Local
+    [Tags]    cluster-ip    traffic-policy
     internal local
-NodePort At Every Node    [Tags]    node-port
+NodePort At Every Node
+    [Tags]    node-port
     node port
-External Traffic Policy Local    [Tags]    node-port    traffic-policy
+External Traffic Policy Local
+    [Tags]    node-port    traffic-policy
     node port local
-Session Affinity    [Tags]    cluster-ip    affinity
+Session Affinity
+    [Tags]    cluster-ip    affinity
     affinity
-Session Affinity On NodePorts    [Tags]    node-port    affinity
+Session Affinity On NodePorts
+    [Tags]    node-port    affinity
     affinity node port
-External IPs    [Tags]    external-ip
+External IPs
+    [Tags]    external-ip
     external ip
-LoadBalancer From Inside    [Tags]    load-balancer
+LoadBalancer From Inside
+    [Tags]    load-balancer
     load balancer
-LoadBalancer From Outside    [Tags]    load-balancer
+LoadBalancer From Outside
+    [Tags]    load-balancer
     load balancer outside
-Session Affinity On LoadBalancer    [Tags]    load-balancer    affinity
+Session Affinity On LoadBalancer
+    [Tags]    load-balancer    affinity
     affinity load balancer
-Load Balancer Source Ranges    [Tags]    load-balancer
+Load Balancer Source Ranges
+    [Tags]    load-balancer
     source ranges
-SCTP    [Tags]    sctp
+SCTP
+    [Tags]    sctp
     sctp
-Dual Stack    [Tags]    dual-stack
+Dual Stack
+    [Tags]    dual-stack
     dual stack
-Label Gives Service Away    [Tags]    lifecycle    labels
+Label Gives Service Away
+    [Tags]    lifecycle    labels
     proxy name label
-Label Makes Service Headless    [Tags]    lifecycle    labels
+Label Makes Service Headless
+    [Tags]    lifecycle    labels
     headless label
-Changing Types    [Tags]    lifecycle
+Changing Types
+    [Tags]    lifecycle
     type change
-Terminating Backend    [Tags]    lifecycle
+Terminating Backend
+    [Tags]    lifecycle
     terminating
-UDP Flows Over Changes    [Tags]    lifecycle    udp
+UDP Flows Over Changes
+    [Tags]    lifecycle    udp
     udp flows
-Affinity Time Limit    [Tags]    lifecycle    affinity
+Affinity Time Limit
+    [Tags]    lifecycle    affinity
     affinity timeout

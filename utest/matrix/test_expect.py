@@ -99,6 +99,14 @@ def test_internal_policy_local_drops_where_no_endpoint_is():
     assert expect(of, source(of, "host-node1"), vip(of, "internal-local")).outcomes == {Outcome.CONNECTED}
 
 
+@pytest.mark.parametrize("service", ["internal-local", "endless"])
+def test_a_local_drop_of_a_nodes_own_datagram_may_read_as_no_route(service):
+    of = world()
+    here = source(of, "host-node2")
+    assert Outcome.UNREACHABLE in expect(of, here, vip(of, service, "UDP")).outcomes
+    assert Outcome.UNREACHABLE not in expect(of, here, vip(of, service, "TCP")).outcomes
+
+
 def test_external_policy_local_is_not_applied_to_a_nodes_own_pods():
     of = world()
     own = expect(of, source(of, "on-node2"), entry(of, "nodeport-local", "node2"))

@@ -47,8 +47,15 @@ def expect(world: World, source: Source, target: Target) -> Expected:
     if target.kind == "name":
         return _name(world, source, target, service)
     if target.kind in PROXIED_KINDS:
-        return _proxied(world, source, target, service)
+        return _as_local_senders_see(source, target, _proxied(world, source, target, service))
     return Expected(CONNECTED, reason="given by the case")
+
+
+def _as_local_senders_see(source: Source, target: Target, expected: Expected) -> Expected:
+    """A node's own datagrams that its rules drop or reject fail with EPERM at once, which reads as `no route`."""
+    if source.host_network and target.protocol == "UDP" and Outcome.CONNECTED not in expected.outcomes:
+        return dataclasses.replace(expected, outcomes=expected.outcomes | {Outcome.UNREACHABLE})
+    return expected
 
 
 def _pod(world: World, source: Source, target: Target) -> Expected:
@@ -122,10 +129,7 @@ def _proxied(world: World, source: Source, target: Target, service: Object) -> E
     everything = world.endpoints(service, port, target.protocol, family)
     chosen, reason = usable(everything), "every ready endpoint may answer"
     if not chosen:
-        outcomes = REFUSED
-        if source.host_network and target.protocol == "UDP":
-            outcomes |= {Outcome.UNREACHABLE}  # the kernel may tell a local sender of the reject by EPERM
-        return Expected(outcomes, reason="the Service has no endpoint, so the proxy refuses at once")
+        return Expected(REFUSED, reason="the Service has no endpoint, so the proxy refuses at once")
     if chosen and not chosen[0].ready:
         reason = "all endpoints are terminating; those that still serve answer"
     local = ""
