@@ -30,6 +30,7 @@ from NetLibrary.types import Bitrate, Percentage
 #: A measurement that nobody stops ends by itself after this time.
 LONGEST = timedelta(minutes=30)
 ALL = "all"
+WORTH_A_WARNING = 0.1
 
 
 class BreakKeywords(DisturbanceKeywords):
@@ -397,6 +398,13 @@ class BreakKeywords(DisturbanceKeywords):
             logger.info(f"Not measured: {text}")
         for text in dict.fromkeys(result.notes):
             logger.info(f"Note: {text}")
+        skipped = sum(stream.skipped for stream in result.streams)
+        planned = sum(stream.planned for stream in result.streams)
+        if skipped > WORTH_A_WARNING * planned:
+            logger.warn(
+                f"'{result.name}': {skipped} of {planned} probes were not sent in time, because the probers got too "
+                "little processor. Lengths of outages are less exact then; they are never made longer by it."
+            )
         logger.info(f"{count} probes are in {probes.name}; clocks agree to ±{result.uncertainty_ms:.1f} ms.")
         self._draw_break(picture, result)
         worst = result.worst

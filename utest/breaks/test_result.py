@@ -6,6 +6,7 @@ import gzip
 import json
 import time
 
+import jsonschema
 import pytest
 
 from NetLibrary._mechanics.breaks import tables
@@ -17,7 +18,7 @@ from NetLibrary._mechanics.breaks.probers import Prober
 from NetLibrary._mechanics.breaks.timeline import draw
 from NetLibrary._mechanics.breaks.types import ProbeKind, StreamSpec
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary._mechanics.records import plain
+from NetLibrary._mechanics.records import Recorder, Surroundings, plain, schema
 from NetLibrary._mechanics.report import html_table
 
 MS = 1_000_000
@@ -120,6 +121,17 @@ def test_the_record_is_plain_json_with_units_in_its_names(result):
     assert '"length_ms"' in text
 
 
+def test_the_record_fulfils_the_schema(result, tmp_path):
+    recorder = Recorder(lambda: tmp_path, Surroundings)
+    record = recorder.add(
+        kind="network_break", name="x", samples=tables.samples(result), series=tables.series(result),
+        summary=tables.summary(result),
+    )  # fmt: skip
+    jsonschema.validate(record, schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**record, "summary": {}}, schema())
+
+
 def test_every_probe_is_in_the_compressed_file(result, tmp_path):
     path = tmp_path / "probes.jsonl.gz"
     count = write_probes(path, result)
@@ -148,6 +160,19 @@ def test_a_step_that_fails_is_kept_with_its_error_and_the_rest_is_measured():
     found = measurement.finish()
     assert found.steps[0].error == "boom"
     assert found.streams[0].answered > 5
+
+
+def test_a_limit_that_ends_before_the_disturbance_and_a_rate_that_cannot_be_held_are_errors():
+    prober = MadeUp(SPECS[:1])
+    measurement = Measurement("test", [prober], [], baseline_s=0.1, settle_s=0.05)
+    measurement.start()
+    skipped = [(1, Outcome.SKIPPED, 0, 1000, prober.began, 400)]
+    end = {"event": "end", "why": "duration", "t": time.monotonic_ns(), "streams": {}}
+    prober.log.feed(prober._frame(skipped) + json_frame(end))
+    prober._done.set()
+    found = measurement.finish()
+    assert "could not hold the rate: 400 of 401 probes" in found.errors[0]
+    assert "limit ended the prober in made up before the disturbance was over" in found.errors[1]
 
 
 def test_a_prober_that_cannot_measure_is_an_error_at_once():

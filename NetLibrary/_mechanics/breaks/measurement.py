@@ -26,6 +26,8 @@ from .windows import MERGE_BELOW, evaluate
 FIRST_ANSWER_S = 10.0
 END_S = 8.0
 PROGRESS_S = 0.5
+#: A prober that could not send this share of its probes says too little about short outages.
+BEHIND = 0.5
 
 
 @dataclass
@@ -299,6 +301,7 @@ class Measurement:
                 result.iperf.append(iperf_result(event))
             if prober.failed is None and prober.log.ended is None:
                 result.errors.append(f"{prober.name} did not deliver its last records; what came until then is counted")
+            result.errors += _limits_of(prober, own)
         result.uncertainty_ms = uncertainty / 1e6
         for stream in result.streams:
             if stream.invalid and stream.invalid.startswith("not measured"):
@@ -335,6 +338,23 @@ class Measurement:
                 planned_v6=sum(s.sent for s in echoes if ":" in s.spec.address),
             )
         ]
+
+
+def _limits_of(prober: Prober, own: Sequence[StreamResult]) -> list[str]:
+    """Says when a prober could not do what was asked of it, so that its result cannot stand for the whole."""
+    found = []
+    planned, skipped = sum(stream.planned for stream in own), sum(stream.skipped for stream in own)
+    if planned and skipped > planned * BEHIND:
+        found.append(
+            f"{prober.name} could not hold the rate: {skipped} of {planned} probes were not sent in time; use longer "
+            "intervals, fewer paths, or more processor (PROBE_CPU)"
+        )
+    if prober.log.ended and prober.log.ended.get("why") == "duration":
+        found.append(
+            f"the measurement's limit ended the prober in {prober.name} before the disturbance was over and the paths "
+            "had settled; raise limit="
+        )
+    return found
 
 
 def _notes_of(prober: Prober) -> list[str]:
