@@ -78,9 +78,9 @@ class Starter:
             for job in done:
                 job.result()
         with self.watch.phase("nodes ready"):
-            self._until("the nodes", self._nodes_ready, self._everything())
+            self._until("the nodes", self._nodes_ready, self._everything(), 2 * POLL)
         with self.watch.phase("DNS ready"):
-            self._until("DNS", self._dns_ready, self._everything())
+            self._until("DNS", self._dns_ready, self._everything(), 2 * POLL)
 
     def _phase(self, name: str, work: Callable[[], object]) -> object:
         with self.watch.phase(name):

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import Lab, Options, cluster, doctor, network, start, state, stop, sysctls, tools
+from NetLibrary.lab import Lab, Options, cluster, components, doctor, network, start, state, stop, sysctls, tools
+from NetLibrary.lab.apiserver import COLLECTIONS
 from NetLibrary.lab.cli import main
 from NetLibrary.lab.processes import Component
 
@@ -259,6 +262,42 @@ def test_setting_that_somebody_changed_meanwhile_stays(machine):
     (machine / "fs/inotify/max_user_instances").write_text("4096")
     sysctls.give_back(known, machine)
     assert values(machine) == [0, 4096, 9999999]
+
+
+# --- what is made in the cluster -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dual", [False, True])
+@pytest.mark.parametrize("servers", ["nameserver 192.0.2.1\n", ""])
+def test_system_objects_are_complete(tmp_path, monkeypatch, dual, servers):
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text(servers)
+    monkeypatch.setattr(components, "RESOLVERS", (resolv,))
+    known = written(programs=str(tmp_path), options=Options(dual=dual))
+    objects = start.Starter(known, print, start.Stopwatch())._system_objects()
+    found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+    assert {o["kind"] for o in objects} <= set(COLLECTIONS)
+    assert found["Node", "node2"]["spec"]["podCIDR"] == str(known.plan.pods(2))
+    assert len(found["Node", "node2"]["spec"]["podCIDRs"]) == 1 + dual
+    service = found["Service", "kube-dns"]["spec"]
+    assert service["clusterIP"] == known.plan.dns
+    assert ("ipFamilyPolicy" in service) == dual
+    corefile = found["ConfigMap", "coredns"]["data"]["Corefile"]
+    assert ("forward . /etc/resolv.conf" in corefile) == bool(servers)
+    assert corefile.count("{") == corefile.count("}")
+    subjects = {b["subjects"][0]["name"] for (kind, _), b in found.items() if kind == "ClusterRoleBinding"}
+    assert {f"netlibrary:{agent}" for agent in components.NODE_AGENTS} | {"netlibrary:load-balancer"} <= subjects
+    assert "{" not in found["Deployment", "coredns"]["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+def test_documented_commands_exist(capsys):
+    text = (Path(__file__).parents[2] / "docs" / "lab.md").read_text()
+    table = text[text.index("| command |") : text.index("Every command takes")]
+    documented = {line.split("`")[1].split()[0] for line in table.splitlines()[2:] if line.startswith("| `")}
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    offered = set(re.findall(r"^    (\w+)(?:  .*)?$", capsys.readouterr().out, re.MULTILINE))
+    assert documented == offered
 
 
 # --- a component that dies ------------------------------------------------------------------------------------
