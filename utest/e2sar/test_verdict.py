@@ -273,7 +273,7 @@ def test_mtu() -> None:
     assert (
         kind(judgement) == "MTU black hole"
         and judgement.cause is not None
-        and judgement.cause.advice == {"mtu": "1280"}
+        and judgement.cause.advice == {"mtu": "576"}
     )
     cut = run(490, reached=980, settings=replace(SENT, mtu=1500, event_bytes=1400))
     cut.senders[0].evidence.after.counters["Ip.FragCreates"] = 1000  # type: ignore[union-attr]

@@ -379,16 +379,16 @@ def _black_hole(sender: SenderFacts, facts: Facts, judgement: Judgement) -> Caus
     )
     if not (short_only or refused_locally or (told and judgement.received == 0 and not judgement.sender_errors)):
         return None
+    lower = 1280 if settings.mtu > 1280 else 576  # the smallest MTU of IPv6, and what every IPv4 host takes
     text = (
         f"Packets of {settings.mtu} bytes do not get through, shorter ones do: the path takes less than the "
-        "interface says (MTU black hole); "
-        "set mtu lower, 1280 is safe on nearly every overlay."
+        f"interface says (MTU black hole); set mtu to {lower}, or to what the path really takes."
     )
     return Cause(
         "MTU black hole",
         text,
         _missing(judgement) + 1,
-        {"mtu": "1280"},
+        {"mtu": str(lower)},
         [f"{reached} datagrams reached the receiver, about one per event"],
     )
 
