@@ -292,3 +292,36 @@ def test_the_manifest_carries_the_present_echo_server():
     text = (ROOT / "manifests/network_break/echo-server.yaml").read_text()
     assert text == echo_server_manifest()
     assert yaml.safe_load(text)["data"]["echo_server.py"] == (INPOD / "echo_server.py").read_text()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("user", "group_range", "way"),
+    [([], "1 0", "raw"), (["65534"], "0 65535", "ping socket"), (["65534"], "1 0", "none")],
+)
+def test_icmp_of_both_families_needs_only_what_ping_needs(tmp_path, user, group_range, way):
+    """In a network namespace of its own: as root over a raw socket, as nobody over a ping socket, or not at all."""
+    specs = [
+        StreamSpec(n, f"v{n}", ProbeKind.ICMP, address, 0, 10, 300) for n, address in ((4, "127.0.0.1"), (6, "::1"))
+    ]
+    (tmp_path / "prober.pyz").write_bytes(archive())
+    (tmp_path / "config.json").write_text(json.dumps(configuration(specs, duration_s=0.3)))
+    script = f"ip link set lo up && sysctl -qw net.ipv4.ping_group_range='{group_range}' && exec \"$@\""
+    # Everything is loaded as root: nobody may not be able to read the interpreter's own files
+    program = (
+        f"import json, os, sys\nsys.path.insert(0, '{tmp_path}/prober.pyz')\nfrom inpod.prober import run\n"
+        f"config = json.load(open('{tmp_path}/config.json'))\n"
+        f"for user in {user!r}:\n os.setgroups([]); os.setgid(int(user)); os.setuid(int(user))\n"
+        "sys.exit(run(config, 1))\n"
+    )
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-c", script, "sh", sys.executable, "-c", program], capture_output=True, timeout=20
+    )
+    log = ProberLog("test", specs)
+    log.feed(done.stdout)
+    assert log.events_named("opened")[0]["icmp"] == way, done.stderr
+    results = [evaluate(stream) for stream in log.stream_logs()]
+    if way == "none":
+        assert all("ping_group_range does not hold group 65534" in (result.invalid or "") for result in results)
+    else:
+        assert all(result.answered == result.sent > 20 for result in results)
