@@ -49,7 +49,9 @@ def cpu_seconds(processes: list[subprocess.Popen[bytes]]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(controller: Controller, port: int, application: str, objective: CyPerfObjective, value: float, seconds: int) -> str:  # fmt: skip
+def measure(
+    controller: Controller, port: int, application: str, objective: CyPerfObjective, value: float, seconds: int
+) -> str:
     config = controller.configuration("CyPerf Two Arm Base")
     session = TestSession.create(controller, config["configUrl"], config["displayName"])
     session.use_applications([application])
@@ -102,7 +104,7 @@ def main() -> None:
             own = {**environment, "AGENT_TAGS": f"role={role}", "POD_IP": f"127.0.0.{number}"}
             command = [sys.executable, "-m", f"{PACKAGE}.agent"]
             processes.append(subprocess.Popen(command, cwd=ROOT, env=own, stdout=subprocess.DEVNULL))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 if len(controller.agents()) == 2:
