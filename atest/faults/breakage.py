@@ -56,10 +56,21 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         self._matrix.refresh()
 
     def repair_what_was_broken(self) -> None:
-        """Repairs everything that this library has broken."""
+        """Repairs everything that this library has broken, and waits until the lab is healthy again."""
+        if not self._undo:
+            return
         while self._undo:
             self._undo.pop()()
-        time.sleep(SETTLE)
+        matrix = self._matrix
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            matrix.refresh()
+            if all(n["status"]["conditions"][-1]["status"] == "True" for n in matrix.world.nodes):
+                tables = matrix.check_all(["pod ip", "cluster ip", "names"], settle=20)
+                if not any(table.wrong for table in tables):
+                    break
+            time.sleep(0.5)
+        matrix.tables.clear()
 
     # --- nodes and their links -------------------------------------------------------------------------------
 

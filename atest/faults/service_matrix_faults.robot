@@ -18,22 +18,22 @@ Test Tags         matrix    faults    disruptive
 
 
 *** Variables ***
-@{CASES}    pod ip    large packets    cluster ip    hairpin    spread    several ports    endless    readiness
-...         names    node port    node port local    affinity    load balancer outside
+# Probed for every fault; rows name what they need besides
+@{CASES}    pod ip    large packets    cluster ip    endless    names
 # Share of the wrong cells that the first cause has to explain
 ${LEAST}    ${0.7}
 
 
-*** Test Cases ***    FAULT    CAUSE    AT FAULT
+*** Test Cases ***    FAULT    CAUSE    AT FAULT    MORE CASES
 Nothing Is Broken
     [Template]    Nothing Should Be Found
     once
 Service Proxy Without Rules
-    service proxy without rules    service proxy of node    node2
+    service proxy without rules    service proxy of node    node2    node port
 Service Proxy Stopped
-    service proxy stopped    stale proxy of node    node2
+    service proxy stopped    stale proxy of node    node2    spread
 Service Proxy Hangs
-    service proxy hangs    stale proxy of node    node2
+    service proxy hangs    stale proxy of node    node2    spread
 Link Cut
     link cut    node cut off    node3
 Node Address Changed
@@ -71,25 +71,25 @@ Source Pod Isolated
 All Pods Isolated
     pods isolated    pods isolated    cluster
 Dead Backend Behind A Service
-    backend dead behind service    dead backends    spread: *
+    backend dead behind service    dead backends    spread: *    spread
 Wrong Target Port
-    wrong target port    service port    several-ports 81/TCP
+    wrong target port    service port    several-ports 81/TCP    several ports
 Hairpin Blocked
-    hairpin blocked    hairpin    node1
+    hairpin blocked    hairpin    node1    hairpin
 Foreign Backend Behind A Service
     foreign backend    wrong backend    to-on-node1 on 'node2'
 Session Affinity Ignored
-    affinity ignored    affinity    node2
+    affinity ignored    affinity    node2    affinity
 Client Address Lost
-    client address lost    client address    node2
+    client address lost    client address    node2    node port
 Local Policy Treated As Cluster
-    local policy ignored    local policy ignored    *
+    local policy ignored    local policy ignored    *    node port local
 NodePorts Blocked From Elsewhere
-    node port blocked    entry node from elsewhere    node2
+    node port blocked    entry node from elsewhere    node2    node port    node port local
 LoadBalancer Not Announced
-    balancer not announced    load balancer    outside
+    balancer not announced    load balancer    outside    load balancer    load balancer outside
 Dropped Instead Of Refused
-    dropped not refused    dropped instead of refused    node2
+    dropped not refused    dropped instead of refused    node2    readiness
 Kubelet Stopped
     kubelet stopped    sources not probed    node2
 Kubelet Hangs
@@ -122,10 +122,10 @@ Nothing Should Be Found
 
 Fault Should Be Found
     [Documentation]    One row: breaks, probes, and compares the first finding with the cause that is known here.
-    [Arguments]    ${fault}    ${cause}    ${subject}
+    [Arguments]    ${fault}    ${cause}    ${subject}    @{more}
     Forget Service Matrix Results
     Break By Name    ${fault}
-    ${seen}    Probe Service Matrix    @{CASES}    settle=0.3 s
+    ${seen}    Probe Service Matrix    @{CASES}    @{more}    settle=0.3 s
     ${findings}    Diagnose Service Matrix
     Should Not Be Empty    ${findings}    The fault '${fault}' was not found at all.
     VAR    ${first}    ${findings}[0]

@@ -489,7 +489,7 @@ def _may_be_rate_limited(cell: Cell) -> bool:
 def _patience(cell: Cell) -> float:
     """Seconds beyond the limit during which a wrong cell may still become right for reasons outside the network."""
     if cell.observed.detail.startswith(STARVED):
-        return 15.0
+        return 45.0
     return 5.0 if _may_be_rate_limited(cell) else 0.0
 
 
