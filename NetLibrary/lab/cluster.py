@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import disk, network, start, stop, store, sysctls, tools
+from NetLibrary.lab import cgroups, disk, network, start, stop, store, sysctls, tools
 from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
 from NetLibrary.lab.components import CONTROL_PLANE, Options
@@ -103,7 +103,8 @@ class Lab:
     def outside(self) -> Vantage:
         """A vantage point outside the cluster, with an address of its own."""
         plan = self.plan
-        return Vantage("outside", plan.outside_netns, plan.outside_address)
+        group = cgroups.tracker() / plan.cgroup / "system"
+        return Vantage("outside", plan.outside_netns, plan.outside_address, group)
 
     def node(self, name: str | int) -> Node:
         """Returns a node by its name (`node2`) or number (2)."""

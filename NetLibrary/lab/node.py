@@ -52,10 +52,12 @@ class Vantage:
         name: For messages.
         netns: Name of its network namespace.
         address: Its address.
+        cgroup: Control group for what runs there, so that it ends with the lab at the latest.
     """
 
-    def __init__(self, name: str, netns: str, address: str) -> None:
+    def __init__(self, name: str, netns: str, address: str, cgroup: Path) -> None:
         self.name, self.netns, self.address = name, netns, address
+        self._cgroup = cgroup
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}, {self.address})"
@@ -63,6 +65,10 @@ class Vantage:
     @property
     def enter(self) -> list[str]:
         """The command that enters the place; a program and its arguments go behind it."""
+        join = f'echo $$ 2>/dev/null >{self._cgroup}/cgroup.procs; exec "$@"'
+        return ["sh", "-c", join, "sh", *self._nsenter()]
+
+    def _nsenter(self) -> list[str]:
         return ["nsenter", f"--net=/run/netns/{self.netns}", "--"]
 
     def run(
@@ -110,7 +116,8 @@ class Node(Vantage):
     """
 
     def __init__(self, plan: AddressPlan, paths: Paths, number: int) -> None:
-        super().__init__(f"node{number}", plan.netns(number), plan.node_address(number))
+        group = cgroups.tracker() / plan.cgroup / f"node{number}" / "system"
+        super().__init__(f"node{number}", plan.netns(number), plan.node_address(number), group)
         self.number = number
         self.interface = plan.interface(number)  # the machine's end of the node's link
         self.bridge = plan.bridge
@@ -118,7 +125,6 @@ class Node(Vantage):
         self.folder = paths.node(number)
         self.containerd_socket = self.folder / "containerd.sock"
         self._plan = plan
-        self._cgroup = cgroups.tracker() / plan.cgroup / self.name / "system"
         self._holder = Component("namespaces", self.folder)
 
     def hold(self) -> None:
@@ -139,7 +145,7 @@ class Node(Vantage):
             self.name,
             str(ready),
         ]
-        self._holder.define(words, cgroup=self._cgroup, enter=["nsenter", f"--net=/run/netns/{self.netns}", "--"])
+        self._holder.define(words, cgroup=self._cgroup, enter=Vantage._nsenter(self))
         self._holder.start()
         deadline = time.monotonic() + 10
         while not ready.exists():
@@ -147,9 +153,7 @@ class Node(Vantage):
                 raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
             time.sleep(0.01)
 
-    @property
-    def enter(self) -> list[str]:
-        """The command that enters the node's namespaces; a program and its arguments go behind it."""
+    def _nsenter(self) -> list[str]:
         holder = self._holder.pid
         if holder is None:
             raise EnvironmentProblem(f"{self.name} does not run.")
@@ -176,7 +180,7 @@ class Node(Vantage):
     def define(self, commands: Mapping[str, Sequence[str | Path]]) -> None:
         """Notes the command lines of the node's programs."""
         for name, command in commands.items():
-            Component(name, self.folder).define(command, cgroup=self._cgroup, enter=self.enter)
+            Component(name, self.folder).define(command, cgroup=self._cgroup, enter=self._nsenter())
 
     def power_off(self) -> None:
         """Ends all of the node at once, pods and network included, as a loss of power would."""
