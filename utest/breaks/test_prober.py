@@ -309,7 +309,7 @@ def test_icmp_of_both_families_needs_only_what_ping_needs(tmp_path, user, group_
     script = f"ip link set lo up && sysctl -qw net.ipv4.ping_group_range='{group_range}' && exec \"$@\""
     # Everything is loaded as root: nobody may not be able to read the interpreter's own files
     program = (
-        f"import json, os, sys\nsys.path.insert(0, '{tmp_path}/prober.pyz')\nfrom inpod.prober import run\n"
+        f"import encodings.ascii, json, os, sys\nsys.path.insert(0, '{tmp_path}/prober.pyz')\nfrom inpod.prober import run\n"
         f"config = json.load(open('{tmp_path}/config.json'))\n"
         f"for user in {user!r}:\n os.setgroups([]); os.setgid(int(user)); os.setuid(int(user))\n"
         "sys.exit(run(config, 1))\n"
@@ -324,4 +324,5 @@ def test_icmp_of_both_families_needs_only_what_ping_needs(tmp_path, user, group_
     if way == "none":
         assert all("ping_group_range does not hold group 65534" in (result.invalid or "") for result in results)
     else:
-        assert all(result.answered == result.sent > 20 for result in results)
+        for result in results:
+            assert result.answered == result.sent > 5, done.stderr
