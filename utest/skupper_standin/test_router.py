@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from NetLibrary.lab.standins.skupper.runtime import certs
+from NetLibrary.lab.standins.skupper.runtime import certs, peers
 from NetLibrary.lab.standins.skupper.runtime.router import Router
 
-SECONDS = 5.0
+SECONDS = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -409,5 +409,19 @@ def test_clients_and_servers_that_speak_tls(pki: Path) -> None:
             with pytest.raises(ConnectionResetError):
                 await talk(network.port, b"no TLS\n")
             server.close()
+
+    asyncio.run(scenario())
+
+
+def test_streams_that_wait_for_a_channel_do_not_ask_again_each_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        monkeypatch.setattr(peers, "ASK_AGAIN_SECONDS", 0.1)
+        monkeypatch.setattr(peers, "TAKE_SECONDS", 0.55)
+        asked: list[int] = []
+        peer = peers.Peer(Router("r", {}), "other", "s", None, 1)  # type: ignore[arg-type]
+        peer.more = asked.append
+        results = await asyncio.gather(*(peer.take() for _ in range(50)), return_exceptions=True)
+        assert all(isinstance(result, peers.Lost) for result in results)
+        assert sum(asked) <= 53 * 6  # every 0.1 s once for all, not 50 times
 
     asyncio.run(scenario())

@@ -31,7 +31,7 @@ log = logging.getLogger("links")
 SPARE = 3  # data channels opened before they are needed, per side
 KEPT = 128  # idle data channels kept per side
 ALIVE_SECONDS = 1.0
-MAX_AGE_SECONDS = 3.0
+MAX_AGE_SECONDS = 8.0  # a busy machine may let a process wait for seconds
 CONNECT_SECONDS = 5.0
 RETRY_SECONDS = (0.1, 2.0)
 TAKE_SECONDS = 10.0
@@ -70,6 +70,7 @@ class Peer:
         self.link: str | None = None  # name of the link on the side that dialled
         self.more: Callable[[int], None] = lambda count: None
         self._opening = 0
+        self._asked = 0.0
         self._idle: list[Channel] = []
         self._waiting: list[asyncio.Future[Channel]] = []
         self._all: set[Channel] = set()
@@ -99,7 +100,8 @@ class Peer:
                 done, _ = await asyncio.wait((future,), timeout=ASK_AGAIN_SECONDS)
                 if done:
                     return future.result()
-                self._opening = 0  # what was asked for did not come
+                if loop.time() - self._asked >= ASK_AGAIN_SECONDS:  # once, not once for each who waits
+                    self._opening = 0  # what was asked for did not come
         finally:
             if future in self._waiting:
                 self._waiting.remove(future)
@@ -110,10 +112,12 @@ class Peer:
         need = SPARE + len(self._waiting) - len(self._idle) - self._opening
         if need > 0:
             self._opening += need
+            self._asked = asyncio.get_running_loop().time()
             self.more(need)
 
     def opened(self) -> None:
         """Notes that a channel which was asked for is there, or failed to open."""
+        self._asked = asyncio.get_running_loop().time()
         self._opening = max(0, self._opening - 1)
 
     def give(self, channel: Channel) -> None:
