@@ -353,9 +353,9 @@ def test_thousands_of_lost_events_in_hundreds_of_reports_take_no_time() -> None:
     for received in range(300):
         listed += "".join(f"<{received * 20 + n}:4321> " for n in range(20))
         text.append(block(received, (received + 1) * 20, listed))
-    start = time.perf_counter()
+    start = time.process_time()
     report = parse("".join(text) + "Completed\n" + "x" * 200_000 + "\n")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert report.final is not None
     assert (len(report.blocks), report.final.lost, len(report.final.lost_events)) == (300, 6000, 6000)
 

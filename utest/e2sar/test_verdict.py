@@ -271,9 +271,7 @@ def test_mtu() -> None:
     hole = run(0, 500, reached=500, read=500)
     judgement = judge(hole)
     assert (
-        kind(judgement) == "MTU black hole"
-        and judgement.cause is not None
-        and judgement.cause.advice == {"mtu": "576"}
+        kind(judgement) == "MTU black hole" and judgement.cause is not None and judgement.cause.advice == {"mtu": "576"}
     )
     cut = run(490, reached=980, settings=replace(SENT, mtu=1500, event_bytes=1400))
     cut.senders[0].evidence.after.counters["Ip.FragCreates"] = 1000  # type: ignore[union-attr]
@@ -432,14 +430,14 @@ def _stalled_receiver(buffer: int) -> Facts:
         listening.send_signal(signal.SIGSTOP)
         text, _ = perf(
             "-s", "-u", url(port), "--ip", "127.0.0.1", "-n", 500, "-l", 512, "-m", 512, "--rate", 0.1
-        ).communicate(timeout=20)
+        ).communicate(timeout=60)
         for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
             evidence.line(f"@netlibrary sample 1 /proc/net/udp {line}")
         evidence.line("@netlibrary sample 1 end")
         listening.send_signal(signal.SIGCONT)
         time.sleep(0.9)
         listening.send_signal(signal.SIGINT)
-        heard, _ = listening.communicate(timeout=10)
+        heard, _ = listening.communicate(timeout=60)
     finally:
         listening.kill()
         listening.wait()

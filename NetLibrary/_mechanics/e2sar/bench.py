@@ -38,6 +38,8 @@ from NetLibrary._mechanics.kube.wait import pods_ready
 Object = dict[str, Any]
 Say = Callable[[str], None]
 POLICY_DELAY = 2
+# Not a label of our own: pods of an earlier run under the same name may still be there
+CONTROLLER_LABEL = "batch.kubernetes.io/controller-uid"
 
 
 class Bench:
@@ -176,7 +178,7 @@ class Bench:
                 "Pod",
                 self.namespace,
                 container_over(party.role, seen=bool(party.pod_name), tick=self.tick),
-                labels=f"e2sar={party.name}",
+                labels=party.selector,
                 timeout=timeout,
                 what=f"End of {party.role} '{party.name}'",
             )
@@ -320,8 +322,8 @@ class Bench:
     def _start(self, name: str, role: str, settings: Any, pod: PodSettings, job: Object) -> Party:
         if name in self.parties:
             raise errors.InputError(f"name is '{name}', which already runs; allowed is a name that is not in use.")
-        self.cluster.create(job)
-        party = self.parties[name] = Party(name, role, settings, pod)
+        uid = str(self.cluster.create(job)["metadata"]["uid"])
+        party = self.parties[name] = Party(name, role, settings, pod, selector=f"{CONTROLLER_LABEL}={uid}")
         return party
 
     def _follow(self, party: Party, *, timeout: float) -> None:
@@ -334,7 +336,7 @@ class Bench:
                 "Pod",
                 self.namespace,
                 container_begun(role),
-                labels=f"e2sar={party.name}",
+                labels=party.selector,
                 timeout=timeout,
                 what=f"Start of {role} '{party.name}'",
                 progress=self.say,
@@ -373,7 +375,7 @@ class Bench:
     def _refresh(self, party: Party) -> None:
         """Looks at the pod once more; remembers the last it had to say when it is gone."""
         if not party.pod_name:
-            pods = self.cluster.list("Pod", self.namespace, labels=f"e2sar={party.name}")
+            pods = self.cluster.list("Pod", self.namespace, labels=party.selector)
             party.pod = pods[-1] if pods else {}
             return
         found = self.cluster.find("Pod", party.pod_name, self.namespace)

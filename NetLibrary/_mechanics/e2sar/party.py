@@ -45,12 +45,16 @@ class Inspection:
 
 @dataclass
 class Party:
-    """A sender or receiver that was started. `lock` guards what its log's thread changes."""
+    """A sender or receiver that was started.
+
+    `selector` finds its pod and no other; `lock` guards what its log's thread changes.
+    """
 
     name: str
     role: str
     settings: Any
     pod_settings: PodSettings
+    selector: str = ""
     pod: Object = field(default_factory=dict)
     parser: LogParser = field(default_factory=LogParser)
     evidence: Evidence = field(default_factory=Evidence)

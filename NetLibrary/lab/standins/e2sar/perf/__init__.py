@@ -9,7 +9,8 @@ The facts (header layout, arithmetic, option list, report labels) were read in J
 
 Environment:
     E2SAR_STANDIN_STYLE    `0.1.4` (default) or `0.3.2`: option set, report lines and exit codes
-    E2SAR_STANDIN_SPIN     `0` lets an idle receiver sleep; by default it polls without rest, as the real one does
+    E2SAR_STANDIN_SPIN     `1`: an idle receiver polls without rest, as the real one does; `0`: it sleeps. By default it
+                           spins where less than a processor is allowed, since only there it makes a difference outside
     E2SAR_STANDIN_STARTUP  seconds that a sender waits before its first datagram (0.1.4 itself needs 6 to 9), default 0
 """
 

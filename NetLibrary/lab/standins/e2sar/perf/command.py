@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from . import uri as uris
 from .options import Given, OptionError, check_companions, help_lines, parse
-from .receiver import Post, Receiver, port_count
+from .receiver import Post, Receiver, port_count, scarce_processor
 from .sender import Job, Sender, single, sleep_us
 from .styles import SenderFacts, Style014, Style032, style_named
 from .wire import LARGEST_DATAGRAM, SHORTEST_EVENT, header_bytes
@@ -213,7 +213,7 @@ def receive(given: Given, uri: uris.EjfatUri, style: Style) -> int:
         max(1, given.int("period")) / 1000,
         timeout / 1000,
         not old,
-        os.environ.get("E2SAR_STANDIN_SPIN", "1") != "0",
+        _spins(),
     )
     try:
         receiver = Receiver(post)
@@ -224,6 +224,11 @@ def receive(given: Given, uri: uris.EjfatUri, style: Style) -> int:
     receiver.run(lambda counters: None if given.on("quiet") else output(*style.stats(counters)), report_at_once=old)
     say(*style.receiver_tail(receiver.per_port, given.int("deq")))
     return 0
+
+
+def _spins() -> bool:
+    wish = os.environ.get("E2SAR_STANDIN_SPIN", "")
+    return wish != "0" if wish else scarce_processor()
 
 
 def _seconds(name: str) -> float:

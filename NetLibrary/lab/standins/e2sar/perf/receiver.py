@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from .batch import Basket
 from .reassembly import Counters, Reassembler
@@ -39,6 +40,22 @@ class Post:
     timeout: float
     strict: bool
     spin: bool = True
+
+
+def scarce_processor() -> bool:
+    """Whether a cgroup (v1 or v2) limits this process to less than one processor.
+
+    Only then it shows outside that the original never rests: it is throttled all the time.
+    """
+    folder = Path("/sys/fs/cgroup")
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / "cpu" / f"cpu.cfs_{word}_us").read_text() for word in ("quota", "period"))
+        return 0 < int(quota) < int(period)
+    except (OSError, ValueError):
+        return False
 
 
 class Receiver:
