@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from NetLibrary.lab.standins.skupper import manifests
 from NetLibrary.lab.standins.skupper.runtime.adaptor import network_status
 from NetLibrary.lab.standins.skupper.runtime.certs import hosts_of
 from NetLibrary.lab.standins.skupper.runtime.kube import ApiError
@@ -415,3 +416,18 @@ def test_a_namespace_of_another_controller_is_left_alone() -> None:
         assert cluster.status("Site", "west", "west") == ("Pending", "Not Running")
 
     run(scenario)
+
+
+def test_releases_before_2_2_label_their_listener_services_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKUPPER_STAND_IN_LIKE", "2.1")
+
+    async def scenario(cluster: Cluster) -> None:
+        cluster.put("Site", "west", "west", {})
+        cluster.put("Listener", "west", "a", {"host": "h", "port": 80, "routingKey": "a"})
+        await cluster.settle("west")
+        assert cluster.get("Service", "west", "h")["metadata"]["labels"]["internal.skupper.io/listener"] == "true"
+
+    run(scenario)
+    kinds = {o["spec"]["names"]["kind"] for o in manifests(environment={"SKUPPER_STAND_IN_LIKE": "2.1"})[:-5]}
+    assert "MultiKeyListener" not in kinds
+    assert "Listener" in kinds

@@ -226,3 +226,15 @@ def test_durations(text: str, seconds: float) -> None:
 def test_bad_durations(text: str) -> None:
     with pytest.raises(ValueError, match="invalid duration"):
         duration(text)
+
+
+def test_before_2_2_a_grant_that_names_no_number_can_never_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKUPPER_STAND_IN_LIKE", "2.1")
+
+    async def scenario() -> None:
+        async with granting(monkeypatch) as cluster:
+            cluster.put("AccessGrant", "hub", "g", {})
+            await cluster.settle("hub")
+            assert (await refusal(token_of(cluster, "g"))).endswith("No such access granted")
+
+    asyncio.run(scenario())

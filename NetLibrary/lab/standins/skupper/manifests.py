@@ -127,7 +127,8 @@ def manifests(
     Args:
         namespace: Namespace of the controller.
         scope: `cluster`, or `namespace` for a controller that keeps to its own namespace.
-        environment: More settings of the controller, e.g. `SKUPPER_DEFAULT_ACCESS_TYPE`.
+        environment: More settings of the controller, e.g. `SKUPPER_DEFAULT_ACCESS_TYPE`; `SKUPPER_STAND_IN_LIKE`
+            with the value `2.1` gives what users saw before release 2.2.
 
     Returns:
         Objects in the order in which they should be applied.
@@ -147,8 +148,11 @@ def manifests(
     settings = dict(environment or {})
     if scope == "namespace":
         settings["WATCH_NAMESPACE"] = namespace
+    definitions = crds.definitions()
+    if settings.get("SKUPPER_STAND_IN_LIKE") == "2.1":
+        definitions = [d for d in definitions if d["spec"]["names"]["kind"] != "MultiKeyListener"]
     objects = [
-        *crds.definitions(),
+        *definitions,
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
         {
             "apiVersion": "v1",

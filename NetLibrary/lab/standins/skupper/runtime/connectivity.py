@@ -9,6 +9,7 @@ from . import access, names, objects, sites
 from .conditions import Status
 from .links import NO_SITE
 from .selectors import matches
+from .version import like_2_1
 
 if TYPE_CHECKING:
     from .controller import Controller
@@ -221,6 +222,10 @@ def _client_tls(spec: dict) -> dict[str, Any]:
     return {"sslProfile": spec["tlsCredentials"], "authenticatePeer": spec.get("requireClientCert", False)}
 
 
+def _label(listener: dict) -> str:
+    return "true" if like_2_1() else str(listener["metadata"]["name"])
+
+
 def _service_port(wiring: Wiring, listener: dict) -> dict:
     name = listener["metadata"]["name"]
     if listener["kind"] == "MultiKeyListener":
@@ -240,7 +245,7 @@ async def _services(wiring: Wiring, hosts: dict[str, list[dict]]) -> None:
             owners,
             dict(names.ROUTER_SELECTOR),
             [_service_port(wiring, listener) for listener in listeners],
-            labels={names.LABEL_LISTENER: listeners[0]["metadata"]["name"]},
+            labels={names.LABEL_LISTENER: _label(listeners[0])},
         )
         await wiring.controller.ensure(wanted)
     exposed = {
@@ -256,7 +261,7 @@ async def _services(wiring: Wiring, hosts: dict[str, list[dict]]) -> None:
                 owners,
                 dict(names.ROUTER_SELECTOR),
                 [objects.port(name, listener["spec"]["port"], target)],
-                labels={names.LABEL_LISTENER: name},
+                labels={names.LABEL_LISTENER: _label(listener)},
             )
         )
     used = {entity[1]["name"] for entity in wiring.entities if entity[0] == "tcpListener"}

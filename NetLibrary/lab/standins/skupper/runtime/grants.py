@@ -17,6 +17,7 @@ import yaml
 
 from . import access, certs, httpserver, names, objects, sites
 from .conditions import Status
+from .version import like_2_1
 
 if TYPE_CHECKING:
     from .controller import Controller
@@ -193,7 +194,7 @@ class GrantServer:
         status: dict[str, Any] = (grant or {}).get("status") or {}
         if grant is None or not status.get("code") or _expired(status):
             return 404, "No such claim"
-        allowed = (grant.get("spec") or {}).get("redemptionsAllowed") or 1
+        allowed = (grant.get("spec") or {}).get("redemptionsAllowed") or (0 if like_2_1() else 1)
         made = max(status.get("redemptions", 0), self._redeemed.get(uid, 0))
         if made >= allowed:
             return 404, "No such access granted"
