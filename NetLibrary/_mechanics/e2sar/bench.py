@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.e2sar import objects
+from NetLibrary._mechanics.e2sar import nodes, objects
 from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready, pod_over
 from NetLibrary._mechanics.e2sar.parameters import (
     Path,
@@ -60,6 +60,7 @@ class Bench:
         self.tick: Callable[[], None] = lambda: None  # called about once a second while something is waited for
         self.parties: dict[str, Party] = {}
         self.inspection: Inspection | None = None
+        self._node_counters: dict[str, int] = {}
 
     def prepare(self) -> None:
         """Makes namespace, scripts and Services."""
@@ -222,6 +223,7 @@ class Bench:
             start_delay: Seconds between the start of its pod and its first datagram; where NetworkPolicies are in
                 force `POLICY_DELAY` by default, since they know a pod only by the address that its node publishes.
         """
+        self._node_counters = self._look_at_nodes() or self._node_counters
         if start_delay is None:
             start_delay = POLICY_DELAY if self.policies() else 0
         target, port = (address, settings.port) if address else self._target(receiver, settings.port, path)
@@ -245,8 +247,9 @@ class Bench:
         entry = service["spec"]["ports"][0]
         if path is Path.SERVICE:
             return str(service["spec"]["clusterIP"]), int(entry["port"])
-        nodes = [node for node in self.cluster.list("Node") if node["metadata"]["name"] != receiver.node]
-        for node in nodes or self.cluster.list("Node"):
+        every = self.cluster.list("Node")
+        others = [node for node in every if node["metadata"]["name"] != receiver.node]
+        for node in others or every:
             for address in node.get("status", {}).get("addresses", []):
                 if address["type"] == "InternalIP" and ":" not in address["address"]:
                     return str(address["address"]), int(entry["nodePort"])
@@ -299,7 +302,16 @@ class Bench:
             [receiver_facts(each) for each in receivers],
             list(dict.fromkeys(blocked)),
             policies=bool(self.policies()),
+            node_drops=nodes.grown(self._node_counters, self._look_at_nodes()),
         )
+
+    def _look_at_nodes(self) -> dict[str, int]:
+        try:
+            names = [each["metadata"]["name"] for each in self.cluster.list("Node")] if self.cluster.is_lab else []
+            return nodes.snapshot(self.cluster.lab, names)
+        except (errors.NetLibraryError, OSError, ValueError) as error:
+            self.say(f"The nodes' interfaces could not be looked at: {error}")
+            return {}
 
     def remove(self, parties: Sequence[Party]) -> None:
         """Deletes Jobs and pods, so that the names can be used again."""

@@ -147,12 +147,14 @@ def _ended_too_early(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
     for side in facts.receivers:
         if side.end.at and finished and side.end.at < finished and side.end.exit_code == 0 and not side.end.by_us:
-            needed = math.ceil(side.settings.duration_seconds + finished - side.end.at + 2)
-            text = (
-                f"{_name(side)} ended {finished - side.end.at:.1f} s before the sender did, after its "
-                f"{side.settings.duration_seconds} s; "
-                f"set duration to {needed} s or 0."
+            seconds = side.settings.duration_seconds
+            needed = math.ceil(seconds + finished - side.end.at + 2) if seconds else 0
+            why = (
+                f"after its {seconds} s; set duration to {needed} s or 0"
+                if seconds
+                else "though nobody here stopped it"
             )
+            text = f"{_name(side)} ended {finished - side.end.at:.1f} s before the sender did, {why}."
             causes.append(Cause("receiver ended early", text, _missing(judgement) + 1, {"duration": str(needed)}))
     return causes
 
@@ -426,7 +428,7 @@ def _interfaces(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
     counted = [(f"{side.name} eth0 {name}", side.evidence.interface_grown(name) or 0) for side in sides(facts)
                for name in ("rx_dropped", "tx_dropped", "rx_errors", "tx_errors")]  # fmt: skip
-    for where, drops in [*counted, *facts.node_drops.items()]:
+    for where, drops in [*counted, *(facts.node_drops.items() if judgement.frames.lost_on_the_way else ())]:
         if drops > 0:
             text = (
                 f"The interface counter {where} rose by {drops}; look for a full queue or a faulty device there, "
