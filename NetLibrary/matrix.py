@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -11,15 +12,17 @@ from robot.api import Failure, SkipExecution, logger
 
 from NetLibrary import _robot
 from NetLibrary._base import KeywordBase, keyword
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import InputError, ToolMissing
 from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.matrix import compare, render
+from NetLibrary._mechanics.matrix import bandwidth, compare, render
 from NetLibrary._mechanics.matrix.cases import CASES, case_kind
 from NetLibrary._mechanics.matrix.diagnose import Finding
 from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
 from NetLibrary._mechanics.matrix.run import Matrix, Options, latency_rows
 from NetLibrary._mechanics.matrix.types import Expected, Outcome, Source, Table, Target
 from NetLibrary._mechanics.records import Verdict
+from NetLibrary._mechanics.report import bitrate_text
+from NetLibrary.types import Bitrate, Percentage
 
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 EXPECTATIONS = {
@@ -225,6 +228,58 @@ class MatrixKeywords(KeywordBase):
             "seconds": sum({id(t): t.seconds for t in tables}.values()),
             "cases": {t.case: len(t.wrong) for t in tables},
         }
+
+    @keyword(tags=["matrix"])
+    def bandwidth_between_pods_should_be(
+        self,
+        *,
+        at_least: Bitrate | None = None,
+        limit: str = "",
+        tolerance: Percentage = Percentage(20),
+        duration: timedelta = timedelta(seconds=1),
+    ) -> list[dict[str, Any]]:
+        """Measures the TCP rate between the pods of all pairs of nodes, one after the other, with iperf 2.
+
+        Args:
+            at_least: Every pair must reach this.
+            limit: Bandwidth annotation of an extra pod, for instance `20M`; its rate must be at or under it.
+            tolerance: How far the rate may be above the limit; headers and bursts count.
+            duration: Length of each transfer.
+        Returns:
+            A list of `source`, `target`, `bits_per_second`, `detail`.
+        Raises:
+            AssertionError: A pair is slower, nothing was transferred, or the limit is not kept.
+        """
+        matrix = self._built()
+        try:
+            rates = bandwidth.measure(matrix, seconds=duration.total_seconds(), limit=limit)
+        except ToolMissing as error:
+            raise SkipExecution(f"Bandwidth cannot be measured with this image: {error}") from error
+        if not rates:
+            raise SkipExecution("Bandwidth is measured between nodes, and the matrix has one node only.")
+        rows = [[r.source, r.target, bitrate_text(r.bits_per_second) if r.bits_per_second else r.detail] for r in rates]
+        _robot.log_table(["from", "to", "rate"], rows, "Bandwidth between pods")
+        reached = [r.bits_per_second for r in rates if r.bits_per_second]
+        bad = [f"nothing from {r.source} to {r.target}: {r.detail}" for r in rates if not r.bits_per_second]
+        most = Bitrate.parse(limit).bits_per_second * (1 + tolerance.fraction) if limit else None
+        for rate in (r for r in rates if r.bits_per_second):
+            value = rate.bits_per_second or 0.0
+            if at_least and value < at_least.bits_per_second:
+                bad.append(f"{rate.source} to {rate.target}: {bitrate_text(value)} is below {at_least}")
+            if most and value > most:
+                bad.append(f"{rate.source} to {rate.target}: {bitrate_text(value)} is above the limit of {limit}")
+        self.session.recorder.add(
+            kind="bandwidth matrix",
+            name="bandwidth between pods" + (f" limited to {limit}" if limit else ""),
+            parameters={"seconds": duration.total_seconds(), "limit": limit},
+            samples=reached,
+            summary={"lowest_bits_per_second": min(reached, default=0.0), "pairs": len(rates)},
+            thresholds={"at_least": at_least.bits_per_second if at_least else None, "at_most": most},
+            verdict=Verdict(not bad, bad),
+        )
+        if bad:
+            raise Failure(f"Bandwidth between pods is not as demanded: {bad[0]}.\n" + "\n".join(bad[1:10]))
+        return [dataclasses.asdict(r) for r in rates]
 
     @keyword(tags=["matrix"])
     def diagnose_service_matrix(self) -> list[dict[str, Any]]:

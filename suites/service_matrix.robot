@@ -108,3 +108,7 @@ UDP Flows Over Changes
 Affinity Time Limit
     [Tags]    lifecycle    affinity
     affinity timeout
+Bandwidth Between Nodes
+    [Tags]    bandwidth    slow
+    [Template]    Bandwidth Should Be
+    80M    20M

@@ -334,3 +334,12 @@ def test_the_python_prober_runs_on_the_oldest_supported_python():
     compile(script("python"), "prober.py", "exec", dont_inherit=True)
     assert "match " not in script("python")
     assert sys.version_info >= (3, 10)
+
+
+def test_the_rate_is_the_ninth_field_of_iperfs_last_line():
+    from NetLibrary._mechanics.matrix.bandwidth import read_csv
+
+    line = "20261121104500,10.0.0.1,40000,10.0.0.2,5201,3,0.0-1.0,131072000,1048576000"
+    assert read_csv(f"{line}\n") == 1048576000.0
+    assert read_csv("connect failed: Connection refused") is None
+    assert read_csv(line.replace("1048576000", "0")) is None

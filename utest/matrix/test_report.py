@@ -185,3 +185,14 @@ def test_refusals_that_the_kernel_limits_are_accepted_only_where_one_was_seen():
     _excuse_rate_limited(cells)
     assert not cells[one, second].wrong
     assert cells[other, second].wrong
+
+
+def test_the_manifest_for_kubectl_is_what_the_library_makes():
+    import importlib.util
+    from pathlib import Path
+
+    folder = Path(__file__).parents[2] / "manifests" / "service_matrix"
+    spec = importlib.util.spec_from_file_location("make", folder / "make.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    assert made.text(["node1", "node2", "node3"]) == (folder / "three-nodes.yaml").read_text()

@@ -1,0 +1,78 @@
+"""Times the cases that k8s-service-validator has, on the same cluster, with this library, several times.
+
+    python benchmarks/matrix_suite.py [--lab NAME | --kubeconfig FILE] [--runs 5]
+
+Prints one line for each run: seconds for everything from the empty cluster on, cells, execs, findings. A finding on a
+healthy cluster is a false one. Figures of k8s-service-validator on three nodes are in docs/service_matrix.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import time
+
+from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
+from NetLibrary._mechanics.matrix.run import Matrix, Options
+from NetLibrary._mechanics.report import text_table
+
+IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+# What k8s-service-validator probes: see its tests for ClusterIP, NodePort, LoadBalancer, endless, hairpin, affinity,
+# NodePort Local, ExternalName, host network, UDP stale endpoint and the two labels
+CASES = ["pod ip", "cluster ip", "node port", "load balancer", "endless", "hairpin", "affinity", "node port local",
+         "external name", "host backends"]  # fmt: skip
+CHANGES = ["udp flows", "proxy name label", "headless label"]
+
+
+def one_run(cluster: Cluster, number: int) -> list[object]:
+    """Everything once, from nothing to a diagnosis."""
+    begin = time.monotonic()
+    options = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE, outside=False)
+    matrix = Matrix(cluster, options)
+    try:
+        matrix.build()
+        matrix.programming()
+        ready = time.monotonic() - begin
+        matrix.check_all(CASES)
+        probed = time.monotonic() - begin
+        for name in CHANGES:
+            matrix.tables[name] = LIFECYCLE[name](matrix)
+        findings = matrix.findings()
+        cells = sum(len(t.cells) for t in matrix.tables.values())
+        total = time.monotonic() - begin
+        said = "; ".join(f.sentence[:60] for f in findings) or "none"
+        return [number, f"{ready:.1f}", f"{probed - ready:.1f}", f"{total:.1f}", cells, matrix.fleet.probes,
+                len(matrix.sources), said]  # fmt: skip
+    finally:
+        matrix.close()
+        cluster.delete("Namespace", options.namespace)
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lab", default="default")
+    parser.add_argument("--kubeconfig")
+    parser.add_argument("--runs", type=int, default=5)
+    given = parser.parse_args()
+    use = None
+    path = given.kubeconfig
+    if not path:
+        from NetLibrary.lab import Lab
+
+        lab = Lab(given.lab)
+        use = lab.use()
+        path = str(lab.kubeconfig)
+    try:
+        cluster = Cluster.connect(choose(path), run_id=f"bench-{secrets.token_hex(3)}")
+        rows = [one_run(cluster, number) for number in range(1, given.runs + 1)]
+        columns = ["run", "ready s", "tables s", "all s", "cells", "probes", "execs", "findings (all false)"]
+        print(text_table(columns, rows))
+    finally:
+        if use is not None:
+            use.release()
+
+
+if __name__ == "__main__":
+    main()
