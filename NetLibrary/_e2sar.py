@@ -80,7 +80,7 @@ class E2sarRuns:
         for party in bench.parties.values():
             block = party.report.final
             if party.role == "receiver" and block and (block.received or block.lost):
-                parts.append(f"{party.name} received {block.received}, lost {block.lost}")
+                parts.append(f"{party.name} received {block.received}, lost {block.lost}{_speed(party)}")
             elif party.role == "sender" and party.report.frames_sent is not None:
                 parts.append(f"{party.name} sent {party.report.frames_sent} datagrams")
         text, now = "; ".join(parts), time.monotonic()
@@ -203,6 +203,15 @@ class E2sarRuns:
         if failed or missed:
             raise Failure("\n".join([f"{len(failed) + len(missed)} of {len(done)} runs failed.", *failed, *missed]))
         return [result for _, result, _ in done if result]
+
+
+def _speed(party: Party) -> str:
+    """How fast events came in between the last two reports; empty when none did."""
+    if len(party.report.blocks) < 2:
+        return ""
+    one, two = party.report.blocks[-2:]
+    span = (two.at or 0.0) - (one.at or 0.0)
+    return f" ({(two.received - one.received) / span:.0f} events/s)" if span > 0 and two.received > one.received else ""
 
 
 def say(text: str) -> None:
