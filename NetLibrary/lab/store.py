@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
@@ -21,6 +20,7 @@ from NetLibrary.lab.processes import CommandFailed, Component, run
 from NetLibrary.lab.tools import find
 
 KEPT = 1
+IMPORT_LIMIT = 1200.0  # seconds; the usual is one or two, a loaded or emulated machine takes far longer
 
 
 def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
@@ -37,7 +37,7 @@ def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
         "--snapshotter",
         snapshotter,
         archive,
-        timeout=300,
+        timeout=IMPORT_LIMIT,
     )
 
 
@@ -69,8 +69,10 @@ def prepared(
         new.mkdir(mode=0o700)
         runtime = start(new, new)
         try:
-            with ThreadPoolExecutor(4) as pool:  # mostly waits for the disk
-                list(pool.map(lambda archive: import_archive(new / "containerd.sock", archive, snapshotter), archives))
+            for (
+                archive
+            ) in archives:  # one by one: they share layers, and containerd lets one import at a time write each
+                import_archive(new / "containerd.sock", archive, snapshotter)
         except CommandFailed as error:
             raise EnvironmentProblem(f"The images cannot be unpacked: {error}\n{runtime.tail()}") from error
         finally:
@@ -90,7 +92,7 @@ def clone(store: Path, target: Path) -> None:
     linked = subprocess.run(["cp", "-a", "--link", str(store), str(target)], capture_output=True)
     if linked.returncode:
         shutil.rmtree(target, ignore_errors=True)
-        run("cp", "-a", "--reflink=auto", store, target, timeout=300)
+        run("cp", "-a", "--reflink=auto", store, target, timeout=IMPORT_LIMIT)
         return
     for database in target.rglob("*.db"):
         data = database.read_bytes()
