@@ -69,9 +69,8 @@ def prepared(
         new.mkdir(mode=0o700)
         runtime = start(new, new)
         try:
-            for (
-                archive
-            ) in archives:  # one by one: they share layers, and containerd lets one import at a time write each
+            # one by one: they share layers, and of several imports containerd lets one at a time write a layer
+            for archive in archives:
                 import_archive(new / "containerd.sock", archive, snapshotter)
         except CommandFailed as error:
             raise EnvironmentProblem(f"The images cannot be unpacked: {error}\n{runtime.tail()}") from error
