@@ -200,3 +200,16 @@ class Node(Vantage):
         self.define({name: Component(name, self.folder).command for name in self.programs()})
         for name in self.programs():
             self.process(name).start()
+        self._keep_kubelet()
+
+    def _keep_kubelet(self, patience: float = 30.0, steady: float = 2.0) -> None:
+        """Starts the kubelet again until it stays: it ends when its runtime is not ready yet, and no init watches it."""
+        kubelet, deadline = self.process("kubelet"), time.monotonic() + patience
+        since = time.monotonic()
+        while time.monotonic() - since < steady:
+            if not kubelet.alive():
+                if time.monotonic() > deadline:
+                    raise EnvironmentProblem(f"The kubelet of {self.name} does not stay up:\n{kubelet.tail()}")
+                kubelet.start()
+                since = time.monotonic()
+            time.sleep(0.1)
