@@ -203,7 +203,7 @@ class Node(Vantage):
         self._keep_kubelet()
 
     def _keep_kubelet(self, patience: float = 30.0, steady: float = 2.0) -> None:
-        """Starts the kubelet again until it stays: it ends when its runtime is not ready yet, and no init watches it."""
+        """Starts the kubelet until it stays: it ends when its runtime is not ready yet, and no init watches it."""
         kubelet, deadline = self.process("kubelet"), time.monotonic() + patience
         since = time.monotonic()
         while time.monotonic() - since < steady:
