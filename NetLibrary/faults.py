@@ -201,7 +201,7 @@ class FaultKeywords(KeywordBase):
 
     @keyword(tags=["faults", "disruptive"])
     def break_new_flows_of_node(
-        self, node: str, *, share: Percentage = Percentage(60), cluster: str | None = None
+        self, node: str, *, share: Percentage = Percentage(80), cluster: str | None = None
     ) -> str:
         """Drops a share of a node's new flows, as a full connection tracking table does.
 

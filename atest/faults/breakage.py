@@ -134,8 +134,7 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         )  # fmt: skip
 
     def _udp_dropped_at_node(self, facts: dict[str, Any]) -> FaultPlan:
-        pods = [facts["pods"]]
-        return network.drop("node2", protocol="udp", source=pods, destination=pods, interface="eth0")
+        return network.drop("node2", protocol="udp", hooks=("forward", "input"), interface="eth0")
 
     def _large_packets_dropped(self, facts: dict[str, Any]) -> FaultPlan:
         return network.drop_large("node2")
@@ -144,7 +143,7 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         return network.drop_new_flows("node3")
 
     def _packets_lost(self, facts: dict[str, Any]) -> FaultPlan:
-        return network.lose("node1", 0.6, extra='iifname "eth0"')
+        return network.lose("node1", 0.7, extra='iifname "eth0"')
 
     # --- names -----------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ Node Address Changed
 One Direction Between Two Nodes Dropped
     one direction dropped    node pair    node1 and node2
 New Connections Dropped One Way
-    connections dropped one way    one direction    node1 to node2
+    connections dropped one way    pod network in one direction    node1 to node2
 UDP Dropped At A Node
     udp dropped at node    protocol at node    UDP at node2
 MTU Black Hole

@@ -63,6 +63,23 @@ def one_way_1_to_2(s: Source, t: Target, e: Expected) -> Observation | None:
     return blocked() if wants(e) and s.node == "node1" and nodes_of(t, e) == {"node2"} else None
 
 
+def between_pods(s: Source, t: Target) -> bool:
+    return not s.host_network and not s.outside and "host-" not in t.name
+
+
+def pods_1_to_2(s: Source, t: Target, e: Expected) -> Observation | None:
+    return one_way_1_to_2(s, t, e) if between_pods(s, t) else None
+
+
+def pods_1_and_2(s: Source, t: Target, e: Expected) -> Observation | None:
+    return pair_1_2(s, t, e) if between_pods(s, t) and t.kind in ("pod", "vip") else None
+
+
+def pods_of_node3(s: Source, t: Target, e: Expected) -> Observation | None:
+    crossing = wants(e) and len(nodes_of(t, e)) == 1 and (s.node == "node3") != (nodes_of(t, e) == {"node3"})
+    return blocked() if crossing and between_pods(s, t) and t.kind in ("pod", "vip") else None
+
+
 def pod_dead(s: Source, t: Target, e: Expected) -> Observation | None:
     answering = sorted((e.responders or frozenset()) - {"on-node2"})
     if "on-node2" not in (e.responders or ()) or t.kind == "dns":
@@ -238,6 +255,9 @@ CASES = [
     (node3_cut_off, "node cut off", "node3"),
     (pair_1_2, "node pair", "node1 and node2"),
     (one_way_1_to_2, "one direction", "node1 to node2"),
+    (pods_1_to_2, "pod network in one direction", "node1 to node2"),
+    (pods_1_and_2, "pod network of pair", "node1 and node2"),
+    (pods_of_node3, "pod network of node", "node3"),
     (pod_dead, "target pod", "on-node2"),
     (pod_isolated, "target pod", "on-node2"),
     (pod_hangs, "target pod", "on-node3"),

@@ -12,6 +12,7 @@ from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.run import Matrix
 
 PORT = 5201
+BUCKET = "256M"
 # The server ends with its standard input, so that nothing stays in the pod
 SERVER = f"command -v iperf >/dev/null || exit 127; iperf -s -p {PORT} >/dev/null 2>&1 & p=$!; echo up; read x; kill $p"
 
@@ -73,6 +74,10 @@ def measure(matrix: Matrix, *, seconds: float, limit: str = "") -> list[Rate]:
             if server.read(15.0) is None:
                 raise errors.ToolMissing(f"The image of pod '{target}' has no 'iperf'.", exit_code=127)
             for source, _ in sources:
+                if limit:
+                    # containerd asks for a token bucket of 256 MiB: only what comes after that is held to the rate
+                    flood = ["iperf", "-c", address, "-p", str(PORT), "-n", BUCKET]
+                    cluster.exec(namespace, source, flood, container=CONTAINER, timeout=120, check=False)
                 words = ["iperf", "-c", address, "-p", str(PORT), "-t", f"{seconds:g}", "-y", "C"]
                 done = cluster.exec(
                     namespace, source, words, container=CONTAINER, timeout=seconds + 30, check=False

@@ -29,6 +29,7 @@ class Candidate:
         symptoms: Symptoms that it makes.
         share: Least share of the `must` cells that has to be wrong.
         least: Least number of wrong `must` cells.
+        soft: It makes cells flap that have one backend only; other causes break such cells for good.
         weight: What an explained cell counts; less for causes that would explain nearly anything.
         rank: Among causes that explain equally much, the lowest rank wins.
         hint: What to look at next.
@@ -46,6 +47,7 @@ class Candidate:
     least: int = 1
     rank: int = 50
     weight: float = 1.0
+    soft: bool = False
     hint: str = ""
     compare: Callable[[Fact, Fact], bool] | None = None
     compare_text: str = ""

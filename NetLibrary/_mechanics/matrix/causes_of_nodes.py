@@ -49,6 +49,20 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             compare_text="pods of the other nodes still reach each other",
         )
         yield Candidate(
+            "pod network of node",
+            node,
+            f"Pods of node '{node}' reach no pods of other nodes and are not reached by them, while the node's own address "
+            "works: the pod network of that node is broken.",
+            must=lambda f, n=node: (
+                f.path == "pod" and _between_pods(f) and bool(f.from_node) and (f.from_node == n) != f.only_to(n)
+            ),
+            may=lambda f, n=node: f.crosses(n) or (f.from_node == n and f.path in BY_NAME),
+            symptoms=AT_ADDRESS | {"dns", "slow"},
+            least=2,
+            rank=7,
+            hint=f"Look at the network plugin on '{node}': its tunnel, its routes, the pod network in the Node object.",
+        )
+        yield Candidate(
             "service proxy of node",
             node,
             f"Node '{node}' does not translate Service addresses: from its pods every Service fails, while pod "
@@ -112,7 +126,8 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             must=lambda f, n=node: f.path == "pod" and not f.itself and f.crosses(n),
             may=lambda f, n=node: f.from_node == n or n in f.to_nodes or f.entry == n,
             symptoms=AT_ADDRESS | {"dns", "slow"},
-            share=0.3,
+            soft=True,
+            share=0.15,
             least=2,
             rank=40,
             weight=0.6,
@@ -138,7 +153,8 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
                 f"{protocol} into or out of node '{node}' fails, also by pod addresses, while other protocols pass.",
                 must=lambda f, n=node, p=protocol: f.protocol == p and f.path == "pod" and f.crosses(n),
                 may=lambda f, n=node, p=protocol: (
-                    f.protocol == p and (f.crosses(n) or f.from_node == n or f.entry == n)
+                    (f.protocol == p and (f.crosses(n) or f.from_node == n or f.entry == n))
+                    or (p == "UDP" and f.path in BY_NAME)
                 ),
                 symptoms=AT_ADDRESS | {"dns"},
                 least=2,
@@ -160,6 +176,11 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
                 compare=direct,
                 compare_text="the same backend answers by its pod address",
             )
+
+
+def _between_pods(fact: Fact) -> bool:
+    """From pod network to pod network, small packets."""
+    return not fact.cell.source.host_network and not fact.to_host and not fact.large
 
 
 def _stale_proxy(case: Case, node: str) -> Iterator[Candidate]:
@@ -208,6 +229,22 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
                 "directions loses the packets with a capture on both.",
             )
             yield Candidate(
+                "pod network of pair",
+                f"{one} and {other}",
+                f"Pods of nodes '{one}' and '{other}' do not reach each other, while the nodes' own addresses do: the pod "
+                "network between the two is broken.",
+                must=lambda f, a=one, b=other: (
+                    f.path == "pod"
+                    and _between_pods(f)
+                    and ((f.from_node == a and f.only_to(b)) or (f.from_node == b and f.only_to(a)))
+                ),
+                may=lambda f, a=one, b=other: {a, b} <= {f.from_node} | f.to_nodes,
+                symptoms=AT_ADDRESS | {"dns", "slow"},
+                least=2,
+                rank=16,
+                hint=f"Look at the tunnel or the routes for pod networks between '{one}' and '{other}'.",
+            )
+            yield Candidate(
                 "large packets between nodes",
                 f"{one} and {other}",
                 f"Large packets between '{one}' and '{other}' vanish (MTU black hole); small ones pass.",
@@ -225,6 +262,20 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
             symptoms=AT_ADDRESS,
             rank=16,
             hint=f"Look for a firewall rule or a missing route from '{one}' to the pods of '{other}'.",
+            compare=lambda f, o: o.path == "pod" and o.only_to(f.from_node) and o.from_node in f.to_nodes,
+            compare_text="connections the other way round work",
+        )
+        yield Candidate(
+            "pod network in one direction",
+            f"{one} to {other}",
+            f"Pods of node '{one}' cannot open connections to pods of node '{other}', while the way back works and the "
+            "nodes' own addresses reach each other.",
+            must=lambda f, a=one, b=other: f.path == "pod" and _between_pods(f) and f.from_node == a and f.only_to(b),
+            may=lambda f, a=one, b=other: f.from_node == a and b in f.to_nodes,
+            symptoms=AT_ADDRESS,
+            least=2,
+            rank=17,
+            hint=f"Look for a firewall or policy rule from the pod network of '{one}' to that of '{other}'.",
             compare=lambda f, o: o.path == "pod" and o.only_to(f.from_node) and o.from_node in f.to_nodes,
             compare_text="connections the other way round work",
         )

@@ -146,7 +146,11 @@ def candidates(case: Case) -> Iterator[Candidate]:
 
 def _score(candidate: Candidate, case: Case, left: Sequence[Fact]) -> _Score | None:
     universe = [f for f in case.facts if candidate.must(f)]
-    hits = [f for f in universe if f.symptom in candidate.symptoms]
+    hits = [
+        f
+        for f in universe
+        if f.symptom in candidate.symptoms and (candidate.soft or f.symptom != "flapping" or len(f.to_pods) > 1)
+    ]
     if len(hits) < candidate.least or len(hits) < candidate.share * len(universe):
         return None
     explained = tuple(f for f in left if f.symptom in candidate.symptoms and (candidate.must(f) or candidate.may(f)))

@@ -168,7 +168,7 @@ def lose(node: str, share: float, **what: object) -> FaultPlan:
     return nft_fault("loss", node, text, {"forward": [f"{rule} numgen random mod 1000 < {limit} drop"]})
 
 
-def drop_new_flows(node: str, share: float = 0.6) -> FaultPlan:
+def drop_new_flows(node: str, share: float = 0.8) -> FaultPlan:
     """Does what a full connection tracking table does: new flows vanish at random, running ones go on.
 
     The real limit (`nf_conntrack_max`) belongs to the whole machine and would hit every other lab on it.
