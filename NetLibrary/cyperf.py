@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -94,6 +95,45 @@ class CyPerfVerdictKeywords(CyPerfBase):
             raise Failure("\n".join([*bad, *self._reasons(self._last_run())]))
         logger.info(f"{aggregate.value} of '{column}' in {view} is {shown(value, unit)}.")
         return value
+
+    @keyword(tags=["cyperf"])
+    def wait_until_cyperf_statistic_is(
+        self, view: str, column: str, *, at_least: str | None = None, at_most: str | None = None,
+        aggregate: CyPerfAggregate = CyPerfAggregate.LAST, where: dict[str, str] | None = None,
+        timeout: timedelta | None = None,
+    ) -> float | None:  # fmt: skip
+        """Waits while a test runs until one number of its statistics is within limits; fails when it never is.
+
+        Args:
+            view: Name of the statistic.
+            column: Name of its column.
+            at_least: Smallest value, with unit.
+            at_most: Largest value, with unit.
+            aggregate: How the rows become one number.
+            where: Only rows with these values, for instance `{"Agent": "cyperf-agent-server-1"}`.
+            timeout: How long to wait.
+        Returns:
+            The value.
+        """
+        if at_least is None and at_most is None:
+            raise InputError("Give at_least, at_most or both.")
+        run, seconds = self._last_run(), self._seconds(timeout)
+        deadline, seen = time.monotonic() + seconds, "no rows yet"
+        while True:
+            try:
+                found = self._view(view, where)
+            except InputError:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                value, _, findings = judgement.statistic(found, column, aggregate, at_least, at_most)
+                seen = "; ".join(str(finding) for finding in findings)
+                if all(finding.passed for finding in findings):
+                    logger.info(f"{seen}.")
+                    return value
+            if time.monotonic() >= deadline:
+                raise Failure("\n".join([f"Not within {seconds:g} s: {seen}.", *self._reasons(run)]))
+            time.sleep(0.5)
 
     def _view(self, name: str, where: dict[str, str] | None) -> View:
         run = self._last_run()

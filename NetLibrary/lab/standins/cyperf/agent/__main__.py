@@ -97,6 +97,7 @@ class Agent:
             "epoch": time.time(),
             "client_run": self.clients.run,
             "server_run": self.servers.run,
+            "cannot_follow": self.error,
             "error": self.error or self.clients.error,
             "client": self.clients.report(),
             "server": self.servers.report(),

@@ -72,17 +72,28 @@ class Run:
         except planning.PlanError as error:
             self._fail(str(error))
             raise OperationError(str(error)) from error
-        session.status = "STARTED"
-        self.started, self._begin = now(), time.monotonic()
         self.result = Result(
-            session.test_id, session.id, session.name, self.started, session.tree,
+            session.test_id,
+            session.id,
+            session.name,
+            now(),
+            session.tree,
             statistics=Statistics(session.test_id, int(time.time() * 1000)),
-        )  # fmt: skip
+        )
         self.store.results[self.result.id] = self.result
         for text in self.plan.warnings:
             self._notify("warning", text)
-        self._order_clients(self.plan.level(0.0))
         self.result.statistics.baseline(self._members)
+        self._order_clients(self.plan.level(0.0))
+        try:
+            # On a busy machine agents fetch their orders late; that time is not taken from the run.
+            await self._applied(self.plan.clients)
+        except planning.PlanError as error:
+            del self.store.results[self.result.id]
+            self._fail(str(error))
+            raise OperationError(str(error)) from error
+        session.status = "STARTED"
+        self.started, self._begin = now(), time.monotonic()
         self._task = asyncio.get_running_loop().create_task(self._follow())
 
     async def _configure(self) -> None:
@@ -110,8 +121,8 @@ class Run:
                 raise planning.PlanError(f"Agents did not take their configuration: {silent}.")
             await asyncio.sleep(0.05)
         for agent in agents:
-            if agent.report.get("error"):
-                raise planning.PlanError(f"Agent {agent.ip} could not be configured: {agent.report['error']}.")
+            if agent.report.get("cannot_follow"):
+                raise planning.PlanError(f"Agent {agent.ip} could not be configured: {agent.report['cannot_follow']}.")
 
     def _order_clients(self, level: float) -> None:
         assert self.plan is not None
