@@ -1,0 +1,224 @@
+"""Manifests as kubectl takes them, what the library makes of them, and the scripts inside."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from NetLibrary._mechanics.e2sar.evidence import Evidence
+from NetLibrary._mechanics.e2sar.objects import STAND_IN_IMAGE, Files, bandwidth, quantity
+from NetLibrary._mechanics.e2sar.parameters import Placement, PodSettings, ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.party import read_inspection
+from NetLibrary._mechanics.e2sar.stream import split_time
+from NetLibrary._mechanics.e2sar.sweep import combinations
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary.lab.standins.e2sar import IMAGE
+
+FOLDER = Path(__file__).resolve().parents[2] / "manifests" / "e2sar"
+FILES = Files(FOLDER)
+
+
+def env(job: dict) -> dict[str, str]:
+    return {e["name"]: e.get("value", "") for e in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+
+
+# --- manifests ------------------------------------------------------------------------------------------------
+
+
+def test_every_file_is_usable_by_kubectl() -> None:
+    documents = [d for file in sorted(FOLDER.rglob("*.yaml")) for d in yaml.safe_load_all(file.read_text()) if d]
+    assert {"Namespace", "ConfigMap", "Service", "Job", "NetworkPolicy"} == {d["kind"] for d in documents}
+    for each in documents:
+        assert each["metadata"].get("namespace", "e2sar-perf") == "e2sar-perf"
+        for port in each["spec"].get("ports", []) if each["kind"] == "Service" else []:
+            assert port["protocol"] == "UDP"
+        if each["kind"] == "Job":
+            pod = each["spec"]["template"]["spec"]
+            assert pod["restartPolicy"] == "Never"
+            assert each["spec"]["backoffLimit"] == 0
+            assert [c.get("restartPolicy") for c in pod.get("initContainers", [])] in ([], ["Always"])
+
+
+def test_the_stand_in_has_one_name() -> None:
+    assert STAND_IN_IMAGE == IMAGE
+
+
+def test_receiver_takes_its_parameters_from_the_environment() -> None:
+    settings = ReceiverSettings(8192, 30, 20000, 2, 250, ("--timeout", "900"))
+    pod = PodSettings(STAND_IN_IMAGE, "100m", "128Mi", "50m", "64Mi", "node7", "100M", environment={"X": "1"})
+    job = FILES.receiver("space", "r1", settings, pod)
+    values, spec = env(job), job["spec"]["template"]["spec"]
+    wanted = {"BUF_SIZE": "8192", "DURATION": "30", "PORT": "20000", "THREADS": "2", "PERIOD": "250", "X": "1"}
+    assert {key: values[key] for key in wanted} == wanted
+    assert (job["metadata"]["name"], job["metadata"]["namespace"], spec["hostname"]) == ("r1", "space", "r1")
+    assert spec["nodeSelector"] == {"kubernetes.io/hostname": "node7"}
+    assert spec["containers"][0]["args"][-2:] == ["--timeout", "900"]
+    assert spec["containers"][0]["resources"]["limits"] == {"cpu": "100m", "memory": "128Mi"}
+    assert spec["initContainers"][0]["readinessProbe"]["exec"]["command"][-1] == "20000"
+    template = job["spec"]["template"]["metadata"]
+    assert bandwidth(template["annotations"], "ingress") == 100e6
+    assert template["labels"]["netlibrary.io/stand-in"] == "e2sar_perf"
+    assert list(values).index("EJFAT_URI") > max(list(values).index(name) for name in ("IP", "PORT"))
+
+
+@pytest.mark.parametrize(
+    ("placement", "operator"), [(Placement.OTHER_NODE, "NotIn"), (Placement.SAME_NODE, "In"), (Placement.ANY, None)]
+)
+def test_sender_is_placed(placement: Placement, operator: str | None) -> None:
+    def make(node: str = "") -> dict:
+        pod = PodSettings("img:1", node=node)
+        job = FILES.sender(
+            "space", "s1", SenderSettings(), pod, target="10.0.0.1", placement=placement, receiver_node="n1"
+        )
+        spec: dict = job["spec"]["template"]["spec"]
+        return spec
+
+    assert ("affinity" in make()) == (operator is not None)
+    assert not operator or operator in str(make()["affinity"])
+    named = make("n2")
+    assert "affinity" not in named
+    assert named["nodeSelector"] == {"kubernetes.io/hostname": "n2"}
+
+
+def test_no_limit_is_possible() -> None:
+    job = FILES.receiver("space", "r1", ReceiverSettings(), PodSettings("img:1", cpu_limit="", memory_limit=""))
+    assert "limits" not in job["spec"]["template"]["spec"]["containers"][0]["resources"]
+
+
+def test_policies_follow_the_port() -> None:
+    ports = FILES.policy("allow", "space", 20000)["spec"]["ingress"][0]["ports"]
+    assert ports == [{"protocol": "UDP", "port": 20000, "endPort": 20127}]
+    with pytest.raises(InputError, match="policy is 'maybe'; allowed are allow, deny-udp"):
+        FILES.policy("maybe", "space", 1)
+    with pytest.raises(InputError, match="manifests is '/nowhere'; allowed is a folder"):
+        Files(Path("/nowhere"))
+
+
+def test_quantities() -> None:
+    assert [quantity(text) for text in ("100M", "100m", "1", "2Gi")] == [100e6, 0.1, 1.0, 2.0**31]
+    with pytest.raises(InputError, match="'much' is no quantity"):
+        quantity("much")
+
+
+# --- inspection ------------------------------------------------------------------------------------------------
+
+HELP = "E2SAR Version: 0.1.4\n" + "\n".join(
+    f"  --{name} arg" for name in ("send", "recv", "uri", "length", "num", "mtu", "rate", "bufsize", "duration", "port")
+)
+
+
+def test_inspection() -> None:
+    text = "/proc/sys/net/core/rmem_max 212992\n/sys/class/net/eth0/mtu 1450\n/usr/bin/e2sar_perf\n" + HELP
+    found = read_inspection("img", text)
+    assert (found.version, found.around.pod_mtu, found.around.rmem_max, found.around.wmem_max) == (
+        "0.1.4",
+        1450,
+        212992,
+        None,
+    )
+    assert not found.stand_in
+    assert read_inspection("img", text.replace("0.1.4", "netlibrary-stand-in")).stand_in
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("no e2sar_perf\n", "Image 'img' has no e2sar_perf on its PATH; choose another with image="),
+        (HELP.replace("--rate", "--speed"), "is not supported: --help does not show --rate"),
+        ("", "it printed nothing"),
+    ],
+)
+def test_images_that_will_not_do(text: str, words: str) -> None:
+    with pytest.raises(EnvironmentProblem, match=words):
+        read_inspection("img", text)
+
+
+# --- the scripts -----------------------------------------------------------------------------------------------
+
+SHELLS = [shell for shell in (["dash"], ["bash"], ["busybox", "sh"]) if shutil.which(shell[0])]
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    (found,) = FILES.load("10-scripts.yaml", "space")
+    for name, text in found["data"].items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_run_keeps_exit_status_and_output(shell: list[str], scripts: Path) -> None:
+    for command, status in (("echo hello; exit 3", 3), ("kill -SEGV $$", 139), ("true", 0)):
+        ran = subprocess.run([*shell, scripts / "run.sh", "sh", "-c", command], capture_output=True, text=True)
+        assert ran.returncode == status
+        evidence = Evidence().feed(ran.stdout.splitlines())
+        assert (evidence.exit_code, evidence.grown("Udp.InDatagrams") is not None) == (status, True)
+    assert subprocess.run([*shell, scripts / "run.sh", "nosuchprogram"], capture_output=True).returncode == 127
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_run_turns_sigterm_into_sigint(shell: list[str], scripts: Path) -> None:
+    program = "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(7)); print('up', flush=True); signal.pause()"
+    command = [*shell, str(scripts / "run.sh"), "python3", "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "up\n":
+            pass
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert process.returncode == 7
+    assert "@netlibrary exit - 7" in rest
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+def test_run_resolves_the_receiver(shell: list[str], scripts: Path) -> None:
+    def run(receiver: str) -> subprocess.CompletedProcess[str]:
+        around = {"PATH": "/usr/bin:/bin", "RECEIVER": receiver, "RECEIVER_PORT": "20000", "RESOLVE_SECONDS": "1"}
+        show = [*shell, str(scripts / "run.sh"), "sh", "-c", "echo $EJFAT_URI"]
+        return subprocess.run(show, capture_output=True, text=True, env=around)
+
+    assert "data=10.1.2.3:20000&sync=" in run("10.1.2.3").stdout
+    assert "data=127.0.0.1:20000&" in run("localhost").stdout
+    lost = run("nobody.invalid")
+    assert lost.returncode == 66
+    assert "'nobody.invalid' did not resolve to an IPv4 address within 1 s" in lost.stdout
+
+
+def test_observer_sees_bound_ports(scripts: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        assert subprocess.run(["sh", scripts / "bound.sh", str(port)]).returncode == 0
+        observer = subprocess.Popen(["sh", scripts / "observe.sh", "0.2"], stdout=subprocess.PIPE, text=True)
+        time.sleep(1)
+        observer.terminate()
+        text, _ = observer.communicate(timeout=30)
+    assert Evidence().feed(text.splitlines()).bound(port)
+    assert subprocess.run(["sh", scripts / "bound.sh", str(port)]).returncode != 0
+
+
+# --- small things ------------------------------------------------------------------------------------------------
+
+
+def test_time_stamps_of_logs() -> None:
+    assert split_time("2026-11-21T10:00:00.123456789Z a b") == (pytest.approx(1795255200.123457), "a b")
+    assert split_time("Stats:") == (None, "Stats:")
+    assert split_time("") == (None, "")
+
+
+def test_combinations() -> None:
+    assert len(combinations([512, 1400], [0.1, 0.1], [8192])) == 2
+    for axes, words in (
+        (([], [1], [1]), "mtu is empty"),
+        ((range(100, 400), [1.0], [1]), "has 300 runs; allowed are 200"),
+    ):
+        with pytest.raises(InputError, match=words):
+            combinations(*axes)
