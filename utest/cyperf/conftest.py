@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from NetLibrary._mechanics.cyperf import run
 from NetLibrary._mechanics.cyperf.controller import Controller
 from NetLibrary._mechanics.cyperf.rest import Connection
 
@@ -46,7 +47,8 @@ class StandIn:
         environment = {
             **os.environ,
             "CYPERF_STANDIN_MINIMUM_DURATION": "1",
-            "CYPERF_STANDIN_STATISTICS_STEP": "0.5",
+            "CYPERF_STANDIN_STATISTICS_STEP": "0.25",
+            "CYPERF_STANDIN_REPORT_SECONDS": "0.1",
             "CYPERF_STANDIN_STATISTICS_LAG": "0",
             "CYPERF_STANDIN_OFFLINE_AFTER": "3",
             "AGENT_CONTROLLER": f"127.0.0.1:{self.https}",
@@ -80,6 +82,11 @@ class StandIn:
             process.terminate()
         for process in self._processes:
             process.wait(10)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "POLL_SECONDS", 0.05)
 
 
 @pytest.fixture(scope="session")

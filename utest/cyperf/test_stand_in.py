@@ -25,7 +25,7 @@ def open_session(controller: Controller, configuration: str = "CyPerf Two Arm Ba
 
 
 def prepare(
-    stand_in: StandIn, application: str, objective: CyPerfObjective, value: float, seconds: int = 2
+    stand_in: StandIn, application: str, objective: CyPerfObjective, value: float, seconds: int = 1
 ) -> TestSession:
     session = open_session(stand_in.controller())
     session.use_applications([application])

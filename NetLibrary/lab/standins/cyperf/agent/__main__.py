@@ -18,7 +18,7 @@ from . import host
 from .client import Clients
 from .server import Servers
 
-REPORT_SECONDS = 0.5
+REPORT_SECONDS = float(os.environ.get("CYPERF_STANDIN_REPORT_SECONDS") or 0.5)
 VERSION = "0.1-standin"
 
 

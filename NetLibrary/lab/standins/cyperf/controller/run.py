@@ -200,8 +200,8 @@ class Run:
             with contextlib.suppress(planning.PlanError):
                 if not self._aborted:
                     await self._applied(present)
-        # Agents report once more after they applied; the last row holds the totals.
-        await asyncio.sleep(0.6)
+        # The last row holds the totals, so it waits for a report that was made after all had stopped.
+        await self._reported()
         self.result.statistics.add(self._present(), final=True)
         self.stopped = self.result.end = now()
         if self._aborted:
@@ -210,6 +210,12 @@ class Run:
         self._ended.set()
         await asyncio.sleep(self.store.faults.agents_stay_running)
         self._release()
+
+    async def _reported(self) -> None:
+        begin = time.monotonic()
+        present = self._present()
+        while any(agent.seen <= begin for agent in present) and time.monotonic() < begin + 2.0:
+            await asyncio.sleep(0.02)
 
     def _release(self) -> None:
         for agent in self._members:
