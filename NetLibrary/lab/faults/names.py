@@ -14,6 +14,8 @@ from NetLibrary.lab.faults.plan import FaultPlan, Step, shell
 KINDS = ("down", "wrong", "slow", "nxdomain")
 LIAR = Path(__file__).with_name("liar.py")
 PORT = 10053
+# Questions of other nodes' pods to a DNS server on this node come in by eth0 and are left alone
+FROM_PODS = 'iifname != "eth0"'
 END_PROCESS = """
 for p in /proc/[0-9]*; do
   if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'liar[.]py .* {mark} *$'; then kill ${{p#/proc/}}; fi
@@ -38,14 +40,16 @@ def break_dns(kind: str, nodes: Sequence[str], *, upstream: str = "", delay: flo
     undo: list[Step] = []
     for node in nodes:
         if kind == "down":
-            plan = network.drop(node, protocol="udp", ports=[53], hooks=("prerouting",))
+            plan = network.drop(node, protocol="udp", ports=[53], hooks=("prerouting",), extra=FROM_PODS)
         else:
             mark = f"netlibrary-liar-{uuid.uuid4().hex[:8]}"
             command = f"{sys.executable} {LIAR} {kind} {delay} {PORT} {upstream or '-'} {mark}"
             do.append(shell(node, f"setsid {command} </dev/null >/dev/null 2>&1 & sleep 0.5"))
             # the name on its command line is unique, so nothing else can be hit
             undo.append(shell(node, END_PROCESS.format(mark=mark)))
-            plan = network.nft_fault("dns", node, "", {"prerouting": [f"udp dport 53 redirect to :{PORT}"]}, nat=True)
+            plan = network.nft_fault(
+                "dns", node, "", {"prerouting": [f"{FROM_PODS} udp dport 53 redirect to :{PORT}"]}, nat=True
+            )
         do.extend(plan.do)
         undo.extend(plan.undo)
         # flows that are tracked already would go on to the old place
