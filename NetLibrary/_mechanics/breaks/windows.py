@@ -22,7 +22,7 @@ from .types import BreakKind, Probe, ProbeKind, StreamLog, StreamResult, StreamS
 SLOW_MARGIN_MS = {
     ProbeKind.ICMP: 40.0,
     ProbeKind.UDP: 40.0,
-    ProbeKind.TCP_KEPT: 35.0,
+    ProbeKind.TCP_KEPT: 30.0,
     ProbeKind.TCP_NEW: 150.0,
     ProbeKind.DNS: 300.0,
 }
