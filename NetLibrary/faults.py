@@ -221,7 +221,7 @@ class FaultKeywords(KeywordBase):
         """Makes the cluster's DNS fail for the pods of nodes: no answer, wrong addresses, no such name, or late.
 
         Args:
-            fault: down, wrong, slow (2 s) or nxdomain.
+            fault: down, wrong, slow (1.2 s) or nxdomain.
             nodes: Names of the nodes; all when none is given.
             cluster: Alias of the lab.
         Returns:

@@ -14,7 +14,7 @@ from NetLibrary._mechanics.matrix.world import World
 Pairs = Iterator[tuple[Source, Target]]
 LARGE = 4000
 # Long enough to tell a slow DNS from one that does not answer
-NAMES_MS = 4000
+NAMES_MS = 2500
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ done; true
 """
 
 
-def break_dns(kind: str, nodes: Sequence[str], *, upstream: str = "", delay: float = 2.0) -> FaultPlan:
+def break_dns(kind: str, nodes: Sequence[str], *, upstream: str = "", delay: float = 1.2) -> FaultPlan:
     """DNS questions of the pods on some nodes are dropped, or answered by a server that lies or waits.
 
     Args:
