@@ -139,6 +139,17 @@ def test_a_fresh_sender_ahead_of_its_policies() -> None:
     assert kind(judge(facts)) == "link cut"
 
 
+def test_a_name_that_led_elsewhere() -> None:
+    facts = run(0, reached=0, read=0)
+    facts.senders[0].direct, facts.receivers[0].address = True, "10.1.0.2"
+    facts.senders[0].evidence.uri = "ejfat://unused@127.0.0.1:1234/lb/1?data=10.1.0.9:19522&sync=127.0.0.1:1234"
+    judgement = judge(facts)
+    assert kind(judgement) == "wrong address"
+    assert "sent to 10.1.0.9, but the receiver has 10.1.0.2" in judgement.sentence
+    facts.receivers[0].address = "10.1.0.9"
+    assert kind(judge(facts)) == "link cut"
+
+
 def test_link_cut_and_lossy_link() -> None:
     assert kind(judge(run(0, reached=0, read=0))) == "link cut"
     lossy = judge(run(405, 90, reached=900))

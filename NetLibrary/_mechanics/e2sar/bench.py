@@ -234,6 +234,7 @@ class Bench:
         )  # fmt: skip
         party = self._start(name, "sender", settings, pod, job)
         party.target = f"{target}:{port}"
+        party.direct = receiver is not None and not address and path in (Path.POD_IP, Path.DNS)
         return party
 
     def _target(self, receiver: Party | None, port: int, path: Path) -> tuple[str, int]:

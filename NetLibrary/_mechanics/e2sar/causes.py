@@ -209,6 +209,20 @@ def _nobody_listens(facts: Facts, judgement: Judgement) -> list[Cause]:
     return [Cause("no listener", text, weight, evidence=evidence)]
 
 
+def _wrong_address(facts: Facts, judgement: Judgement) -> list[Cause]:
+    known = {side.address for side in facts.receivers if side.address}
+    causes = []
+    for side in facts.senders:
+        found = re.search(r"data=\[?([0-9A-Fa-f.:]+?)\]?:\d+(?:&|$)", side.evidence.uri)
+        if side.direct and found and known and found[1] not in known:
+            text = (
+                f"'{side.name}' sent to {found[1]}, but the receiver has {' and '.join(sorted(known))}: its name led "
+                "elsewhere; check the cluster's DNS for a stale or foreign entry."
+            )
+            causes.append(Cause("wrong address", text, _missing(judgement) + 3, evidence=[side.evidence.uri]))
+    return causes
+
+
 def _wrong_port(facts: Facts) -> tuple[str, dict[str, str]] | None:
     for sender in facts.senders:
         sent_to = sender.settings.port
@@ -575,6 +589,7 @@ _LOSSES: tuple[Look, ...] = (
     _ended_too_early,
     _not_yet_bound,
     _nobody_listens,
+    _wrong_address,
     _overrun,
     _unread,
     _policy,

@@ -68,6 +68,7 @@ class Party:
     stopped_by_us: bool = False
     trouble: str = ""
     target: str = ""
+    direct: bool = False
     blocking: list[str] = field(default_factory=list)
 
     @property
@@ -179,7 +180,7 @@ def sender_facts(party: Party) -> SenderFacts:
     annotations = party.pod.get("metadata", {}).get("annotations")
     return SenderFacts(
         party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.first_line_at,
-        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since,
+        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since, party.direct,
     )  # fmt: skip
 
 
@@ -187,5 +188,5 @@ def receiver_facts(party: Party) -> ReceiverFacts:
     annotations = party.pod.get("metadata", {}).get("annotations")
     return ReceiverFacts(
         party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.bound_at,
-        objects.bandwidth(annotations, "ingress"), party.pod_settings.cpu_limit, party.trouble,
+        objects.bandwidth(annotations, "ingress"), party.pod_settings.cpu_limit, party.trouble, party.address,
     )  # fmt: skip

@@ -43,6 +43,7 @@ class SenderFacts:
     cpu_limit: str = ""
     trouble: str = ""
     running_since: float | None = None
+    direct: bool = False  # sends to the pod's own address, by itself or by its DNS name
 
 
 @dataclass
@@ -59,6 +60,7 @@ class ReceiverFacts:
     bandwidth: float | None = None
     cpu_limit: str = ""
     trouble: str = ""
+    address: str = ""
 
 
 @dataclass
