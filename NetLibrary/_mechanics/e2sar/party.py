@@ -180,8 +180,8 @@ def sender_facts(party: Party) -> SenderFacts:
     annotations = party.pod.get("metadata", {}).get("annotations")
     return SenderFacts(
         party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.first_line_at,
-
-        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since, party.direct,
+        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since,
+        party.direct,
     )  # fmt: skip
 
 
