@@ -144,7 +144,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf"])
     def cyperf_traffic_should_meet_acceptance_rules(
-        self, *, dut: bool = False, http_success: Percentage = ALL_REQUESTS
+        self, *, dut: bool = False, http_success: Percentage = ALL_REQUESTS, name: str | None = None
     ) -> None:
         """Applies the acceptance rules that Keysight's own regression scripts use to the latest run.
 
@@ -155,12 +155,14 @@ class CyPerfVerdictKeywords(CyPerfBase):
         Args:
             dut: Whether something stands in between that may fail connections.
             http_success: Least share of HTTP requests that end with 2xx.
+            name: Name in table and record; from the test's name by default.
         """
         run = self._last_run()
         self._measure(run)
         assert run.totals is not None
         findings = judgement.acceptance(run.views, run.totals, dut=dut, http_success_percent=http_success.percent)
-        self._judge(run, "acceptance rules", findings, {"http_success_percent": http_success.percent, "dut": dut})
+        limits = {"http_success_percent": http_success.percent, "dut": dut}
+        self._judge(run, "acceptance rules", findings, limits, name)
 
     @keyword(tags=["cyperf"])
     def cyperf_run_should_reach(
@@ -195,7 +197,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
         self._measure(run)
         assert run.totals is not None
         findings = judgement.limits(run.totals, given)
-        self._judge(run, name or "run", findings, given)
+        self._judge(run, "limits", findings, given, name)
         return run.totals.numbers()
 
     @keyword(tags=["cyperf"])
@@ -235,7 +237,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
             for key, view, column, more in _SERIES
             if key in now and key in before["series"]
         ]
-        self._judge(run, "against the baseline", findings, {"tolerance_percent": tolerance.percent})
+        self._judge(run, "against the baseline", findings, {"tolerance_percent": tolerance.percent}, name)
 
     def _measure(self, run: Run) -> None:
         """Reads the run's statistics once, draws them, and keeps the agents' logs."""
@@ -259,16 +261,18 @@ class CyPerfVerdictKeywords(CyPerfBase):
         title = f"{run.session.config_name} towards {run.target or 'the servers'}"
         return f"{title} (STAND-IN)" if run.session.controller.stand_in else title
 
-    def _judge(self, run: Run, what: str, findings: Sequence[Finding], limits: dict[str, Any]) -> None:
+    def _judge(
+        self, run: Run, what: str, findings: Sequence[Finding], limits: dict[str, Any], name: str | None
+    ) -> None:
         assert run.totals is not None
         bad = [str(finding) for finding in findings if finding.passed is False]
-        caption = f"CyPerf: {what}, {self._title(run)}"
+        caption = f"{name or 'CyPerf'}: {what}, {self._title(run)}"
         _show_findings(caption, list(findings))
         _show_totals(run.totals, self._title(run))
         files = [*run.notes, *(str(file) for file in self._keep_agent_logs(_robot.output_dir()))]
         verdict = Verdict(not bad, bad)
         self.session.recorder.add(
-            kind=KIND, name=_label(what), parameters=_parameters(run), series=_series(run),
+            kind=KIND, name=name or _label("run"), parameters={**_parameters(run), "judged_by": what}, series=_series(run),
             summary=run.totals.numbers(), thresholds=limits, verdict=verdict, images=self._images(), files=files,
         )  # fmt: skip
         for key, unit in (("throughput_bits_per_second", "bit/s"), ("requests_per_second", "/s")):
