@@ -178,7 +178,7 @@ def _finding(score: _Score, case: Case, alternatives: list[str]) -> Finding:
 def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[FollowUp]:
     questions = []
     stuck = next((f for f in core if f.symptom in ("blocked", "reason")), None)
-    if stuck is not None and stuck.cell.target.repeat == 1:
+    if stuck is not None and stuck.cell.target.repeat == 1 and not candidate.soft:
         questions.append(FollowUp("it still fails", stuck.cell.source, stuck.cell.target, must_work=False))
     if candidate.compare is not None:
         for fact in core[:20]:
