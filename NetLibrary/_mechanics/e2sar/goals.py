@@ -56,7 +56,10 @@ def pod_over() -> Goal:
         if pods and pods[0].get("status", {}).get("phase") in ("Succeeded", "Failed"):
             return Done(pods[0])
         outcome = trouble(pods)
-        return outcome if isinstance(outcome, Failed) else Pending("it has not ended yet")
+        if isinstance(outcome, Failed) or not pods:
+            return outcome
+        where = pods[0]["spec"].get("nodeName") or "no node yet"
+        return Pending(f"it has not ended yet on {where} ({problem(pods[0])[0]})")
 
     return goal
 
