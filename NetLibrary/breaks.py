@@ -53,6 +53,7 @@ class BreakKeywords(DisturbanceKeywords):
         probes: list[ProbeKind] | None = None,
         baseline: timedelta = timedelta(seconds=2),
         settle: timedelta = timedelta(seconds=3),
+        recovery: timedelta = timedelta(seconds=30),
         limit: timedelta = LONGEST,
         echo_interval: timedelta = timedelta(milliseconds=10),
         connection_interval: timedelta = timedelta(milliseconds=40),
@@ -79,7 +80,8 @@ class BreakKeywords(DisturbanceKeywords):
                 are named in the result.
             probes: Kinds of probes, for instance `['ICMP', 'TCP_KEPT']`; all by default.
             baseline: Quiet time before the disturbance.
-            settle: Time after it; as long again while a path is still broken.
+            settle: Time after it.
+            recovery: Time beyond that for which is waited at most while a path is still broken.
             limit: The measurement ends by itself after this time.
             echo_interval: Time between two ICMP or UDP echoes.
             connection_interval: Time between two new TCP connections.
@@ -164,6 +166,7 @@ class BreakKeywords(DisturbanceKeywords):
             unmeasured=missing,
             baseline_s=baseline.total_seconds(),
             settle_s=settle.total_seconds(),
+            recovery_s=recovery.total_seconds(),
             echoes=echoes,
             progress=_progress,
             slow_margin_ms=None if slow is None else _ms("slow", slow),

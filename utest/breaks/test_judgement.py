@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from NetLibrary._mechanics.breaks.attribution import BEFORE, SETTLE, attribute
@@ -60,6 +62,15 @@ def test_an_outage_breaks_the_limit_only_when_the_probes_prove_it():
     (text,) = breaches(limits, [stream(window(0, 120))])
     assert text == "pod icmp: silent drop for 120 ms (certainly 110 to 130 ms), allowed are 100 ms"
     assert breaches(limits, [stream(window(0, 900, BreakKind.SLOW))]) == []
+
+
+def test_a_path_that_is_still_broken_at_the_end_does_not_pass_a_limit_that_it_has_not_reached_yet():
+    lasting = replace(window(0, 9000), open_end=True)
+    (text,) = breaches(Limits(longest_outage_ms=90_000), [stream(lasting)])
+    assert text.startswith("pod icmp: still broken (silent drop) when the measurement ended, after 9000 ms")
+    assert len(breaches(Limits(longest_outage_ms=5000), [stream(lasting)])) == 1
+    last_probe = replace(window(0, 10), open_end=True, probes=1)
+    assert breaches(Limits(longest_outage_ms=5000), [stream(last_probe)]) == []
 
 
 def test_each_limit_has_its_sentence():

@@ -26,6 +26,7 @@ from .windows import MERGE_BELOW, evaluate
 FIRST_ANSWER_S = 10.0
 END_S = 8.0
 PROGRESS_S = 0.5
+STEADY_S = 1.0  # a path that was broken counts as recovered when it has been good for this time
 #: A prober that could not send this share of its probes says too little about short outages.
 BEHIND = 0.5
 
@@ -93,6 +94,7 @@ class Measurement:
         unmeasured: What could not be measured.
         baseline_s: Quiet time before the first step.
         settle_s: Time after the last step.
+        recovery_s: Time beyond that while a path is still broken.
         echoes: Echo servers among the endpoints.
         progress: Gets a line whenever the number of open outages changes.
         slow_margin_ms: See `windows.evaluate`.
@@ -108,6 +110,7 @@ class Measurement:
         unmeasured: Sequence[str] = (),
         baseline_s: float = 3.0,
         settle_s: float = 5.0,
+        recovery_s: float = 0.0,
         echoes: Sequence[EchoPod | OutsideEcho] = (),
         progress: Callable[[str], None] | None = None,
         slow_margin_ms: float | None = None,
@@ -116,7 +119,7 @@ class Measurement:
         self.name = name
         self.probers = list(probers)
         self.targets = list(targets)
-        self.baseline_s, self.settle_s = baseline_s, settle_s
+        self.baseline_s, self.settle_s, self.recovery_s = baseline_s, settle_s, recovery_s
         self.echoes = list(echoes)
         self.steps: list[Step] = []
         self.start_ns = 0
@@ -226,11 +229,14 @@ class Measurement:
         return self._result
 
     def _settle(self) -> None:
-        """Waits the settle time, and up to as long again while something is still broken."""
+        """Waits the settle time, and for the recovery of what is still broken then."""
         time.sleep(self.settle_s)
-        limit = time.monotonic() + self.settle_s
-        while self.open_outages() and time.monotonic() < limit:
-            if all(prober.finished for prober in self.probers):
+        limit = time.monotonic() + self.recovery_s
+        good_since = time.monotonic()
+        while time.monotonic() < limit and not all(prober.finished for prober in self.probers):
+            if self.open_outages():
+                good_since = time.monotonic() + STEADY_S
+            elif time.monotonic() >= good_since:
                 return
             time.sleep(0.1)
 

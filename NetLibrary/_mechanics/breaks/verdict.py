@@ -59,6 +59,13 @@ def breaches(limits: Limits, results: Sequence[StreamResult], deltas: Sequence[t
                 f"{result.spec.name}: {window.kind.value} for {window.length_ms:.0f} ms (certainly "
                 f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms), allowed are {limits.longest_outage_ms:g} ms"
             )
+        for result in valid:
+            for window in result.outages:
+                if window.open_end and window.probes > 1 and window.shortest_ms <= limits.longest_outage_ms:
+                    found.append(
+                        f"{result.spec.name}: still broken ({window.kind.value}) when the measurement ended, after "
+                        f"{window.length_ms:.0f} ms; whether it stays within {limits.longest_outage_ms:g} ms is unknown"
+                    )
     if limits.total_outage_ms is not None:
         for result in sorted(valid, key=lambda r: -r.total_ms):
             certain = sum(window.shortest_ms for window in result.outages)
