@@ -272,9 +272,16 @@ class CyPerfVerdictKeywords(CyPerfBase):
         files = [*run.notes, *(str(file) for file in self._keep_agent_logs(_robot.output_dir()))]
         verdict = Verdict(not bad, bad)
         self.session.recorder.add(
-            kind=KIND, name=name or _label("run"), parameters={**_parameters(run), "judged_by": what},
-            series=_series(run), summary=run.totals.numbers(), thresholds=limits, verdict=verdict, images=self._images(), files=files,
-        )  # fmt: skip
+            kind=KIND,
+            name=name or _label("run"),
+            parameters={**_parameters(run), "judged_by": what},
+            series=_series(run),
+            summary=run.totals.numbers(),
+            thresholds=limits,
+            verdict=verdict,
+            images=self._images(),
+            files=files,
+        )
         for key, unit in (("throughput_bits_per_second", "bit/s"), ("requests_per_second", "/s")):
             value = getattr(run.totals, key)
             if value is not None:
