@@ -171,7 +171,7 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     try:  # where it is allowed; a server that waits for the processor looks like a slow path
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     except OSError:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, -10)

@@ -111,7 +111,7 @@ def raise_limits():
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     try:
         # Real time where that is allowed: the prober needs little, but at once.
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
         priority = "real time"
     except OSError:
         try:
