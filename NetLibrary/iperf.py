@@ -121,6 +121,7 @@ class ThroughputKeywords(KeywordBase):
             unsettled = outcome.problem is not None and outcome.problem.kind in ("unreachable", "timed out")
             if not unsettled or time.monotonic() >= deadline:
                 break
+            logger.info(f"Not settled yet: {outcome.problem}.")
         if outcome.problem is None or outcome.problem.kind != "refused":
             measured = outcome.measurement
             got = f"{bitrate_text(measured.bits_per_second)} got through" if measured else str(outcome.problem)

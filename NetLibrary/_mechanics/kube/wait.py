@@ -164,7 +164,8 @@ def pod_ended() -> Goal:
         if not pods:
             return Pending("no pod yet")
         pod = pods[0]
-        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        # The kubelet shows the end of the containers about a second before it changes the phase
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or _ran_out(pod):
             return Done(pod)
         text, lost = problem(pod)
         if lost and trouble.lasts(f"{pod['metadata']['uid']}: {text.partition(':')[0]}"):
@@ -173,6 +174,13 @@ def pod_ended() -> Goal:
         return Pending("running" if running else text)
 
     return goal
+
+
+def _ran_out(pod: Object) -> bool:
+    """Tells whether all containers have ended and none will be started again."""
+    states = [c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses", [])]
+    never = pod["spec"].get("restartPolicy") == "Never"
+    return never and len(states) == len(pod["spec"]["containers"]) and all(s.get("terminated") for s in states)
 
 
 def _recent_restarts(pod: Object) -> int:
