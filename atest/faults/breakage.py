@@ -226,7 +226,8 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         return network.translate("node2", "foreign backend", facts["vip"]["to-on-node1"], "tcp", 80, [backend])
 
     def _affinity_ignored(self, facts: dict[str, Any]) -> FaultPlan:
-        backends = [facts["pod"][f"on-node{i}"] + ":8080" for i in (1, 2, 3)]
+        # not on-node2: a pod that is sent back to itself would need its address translated as well
+        backends = [facts["pod"][f"on-node{i}"] + ":8080" for i in (1, 3)]
         return network.translate("node2", "affinity", facts["vip"]["sticky"], "tcp", 80, backends)
 
     def _client_address_lost(self, facts: dict[str, Any]) -> FaultPlan:

@@ -61,9 +61,9 @@ DNS Slow
 DNS Knows No Names
     dns without names    dns    cluster
 Pod Unreachable
-    pod unreachable    target pod    on-node2
+    pod unreachable    pod cut off    on-node2
 Pod Refuses
-    pod refuses    target pod    on-node3
+    pod refuses    pod cut off    on-node3
 Pod Resets TCP
     pod resets    target pod protocol    on-node3 TCP
 Source Pod Isolated
@@ -85,7 +85,7 @@ Client Address Lost
 Local Policy Treated As Cluster
     local policy ignored    local policy ignored    *    node port local
 NodePorts Blocked From Elsewhere
-    node port blocked    entry node from elsewhere    node2    node port    node port local
+    node port blocked    entry node from elsewhere    node2 TCP    node port    node port local
 LoadBalancer Not Announced
     balancer not announced    load balancer    outside    load balancer    load balancer outside
 Dropped Instead Of Refused

@@ -105,7 +105,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             must=lambda f, m=mine: m(f) and f.cell.expected.clients is not None and f.wants_connection and f.proxied,
             may=lambda f, m=mine: m(f),
             symptoms=frozenset({"client"}),
-            share=0.3,
+            share=0.5 if node else 0.7,
             rank=25 + extra,
             hint="Look for a masquerade rule that is too wide (cluster CIDR of the proxy, ip-masq-agent, the CNI).",
         )
@@ -121,6 +121,19 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             rank=26 + extra,
             hint="Look whether the proxy implements the policy; client addresses are lost as well then.",
         )
+        if node:
+            yield Candidate(
+                "local policy ignored",
+                f"at {node}",
+                f"Traffic policy Local is treated as Cluster at entry node '{node}': connections that enter there reach "
+                "endpoints of other nodes where they must be dropped.",
+                must=lambda f, n=node: f.entry == n and _is_local(case.world, f) and not f.wants_connection,
+                may=lambda f, n=node: f.entry == n and _is_local(case.world, f),
+                symptoms=frozenset({"open", "responder", "client"}),
+                share=0.4,
+                rank=26,
+                hint=f"Look at the rules for that Service on '{node}'; client addresses are lost as well then.",
+            )
         yield Candidate(
             "dropped instead of refused",
             scope,
@@ -133,6 +146,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
                 and not f.cell.expected.outcomes & {Outcome.CONNECTED, Outcome.TIMEOUT}
             ),
             symptoms=frozenset({"reason"}),
+            share=0.6,
             rank=27 + extra,
             hint="Look at the reject rules of the proxy and whether ICMP is filtered.",
         )
@@ -222,7 +236,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
         must=lambda f: f.cell.source.outside and f.wants_connection,
         symptoms=AT_ADDRESS | {"error"},
         least=2,
-        rank=20,
+        rank=22,
         hint="Look at the way from this machine to the nodes.",
     )
 

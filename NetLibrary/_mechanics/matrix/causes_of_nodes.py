@@ -56,7 +56,9 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             must=lambda f, n=node: (
                 f.path == "pod" and _between_pods(f) and bool(f.from_node) and (f.from_node == n) != f.only_to(n)
             ),
-            may=lambda f, n=node: f.crosses(n) or (f.from_node == n and f.path in BY_NAME),
+            may=lambda f, n=node: (
+                not f.cell.source.host_network and (f.crosses(n) or (f.from_node == n and f.path in BY_NAME))
+            ),
             symptoms=AT_ADDRESS | {"dns", "slow"},
             least=2,
             rank=7,
@@ -86,38 +88,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             compare_text="the same backend answers by its pod address",
         )
         yield from _stale_proxy(case, node)
-        yield Candidate(
-            "entry node",
-            node,
-            f"NodePorts do not work at node '{node}': connections that enter there fail from every source, while "
-            "they work at other nodes.",
-            must=lambda f, n=node: f.entry == n and f.wants_connection,
-            may=lambda f, n=node: f.entry == n,
-            symptoms=AT_ADDRESS,
-            least=2,
-            rank=20,
-            hint=f"Look at the NodePort rules, the firewall and the addresses of node '{node}'.",
-            compare=lambda f, o: (
-                o.source == f.source
-                and o.path == "nodeport"
-                and o.entry != f.entry
-                and o.service == f.service
-                and o.protocol == f.protocol
-            ),
-            compare_text="the same NodePort answers at another node",
-        )
-        yield Candidate(
-            "entry node from elsewhere",
-            node,
-            f"NodePorts of node '{node}' work from its own pods only: connections from other nodes fail.",
-            must=lambda f, n=node: f.entry == n and f.from_node != n and f.wants_connection,
-            symptoms=AT_ADDRESS,
-            least=2,
-            rank=21,
-            hint=f"Look at the firewall of node '{node}' and at the address in its Node object.",
-            compare=lambda f, o: o.entry == f.entry and o.from_node == f.entry,
-            compare_text="the NodePort answers on the node itself",
-        )
+        yield from _entry(node)
         yield Candidate(
             "loss at node",
             node,
@@ -176,6 +147,48 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
                 compare=direct,
                 compare_text="the same backend answers by its pod address",
             )
+
+
+def _entry(node: str) -> Iterator[Candidate]:
+    """NodePorts that do not work at one node; all of them, or those of one protocol."""
+    for protocol in ("", "TCP", "UDP"):
+        subject = f"{node} {protocol}".strip()
+        ports = f"{protocol} NodePorts".strip()
+        late = 1 if protocol else 0
+        yield Candidate(
+            "entry node",
+            subject,
+            f"{ports} do not work at node '{node}': connections that enter there fail from every source, while "
+            "they work at other nodes.",
+            must=lambda f, n=node, p=protocol: f.entry == n and f.wants_connection and p in ("", f.protocol),
+            may=lambda f, n=node, p=protocol: f.entry == n and p in ("", f.protocol),
+            symptoms=AT_ADDRESS,
+            least=2,
+            rank=20 + 2 * late,
+            hint=f"Look at the NodePort rules, the firewall and the addresses of node '{node}'.",
+            compare=lambda f, o: (
+                o.source == f.source
+                and o.path == "nodeport"
+                and o.entry != f.entry
+                and o.service == f.service
+                and o.protocol == f.protocol
+            ),
+            compare_text="the same NodePort answers at another node",
+        )
+        yield Candidate(
+            "entry node from elsewhere",
+            subject,
+            f"{ports} of node '{node}' work from its own pods only: connections from other nodes fail.",
+            must=lambda f, n=node, p=protocol: (
+                f.entry == n and f.from_node != n and f.wants_connection and p in ("", f.protocol)
+            ),
+            symptoms=AT_ADDRESS,
+            least=2,
+            rank=21 + 2 * late,
+            hint=f"Look at the firewall of node '{node}' and at the address in its Node object.",
+            compare=lambda f, o: o.entry == f.entry and o.from_node == f.entry,
+            compare_text="the NodePort answers on the node itself",
+        )
 
 
 def _between_pods(fact: Fact) -> bool:
@@ -338,7 +351,25 @@ def of_pods(case: Case) -> Iterator[Candidate]:
                 rank=33,
                 hint=f"Look whether '{pod}' listens on {protocol}.",
             )
+    outside = {f.source for f in case.facts if not f.from_node}
     for source in case.bad_sources:
+        if source in outside:
+            continue
+        yield Candidate(
+            "pod cut off",
+            source,
+            f"Pod '{source}' is cut off: nobody reaches it and it reaches nobody, while its node and the other pods work.",
+            must=lambda f, s=source: (
+                f.path == "pod" and not f.itself and not f.large and (f.source == s or f.to_pods == {s})
+            ),
+            may=lambda f, s=source: f.source == s or s in f.to_pods,
+            symptoms=AT_ADDRESS | {"dns", "slow"},
+            least=2,
+            rank=6,
+            hint=f"Look at the interface of '{source}', at the policies that select it, and at rules about its address.",
+            compare=lambda f, o, s=source: o.path == "pod" and o.source != s and s not in o.to_pods and not o.itself,
+            compare_text="other pods still reach each other",
+        )
         yield Candidate(
             "source pod",
             source,
@@ -350,6 +381,7 @@ def of_pods(case: Case) -> Iterator[Candidate]:
             rank=11,
             hint=f"Look at the interface, the routes and the egress policies of '{source}'.",
         )
+    for source in case.bad_sources:
         errors = {f.cell.observed.detail for f in case.wrong if f.source == source and f.symptom == "error"}
         yield Candidate(
             "source not probed",

@@ -80,7 +80,7 @@ def of_services(case: Case) -> Iterator[Candidate]:
                 ),
                 symptoms=frozenset({"open"}),
                 share=0.5,
-                rank=29 if node else 28,
+                rank=31 if node else 30,
                 hint="The proxy keeps rules that it ought to have removed.",
             )
         yield from _dead_backends(case, service)

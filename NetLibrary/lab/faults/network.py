@@ -239,12 +239,12 @@ def change_address(node: str, old: str, new: str, prefix: int = 24) -> FaultPlan
 
 
 def hide_clients(node: str, network: str) -> FaultPlan:
-    """Traffic of pods to other pods leaves a node with the node's own address.
+    """Traffic of pods to pods of other nodes leaves a node with the node's own address.
 
     Args:
         node: Node that hides them.
         network: The cluster's pod network.
     """
     text = f"Node '{node}' replaces the source address of its pods' traffic to pods by its own."
-    rules = {"postrouting": [f"ip saddr {network} ip daddr {network} masquerade"]}
+    rules = {"postrouting": [f'oifname "eth0" ip saddr {network} ip daddr {network} masquerade']}
     return nft_fault("client address lost", node, text, rules, nat=True)
