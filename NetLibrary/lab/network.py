@@ -178,6 +178,14 @@ def _exceptions(plan: AddressPlan) -> list[list[str]]:
     ]
 
 
+def forget_namespaces_folder() -> None:
+    """Removes the folder that `ip netns` makes and mounts for names of namespaces, when no name is left in it."""
+    if NETNS.is_dir() and not any(NETNS.iterdir()):
+        run("umount", NETNS, check=False)
+        with contextlib.suppress(OSError):
+            NETNS.rmdir()
+
+
 def remove(plan: AddressPlan) -> None:
     """Removes everything that `create` makes, however much of it is there."""
     existing = {link["ifname"] for link in json.loads(run("ip", "-j", "link", check=False) or "[]")}

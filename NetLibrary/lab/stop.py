@@ -11,7 +11,7 @@ from NetLibrary.lab import cgroups, network, sysctls
 from NetLibrary.lab.paths import Paths, lock, root
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import Component, run
-from NetLibrary.lab.state import State, boot_id, whoami
+from NetLibrary.lab.state import State, boot_id, others, whoami
 
 
 @contextlib.contextmanager
@@ -47,6 +47,8 @@ def take_down(state: State) -> None:
         cgroups.give_back_root()
         with lock(root() / ".index.lock"):
             sysctls.give_back(state)
+            if not others(state.name):
+                network.forget_namespaces_folder()
     paths.remove()
 
 
