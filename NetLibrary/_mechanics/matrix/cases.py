@@ -243,8 +243,9 @@ def readiness(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
 
 
 def _lookups(world: World, layout: Layout, name: str) -> Target:
+    # the dot at the end keeps resolvers from trying their search list first, which would make four questions of one
     full = f"{name}.{layout.namespace}.svc.cluster.local"
-    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", f"A/{full}", service=name)
+    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", f"A/{full}.", service=name)
 
 
 def _named(layout: Layout, name: str, port: int) -> Target:

@@ -61,7 +61,7 @@ def of_names(case: Case) -> Iterator[Candidate]:
                 f"DNS answers slowly {where}, {addresses} without delay.",
                 must=lambda f, t=inside: t(f) and f.path == "dns",
                 may=inside,
-                symptoms=frozenset({"slow", "dns"}),
+                symptoms=frozenset({"slow", "dns", "blocked"}),
                 share=0.5,
                 rank=rank - 2,
                 hint="Look at the load of CoreDNS, at its upstream servers, and for lost packets on the way to it.",
