@@ -165,19 +165,18 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
     # --- pods and backends -----------------------------------------------------------------------------------
 
     def _pod_unreachable(self, facts: dict[str, Any]) -> FaultPlan:
-        return network.drop("node2", "pod", destination=[facts["pod"]["on-node2"]], hooks=("forward", "output"))
+        return network.isolate_pod("node2", facts["pod"]["on-node2"])
 
     def _pod_refuses(self, facts: dict[str, Any]) -> FaultPlan:
-        return network.reject("node3", "pod", destination=[facts["pod"]["on-node3"]], hooks=("forward", "output"))
+        return network.isolate_pod("node3", facts["pod"]["on-node3"], verdict="reject with icmpx type port-unreachable")
 
     def _pod_resets(self, facts: dict[str, Any]) -> FaultPlan:
-        return network.reset(
-            "node3", "pod", destination=[facts["pod"]["on-node3"]], hooks=("forward", "output"), ports=[8080]
-        )
+        verdict = "tcp dport 8080 reject with tcp reset"
+        return network.isolate_pod("node3", facts["pod"]["on-node3"], verdict=verdict)
 
     def _source_pod_isolated(self, facts: dict[str, Any]) -> FaultPlan:
         return network.drop(
-            "node1", "source", source=[facts["pod"]["on-node1"]], hooks=("prerouting",), extra="ct state new"
+            "node1", "source", source=[facts["pod"]["on-node1"]], hooks=("forward", "input"), extra="ct state new"
         )
 
     def _pods_isolated(self, facts: dict[str, Any]) -> None:

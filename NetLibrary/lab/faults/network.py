@@ -214,6 +214,32 @@ def translate(
     return nft_fault("translate", node, text, chains, nat=True)
 
 
+def isolate_pod(node: str, address: str, verdict: str = "drop") -> FaultPlan:
+    """A pod gets no packets any more, by rules in its own network namespace.
+
+    Rules on the node would also make the node's own programs fail to send to the pod, with EPERM, and some end then:
+    agnhost netexec on the host network does.
+
+    Args:
+        node: Node of the pod.
+        address: Address of the pod.
+        verdict: What happens to its packets, in nftables' words.
+    """
+    table = _table()
+    enter = (
+        "for n in $(ip netns list | cut -d' ' -f1); do "
+        f"if ip -n $n -o addr show 2>/dev/null | grep -qF ' {address}/'; then "
+    )
+    rules = (
+        f"add table inet {table}; "
+        f"add chain inet {table} input {{ type filter hook input priority 0; policy accept; }}; "
+        f'add rule inet {table} input iifname != "lo" {verdict}'
+    )
+    do = shell(node, f"{enter} ip netns exec $n nft '{rules}' && exit 0; fi; done; echo 'no such pod' >&2; exit 1")
+    undo = shell(node, f"{enter} ip netns exec $n nft delete table inet {table} 2>/dev/null; fi; done; true")
+    return FaultPlan("pod isolated", node, f"The pod with the address {address} gets no packets.", (do,), (undo,))
+
+
 def change_address(node: str, old: str, new: str, prefix: int = 24) -> FaultPlan:
     """A node has another address than its Node object and everybody's routes say.
 
