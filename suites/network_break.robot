@@ -62,7 +62,9 @@ Link Flap Stays Within Its Time
     ...    at_least=900 ms    longest_outage=4 s    lost_connections=0
     ...    unaffected=['pod on same node', 'own node', 'own gateway']
 Flushed Rules Come Back
-    [Tags]    disruptive
+    [Documentation]    A kept connection whose packets met the node while its rules were gone may stay unreachable until
+    ...    its tracking entry ends, a minute and more later: then the row fails and says so.
+    [Tags]    disruptive    slow
     Service Rules Of Source Node Are Flushed
     ...    service, pod on other node, pod on same node
     ...    at_least=900 ms    longest_outage=10 s    unaffected=['pod on same node']
