@@ -308,7 +308,7 @@ class Fleet:
     """
 
     def __init__(
-        self, cluster: Any, *, prefer: str = "auto", outside: Sequence[str] = (), in_flight: int = 1500
+        self, cluster: Any, *, prefer: str = "auto", outside: Sequence[str] = (), in_flight: int = 300
     ) -> None:
         if prefer not in PREFER:
             raise errors.InputError(f"The prober '{prefer}' is not one of {', '.join(PREFER)}.")

@@ -67,7 +67,7 @@ class Options:
     limit_ms: int = 1500
     timeout: float = 120.0
     outside: bool = True
-    in_flight: int = 1500
+    in_flight: int = 300
 
 
 class Matrix:

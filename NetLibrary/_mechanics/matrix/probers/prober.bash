@@ -375,11 +375,16 @@ run_plan() {
     torn+=$line   # the time limit of read may end in the middle of a line
     clock
     ((i == 0 && now - before - 50000 > lag)) && lag=$((now - before - 50000))
-    if ((!idle && now - last > 100000 && (fanned || streams == 0) && next == ${#queue[@]})); then
+    if ((!idle && now - last > 60000 && (fanned || streams == 0) && next == ${#queue[@]})); then
       idle=1
       echo IDLE
     fi
-    if ((!fanned && streams > 0 && now - last > stall_us)); then
+    # nothing at all yet: most likely everything is blocked, and others need not wait for this source
+    if ((!fanned && streams > 0 && last == begin && now - last > stall_us / 2)); then
+      fanned=1 idle=1
+      echo IDLE
+      queue=("${stream[@]}")
+    elif ((!fanned && streams > 0 && now - last > stall_us)); then
       fanned=1
       queue=("${stream[@]}")
     fi
