@@ -89,7 +89,7 @@ NodePorts Blocked From Elsewhere
 LoadBalancer Not Announced
     balancer not announced    load balancer    outside    load balancer    load balancer outside
 Dropped Instead Of Refused
-    dropped not refused    dropped instead of refused    node2    readiness
+    dropped not refused    dropped instead of refused    node2    endless    readiness
 Kubelet Stopped
     kubelet stopped    sources not probed    node2
 Kubelet Hangs
