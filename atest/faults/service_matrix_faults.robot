@@ -19,7 +19,7 @@ Test Tags         matrix    faults    disruptive
 
 *** Variables ***
 # Probed for every fault; rows name what they need besides
-@{CASES}    pod ip    large packets    cluster ip    endless    names
+@{CASES}    pod ip    large packets    cluster ip    names
 # Share of the wrong cells that the first cause has to explain
 ${LEAST}    ${0.7}
 
