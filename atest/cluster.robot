@@ -98,6 +98,7 @@ Pod That Fits No Node Fails Early
     ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=no-node
 
 Deployment That Crashes Fails Early With Its Exit Status
+    [Tags]    slow
     Run Keyword And Expect Error
     ...    Deployment '${NAMESPACE}/crashing': pod 'crashing-*' cannot get ready: *CrashLoopBackOff*exit code 3*
     ...    Wait Until Deployment Is Available    crashing    ${NAMESPACE}

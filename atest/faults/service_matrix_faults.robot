@@ -14,7 +14,8 @@ Suite Setup       Lab And Matrix Are Up
 Suite Teardown    Nothing Is Left Broken
 Test Template     Fault Should Be Found
 
-Test Tags         matrix    faults    disruptive
+# Each fault takes some seconds; a quick run (--exclude slow) makes one of each kind
+Test Tags         matrix    faults    disruptive    slow
 
 
 *** Variables ***
@@ -26,9 +27,11 @@ ${LEAST}    ${0.7}
 
 *** Test Cases ***    FAULT    CAUSE    AT FAULT    MORE CASES
 Nothing Is Broken
+    [Tags]    -slow
     [Template]    Nothing Should Be Found
     once
 Service Proxy Without Rules
+    [Tags]    -slow
     service proxy without rules    service proxy of node    node2    node port
 Service Proxy Stopped
     service proxy stopped    stale proxy of node    node2    spread
@@ -39,10 +42,12 @@ Link Cut
 Node Address Changed
     address changed    node cut off    node3
 One Direction Between Two Nodes Dropped
+    [Tags]    -slow
     one direction dropped    node pair    node1 and node2
 New Connections Dropped One Way
     connections dropped one way    pod network in one direction    node1 to node2
 UDP Dropped At A Node
+    [Tags]    -slow
     udp dropped at node    protocol at node    UDP at node2
 MTU Black Hole
     large packets dropped    large packets    node2
@@ -51,6 +56,7 @@ New Flows Dropped As With A Full Conntrack Table
 Packets Lost At A Node
     packets lost    loss at node    node1
 DNS Down
+    [Tags]    -slow
     dns down    dns    cluster
 DNS Down For One Node
     dns down at node    dns    node1
@@ -61,6 +67,7 @@ DNS Slow
 DNS Knows No Names
     dns without names    dns    cluster
 Pod Unreachable
+    [Tags]    -slow
     pod unreachable    pod cut off    on-node2
 Pod Refuses
     pod refuses    pod cut off    on-node3
