@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 from synthetic import layout, sources, tables, world
 
+from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.expect import expect
-from NetLibrary._mechanics.matrix.policies import blocking_policy, selects
+from NetLibrary._mechanics.matrix.policies import blocking_policy
 from NetLibrary._mechanics.matrix.types import Outcome, Source, Target
 from NetLibrary._mechanics.matrix.world import Endpoint, World, usable
 

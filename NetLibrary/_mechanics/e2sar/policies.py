@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from NetLibrary._mechanics.kube.selectors import selects
+
 Object = Mapping[str, Any]
 
 
@@ -94,21 +96,3 @@ def _port_fits(entry: Object, target: Object, protocol: str, port: int) -> bool:
         ]
         return any(p["containerPort"] == port for p in named)
     return bool(wanted <= port <= entry.get("endPort", wanted))
-
-
-def selects(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector fits."""
-    for key, value in (selector.get("matchLabels") or {}).items():
-        if labels.get(key) != value:
-            return False
-    for expression in selector.get("matchExpressions") or []:
-        key, operator, values = expression["key"], expression["operator"], expression.get("values") or []
-        fits = {
-            "In": labels.get(key) in values,
-            "NotIn": labels.get(key) not in values,
-            "Exists": key in labels,
-            "DoesNotExist": key not in labels,
-        }[operator]
-        if not fits:
-            return False
-    return True

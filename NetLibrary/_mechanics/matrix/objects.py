@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.policies import selects
+from NetLibrary._mechanics.kube.selectors import selects
 
 Object = dict[str, Any]
 APP = {"app": "netlibrary-matrix"}
