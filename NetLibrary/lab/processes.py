@@ -51,6 +51,11 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def _ordinary_scheduling() -> list[str]:
+    """Returns what undoes a real-time policy of the caller: control groups give none, so containers could not start."""
+    return ["chrt", "--other", "0"] if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR) else []
+
+
 @dataclass(frozen=True)
 class Identity:
     """One process, for good: its pid and its start time."""
@@ -163,6 +168,7 @@ class Component:
             "-c",
             'ulimit -Sn "$(ulimit -Hn)" 2>/dev/null; echo $$ >"$0/cgroup.procs" && exec "$@"',
             record["cgroup"],
+            *_ordinary_scheduling(),
             *record["enter"],
             *record["command"],
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -24,6 +25,9 @@ from NetLibrary.lab.state import State
 # Seconds for each wait. A loaded machine may need twenty times the usual, an emulated one more.
 LIMIT = float(os.environ.get("NETLIBRARY_LAB_TIMEOUT", "180"))
 POLL = 0.05
+# A kubelet ends when containerd's socket is there but its runtime interface does not answer yet, or answers too late.
+# Service managers start it again, and so does a lab, this often.
+KUBELET_RESTARTS = 10
 MANIFEST = Path(__file__).with_name("manifests") / "system.yaml"
 
 
@@ -47,6 +51,7 @@ class Starter:
         self.api = ApiServer(self.plan, self.paths)
         self.nodes = [Node(self.plan, self.paths, number) for number in range(1, self.plan.nodes + 1)]
         self.cancelled = threading.Event()
+        self._restarts: Counter[Path] = Counter()
         self._system = cgroups.tracker() / self.plan.cgroup / "system"
 
     def run(self, archives: list[Path]) -> None:
@@ -104,7 +109,7 @@ class Starter:
             if self.cancelled.is_set():
                 raise Cancelled("The start was given up.")
             for component in needed:
-                if not component.alive():
+                if not component.alive() and not self._restarted(component):
                     where = component.log.parent.name
                     raise EnvironmentProblem(
                         f"{component.name} ({where}) ended during the start; "
@@ -114,6 +119,15 @@ class Starter:
                 tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
                 raise EnvironmentProblem(f"{what} did not get ready within {LIMIT:g} s.\n{tails}")
             time.sleep(pause)
+
+    def _restarted(self, component: Component) -> bool:
+        """Starts an ended kubelet again; False when it has ended too often, or when it is another program."""
+        if component.name != "kubelet" or self._restarts[component.log] >= KUBELET_RESTARTS:
+            return False
+        self._restarts[component.log] += 1
+        time.sleep(2 * POLL)
+        component.start()
+        return True
 
     # --- the image store ------------------------------------------------------------------------------
 

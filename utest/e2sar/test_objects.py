@@ -164,7 +164,13 @@ def test_run_keeps_exit_status_and_output(shell: list[str], scripts: Path) -> No
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_run_turns_sigterm_into_sigint(shell: list[str], scripts: Path) -> None:
-    program = "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(7)); print('up', flush=True); signal.pause()"
+    # no signal.pause(): a signal that comes between two statements would be handled only after the pause
+    program = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(7))\n"
+        "print('up', flush=True)\n"
+        "while True: time.sleep(0.05)"
+    )
     command = [*shell, str(scripts / "run.sh"), "python3", "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

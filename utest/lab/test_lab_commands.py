@@ -314,6 +314,29 @@ def test_death_of_a_component_is_reported_with_its_last_lines(tmp_path):
         starter._until("the scheduler", lambda: False, [broken])
 
 
+def test_kubelet_that_comes_before_its_runtime_is_started_again(tmp_path, monkeypatch):
+    starter = start.Starter(written(programs=str(tmp_path)), print, start.Stopwatch())
+    group, runtime = tmp_path / "group", tmp_path / "runtime-answers"
+    group.mkdir()
+    kubelet = Component("kubelet", tmp_path)
+    kubelet.define(["sh", "-c", f"test -e {runtime} || {{ echo no runtime; exit 1; }}; sleep 60"], cgroup=group)
+    kubelet.start()
+    polls = iter([False, False])
+
+    def ready() -> bool:
+        if next(polls, True):
+            runtime.touch()
+        return kubelet.alive() and runtime.exists()
+
+    starter._until("the nodes", ready, [kubelet])
+    assert kubelet.alive() and "no runtime" in kubelet.tail()
+    kubelet.stop()
+    runtime.unlink()
+    monkeypatch.setattr(start, "KUBELET_RESTARTS", 1)
+    with pytest.raises(EnvironmentProblem, match=r"kubelet .* ended during the start;.*\nno runtime"):
+        starter._until("the nodes", lambda: False, [kubelet])
+
+
 def test_goal_that_is_not_reached_in_time_is_reported(tmp_path, monkeypatch):
     starter = start.Starter(written(programs=str(tmp_path)), print, start.Stopwatch())
     monkeypatch.setattr(start, "LIMIT", -1.0)

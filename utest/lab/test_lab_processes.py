@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -43,6 +44,23 @@ def test_stopping_ends_it_and_stopping_again_does_nothing(component):
     component.stop()
     assert not component.alive()
     component.stop()
+
+
+def test_real_time_policy_of_the_caller_is_not_handed_on(component, tmp_path):
+    lines = [
+        "import sys; from pathlib import Path; from NetLibrary.lab.processes import Component",
+        f"component = Component({component.name!r}, Path({str(component.log.parent)!r}))",
+        "component.start(); print(component.pid)",
+    ]
+    command = ["chrt", "--rr", "1", sys.executable, "-c", "\n".join(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "failed to set" in done.stderr:
+        pytest.skip("this user may not use real-time scheduling")
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 5
+    while (policy := os.sched_getscheduler(int(done.stdout))) != os.SCHED_OTHER and time.monotonic() < deadline:
+        time.sleep(0.01)  # the shell that starts the program gives the policy back on its way
+    assert policy == os.SCHED_OTHER
 
 
 def test_another_program_can_restart_it(component, tmp_path):
