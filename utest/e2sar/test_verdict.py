@@ -12,7 +12,6 @@ import pytest
 from NetLibrary._mechanics.e2sar.evidence import Evidence, Snapshot, Socket
 from NetLibrary._mechanics.e2sar.logs import parse
 from NetLibrary._mechanics.e2sar.parameters import ReceiverSettings, SenderSettings
-from NetLibrary._mechanics.e2sar.policies import blocking
 from NetLibrary._mechanics.e2sar.verdict import End, Facts, Judgement, ReceiverFacts, SenderFacts, Thresholds, judge
 
 SENT = SenderSettings(events=500, event_bytes=512, rate_gbps=0.1, mtu=512)
@@ -357,73 +356,6 @@ def test_cgroup_v1_and_missing_files() -> None:
         None,
     )
     assert Evidence().feed(["@netlibrary after 1 /sys/fs/cgroup/cpu.max max 100000"]).cpus is None
-
-
-# --- policies ---------------------------------------------------------------------------------------------------
-
-
-def pod(name: str, namespace: str = "e2sar", ip: str = "10.1.0.1") -> dict:
-    ports = [{"name": "data", "containerPort": 19522, "protocol": "UDP"}]
-    return {
-        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
-        "status": {"podIP": ip},
-        "spec": {"containers": [{"ports": ports}]},
-    }
-
-
-def policy(**spec: object) -> dict:
-    return {
-        "metadata": {"name": "p", "namespace": "e2sar"},
-        "spec": {"podSelector": {"matchLabels": {"app": "receiver"}}, **spec},
-    }
-
-
-@pytest.mark.parametrize(
-    ("spec", "blocks"),
-    [
-        ({"ingress": [{}]}, False),
-        ({}, True),
-        ({"policyTypes": ["Egress"]}, False),
-        ({"ingress": [{"ports": [{"protocol": "TCP", "port": 19522}]}]}, True),
-        ({"ingress": [{"ports": [{"protocol": "UDP", "port": 19522}]}]}, False),
-        ({"ingress": [{"ports": [{"protocol": "UDP", "port": 19000, "endPort": 20000}]}]}, False),
-        ({"ingress": [{"ports": [{"protocol": "UDP", "port": "data"}]}]}, False),
-        ({"ingress": [{"ports": [{"port": 19522}]}]}, True),
-        ({"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "sender"}}}]}]}, False),
-        ({"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "other"}}}]}]}, True),
-        ({"ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "a"}}}]}]}, False),
-        (
-            {
-                "ingress": [
-                    {
-                        "from": [
-                            {
-                                "namespaceSelector": {
-                                    "matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]
-                                }
-                            }
-                        ]
-                    }
-                ]
-            },
-            True,
-        ),
-        ({"ingress": [{"from": [{"ipBlock": {"cidr": "10.1.0.0/16", "except": ["10.1.0.1/32"]}}]}]}, True),
-    ],
-)
-def test_policies_are_worked_out(spec: dict, blocks: bool) -> None:
-    spaces = [{"metadata": {"name": "e2sar", "labels": {"team": "a"}}}]
-    assert (
-        bool(blocking([policy(**spec)], spaces, pod("sender"), pod("receiver", ip="10.1.0.2"), "UDP", 19522)) is blocks
-    )
-
-
-def test_egress_policy_of_the_sender_is_named() -> None:
-    deny = {
-        "metadata": {"name": "no-egress", "namespace": "e2sar"},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"]},
-    }
-    assert blocking([deny], [], pod("sender"), pod("receiver"), "UDP", 19522) == ["'no-egress' (egress of the sender)"]
 
 
 # --- the advice, tried ---------------------------------------------------------------------------------------------

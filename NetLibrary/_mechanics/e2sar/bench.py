@@ -29,10 +29,10 @@ from NetLibrary._mechanics.e2sar.party import (
     receiver_facts,
     sender_facts,
 )
-from NetLibrary._mechanics.e2sar.policies import blocking
 from NetLibrary._mechanics.e2sar.stream import LogStream
 from NetLibrary._mechanics.e2sar.verdict import Facts
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pods_ready
 
 Object = dict[str, Any]
@@ -269,8 +269,9 @@ class Bench:
         policies = self.policies()
         if not policies or not sender.pod or not receiver.pod:
             return []
-        namespaces = [self.cluster.get("Namespace", self.namespace)]
-        return blocking(policies, namespaces, sender.pod, receiver.pod, "UDP", receiver.settings.port)
+        labels = self.cluster.get("Namespace", self.namespace)["metadata"].get("labels") or {}
+        found = blocking(policies, {self.namespace: labels}, sender.pod, receiver.pod, receiver.settings.port, "UDP")
+        return [f"'{block.name}' ({block.direction} of the {block.end})" for block in found]
 
     # --- watching -----------------------------------------------------------------------------------------------
 

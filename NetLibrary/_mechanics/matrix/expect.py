@@ -10,7 +10,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Sequence
 
-from NetLibrary._mechanics.matrix.policies import blocking_policy
+from NetLibrary._mechanics.kube import policies
 from NetLibrary._mechanics.matrix.types import Expected, Outcome, Source, Target
 from NetLibrary._mechanics.matrix.world import Endpoint, Object, World, proxied, usable
 
@@ -63,8 +63,8 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
     if pod is None:
         return Expected(NOTHING, reason=f"pod '{target.pod}' does not exist")
     endpoint = Endpoint(target.host, target.port, target.pod, target.node)
-    blocked = _policy(world, source, endpoint, target.protocol)
-    if blocked:
+    blocked, open_question = _policy(world, source, endpoint, target.protocol)
+    if blocked and not open_question:
         return Expected(NOTHING, reason=blocked)
     clients = _own(world, source)
     if source.outside and not world.facts.outside_address:
@@ -73,12 +73,10 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
         clients = frozenset(world.node_addresses(source.node))
     if target.extra.startswith("size="):
         return Expected(CONNECTED, reason="packets of every size must pass")
-    return Expected(
-        CONNECTED,
-        frozenset({world.responder(endpoint)}),
-        clients,
-        "pods reach each other without translation",
-    )
+    outcomes, reason = CONNECTED, "pods reach each other without translation"
+    if open_question:
+        outcomes, reason = CONNECTED | NOTHING, open_question
+    return Expected(outcomes, frozenset({world.responder(endpoint)}), clients, reason)
 
 
 def _sctp(target: Target) -> Expected | None:
@@ -95,14 +93,19 @@ def _own(world: World, source: Source) -> frozenset[str] | None:
     return frozenset({source.address}) if source.address else None
 
 
-def _policy(world: World, source: Source, endpoint: Endpoint, protocol: str) -> str:
-    if not world.policies or source.outside or source.host_network:
-        return ""
+def _policy(world: World, source: Source, endpoint: Endpoint, protocol: str) -> tuple[str, str]:
+    """Which policy blocks, and why both outcomes are right where the API leaves it to the implementation."""
+    if not world.policies or source.outside:
+        return "", ""
     here, there = world.pod(source.name), world.pod(endpoint.pod)
     if here is None or there is None:
-        return ""
-    name = blocking_policy(world.policies, world.namespaces, here, there, endpoint.port, protocol)
-    return f"blocked by {name}" if name else ""
+        return "", ""
+    family = 6 if ":" in endpoint.address else 4
+    what = (world.policies, world.namespaces, here, there, endpoint.port, protocol)
+    found = policies.blocking(*what, family=family)
+    if policies.disputed(*what, family=family):
+        return "a policy", "what policies mean for pods on the host network is left to the network plugin"
+    return (f"blocked by {found[0]}" if found else ""), ""
 
 
 def _is_internal(world: World, source: Source, target: Target, service: Object) -> tuple[bool, str]:
@@ -171,17 +174,21 @@ def _to_endpoints(
     reason: str,
     internal: bool,
 ) -> Expected:
-    blocked = {e: _policy(world, source, e, target.protocol) for e in chosen}
+    verdicts = {e: _policy(world, source, e, target.protocol) for e in chosen}
+    blocked = {e: "" if disputed else text for e, (text, disputed) in verdicts.items()}
     open_ones = [e for e in chosen if not blocked[e]]
     if not open_ones:
         return Expected(NOTHING, reason=next(iter(blocked.values())))
-    outcomes = CONNECTED if len(open_ones) == len(chosen) else CONNECTED | NOTHING
+    certain = len(open_ones) == len(chosen) and not any(disputed for _, disputed in verdicts.values())
+    outcomes = CONNECTED if certain else CONNECTED | NOTHING
     sticky = service["spec"].get("sessionAffinity") == "ClientIP" and target.repeat > 1
     return Expected(
         outcomes,
         frozenset(world.responder(e) for e in open_ones),
         _clients(world, source, target, service, open_ones, internal),
-        reason + (f"; some are {next(b for b in blocked.values() if b)}" if len(open_ones) < len(chosen) else ""),
+        reason
+        + (f"; some are {next(b for b in blocked.values() if b)}" if len(open_ones) < len(chosen) else "")
+        + "".join(sorted({f"; {disputed}" for _, disputed in verdicts.values() if disputed})),
         one_responder=sticky,
     )
 
