@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from NetLibrary._mechanics.errors import ExecLost, InputError, ToolMissing
+from NetLibrary._mechanics.errors import ClusterError, ExecLost, Forbidden, InputError, NotFound, ToolMissing
+from NetLibrary._mechanics.matrix.alive import UNHEARD, Kubelets
 from NetLibrary._mechanics.matrix.fleet import SCRIPT_END, SELECT, Fleet, LocalPipe, Prober, script, why_no_prober
 from NetLibrary._mechanics.matrix.judge import judge
 from NetLibrary._mechanics.matrix.plan import classify, client_address, observe, parse_reply, plan_text
@@ -29,9 +31,9 @@ def test_a_plan_has_a_line_for_each_connection_and_an_end():
     lines = plan_text([http(repeat=2), http("fd00::1", 81, probe="connect")], 1500).splitlines()
     assert lines == [
         "PLAN 1500",
-        "0.0 http 127.0.0.1 80 -",
-        "0.1 http 127.0.0.1 80 -",
-        "1.0 connect fd00::1 81 -",
+        "0.0 http 127.0.0.1 80 - 0",
+        "0.1 http 127.0.0.1 80 - 0",
+        "1.0 connect fd00::1 81 - 0",
         "END",
     ]
 
@@ -273,8 +275,6 @@ def test_one_prober_runs_many_plans_and_repeats_connections(prober, server):
 def test_many_blocked_probes_wait_in_one_time_limit(prober, server):
     targets = [http(port=server["silent"], protocol="UDP", probe="udp") for _ in range(60)]
     targets += [http(port=server["deaf"]) for _ in range(30)]
-    import time
-
     begin = time.monotonic()
     seen = prober.run(targets, 1000, lambda: None)
     assert all(o.outcome in (Outcome.TIMEOUT, Outcome.NO_ANSWER, Outcome.ERROR) for o in seen)
@@ -305,6 +305,65 @@ def test_a_lost_prober_makes_probe_errors_and_is_started_again(server):
     second = made.run([http(port=server["http"])], 1000, lambda: None)
     assert second[0].outcome is Outcome.CONNECTED
     made.close()
+
+
+class Mute:
+    """A prober that starts and then is not heard any more, as when the link of its node is cut."""
+
+    def __init__(self, *lines):
+        self.lines = list(lines)
+        self.asked = 0
+
+    def write(self, text):
+        pass
+
+    def line(self, timeout):
+        self.asked += 1
+        return self.lines.pop(0) if self.lines else None
+
+    def close(self):
+        pass
+
+
+def test_a_prober_that_is_not_heard_is_given_up_when_its_kubelet_is_silent():
+    pipe = Mute("READY bash", "HELLO\tbash\t5.2")
+    answers = iter(["", f"{UNHEARD}: the kubelet of its node 'node3' gives no answer within 2 s"])
+    prober = Prober(Source("on-node3", "node3"), lambda: pipe, lambda: next(answers))
+    (found,) = prober.run([http()], 1500, lambda: None)
+    assert found.outcome is Outcome.ERROR
+    assert "kubelet of its node 'node3'" in found.detail
+    assert pipe.asked == 3
+
+
+def test_a_silent_node_is_not_even_tried():
+    def never():
+        raise AssertionError("an exec was started")
+
+    prober = Prober(Source("on-node3", "node3"), never, lambda: f"{UNHEARD}: no kubelet")
+    assert prober.run([http()], 1500, lambda: None)[0].detail == f"{UNHEARD}: no kubelet"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(503, "kubelet of its node 'node3' gives no answer"), (404, "does not belong to the cluster any more"), (403, "")],
+)
+def test_kubelets_are_asked_through_the_api_server(status, words):
+    class Api:
+        def raw(self, method, path, **more):
+            if "node3" in path and status in (404, 403):
+                raise (NotFound if status == 404 else Forbidden)("no", status=status)
+            if path.endswith("healthz"):
+                raise ClusterError("no", status=status)
+
+    assert words in Kubelets(Api()).trouble("node3")
+    assert bool(Kubelets(Api()).trouble("node3")) is bool(words)
+
+
+def test_a_probe_has_its_own_time_limit_within_a_plan(prober, server):
+    begin = time.monotonic()
+    found = prober.run([http(port=server["deaf"], limit_ms=limit) for limit in (0, 1200)], 500, lambda: None)
+    assert {f.outcome for f in found} <= {Outcome.NO_ANSWER, Outcome.TIMEOUT}
+    assert 1.0 < time.monotonic() - begin < 3.0
 
 
 def test_an_image_without_a_shell_is_said_to_be_a_target_only():

@@ -26,14 +26,12 @@ class CaseKind:
         title: Heading of its table.
         pairs: Yields who asks what.
         needs: `balancer`, `outside`, `sctp`, `dual stack`; the case is skipped where one is absent.
-        limit_ms: The one time limit of its probes.
     """
 
     key: str
     title: str
     pairs: Callable[[Layout, World, Sequence[Source]], Pairs]
     needs: tuple[str, ...] = ()
-    limit_ms: int = 1500
 
 
 def _inside(sources: Sequence[Source]) -> list[Source]:
@@ -245,12 +243,12 @@ def readiness(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
 def _lookups(world: World, layout: Layout, name: str) -> Target:
     # the dot at the end keeps resolvers from trying their search list first, which would make four questions of one
     full = f"{name}.{layout.namespace}.svc.cluster.local"
-    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", f"A/{full}.", service=name)
+    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", f"A/{full}.", service=name, limit_ms=NAMES_MS)
 
 
 def _named(layout: Layout, name: str, port: int) -> Target:
     full = f"{name}.{layout.namespace}.svc.cluster.local"
-    return Target(name, "name", full, port, "TCP", "http", service=name, service_port=80)
+    return Target(name, "name", full, port, "TCP", "http", service=name, service_port=80, limit_ms=NAMES_MS)
 
 
 def names(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
@@ -305,9 +303,9 @@ CASES = {
         CaseKind("several ports", "Several ports and protocols of one Service", several_ports),
         CaseKind("endless", "Service without endpoints", endless),
         CaseKind("readiness", "A pod that is not ready, hidden and published", readiness),
-        CaseKind("names", "DNS names of Services", names, limit_ms=NAMES_MS),
-        CaseKind("headless", "Headless Service", headless, limit_ms=NAMES_MS),
-        CaseKind("external name", "ExternalName Service", external_name, limit_ms=NAMES_MS),
+        CaseKind("names", "DNS names of Services", names),
+        CaseKind("headless", "Headless Service", headless),
+        CaseKind("external name", "ExternalName Service", external_name),
         CaseKind("host backends", "Services with backends on the host network", host_backends),
         CaseKind("internal local", "internalTrafficPolicy Local", internal_local),
         CaseKind("node port", "NodePort, every source through every entry node", node_port),

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.matrix.alive import UNHEARD, Kubelets
 from NetLibrary._mechanics.matrix.plan import Reply, observe, parse_reply, plan_text
 from NetLibrary._mechanics.matrix.types import Observation, Outcome, Source, Target
 
@@ -51,6 +52,8 @@ PREFER = ("auto", "python", "bash", "sh")
 START_TIMEOUT = 20.0
 # What a prober may need beyond the plan's own time limit, on a machine that is short of processors
 GRACE = 15.0
+# A prober that says nothing for so long, where it should, may be on a node that cannot be reached
+SILENCE = 1.5
 
 
 class Pipe(Protocol):
@@ -177,12 +180,13 @@ class Prober:
     Args:
         source: Where it runs.
         open_pipe: Starts the process.
+        unheard: Tells why nothing can be heard from there; empty when it can.
     """
 
-    def __init__(self, source: Source, open_pipe: Callable[[], Pipe]) -> None:
+    def __init__(self, source: Source, open_pipe: Callable[[], Pipe], unheard: Callable[[], str] = lambda: "") -> None:
         self.source = source
         self.flavour = ""
-        self._open = open_pipe
+        self._open, self._unheard = open_pipe, unheard
         self._pipe: Pipe | None = None
 
     def start(self) -> None:
@@ -193,10 +197,17 @@ class Prober:
         """
         if self._pipe is not None:
             return
+        self._must_be_heard()
         try:
             self._begin()
         except errors.ExecLost:
+            self._must_be_heard()
             self._begin()  # a busy kubelet may lose an exec at its start; once is no sign of anything
+
+    def _must_be_heard(self) -> None:
+        reason = self._unheard()
+        if reason:
+            raise errors.ExecLost(reason)
 
     def _begin(self) -> None:
         pipe = self._open()
@@ -214,8 +225,10 @@ class Prober:
     def _expect(self, pipe: Pipe, beginning: str) -> str:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
-            line = pipe.line(max(0.1, deadline - time.monotonic()))
-            if line is not None and line.startswith(beginning):
+            line = pipe.line(min(SILENCE, max(0.1, deadline - time.monotonic())))
+            if line is None:
+                self._must_be_heard()
+            elif line.startswith(beginning):
                 return line
         raise errors.WaitTimeout(f"The prober of '{self.source.name}' did not start within {START_TIMEOUT:g} s.")
 
@@ -228,11 +241,19 @@ class Prober:
             self.start()
             assert self._pipe is not None
             self._pipe.write(text)
-            deadline = time.monotonic() + limit_ms / 1000 + GRACE
+            longest = max([limit_ms, *(t.limit_ms for t in targets)]) / 1000
+            over = time.monotonic() + longest
+            deadline, begun = over + GRACE, False
             while True:
-                line = self._pipe.line(max(0.0, deadline - time.monotonic()))
+                line = self._pipe.line(max(0.0, min(SILENCE, deadline - time.monotonic())))
+                if line is None and time.monotonic() < deadline:
+                    # silence is what blocked probes sound like, but each plan is acknowledged and has an end
+                    if not begun or time.monotonic() > over + SILENCE:
+                        self._must_be_heard()
+                    continue
+                begun = True
                 if line is None:
-                    trouble = f"the prober did not finish within {limit_ms / 1000 + GRACE:g} s"
+                    trouble = f"the prober did not finish within {longest + GRACE:g} s"
                     self.close()
                     break
                 if line.startswith("END\t"):
@@ -291,6 +312,8 @@ def _unless_starved(seen: Observation, lag_ms: float) -> Observation:
 
 def why_no_prober(source: Source, error: Exception) -> str:
     """What is missing in a source, in words for a cell."""
+    if UNHEARD in str(error):
+        return str(error)
     if isinstance(error, errors.ToolMissing):
         return f"the image of '{source.name}' has no shell (sh), so it can only be a target, not a source"
     return f"no prober in '{source.name}': {error}"
@@ -314,6 +337,7 @@ class Fleet:
             raise errors.InputError(f"The prober '{prefer}' is not one of {', '.join(PREFER)}.")
         self._cluster, self._prefer, self._outside, self._in_flight = cluster, prefer, tuple(outside), in_flight
         self._probers: dict[str, Prober] = {}
+        self._kubelets = Kubelets(cluster)
         self.probes = 0
 
     def prober(self, source: Source) -> Prober:
@@ -324,7 +348,8 @@ class Fleet:
                 if source.outside
                 else (lambda: ExecPipe(self._cluster, source, self._prefer))
             )
-            self._probers[source.name] = Prober(source, open_pipe)
+            unheard = (lambda: "") if source.outside else (lambda: self._kubelets.trouble(source.node))
+            self._probers[source.name] = Prober(source, open_pipe, unheard)
         return self._probers[source.name]
 
     def run(

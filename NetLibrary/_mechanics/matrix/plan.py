@@ -3,12 +3,13 @@
 Plan, on the prober's standard input:
 
     PLAN <limit in ms>
-    <id> <kind> <host> <port> <extra>        one line per connection; kinds as in `types.Target.probe`
+    <id> <kind> <host> <port> <extra> <ms>   one line per connection; kinds as in `types.Target.probe`; the last word
+                                             is its own time limit, 0 for that of the plan
     END
 
-Answer, on its standard output: `R`, id, OK/FAILED/ERROR, microseconds, attempts, responder, client, detail, separated
-by tabs; `IDLE` once nothing is left but waiting; at last `END`, number of lines, microseconds, and for how many
-microseconds the prober stood still at most. Empty fields are `-`.
+Answer, on its standard output: `BEGIN` at once; then `R`, id, OK/FAILED/ERROR, microseconds, attempts, responder,
+client, detail, separated by tabs; `IDLE` once nothing is left but waiting; at last `END`, number of lines,
+microseconds, and for how many microseconds the prober stood still at most. Empty fields are `-`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def plan_text(targets: Sequence[Target], limit_ms: int) -> str:
         if target.probe != "dns" and not 0 < target.port < 65536:
             raise InputError(f"The target '{target.name}' has the port {target.port}; allowed are 1 to 65535.")
         for turn in range(target.repeat):
-            lines.append(f"{index}.{turn} {target.probe} {target.host} {target.port} {target.extra or '-'}")
+            lines.append(
+                f"{index}.{turn} {target.probe} {target.host} {target.port} {target.extra or '-'} {target.limit_ms}"
+            )
     return "\n".join(lines) + "\nEND\n"
 
 

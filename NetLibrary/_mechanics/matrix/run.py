@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending, is_ready, problem
 from NetLibrary._mechanics.matrix import cases, objects
+from NetLibrary._mechanics.matrix.alive import UNHEARD
 from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose
 from NetLibrary._mechanics.matrix.expect import expect
 from NetLibrary._mechanics.matrix.fleet import STARVED, Fleet
@@ -321,8 +322,7 @@ class Matrix:
         """
         case = cases.case_kind(name)
         pairs = list(case.pairs(self.layout, self.world, self.sources))
-        limit = max(case.limit_ms, self.options.limit_ms)
-        table = self.probe(case.key, case.title, pairs, settle=settle, limit_ms=limit, override=override)
+        table = self.probe(case.key, case.title, pairs, settle=settle, override=override)
         self.tables[case.key] = table
         return table
 
@@ -330,15 +330,12 @@ class Matrix:
         """Probes several cases in one go, so that all blocked cells of all of them wait in the same time limit."""
         kinds = [cases.case_kind(name) for name in names]
         pairs = {k.key: list(k.pairs(self.layout, self.world, self.sources)) for k in kinds if not self.lacking(k)}
-        found: list[Table] = []
-        for limit in sorted({k.limit_ms for k in kinds}):
-            mine = [k for k in kinds if k.limit_ms == limit and k.key in pairs]
-            together = list(dict.fromkeys(pair for k in mine for pair in pairs[k.key]))
-            if not together:
-                continue
-            whole = self.probe("", "", together, settle=settle, limit_ms=max(limit, self.options.limit_ms))
-            by_pair = {(c.source, c.target): c for c in whole.cells}
-            for kind in mine:
+        together = list(dict.fromkeys(pair for some in pairs.values() for pair in some))
+        whole = self.probe("", "", together, settle=settle) if together else Table("", "", [])
+        by_pair = {(c.source, c.target): c for c in whole.cells}
+        found = []
+        for kind in kinds:
+            if kind.key in pairs:
                 table = Table(kind.key, kind.title, [by_pair[p] for p in pairs[kind.key]], whole.seconds)
                 self.tables[kind.key] = table
                 found.append(table)
@@ -381,7 +378,7 @@ class Matrix:
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
             better = len(open_pairs) < before and (rounds > 1 or len(open_pairs) < before / 2)
             spent = time.monotonic() - started + pause - (SETTLING if better or rounds == 1 else 0.0)
-            open_pairs = [p for p in open_pairs if spent <= settle + _patience(cells[p])]
+            open_pairs = [p for p in open_pairs if spent <= settle + _patience(cells[p]) and not _unheard(cells[p])]
             if open_pairs:
                 # Linux sends a client one ICMP error a second, after a burst of six
                 time.sleep(1.1 if all(_may_be_rate_limited(cells[p]) for p in open_pairs) else pause)
@@ -449,6 +446,8 @@ class Matrix:
         seen = {(s, t): o for s, t, o in self.fleet.run(wanted, limit_ms=self.options.limit_ms)}
         for question in questions:
             observed = seen[question.source, question.target]
+            if observed.outcome is Outcome.ERROR:
+                continue  # a question that could not be asked says neither
             right = not self._judge(question.source, question.target, observed, None).wrong
             question.answer = "yes" if right == question.must_work else "no"
 
@@ -484,6 +483,10 @@ def _wants_connection(cell: Cell) -> bool:
 
 def _may_be_rate_limited(cell: Cell) -> bool:
     return cell.observed.outcome is Outcome.TIMEOUT and Outcome.REFUSED in cell.expected.outcomes
+
+
+def _unheard(cell: Cell) -> bool:
+    return cell.observed.outcome is Outcome.ERROR and UNHEARD in cell.observed.detail
 
 
 def _patience(cell: Cell) -> float:

@@ -77,6 +77,7 @@ class Target:
         node: Entry node of a NodePort, or node of the pod.
         pod: Pod behind it when there is exactly one.
         repeat: How many new connections one cell makes.
+        limit_ms: A longer time limit than that of the plan; 0 for that.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Target:
     node: str = ""
     pod: str = ""
     repeat: int = 1
+    limit_ms: int = 0
 
 
 @dataclass(frozen=True)

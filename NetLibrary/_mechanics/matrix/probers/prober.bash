@@ -77,6 +77,13 @@ part() {
   drain
 }
 
+# Sets the deadline of the probe with line $1: its own limit, or that of the plan when that is longer.
+give_time() {
+  local own=$((${1##* } * 1000))
+  clock
+  deadline=$((now + (own > limit_us ? own : limit_us)))
+}
+
 # probe_tcp ID KIND HOST PORT EXTRA
 probe_tcp() {
   local id=$1 kind=$2 host=$3 port=$4 extra=$5 begin answer= who=- client=- detail= latency complaint left
@@ -192,7 +199,7 @@ serial_worker() {
   new_pipe own; exec 2<&$own 2>&$own
   local line begin
   for line in "${stream[@]}"; do
-    clock; begin=$now
+    give_time "$line"; begin=$now
     printf 'S\t%s\n' "${line%% *}" >&$results
     probe_any $line
     clock
@@ -203,6 +210,7 @@ serial_worker() {
 single_worker() {
   new_pipe own; exec 2<&$own 2>&$own
   printf 'S\t%s\n' "${1%% *}" >&$results
+  give_time "$1"   # each has the whole time limit
   probe_any $1
 }
 
@@ -244,7 +252,7 @@ udp_worker() {
   local -a fds ids sent state tries names latency pending next
   local i id kind host port extra fd answer complaint line
   for ((i = 0; i < ${#datagram[@]}; i++)); do
-    read -r id kind host port extra <<<"${datagram[i]}"
+    read -r id kind host port extra _ <<<"${datagram[i]}"
     ids[i]=$id tries[i]=1 state[i]=hostname names[i]=-
     clock; sent[i]=$now
     if { exec {fd}<>"/dev/udp/$host/$port"; }; then
@@ -329,17 +337,20 @@ run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
   local -A started=()
-  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn=
+  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn= longest=$limit_us
+  echo BEGIN
   clock; begin=$now
-  deadline=$((begin + limit_us))
   for line in "${plan[@]}"; do
     read -r id kind rest <<<"$line"
     open[$id]=1
     ((count++))
+    ((${rest##* } * 1000 > longest)) && longest=$((${rest##* } * 1000))
     if [[ $kind == udp ]]; then datagram+=("$line"); else stream+=("$line"); fi
   done
+  deadline=$((begin + limit_us))
   if ((${#datagram[@]})); then udp_worker & workers+=($!); fi
   if ((${#stream[@]})); then serial_worker & workers+=($!); fi
+  deadline=$((begin + longest))
   local streams=${#stream[@]} last=$begin
   local -a queue=()
   local next=0 pause=0.05
@@ -349,7 +360,7 @@ run_plan() {
       id=${queue[next]%% *}
       if [[ -n ${open[$id]} ]]; then
         clock
-        deadline=$((now + limit_us))   # each has the whole time limit
+        deadline=$((now + longest))
         single_worker "${queue[next]}" & workers+=($!)
         ((i++))
       fi
@@ -369,6 +380,8 @@ run_plan() {
         ((count--))
         printf '%s\n' "$line"
         clock; last=$now
+        # a long plan may take longer than the time limit as long as it is answered
+        ((fanned)) || deadline=$((now + longest))
       fi
       continue
     fi

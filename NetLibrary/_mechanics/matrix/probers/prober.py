@@ -274,10 +274,11 @@ async def probe_dns(host, port, extra, until):
     return time.monotonic() - begin, 1, ",".join(records) or "-", "-", code
 
 
-async def run_one(gate, until, line):
+async def run_one(gate, limit, line):
     """Runs one probe and writes its result line."""
-    number, kind, host, port, extra = line.split(" ", 4)
+    number, kind, host, port, extra, own = line.split(" ", 5)
     begin = time.monotonic()
+    until = begin + max(limit, int(own) / 1000.0)
     async with gate:
         try:
             if kind in ("http", "tcp", "connect"):
@@ -312,8 +313,10 @@ async def run_one(gate, until, line):
 async def run_plan(lines, limit):
     """Runs a plan: all probes at once, one time limit for all."""
     begin = time.monotonic()
+    sys.stdout.write("BEGIN\n")
+    sys.stdout.flush()
     gate = asyncio.Semaphore(CONCURRENT)
-    tasks = {asyncio.ensure_future(run_one(gate, begin + limit, line)) for line in lines}
+    tasks = {asyncio.ensure_future(run_one(gate, limit, line)) for line in lines}
     told, lag = False, 0.0
     while tasks:
         before = time.monotonic()

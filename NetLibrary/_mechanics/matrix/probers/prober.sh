@@ -42,8 +42,9 @@ while IFS= read -r line; do
   case $line in
     "PLAN "*) plan='' ms=${line#PLAN }; seconds=$(((ms + 999) / 1000)) ;;
     END)
+      echo BEGIN
       count=0
-      while IFS=' ' read -r id kind host port extra; do
+      while IFS=' ' read -r id kind host port extra _; do
         [ -n "$id" ] || continue
         count=$((count + 1))
         one "$id" "$kind" "$host" "$port" "$extra" &
