@@ -12,6 +12,7 @@ import pytest
 from NetLibrary._mechanics.e2sar.evidence import Evidence, Snapshot, Socket
 from NetLibrary._mechanics.e2sar.logs import parse
 from NetLibrary._mechanics.e2sar.parameters import ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.party import evicted_by
 from NetLibrary._mechanics.e2sar.verdict import End, Facts, Judgement, ReceiverFacts, SenderFacts, Thresholds, judge
 
 SENT = SenderSettings(events=500, event_bytes=512, rate_gbps=0.1, mtu=512)
@@ -181,7 +182,9 @@ def test_no_listener_wrong_port_and_not_yet_bound() -> None:
     wrong.receivers[0].evidence.samples = [Snapshot(1.0, sockets=[Socket(19522, 0, 0)])]
     judgement = judge(wrong)
     assert (
-        kind(judgement) == "wrong port" and judgement.cause is not None and judgement.cause.advice == {"port": "19522"}
+        kind(judgement) == "wrong port"
+        and judgement.cause is not None
+        and judgement.cause.advice == {"send_to_port": "19522"}
     )
     early = run(300, reached=1000, refused=400, read=600, errors=4, last_error="Connection refused")
     early.senders[0].first_datagram_at, early.receivers[0].bound_at = 100.0, 101.5
@@ -214,13 +217,45 @@ def test_receiver_ended_too_early_names_a_duration() -> None:
             "segmentation fault (139) in the middle of the run; stray or reordered datagrams crash a 0.1.4 receiver",
         ),
         (End(137, "Error"), "SIGKILL (137)"),
-        (End(None, "Evicted"), "was removed from its node (Evicted)"),
     ],
 )
 def test_crashes(end: End, words: str) -> None:
     facts = run(100, reached=1000, read=300)
     facts.receivers[0].end = end
     assert words in judge(facts).sentence
+
+
+def test_eviction_is_told_from_a_deleted_pod() -> None:
+    facts = run(100, reached=1000, read=300)
+    facts.receivers[0].trouble = "The pod of receiver 'receiver-0' was deleted while it ran"
+    facts.receivers[0].evicted = "EvictionByEvictionAPI: Eviction API: evicting"
+    judgement = judge(facts)
+    assert kind(judgement) == "evicted"
+    assert "evicted from its node node2 while it ran (EvictionByEvictionAPI" in judgement.sentence
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory. "},
+         "Evicted: The node was low on resource: memory"),
+        ({"phase": "Running", "conditions": [
+            {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "Taint manager: deleting"}]},
+         "DeletionByTaintManager: Taint manager: deleting"),
+        ({"phase": "Failed", "reason": "DeadlineExceeded"}, ""),
+        ({"phase": "Running", "conditions": [{"type": "DisruptionTarget", "status": "False"}]}, ""),
+    ],
+)  # fmt: skip
+def test_who_evicted_a_pod(status: dict[str, object], words: str) -> None:
+    assert evicted_by({"status": status}) == words
+
+
+def test_advice_after_unlimited_sending_is_half_of_what_was_reached() -> None:
+    settings = replace(SENT, rate_gbps=0.0)
+    facts = run(100, overrun=800, settings=settings, buffer=4194304, rmem_max=4194304)
+    facts.senders[0].report.elapsed_us = 20_480
+    cause = judge(facts).cause
+    assert cause is not None and cause.advice == {"rate_gbps": "0.05"} and "lower rate_gbps to 0.05" in cause.sentence
 
 
 def test_stopped_by_us_is_no_crash() -> None:

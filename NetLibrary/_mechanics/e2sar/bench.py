@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.e2sar import nodes, objects
+from NetLibrary._mechanics.e2sar import nodes, objects, outside
 from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready, pod_over
 from NetLibrary._mechanics.e2sar.parameters import (
     Path,
@@ -24,6 +24,7 @@ from NetLibrary._mechanics.e2sar.party import (
     at_rest,
     begun,
     blocks,
+    evicted_by,
     last_words,
     read_inspection,
     receiver_facts,
@@ -38,6 +39,7 @@ from NetLibrary._mechanics.kube.wait import pods_ready
 Object = dict[str, Any]
 Say = Callable[[str], None]
 POLICY_DELAY = 2
+LOG_PATIENCE = 5.0
 # Not a label of our own: pods of an earlier run under the same name may still be there
 CONTROLLER_LABEL = "batch.kubernetes.io/controller-uid"
 
@@ -112,7 +114,7 @@ class Bench:
         self._follow(party, timeout=timeout)
         deadline = time.monotonic() + timeout
         port = party.settings.port
-        while not party.evidence.bound(port):
+        while not party.listens():
             if time.monotonic() > deadline:
                 with party.lock:
                     ports = party.evidence.bound_ports()
@@ -124,7 +126,7 @@ class Bench:
             self._refresh(party)
             if party.terminated() or party.trouble:
                 self._drain(party)
-                if party.evidence.bound(port):
+                if party.listens():
                     break
                 raise errors.WaitFailed(self._ended_unbound(party))
             time.sleep(0.1)
@@ -173,6 +175,8 @@ class Bench:
             errors.WaitTimeout: It still runs; only with `fail`.
             errors.WaitFailed: It never can; only with `fail`.
         """
+        if party.outside:
+            return
         try:
             self._follow(party, timeout=timeout)
             self.cluster.wait(
@@ -226,6 +230,8 @@ class Bench:
         self._node_counters = self._look_at_nodes() or self._node_counters
         if start_delay is None:
             start_delay = POLICY_DELAY if self.policies() else 0
+        if receiver is not None and not address and not receiver.address:
+            self._follow(receiver, timeout=resolve_seconds)  # its pod has an address from the start of a container on
         target, port = (address, settings.port) if address else self._target(receiver, settings.port, path)
         settings = replace(settings, port=port)
         job = self.files.sender(
@@ -235,6 +241,34 @@ class Bench:
         party = self._start(name, "sender", settings, pod, job)
         party.target = f"{target}:{port}"
         party.direct = receiver is not None and not address and path in (Path.POD_IP, Path.DNS)
+        return party
+
+    def send_from_outside(
+        self, name: str, settings: SenderSettings, receiver: Party, command: Sequence[str], *, address: str = "",
+        timeout: float,
+    ) -> Party:  # fmt: skip
+        """Sends from a host outside the cluster to the NodePort of a receiver and waits for the end.
+
+        Args:
+            name: Name of the sender.
+            settings: What it sends; its port becomes the NodePort.
+            receiver: Who shall get it.
+            command: What starts `e2sar_perf` there; its options go behind.
+            address: Address of a node; of one without the receiver by default.
+            timeout: Seconds.
+        """
+        self._free_name(name)
+        self._node_counters = self._look_at_nodes() or self._node_counters
+        host, port = self._target(receiver, settings.port, Path.NODE_PORT)
+        party = Party(name, "sender", replace(settings, port=port), PodSettings(), outside=True)
+        party.target = f"{address or host}:{port}"
+        party.kept.append(_free(self.folder, f"{name}.sender"))
+        self.parties[name] = party
+        party.evidence.exit_code = outside.run(
+            [*command, *outside.arguments(party.settings, party.target)], party.kept[0], timeout=timeout
+        )
+        party.exit_at = time.time()
+        party.parser.feed(party.kept[0].read_bytes())
         return party
 
     def _target(self, receiver: Party | None, port: int, path: Path) -> tuple[str, int]:
@@ -285,7 +319,9 @@ class Bench:
         while time.monotonic() < deadline:
             counts = [each.report.final for each in receivers]
             fresh = all(blocks(each) >= start[id(each)] + 2 or each.terminated() for each in receivers)
-            if fresh and sum(block.received for block in counts if block) >= events:
+            # Every event is there: one more report shows what may have come on top of them
+            later = all(blocks(each) >= start[id(each)] + 1 or each.terminated() for each in receivers)
+            if later and sum(block.received for block in counts if block) >= events:
                 return
             if fresh and all(at_rest(each) for each in receivers):
                 return
@@ -320,7 +356,8 @@ class Bench:
         for party in parties:
             for stream in party.streams:
                 stream.finish(0.0)
-            self.cluster.delete("Job", party.name, self.namespace)
+            if not party.outside:
+                self.cluster.delete("Job", party.name, self.namespace)
             if party.pod_name:
                 self.cluster.delete("Pod", party.pod_name, self.namespace, grace_seconds=0)
             self.parties.pop(party.name, None)
@@ -334,11 +371,14 @@ class Bench:
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _start(self, name: str, role: str, settings: Any, pod: PodSettings, job: Object) -> Party:
-        if name in self.parties:
-            raise errors.InputError(f"name is '{name}', which already runs; allowed is a name that is not in use.")
+        self._free_name(name)
         uid = str(self.cluster.create(job)["metadata"]["uid"])
         party = self.parties[name] = Party(name, role, settings, pod, selector=f"{CONTROLLER_LABEL}={uid}")
         return party
+
+    def _free_name(self, name: str) -> None:
+        if name in self.parties:
+            raise errors.InputError(f"name is '{name}', which already runs; allowed is a name that is not in use.")
 
     def _follow(self, party: Party, *, timeout: float) -> None:
         """Begins to keep the logs as soon as there is a pod."""
@@ -370,7 +410,11 @@ class Bench:
         def take(at: float | None, text: str) -> None:
             self._take(party, at, text, own)
 
-        return LogStream(self.cluster, self.namespace, party.pod_name, container, path, take)
+        def look(pod: Object) -> None:
+            if not party.stopped_by_us:
+                party.evicted = party.evicted or evicted_by(pod)
+
+        return LogStream(self.cluster, self.namespace, party.pod_name, container, path, take, look)
 
     def _take(self, party: Party, at: float | None, text: str, own: bool) -> None:
         with party.lock:
@@ -388,6 +432,9 @@ class Bench:
 
     def _refresh(self, party: Party) -> None:
         """Looks at the pod once more; remembers the last it had to say when it is gone."""
+        if party.outside:
+            return
+        gone = f"The pod of {party.role} '{party.name}' was deleted while it ran"
         if not party.pod_name:
             pods = self.cluster.list("Pod", self.namespace, labels=party.selector)
             party.pod = pods[-1] if pods else {}
@@ -395,21 +442,26 @@ class Bench:
         found = self.cluster.find("Pod", party.pod_name, self.namespace)
         if found is None:
             if not party.terminated() and not party.stopped_by_us:
-                party.trouble = party.trouble or f"The pod of {party.role} '{party.name}' was deleted while it ran"
+                party.trouble = party.trouble or gone
             return
         party.pod = found
-        if found["metadata"].get("deletionTimestamp") and not party.stopped_by_us and not party.report.completed:
-            party.trouble = party.trouble or f"The pod of {party.role} '{party.name}' was deleted while it ran"
+        if party.stopped_by_us:
+            return
+        party.evicted = party.evicted or evicted_by(found)
+        if found["metadata"].get("deletionTimestamp") and not party.report.completed:
+            party.trouble = party.trouble or gone
         status = found.get("status", {})
         if status.get("phase") == "Failed" and status.get("reason"):
             party.trouble = party.trouble or (
                 f"The pod of {party.role} '{party.name}' was ended by its node ({status['reason']}: "
-                f"{status.get('message', '')})".replace(": )", ")")
+                f"{status.get('message', '').strip().rstrip('.')})".replace(": )", ")")
             )
 
     def _drain(self, party: Party) -> None:
-        for stream in party.streams:
-            stream.finish()
+        """Keeps the logs to the last line; the observer's last samples matter only when the script could not note."""
+        for index, stream in enumerate(party.streams):
+            noted = index > 0 and party.evidence.after is not None
+            stream.finish(0.0 if noted else LOG_PATIENCE)
 
 
 def _free(folder: FilePath, name: str) -> FilePath:

@@ -59,7 +59,13 @@ def sides(facts: Facts) -> list[SenderFacts | ReceiverFacts]:
 def _own_words(facts: Facts, judgement: Judgement) -> list[Cause]:
     causes = []
     for side in sides(facts):
-        if side.trouble:
+        if side.evicted:
+            text = (
+                f"{_name(side)} was evicted from its node {side.node or '(unknown)'} while it ran ({side.evicted}); "
+                "free the node, or name another one with node=, and run again."
+            )
+            causes.append(Cause("evicted", text, math.inf, evidence=[f"{side.name}: {side.evicted}"]))
+        elif side.trouble:
             causes.append(Cause("pod", f"{side.trouble}.", math.inf, evidence=[f"{side.name}: {side.trouble}"]))
         elif side.evidence.failed_step == "tool":
             causes.append(
@@ -70,6 +76,12 @@ def _own_words(facts: Facts, judgement: Judgement) -> list[Cause]:
                     math.inf,
                 )
             )
+        elif side.evidence.failed_step == "port":
+            text = (
+                f"{_name(side)} did not start: {side.evidence.failure}; choose another port, or let no other container "
+                "of the pod listen there."
+            )
+            causes.append(Cause("port in use", text, math.inf, {"port": str(side.settings.port + 1)}))
         elif side.evidence.failed_step == "resolve":
             text = (
                 f"{_name(side)} found no receiver: {side.evidence.failure}; start a receiver first, and check its "
@@ -106,12 +118,6 @@ def _crashed(facts: Facts, judgement: Judgement) -> list[Cause]:
             causes.append(
                 Cause("memory", text, math.inf, {"memory_limit": "1Gi"}, [f"exit code {side.end.exit_code}, OOMKilled"])
             )
-        elif side.end.reason in ("Evicted", "NodeLost", "DeletionByTaintManager", "Shutdown"):
-            text = (
-                f"{_name(side)} was removed from its node ({side.end.reason}); free the node or name another one "
-                "with node=."
-            )
-            causes.append(Cause("evicted", text, math.inf))
         elif side.end.crashed and not side.report.failures and not side.evidence.failure:
             how = _signal(side.end.exit_code or 0)
             when = " in the middle of the run" if side.report.blocks or side.report.events else ""
@@ -174,7 +180,8 @@ def _not_yet_bound(facts: Facts, judgement: Judgement) -> list[Cause]:
                 Cause(
                     "not yet bound",
                     text,
-                    _missing(judgement) + 1,
+                    # more than "no listener", which the same evidence supports
+                    (judgement.frames.refused or 0) + judgement.sender_errors + _missing(judgement) + 2,
                     evidence=[f"{judgement.frames.refused or 0} datagrams found no socket"],
                 )
             )
@@ -233,7 +240,7 @@ def _wrong_port(facts: Facts) -> tuple[str, dict[str, str]] | None:
             ports = ", ".join(map(str, listening[:4]))
             return (
                 f"The sender sent to port {sent_to}, but the receiver listens on {ports}; set port to {listening[0]}.",
-                {"port": str(listening[0])},
+                {"send_to_port": str(listening[0])},
             )
     return None
 
@@ -305,12 +312,22 @@ def _buffer_advice(
         advice["receiver_cpu_limit"] = "1"
         steps.append("raise its CPU limit to 1")
     if not steps:
-        lower = first.rate_gbps / 2
+        lower = (first.rate_gbps or _achieved_gbps(facts.senders[0])) / 2
         advice["rate_gbps"] = f"{lower:.4g}"
         steps.append(f"lower rate_gbps to {lower:.4g}, since the receiver cannot read as fast as this")
     if maximum and wanted > maximum:
         steps.append(f"net.core.rmem_max of the node is {maximum}, {wanted} would hold all")
     return advice, " and ".join(steps)
+
+
+def _achieved_gbps(side: SenderFacts) -> float:
+    """Gbit/s of event bytes that a sender without pacing reached."""
+    report, settings = side.report, side.settings
+    bits = settings.events * settings.event_bytes * 8
+    seconds = (report.elapsed_us or 0) / 1e6
+    if not seconds and report.completed_at and report.started_sending_at:
+        seconds = report.completed_at - report.started_sending_at
+    return report.goodput_gbps or (bits / seconds / 1e9 if seconds > 0 else 0.1)
 
 
 def _unread(facts: Facts, judgement: Judgement) -> list[Cause]:
@@ -366,15 +383,15 @@ def _mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
         if created and mtu and settings.mtu > mtu:
             text = (
                 f"IP packets of {settings.mtu} bytes were cut into fragments, because the interface takes {mtu}: "
-                f"losing one loses the datagram; set mtu to {mtu}."
+                f"losing one loses the datagram, and firewalls drop them; set mtu to {mtu}."
             )
             causes.append(
                 Cause(
                     "fragmentation",
                     text,
-                    max(failed, 1),
+                    max(judgement.frames.lost_on_the_way or 0, failed, 1),
                     {"mtu": str(mtu)},
-                    [f"{created} IP fragments made, {failed} reassemblies failed"],
+                    [f"{created} IP fragments made, {failed} reassemblies failed at the receiver"],
                 )
             )
         if black := _black_hole(sender, facts, judgement):

@@ -147,18 +147,22 @@ class Evidence:
             return self.after
         return self.samples[-1] if self.samples else None
 
+    @property
+    def earliest(self) -> Snapshot | None:
+        """The first counters that are known: an observer sees the pod's network before the program starts."""
+        known = [*([self.before] if self.before else []), *self.samples[:1]]
+        return min(known, key=lambda each: each.when, default=None)
+
     def grown(self, name: str) -> int | None:
         """How much a counter such as `Udp.RcvbufErrors` grew during the run; None when it is not known."""
-        if self.before is None and not self.samples:
-            return None
-        start, end = self.before or self.samples[0], self.latest
-        if end is None or name not in end.counters:
+        start, end = self.earliest, self.latest
+        if start is None or end is None or name not in end.counters:
             return None
         return end.counters[name] - start.counters.get(name, 0)
 
     def interface_grown(self, name: str) -> int | None:
         """How much a counter of the pod's interface such as `rx_dropped` grew."""
-        start, end = self.before or (self.samples[0] if self.samples else None), self.latest
+        start, end = self.earliest, self.latest
         if start is None or end is None or name not in end.interface or name not in start.interface:
             return None
         return end.interface[name] - start.interface[name]

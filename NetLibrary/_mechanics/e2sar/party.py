@@ -47,7 +47,8 @@ class Inspection:
 class Party:
     """A sender or receiver that was started.
 
-    `selector` finds its pod and no other; `lock` guards what its log's thread changes.
+    `selector` finds its pod and no other; `lock` guards what its log's thread changes. One that is `outside` is a
+    program of a host and has no pod.
     """
 
     name: str
@@ -67,8 +68,11 @@ class Party:
     exit_at: float | None = None
     stopped_by_us: bool = False
     trouble: str = ""
+    evicted: str = ""
     target: str = ""
     direct: bool = False
+    outside: bool = False
+    kept: list[FilePath] = field(default_factory=list)
     blocking: list[str] = field(default_factory=list)
 
     @property
@@ -94,10 +98,16 @@ class Party:
     @property
     def files(self) -> list[FilePath]:
         """The logs that were kept."""
-        return [stream.path for stream in self.streams]
+        return [*self.kept, *(stream.path for stream in self.streams)]
+
+    def listens(self) -> bool:
+        """Whether its port was seen bound, and not by another program of the pod (its script looks before)."""
+        return self.evidence.before is not None and self.evidence.bound(self.settings.port)
 
     def terminated(self) -> Object | None:
         """How its container ended, None while it runs."""
+        if self.outside:
+            return {"exitCode": self.evidence.exit_code}
         for status in self.pod.get("status", {}).get("containerStatuses", []):
             ended = status.get("state", {}).get("terminated")
             if status["name"] == self.role and ended:
@@ -147,6 +157,17 @@ def begun(pod: Object, role: str) -> float | None:
     return None
 
 
+def evicted_by(pod: Object) -> str:
+    """Says who took a pod from its node: pressure, drain, preemption or a taint; empty when nobody did."""
+    status = pod.get("status", {})
+    if status.get("phase") == "Failed" and status.get("reason") in ("Evicted", "Preempting", "NodeShutdown"):
+        return f"{status['reason']}: {status.get('message', '')}".strip().rstrip(".: ")
+    for each in status.get("conditions", []):
+        if each["type"] == "DisruptionTarget" and each["status"] == "True":
+            return f"{each.get('reason', '')}: {each.get('message', '')}".rstrip(".: ")
+    return ""
+
+
 def last_words(party: Party) -> str:
     with party.lock:
         failures = [f"{party.name} said: {text}" for text in party.report.failures[:3]]
@@ -176,18 +197,22 @@ def _end(party: Party) -> End:
     return End(code, reason, at, party.stopped_by_us)
 
 
-def sender_facts(party: Party) -> SenderFacts:
+def _known(party: Party, direction: str) -> dict[str, Any]:
+    """What is known of either end."""
     annotations = party.pod.get("metadata", {}).get("annotations")
+    return {
+        "name": party.name, "settings": party.settings, "report": party.report, "evidence": party.evidence,
+        "end": _end(party), "node": party.node, "bandwidth": objects.bandwidth(annotations, direction),
+        "cpu_limit": party.pod_settings.cpu_limit, "trouble": party.trouble, "evicted": party.evicted,
+    }  # fmt: skip
+
+
+def sender_facts(party: Party) -> SenderFacts:
     return SenderFacts(
-        party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.first_line_at,
-        objects.bandwidth(annotations, "egress"), party.pod_settings.cpu_limit, party.trouble, party.running_since,
-        party.direct,
+        **_known(party, "egress"), first_datagram_at=party.first_line_at, running_since=party.running_since,
+        direct=party.direct,
     )  # fmt: skip
 
 
 def receiver_facts(party: Party) -> ReceiverFacts:
-    annotations = party.pod.get("metadata", {}).get("annotations")
-    return ReceiverFacts(
-        party.name, party.settings, party.report, party.evidence, _end(party), party.node, party.bound_at,
-        objects.bandwidth(annotations, "ingress"), party.pod_settings.cpu_limit, party.trouble, party.address,
-    )  # fmt: skip
+    return ReceiverFacts(**_known(party, "ingress"), bound_at=party.bound_at, address=party.address)

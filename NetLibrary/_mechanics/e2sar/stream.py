@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, NotFound
 from NetLibrary._mechanics.kube.cluster import Cluster
@@ -42,6 +43,7 @@ class LogStream:
         container: Whose log.
         path: File for the lines.
         take: Called with the time and the text of each line, from the thread.
+        look: Called with the pod when its log has ended, which may be the last that is seen of it, from the thread.
     """
 
     def __init__(
@@ -52,9 +54,10 @@ class LogStream:
         container: str,
         path: Path,
         take: Callable[[float | None, str], None],
+        look: Callable[[dict[str, Any]], None] = lambda pod: None,
     ) -> None:
         self._cluster, self._where = cluster, (namespace, pod, container)
-        self.path, self._take = path, take
+        self.path, self._take, self._look = path, take, look
         self._stopped, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._lines = 0
@@ -87,6 +90,7 @@ class LogStream:
         found = self._cluster.find("Pod", pod, namespace)
         if found is None:
             return True
+        self._look(found)
         status = found.get("status", {})
         every = status.get("containerStatuses", []) + status.get("initContainerStatuses", [])
         return any(each["name"] == container and "terminated" in each.get("state", {}) for each in every)
@@ -104,10 +108,16 @@ class LogStream:
         self._take(at, text)
 
     def finish(self, patience: float = 5.0) -> None:
-        """Waits for the end of the log, fetches what a broken connection may have left out, and closes the file."""
+        """Waits for the end of the log, fetches what a broken connection may have left out, and closes the file.
+
+        Args:
+            patience: Seconds that the end of the log may take to come; 0 takes what there is now.
+        """
+        if self._file.closed:
+            return
         self._ended.wait(patience)
         self._stopped.set()
-        self._thread.join(2.0)
+        self._thread.join(min(2.0, patience))
         namespace, pod, container = self._where
         try:
             text = self._cluster.logs(namespace, pod, container=container, timestamps=True)

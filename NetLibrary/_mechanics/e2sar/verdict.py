@@ -29,37 +29,37 @@ class End:
 
 
 @dataclass
-class SenderFacts:
-    """What is known of one sender."""
+class _Side:
+    """What is known of either end. `evicted` says who took its pod from the node; `bandwidth` is in bits per second."""
 
     name: str
-    settings: SenderSettings
+    settings: Any
     report: Report = field(default_factory=Report)
     evidence: Evidence = field(default_factory=Evidence)
     end: End = field(default_factory=End)
     node: str = ""
-    first_datagram_at: float | None = None
     bandwidth: float | None = None
     cpu_limit: str = ""
     trouble: str = ""
+    evicted: str = ""
+
+
+@dataclass
+class SenderFacts(_Side):
+    """What is known of one sender."""
+
+    settings: SenderSettings
+    first_datagram_at: float | None = None
     running_since: float | None = None
     direct: bool = False  # sends to the pod's own address, by itself or by its DNS name
 
 
 @dataclass
-class ReceiverFacts:
+class ReceiverFacts(_Side):
     """What is known of one receiver. `bound_at` is when its port was first seen bound."""
 
-    name: str
     settings: ReceiverSettings
-    report: Report = field(default_factory=Report)
-    evidence: Evidence = field(default_factory=Evidence)
-    end: End = field(default_factory=End)
-    node: str = ""
     bound_at: float | None = None
-    bandwidth: float | None = None
-    cpu_limit: str = ""
-    trouble: str = ""
     address: str = ""
 
 

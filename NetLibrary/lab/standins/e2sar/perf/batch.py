@@ -66,23 +66,23 @@ class Burst:
             message.vectors, message.vector_count = ctypes.pointer(first), 2
         self._where = ctypes.addressof(self._entries)
 
-    def send(self, descriptor: int) -> tuple[int, int]:
-        """Sends the row on a connected socket and stops at the first error.
+    def send(self, descriptor: int, first: int = 0, last: int | None = None) -> tuple[int, int]:
+        """Sends the row, or a part of it, on a connected socket and stops at the first error.
 
         Returns:
             Datagrams handed to the kernel, and the error number of the one after them (0 when all went).
         """
-        done = 0
-        while done < self.count:
+        done, end = first, self.count if last is None else last
+        while done < end:
             where = ctypes.c_void_p(self._where + done * ctypes.sizeof(_Entry))
-            sent = _SENDMMSG(descriptor, where, min(self.count - done, LARGEST_BATCH), 0)
+            sent = _SENDMMSG(descriptor, where, min(end - done, LARGEST_BATCH), 0)
             if sent < 0:
                 code = ctypes.get_errno()
                 if code in (errno.EINTR, errno.EAGAIN):
                     continue
-                return done, code
+                return done - first, code
             done += sent
-        return done, 0
+        return done - first, 0
 
 
 class Basket:

@@ -121,6 +121,7 @@ class Sender:
         burst = Burst(headers, wire.HEADERS, event, parts)
         starts = range(0, len(headers), wire.HEADERS)
         pause, descriptors = sleep_us(job.rate, job.length) / 1e6, [each.fileno() for each in self.sockets]
+        smooth = job.smooth and pause > 0
         draw, clock, tick_of = random.getrandbits, time.perf_counter, time.time_ns
         began = due = clock()
         for number in range(job.number):
@@ -134,7 +135,8 @@ class Sender:
             for start in starts:
                 _CHANGING_LB.pack_into(headers, start + 4, slot, entropy, tick)
                 _CHANGING_RE.pack_into(headers, start + 28, number)
-            sent, code = burst.send(descriptors[number % len(descriptors)])
+            descriptor = descriptors[number % len(descriptors)]
+            sent, code = _smoothly(burst, descriptor, due, pause) if smooth else burst.send(descriptor)
             outcome.frames += sent
             if code:
                 outcome.frames += 1
@@ -142,6 +144,17 @@ class Sender:
                 outcome.last_error = os.strerror(code)
         outcome.elapsed_us = int((clock() - began) * 1e6)
         return outcome
+
+
+def _smoothly(burst: Burst, descriptor: int, due: float, pause: float) -> tuple[int, int]:
+    """Spreads the datagrams of one event over the time until the next one is due."""
+    begin, step = due - pause, pause / burst.count
+    for index in range(burst.count):
+        wait_until(begin + index * step)
+        sent, code = burst.send(descriptor, index, index + 1)
+        if code:
+            return index + sent, code
+    return burst.count, 0
 
 
 def wait_until(due: float) -> None:
