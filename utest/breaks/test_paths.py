@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from NetLibrary._breaks import parse_paths
 from NetLibrary._mechanics.breaks.paths import (
     OUTSIDE,
     SOURCE,
@@ -16,7 +17,6 @@ from NetLibrary._mechanics.breaks.paths import (
 )
 from NetLibrary._mechanics.breaks.types import ProbeKind
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary.breaks import parse_paths
 
 
 def pod(node: str, *addresses: str) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import subprocess
@@ -155,13 +156,50 @@ def test_a_stalled_server_stalls_the_kept_connection_which_resumes():
     port = free_port()
     with echo_server(port) as server, measuring(all_kinds(port)) as prober:
         server.send_signal(signal.SIGSTOP)
-        time.sleep(0.8)
+        time.sleep(1.4)  # long enough to be compared with new connections, which get no answer either
         server.send_signal(signal.SIGCONT)
     kept = next(evaluate(stream) for stream in prober.log.stream_logs() if stream.spec.kind is ProbeKind.TCP_KEPT)
     (window,) = kept.windows
     assert window.kind is BreakKind.STALLED
-    assert window.length_ms == pytest.approx(800, abs=200)
+    assert window.length_ms == pytest.approx(1400, abs=200)
     assert kept.kept_survived is True
+
+
+def one_deaf_connection(listener: socket.socket, deaf_after_s: float) -> None:
+    """Echoes on all connections but the first, which it stops serving after a time without closing it."""
+    first = None
+    served: list[socket.socket] = []
+    with contextlib.suppress(OSError):
+        while True:
+            ready, _, _ = select.select([listener, *served], [], [])
+            for sock in ready:
+                if sock is listener:
+                    served.append(listener.accept()[0])
+                    first = first or (served[-1], time.monotonic() + deaf_after_s)
+                elif data := sock.recv(65536):
+                    if first is None or sock is not first[0] or time.monotonic() < first[1]:
+                        sock.send(data)
+                else:
+                    served.remove(sock)
+
+
+def test_a_connection_that_is_dead_while_new_ones_work_is_stranded_and_given_up():
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=one_deaf_connection, args=(listener, 0.4), daemon=True).start()
+    spec = StreamSpec(1, "loop", ProbeKind.TCP_KEPT, "127.0.0.1", listener.getsockname()[1], 20, 500)
+    with measuring([spec]) as prober:
+        deadline = time.monotonic() + 10
+        while not prober.log.events_named("kept_broken") and time.monotonic() < deadline:
+            time.sleep(0.05)
+    listener.close()
+    (log,) = prober.log.stream_logs()
+    kept = evaluate(log)
+    (window,) = kept.windows
+    assert window.kind is BreakKind.STRANDED
+    # New ones are tried after a second of silence and work at once: given up a second after twice that time
+    assert window.length_ms == pytest.approx(3000, abs=500)
+    assert (kept.kept_breaks, kept.kept_resets) == (1, 0)
+    assert "although new connections over the same path worked from 1.0 s on" in kept.findings[0]
 
 
 def test_a_stopped_server_is_known_from_its_log():

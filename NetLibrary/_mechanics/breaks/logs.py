@@ -116,6 +116,8 @@ class ProberLog:
                     log.cannot = f"{event['what']}: {event['why']}"
                 elif name == "kept_broken":
                     log.kept_broken.append((event["t"], event["how"], event["errno"]))
+                    if "silent_ms" in event:
+                        log.stranded.append((event["silent_ms"], event["fresh_ms"]))
                 elif name == "kept_open":
                     log.kept_opened.append(event["t"])
         if self.ended is not None:

@@ -310,6 +310,7 @@ class Measurement:
             result.errors += _limits_of(prober, own)
         result.uncertainty_ms = uncertainty / 1e6
         for stream in result.streams:
+            result.notes += stream.findings
             if stream.invalid and stream.invalid.startswith("not measured"):
                 result.unmeasured.append(f"{stream.spec.name}: {stream.invalid.removeprefix('not measured: ')}")
             elif stream.invalid:

@@ -160,7 +160,7 @@ def samples(result: BreakResult) -> list[dict[str, Any]]:
             "kept_breaks": stream.kept_breaks,
             "kept_resets": stream.kept_resets,
             "windows": [window_facts(window, result) for window in stream.windows],
-            "notes": stream.notes,
+            "notes": [*stream.findings, *stream.notes],
         }
         for stream in result.streams
     ]

@@ -29,6 +29,7 @@ class BreakKind(enum.Enum):
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     STALLED = "stalled and resumed"
+    STRANDED = "stranded connection"
     SLOW = "slow"
     WRONG_ANSWER = "wrong answer"
 
@@ -124,6 +125,7 @@ class StreamLog:
     duplicates: int = 0
     kept_broken: list[tuple[int, str, int]] = field(default_factory=list)  # (time, how, errno)
     kept_opened: list[int] = field(default_factory=list)
+    stranded: list[tuple[int, int]] = field(default_factory=list)  # (silent, new ones worked since), milliseconds
     paused: list[tuple[int, int]] = field(default_factory=list)
     cannot: str | None = None
 
@@ -158,6 +160,7 @@ class StreamResult:
     kept_breaks: int = 0
     kept_resets: int = 0
     notes: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)  # what the path did beyond its windows, as sentences
     invalid: str | None = None  # why nothing can be said about this stream
 
     @property

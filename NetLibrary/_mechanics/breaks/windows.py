@@ -42,6 +42,7 @@ _KIND_OF = {
     Outcome.UNREACHABLE: BreakKind.UNREACHABLE,
     Outcome.UNSENT: BreakKind.UNREACHABLE,
     Outcome.WRONG: BreakKind.WRONG_ANSWER,
+    Outcome.STRANDED: BreakKind.STRANDED,
 }
 #: Which kind names a window that holds several equally often: the more telling first.
 _TELLING = list(BreakKind)
@@ -359,6 +360,12 @@ def evaluate(
             f"the prober fell behind: {log.skipped} of {result.planned} probes ({share:.2%}) were not sent in time, "
             f"at worst {log.latest_ms:.0f} ms late"
         )
+    result.findings += [
+        f"{log.spec.name}: a kept connection was given up after {silent_ms / 1000:.1f} s without an answer, although "
+        f"new connections over the same path worked from {fresh_ms / 1000:.1f} s on; something on the way still treats "
+        "it by an old state, such as a connection-tracking entry without translation"
+        for silent_ms, fresh_ms in log.stranded
+    ]
     if result.prober_failures:
         result.notes.append(f"the prober had no socket left for {result.prober_failures} probes")
     if log.end_ns is None:

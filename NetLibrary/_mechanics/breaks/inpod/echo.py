@@ -74,7 +74,8 @@ class EchoStream(Stream):
     def failed_to_send(self, sequence, now, err):
         """Notes a probe that never left."""
         if err.errno in (errno.EAGAIN, errno.ENOBUFS):
-            self.loop.record(self.number, Outcome.UNSENT, errno.ENOBUFS, sequence, now, 0)
+            # Queues are full because nothing gets through; nobody has refused anything.
+            self.loop.record(self.number, Outcome.LOST, err.errno, sequence, now, 0)
         else:
             self.loop.record(self.number, Outcome.UNSENT, err.errno or 0, sequence, now, 0)
 

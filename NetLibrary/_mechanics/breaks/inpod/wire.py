@@ -37,6 +37,7 @@ class Outcome(enum.IntEnum):
     WRONG = 9  # an answer, but not the right one (a DNS error code, foreign bytes)
     CLOSED = 10  # the peer ended the connection in good order
     NO_DESCRIPTOR = 11  # the prober had no socket left: its own failure, not the network's
+    STRANDED = 12  # on a kept connection that stayed silent while new ones worked
 
 
 _BY_ERRNO = {
