@@ -116,7 +116,8 @@ class Session:
     def _lab(self, alias: str, choice: Choice) -> Cluster:
         from NetLibrary.lab import Lab
 
-        lab = Lab(choice.lab)
+        # Robot keeps back what a keyword writes to standard error until it ends, and the first start takes minutes
+        lab = Lab(choice.lab, tell=lambda line: _robot.console(f"[lab] {line}"))
         use = lab.use()
         self.on_close(f"lab '{choice.lab}'", use.release)
         found = Choice("kubeconfig", choice.reason, (Path(lab.kubeconfig),), lab=choice.lab)

@@ -11,8 +11,10 @@ from robot_run import Run
 from scripted_api import TOKEN, ApiServer
 
 from NetLibrary import _listener
+from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import connection as connection_module
 from NetLibrary._mechanics.kube import wait
+from NetLibrary.lab import Lab
 
 PODS = "/api/v1/namespaces/demo/pods"
 Runner = Callable[..., Run]
@@ -296,3 +298,19 @@ def test_deployment_whose_newer_pods_do_not_come_up_names_them(api: ApiServer, r
     first, second = test.message.splitlines()
     assert first.endswith("at the end: 1/1 available, 0 of the newest template.")
     assert second == "Pod 'web-1': container 'c' is ImagePullBackOff: Back-off pulling image \"none:1\""
+
+
+def test_lab_tells_how_far_it_is_while_it_starts(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def use(lab: Lab) -> None:
+        lab._say("Kubernetes: 10 of 900 packages compiled")
+        seen.append(capfd.readouterr().out)
+        raise EnvironmentProblem("that was enough")
+
+    seen: list[str] = []
+    monkeypatch.setattr(Lab, "use", use)
+    text = "*** Test Cases ***\nT\n    Connect To Cluster"
+    test = run(text, kubeconfig=None, variable=["CLUSTER:lab"]).tests["T"]
+    assert "that was enough" in test.message
+    assert "[lab] Kubernetes: 10 of 900 packages compiled\n" in seen[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -126,7 +127,8 @@ class Starter:
             return False
         self._restarts[component.log] += 1
         time.sleep(2 * POLL)
-        component.start()
+        with contextlib.suppress(EnvironmentProblem):  # it ended at once: that was one of its tries
+            component.start()
         return True
 
     # --- the image store ------------------------------------------------------------------------------

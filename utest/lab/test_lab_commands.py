@@ -308,7 +308,7 @@ def test_death_of_a_component_is_reported_with_its_last_lines(tmp_path):
     group = tmp_path / "group"
     group.mkdir()
     broken = Component("kube-scheduler", tmp_path)
-    broken.define(["sh", "-c", "echo 'unknown flag: --x'; exit 1"], cgroup=group)
+    broken.define(["sh", "-c", "echo 'unknown flag: --x'; sleep 0.1; exit 1"], cgroup=group)
     broken.start()
     with pytest.raises(EnvironmentProblem, match=r"kube-scheduler .* ended during the start;.*\nunknown flag: --x"):
         starter._until("the scheduler", lambda: False, [broken])
@@ -319,7 +319,8 @@ def test_kubelet_that_comes_before_its_runtime_is_started_again(tmp_path, monkey
     group, runtime = tmp_path / "group", tmp_path / "runtime-answers"
     group.mkdir()
     kubelet = Component("kubelet", tmp_path)
-    kubelet.define(["sh", "-c", f"test -e {runtime} || {{ echo no runtime; exit 1; }}; sleep 60"], cgroup=group)
+    script = f"sleep 0.05; test -e {runtime} || {{ echo no runtime; exit 1; }}; sleep 60"
+    kubelet.define(["sh", "-c", script], cgroup=group)
     kubelet.start()
     polls = iter([False, False])
 
