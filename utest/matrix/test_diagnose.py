@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
 from synthetic import blocked, layout, tables, world
 
 from NetLibrary._mechanics.matrix.diagnose import diagnose
+from NetLibrary._mechanics.matrix.drift import drift
 from NetLibrary._mechanics.matrix.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.world import Endpoint
 
 WORLD = world()
 PROXIED = ("vip", "loadbalancer", "externalip")
@@ -327,9 +330,9 @@ def test_what_no_cause_explains_is_said_to_be_unexplained_and_shown_as_a_pattern
 def test_a_finding_asks_whether_the_pod_address_works_when_the_service_does_not():
     found = diagnose(tables(proxy_of_node2, of=WORLD), WORLD)[0]
     again, direct = found.follow_ups
-    assert not again.must_work
+    assert again.wanted == "fails"
     assert again.target.kind == "vip"
-    assert direct.must_work
+    assert direct.wanted == "works"
     assert direct.target.kind == "pod"
     assert direct.source.node == "node2"
     assert found.confidence == "likely"
@@ -362,3 +365,133 @@ def test_ten_nodes_are_diagnosed_in_seconds():
     everything = tables(proxy_of_node2, plan=plan, of=of)
     found = diagnose(everything, of)
     assert [(f.key, f.subject) for f in found] == [("service proxy of node", "node2")]
+
+
+def late(milliseconds: float, *names: str) -> Observation:
+    seen = by(*names)
+    seen.slowest_ms = milliseconds
+    return seen
+
+
+def slow_pod(s: Source, t: Target, e: Expected) -> Observation | None:
+    if e.responders == {"on-node3"} and t.protocol == "TCP" and not t.extra.startswith("size="):
+        return late(900, "on-node3")
+    return None
+
+
+def no_default_route(s: Source, t: Target, e: Expected) -> Observation | None:
+    ends = nodes_of(t, e)
+    if t.kind == "dns" and s.name == "on-node2":
+        return blocked(Outcome.DNS, "DNS server does not answer")
+    if s.name == "on-node2" and wants(e) and ends != {"node2"}:
+        return blocked(Outcome.UNREACHABLE, "Network unreachable")
+    if e.responders == {"on-node2"} and s.node != "node2":
+        return blocked()
+    return None
+
+
+def one_node_port(s: Source, t: Target, e: Expected) -> Observation | None:
+    if t.service == "nodeport" and t.node == "node2" and t.protocol == "TCP" and s.node != "node2":
+        return blocked()
+    return None
+
+
+def loss_between_1_and_2(s: Source, t: Target, e: Expected) -> Observation | None:
+    chosen = sum(map(ord, s.name + t.name + t.protocol + t.kind)) % 10 < 5
+    if wants(e) and t.kind == "pod" and {s.node, t.node} == {"node1", "node2"} and chosen:
+        return Observation(
+            Outcome.TIMEOUT, responders=Counter(e.responders or ["-"]), failures=Counter({"timed out": 2})
+        )
+    return None
+
+
+@pytest.mark.parametrize(
+    ("fault", "key", "subject"),
+    [
+        (slow_pod, "slow pod", "on-node3"),
+        (no_default_route, "pod reaches its own node only", "on-node2"),
+        (one_node_port, "node port at node", "nodeport TCP at node2"),
+        (loss_between_1_and_2, "loss between nodes", "node1 and node2"),
+    ],
+)
+def test_faults_that_were_found_by_hand(fault, key, subject):
+    found = diagnose(tables(fault, of=WORLD), WORLD)
+    assert [(f.key, f.subject) for f in found[:1]] == [(key, subject)], [f.sentence for f in found]
+
+
+def test_loss_is_confirmed_when_some_of_many_connections_fail():
+    finding = diagnose(tables(loss_at_node3, of=WORLD), WORLD)[0]
+    (question,) = finding.follow_ups
+    assert question.target.repeat > 10
+    question.settle(
+        Observation(Outcome.TIMEOUT, responders=Counter(a=20), failures=Counter({"timed out": 4})), right=False
+    )
+    assert finding.confidence == "confirmed"
+    assert "4 of 24 connections failed" in finding.text()
+
+
+def test_dns_servers_are_asked_by_address_and_the_answer_says_where_to_look():
+    of = world()
+    of.dns = [Endpoint("10.244.3.2", 53, "coredns-1", "node3")]
+
+    def down(s: Source, t: Target, e: Expected) -> Observation | None:
+        return blocked(Outcome.DNS, "DNS server does not answer") if t.kind in ("dns", "name") else None
+
+    finding = diagnose(tables(down, of=of), of)[0]
+    question = next(q for q in finding.follow_ups if q.wanted == "tells")
+    assert question.target.host == "10.244.3.2"
+    question.settle(by("x"), right=True)
+    assert "its Service or the proxying of it is at fault" in finding.text()
+
+
+def test_a_changed_service_is_named_with_the_change():
+    plan = layout()
+    of = world(plan)
+    of.service("to-on-node2")["spec"]["selector"] = {"app": "nobody"}
+    of.drift = drift(plan, of)
+    assert set(of.drift) == {"to-on-node2"}
+    changed = []
+    for table in tables(of=of):
+        for index, cell in enumerate(table.cells):
+            if cell.target.service == "to-on-node2":
+                table.cells[index] = dataclasses.replace(
+                    cell, right=False, symptom="object", why=of.drift["to-on-node2"]
+                )
+        changed.append(table)
+    (finding,) = diagnose(changed, of)
+    assert finding.key == "service changed"
+    assert "selector is app=nobody instead of netlibrary.io/pod=on-node2" in finding.sentence
+
+
+def test_what_is_as_it_was_made_does_not_drift():
+    assert drift(layout(), world()) == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s["spec"]["ports"].pop(0), "port 80/TCP is missing"),
+        (lambda s: s["spec"]["ports"][0].update(targetPort=9999), "targetPort of 80/TCP is 9999 instead of 8080"),
+        (lambda s: s["spec"].update(sessionAffinity="ClientIP"), "sessionAffinity is ClientIP instead of None"),
+        (lambda s: s["metadata"].update(labels={"service.kubernetes.io/headless": ""}), "it has the label"),
+    ],
+)
+def test_every_change_of_a_service_has_its_words(change, words):
+    plan = layout()
+    of = world(plan)
+    change(of.service("to-on-node1"))
+    assert words in drift(plan, of)["to-on-node1"]
+
+
+def test_pods_and_services_that_are_gone_and_endpoints_that_lag_are_told():
+    plan = layout()
+    of = world(plan)
+    for pod in of.pods:
+        pod["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    of.pods = [p for p in of.pods if p["metadata"]["name"] != "on-node2"]
+    of.services = [s for s in of.services if s["metadata"]["name"] != "spread"]
+    of.pod("on-node1")["status"]["podIP"] = "10.244.1.99"
+    found = drift(plan, of)
+    assert found["on-node2"] == "pod 'on-node2' does not exist any more"
+    assert found["spread"] == "Service 'spread' does not exist any more"
+    assert "its EndpointSlices lack the ready pod 'on-node1'" in found["to-on-node1"]

@@ -50,14 +50,16 @@ def _both(name: str, kind: str, host: str, port: int, **more: Any) -> list[Targe
     ]
 
 
-def _pod_targets(layout: Layout, world: World) -> list[Target]:
+def _pod_targets(layout: Layout, world: World, sources: Sequence[Source]) -> list[Target]:
+    """Pods with their addresses; one that is gone keeps its column, with the address that it had."""
+    before = {s.name: s.address for s in sources}
     found = []
     for name, node in (*layout.pods, *layout.host_pods):
-        item = world.pod(name)
-        if item is None:
+        item = world.pod(name) or {}
+        port = layout.host_port if (name, node) in layout.host_pods else HTTP_PORT
+        address = item.get("status", {}).get("podIP") or before.get(name, "")
+        if not address:
             continue
-        port = layout.host_port if item["spec"].get("hostNetwork") else HTTP_PORT
-        address = item.get("status", {}).get("podIP", "")
         found += _both(name, "pod", address, port, pod=name, node=node)
     return found
 
@@ -74,7 +76,7 @@ def _vip(world: World, name: str, **more: Any) -> list[Target]:
 def pod_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """Every pod by its own address, from every source inside."""
     for source in _inside(sources):
-        for target in _pod_targets(layout, world):
+        for target in _pod_targets(layout, world, sources):
             yield source, target
 
 
@@ -84,6 +86,8 @@ def large_packets(layout: Layout, world: World, sources: Sequence[Source]) -> Pa
         for name, node in layout.pods:
             item = world.pod(name)
             address = (item or {}).get("status", {}).get("podIP", "")
+            if not address:
+                continue
             yield source, Target(name, "pod", address, HTTP_PORT, extra=f"size={LARGE}", pod=name, node=node)
 
 

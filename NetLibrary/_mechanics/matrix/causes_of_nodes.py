@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from NetLibrary._mechanics.matrix.causes import AT_ADDRESS, STOPPED, Candidate, Case, direct, elsewhere
+from NetLibrary._mechanics.matrix.causes import AT_ADDRESS, STOPPED, Candidate, Case, direct, elsewhere, most
 from NetLibrary._mechanics.matrix.features import BY_NAME, Fact
 from NetLibrary._mechanics.matrix.types import Outcome
 from NetLibrary._mechanics.matrix.world import World
@@ -98,7 +98,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             may=lambda f, n=node: f.from_node == n or n in f.to_nodes or f.entry == n,
             symptoms=AT_ADDRESS | {"dns", "slow"},
             soft=True,
-            share=0.15,
+            share=0.1,
             least=2,
             rank=40,
             weight=0.6,
@@ -191,6 +191,37 @@ def _entry(node: str) -> Iterator[Candidate]:
         )
 
 
+def of_entries(case: Case) -> Iterator[Candidate]:
+    """One Service's NodePort that fails at one node, while the node's other NodePorts work."""
+    for node, service, protocol in most(
+        (f.entry, f.service, p) for f in case.wrong if f.entry for p in ("", f.protocol)
+    ):
+        ports = f"{protocol} NodePort".strip()
+        for elsewhere_only in (False, True):
+            only = " from other nodes and from outside" if elsewhere_only else ""
+            yield Candidate(
+                "node port at node",
+                f"{service} {protocol} at {node}".replace("  ", " "),
+                f"The {ports} of Service '{service}' does not work at node '{node}'{only}, while it works at other nodes.",
+                must=lambda f, n=node, s=service, p=protocol, e=elsewhere_only: (
+                    f.entry == n
+                    and f.service == s
+                    and f.wants_connection
+                    and p in ("", f.protocol)
+                    and (f.from_node != n or not e)
+                ),
+                symptoms=AT_ADDRESS,
+                least=2,
+                rank=(36 if protocol else 35) + elsewhere_only,
+                hint=f"Look for a rule on '{node}' about that port, and whether another program there has taken it.",
+                compare=lambda f, o: (
+                    o.source == f.source and o.service == f.service and o.entry not in ("", f.entry)
+                    and o.protocol == f.protocol
+                ),
+                compare_text="the same NodePort answers at another node",
+            )  # fmt: skip
+
+
 def _between_pods(fact: Fact) -> bool:
     """From pod network to pod network, small packets."""
     return not fact.cell.source.host_network and not fact.to_host and not fact.large
@@ -256,6 +287,21 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
                 least=2,
                 rank=16,
                 hint=f"Look at the tunnel or the routes for pod networks between '{one}' and '{other}'.",
+            )
+            yield Candidate(
+                "loss between nodes",
+                f"{one} and {other}",
+                f"Part of the new connections between nodes '{one}' and '{other}' is lost: some succeed, some time out, "
+                "also by pod addresses, while both nodes reach the others well.",
+                must=lambda f, a=one, b=other: f.path == "pod" and {a, b} == {f.from_node} | f.to_nodes,
+                may=lambda f, a=one, b=other: {a, b} <= {f.from_node, f.entry} | f.to_nodes,
+                symptoms=AT_ADDRESS | {"dns", "slow"},
+                soft=True,
+                share=0.15,
+                least=2,
+                rank=39,
+                weight=0.6,
+                hint=f"Look at the drops and errors of the links between '{one}' and '{other}'.",
             )
             yield Candidate(
                 "large packets between nodes",
@@ -370,6 +416,29 @@ def of_pods(case: Case) -> Iterator[Candidate]:
             compare=lambda f, o, s=source: o.path == "pod" and o.source != s and s not in o.to_pods and not o.itself,
             compare_text="other pods still reach each other",
         )
+        own = next((s.from_node for s in case.facts if s.source == source), "")
+        yield Candidate(
+            "pod reaches its own node only",
+            source,
+            f"Pod '{source}' reaches nothing outside its node '{own}' and is not reached from there, while it talks to "
+            f"that node and to the pods on it: its way out is missing, for instance its default route.",
+            must=lambda f, s=source, n=own: (
+                f.path == "pod"
+                and not f.itself
+                and not f.large
+                and ((f.source == s and not f.only_to(n)) or (f.to_pods == {s} and f.from_node not in ("", n)))
+            ),
+            may=lambda f, s=source: f.source == s or s in f.to_pods,
+            symptoms=AT_ADDRESS | {"dns", "slow", "error"},
+            least=2,
+            rank=7,
+            hint=f"Look at the routes inside '{source}' (ip route), and at the host's end of its interface.",
+            compare=lambda f, o, s=source, n=own: (
+                o.path == "pod" and not o.itself and not o.to_host and o.from_node == n and s not in o.to_pods
+                and o.source != s
+            ),
+            compare_text="other pods of that node reach each other and beyond",
+        )  # fmt: skip
         yield Candidate(
             "source pod",
             source,

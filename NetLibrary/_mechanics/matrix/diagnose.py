@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.matrix.causes import Candidate, Case
 from NetLibrary._mechanics.matrix.causes_of_behaviour import of_behaviour, of_names
-from NetLibrary._mechanics.matrix.causes_of_nodes import of_nodes, of_pairs, of_pods
+from NetLibrary._mechanics.matrix.causes_of_nodes import of_entries, of_nodes, of_pairs, of_pods
+from NetLibrary._mechanics.matrix.causes_of_objects import of_objects, of_speed
 from NetLibrary._mechanics.matrix.causes_of_services import of_services
 from NetLibrary._mechanics.matrix.features import Fact, facts_of
-from NetLibrary._mechanics.matrix.types import Cell, Source, Table, Target
+from NetLibrary._mechanics.matrix.types import Cell, Observation, Source, Table, Target
 from NetLibrary._mechanics.matrix.world import World
 
 UNKNOWN = "unknown"
+# Connections of the follow-up that shows loss: with one of ten lost, nine times of ten at least one of these is
+MANY = 24
 
 
 @dataclass
@@ -25,15 +29,37 @@ class FollowUp:
         text: What must be seen if it is.
         source: Where to probe.
         target: What to probe.
-        must_work: The probe must succeed; otherwise it must still fail.
-        answer: `yes`, `no` or empty while it was not asked.
+        wanted: What must be seen: `works`, `fails`, `partly` (some of its connections fail), or `tells`: both answers
+            are possible and say more about the place of the fault.
+        answer: `yes`, `no`, `told` or empty while it was not asked.
+        if_works: For `tells`: what it means when the probe works.
+        if_fails: For `tells`: what it means when it fails.
     """
 
     text: str
     source: Source
     target: Target
-    must_work: bool
+    wanted: str
     answer: str = ""
+    if_works: str = ""
+    if_fails: str = ""
+
+    def settle(self, observed: Observation, *, right: bool) -> None:
+        """Takes the answer."""
+        if self.wanted == "tells":
+            self.answer, self.text = "told", self.if_works if right else self.if_fails
+        elif self.wanted == "partly":
+            good, bad = sum(observed.responders.values()), sum(observed.failures.values())
+            self.answer = "yes" if good and bad else "no"
+            self.text += f" ({bad} of {good + bad} connections failed)"
+        else:
+            self.answer = "yes" if right == (self.wanted == "works") else "no"
+
+    def __str__(self) -> str:
+        where = f"({self.source.name} → {self.target.name})"
+        if self.answer == "told":
+            return f"{self.text} {where}"
+        return f"{self.text}: {'confirmed' if self.answer == 'yes' else 'NOT confirmed'} {where}"
 
 
 @dataclass
@@ -65,7 +91,7 @@ class Finding:
         """`confirmed`, `refuted`, `likely`, or `not explained`."""
         if self.key == UNKNOWN:
             return "not explained"
-        answers = {f.answer for f in self.follow_ups} - {""}
+        answers = {f.answer for f in self.follow_ups} - {"", "told"}
         if "no" in answers:
             return "in doubt"
         return "confirmed" if answers == {"yes"} else "likely"
@@ -74,9 +100,7 @@ class Finding:
         """The finding in lines for a message: cause, confidence, evidence, follow-up, hint."""
         lines = [self.sentence]
         asked = [f for f in self.follow_ups if f.answer]
-        for question in asked:
-            mark = "confirmed" if question.answer == "yes" else "NOT confirmed"
-            lines.append(f"  Follow-up: {question.text}: {mark} ({question.source.name} → {question.target.name}).")
+        lines += [f"  Follow-up: {question}." for question in asked]
         if self.key != UNKNOWN and not asked:
             lines.append("  Not confirmed by a follow-up probe.")
         lines.append(f"  Evidence, {len(self.evidence)} cell(s), for instance {self.evidence[0].describe()}.")
@@ -140,7 +164,7 @@ def diagnose(tables: Sequence[Table], world: World, *, most: int = 8) -> list[Fi
 
 def candidates(case: Case) -> Iterator[Candidate]:
     """Every cause that the wrong cells of a run allow for."""
-    for family in (of_nodes, of_pairs, of_pods, of_services, of_names, of_behaviour):
+    for family in (of_objects, of_entries, of_nodes, of_pairs, of_pods, of_services, of_names, of_behaviour, of_speed):
         yield from family(case)
 
 
@@ -179,15 +203,42 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
     questions = []
     stuck = next((f for f in core if f.symptom in ("blocked", "reason")), None)
     if stuck is not None and stuck.cell.target.repeat == 1 and not candidate.soft:
-        questions.append(FollowUp("it still fails", stuck.cell.source, stuck.cell.target, must_work=False))
+        questions.append(FollowUp("it still fails", stuck.cell.source, stuck.cell.target, "fails"))
     if candidate.compare is not None:
         for fact in core[:20]:
             other = next(
                 (o for o in case.facts if not o.wrong and o.wants_connection and candidate.compare(fact, o)), None
             )
             if other is not None:
-                questions.append(FollowUp(candidate.compare_text, other.cell.source, other.cell.target, must_work=True))
+                questions.append(FollowUp(candidate.compare_text, other.cell.source, other.cell.target, "works"))
                 break
+    if candidate.soft:
+        lossy = next((f for f in core if f.path == "pod" and candidate.must(f)), None)
+        if lossy is not None:
+            many = dataclasses.replace(lossy.cell.target, repeat=MANY)
+            text = f"of {MANY} new connections to a pod's own address some fail"
+            questions.append(FollowUp(text, lossy.cell.source, many, "partly"))
+    if candidate.key == "dns":
+        questions += _dns_questions(core, case)
+    return questions
+
+
+def _dns_questions(core: Sequence[Fact], case: Case) -> list[FollowUp]:
+    """Asks the DNS servers by their own addresses: is it they, or the way to them through their Service?"""
+    lookup = next((f for f in core if f.path == "dns"), None)
+    if lookup is None:
+        return []
+    questions = []
+    for server in case.world.dns[:2]:
+        target = dataclasses.replace(lookup.cell.target, host=server.address, port=server.port, node=server.node)
+        place = f"the DNS server '{server.pod}' on node '{server.node}', asked by its own address,"
+        questions.append(
+            FollowUp(
+                "", lookup.cell.source, target, "tells",
+                if_works=f"{place} answers, so its Service or the proxying of it is at fault",
+                if_fails=f"{place} does not answer well either, so it is at fault itself, or the way to it",
+            )
+        )  # fmt: skip
     return questions
 
 

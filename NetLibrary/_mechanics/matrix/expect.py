@@ -20,6 +20,8 @@ DROPPED = frozenset({Outcome.TIMEOUT})
 NOTHING = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE})
 # A lookup inside a cluster takes a few milliseconds; half a second is a lost packet or an overloaded server.
 SLOW_LOOKUP_MS = 500.0
+# agnhost answers within milliseconds; a lost first packet costs 1000 ms, and a node that is busy up to some hundred
+SLOW_ANSWER_MS = 700.0
 PROXIED_KINDS = ("vip", "nodeport", "loadbalancer", "externalip")
 
 
@@ -31,16 +33,23 @@ def expect(world: World, source: Source, target: Target) -> Expected:
         source: Where the probe starts.
         target: What it asks.
 
+    An answer that comes later than `SLOW_ANSWER_MS` is wrong in every cell.
+
     Example:
         >>> from NetLibrary._mechanics.matrix.types import Source, Target
         >>> service = {"metadata": {"name": "s"}, "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}}
         >>> str(expect(World(services=[service]), Source("a", "n1"), Target("s", "vip", "10.0.0.1", 80, service="s")))
         'refused'
     """
+    slow = SLOW_LOOKUP_MS if target.kind == "dns" else SLOW_ANSWER_MS
+    return dataclasses.replace(_expect(world, source, target), slow_ms=slow)
+
+
+def _expect(world: World, source: Source, target: Target) -> Expected:
     if target.kind == "pod":
         return _sctp(target) or _pod(world, source, target)
     if target.kind == "dns":
-        return dataclasses.replace(_lookup(world, target), slow_ms=SLOW_LOOKUP_MS)
+        return _lookup(world, target)
     service = world.service(target.service)
     if service is None:
         return Expected(NOTHING, reason=f"Service '{target.service}' does not exist")

@@ -33,6 +33,7 @@ _CLASSES: tuple[tuple[Outcome, str], ...] = (
     (Outcome.UNREACHABLE, r"no route to host|unreachable|operation not permitted|permission denied"),
     (Outcome.TIMEOUT, r"no answer|timed? ?out|timeout"),
 )  # fmt: skip
+LATE = re.compile(r"answered after (\d+) ms")
 CLIENT = re.compile(r"\[?([0-9a-fA-F:.]+?)\]?:(\d+)")
 
 
@@ -118,6 +119,7 @@ def observe(replies: Sequence[Reply]) -> Observation:
     if bad:
         worst = Counter(outcome for _, outcome in bad).most_common(1)[0][0]
         detail = next(reply.detail for reply, outcome in bad if outcome is worst)
+    late = [int(found[1]) for reply in good if (found := LATE.fullmatch(reply.detail))]
     return Observation(
         outcome=worst,
         detail=detail,
@@ -126,4 +128,5 @@ def observe(replies: Sequence[Reply]) -> Observation:
         clients=frozenset(filter(None, (client_address(reply.client) for reply in good))),
         latency_ms=round(statistics.median(reply.latency_ms for reply in good), 3) if good else None,
         attempts=max(reply.attempts for reply in replies),
+        slowest_ms=max([*(reply.latency_ms for reply in good), *late], default=None),
     )

@@ -162,7 +162,7 @@ def findings_html(findings: Sequence[Finding]) -> str:
     rows = []
     for finding in findings:
         good = finding.confidence in ("confirmed", "likely")
-        asked = "; ".join(f"{q.text}: {q.answer or 'not asked'}" for q in finding.follow_ups) or "none"
+        asked = "; ".join(str(q) for q in finding.follow_ups if q.answer) or "none"
         rows.append([
             Field(finding.confidence, "bad" if good else "warn"), finding.sentence, finding.subject,
             f"{len(finding.evidence)} wrong cells, e.g. {finding.evidence[0].describe()}", asked, finding.hint,

@@ -16,12 +16,13 @@ from NetLibrary._mechanics.kube.wait import Done, Failed, Pending, is_ready, pro
 from NetLibrary._mechanics.matrix import cases, objects
 from NetLibrary._mechanics.matrix.alive import UNHEARD
 from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose
+from NetLibrary._mechanics.matrix.drift import drift
 from NetLibrary._mechanics.matrix.expect import expect
 from NetLibrary._mechanics.matrix.fleet import STARVED, Fleet
 from NetLibrary._mechanics.matrix.judge import judge
 from NetLibrary._mechanics.matrix.objects import Layout
 from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.world import Facts, World
+from NetLibrary._mechanics.matrix.world import Endpoint, Facts, World
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -234,7 +235,23 @@ class Matrix:
             policies=policies,
             namespaces={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in spaces},
             facts=self.world.facts,
+            dns=self._dns_servers(),
         )
+        self.world.drift = drift(self.layout, self.world) if self.sources else {}
+
+    def _dns_servers(self) -> list[Endpoint]:
+        """Where the cluster's DNS runs: that decides which names a fault of a node or a link hits."""
+        try:
+            slices = self.cluster.list("EndpointSlice", "kube-system", labels="kubernetes.io/service-name=kube-dns")
+        except errors.ClusterError:  # forbidden, or another DNS: the matrix works without
+            return []
+        return [
+            Endpoint(e["addresses"][0], 53, (e.get("targetRef") or {}).get("name", ""), e.get("nodeName") or "")
+            for each in slices
+            if each.get("addressType") == "IPv4"
+            for e in each.get("endpoints") or []
+            if (e.get("conditions") or {}).get("ready") is not False
+        ]
 
     def _list(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:
         try:
@@ -362,18 +379,29 @@ class Matrix:
         cells: dict[Pair, Cell] = {}
         open_pairs, rounds, pause = list(pairs), 0, 0.05
         first_wrong: dict[Pair, Cell] = {}
+        proven: set[Pair] = set()
         while open_pairs:
             rounds += 1
             before = len(open_pairs)
-            for source, target, seen in self.fleet.run(open_pairs, limit_ms=limit, gently=rounds > 1):
+            asked = [_hurried(pair, cells.get(pair)) for pair in open_pairs]
+            answers = self.fleet.run(asked, limit_ms=limit, gently=rounds > 1)
+            for pair, (_, _, seen) in zip(open_pairs, answers, strict=True):
                 seen.rounds = rounds
-                cell = self._judge(source, target, seen, override)
+                cell = self._judge(*pair, seen, override)
                 if cell.right:
                     seen.right_after_s = round(time.monotonic() - started, 3)
                 elif rounds == 1:
-                    first_wrong[source, target] = cell
-                cells[source, target] = cell
+                    first_wrong[pair] = cell
+                cells[pair] = cell
             _excuse_rate_limited(cells)
+            if steady and rounds > 1:
+                late = [
+                    p for p in first_wrong if p not in proven and not cells[p].wrong and _wants_connection(cells[p])
+                ]
+                proven.update(late)
+                self._prove(late, cells, first_wrong, limit, override)
+                if any(cells[p].symptom == "flapping" for p in late):
+                    break  # part of the connections is lost: more rounds would only hide it
             open_pairs = [p for p in open_pairs if cells[p].wrong]
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
             better = len(open_pairs) < before and (rounds > 1 or len(open_pairs) < before / 2)
@@ -384,9 +412,6 @@ class Matrix:
                 time.sleep(1.1 if all(_may_be_rate_limited(cells[p]) for p in open_pairs) else pause)
                 pause = min(1.0, pause * 2)
                 self.refresh()
-        if steady:
-            late = [pair for pair in first_wrong if not cells[pair].wrong and _wants_connection(cells[pair])]
-            self._prove(late, cells, first_wrong, limit, override)
         table = Table(key, title, [cells[pair] for pair in pairs], time.monotonic() - started)
         table.probers = {s.name: self.fleet.flavours.get(s.name, "") for s in table.sources}
         return table
@@ -406,7 +431,7 @@ class Matrix:
             for source, target, seen in self.fleet.run(open_pairs, limit_ms=limit, gently=True):
                 pair = again[source, target]
                 cell = self._judge(source, pair[1], seen, override)
-                if cell.symptom in ("blocked", "flapping") and sum(seen.failures.values()) < 2:
+                if cell.symptom in ("blocked", "flapping", "dns") and sum(seen.failures.values()) < 2:
                     cell = dataclasses.replace(cell, right=True, symptom="", why="")  # one lost connection is no fault
                 if cell.wrong and attempt == 1:
                     failed.add(pair)
@@ -420,7 +445,7 @@ class Matrix:
         if cell.wrong:
             seen.rounds = cells[pair].observed.rounds + 1
             cells[pair] = dataclasses.replace(
-                cell, symptom="flapping" if cell.symptom in ("blocked", "slow") else cell.symptom
+                cell, symptom="flapping" if cell.symptom in ("blocked", "slow", "dns") else cell.symptom
             )
         else:
             cells[pair].observed.detail = f"late: at first {before[pair].observed}"
@@ -429,13 +454,23 @@ class Matrix:
         expected = expect(self.world, source, target)
         if override is not None:
             expected = override(source, target, expected)
-        return judge(source, target, expected, seen)
+        cell = judge(source, target, expected, seen)
+        changed = self.world.drift.get(target.service) or self.world.drift.get(target.pod)
+        if changed and cell.right:
+            # what it is now is what the table shows; that is not what it has to be
+            cell = dataclasses.replace(cell, right=False, symptom="object", why=changed)
+        return cell
 
     # --- conclusions ------------------------------------------------------------------------------------
 
     def findings(self, *, ask: bool = True) -> list[Finding]:
         """Explains the wrong cells of all tables so far; asks the follow-up questions."""
-        found = diagnose(list(self.tables.values()), self.world)
+        tables = list(self.tables.values())
+        if ask and any(t.wrong for t in tables) and "pod ip" not in self.tables:
+            # nothing tells a Service's fault from a pod's or a node's as well as the pods' own addresses do
+            pairs = list(cases.pod_ip(self.layout, self.world, self.sources))
+            tables.append(self.probe("pod ip", cases.CASES["pod ip"].title, pairs, settle=0.0))
+        found = diagnose(tables, self.world)
         if ask:
             self._ask(found)
         return found
@@ -448,8 +483,7 @@ class Matrix:
             observed = seen[question.source, question.target]
             if observed.outcome is Outcome.ERROR:
                 continue  # a question that could not be asked says neither
-            right = not self._judge(question.source, question.target, observed, None).wrong
-            question.answer = "yes" if right == question.must_work else "no"
+            question.settle(observed, right=not self._judge(question.source, question.target, observed, None).wrong)
 
     def programming(self, *, timeout: float = 30.0) -> dict[str, list[float]]:
         """Probes all ClusterIPs from all pods until right; seconds until each node's cells were right, by node."""
@@ -483,6 +517,13 @@ def _wants_connection(cell: Cell) -> bool:
 
 def _may_be_rate_limited(cell: Cell) -> bool:
     return cell.observed.outcome is Outcome.TIMEOUT and Outcome.REFUSED in cell.expected.outcomes
+
+
+def _hurried(pair: Pair, before: Cell | None) -> Pair:
+    """Without its own, longer time limit once it was used up: that only tells a late answer from none."""
+    if before is None or before.observed.outcome not in (Outcome.TIMEOUT, Outcome.DNS):
+        return pair
+    return pair[0], dataclasses.replace(pair[1], limit_ms=0)
 
 
 def _unheard(cell: Cell) -> bool:

@@ -141,6 +141,7 @@ class Observation:
         clients: Source addresses that the server saw.
         latency_ms: Median over the connections that succeeded; time to connect for TCP, to the answer for UDP.
         attempts: Datagrams or connections that the prober needed.
+        slowest_ms: The longest that one of its connections took to its answer, as far as the prober told.
         right_after_s: Seconds from the start of the table until the cell was right for the first time.
         rounds: How often the cell was probed.
     """
@@ -152,6 +153,7 @@ class Observation:
     clients: frozenset[str] = frozenset()
     latency_ms: float | None = None
     attempts: int = 1
+    slowest_ms: float | None = None
     right_after_s: float | None = None
     rounds: int = 1
 

@@ -66,6 +66,8 @@ class World:
         policies: NetworkPolicy objects.
         namespaces: Labels of each namespace.
         facts: What was measured.
+        dns: The pods behind the cluster's DNS; empty when they may not be read.
+        drift: What is not as the matrix made it, by name of the Service or pod.
     """
 
     nodes: Sequence[Object] = ()
@@ -75,6 +77,8 @@ class World:
     policies: Sequence[Object] = ()
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Facts = Facts()
+    dns: Sequence[Endpoint] = ()
+    drift: Mapping[str, str] = field(default_factory=dict)
 
     def service(self, name: str) -> Object | None:
         """A Service by name."""

@@ -6,6 +6,7 @@
 # any number of unanswered probes waits in the same time limit.
 LC_ALL=C
 stall_us=250000
+late_us=300000
 resend_us=(200000 500000 1000000)
 tab=$'\t' nl=$'\n' cr=$'\r'
 blank=$cr$nl$cr$nl
@@ -139,6 +140,8 @@ probe_tcp() {
       ;;
     tcp) who=$answer ;;
   esac
+  clock
+  [[ -z $detail ]] && ((now - begin > late_us)) && detail="answered after $(((now - begin) / 1000)) ms"
   report "$id" OK $latency 1 "$who" "$client" "$detail"
 }
 

@@ -1,0 +1,117 @@
+*** Settings ***
+Documentation       The Service matrix where it is given nonsense, or something happens to it while it probes.
+...
+...                 *Topology*: one Service matrix on the cluster; a second connection with few rights.
+...                 *Traffic*: single rows of the matrix.
+...                 *Passes when*: each message names what is wrong and what is allowed, and an accident to one pod
+...                 leaves all other cells of the table as they were.
+
+Library             Collections
+Library             NetLibrary    timeout=60s
+Library             cluster/accounts.py
+Library             matrix/accidents.py
+
+Suite Setup         Connect To Cluster
+Suite Teardown      Remove Service Matrix
+
+Test Tags           matrix
+
+
+*** Variables ***
+${BUILT}    ${False}
+
+
+*** Test Cases ***
+Row Without A Matrix Says What To Do First
+    Run Keyword And Expect Error    There is no Service matrix; use 'Build Service Matrix' first.
+    ...    Service Matrix Case Should Be Right    cluster ip
+
+Selector That Matches Nothing Is Refused
+    Run Keyword And Expect Error
+    ...    No node can take a pod of the matrix: no node has the labels 'pool=none'.
+    ...    Build Service Matrix    node_labels=pool=none
+
+Selector That Is None Is Refused
+    Run Keyword And Expect Error    The selector 'pool' in 'node_labels' is not made of key=value terms.
+    ...    Build Service Matrix    node_labels=pool
+
+Unknown Node Is Refused
+    Run Keyword And Expect Error    The node 'node99' in 'nodes' does not exist; there are *.
+    ...    Build Service Matrix    nodes=${{['node99']}}
+
+Time Limit Out Of Range Is Refused
+    Run Keyword And Expect Error    'time_limit' is 0.05 s; allowed are 0.2 s to 60 s.
+    ...    Build Service Matrix    time_limit=50 ms
+
+Account With Few Rights Is Told What It May Not
+    ${namespace}    Create Namespace    matrix-few-rights
+    Apply Manifest    ${CURDIR}/cluster/account.yaml    namespace=${namespace}
+    ...    RoleBinding.subjects.0.namespace=${namespace}
+    ${kubeconfig}    Make Kubeconfig Of Account    onlooker    ${namespace}
+    Connect To Cluster    alias=onlooker    kubeconfig=${kubeconfig}
+    Run Keyword And Expect Error    Cluster 'onlooker' answered GET /api/v1/nodes with 403 Forbidden: *onlooker*
+    ...    Build Service Matrix    cluster=onlooker
+    [Teardown]    Delete Namespace    ${namespace}
+
+Unknown Case Lists The Known Ones
+    [Setup]    Matrix Is Built
+    Run Keyword And Expect Error    The case 'teleport' is unknown; known are pod ip, large packets, *affinity timeout.
+    ...    Service Matrix Case Should Be Right    teleport
+
+Row May Override What Is Expected
+    [Setup]    Matrix Is Built
+    Run Keyword And Expect Error    Service without endpoints: * of * cells are wrong.*
+    ...    Service Matrix Case Should Be Right    endless    expect=connected    settle=0 s
+    Forget Service Matrix Results
+
+Pod That Restarts Between Two Rows Is Probed Again
+    [Setup]    Matrix Is Built
+    Restart Server Of Pod    on-node2
+    ${seen}    Probe Service Matrix    pod ip    cluster ip    settle=10 s
+    Should Be Equal As Integers    ${seen}[wrong]    0
+    ${cells}    Get Service Matrix Cells    pod ip
+    Should Not Be Empty    ${{[c for c in $cells if c['source'] == 'on-node2' and c['right']]}}
+
+Pod That Vanishes Keeps Its Row And Column And Nothing Else Is Wrong
+    [Setup]    Matrix Is Built
+    Forget Service Matrix Results
+    Delete Pod At Once    on-node2
+    ${text}    Run Keyword And Expect Error    Pods by their own addresses: *
+    ...    Service Matrix Case Should Be Right    pod ip    settle=0 s
+    Should Contain    ${text}    Pod 'on-node2' does not exist any more
+    ${cells}    Get Service Matrix Cells    pod ip
+    VAR    ${of_it}    ${{[c for c in $cells if 'on-node2' in (c['source'], c['target'])]}}
+    VAR    ${others}    ${{[c for c in $cells if 'on-node2' not in (c['source'], c['target'])]}}
+    Should Be True    all(not c['right'] for c in $of_it)    Cells of a pod that is gone are right: ${of_it}
+    Should Be True    all(c['right'] for c in $others)    Cells of other pods are wrong: ${others}
+    Should Be Equal As Integers    ${{len($cells)}}    72
+    [Teardown]    Remove Service Matrix
+
+Image Without A Shell Can Be A Target And Says So
+    [Tags]    slow
+    ${image}    Image Without Shell
+    Build Service Matrix    image=${image}    host_network=False
+    Run Keyword And Expect Error    *the image of 'on-node*' has no shell (sh), so it can only be a target*
+    ...    Service Matrix Case Should Be Right    node port    settle=0 s
+    ${cells}    Get Service Matrix Cells    node port
+    VAR    ${outside}    ${{[c for c in $cells if c['source'] == 'outside']}}
+    Should Be True    $outside and all(c['right'] for c in $outside)    The outside does not reach it: ${outside}
+    [Teardown]    Remove Service Matrix
+
+Two Runs At Once Do Not Disturb Each Other
+    [Tags]    slow
+    ${results}    Run Suite Twice At Once    ClusterIP    NodePort At Every Node    External IPs
+    ...    LoadBalancer From Inside    Host Network Backends
+    FOR    ${status}    ${output}    IN    @{results}
+        Should Be Equal As Integers    ${status}    0    ${output}
+    END
+    ${left}    Get Objects    Namespace    labels=netlibrary.io/run
+    Should Be Empty    ${{[n['metadata']['name'] for n in $left if not n['metadata'].get('deletionTimestamp')]}}
+
+
+*** Keywords ***
+Matrix Is Built
+    [Documentation]    Makes a matrix once for the tests that need one.
+    IF    ${BUILT}    RETURN
+    Build Service Matrix
+    VAR    ${BUILT}    ${True}    scope=SUITE
