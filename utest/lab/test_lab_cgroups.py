@@ -164,7 +164,7 @@ def test_real_groups_are_made_filled_killed_and_removed():
         while len(cgroups.members(name)) < 2:
             assert child.poll() is None
         cgroups.kill(name)
-        assert child.wait(5) == -9
+        assert child.wait(5) in (-9, 128 + 9)  # killed itself, or it saw the program die that it waited for
         assert cgroups.members(name) == set()
     finally:
         cgroups.kill(name)
