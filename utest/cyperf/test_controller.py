@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,47 @@ def test_reason_of_a_refused_start_is_kept(
         run.start(session, timeout=2)
     assert text in str(caught.value)
     assert hint in str(caught.value)
+
+
+SEGMENTS = "/api/v2/sessions/s/config/config/NetworkProfiles"
+
+
+def automatic_segments(scripted: ScriptedController, *agents: dict[str, Any]) -> None:
+    """A client and a server segment with automatic addresses, and the agents there are."""
+    segments = [
+        {"id": str(n), "Name": f"IP Network {n}", "networkTags": [role], "IPRanges": [{"id": "1", "IpAuto": True}],
+         "agentAssignments": {"ByTag": [f"role:{role}"], "ByID": []}}
+        for n, role in ((1, "Client"), (2, "Server"))
+    ]  # fmt: skip
+    scripted.on("GET", SEGMENTS, (200, [{"id": "1", "IPNetworkSegment": segments}]))
+    scripted.on("GET", "/api/v2/agents", (200, list(agents)))
+    scripted.on("PATCH", f"{SEGMENTS}/1/IPNetworkSegment/1/IPRanges/1", (200, {}))
+    refused = operation("ERROR", message="could not find NETMASK for automatic IP of [IP Network 1]")
+    scripted.on("POST", START, (202, refused), (202, operation("SUCCESS")))
+    scripted.on("GET", "/api/v2/sessions/s/test", (200, {"status": "STARTED", "testId": "t"}))
+
+
+def test_missing_netmask_is_mended_with_the_agents_address(scripted: ScriptedController, session: TestSession) -> None:
+    interfaces = [{"Name": "eth0", "IP": [{"IP": "10.1.2.3", "NetMask": "255.255.255.0"}]}]
+    automatic_segments(scripted, agent("a", "10.1.2.3", "role:Client", Interfaces=interfaces))
+    said: list[str] = []
+    assert run.start(session, timeout=2, progress=said.append).status == "STARTED"
+    assert scripted.asked("POST", START) == 2
+    (body,) = [json.loads(body) for verb, path, _, body in scripted.seen if verb == "PATCH"]
+    assert body == {"IpAuto": False, "IpStart": "10.1.2.3", "Count": 1, "NetMaskAuto": False, "NetMask": 24}
+    assert said == [
+        "Automatic addressing found no netmask; segment 'IP Network 1' takes 10.1.2.3/24 of pod-a, and the test is "
+        "started once more."
+    ]
+
+
+def test_missing_netmask_with_several_agents_is_left_to_the_user(
+    scripted: ScriptedController, session: TestSession
+) -> None:
+    automatic_segments(scripted, agent("a", "10.1.2.3", "role:Client"), agent("b", "10.1.2.4", "role:Client"))
+    with pytest.raises(RunFailed, match="not exactly one agent"):
+        run.start(session, timeout=2)
+    assert scripted.asked("POST", START) == 1
 
 
 def test_start_that_hangs_tells_what_the_controller_notified(

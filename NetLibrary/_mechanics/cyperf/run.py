@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.cyperf import operations
@@ -11,7 +13,7 @@ from NetLibrary._mechanics.cyperf.errors import CyPerfError, LicenceMissing, Ope
 from NetLibrary._mechanics.cyperf.rest import Progress
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.types import RunState
-from NetLibrary._mechanics.errors import WaitTimeout
+from NetLibrary._mechanics.errors import InputError, WaitTimeout
 
 _LICENCE_WORDS = ("license", "licence")
 _IDLE = ("STOPPED", "ERROR", "")
@@ -44,16 +46,21 @@ def state(session: TestSession) -> RunState:
 def start(session: TestSession, *, timeout: float, progress: Progress | None = None) -> RunState:
     """Starts the test and returns when traffic flows.
 
+    When automatic addressing cannot read a netmask, the agents' own addresses are written into the segments that the
+    controller names, and the test is started once more.
+
     Raises:
         LicenceMissing: The controller has no licence for it.
         RunFailed: It cannot start, with the controller's reason.
         WaitTimeout: It did not start in time.
     """
     try:
-        operations.run(
-            session.connection, f"{session.path}/test-run/operations/start", timeout=timeout,
-            what=f"Starting the test of session '{session.name}'", progress=progress,
-        )  # fmt: skip
+        try:
+            _start(session, timeout, progress)
+        except OperationFailed as error:
+            if not _addresses_written(session, str(error), progress):
+                raise
+            _start(session, timeout, progress)
     except OperationFailed as error:
         raise _refused(session, str(error)) from error
     except WaitTimeout as error:
@@ -64,6 +71,26 @@ def start(session: TestSession, *, timeout: float, progress: Progress | None = N
     if found.status == "ERROR":
         raise _refused(session, f"The test of session '{session.name}' is in state ERROR.")
     return found
+
+
+def _start(session: TestSession, timeout: float, progress: Progress | None) -> None:
+    operations.run(
+        session.connection, f"{session.path}/test-run/operations/start", timeout=timeout,
+        what=f"Starting the test of session '{session.name}'", progress=progress,
+    )  # fmt: skip
+
+
+def _addresses_written(session: TestSession, refusal: str, progress: Progress | None) -> bool:
+    """Tells whether a refusal was about automatic addresses and these could be replaced by written ones."""
+    text = " ".join([refusal, *_reasons(session)])
+    if "netmask" not in text.lower():
+        return False
+    lines: list[str] = []
+    with suppress(CyPerfError, InputError):  # what was refused first says more
+        lines = session.use_agent_addresses(list(dict.fromkeys(re.findall(r"\[([^\[\]]+)\]", text))))
+    if lines and progress:
+        progress(f"Automatic addressing found no netmask; {'; '.join(lines)}, and the test is started once more.")
+    return bool(lines)
 
 
 def _reasons(session: TestSession) -> list[str]:
@@ -87,7 +114,8 @@ def _refused(session: TestSession, first: str) -> Exception:
     hint = ""
     if "netmask" in text.lower():
         hint = (
-            "\nAutomatic addressing could not read the netmask of an agent's test interface; check "
+            "\nAutomatic addressing could not read the netmask of an agent's test interface, and there is not exactly "
+            "one agent and one range in each of these segments whose address could be written there; check "
             "AGENT_TEST_INTERFACE, or set addresses by hand in the segments named above."
         )
     elif "owned by" in text.lower():

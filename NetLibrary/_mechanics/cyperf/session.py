@@ -102,6 +102,34 @@ class TestSession:
                     body = {"IpAuto": automatic, "NetMaskAuto": automatic, "GwAuto": automatic}
                     self.change(f"{_PROFILE}/IPNetworkSegment/{segment['id']}/IPRanges/{each['id']}", body)
 
+    def use_agent_addresses(self, names: list[str]) -> list[str]:
+        """Writes the addresses of assigned agents into segments whose automatic addressing failed.
+
+        Args:
+            names: Names of the segments.
+        Returns:
+            One line for each segment; none when it cannot be done, because several agents share a segment and one
+            range of addresses cannot name them, or an agent does not tell its address.
+        """
+        agents, planned, lines = self.controller.agents(), [], []
+        for segment in (each for role in CyPerfRole for each in self.segments(role) if each.get("Name") in names):
+            given = segment.get("agentAssignments") or {}
+            ids = {str(entry.get("agentId")) for entry in given.get("ByID") or []}
+            here = [a for a in agents if a.id in ids or any(a.has(tag) for tag in given.get("ByTag") or [])]
+            ranges = segment.get("IPRanges") or []
+            if len(here) != 1 or len(ranges) != 1 or not here[0].ip:
+                return []
+            prefix = here[0].prefix_length
+            path = f"{_PROFILE}/IPNetworkSegment/{segment['id']}/IPRanges/{ranges[0]['id']}"
+            body = {"IpAuto": False, "IpStart": here[0].ip, "Count": 1, "NetMaskAuto": False, "NetMask": prefix}
+            planned.append((path, body))
+            lines.append(
+                f"segment '{segment['Name']}' takes {here[0].ip}/{prefix} of {here[0].hostname or 'its agent'}"
+            )
+        for path, body in planned:
+            self.change(path, body)
+        return lines
+
     def disable_role(self, role: CyPerfRole) -> None:
         """Takes the segments of a role out of the run, for servers that are no agents."""
         for segment in self.segments(role):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -104,6 +105,16 @@ class Agent:
             interfaces=tuple(entry.get("Interfaces") or ()),
             version=str((entry.get("systemInfo") or {}).get("portManagerVersion") or ""),
         )
+
+    @property
+    def prefix_length(self) -> int:
+        """Length of the network prefix of its address; 32, as pods often have it, when it does not tell."""
+        for interface in self.interfaces:
+            for entry in interface.get("IP") or []:
+                if entry.get("IP") == self.ip and entry.get("NetMask"):
+                    text = str(entry["NetMask"])
+                    return int(text) if text.isdigit() else ipaddress.ip_network(f"0.0.0.0/{text}").prefixlen
+        return 32
 
     def has(self, tag: str) -> bool:
         """Tells whether the agent carries the tag, written `key:value` or `key=value`."""

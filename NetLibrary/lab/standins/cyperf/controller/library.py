@@ -12,7 +12,7 @@ from .operations import OperationError, Operations, Outcome
 from .store import Result, Store
 from .tree import TreeError, link
 from .views import BY_NAME
-from .web import answer, attachment, body_of, empty, listing, origin
+from .web import answer, attachment, body_of, empty, listing, named, origin
 
 JsonObject = dict[str, Any]
 _CONFIGS, _RESULTS = "/api/v2/configs", "/api/v2/results"
@@ -207,10 +207,7 @@ class ResultRoutes:
         ]
 
     def _result(self, request: web.Request) -> Result:
-        result = self.store.results.get(request.match_info["id"])
-        if result is None:
-            raise TreeError(404, f"Result '{request.match_info['id']}' not found.")
-        return result
+        return named(request, self.store.results, "Result")
 
     @staticmethod
     def _shown(result: Result) -> JsonObject:

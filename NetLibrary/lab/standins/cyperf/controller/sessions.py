@@ -14,7 +14,7 @@ from .plan import effective_ports, is_encrypted
 from .run import Run
 from .store import Session, Store, now
 from .tree import TreeError
-from .web import answer, body_of, empty, listing, origin
+from .web import answer, body_of, empty, listing, named, origin
 
 JsonObject = dict[str, Any]
 _ROOT = "/api/v2/sessions"
@@ -58,10 +58,7 @@ class SessionRoutes:
     # sessions
 
     def _session(self, request: web.Request) -> Session:
-        session = self.store.sessions.get(request.match_info["id"])
-        if session is None:
-            raise TreeError(404, f"Session '{request.match_info['id']}' not found.")
-        return session
+        return named(request, self.store.sessions, "Session")
 
     def shown(self, session: Session, include: frozenset[str] = frozenset()) -> JsonObject:
         """Returns a session as the interface shows it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -13,6 +13,7 @@ from .store import Store
 from .tree import TreeError
 
 JsonObject = dict[str, Any]
+Thing = TypeVar("Thing")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 
@@ -53,6 +54,18 @@ async def body_of(request: web.Request) -> Any:
         return json.loads(text)
     except ValueError:
         raise TreeError(400, "The body is not JSON.") from None
+
+
+def named(request: web.Request, known: Mapping[str, Thing], what: str) -> Thing:
+    """Returns the thing that the path names.
+
+    Raises:
+        TreeError: 404 when there is none.
+    """
+    identifier = request.match_info["id"]
+    if identifier not in known:
+        raise TreeError(404, f"{what} '{identifier}' not found.")
+    return known[identifier]
 
 
 def listing(request: web.Request, items: list[JsonObject]) -> web.Response:
