@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -39,6 +40,7 @@ type controller struct {
 	nodes     corelisters.NodeLister
 	slices    discoverylisters.EndpointSliceLister
 	changed   chan struct{}
+	given     map[types.UID][]netip.Addr // what this process has given out and the cache may not show yet
 }
 
 func newController(client kubernetes.Interface, a *allocator, r *routingTable, h *health) *controller {
@@ -49,6 +51,7 @@ func newController(client kubernetes.Interface, a *allocator, r *routingTable, h
 		nodes:    factory.Core().V1().Nodes().Lister(),
 		slices:   factory.Discovery().V1().EndpointSlices().Lister(),
 		changed:  make(chan struct{}, 1),
+		given:    map[types.UID][]netip.Addr{},
 	}
 }
 
@@ -97,13 +100,8 @@ func (c *controller) pass(ctx context.Context) bool {
 		klog.ErrorS(err, "Cannot list the Services")
 		return false
 	}
-	sort.Slice(services, func(i, j int) bool { return services[i].CreationTimestamp.Before(&services[j].CreationTimestamp) })
-	used := map[netip.Addr]bool{}
-	for _, service := range services {
-		for _, address := range c.held(service) {
-			used[address] = true
-		}
-	}
+	sort.Slice(services, func(i, j int) bool { return older(services[i], services[j]) })
+	used := c.inUse(services)
 	wanted, complete := map[netip.Addr]netip.Addr{}, true
 	for _, service := range services {
 		addresses, err := c.ensure(ctx, service, used)
@@ -120,6 +118,36 @@ func (c *controller) pass(ctx context.Context) bool {
 		}
 	}
 	return c.routes.replace(wanted) && complete
+}
+
+// older orders Services by age; those of the same second by name, so that every pass sees the same order.
+func older(a, b *v1.Service) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.Namespace+"/"+a.Name < b.Namespace+"/"+b.Name
+}
+
+// inUse returns the addresses that are not free: those in the statuses, and those that were given out so lately that
+// the cache does not show them yet. Two Services would get the same address without the latter.
+func (c *controller) inUse(services []*v1.Service) map[netip.Addr]bool {
+	used, alive := map[netip.Addr]bool{}, map[types.UID]bool{}
+	for _, service := range services {
+		alive[service.UID] = true
+		for _, address := range c.held(service) {
+			used[address] = true
+		}
+	}
+	for uid, addresses := range c.given {
+		if !alive[uid] {
+			delete(c.given, uid)
+			continue
+		}
+		for _, address := range addresses {
+			used[address] = true
+		}
+	}
+	return used
 }
 
 func mine(service *v1.Service) bool {
@@ -141,10 +169,14 @@ func (c *controller) held(service *v1.Service) (addresses []netip.Addr) {
 func (c *controller) ensure(ctx context.Context, service *v1.Service, used map[netip.Addr]bool) ([]netip.Addr, error) {
 	held := c.held(service)
 	if !mine(service) {
+		delete(c.given, service.UID)
 		if len(held) == 0 {
 			return nil, nil
 		}
 		return nil, c.publish(ctx, service, nil)
+	}
+	if len(held) == 0 {
+		held = c.given[service.UID] // given in an earlier pass, and the cache is late
 	}
 	var addresses []netip.Addr
 	for _, family := range service.Spec.IPFamilies {
@@ -171,9 +203,10 @@ func (c *controller) ensure(ctx context.Context, service *v1.Service, used map[n
 		used[address] = true
 		addresses = append(addresses, address)
 	}
-	if len(addresses) == len(held) {
+	if len(addresses) == len(c.held(service)) {
 		return addresses, nil
 	}
+	c.given[service.UID] = addresses
 	return addresses, c.publish(ctx, service, addresses)
 }
 

@@ -9,6 +9,7 @@ import (
 	v1 "k8s.io/api/core/v1"
 	discovery "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	discoverylisters "k8s.io/client-go/listers/discovery/v1"
 	"k8s.io/client-go/tools/cache"
@@ -64,6 +65,7 @@ func world(t *testing.T, nodes []*v1.Node, endpoints ...discovery.Endpoint) *con
 		nodes:     corelisters.NewNodeLister(keep(all...)),
 		slices:    discoverylisters.NewEndpointSliceLister(keep(slice)),
 		changed:   make(chan struct{}, 1),
+		given:     map[types.UID][]netip.Addr{},
 	}
 }
 
@@ -95,6 +97,38 @@ func TestAddressesAreDistinctAndThePoolEnds(t *testing.T) {
 	}
 	if _, err := pool.pick(true, "", used); !errors.Is(err, errNoPool) {
 		t.Fatalf("a family without a pool gave %v", err)
+	}
+}
+
+func TestAnAddressThatWasJustFreedIsNotGivenOutNext(t *testing.T) {
+	pool, _ := newAllocator([]string{"198.18.1.0/29"})
+	for _, expected := range []string{"198.18.1.1", "198.18.1.2", "198.18.1.3"} {
+		if address, err := pool.pick(false, "", map[netip.Addr]bool{}); err != nil || address != addr(expected) {
+			t.Fatalf("got %s, %v; expected %s", address, err, expected)
+		}
+	}
+}
+
+func TestAnAddressIsNotGivenTwiceWhileTheCacheIsLate(t *testing.T) {
+	c := world(t, three)
+	first, second := service(""), service("")
+	first.UID, second.UID = "first", "second"
+	c.given[first.UID] = []netip.Addr{addr("198.18.1.1")} // its status is written and not seen yet
+	used := c.inUse([]*v1.Service{first, second})
+	if !used[addr("198.18.1.1")] {
+		t.Fatal("the address counts as free")
+	}
+	c.inUse([]*v1.Service{second})
+	if len(c.given) != 0 {
+		t.Fatal("the address of a deleted Service is kept for ever")
+	}
+}
+
+func TestServicesOfTheSameSecondHaveOneOrder(t *testing.T) {
+	a, b := service(""), service("")
+	a.Name, b.Name = "a", "b"
+	if !older(a, b) || older(b, a) {
+		t.Fatal("the order is open")
 	}
 }
 

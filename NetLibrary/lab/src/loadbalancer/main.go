@@ -50,11 +50,14 @@ func Main(arguments []string) error {
 	return c.run(ctx)
 }
 
-// allocator hands out addresses of its pools; it keeps no state of its own, the Services' statuses are the state.
-type allocator struct{ pools []netip.Prefix }
+// allocator hands out addresses of its pools; which are in use is told by the Services' statuses.
+type allocator struct {
+	pools []netip.Prefix
+	last  map[netip.Prefix]netip.Addr // where to go on: an address that was just freed may still be in some node's rules
+}
 
 func newAllocator(texts []string) (*allocator, error) {
-	a := &allocator{}
+	a := &allocator{last: map[netip.Prefix]netip.Addr{}}
 	for _, text := range texts {
 		pool, err := netip.ParsePrefix(strings.TrimSpace(text))
 		if err != nil {
@@ -74,7 +77,8 @@ func (a *allocator) contains(address netip.Addr) bool {
 	return false
 }
 
-// pick returns the wanted address when it is valid and free, else the first free one of the family.
+// pick returns the wanted address when it is valid and free, else the next free one of the family behind the last that
+// was given out.
 func (a *allocator) pick(v6 bool, wanted string, used map[netip.Addr]bool) (netip.Addr, error) {
 	for _, pool := range a.pools {
 		if pool.Addr().Is6() != v6 {
@@ -90,9 +94,17 @@ func (a *allocator) pick(v6 bool, wanted string, used map[netip.Addr]bool) (neti
 			}
 			return address, nil
 		}
-		for address := pool.Addr().Next(); pool.Contains(address); address = address.Next() {
-			if !used[address] {
-				return address, nil
+		first := pool.Addr().Next() // the first address of a network is not given out
+		next := first
+		if last, found := a.last[pool]; found {
+			next = last.Next()
+		}
+		for _, from := range []netip.Addr{next, first} {
+			for address := from; pool.Contains(address); address = address.Next() {
+				if !used[address] {
+					a.last[pool] = address
+					return address, nil
+				}
 			}
 		}
 		return netip.Addr{}, fmt.Errorf("all addresses of the pool %s are in use", pool)
