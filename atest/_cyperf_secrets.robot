@@ -19,6 +19,10 @@ Secrets Are Used Everywhere
     Connect To CyPerf Controller    ${ADDRESS}    refresh_token=${TOKEN}    requests_alias=second
     Set CyPerf Stand In Faults    expire_tokens=${True}
     GET On Session    second    /api/v2/time    timeout=10
+    # The offline token is refused from now on: what the alias then says must not repeat it
+    Set CyPerf Stand In Faults    expire_tokens=${True}    http_errors={"/auth/realms/": 503}
+    Run Keyword And Ignore Error    GET On Session    second    /api/v2/time    timeout=10
+    Set CyPerf Stand In Faults    reset=${True}
     Run Keyword And Expect Error    *does not accept*    Connect To CyPerf Controller    ${ADDRESS}    username=admin
     ...    password=${WRONG}
     Run Keyword And Expect Error    *does not accept*    Connect To CyPerf Controller    ${ADDRESS}

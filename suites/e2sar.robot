@@ -28,9 +28,8 @@ Events Arrive
     [Tags]    smoke
     [Template]    Deliver Events
     # PATH       PLACEMENT     EVENTS    LENGTH    MTU     RATE
-    pod ip       other node    1000      1024      1400    0.02
-    pod ip       same node     1000      4000      1400    0.02
-    dns          other node    500       512       512     0.01
+    pod ip       other node    1000      4000      1400    0.05
+    dns          same node     500       512       512     0.01
     node port    other node    500       1024      1400    0.01
 
 Several Senders And Receivers
@@ -64,7 +63,7 @@ Nobody Listens There
 Receiver Ends Too Early
     [Template]    Receiver Ends Before The Sender
     # DURATION    CAUSE
-    5 s           receiver ended early
+    3 s           receiver ended early
 
 Receiver Killed
     [Template]    Receiver Dies In The Middle

@@ -42,28 +42,35 @@ def _address(buffer: bytearray) -> int:
     return ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))
 
 
+Piece = tuple[bytearray, int, int]
+
+
 class Burst:
-    """A row of datagrams, each gathered from two memory areas, sent in as few system calls as possible.
+    """A row of datagrams, each gathered from pieces of memory, sent in as few system calls as possible.
+
+    Pieces may be shared by all datagrams and changed between sends, so that what all fragments of an event have in
+    common is written once for each event and not once for each fragment.
 
     Args:
-        headers: All headers, one after the other, `header` bytes each; may be changed between sends.
-        body: Memory that the fragments are taken from.
-        parts: Offset and size of each fragment inside `body`.
+        rows: Buffer, offset and size of the pieces of each datagram.
     """
 
-    def __init__(self, headers: bytearray, header: int, body: bytearray, parts: Sequence[tuple[int, int]]) -> None:
-        self._keep = (headers, body)
-        head, base, count = _address(headers), _address(body), len(parts)
-        self.count = count
-        self._vectors = (_IoVec * (2 * count))()
-        self._entries = (_Entry * count)()
-        for index, (offset, size) in enumerate(parts):
-            first = self._vectors[2 * index]
-            first.base, first.length = head + index * header, header
-            second = self._vectors[2 * index + 1]
-            second.base, second.length = base + offset, size
+    def __init__(self, rows: Sequence[Sequence[Piece]]) -> None:
+        self._keep = rows
+        addresses: dict[int, int] = {}
+        self.count = len(rows)
+        self._vectors = (_IoVec * sum(map(len, rows)))()
+        self._entries = (_Entry * self.count)()
+        place = 0
+        for index, row in enumerate(rows):
             message = self._entries[index].message
-            message.vectors, message.vector_count = ctypes.pointer(first), 2
+            message.vectors, message.vector_count = ctypes.pointer(self._vectors[place]), len(row)
+            for buffer, offset, size in row:
+                base = addresses.setdefault(id(buffer), 0) or _address(buffer)
+                addresses[id(buffer)] = base
+                vector = self._vectors[place]
+                vector.base, vector.length = base + offset, size
+                place += 1
         self._where = ctypes.addressof(self._entries)
 
     def send(self, descriptor: int, first: int = 0, last: int | None = None) -> tuple[int, int]:

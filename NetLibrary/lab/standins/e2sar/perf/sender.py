@@ -13,6 +13,7 @@ from . import wire
 from .batch import Burst
 
 _CHANGING_LB, _CHANGING_RE = struct.Struct(">HHQ"), struct.Struct(">Q")
+_SHARED_END = _CHANGING_RE.size
 _SLEEPABLE = 300e-6
 IP_MTU = 14
 
@@ -115,11 +116,24 @@ class Sender:
         job, outcome = self.job, Outcome()
         parts = wire.fragments(job.length, job.largest_fragment)
         event = wire.payload(job.length)
+        size, middle = wire.HEADERS, wire.LB_HEADER.size
         headers = bytearray(
             b"".join(wire.headers(0, 0, 0, job.data_id, offset, job.length, job.lb_version) for offset, _ in parts)
         )
-        burst = Burst(headers, wire.HEADERS, event, parts)
-        starts = range(0, len(headers), wire.HEADERS)
+        # All fragments of an event share the load balancer's header and the event number, which are the ends of the
+        # headers; what is between them is the fragment's own and never changes.
+        first, last = headers[:middle], headers[size - _SHARED_END : size]
+        burst = Burst(
+            [
+                [
+                    (first, 0, middle),
+                    (headers, index * size + middle, size - middle - _SHARED_END),
+                    (last, 0, _SHARED_END),
+                    (event, *part),
+                ]
+                for index, part in enumerate(parts)
+            ]
+        )
         pause, descriptors = sleep_us(job.rate, job.length) / 1e6, [each.fileno() for each in self.sockets]
         smooth = job.smooth and pause > 0
         draw, clock, tick_of = random.getrandbits, time.perf_counter, time.time_ns
@@ -132,9 +146,8 @@ class Sender:
             if not (tick & 0xFF) & 0x3F:
                 tick = tick & ~0xFF | draw(8)
             slot = tick & 0xFFFF if job.lb_version == 3 else 0
-            for start in starts:
-                _CHANGING_LB.pack_into(headers, start + 4, slot, entropy, tick)
-                _CHANGING_RE.pack_into(headers, start + 28, number)
+            _CHANGING_LB.pack_into(first, 4, slot, entropy, tick)
+            _CHANGING_RE.pack_into(last, 0, number)
             descriptor = descriptors[number % len(descriptors)]
             sent, code = _smoothly(burst, descriptor, due, pause) if smooth else burst.send(descriptor)
             outcome.frames += sent
