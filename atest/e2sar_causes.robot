@@ -44,13 +44,13 @@ Throttled Receiver Is Named And Mended
     [Tags]    slow
     Loss Is Explained And Mended
     ...    buffer and CPU throttling
-    ...    its CPU limit of 50m had it throttled in \\d+ % of the periods .*raise its CPU limit to 1
+    ...    its CPU limit of 25m had it throttled in \\d+ % of the periods .*raise its CPU limit to 1
     ...    events=60000
     ...    event_bytes=512
     ...    mtu=576
     ...    rate_gbps=0.12
     ...    receiver_buffer_bytes=4194304
-    ...    receiver_cpu_limit=50m
+    ...    receiver_cpu_limit=25m
 
 Small Buffer Is Named And Mended
     [Tags]    slow
@@ -229,7 +229,11 @@ Loss Is Explained And Mended
 Send One Large Event
     [Documentation]    One event of 24 MiB to a receiver with so much memory.
     [Arguments]    ${memory}    &{expectations}
-    Start E2SAR Receiver    memory_limit=${memory}    environment=${NEW_STYLE}    buffer_bytes=4194304
+    Start E2SAR Receiver
+    ...    memory_limit=${memory}
+    ...    environment=${NEW_STYLE}
+    ...    buffer_bytes=4194304
+    ...    options=['--timeout', '10000']
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
     Start E2SAR Sender
     ...    events=1

@@ -46,8 +46,9 @@ def let_bandwidth_limit_of_node_act_at_once(node: str, rate: str) -> None:
 def drop_fragments_at_node(node: str) -> None:
     """Drops all but the first fragment of each IP packet that comes to a node, as some firewalls do."""
     # before connection tracking puts fragments together again (priority -400)
-    rule = "chain c { type filter hook prerouting priority -450; ip frag-off & 0x1fff != 0 counter drop; }"
-    _cluster().lab.node(node).run(["nft", "-f", "-"], stdin=f"table ip {TABLE} {{ {rule} }}\n")
+    lines = ["type filter hook prerouting priority -450;", "ip frag-off & 0x1fff != 0 counter drop"]
+    text = "\n".join([f"table ip {TABLE} {{", "chain c {", *lines, "}", "}", ""])
+    _cluster().lab.node(node).run(["nft", "-f", "-"], stdin=text)
 
 
 def let_fragments_pass() -> None:

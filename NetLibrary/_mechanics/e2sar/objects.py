@@ -73,7 +73,10 @@ class Files:
         }
         spec = _dress(job, name, "receiver", values, settings.options, pod)
         spec["hostname"] = name
-        observer, container = spec["initContainers"][0], spec["containers"][0]
+        container = spec["containers"][0]
+        observer = next((each for each in spec["initContainers"] if each["name"] == "observer"), None)
+        if observer is None:
+            raise InputError(f"manifests is '{self.folder}', whose receiver has no init container 'observer'.")
         observer["image"] = container["image"]
         observer["readinessProbe"]["exec"]["command"][-1] = str(settings.port)
         container["ports"][0]["containerPort"] = settings.port
