@@ -101,7 +101,8 @@ def report(
     endpoints: Endpoints | None,
 ) -> None:
     """Writes a result as record, probes, tables, picture and a line on the console."""
-    picture = _robot.picture_path(f"{result.name} timeline")
+    own = "" if result.name == _robot.current_test() else f"{result.name} "
+    picture = _robot.picture_path(f"{own}timeline")
     probes = picture.with_suffix(".jsonl.gz")
     count = write_probes(probes, result)
     session.recorder.add(

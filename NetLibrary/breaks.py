@@ -26,6 +26,7 @@ from NetLibrary.types import Bitrate, Percentage
 
 #: A measurement that nobody stops ends by itself after this time.
 LONGEST = timedelta(minutes=30)
+ECHO_SIZES = range(18, 9001)
 
 
 class BreakKeywords(BreakResultKeywords):
@@ -47,6 +48,7 @@ class BreakKeywords(BreakResultKeywords):
         echo_interval: timedelta = timedelta(milliseconds=10),
         connection_interval: timedelta = timedelta(milliseconds=40),
         request_interval: timedelta = timedelta(milliseconds=10),
+        echo_size: int = 56,
         probe_timeout: timedelta = timedelta(seconds=1),
         slow: timedelta | None = None,
         ipv6: bool = False,
@@ -75,6 +77,8 @@ class BreakKeywords(BreakResultKeywords):
             echo_interval: Time between two ICMP or UDP echoes.
             connection_interval: Time between two new TCP connections.
             request_interval: Time between two requests over the kept connection.
+            echo_size: Bytes of payload of an ICMP or UDP echo; 56 is what ping sends. With as many as the path should
+                carry (1472 for Ethernet and IPv4), packets that vanish for their size are an outage too.
             probe_timeout: When a probe counts as lost.
             slow: By how much later than the median an answer counts as late; by kind of probe when not given.
             ipv6: Whether to measure each path over IPv6 as well, where it has IPv6.
@@ -104,6 +108,7 @@ class BreakKeywords(BreakResultKeywords):
             connection_ms=milliseconds("connection_interval", connection_interval),
             kept_ms=milliseconds("request_interval", request_interval),
             timeout_ms=milliseconds("probe_timeout", probe_timeout),
+            echo_bytes=_echo_size(echo_size),
         )
         seconds = limit.total_seconds()
         check_times(seconds, baseline.total_seconds(), settle.total_seconds())
@@ -125,6 +130,8 @@ class BreakKeywords(BreakResultKeywords):
             echoes.append(outside)
         targets, missing = pathing.resolve(endpoints, wanted, (4, 6) if ipv6 else (4,))
         missing += [f"{target.path}: {target.note}" for target in targets if target.note]
+        if not targets:
+            raise InputError(f"None of the paths can be measured: {'; '.join(missing)}.")
         by_source = pathing.streams(targets, rates, probes)
         probers = _probers(
             connection, namespace, endpoints, by_source, seconds, iperf=iperf_runs(targets, iperf_bitrate)
@@ -144,7 +151,7 @@ class BreakKeywords(BreakResultKeywords):
         self._break_parameters = {
             "namespace": namespace, "paths": [path.value for path in wanted], "baseline": baseline, "settle": settle,
             "echo_interval_ms": rates.echo_ms, "connection_interval_ms": rates.connection_ms,
-            "request_interval_ms": rates.kept_ms, "probe_timeout_ms": rates.timeout_ms,
+            "request_interval_ms": rates.kept_ms, "echo_bytes": rates.echo_bytes, "probe_timeout_ms": rates.timeout_ms,
             "iperf_bits_per_second": iperf_bitrate.bits_per_second if iperf_bitrate else None,
         }  # fmt: skip
         _robot.console(
@@ -161,6 +168,7 @@ class BreakKeywords(BreakResultKeywords):
         # Whatever ends the run, what was measured until then is written.
         self.session.on_close(f"measurement '{name}'", lambda: self._close_measurement(measurement))
         self.session.note_images(images_of(map(dict, endpoints.pods.values())))
+        measurement.wait_baseline()
         return [spec.name for specs in by_source.values() for spec in specs]
 
     @keyword(tags=["break"])
@@ -293,3 +301,9 @@ def _probers(
         netns = f"/run/netns/{cluster.lab.outside.netns}" if cluster.is_lab else None
         probers.append(LocalProber("outside", by_source[pathing.OUTSIDE], duration_s=seconds, netns=netns))
     return probers
+
+
+def _echo_size(size: int) -> int:
+    if size not in ECHO_SIZES:
+        raise InputError(f"echo_size is {size}; allowed are {ECHO_SIZES[0]} to {ECHO_SIZES[-1]} bytes.")
+    return size

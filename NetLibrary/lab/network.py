@@ -58,7 +58,8 @@ def create(plan: AddressPlan, mtu: int) -> None:
     """
     _ip(
         [
-            f"link add {plan.bridge} mtu {mtu} type bridge",
+            # An address of its own: else the bridge takes one of its ports', and another one when that port goes
+            f"link add {plan.bridge} address {link_address(plan.host)} mtu {mtu} type bridge",
             f"addr add {plan.host}/24 dev {plan.bridge}",
             *([f"addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
             f"link set {plan.bridge} up",
@@ -100,13 +101,25 @@ def _outside(plan: AddressPlan, mtu: int) -> None:
     )
 
 
+def link_address(address: object) -> str:
+    """Returns the link address of a lab's interface, made from its IPv4 address.
+
+    >>> link_address("198.18.128.2")
+    '02:00:c6:12:80:02'
+    """
+    return "02:00:" + ":".join(f"{int(part):02x}" for part in str(address).split("."))
+
+
 def create_node(plan: AddressPlan, node: int, mtu: int) -> None:
     """Makes the namespace of a node and its link; nodes count from 1."""
     netns, outer, others = plan.netns(node), plan.interface(node), [n for n in range(1, plan.nodes + 1) if n != node]
+    # A machine keeps its link address over a loss of power. With another one, its neighbours would send to the old one
+    # until they ask again, half a minute later.
+    mac = link_address(plan.node_address(node))
     run("ip", "netns", "add", netns)
     _ip(
         [
-            f"link add {outer} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {netns}",
+            f"link add {outer} mtu {mtu} type veth peer name eth0 address {mac} mtu {mtu} netns {netns}",
             f"link set {outer} master {plan.bridge} up",
         ]
     )

@@ -6,6 +6,7 @@ import pytest
 
 from NetLibrary._mechanics.breaks.attribution import BEFORE, SETTLE, attribute
 from NetLibrary._mechanics.breaks.clock import Offset, best_offset, drift_note, measure_offset
+from NetLibrary._mechanics.breaks.companions import share_refusals
 from NetLibrary._mechanics.breaks.counters import Delta
 from NetLibrary._mechanics.breaks.repeats import spread
 from NetLibrary._mechanics.breaks.types import BreakKind, ProbeKind, Step, StreamResult, StreamSpec, Window
@@ -33,6 +34,23 @@ STEPS = [Step("stop", 1000 * MS, 1500 * MS), Step("start", 3000 * MS, 3500 * MS)
 def test_an_outage_belongs_to_the_step_that_began_last_before_it(start, step):
     impacts = attribute([stream(window(start, 100))], STEPS)
     assert [i.step for i in impacts if i.windows] == [step]
+
+
+def test_an_icmp_error_that_only_the_echoes_got_names_the_outage_of_their_path():
+    """Kernels send one ICMP error a second: new connections may get none of them."""
+    told, same = window(1000, 900, BreakKind.UNREACHABLE), window(1030, 860, slack_ms=40)
+    later, kept = window(3000, 900), window(1000, 900)
+    other_path = window(1000, 900)
+    results = [
+        stream(told),
+        stream(same, later, kind=ProbeKind.TCP_NEW),
+        stream(kept, kind=ProbeKind.TCP_KEPT),
+        stream(other_path, path="service", kind=ProbeKind.UDP),
+    ]
+    share_refusals(results)
+    kinds = [[w.kind for w in result.windows] for result in results]
+    silent = BreakKind.SILENT_DROP
+    assert kinds == [[BreakKind.UNREACHABLE], [BreakKind.UNREACHABLE, silent], [silent], [silent]]
 
 
 def test_every_step_is_listed_with_what_it_cost():

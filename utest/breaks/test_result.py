@@ -83,6 +83,7 @@ def result():
     said: list[str] = []
     measurement = Measurement("test", [MadeUp(SPECS)], [], baseline_s=0.15, settle_s=0.1, progress=said.append)
     measurement.start()
+    measurement.wait_baseline()
     with measurement.step("stop agent"):
         time.sleep(0.2)
     with measurement.step("start agent"):
@@ -155,6 +156,7 @@ def test_the_picture_is_drawn_also_when_nothing_happened(result, tmp_path):
 def test_a_step_that_fails_is_kept_with_its_error_and_the_rest_is_measured():
     measurement = Measurement("test", [MadeUp(SPECS)], [], baseline_s=0.1, settle_s=0.05)
     measurement.start()
+    measurement.wait_baseline()
     with pytest.raises(RuntimeError, match="boom"), measurement.step("reload"):
         raise RuntimeError("boom")
     found = measurement.finish()
@@ -166,6 +168,7 @@ def test_a_limit_that_ends_before_the_disturbance_and_a_rate_that_cannot_be_held
     prober = MadeUp(SPECS[:1])
     measurement = Measurement("test", [prober], [], baseline_s=0.1, settle_s=0.05)
     measurement.start()
+    measurement.wait_baseline()
     skipped = [(1, Outcome.SKIPPED, 0, 1000, prober.began, 400)]
     end = {"event": "end", "why": "duration", "t": time.monotonic_ns(), "streams": {}}
     prober.log.feed(prober._frame(skipped) + json_frame(end))

@@ -235,3 +235,18 @@ def test_a_connection_that_met_a_long_pause_says_nothing(timeline):
     ]
     assert len(windows_of(line, probes)) == 1
     assert windows_of(line, probes, paused=[(T0 + 1200 * MS, T0 + 1800 * MS)]) == []
+
+
+def test_many_short_pauses_do_not_excuse_a_connection_that_got_no_answer_at_all(timeline):
+    """A probe needs prober and server a few times; what is more than those pauses was lost on the way."""
+    line = timeline(ProbeKind.TCP_NEW, 50)
+    probes = [
+        p._replace(outcome=Outcome.LOST, elapsed_ns=900 * MS) if 1000 * MS < p.sent_ns - T0 < 1200 * MS else p
+        for p in line.probes(6)
+    ]
+    paused = [(T0 + at * MS, T0 + (at + 20) * MS) for at in range(900, 2200, 30)]
+    log = StreamLog(line.spec, probes, end_ns=probes[-1].sent_ns, paused=paused)
+    assert [window.kind for window in evaluate(log).windows] == [BreakKind.SILENT_DROP]
+    # Prober and server that wait for the same processor at the same time wait once
+    log.paused = [(T0 + 1000 * MS, T0 + 1300 * MS), (T0 + 1050 * MS, T0 + 1290 * MS)]
+    assert len(evaluate(log).windows) == 1

@@ -14,6 +14,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 
 from .attribution import Impact, attribute
 from .clock import drift_note
+from .companions import share_refusals
 from .counters import Delta, cross_check, delta, parse_files
 from .echoes import EchoPod, OutsideEcho
 from .iperf_gaps import IperfResult, iperf_result
@@ -133,7 +134,7 @@ class Measurement:
     # --- while it runs --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts all probers and waits for the first answers and the quiet time.
+        """Starts all probers and waits for the first answers.
 
         Raises:
             EnvironmentProblem: A prober cannot run at all. The others have been stopped.
@@ -151,6 +152,9 @@ class Measurement:
             raise
         self.start_ns = time.monotonic_ns()
         self._watcher.start()
+
+    def wait_baseline(self) -> None:
+        """Waits the quiet time before the first step; whoever interrupts it gets a result all the same."""
         time.sleep(self.baseline_s)
 
     def _await_first_answers(self) -> None:
@@ -301,6 +305,7 @@ class Measurement:
                 )
                 stream.windows = [_shifted(window, shift) for window in stream.windows]
                 own.append(stream)
+            share_refusals(own)
             result.streams += own
             self._take_counters(prober, own, result)
             for event in prober.log.events_named("iperf"):

@@ -63,13 +63,14 @@ KINDS: Mapping[BreakPath, tuple[ProbeKind, ...]] = {
 
 @dataclass(frozen=True)
 class Rates:
-    """Times between probes and their limits, in milliseconds."""
+    """Times between probes and their limits, in milliseconds, and how large an echo is."""
 
     echo_ms: float = 10
     connection_ms: float = 40
     kept_ms: float = 10
     dns_ms: float = 50
     timeout_ms: float = 1000
+    echo_bytes: int = 56
 
     def period_ms(self, kind: ProbeKind) -> float:
         """Time between two probes of a kind."""
@@ -318,6 +319,7 @@ def streams(
                     rates.limit_ms(kind),
                     query=target.query,
                     endpoint=target.endpoint,
+                    size=rates.echo_bytes,
                     exchange=target.path != BreakPath.OUTSIDE_ADDRESS.value or ProbeKind.TCP_KEPT in target.kinds,
                 )
             )

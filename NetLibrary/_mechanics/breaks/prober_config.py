@@ -37,6 +37,7 @@ def configuration(
                 "query": spec.query,
                 "query_type": spec.query_type,
                 "exchange": spec.exchange,
+                "size": spec.size,
             }
             for spec in streams
         ],

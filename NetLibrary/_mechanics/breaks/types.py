@@ -57,8 +57,8 @@ class StreamSpec:
         period_ms: Time between two probes.
         timeout_ms: A probe without answer counts as lost after this time.
         query: DNS name to ask for.
-        endpoint: Role of the echo server that answers, if it is one of ours.
         exchange: For new connections: whether a message is echoed (else the handshake alone counts).
+        size: Bytes of payload of an echo.
     """
 
     number: int
@@ -72,6 +72,7 @@ class StreamSpec:
     query_type: str = "A"
     exchange: bool = True
     endpoint: str = ""
+    size: int = 56
 
     @property
     def name(self) -> str:

@@ -30,6 +30,8 @@ SLOW_MARGIN_MS = {
 MERGE_BELOW = 2
 #: A late answer is excused when pauses of prober and echo server make up this share of its time.
 EXPLAINED = 0.5
+#: How often prober and echo server have to run for one probe, so that this many pauses can delay it.
+TURNS = 4
 EARLY_NS = 2_000_000
 AROUND_NS = 1_000_000_000
 LEAST_RTO_NS = 195_000_000
@@ -166,11 +168,20 @@ def _pause_around(probe: Probe, paused: Sequence[tuple[int, int]]) -> int:
 
 def _during(probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
     """Tells whether prober or echo server did not run for most of the time of a probe."""
-    arrived = probe.sent_ns + probe.elapsed_ns
-    waited = sum(
-        max(0, min(until, arrived + EARLY_NS) - max(since, probe.sent_ns - EARLY_NS)) for since, until in paused
-    )
-    return waited >= probe.elapsed_ns * EXPLAINED
+    first, last = probe.sent_ns - EARLY_NS, probe.sent_ns + probe.elapsed_ns + EARLY_NS
+    waits = sorted((min(until, last) - max(since, first) for since, until in paused if first < until and since < last))
+    return sum(waits[-TURNS:]) >= probe.elapsed_ns * EXPLAINED
+
+
+def _united(paused: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Joins pauses of prober and echo server that overlap: both waited for the same processor."""
+    found: list[tuple[int, int]] = []
+    for since, until in sorted(paused):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], until))
+        else:
+            found.append((since, until))
+    return found
 
 
 def _window(spec: StreamSpec, probes: Sequence[Probe], first: int, last: int) -> Window:
@@ -352,7 +363,7 @@ def evaluate(
         slow_ms=result.slow_ms,
         merge_below=merge_below,
         broken=log.kept_broken,
-        paused=log.paused,
+        paused=_united(log.paused),
     )
     if log.skipped:
         share = log.skipped / max(1, result.planned)

@@ -15,7 +15,8 @@ ICMP6_FILTER = 1
 SOL_RAW = 255
 TIMESPEC = struct.Struct("@qq")
 EXTENDED_ERR = struct.Struct("@IBBBBII")
-PADDING = b"\0" * (56 - PAYLOAD.size)  # as much as ping sends
+LIKE_PING = 56  # bytes of payload
+LARGEST = 9216  # what is read at once: a jumbo frame
 PATIENCE_NS = 2_000_000
 
 
@@ -40,7 +41,8 @@ def arrival(ancillary, shift, now):
 
 
 def checksum(data):
-    """Returns the Internet checksum (RFC 1071) of an even number of bytes."""
+    """Returns the Internet checksum (RFC 1071)."""
+    data += b"\0" * (len(data) % 2)
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
@@ -48,6 +50,10 @@ def checksum(data):
 
 class EchoStream(Stream):
     """What ICMP and UDP echo have in common: a payload that comes back."""
+
+    def __init__(self, loop, spec):
+        super().__init__(loop, spec)
+        self.padding = b"\0" * max(0, spec.get("size", LIKE_PING) - PAYLOAD.size)
 
     def answered(self, payload, when):
         """Takes one echo that came back."""
@@ -110,7 +116,7 @@ class IcmpSocket:
         sock, shift = self.sock, self.loop.shift
         for _ in range(256):
             try:
-                data, ancillary, _flags, _peer = sock.recvmsg(2048, 64)
+                data, ancillary, _flags, _peer = sock.recvmsg(LARGEST, 64)
             except BlockingIOError:
                 return
             except OSError:
@@ -167,7 +173,7 @@ class IcmpStream(EchoStream):
 
     def send(self, sequence, now):
         self.expire(now)
-        payload = PAYLOAD.pack(MARK, self.number, sequence, now) + PADDING
+        payload = PAYLOAD.pack(MARK, self.number, sequence, now) + self.padding
         head = struct.pack("!BBHHH", self.request, 0, 0, self.identifier, sequence & 0xFFFF)
         if self.raw is not None and self.request == 8:
             head = struct.pack("!BBHHH", 8, 0, checksum(head + payload), self.identifier, sequence & 0xFFFF)
@@ -186,7 +192,7 @@ class IcmpStream(EchoStream):
         for payload, code, when in errors_of(self.sock, self.loop.shift):
             self.failed_echo(payload[8:], code, when)
         try:
-            data, ancillary, _flags, _peer = self.sock.recvmsg(2048, 64)
+            data, ancillary, _flags, _peer = self.sock.recvmsg(LARGEST, 64)
         except OSError:
             return
         self.answered(data[8:], arrival(ancillary, self.loop.shift, monotonic_ns()))
@@ -219,7 +225,7 @@ class UdpStream(EchoStream):
 
     def send(self, sequence, now):
         self.expire(now)
-        payload = PAYLOAD.pack(MARK, self.number, sequence, now) + PADDING
+        payload = PAYLOAD.pack(MARK, self.number, sequence, now) + self.padding
         try:
             self._ready()
             self.sock.send(payload)
@@ -242,7 +248,7 @@ class UdpStream(EchoStream):
     def readable(self, _mask):
         """Reads an answer, or the errors that came instead."""
         try:
-            data, ancillary, _flags, _peer = self.sock.recvmsg(2048, 64)
+            data, ancillary, _flags, _peer = self.sock.recvmsg(LARGEST, 64)
         except OSError:
             self._read_errors()
             return
@@ -261,7 +267,7 @@ def errors_of(sock, shift):
     """Yields (datagram, errno, when) for each queued error of a socket."""
     while True:
         try:
-            data, ancillary, _flags, _peer = sock.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+            data, ancillary, _flags, _peer = sock.recvmsg(LARGEST, 512, socket.MSG_ERRQUEUE)
         except OSError:
             return
         now = monotonic_ns()

@@ -96,7 +96,7 @@ class EchoServer:
         """Echoes datagrams, each from the address that it was sent to."""
         for _ in range(64):
             try:
-                data, ancillary, _flags, peer = sock.recvmsg(2048, 128)
+                data, ancillary, _flags, peer = sock.recvmsg(9216, 128)
             except OSError:
                 return
             back = []

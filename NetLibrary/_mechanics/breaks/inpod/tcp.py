@@ -171,7 +171,8 @@ class Trial:
 
     def __init__(self, stream, now):
         self.loop, self.number = stream.loop, stream.number
-        self.address, self.port, self.limit = stream.address, stream.port, stream.limit
+        self.address, self.port = stream.address, stream.port
+        self.limit = stream.limit // 3  # one that hangs must not hide for long that the path is good again
         self.began = now
         self.good: Any = None
         self._attempt: Any = None
