@@ -53,6 +53,7 @@ class MatrixKeywords(KeywordBase):
         host_network: bool = True,
         outside: bool = True,
         load_balancer_timeout: timedelta = timedelta(seconds=10),
+        external_name: str = "",
         prober: ProberName = "auto",
         time_limit: timedelta = timedelta(seconds=1.5),
         timeout: timedelta | None = None,
@@ -71,6 +72,8 @@ class MatrixKeywords(KeywordBase):
             host_network: Also one pod on each node's own network.
             outside: Also probe from outside the cluster; only a lab has such a place.
             load_balancer_timeout: Time for LoadBalancer addresses; `0 s` leaves these Services out.
+            external_name: Name outside the cluster for a Service of type ExternalName, for instance `example.com`; the
+                case `outside name` is skipped without.
             prober: What probes in the pods; `auto` takes the fastest that the image can run.
             time_limit: The one time limit of all connections that get no answer. Linux repeats a SYN after 1 s, so
                 1.3 s and more survive one lost packet.
@@ -99,6 +102,7 @@ class MatrixKeywords(KeywordBase):
             node_labels=node_labels,
             host_pods=host_network,
             balancer=load_balancer_timeout.total_seconds(),
+            external_name=external_name,
             prober=prober,
             limit_ms=_limit(time_limit),
             timeout=self.session.default_timeout if timeout is None else timeout.total_seconds(),

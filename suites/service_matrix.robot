@@ -51,6 +51,9 @@ Headless
 ExternalName
     [Tags]    dns    external-name
     external name
+ExternalName To A Name Outside The Cluster
+    [Tags]    dns    external-name
+    outside name
 Host Network Backends
     [Tags]    cluster-ip    host-network
     host backends

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
 from robot.libraries.BuiltIn import BuiltIn
 
+from NetLibrary._mechanics import errors
 from NetLibrary.lab.faults import FaultPlan, Faults, names, network, processes
 
 ROBOT_LIBRARY_SCOPE = "GLOBAL"
@@ -211,6 +213,47 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         self._undo.append(lambda: cluster.patch("Service", service, namespace, {"spec": {"ports": before}}))
         time.sleep(1.0)
 
+    def _one_port_refused(self, facts: dict[str, Any]) -> FaultPlan:
+        verdict = "tcp dport 9376 reject with tcp reset"
+        return network.isolate_pod("node1", facts["pod"]["on-node1"], verdict=verdict)
+
+    def _selector_changed(self, facts: dict[str, Any]) -> None:
+        cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
+        before = cluster.get("Service", "to-on-node2", namespace)["spec"]["selector"]
+        wrong = {"spec": {"selector": dict.fromkeys(before, "nobody")}}
+        cluster.patch("Service", "to-on-node2", namespace, wrong)
+        self._undo.append(lambda: cluster.patch("Service", "to-on-node2", namespace, {"spec": {"selector": before}}))
+        time.sleep(0.5)
+
+    def _policy_of_others(self, facts: dict[str, Any]) -> None:
+        namespace = self._matrix.layout.namespace
+        policy = {
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": "default-deny", "namespace": namespace},
+            "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
+        }  # fmt: skip
+        facts["lab"].apply([policy])  # not by the connection of this run, whose own policies are meant
+        self._undo.append(lambda: self._matrix.cluster.delete("NetworkPolicy", "default-deny", namespace))
+        time.sleep(1.0)
+
+    def _pod_without_route(self, facts: dict[str, Any]) -> FaultPlan:
+        address = facts["pod"]["on-node2"]
+        gateway = facts["node"]["node2"].pods.rsplit(".", 1)[0] + ".1"
+        return network.no_way_out("node2", address, gateway)
+
+    def _server_hangs(self, facts: dict[str, Any]) -> FaultPlan:
+        return processes.pause_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")
+
+    def _server_slow(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.slow_pod("node3", facts["pod"]["on-node3"])
+
+    def _one_node_port_dropped(self, facts: dict[str, Any]) -> FaultPlan:
+        ports = [facts["nodeport"]["nodeport"]["TCP"]]
+        return network.drop("node2", "one node port", protocol="tcp", ports=ports, hooks=("prerouting",))
+
+    def _link_loses_packets(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.lose("node1", 0.6, source=[facts["node"]["node2"].pods])
+
     def _wrong_target_port(self, facts: dict[str, Any]) -> None:
         self._patch_ports("several-ports", 81, 9999)
 
@@ -228,6 +271,33 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         # not on-node2: a pod that is sent back to itself would need its address translated as well
         backends = [facts["pod"][f"on-node{i}"] + ":8080" for i in (1, 3)]
         return network.translate("node2", "affinity", facts["vip"]["sticky"], "tcp", 80, backends)
+
+    def _stale_udp_flow(self, facts: dict[str, Any]) -> None:
+        """Keeps node2's UDP flows at the first backend of the Service that the row 'udp flows' is going to make.
+
+        That is what a proxy does that does not clear connection tracking entries: as soon as the entry is gone, a rule
+        of ours makes the same one again.
+        """
+        thread = threading.Thread(target=self._keep_flow, daemon=True)
+        self._undo.append(lambda: thread.join(1.0))
+        thread.start()
+
+    def _keep_flow(self) -> None:
+        cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                address = cluster.get("Service", "udp-flow", namespace)["spec"]["clusterIP"]
+                backend = cluster.get("Pod", "udp-flow-one", namespace)["status"]["podIP"]
+                break
+            except (errors.NotFound, KeyError):
+                time.sleep(0.1)
+        else:
+            return
+        faults = Faults(cluster.lab)
+        plan = network.translate("node2", "stale UDP flow", address, "udp", 80, [f"{backend}:8080"])
+        fault = faults.apply(plan)
+        self._undo.append(lambda: faults.repair(fault))
 
     def _client_address_lost(self, facts: dict[str, Any]) -> FaultPlan:
         return network.hide_clients("node2", facts["pods"])

@@ -79,8 +79,27 @@ All Pods Isolated
     pods isolated    pods isolated    cluster
 Dead Backend Behind A Service
     backend dead behind service    dead backends    spread: *    spread
-Wrong Target Port
-    wrong target port    service port    several-ports 81/TCP    several ports
+One Port Of A Service Refused
+    one port refused    service port    several-ports 81/TCP    several ports
+Target Port Changed
+    wrong target port    service changed    several-ports    several ports
+Selector Changed
+    selector changed    service changed    to-on-node2
+Policy Of Somebody Else
+    policy of others    policy of others    default-deny
+Pod Without Default Route
+    pod without route    pod reaches its own node only    on-node2
+Server Hangs
+    server hangs    target pod protocol    on-node3 TCP
+Server Answers Slowly
+    server slow    slow pod    on-node3
+One NodePort Dropped
+    one node port dropped    node port at node    nodeport TCP at node2    node port    node port local
+Packets Lost Between Two Nodes
+    link loses packets    loss between nodes    node1 and node2
+UDP Flow Stays With The Old Backend
+    [Template]    Fault Should Be Found By Row
+    stale udp flow    udp flows    stale flow    node2
 Hairpin Blocked
     hairpin blocked    hairpin    node1    hairpin
 Foreign Backend Behind A Service
@@ -126,6 +145,17 @@ Nothing Should Be Found
     Probe Service Matrix    settle=10 s
     ${findings}    Diagnose Service Matrix
     Should Be Empty    ${findings}    Found something in a healthy lab (${when}): ${findings}
+
+Fault Should Be Found By Row
+    [Documentation]    As below, for cases that change objects while they probe.
+    [Arguments]    ${fault}    ${case}    ${cause}    ${subject}
+    Forget Service Matrix Results
+    Break By Name    ${fault}
+    Run Keyword And Expect Error    * cells are wrong*    Service Matrix Case Should Be Right    ${case}
+    ${findings}    Diagnose Service Matrix
+    Should Be Equal    ${findings}[0][cause]    ${cause}    Wrong cause: ${findings}[0][text]    values=${False}
+    Should Match    ${findings}[0][subject]    ${subject}    Wrong place: ${findings}[0][text]    values=${False}
+    [Teardown]    Repair What Was Broken
 
 Fault Should Be Found
     [Documentation]    One row: breaks, probes, and compares the first finding with the cause that is known here.

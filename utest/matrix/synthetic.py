@@ -141,7 +141,7 @@ def tables(fault: Fault | None = None, *, plan: Layout | None = None, of: World 
     everybody = sources(plan, of)
     found = []
     for case in cases.CASES.values():
-        if "sctp" in case.needs or "dual stack" in case.needs:
+        if "sctp" in case.needs or "outside name" in case.needs or "dual stack" in case.needs:
             continue
         cells: list[Cell] = []
         for source, target in case.pairs(plan, of, everybody):

@@ -186,7 +186,7 @@ def test_the_catalogue_makes_the_full_tables():
     assert sizes["pod ip"] == 6 * 6 * 2
     assert sizes["cluster ip"] == 6 * 3 * 2
     assert sizes["node port"] == 7 * 3 * 2
-    assert set(sizes) | {"sctp", "dual stack"} == set(cases.CASES)
+    assert set(sizes) | {"sctp", "dual stack", "outside name"} == set(cases.CASES)
 
 
 # --- policies -------------------------------------------------------------------------------------------------

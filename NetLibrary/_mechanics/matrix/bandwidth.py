@@ -12,7 +12,8 @@ from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.run import Matrix
 
 PORT = 5201
-BUCKET = "256M"
+# A token bucket of 256 MiB and what flows into it meanwhile: after this much the bucket is empty
+BUCKET = "262M"
 # The server ends with its standard input, so that nothing stays in the pod
 SERVER = f"command -v iperf >/dev/null || exit 127; iperf -s -p {PORT} >/dev/null 2>&1 & p=$!; echo up; read x; kill $p"
 

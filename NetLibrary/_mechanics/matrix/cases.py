@@ -276,6 +276,19 @@ def external_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pa
         yield source, _named(layout, "alias", 80)
 
 
+def outside_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """An ExternalName Service that leads to a name outside the cluster: its alias, and that an address comes."""
+    full = f"outside-name.{layout.namespace}.svc.cluster.local"
+    for source in _own_network(sources):
+        for kind, what in (("CNAME", "alias"), ("A", "address")):
+            yield (
+                source,
+                Target(
+                    what, "dns", "-", 53, "UDP", "dns", f"{kind}/{full}.", service="outside-name", limit_ms=NAMES_MS
+                ),
+            )
+
+
 def dual_stack(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """Pods and Services by their addresses of the second family."""
     for source in _own_network(sources):
@@ -310,6 +323,7 @@ CASES = {
         CaseKind("names", "DNS names of Services", names),
         CaseKind("headless", "Headless Service", headless),
         CaseKind("external name", "ExternalName Service", external_name),
+        CaseKind("outside name", "ExternalName to a name outside the cluster", outside_name, ("outside name",)),
         CaseKind("host backends", "Services with backends on the host network", host_backends),
         CaseKind("internal local", "internalTrafficPolicy Local", internal_local),
         CaseKind("node port", "NodePort, every source through every entry node", node_port),

@@ -102,3 +102,8 @@ def elsewhere(fact: Fact, other: Fact) -> bool:
         and (other.cell.target.host, other.cell.target.port, other.protocol)
         == (fact.cell.target.host, fact.cell.target.port, fact.protocol)
     )
+
+
+def between_pods(fact: Fact) -> bool:
+    """From pod network to pod network, small packets."""
+    return not fact.cell.source.host_network and not fact.to_host and not fact.large

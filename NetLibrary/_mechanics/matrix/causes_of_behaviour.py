@@ -98,6 +98,26 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             hint="Look whether the proxy implements sessionAffinity for this kind of address.",
         )
         yield Candidate(
+            "stale flow",
+            scope,
+            f"UDP flows that go on over a change of the backends stay with what was there before {at}: the proxy does "
+            "not clear their connection tracking entries, while new flows work.",
+            must=lambda f, m=mine: m(f) and f.case == "udp flows" and f.wants_connection,
+            symptoms=frozenset({"stale flow"}),
+            share=0.3,
+            rank=21 + extra,
+            hint="Look for errors about conntrack in the log of kube-proxy; 'conntrack -D -p udp' on the node helps at once.",
+        )
+        yield Candidate(
+            "affinity timeout",
+            scope,
+            f"Session affinity does not end {at} after its time limit.",
+            must=lambda f, m=mine: m(f) and f.symptom == "affinity timeout",
+            symptoms=frozenset({"affinity timeout"}),
+            rank=22 + extra,
+            hint="Look whether the proxy implements sessionAffinityConfig.clientIP.timeoutSeconds.",
+        )
+        yield Candidate(
             "client address",
             scope,
             f"Client addresses are lost {at}: the server sees another address than the client's, "

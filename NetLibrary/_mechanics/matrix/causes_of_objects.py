@@ -15,6 +15,17 @@ ANYTHING = AT_ADDRESS | {"object", "responder", "client", "open", "dns", "record
 
 def of_objects(case: Case) -> Iterator[Candidate]:
     """What somebody has changed or deleted since the matrix was made."""
+    for name, text in case.world.foreign_policies.items():
+        yield Candidate(
+            "policy of others",
+            name,
+            f"{text}.",
+            must=lambda f, n=name: f"/{n} (" in f.cell.expected.reason and f.symptom == "object",
+            may=lambda f: "NetworkPolicy" in f.cell.expected.reason,
+            symptoms=frozenset({"object"}),
+            rank=1,
+            hint="Find out who made the policy; the cells are blocked as it demands, so it is enforced.",
+        )
     for name, change in case.world.drift.items():
         pod = case.world.service(name) is None and change.startswith("pod ")
 
@@ -48,8 +59,9 @@ def of_speed(case: Case) -> Iterator[Candidate]:
             must=lambda f, p=pod: f.to_pods == {p} and f.wants_connection and not f.large and f.protocol == "TCP",
             may=lambda f, p=pod: p in f.to_pods,
             symptoms=AT_ADDRESS | {"slow"},
-            share=0.6,
+            share=0.5,
             least=2,
+            soft=True,
             rank=9,
             hint=f"Look at the load and the CPU limit of '{pod}', and at shaping on its interface.",
             compare=lambda f, o, p=pod: (

@@ -69,6 +69,29 @@ def of_services(case: Case) -> Iterator[Candidate]:
                 compare=direct,
                 compare_text="its backends answer by their pod addresses",
             )
+            for node in case.bad_nodes:
+                yield Candidate(
+                    "service port on node",
+                    f"{service} {port[0]}/{port[1]} on {node}",
+                    f"Port {port[0]}/{port[1]} of Service '{service}' fails from node '{node}' only: that node's rules for it "
+                    "are missing or wrong; its other ports, other Services and other nodes work.",
+                    must=lambda f, s=service, q=port, n=node: (
+                        f.service == s
+                        and f.path == "vip"
+                        and f.from_node == n
+                        and f.wants_connection
+                        and not f.hairpin
+                        and (f.cell.target.service_port or f.cell.target.port, f.protocol) == q
+                    ),
+                    may=lambda f, s=service, q=port, n=node: (
+                        f.service == s and n in (f.from_node, f.entry) and f.protocol == q[1]
+                    ),
+                    symptoms=AT_ADDRESS,
+                    rank=37,
+                    hint=f"Compare the rules for that port of '{service}' on '{node}' with another node's.",
+                    compare=elsewhere,
+                    compare_text="the same port answers on another node",
+                )
         for node in ("", *case.bad_nodes):
             at = f"on node '{node}'" if node else "on every node"
             yield Candidate(

@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.matrix.causes import Candidate, Case
 from NetLibrary._mechanics.matrix.causes_of_behaviour import of_behaviour, of_names
-from NetLibrary._mechanics.matrix.causes_of_nodes import of_entries, of_nodes, of_pairs, of_pods
+from NetLibrary._mechanics.matrix.causes_of_nodes import of_entries, of_nodes
 from NetLibrary._mechanics.matrix.causes_of_objects import of_objects, of_speed
+from NetLibrary._mechanics.matrix.causes_of_pairs import of_pairs
+from NetLibrary._mechanics.matrix.causes_of_pods import of_pods
 from NetLibrary._mechanics.matrix.causes_of_services import of_services
 from NetLibrary._mechanics.matrix.features import Fact, facts_of
-from NetLibrary._mechanics.matrix.types import Cell, Observation, Source, Table, Target
+from NetLibrary._mechanics.matrix.types import Cell, Observation, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.world import World
 
 UNKNOWN = "unknown"
+# What is read from the objects themselves needs no probe
+FROM_OBJECTS = ("service changed", "pod gone", "policy of others")
 # Connections of the follow-up that shows loss: with one of ten lost, nine times of ten at least one of these is
 MANY = 24
 
@@ -91,21 +95,37 @@ class Finding:
         """`confirmed`, `refuted`, `likely`, or `not explained`."""
         if self.key == UNKNOWN:
             return "not explained"
+        if self.key in FROM_OBJECTS:
+            return "confirmed"
         answers = {f.answer for f in self.follow_ups} - {"", "told"}
         if "no" in answers:
             return "in doubt"
         return "confirmed" if answers == {"yes"} else "likely"
+
+    def told(self) -> str:
+        """Reasons that say more than silence, and who was told them."""
+        sources: dict[str, set[str]] = {}
+        for cell in self.evidence:
+            if cell.observed.outcome in (Outcome.UNREACHABLE, Outcome.RESET, Outcome.REFUSED) and cell.observed.detail:
+                sources.setdefault(cell.observed.detail, set()).add(cell.source.name)
+        return "; ".join(
+            f"'{detail}' to {', '.join(sorted(names)[:4])}{' and others' if len(names) > 4 else ''}"
+            for detail, names in sorted(sources.items())[:3]
+        )
 
     def text(self) -> str:
         """The finding in lines for a message: cause, confidence, evidence, follow-up, hint."""
         lines = [self.sentence]
         asked = [f for f in self.follow_ups if f.answer]
         lines += [f"  Follow-up: {question}." for question in asked]
-        if self.key != UNKNOWN and not asked:
+        if self.key not in (UNKNOWN, *FROM_OBJECTS) and not asked:
             lines.append("  Not confirmed by a follow-up probe.")
         lines.append(f"  Evidence, {len(self.evidence)} cell(s), for instance {self.evidence[0].describe()}.")
         if self.against:
             lines.append(f"  Against it: {self.against} cell(s) that it would make wrong are right.")
+        told = self.told()
+        if told:
+            lines.append(f"  What the operating systems said: {told}.")
         if self.alternatives:
             lines.append("  The same cells would also fit: " + " Or: ".join(self.alternatives))
         if self.hint:
@@ -187,6 +207,7 @@ def _score(candidate: Candidate, case: Case, left: Sequence[Fact]) -> _Score | N
 def _finding(score: _Score, case: Case, alternatives: list[str]) -> Finding:
     candidate = score.candidate
     core = [f for f in score.explained if candidate.must(f)] + [f for f in score.explained if not candidate.must(f)]
+    core.sort(key=lambda f: f.symptom == "object")  # what is broken says more than what is only changed
     return Finding(
         candidate.key,
         candidate.subject,
@@ -212,7 +233,7 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
             if other is not None:
                 questions.append(FollowUp(candidate.compare_text, other.cell.source, other.cell.target, "works"))
                 break
-    if candidate.soft:
+    if candidate.soft and candidate.key.startswith("loss"):
         lossy = next((f for f in core if f.path == "pod" and candidate.must(f)), None)
         if lossy is not None:
             many = dataclasses.replace(lossy.cell.target, repeat=MANY)

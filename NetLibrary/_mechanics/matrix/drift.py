@@ -52,6 +52,22 @@ def drift(layout: Layout, world: World) -> dict[str, str]:
     return found
 
 
+def foreign_policies(world: World, run_id: str) -> dict[str, str]:
+    """NetworkPolicies in the matrix's own namespace that this run has not made, by name.
+
+    A run may make policies there to see whether they are enforced; then what they block is right. Anybody else's are
+    not: somebody, or something such as an admission controller, cuts the matrix off.
+    """
+    return {
+        policy["metadata"][
+            "name"
+        ]: f"NetworkPolicy '{policy['metadata']['name']}', which this run has not made, blocks "
+        "connections in the namespace of the matrix"
+        for policy in world.policies
+        if (policy["metadata"].get("labels") or {}).get("netlibrary.io/run") != run_id
+    }
+
+
 def _spec(made: Object, now: Object) -> list[str]:
     changes = []
     for field, default in FIELDS.items():

@@ -99,8 +99,9 @@ def _fact(cell: Cell, case: str, world: World, node_of: dict[str, str]) -> Fact:
     if not pods and target.kind != "dns":
         pods = frozenset(_backends(world, cell))
     nodes = frozenset(filter(None, (node_of.get(pod, pod if pod in _nodes(world) else "") for pod in pods)))
-    if target.kind == "dns":
-        nodes = frozenset(e.node for e in world.dns if e.node)
+    if target.kind in BY_NAME:
+        # the question goes to any of the DNS servers
+        nodes |= frozenset(e.node for e in world.dns if e.node)
     if target.kind == "pod":
         pods, nodes = frozenset({target.pod}), frozenset({target.node})
     through_service = target.kind in THROUGH_PROXY or (target.kind == "name" and _has_address(world, target.service))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -271,7 +272,7 @@ class Prober:
             observe(replies[index]) if index in replies else Observation(Outcome.ERROR, trouble or "no result line")
             for index in range(len(targets))
         ]
-        return [_unless_starved(one, lag_ms) for one in seen]
+        return [_unless_starved(_no_name(target, one), lag_ms) for target, one in zip(targets, seen, strict=True)]
 
     def watch_flow(self, target: Target, interval_ms: int, duration_ms: int) -> list[tuple[float, str, str, str]]:
         """Keeps one UDP socket for some time; returns (seconds, OK or FAILED, responder, detail) of every change."""
@@ -301,6 +302,14 @@ class Prober:
 def _lag(line: str) -> float:
     fields = line.split("\t")
     return int(fields[3]) / 1000 if len(fields) > 3 and fields[3].isdigit() else 0.0
+
+
+def _no_name(target: Target, seen: Observation) -> Observation:
+    """An address needs no resolver: Linux says EINVAL, like a resolver's failure, for a route of the type blackhole."""
+    if seen.outcome is Outcome.DNS and target.kind not in ("name", "dns"):
+        detail = f"{seen.detail}; Linux says that for a route of the type blackhole"
+        return dataclasses.replace(seen, outcome=Outcome.UNREACHABLE, detail=detail)
+    return seen
 
 
 def _unless_starved(seen: Observation, lag_ms: float) -> Observation:

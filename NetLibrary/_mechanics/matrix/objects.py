@@ -34,6 +34,7 @@ class Layout:
         first: Name of the pod that Services with a single endpoint lead to.
         balancer: LoadBalancer Services are made.
         dual_stack: Services get addresses of both families.
+        external_name: Name outside the cluster for an ExternalName Service; empty makes none.
         external_ip: Address for the Service with externalIPs.
         left_out: (node, reason) of nodes without pod.
     """
@@ -45,6 +46,7 @@ class Layout:
     host_port: int = 21080
     balancer: bool = True
     dual_stack: bool = False
+    external_name: str = ""
     external_ip: str = EXTERNAL_IP
     left_out: tuple[tuple[str, str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -259,6 +261,10 @@ def services(layout: Layout) -> list[Object]:
             ],
         ),
     ]
+    if layout.external_name:
+        made.append(
+            service(layout, "outside-name", None, type="ExternalName", externalName=layout.external_name, ports=[])
+        )
     if layout.balancer:
         made += [
             service(layout, "balanced", everybody, type="LoadBalancer"),

@@ -16,7 +16,7 @@ from NetLibrary._mechanics.kube.wait import Done, Failed, Pending, is_ready, pro
 from NetLibrary._mechanics.matrix import cases, objects
 from NetLibrary._mechanics.matrix.alive import UNHEARD
 from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose
-from NetLibrary._mechanics.matrix.drift import drift
+from NetLibrary._mechanics.matrix.drift import drift, foreign_policies
 from NetLibrary._mechanics.matrix.expect import expect
 from NetLibrary._mechanics.matrix.fleet import STARVED, Fleet
 from NetLibrary._mechanics.matrix.judge import judge
@@ -51,6 +51,7 @@ class Options:
         node_labels: Label selector for nodes.
         host_pods: Also one pod on each node's own network.
         balancer: Seconds to wait for LoadBalancer addresses; 0 makes no such Services.
+        external_name: Name outside the cluster for an ExternalName Service; empty makes none.
         prober: `auto`, `python`, `bash` or `sh`.
         limit_ms: The one time limit for everything that gets no answer.
         timeout: Seconds for pods and endpoints to get ready.
@@ -65,6 +66,7 @@ class Options:
     node_labels: str = ""
     host_pods: bool = True
     balancer: float = 10.0
+    external_name: str = ""
     prober: str = "auto"
     limit_ms: int = 1500
     timeout: float = 120.0
@@ -118,6 +120,7 @@ class Matrix:
             host_port=21000 + sum(map(ord, options.namespace)) * 37 % 8000,
             balancer=options.balancer > 0,
             external_ip=f"203.0.113.{1 + sum(map(ord, options.namespace)) * 13 % 250}",
+            external_name=options.external_name.rstrip("."),
             left_out=tuple(left_out),
         )
         self.cluster.create(
@@ -236,8 +239,10 @@ class Matrix:
             namespaces={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in spaces},
             facts=self.world.facts,
             dns=self._dns_servers(),
+            settled=self.world.settled,
         )
         self.world.drift = drift(self.layout, self.world) if self.sources else {}
+        self.world.foreign_policies = foreign_policies(self.world, self.cluster.run_id)
 
     def _dns_servers(self) -> list[Endpoint]:
         """Where the cluster's DNS runs: that decides which names a fault of a node or a link hits."""
@@ -325,6 +330,7 @@ class Matrix:
             "outside": "" if facts.outside else "there is no vantage point outside the cluster",
             "sctp": "" if facts.sctp else "the kernel of the nodes does not support SCTP",
             "dual stack": "" if dual else "pods have addresses of one family only",
+            "outside name": "" if self.layout.external_name else "no name was given ('external_name')",
             "host pods": "" if self.layout.host_pods else "there are no pods on the host network",
         }
         return "; ".join(filter(None, (reasons[need] for need in case.needs)))
@@ -380,6 +386,7 @@ class Matrix:
         open_pairs, rounds, pause = list(pairs), 0, 0.05
         first_wrong: dict[Pair, Cell] = {}
         proven: set[Pair] = set()
+        lossy = False
         while open_pairs:
             rounds += 1
             before = len(open_pairs)
@@ -400,12 +407,13 @@ class Matrix:
                 ]
                 proven.update(late)
                 self._prove(late, cells, first_wrong, limit, override)
-                if any(cells[p].symptom == "flapping" for p in late):
-                    break  # part of the connections is lost: more rounds would only hide it
+                # part of the connections is lost: more rounds would only hide it
+                lossy = lossy or any(cells[p].symptom == "flapping" for p in late)
             open_pairs = [p for p in open_pairs if cells[p].wrong]
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
             better = len(open_pairs) < before and (rounds > 1 or len(open_pairs) < before / 2)
-            spent = time.monotonic() - started + pause - (SETTLING if better or rounds == 1 else 0.0)
+            settling = SETTLING if rounds == 1 or (better and not lossy) else 0.0
+            spent = time.monotonic() - started + pause - settling
             open_pairs = [p for p in open_pairs if spent <= settle + _patience(cells[p]) and not _unheard(cells[p])]
             if open_pairs:
                 # Linux sends a client one ICMP error a second, after a burst of six
@@ -455,7 +463,7 @@ class Matrix:
         if override is not None:
             expected = override(source, target, expected)
         cell = judge(source, target, expected, seen)
-        changed = self.world.drift.get(target.service) or self.world.drift.get(target.pod)
+        changed = self.world.drift.get(target.service) or self.world.drift.get(target.pod) or self.world.foreign(cell)
         if changed and cell.right:
             # what it is now is what the table shows; that is not what it has to be
             cell = dataclasses.replace(cell, right=False, symptom="object", why=changed)
@@ -501,6 +509,10 @@ class Matrix:
         self.tables["programming"] = table
         self.seconds["programming"] = time.monotonic() - started
         by_node: dict[str, list[float]] = defaultdict(list)
+        if not table.wrong:
+            self.world.settled = max(
+                (self.world.changed(s["metadata"]["name"]) for s in self.world.services), default=""
+            )
         for cell in table.cells:
             if cell.observed.right_after_s is not None and cell.right:
                 by_node[cell.source.node].append(cell.observed.right_after_s)

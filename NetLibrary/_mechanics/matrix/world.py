@@ -5,9 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.matrix.types import Cell
 
 Object = Mapping[str, Any]
+# What the endpoints controller writes into each EndpointSlice
+LAST_CHANGE = "endpoints.kubernetes.io/last-change-trigger-time"
 IGNORED_LABELS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
 
 
@@ -68,6 +73,8 @@ class World:
         facts: What was measured.
         dns: The pods behind the cluster's DNS; empty when they may not be read.
         drift: What is not as the matrix made it, by name of the Service or pod.
+        settled: When the last change was made that every proxy is known to have followed.
+        foreign_policies: NetworkPolicies in the matrix's namespace that somebody else made, by name.
     """
 
     nodes: Sequence[Object] = ()
@@ -79,6 +86,23 @@ class World:
     facts: Facts = Facts()
     dns: Sequence[Endpoint] = ()
     drift: Mapping[str, str] = field(default_factory=dict)
+    settled: str = ""
+    foreign_policies: Mapping[str, str] = field(default_factory=dict)
+
+    def foreign(self, cell: Cell) -> str:
+        """What to say when a cell is blocked, as it must be, by a policy that does not belong here."""
+        return next((t for n, t in self.foreign_policies.items() if f"/{n} (" in cell.expected.reason), "")
+
+    def changed(self, name: str) -> str:
+        """When a Service, its endpoints or their pods changed last, as the API writes times; empty when not known."""
+        service = self.service(name)
+        if service is None:
+            return ""
+        times = [service["metadata"].get("creationTimestamp") or ""]
+        for each in self.slices:
+            if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == name:
+                times.append((each["metadata"].get("annotations") or {}).get(LAST_CHANGE, ""))
+        return max(times)
 
     def service(self, name: str) -> Object | None:
         """A Service by name."""

@@ -226,18 +226,59 @@ def isolate_pod(node: str, address: str, verdict: str = "drop") -> FaultPlan:
         verdict: What happens to its packets, in nftables' words.
     """
     table = _table()
-    enter = (
-        "for n in $(ip netns list | cut -d' ' -f1); do "
-        f"if ip -n $n -o addr show 2>/dev/null | grep -qF ' {address}/'; then "
-    )
     rules = (
         f"add table inet {table}; "
         f"add chain inet {table} input {{ type filter hook input priority 0; policy accept; }}; "
         f'add rule inet {table} input iifname != "lo" {verdict}'
     )
-    do = shell(node, f"{enter} ip netns exec $n nft '{rules}' && exit 0; fi; done; echo 'no such pod' >&2; exit 1")
-    undo = shell(node, f"{enter} ip netns exec $n nft delete table inet {table} 2>/dev/null; fi; done; true")
-    return FaultPlan("pod isolated", node, f"The pod with the address {address} gets no packets.", (do,), (undo,))
+    text = f"The pod with the address {address} gets no packets."
+    return in_pod("pod isolated", node, address, text, f"nft '{rules}'", f"nft delete table inet {table}")
+
+
+def in_pod(kind: str, node: str, address: str, text: str, do: str, undo: str) -> FaultPlan:
+    """A command in the network namespace of a pod, and the one that undoes it.
+
+    Args:
+        kind: Short name of the fault.
+        node: Node of the pod.
+        address: Address of the pod.
+        text: What is broken, in one sentence.
+        do: Command line that breaks.
+        undo: Command line that repairs; may fail.
+    """
+    enter = (
+        "for n in $(ip netns list | cut -d' ' -f1); do "
+        f"if ip -n $n -o addr show 2>/dev/null | grep -qF ' {address}/'; then "
+    )
+    break_it = shell(node, f"{enter} ip netns exec $n {do} && exit 0; fi; done; echo 'no such pod' >&2; exit 1")
+    repair_it = shell(node, f"{enter} ip netns exec $n {undo} 2>/dev/null; fi; done; true")
+    return FaultPlan(kind, node, text, (break_it,), (repair_it,))
+
+
+def no_way_out(node: str, address: str, gateway: str) -> FaultPlan:
+    """A pod has lost its default route, so that it talks to its own node's network only.
+
+    Args:
+        node: Node of the pod.
+        address: Address of the pod.
+        gateway: Where its default route led to.
+    """
+    text = f"The pod with the address {address} has no default route."
+    undo = f"ip route add default via {gateway}"
+    return in_pod("no default route", node, address, text, "ip route del default", undo)
+
+
+def slow_pod(node: str, address: str, rate: str = "4kbit") -> FaultPlan:
+    """A pod's answers leave it slowly: its interface is shaped far below what they need.
+
+    Args:
+        node: Node of the pod.
+        address: Address of the pod.
+        rate: Rate in words of tc.
+    """
+    text = f"The pod with the address {address} sends no faster than {rate}."
+    shape = f"tc qdisc add dev eth0 root tbf rate {rate} burst 1600 limit 60000"
+    return in_pod("slow pod", node, address, text, shape, "tc qdisc del dev eth0 root")
 
 
 def change_address(node: str, old: str, new: str, prefix: int = 24) -> FaultPlan:
