@@ -212,6 +212,101 @@ def list_update(host):
         }
 
 
+def _attack_session(api_client):
+    """Builds a session that sends two strikes once, as the attack sample does."""
+    resources = cyperf.ApplicationResourcesApi(api_client)
+    search = {"skip": 0, "search_col": "Name", "categories": "Browser:Chrome"}
+    strikes = resources.get_resources_strikes(take=2, search_val="Google Chrome", **search).data
+    found = cyperf.ConfigurationsApi(api_client).get_configs(
+        take=1, search_col="displayName", search_val="Cyperf Empty Config"
+    )
+    session = cyperf.SessionsApi(api_client).create_sessions([cyperf.Session(configUrl=found.data[0].config_url)])[0]
+    profiles = session.config.config.attack_profiles
+    profiles.append(cyperf.AttackProfile(id="1", name="My Attack Profile", attacks=[]))
+    profiles.update()
+    for number, strike in enumerate(strikes, start=1):
+        attack = resources.get_resources_attacks(take=1, search_val=strike.name, **search).data[0]
+        attacks = session.config.config.attack_profiles[0].attacks
+        attacks.append(cyperf.Attack(id=str(number), name=strike.name, external_resource_url=attack.id))
+        attacks.update()
+    timeline = session.config.config.attack_profiles[0].objectives_and_timeline
+    timeline.timeline_segments[0].iteration_count = 1
+    timeline.update()
+    session.config.config.network_profiles[0].ip_network_segment = [
+        cyperf.IPNetwork(name=f"IP Network {n}", id=n, agentAssignments=cyperf.AgentAssignments(by_tag=[]), minAgents=1)
+        for n in ("1", "2")
+    ]
+    session.config.config.network_profiles[0].ip_network_segment.update()
+    return session, [strike.name for strike in strikes]
+
+
+def attacks(host):
+    """The attack samples: strikes one by one with a CSV report, then the same from an imported file with helpers."""
+    with client(host, username=USER, password=PASSWORD) as api_client:
+        sessions = cyperf.SessionsApi(api_client)
+        session, names = _attack_session(api_client)
+        assign(session.config.config.network_profiles, agents_by_tag(api_client))
+        states = run_to_end(session)
+        reports = cyperf.ReportsApi(api_client)
+        path = reports.start_result_generate_csv(
+            session.test.test_id, cyperf.GenerateCSVReportsOperation()
+        ).await_completion()
+        with zipfile.ZipFile(path) as archive:
+            csvs = archive.namelist()
+        save = cyperf.SaveConfigOperation()
+        save.name = "Attacks of a sample"
+        saved = sessions.start_session_config_save(session.id, save).await_completion()
+        configs = cyperf.ConfigurationsApi(api_client)
+        wanted = cyperf.ExportAllOperation(configIds=[cyperf.ConfigId(id=saved["id"])])
+        file = configs.start_configs_export_all(wanted).await_completion()
+        sessions.delete_session(session.id)
+        configs.delete_config(saved["id"])
+    options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
+    test = utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
+    identifier, url = test.load_configuration_file(file)
+    session = test.create_session(url)
+    test.assign_agents(session, auto_assign=True)
+    test.start_test(session)
+    rows = {}
+
+    def monitor(run, begin, end):
+        for stat in test.collect_stats(run, "all-strikes-attack", begin, end):
+            for snapshot in stat.snapshots or []:
+                for row in snapshot.values:
+                    cells = dict(zip(stat.columns, [cell.actual_instance for cell in row], strict=True))
+                    rows[cells["Strike"]] = [
+                        int(cells[f"Strikes {what}"]) for what in ("Initiated", "Allowed", "Blocked")
+                    ]
+        return begin
+
+    method(test, "wait_for_test_end", "wait_for_test_stop")(session, monitor)
+    monitor(cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id), 0, -1)
+    test.delete_session(session)
+    test.remove_configuration(identifier)
+    return {"states": states, "csvs": csvs, "names": names, "rows": rows}
+
+
+def streaming(host):
+    """The UDP sample: an application is added to the mix, agents are assigned by the client, nothing is refused."""
+    options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
+    test = utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
+    session = test.create_session_by_config_name("CyPerf AppMix")
+    test.add_app(session, "UDP Stream")
+    high_ports(test.api_client, session)
+    test.disable_automatic_network(session)
+    test.assign_agents(session, auto_assign=True)
+    test.set_objective_and_timeline(
+        session, objective_type=cyperf.ObjectiveType.SIMULATED_USERS, objective_value=5, test_duration=3
+    )
+    test.start_test(session)
+    method(test, "wait_for_test_end", "wait_for_test_stop")(session, lambda run, begin, end: begin)
+    run = cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id)
+    notes = cyperf.NotificationsApi(test.api_client).get_notifications(severity="warning", session_id=session.id)
+    shown = [note.message for note in notes]
+    test.delete_session(session)
+    return {"status": run.status, "notes": shown}
+
+
 def paging(host):
     """Bare and paged lists, health checks of the client, licence servers, tags, notifications."""
     with client(host, username=USER, password=PASSWORD) as api_client:

@@ -68,6 +68,21 @@ def test_list_updates(interpreter: str, healthy: StandIn) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.root  # strikes go to port 80
+def test_attacks_are_sent_once_and_counted(interpreter: str, healthy: StandIn) -> None:
+    found = flow(interpreter, "attacks", healthy)
+    assert found["states"][-1] == "STOPPED"
+    assert "all-strikes-attack.csv" in found["csvs"]
+    assert len(found["names"]) == 2
+    assert found["rows"] == {name: [1, 1, 0] for name in found["names"]}
+
+
+def test_what_the_stand_in_does_not_send_is_said_and_does_not_stop_a_sample(interpreter: str, healthy: StandIn) -> None:
+    found = flow(interpreter, "streaming", healthy)
+    assert found["status"] == "STOPPED"
+    assert any("does not send 'UDP Stream'" in note for note in found["notes"])
+
+
 def test_lists_health_and_housekeeping(interpreter: str, healthy: StandIn) -> None:
     found = flow(interpreter, "paging", healthy)
     assert found["bare"] == found["total"] >= 6

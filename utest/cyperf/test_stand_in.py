@@ -115,7 +115,6 @@ def test_default_window_ends_before_now(healthy: StandIn) -> None:
     ("faults", "error", "words"),
     [
         ({"licence_missing": True}, LicenceMissing, "No license is available"),
-        ({"netmask_missing": True}, RunFailed, r"could not find NETMASK .*\[IP Network 1\]"),
         ({"operation_errors": {"start": "disk full"}}, RunFailed, "disk full"),
     ],
 )
@@ -125,6 +124,18 @@ def test_faults_stop_a_start(healthy: StandIn, faults: dict[str, object], error:
     with pytest.raises(error, match=words):
         run.start(session, timeout=10)
     assert [agent.status for agent in session.controller.agents()] == ["STOPPED", "STOPPED"]
+    session.delete()
+
+
+def test_missing_netmask_is_mended_by_the_agents_addresses(healthy: StandIn) -> None:
+    session = prepare(healthy, "HTTP App", CyPerfObjective.SIMULATED_USERS, 1)
+    healthy.faults(netmask_missing=True)
+    assert run.start(session, timeout=10).status == "STARTED"
+    ranges = {segment["Name"]: segment["IPRanges"][0] for role in CyPerfRole for segment in session.segments(role)}
+    assert {name: (each["IpAuto"], each["IpStart"]) for name, each in ranges.items()} == {
+        "IP Network 1": (False, "127.0.0.1"), "IP Network 2": (False, "127.0.0.2")
+    }  # fmt: skip
+    run.abort(session)
     session.delete()
 
 

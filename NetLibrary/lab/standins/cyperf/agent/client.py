@@ -57,6 +57,7 @@ class _Application:
             self.request = tcp_request(entry["request_bytes"], self.response_bytes)
         self.counters = ClientCounters()
         self.weight = max(1, entry["weight"])
+        self.left = entry.get("iterations") or None  # connections that are still allowed, None for any number
 
 
 class Clients:
@@ -140,8 +141,13 @@ class Clients:
         return int(self._value)
 
     def _open(self) -> None:
+        application = next(self._choice)
+        if application.left is not None:
+            if application.left == 0:
+                return
+            application.left -= 1
         self._connecting += 1
-        self._spawn(self._connect(next(self._choice)))
+        self._spawn(self._connect(application))
 
     async def _connect(self, application: _Application) -> None:
         counters = application.counters

@@ -106,10 +106,21 @@ def applications() -> list[JsonObject]:
 
 
 def attacks() -> list[JsonObject]:
-    """Returns attacks that can be stored in a configuration."""
+    """Returns attacks, one for each strike: harmless requests that carry the strike's name."""
+    return [{**each, "id": str(each["id"]).replace("strike", "attack")} for each in strikes()]
+
+
+def strikes() -> list[JsonObject]:
+    """Returns what attacks are made of; the names are made up and nothing of them is in what is sent."""
     return [
-        {"id": f"attack-{number}", "Name": f"Stand-in Strike {number}", "Description": "Never sent"}
-        for number in range(1, 4)
+        {
+            "id": f"strike-{number}",
+            "Name": f"Google Chrome Stand-in Strike {number}",
+            "Description": "A harmless HTTP request",
+            "owner": "system",
+            "ownerId": "system",
+        }
+        for number in range(1, 5)
     ]
 
 

@@ -208,14 +208,25 @@ def traffic_profile(identifier: str = "1") -> JsonObject:
 
 
 def attack_profile(identifier: str = "1") -> JsonObject:
-    """Returns an attack profile; attacks are stored and never run by the stand-in."""
+    """Returns an attack profile."""
     return {
         "id": identifier,
         "Name": "Attack Profile",
         "Active": True,
         "Attacks": [],
         "DefaultNetworkMapping": {"ClientNetworkTags": ["Client"], "ServerNetworkTags": ["Server"]},
-        "ObjectivesAndTimeline": {"TimelineSegments": []},
+        "ObjectivesAndTimeline": {
+            "TimelineSegments": [
+                {
+                    "id": "1",
+                    "Duration": 600,
+                    "SegmentType": "SteadySegment",
+                    "AttackRate": 1,
+                    "MaxConcurrentAttack": 1,
+                    "IterationCount": 0,
+                }
+            ]
+        },
     }
 
 
@@ -303,7 +314,7 @@ def template(list_name: str, identifier: str) -> JsonObject:
 def empty_configuration() -> JsonObject:
     """Returns the configuration `CyPerf Empty Config`."""
     return {
-        "NetworkProfiles": [],
+        "NetworkProfiles": [network_profile("1", segments=False)],
         "TrafficProfiles": [],
         "AttackProfiles": [],
         "ExpectedDiskSpace": [],

@@ -142,7 +142,7 @@ class ConfigRoutes:
 
     async def _resources(self, request: web.Request) -> web.Response:
         kind = request.match_info["kind"]
-        items = {"apps": catalog.applications, "attacks": catalog.attacks}.get(kind)
+        items = {"apps": catalog.applications, "attacks": catalog.attacks, "strikes": catalog.strikes}.get(kind)
         entries = items() if items else []
         return listing(
             request,

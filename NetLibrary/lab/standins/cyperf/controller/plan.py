@@ -10,6 +10,7 @@ from .agents import Agent, Agents
 JsonObject = dict[str, Any]
 _UNITS = {"": 1.0, "bps": 1.0, "Kbps": 1e3, "Mbps": 1e6, "Gbps": 1e9}
 _ENCRYPTED = ("https", "tls", "ssl")
+STRIKE = "Strike: "
 
 
 class PlanError(Exception):
@@ -52,6 +53,7 @@ class Plan:
     name_servers: list[str] = field(default_factory=list)
     tls: JsonObject = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    strikes: int = 0  # after so many strikes the run ends; 0 means at the end of its time
 
     @property
     def duration(self) -> float:
@@ -174,10 +176,10 @@ def make(tree: JsonObject, agents: Agents, session_id: str, minimum_duration: in
     """
     segments = _active_items(tree, "IPNetworkSegment")
     client_segments, server_segments = _role(segments, "Client"), _role(segments, "Server")
-    profiles = [profile for profile in tree.get("TrafficProfiles") or [] if profile.get("Active", True)]
-    entries = [each for profile in profiles for each in profile.get("Applications") or [] if each.get("Active", True)]
-    if not entries:
-        raise PlanError("The configuration has no active application.")
+    profiles, entries = _active_profiles(tree, "TrafficProfiles", "Applications")
+    attack_profiles, attacks = _active_profiles(tree, "AttackProfiles", "Attacks")
+    if not entries and not attacks:
+        raise PlanError("The configuration has no active application and no active attack.")
     if not client_segments:
         raise PlanError("The configuration has no active network segment with the tag Client.")
     _check_agents(client_segments + server_segments, agents, session_id)
@@ -188,6 +190,8 @@ def make(tree: JsonObject, agents: Agents, session_id: str, minimum_duration: in
         if automatic:
             names = " ".join(f"[{name}]" for name in automatic)
             raise PlanError(f"could not find NETMASK for automatic IP of network segments {names}")
+    if not entries:
+        return _attack_plan(attack_profiles[0], attacks, client_segments, server_segments, agents, tree)
     objective = profiles[0]["ObjectivesAndTimeline"]["PrimaryObjective"]
     phases, value, unit = _phases(objective, minimum_duration)
     tls = profiles[0]["TrafficSettings"]["DefaultTransportProfile"]["ClientTLSProfile"]
@@ -209,6 +213,46 @@ def make(tree: JsonObject, agents: Agents, session_id: str, minimum_duration: in
             plan.applications.append(_application(entry, tls))
     if not plan.applications:
         raise PlanError("The stand-in can send none of the active applications.")
+    if attacks:
+        plan.warnings.append("The stand-in sends attacks only where there are no applications.")
+    return _aimed(plan, tree)
+
+
+def _active_profiles(tree: JsonObject, kind: str, children: str) -> tuple[list[JsonObject], list[JsonObject]]:
+    profiles = [profile for profile in tree.get(kind) or [] if profile.get("Active", True)]
+    found = [each for profile in profiles for each in profile.get(children) or [] if each.get("Active", True)]
+    return profiles, found
+
+
+def _attack_plan(
+    profile: JsonObject, attacks: list[JsonObject], client_segments: list[JsonObject],
+    server_segments: list[JsonObject], agents: Agents, tree: JsonObject,
+) -> Plan:  # fmt: skip
+    """A run of strikes: each a request over a connection of its own, at the attack rate, so often as asked for."""
+    segment = (profile["ObjectivesAndTimeline"].get("TimelineSegments") or [{}])[0]
+    iterations = int(segment.get("IterationCount") or 0)
+    plan = Plan(
+        client_segments=client_segments,
+        server_segments=server_segments,
+        clients=_unique(client_segments, agents),
+        servers=_unique(server_segments, agents),
+        applications=[
+            {
+                "name": STRIKE + str(each.get("Name")), "protocol": "http", "encrypted": False, "destination": 80,
+                "listen": 80, "hostname": "", "weight": 1, "max_transactions": 1, "request_bytes": 0,
+                "response_bytes": 128, "iterations": iterations,
+            }
+            for each in attacks
+        ],
+        objective="Connections per second",
+        value=float(segment.get("AttackRate") or 1) * len(attacks),
+        phases=[Phase(max(1, int(segment.get("Duration") or 600)), 1.0, 1.0)],
+        strikes=iterations * len(attacks),
+    )  # fmt: skip
+    return _aimed(plan, tree)
+
+
+def _aimed(plan: Plan, tree: JsonObject) -> Plan:
     _aim(plan, tree)
     if not plan.servers and not plan.dut:
         raise PlanError("No active network segment with the tag Server and no active DUT network.")

@@ -137,7 +137,7 @@ class Run:
         next_row, level = time.monotonic() + step, self.plan.level(0.0)
         while not self._stop.is_set():
             elapsed = time.monotonic() - self._begin
-            if elapsed >= self.plan.duration:
+            if elapsed >= self.plan.duration or self._all_struck():
                 break
             changed = self._join_and_leave()
             wanted = self.plan.level(elapsed)
@@ -151,6 +151,16 @@ class Run:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 0.1)
         await self._finish()
+
+    def _all_struck(self) -> bool:
+        """Whether every strike was tried so often as asked for."""
+        assert self.plan is not None
+        if not self.plan.strikes:
+            return False
+        mine = [agent.report for agent in self._members if agent.report.get("client_run") == self.session.test_id]
+        reports = [entry for report in mine for entry in (report.get("client") or {}).values()]
+        ended = sum(entry.get("apps_succeeded", 0) + entry.get("apps_failed", 0) for entry in reports)
+        return bool(ended >= self.plan.strikes * max(1, len(self.plan.clients)))
 
     def _present(self) -> list[Agent]:
         return [agent for agent in self._members if time.monotonic() - agent.seen < 3.0]

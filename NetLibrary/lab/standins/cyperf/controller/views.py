@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .plan import STRIKE
+
 if TYPE_CHECKING:
     from .statistics import AgentSample, Measured, Sample
 
@@ -117,6 +119,17 @@ def _traffic_profile(sample: Sample) -> list[Row]:
                 ),
             ]
         )  # fmt: skip
+    return rows
+
+
+def _strikes(sample: Sample) -> list[Row]:
+    """A strike that was answered was allowed; one that got no answer was blocked on its way."""
+    rows = []
+    for name in _applications(sample):
+        if name.startswith(STRIKE):
+            entries = sample.clients(name)
+            counts = (_sum(entries, each) for each in ("apps_succeeded", "apps_failed", "apps_initiated"))
+            rows.append([name.removeprefix(STRIKE), *counts])
     return rows
 
 
@@ -292,6 +305,7 @@ VIEWS = (
           "Connections Succeeded"), _traffic_profile),
     View("client-traffic-profile-tcp", ("filter", "Profile"), _TCP,
          _when_client(lambda entries: ["All", "Application Profile", *_tcp(entries, "client")])),
+    View("all-strikes-attack", ("Strike",), ("Strikes Allowed", "Strikes Blocked", "Strikes Initiated"), _strikes),
     View("server-tcp", ("Port",), _SERVER_TCP, _server_tcp),
     View("server-profile", ("Application&Attack",),
          ("Bytes Received", "Bytes Sent", "Bytes Sent&Received", "Connections Received"), _server_profile),
