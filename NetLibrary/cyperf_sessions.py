@@ -133,6 +133,9 @@ class CyPerfSessionKeywords(CyPerfBase):
             CyPerfTarget.NODE_PORT: "cyperf-agent-nodeport",
             CyPerfTarget.LOAD_BALANCER: "cyperf-agent-loadbalancer",
         }.get(target, "cyperf-agent-service")
+        clients = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
+        if CyPerfRole.CLIENT in self._cyperf.deployed:
+            deployment.check_reach(target, clients.server, connection.server)
         host, destination, listen = _resolve(connection, target, name, place, port, servers)
         session.use_automatic_addresses()
         session.aim_at(host)

@@ -218,6 +218,34 @@ Lost Agent Is Named
     ${purged}    Purge Offline CyPerf Agents
     Should Be True    ${purged} >= 1
 
+Multus Variant Is Accepted By A Cluster With Multus
+    [Documentation]    The API server checks the objects against the definition that Multus brings; nothing is started.
+    Create Namespace    ${NAMESPACE}-multus
+    Apply Manifest    ${CURDIR}/cyperf_multus_crd.yaml
+    Wait Until Keyword Succeeds    10 s    0.2 s    Multus Variant Is Applied
+    FOR    ${role}    IN    client    server
+        ${network}    Get Object
+        ...    NetworkAttachmentDefinition.k8s.cni.cncf.io
+        ...    cyperf-${role}-network
+        ...    ${NAMESPACE}-multus
+        ${config}    Evaluate    json.loads($network["spec"]["config"])    modules=json
+        Should Be Equal    ${config}[type]    host-device
+        Should Be Equal    ${config}[ipam][type]    host-local
+    END
+    [Teardown]    Multus Variant Is Gone
+
+Clients In Another Cluster Reach Servers By NodePort
+    [Documentation]    The second connection leads to the same lab; everything about clients goes through it.
+    [Tags]    slow
+    ${kubeconfig}    Get Variable Value    ${KUBECONFIG}    ${NONE}
+    Connect To Cluster    alias=elsewhere    kubeconfig=${kubeconfig}
+    Deploy Agents    Client    cluster=elsewhere
+    Prepare Session    HTTP App    node port    80    connections per second    20    2 s
+    CyPerf Configuration Should Fit Cluster    pause=0 s
+    Run CyPerf Test
+    CyPerf Traffic Should Meet Acceptance Rules
+    [Teardown]    Run Keywords    End Of Test    AND    Deploy Agents    Client
+
 Secrets Are In No Output
     [Documentation]    Runs a suite at TRACE level in a process of its own and searches all that it wrote.
     VAR    ${folder}    ${OUTPUT DIR}/secrets
@@ -240,6 +268,19 @@ Secrets Are In No Output
 
 
 *** Keywords ***
+Multus Variant Is Applied
+    [Documentation]    Needs the definition to be served, which takes a moment.
+    Apply Manifest
+    ...    ${MANIFESTS}/multus.yaml
+    ...    namespace=${NAMESPACE}-multus
+    ...    Deployment.spec.replicas=${0}
+
+Multus Variant Is Gone
+    [Documentation]    Deletes what the test made.
+    Delete Namespace    ${NAMESPACE}-multus
+    Delete Object    CustomResourceDefinition    network-attachment-definitions.k8s.cni.cncf.io
+    End Of Test
+
 Run Suite With Secrets
     [Documentation]    Runs the suite that knows secrets, in a process of its own.
     [Arguments]    ${folder}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from NetLibrary._mechanics.cyperf.types import CyPerfRole
+from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, WaitFailed
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
@@ -224,6 +224,23 @@ def node_addresses(cluster: Cluster) -> dict[str, str]:
             if entry["type"] == "InternalIP" and ":" not in entry["address"]:
                 found.setdefault(node["metadata"]["name"], entry["address"])
     return found
+
+
+def check_reach(target: CyPerfTarget, clients: str, servers: str) -> None:
+    """Refuses a target that clients of another cluster cannot reach.
+
+    Args:
+        target: How servers are addressed.
+        clients: API address of the clients' cluster.
+        servers: API address of the servers' cluster.
+    Raises:
+        InputError: Only agents of the same cluster reach such a target.
+    """
+    if clients != servers and target not in (CyPerfTarget.NODE_PORT, CyPerfTarget.LOAD_BALANCER):
+        raise InputError(
+            f"target is '{target.value}', which only agents of the servers' own cluster reach, but the clients run in "
+            f"{clients} and the servers in {servers}; allowed are 'node port' and 'load balancer'."
+        )
 
 
 def load_balancer_address(service: dict[str, Any]) -> str:
