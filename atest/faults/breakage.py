@@ -245,7 +245,7 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         return processes.pause_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")
 
     def _server_slow(self, facts: dict[str, Any]) -> FaultPlan:
-        return network.slow_pod("node3", facts["pod"]["on-node3"])
+        return processes.stutter_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")
 
     def _one_node_port_dropped(self, facts: dict[str, Any]) -> FaultPlan:
         ports = [facts["nodeport"]["nodeport"]["TCP"]]

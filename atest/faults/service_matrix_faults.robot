@@ -90,7 +90,7 @@ Policy Of Somebody Else
 Pod Without Default Route
     pod without route    pod reaches its own node only    on-node2
 Server Hangs
-    server hangs    target pod protocol    on-node3 TCP
+    server hangs    target pod    on-node3
 Server Answers Slowly
     server slow    slow pod    on-node3
 One NodePort Dropped

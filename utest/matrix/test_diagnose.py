@@ -427,7 +427,7 @@ def test_loss_is_confirmed_when_some_of_many_connections_fail():
         Observation(Outcome.TIMEOUT, responders=Counter(a=20), failures=Counter({"timed out": 4})), right=False
     )
     assert finding.confidence == "confirmed"
-    assert "4 of 24 connections failed" in finding.text()
+    assert "4 of 24 failed" in finding.text()
 
 
 def test_dns_servers_are_asked_by_address_and_the_answer_says_where_to_look():

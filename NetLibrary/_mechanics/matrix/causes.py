@@ -104,6 +104,11 @@ def elsewhere(fact: Fact, other: Fact) -> bool:
     )
 
 
+def pods_at_least(fact: Fact) -> bool:
+    """Leaves out the node's own processes where they do better than its pods: rules may stand in one path only."""
+    return fact.wrong or not fact.cell.source.host_network
+
+
 def between_pods(fact: Fact) -> bool:
     """From pod network to pod network, small packets."""
     return not fact.cell.source.host_network and not fact.to_host and not fact.large

@@ -15,6 +15,8 @@ from NetLibrary._mechanics.matrix.world import World
 
 
 def of_names(case: Case) -> Iterator[Candidate]:
+    yield from _one_dns_server(case)
+
     def is_name(f: Fact) -> bool:
         return f.path in BY_NAME
 
@@ -68,6 +70,28 @@ def of_names(case: Case) -> Iterator[Candidate]:
             )
 
 
+def _one_dns_server(case: Case) -> Iterator[Candidate]:
+    """Lookups go to any of the servers, so a dead one makes part of them fail, from everywhere."""
+    names = [f for f in case.facts if f.path in BY_NAME and f.wants_connection]
+    if len(case.world.dns) < 2 or not any(not f.wrong for f in names):
+        return
+    servers = ", ".join(f"'{e.pod}' on '{e.node}'" for e in case.world.dns)
+    yield Candidate(
+        "dns partly",
+        "cluster",
+        f"Part of the lookups fails while others succeed: not every DNS server answers ({servers}), or the way to one of "
+        "them loses packets.",
+        must=lambda f: f.path in BY_NAME and f.wants_connection,
+        symptoms=frozenset({"dns", "blocked", "flapping", "slow"}),
+        share=0.15,
+        least=2,
+        soft=True,
+        weight=0.8,
+        rank=25,
+        hint="Look at the DNS pod that does not answer below, and at its node.",
+    )
+
+
 def of_behaviour(case: Case) -> Iterator[Candidate]:
     """Connections that come about, or fail, in the wrong way."""
     for node, scope in (("", "cluster"), *((n, n) for n in case.bad_nodes)):
@@ -80,7 +104,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             f"A pod cannot reach itself through its own Service {at} (hairpin), while others reach it "
             "through that Service and it reaches itself by its own address.",
             must=lambda f, m=mine: m(f) and f.hairpin and f.path == "vip",
-            may=lambda f, m=mine: m(f) and f.hairpin,
+            may=lambda f, m=mine: m(f) and not f.itself and f.to_pods == {f.source},
             symptoms=STOPPED,
             rank=14 + extra,
             hint="Look at hairpin mode of the pods' bridge ports and at the source address translation for hairpin traffic.",

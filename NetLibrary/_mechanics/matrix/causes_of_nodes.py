@@ -17,6 +17,7 @@ from NetLibrary._mechanics.matrix.causes import (
     direct,
     elsewhere,
     most,
+    pods_at_least,
 )
 from NetLibrary._mechanics.matrix.features import BY_NAME
 from NetLibrary._mechanics.matrix.world import World
@@ -66,7 +67,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             ),
             may=lambda f, n=node: (
                 not (f.cell.source.host_network and f.to_host)
-                and (f.crosses(n) or (f.from_node == n and f.path in BY_NAME))
+                and (f.crosses(n) or (f.from_node == n and not f.cell.source.host_network))
             ),
             symptoms=AT_ADDRESS | {"dns", "slow"},
             least=2,
@@ -83,6 +84,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
                 and f.path in ("vip", "loadbalancer", "externalip")
                 and f.wants_connection
                 and not f.large
+                and pods_at_least(f)
             ),
             may=lambda f, n=node: (
                 (f.from_node == n and (f.proxied or f.path in BY_NAME))
@@ -99,17 +101,18 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
         yield from _stale_proxy(case, node)
         yield from _no_masquerade(case, node)
         yield from _entry(node)
+        yield from _entry_from_outside(node)
         yield Candidate(
             "loss at node",
             node,
             f"Node '{node}' loses part of the new connections that go through it: some succeed, some time out, also by "
             "pod addresses. A full connection tracking table or a bad link does that.",
-            must=lambda f, n=node: f.path == "pod" and not f.itself and f.crosses(n),
+            must=lambda f, n=node: not f.itself and f.crosses(n) and f.wants_connection,
             may=lambda f, n=node: f.from_node == n or n in f.to_nodes or f.entry == n,
             symptoms=AT_ADDRESS | {"dns", "slow"},
             soft=True,
-            share=0.1,
-            least=2,
+            share=0.04,
+            least=3,
             rank=40,
             weight=0.6,
             hint=f"On '{node}' compare nf_conntrack_count with nf_conntrack_max and look at the drops of its interfaces.",
@@ -147,7 +150,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
                 f"{protocol} at {node}",
                 f"Node '{node}' does not translate Service addresses for {protocol}, while other protocols work there.",
                 must=lambda f, n=node, p=protocol: (
-                    f.from_node == n and f.protocol == p and f.path == "vip" and f.wants_connection
+                    f.from_node == n and f.protocol == p and f.path == "vip" and f.wants_connection and pods_at_least(f)
                 ),
                 may=lambda f, n=node, p=protocol: f.protocol == p and f.proxied and (f.from_node == n or f.entry == n),
                 symptoms=AT_ADDRESS,
@@ -235,10 +238,28 @@ def of_entries(case: Case) -> Iterator[Candidate]:
             )  # fmt: skip
 
 
+def _entry_from_outside(node: str) -> Iterator[Candidate]:
+    """A firewall that stands between the outside and one node."""
+    yield Candidate(
+        "entry node from outside",
+        node,
+        f"Node '{node}' does not answer to clients outside the cluster, while its NodePorts answer to the cluster's own "
+        "pods and other nodes answer to the outside: a firewall or a route keeps the two apart.",
+        must=lambda f, n=node: f.cell.source.outside and f.entry == n and f.wants_connection,
+        may=lambda f: f.cell.source.outside,
+        symptoms=AT_ADDRESS,
+        least=2,
+        rank=23,
+        hint=f"Look at firewalls of '{node}' and in front of it, and at the way from the client to it.",
+        compare=lambda f, o: o.entry == f.entry and bool(o.from_node) and o.from_node != f.entry,
+        compare_text="the same NodePort answers to pods of another node",
+    )
+
+
 def _no_masquerade(case: Case, node: str) -> Iterator[Candidate]:
     """Both kinds of traffic that need their source address replaced fail at one node, and nothing else."""
     hairpins = [f for f in case.wrong if f.from_node == node and f.hairpin and f.path == "vip"]
-    entries = [f for f in case.wrong if f.entry == node]
+    entries = [f for f in case.wrong if f.entry == node and f.from_node != node]
     if not (hairpins and entries):
         return
     yield Candidate(

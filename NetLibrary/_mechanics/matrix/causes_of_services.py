@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from NetLibrary._mechanics.matrix.causes import AT_ADDRESS, STOPPED, Candidate, Case, direct, elsewhere
+from NetLibrary._mechanics.matrix.causes import AT_ADDRESS, STOPPED, Candidate, Case, direct, elsewhere, pods_at_least
 from NetLibrary._mechanics.matrix.features import Fact
 
 
@@ -80,7 +80,7 @@ def of_services(case: Case) -> Iterator[Candidate]:
                         and f.path == "vip"
                         and f.from_node == n
                         and f.wants_connection
-                        and not f.hairpin
+                        and pods_at_least(f)
                         and (f.cell.target.service_port or f.cell.target.port, f.protocol) == q
                     ),
                     may=lambda f, s=service, q=port, n=node: (
@@ -114,7 +114,7 @@ def of_services(case: Case) -> Iterator[Candidate]:
                 f"Service '{service}' fails from the pods of node '{node}' only: that node's rules for it are missing or "
                 "stale; other Services work there.",
                 must=lambda f, s=service, n=node: (
-                    f.service == s and f.path == "vip" and f.from_node == n and f.wants_connection
+                    f.service == s and f.path == "vip" and f.from_node == n and f.wants_connection and pods_at_least(f)
                 ),
                 may=lambda f, s=service, n=node: f.service == s and (f.from_node == n or f.entry == n),
                 symptoms=AT_ADDRESS,

@@ -14,6 +14,7 @@ from NetLibrary._mechanics.matrix.causes_of_objects import of_objects, of_speed
 from NetLibrary._mechanics.matrix.causes_of_pairs import of_pairs
 from NetLibrary._mechanics.matrix.causes_of_pods import of_pods
 from NetLibrary._mechanics.matrix.causes_of_services import of_services
+from NetLibrary._mechanics.matrix.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.features import Fact, facts_of
 from NetLibrary._mechanics.matrix.types import Cell, Observation, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.world import World
@@ -54,8 +55,9 @@ class FollowUp:
             self.answer, self.text = "told", self.if_works if right else self.if_fails
         elif self.wanted == "partly":
             good, bad = sum(observed.responders.values()), sum(observed.failures.values())
-            self.answer = "yes" if good and bad else "no"
-            self.text += f" ({bad} of {good + bad} connections failed)"
+            slowest = observed.slowest_ms or 0.0
+            self.answer = "yes" if good and (bad or slowest > SLOW_ANSWER_MS) else "no"
+            self.text += f" ({bad} of {good + bad} failed, the slowest took {slowest:.0f} ms)"
         else:
             self.answer = "yes" if right == (self.wanted == "works") else "no"
 
@@ -101,6 +103,11 @@ class Finding:
         if "no" in answers:
             return "in doubt"
         return "confirmed" if answers == {"yes"} else "likely"
+
+    @property
+    def refuted_loss(self) -> bool:
+        """Loss was claimed, and many further connections lost nothing: then nothing is known."""
+        return self.key.startswith("loss") and self.confidence == "in doubt"
 
     def told(self) -> str:
         """Reasons that say more than silence, and who was told them."""
@@ -234,12 +241,13 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
                 questions.append(FollowUp(candidate.compare_text, other.cell.source, other.cell.target, "works"))
                 break
     if candidate.soft and candidate.key.startswith("loss"):
-        lossy = next((f for f in core if f.path == "pod" and candidate.must(f)), None)
+        near = [f for f in (*core, *case.facts) if f.path == "pod" and candidate.must(f) and not f.large]
+        lossy = next((f for f in near if f.protocol == "TCP"), None)
         if lossy is not None:
             many = dataclasses.replace(lossy.cell.target, repeat=MANY)
-            text = f"of {MANY} new connections to a pod's own address some fail"
+            text = f"of {MANY} new connections to a pod's own address some fail or come late"
             questions.append(FollowUp(text, lossy.cell.source, many, "partly"))
-    if candidate.key == "dns":
+    if candidate.key in ("dns", "dns partly"):
         questions += _dns_questions(core, case)
     return questions
 
@@ -251,7 +259,9 @@ def _dns_questions(core: Sequence[Fact], case: Case) -> list[FollowUp]:
         return []
     questions = []
     for server in case.world.dns[:2]:
-        target = dataclasses.replace(lookup.cell.target, host=server.address, port=server.port, node=server.node)
+        target = dataclasses.replace(
+            lookup.cell.target, host=server.address, port=server.port, node=server.node, limit_ms=0, repeat=2
+        )
         place = f"the DNS server '{server.pod}' on node '{server.node}', asked by its own address,"
         questions.append(
             FollowUp(
@@ -261,6 +271,19 @@ def _dns_questions(core: Sequence[Fact], case: Case) -> list[FollowUp]:
             )
         )  # fmt: skip
     return questions
+
+
+def unexplained(finding: Finding) -> Finding:
+    """What is left of a claim of loss that its own follow-up refuted."""
+    asked = "; ".join(map(str, finding.follow_ups))
+    return Finding(
+        UNKNOWN,
+        "pattern",
+        f"{len(finding.evidence)} wrong cell(s) are not explained by any single cause that this library knows. They "
+        f"come and go as with lost packets at '{finding.subject}', but that is refuted: {asked}.",
+        finding.evidence,
+        hint="No cause is claimed here; look at the cells in the table.",
+    )
 
 
 def _unknown(left: Sequence[Fact], case: Case) -> Finding:

@@ -104,17 +104,30 @@ def _own(world: World, source: Source) -> frozenset[str] | None:
 
 def _policy(world: World, source: Source, endpoint: Endpoint, protocol: str) -> tuple[str, str]:
     """Which policy blocks, and why both outcomes are right where the API leaves it to the implementation."""
-    if not world.policies or source.outside:
+    if not world.policies:
         return "", ""
-    here, there = world.pod(source.name), world.pod(endpoint.pod)
+    there = world.pod(endpoint.pod)
+    here = _outsider(source) if source.outside else world.pod(source.name)
     if here is None or there is None:
         return "", ""
     family = 6 if ":" in endpoint.address else 4
     what = (world.policies, world.namespaces, here, there, endpoint.port, protocol)
     found = policies.blocking(*what, family=family)
+    if source.outside and found:
+        # with which address it arrives depends on the entry node: its own, or that of the node
+        return "a policy", "what policies mean for translated addresses from outside is left to the network plugin"
     if policies.disputed(*what, family=family):
         return "a policy", "what policies mean for pods on the host network is left to the network plugin"
     return (f"blocked by {found[0]}" if found else ""), ""
+
+
+def _outsider(source: Source) -> Object:
+    """Somebody outside, as policies see him: an address that no selector finds."""
+    return {
+        "metadata": {"name": source.name, "namespace": "", "labels": {}},
+        "spec": {"hostNetwork": True},
+        "status": {"podIP": source.address},
+    }
 
 
 def _is_internal(world: World, source: Source, target: Target, service: Object) -> tuple[bool, str]:

@@ -15,7 +15,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending, is_ready, problem
 from NetLibrary._mechanics.matrix import cases, objects
 from NetLibrary._mechanics.matrix.alive import UNHEARD
-from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose
+from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose, unexplained
 from NetLibrary._mechanics.matrix.drift import drift, foreign_policies
 from NetLibrary._mechanics.matrix.expect import expect
 from NetLibrary._mechanics.matrix.fleet import STARVED, Fleet
@@ -35,6 +35,8 @@ OUTSIDE = "outside"
 PROOF = 6
 # While Services are being programmed, an unanswered probe tells only that it was too early
 SHORT_MS = 300
+# Seconds for refusals that a node may be too rate-limited to send
+RATE_LIMITED = 5.0
 # As long as each round finds fewer wrong cells, rounds go on for this many seconds more
 SETTLING = 15.0
 
@@ -386,7 +388,7 @@ class Matrix:
         open_pairs, rounds, pause = list(pairs), 0, 0.05
         first_wrong: dict[Pair, Cell] = {}
         proven: set[Pair] = set()
-        lossy = False
+        lossy, quiet_since = False, 0.0
         while open_pairs:
             rounds += 1
             before = len(open_pairs)
@@ -409,15 +411,19 @@ class Matrix:
                 self._prove(late, cells, first_wrong, limit, override)
                 # part of the connections is lost: more rounds would only hide it
                 lossy = lossy or any(cells[p].symptom == "flapping" for p in late)
-            open_pairs = [p for p in open_pairs if cells[p].wrong]
+            wrong = [p for p in pairs if p in cells and cells[p].wrong and not _unheard(cells[p])]
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
-            better = len(open_pairs) < before and (rounds > 1 or len(open_pairs) < before / 2)
+            better = len(wrong) < before and (rounds > 1 or len(wrong) < before / 2)
             settling = SETTLING if rounds == 1 or (better and not lossy) else 0.0
             spent = time.monotonic() - started + pause - settling
-            open_pairs = [p for p in open_pairs if spent <= settle + _patience(cells[p]) and not _unheard(cells[p])]
+            limited = [p for p in wrong if _may_be_rate_limited(cells[p])]
+            open_pairs = [p for p in wrong if p not in set(limited) and spent <= settle + _patience(cells[p])]
+            if not open_pairs and limited:
+                # Linux sends a client one ICMP error a second, after a burst of six: these wait until nothing else asks
+                quiet_since = quiet_since or time.monotonic()
+                open_pairs = limited if time.monotonic() - quiet_since < RATE_LIMITED else []
             if open_pairs:
-                # Linux sends a client one ICMP error a second, after a burst of six
-                time.sleep(1.1 if all(_may_be_rate_limited(cells[p]) for p in open_pairs) else pause)
+                time.sleep(1.1 if open_pairs is limited else pause)
                 pause = min(1.0, pause * 2)
                 self.refresh()
         table = Table(key, title, [cells[pair] for pair in pairs], time.monotonic() - started)
@@ -481,6 +487,7 @@ class Matrix:
         found = diagnose(tables, self.world)
         if ask:
             self._ask(found)
+            found = [unexplained(f) if f.refuted_loss else f for f in found]
         return found
 
     def _ask(self, found: Sequence[Finding]) -> None:
@@ -546,7 +553,7 @@ def _patience(cell: Cell) -> float:
     """Seconds beyond the limit during which a wrong cell may still become right for reasons outside the network."""
     if cell.observed.detail.startswith(STARVED):
         return 45.0
-    return 5.0 if _may_be_rate_limited(cell) else 0.0
+    return 0.0
 
 
 def _excuse_rate_limited(cells: dict[Pair, Cell]) -> None:

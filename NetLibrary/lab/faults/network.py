@@ -268,19 +268,6 @@ def no_way_out(node: str, address: str, gateway: str) -> FaultPlan:
     return in_pod("no default route", node, address, text, "ip route del default", undo)
 
 
-def slow_pod(node: str, address: str, rate: str = "4kbit") -> FaultPlan:
-    """A pod's answers leave it slowly: its interface is shaped far below what they need.
-
-    Args:
-        node: Node of the pod.
-        address: Address of the pod.
-        rate: Rate in words of tc.
-    """
-    text = f"The pod with the address {address} sends no faster than {rate}."
-    shape = f"tc qdisc add dev eth0 root tbf rate {rate} burst 1600 limit 60000"
-    return in_pod("slow pod", node, address, text, shape, "tc qdisc del dev eth0 root")
-
-
 def change_address(node: str, old: str, new: str, prefix: int = 24) -> FaultPlan:
     """A node has another address than its Node object and everybody's routes say.
 
