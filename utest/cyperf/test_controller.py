@@ -222,6 +222,37 @@ def test_agents_that_stay_running_are_named(scripted: ScriptedController, sessio
         run.wait_for_result(session, "t", timeout=0.2)
 
 
+def test_result_without_end_is_waited_for_and_named(scripted: ScriptedController, session: TestSession) -> None:
+    scripted.on("GET", "/api/v2/agents", (200, []))
+    scripted.on("GET", "/api/v2/results/t", (200, {"endTime": 0}), (200, {"endTime": 7}))
+    run.wait_for_result(session, "t", timeout=5)
+    assert scripted.asked("GET", "/api/v2/results/t") == 2
+    scripted.on("GET", "/api/v2/results/t", (200, {"endTime": 0}))
+    with pytest.raises(WaitTimeout, match="its result has no end time"):
+        run.wait_for_result(session, "t", timeout=0.2)
+
+
+def test_configuration_with_attacks_only_is_named(scripted: ScriptedController, session: TestSession) -> None:
+    scripted.on("GET", "/api/v2/sessions/s/config/config/TrafficProfiles", (200, []))
+    with pytest.raises(InputError, match=r"'Config' has no active traffic profile \(attacks only\?\)"):
+        session.set_tls(True)
+
+
+def test_applications_are_added_one_by_one_and_the_broken_one_is_named(
+    scripted: ScriptedController, session: TestSession
+) -> None:
+    path = "/api/v2/sessions/s/config/config/TrafficProfiles"
+    scripted.on(
+        "GET", "/api/v2/resources/apps", (200, [{"id": "a", "Name": "One"}]), (200, [{"id": "b", "Name": "Two"}])
+    )
+    scripted.on("GET", path, (200, [{"id": "1", "Applications": []}]))
+    scripted.on("POST", f"{path}/1/Applications", (201, [{"id": "1"}]), (404, {"message": "gone"}))
+    scripted.on("GET", f"{path}/1/Applications", (200, [{"id": "1"}]))
+    with pytest.raises(InputError, match="lists the application 'Two', but it cannot be added"):
+        session.use_applications(["One", "Two"])
+    assert scripted.asked("POST", f"{path}/1/Applications") == 2
+
+
 def test_session_without_id_is_an_error(scripted: ScriptedController, controller: Controller) -> None:
     scripted.on("POST", "/api/v2/sessions", (201, []))
     with pytest.raises(CyPerfError, match="the controller answered '\\[\\]'"):
