@@ -371,3 +371,40 @@ def test_an_idle_receiver_spins_only_when_told(spin: str, least: float, most: fl
     listening.terminate()
     listening.communicate(timeout=60)
     assert least <= used <= most
+
+
+def test_smooth_spreads_the_datagrams_of_an_event() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(30)
+        port = sink.getsockname()[1]
+        arguments = (
+            "-s",
+            "-u",
+            url(port),
+            "--ip",
+            "127.0.0.1",
+            "-n",
+            1,
+            "-l",
+            44800,
+            "-m",
+            512,
+            "--rate",
+            "0.001",
+            "--smooth",
+        )
+        sender = perf(*arguments, style="0.3.2")
+        seen = []
+        for _ in range(100):
+            sink.recv(9000)
+            seen.append(time.monotonic())
+        sender.communicate(timeout=60)
+    assert 0.2 < seen[-1] - seen[0] < 5, "44800 bytes at 1 Mbit/s take 0.36 s"
+
+
+@pytest.mark.parametrize(("style", "code"), [("0.1.4", 0), ("0.3.2", -signal.SIGABRT)])
+def test_mtu_without_room_for_any_payload(style: str, code: int) -> None:
+    sender = perf("-s", "-u", url(19522), "--ip", "127.0.0.1", "-m", 64, style=style)
+    sender.communicate(timeout=60)
+    assert sender.returncode == code

@@ -432,3 +432,20 @@ def test_following_the_advice_mends_an_overrun() -> None:
     assert first.cause is not None
     second = judge(_stalled_receiver(int(first.cause.advice["receiver_buffer_bytes"])))
     assert second.delivered == 1.0, second.counts
+
+
+def test_counters_start_with_whoever_looked_first() -> None:
+    evidence = noted(before={"Udp.NoPorts": 90}, after={"Udp.NoPorts": 100})
+    assert evidence.grown("Udp.NoPorts") == 10
+    evidence.samples.append(Snapshot(0.5, {"Udp.NoPorts": 0}))
+    assert evidence.grown("Udp.NoPorts") == 100, "the observer saw the pod before the program was there"
+
+
+def test_port_that_another_container_holds() -> None:
+    facts = run(0, reached=0)
+    facts.receivers[0].evidence.line(
+        "@netlibrary failed - port UDP port 19522 is already bound by something else in this pod"
+    )
+    judgement = judge(facts)
+    assert kind(judgement) == "port in use"
+    assert "UDP port 19522 is already bound by something else in this pod; choose another port" in judgement.sentence

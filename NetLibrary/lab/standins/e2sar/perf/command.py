@@ -141,6 +141,8 @@ def _send(given: Given, sender: Sender, style: Style, optimizations: str) -> int
             f"{sender.interface_mtu}"
         )
         return 0
+    if not old and job.mtu == header_bytes(job.family):
+        abort("e2sar::E2SARException", "no room for a payload")
     if job.mtu - header_bytes(job.family) < SHORTEST_EVENT:
         complain("Segmenter encountered an error: MTU is too short to send needed payload")
         return 0

@@ -1,0 +1,45 @@
+"""A sender that is a program of a host instead of a pod."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from NetLibrary._mechanics.e2sar import outside
+from NetLibrary._mechanics.e2sar.logs import parse
+from NetLibrary._mechanics.e2sar.parameters import PodSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.party import Party, sender_facts
+from NetLibrary._mechanics.errors import InputError, WaitTimeout
+
+
+def test_the_stand_in_sends_from_this_machine(tmp_path: Path) -> None:
+    settings = SenderSettings(events=20, event_bytes=512, mtu=512, data_id=7)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(10)
+        target = f"127.0.0.1:{sink.getsockname()[1]}"
+        command = [*outside.program("", stand_in=True), *outside.arguments(settings, target)]
+        assert outside.run(command, tmp_path / "folder" / "log", timeout=60) == 0
+        assert sink.recv(9000)[18:20] == b"\x00\x07"
+    report = parse((tmp_path / "folder" / "log").read_bytes())
+    assert (report.frames_sent, report.errors, report.mtu) == (40, 0, 512)
+
+
+def test_program_that_is_not_there_is_named() -> None:
+    with pytest.raises(InputError, match="program is 'no-such-program', which is not on this machine"):
+        outside.program("no-such-program", stand_in=False)
+    assert outside.program(sys.executable, stand_in=True) == [sys.executable]
+
+
+def test_program_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(WaitTimeout, match=r"did not end within 0.2 s"):
+        outside.run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", timeout=0.2)
+
+
+def test_its_exit_status_is_that_of_the_program() -> None:
+    party = Party("outside", "sender", SenderSettings(), PodSettings(), outside=True)
+    party.evidence.exit_code = 255
+    assert sender_facts(party).end.exit_code == 255 and party.terminated() == {"exitCode": 255}
