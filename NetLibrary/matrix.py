@@ -56,6 +56,7 @@ class MatrixKeywords(KeywordBase):
         external_name: str = "",
         prober: ProberName = "auto",
         time_limit: timedelta = timedelta(seconds=1.5),
+        in_flight: int = 300,
         timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> dict[str, Any]:
@@ -77,6 +78,8 @@ class MatrixKeywords(KeywordBase):
             prober: What probes in the pods; `auto` takes the fastest that the image can run.
             time_limit: The one time limit of all connections that get no answer. Linux repeats a SYN after 1 s, so
                 1.3 s and more survive one lost packet.
+            in_flight: Connections that all sources together work on at once, 10 to 5000; those that only wait for the
+                time limit do not count. Less is gentler to a slow cluster.
             timeout: Time for pods and endpoints to get ready.
             cluster: Alias of the cluster.
         Returns:
@@ -107,6 +110,7 @@ class MatrixKeywords(KeywordBase):
             limit_ms=_limit(time_limit),
             timeout=self.session.default_timeout if timeout is None else timeout.total_seconds(),
             outside=outside,
+            in_flight=_flight(in_flight),
         )
         matrix = Matrix(target, options, logger.info)
         self._matrix = matrix
@@ -303,7 +307,7 @@ class MatrixKeywords(KeywordBase):
 
     @keyword(tags=["matrix"])
     def save_service_matrix(self, *, folder: str = "service_matrix") -> str:
-        """Writes all cells of all cases so far as `matrix.json` and `matrix.csv`.
+        """Writes all cells of all cases so far as `matrix.json` and `matrix.csv`, and a summary as `matrix.md`.
 
         Args:
             folder: Folder inside the output folder.
@@ -379,6 +383,12 @@ class MatrixKeywords(KeywordBase):
 
 def _images(matrix: Matrix) -> list[dict[str, Any]]:
     return images_of([dict(pod) for pod in matrix.world.pods])
+
+
+def _flight(value: int) -> int:
+    if not 10 <= value <= 5000:
+        raise InputError(f"'in_flight' is {value}; allowed are 10 to 5000.")
+    return value
 
 
 def _limit(value: timedelta) -> int:

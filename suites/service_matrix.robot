@@ -60,6 +60,9 @@ Host Network Backends
 Internal Traffic Policy Local
     [Tags]    cluster-ip    traffic-policy
     internal local
+Traffic Distribution Same Node
+    [Tags]    cluster-ip    traffic-policy
+    near
 NodePort At Every Node
     [Tags]    node-port
     node port

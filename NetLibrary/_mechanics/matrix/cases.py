@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.objects import BANNER_PORT, HTTP_PORT, Layout
+from NetLibrary._mechanics.matrix.objects import BANNER_PORT, HTTP_PORT, NEAR, Layout
 from NetLibrary._mechanics.matrix.types import Source, Target
 from NetLibrary._mechanics.matrix.world import World
 
@@ -164,6 +164,13 @@ def node_port(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
 def node_port_local(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """Traffic policy Local for NodePorts with one backend, every source through every entry node."""
     yield from _node_ports(world, "nodeport-local", sources)
+
+
+def near(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+    """Traffic distribution PreferSameNode: only backends of the source's own node, as the EndpointSlices' hints say."""
+    for source in _inside(sources):
+        for target in _vip(world, NEAR, repeat=6):
+            yield source, target
 
 
 def affinity(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
@@ -326,6 +333,7 @@ CASES = {
         CaseKind("outside name", "ExternalName to a name outside the cluster", outside_name, ("outside name",)),
         CaseKind("host backends", "Services with backends on the host network", host_backends),
         CaseKind("internal local", "internalTrafficPolicy Local", internal_local),
+        CaseKind("near", "Traffic distribution PreferSameNode", near, ("near",)),
         CaseKind("node port", "NodePort, every source through every entry node", node_port),
         CaseKind("node port local", "NodePort with externalTrafficPolicy Local", node_port_local),
         CaseKind("affinity", "Session affinity on the ClusterIP", affinity),

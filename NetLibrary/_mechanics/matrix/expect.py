@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from NetLibrary._mechanics.kube import policies
 from NetLibrary._mechanics.matrix.types import Expected, Outcome, Source, Target
-from NetLibrary._mechanics.matrix.world import Endpoint, Object, World, proxied, usable
+from NetLibrary._mechanics.matrix.world import Endpoint, Object, World, nearby, proxied, usable
 
 CONNECTED = frozenset({Outcome.CONNECTED})
 REFUSED = frozenset({Outcome.REFUSED})
@@ -170,6 +170,10 @@ def _proxied(world: World, source: Source, target: Target, service: Object) -> E
                 local = target.node or "*"
         if target.kind == "loadbalancer" and not _in_ranges(spec, source):
             return Expected(DROPPED, reason="loadBalancerSourceRanges does not list the client's address")
+    if target.kind == "vip" and not local:
+        near = nearby(chosen, source.node, world.zone(source.node))
+        if len(near) < len(chosen):
+            chosen, reason = near, f"the EndpointSlices' hints keep the traffic of node '{source.node}' near"
     if local and local != "*":
         # Terminating endpoints count only where no ready one is, and that is decided among the local ones
         chosen = usable([e for e in everything if e.node == local])

@@ -17,6 +17,8 @@ POD = "netlibrary.io/pod"
 HTTP_PORT = 8080
 BANNER_PORT = 9376
 NEVER_READY = "never-ready"
+# API servers before 1.34 do not know its value and refuse it
+NEAR = "near"
 # RFC 5737 sets this network apart for documentation: nobody has it, so nothing else can answer there.
 EXTERNAL_IP = "203.0.113.77"
 
@@ -34,6 +36,7 @@ class Layout:
         first: Name of the pod that Services with a single endpoint lead to.
         balancer: LoadBalancer Services are made.
         dual_stack: Services get addresses of both families.
+        near: A Service with traffic distribution is made.
         external_name: Name outside the cluster for an ExternalName Service; empty makes none.
         external_ip: Address for the Service with externalIPs.
         left_out: (node, reason) of nodes without pod.
@@ -46,6 +49,7 @@ class Layout:
     host_port: int = 21080
     balancer: bool = True
     dual_stack: bool = False
+    near: bool = True
     external_name: str = ""
     external_ip: str = EXTERNAL_IP
     left_out: tuple[tuple[str, str], ...] = ()
@@ -261,6 +265,8 @@ def services(layout: Layout) -> list[Object]:
             ],
         ),
     ]
+    if layout.near:
+        made.append(service(layout, NEAR, everybody, trafficDistribution="PreferSameNode"))
     if layout.external_name:
         made.append(
             service(layout, "outside-name", None, type="ExternalName", externalName=layout.external_name, ports=[])

@@ -187,6 +187,7 @@ def write_files(tables: Sequence[Table], findings: Sequence[Finding], folder: Pa
         ],
     }  # fmt: skip
     json_file, csv_file = folder / "matrix.json", folder / "matrix.csv"
+    (folder / "matrix.md").write_text(markdown(tables, findings))
     json_file.write_text(json.dumps(report, indent=1))
     with open(csv_file, "w", newline="") as out:
         names = list(cells[0]) if cells else ["case"]
@@ -194,7 +195,20 @@ def write_files(tables: Sequence[Table], findings: Sequence[Finding], folder: Pa
         writer.writeheader()
         for cell in cells:
             writer.writerow({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in cell.items()})
-    return [json_file, csv_file]
+    return [json_file, csv_file, folder / "matrix.md"]
+
+
+def markdown(tables: Sequence[Table], findings: Sequence[Finding]) -> str:
+    """Results by case, and the causes, for a page or a merge request."""
+    lines = ["# Service matrix", "", "| case | right | of cells | seconds | |", "|---|---|---|---|---|"]
+    for table in tables:
+        right = len(table.cells) - len(table.wrong)
+        mark = "✗" if table.wrong else "✓"
+        lines.append(f"| {table.title} | {right} | {len(table.cells)} | {table.seconds:.1f} | {mark} |")
+    if findings:
+        lines += ["", "## What is broken", ""]
+        lines += [f"- **{finding.confidence}**: {finding.sentence}" for finding in findings]
+    return "\n".join(lines) + "\n"
 
 
 def heat_map(table: Table, path: Path) -> None:

@@ -140,7 +140,23 @@ class Matrix:
 
     def _create(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="create") as pool:
-            list(pool.map(lambda obj: self.cluster.create(dict(obj)), wanted))
+            list(pool.map(self._create_one, wanted))
+
+    def _create_one(self, obj: Mapping[str, Any]) -> None:
+        try:
+            self.cluster.create(dict(obj))
+        except errors.Invalid:
+            if obj["metadata"]["name"] != objects.NEAR:
+                raise
+            self.layout = dataclasses.replace(self.layout, near=False)
+
+    def _why_not_near(self) -> str:
+        """Whether the endpoints carry hints for nodes: older clusters do not know the value, or drop the field."""
+        if not self.layout.near:
+            return "this API server does not know trafficDistribution PreferSameNode"
+        service = self.world.service(objects.NEAR)
+        hinted = [e for e in self.world.endpoints(service, 80, "TCP") if e.for_nodes] if service else []
+        return "" if hinted else "the EndpointSlices have no hints for nodes"
 
     def _await_pods(self) -> None:
         wanted = {name for name, _ in (*self.layout.pods, *self.layout.host_pods)}
@@ -332,6 +348,7 @@ class Matrix:
             "outside": "" if facts.outside else "there is no vantage point outside the cluster",
             "sctp": "" if facts.sctp else "the kernel of the nodes does not support SCTP",
             "dual stack": "" if dual else "pods have addresses of one family only",
+            "near": self._why_not_near(),
             "outside name": "" if self.layout.external_name else "no name was given ('external_name')",
             "host pods": "" if self.layout.host_pods else "there are no pods on the host network",
         }

@@ -48,6 +48,8 @@ class Endpoint:
         ready: Gets new connections.
         serving: Could still answer.
         terminating: Its pod is being deleted.
+        for_nodes: Nodes whose proxies are asked to use it (trafficDistribution PreferSameNode).
+        for_zones: Zones whose proxies are asked to use it (PreferSameZone, PreferClose, topology aware routing).
     """
 
     address: str
@@ -57,6 +59,8 @@ class Endpoint:
     ready: bool = True
     serving: bool = True
     terminating: bool = False
+    for_nodes: frozenset[str] = frozenset()
+    for_zones: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -124,6 +128,11 @@ class World:
                 found.add(str(ipaddress.ip_network(network, strict=False)[1]))
         return found
 
+    def zone(self, node: str) -> str:
+        """Zone of a node; empty when it has none."""
+        labels = next((n["metadata"].get("labels") or {} for n in self.nodes if n["metadata"]["name"] == node), {})
+        return str(labels.get("topology.kubernetes.io/zone", ""))
+
     def responder(self, endpoint: Endpoint) -> str:
         """The name with which the server at an endpoint answers: its pod's, or its node's on the host network."""
         pod = self.pod(endpoint.pod)
@@ -168,8 +177,28 @@ class World:
                         ready,
                         ready if state.get("serving") is None else bool(state["serving"]),
                         bool(state.get("terminating")),
+                        _hints(item, "forNodes"),
+                        _hints(item, "forZones"),
                     )
         return list(found.values())
+
+
+def _hints(item: Object, kind: str) -> frozenset[str]:
+    return frozenset(hint["name"] for hint in (item.get("hints") or {}).get(kind) or [])
+
+
+def nearby(endpoints: Sequence[Endpoint], node: str, zone: str) -> list[Endpoint]:
+    """The endpoints that a node's proxy uses when it follows their hints.
+
+    Hints count only when every endpoint has some and at least one is meant for this node, or else for its zone: see
+    "Topology aware routing" and KEP-3015 in the documentation of Kubernetes.
+    """
+    for mine, of in ((node, "for_nodes"), (zone, "for_zones")):
+        if mine and endpoints and all(getattr(e, of) for e in endpoints):
+            chosen = [e for e in endpoints if mine in getattr(e, of)]
+            if chosen:
+                return chosen
+    return list(endpoints)
 
 
 def usable(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
