@@ -38,9 +38,7 @@ def world_of(items: Sequence[Mapping[str, Any]], namespace: str) -> World:
 
     spaces = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in of("Namespace", everywhere=True)}
     pods = [p for p in of("Pod") if p.get("status", {}).get("phase") == "Running"]
-    return World(
-        of("Node", everywhere=True), pods, of("Service"), of("EndpointSlice"), of("NetworkPolicy"), spaces, facts
-    )
+    return World(of("Node", everywhere=True), pods, of("Service"), of("EndpointSlice"), of("NetworkPolicy"), spaces)
 
 
 def expected_rows(world: World, namespace: str) -> list[Row]:
