@@ -287,7 +287,7 @@ def attacks(host):
 
 
 def streaming(host):
-    """The UDP sample: an application is added to the mix, agents are assigned by the client, nothing is refused."""
+    """The UDP sample: streams are added to the mix, agents are assigned by the client, rates are read meanwhile."""
     options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
     test = utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
     session = test.create_session_by_config_name("CyPerf AppMix")
@@ -299,12 +299,25 @@ def streaming(host):
         session, objective_type=cyperf.ObjectiveType.SIMULATED_USERS, objective_value=5, test_duration=3
     )
     test.start_test(session)
-    method(test, "wait_for_test_end", "wait_for_test_stop")(session, lambda run, begin, end: begin)
+    rates = {}
+
+    def monitor(run, begin, end):
+        for name in ("client-streaming-rate", "server-streaming-rate"):
+            for stat in test.collect_stats(run, name, begin, end):
+                rates.setdefault(stat.name, []).extend(snapshot.timestamp for snapshot in stat.snapshots or [])
+        return begin
+
+    method(test, "wait_for_test_end", "wait_for_test_stop")(session, monitor)
     run = cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id)
-    notes = cyperf.NotificationsApi(test.api_client).get_notifications(severity="warning", session_id=session.id)
-    shown = [note.message for note in notes]
+    final = {}
+    for name in ("client-streaming-statistics", "server-streaming-statistics"):
+        stat = cyperf.StatisticsApi(test.api_client).get_result_stat_by_id(
+            run.test_id, name, var_from=0, use_relative_time=True
+        )
+        cells = [cell.actual_instance for cell in stat.snapshots[-1].values[0]]
+        final |= dict(zip(stat.columns, cells, strict=True))
     test.delete_session(session)
-    return {"status": run.status, "notes": shown}
+    return {"status": run.status, "rates": sorted(name for name in rates if rates[name]), "final": final}
 
 
 def paging(host):

@@ -101,6 +101,7 @@ class Agent:
             "error": self.error or self.clients.error,
             "client": self.clients.report(),
             "server": self.servers.report(),
+            "streams": {str(port): each.report() for port, each in self.servers.streams.items()},
             "dns": self.clients.dns.report(),
             "host": {"cpu": self.cpu.percent(), "memory": host.memory(), "network": host.network()},
         }

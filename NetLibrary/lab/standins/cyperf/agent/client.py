@@ -11,6 +11,7 @@ from typing import Any
 
 from .counters import ClientCounters, DnsCounters
 from .names import Names, ResolutionError
+from .streams import ClientStream
 from .wire import ClientConnection, http_request, tcp_request
 
 THROUGHPUT, CONNECTION_RATE = "Throughput", "Connections per second"
@@ -45,6 +46,7 @@ class _Application:
         self.name = entry["name"]
         self.port = entry["destination"]
         self.http = entry["protocol"] == "http"
+        self.udp = entry["protocol"] == "udp"
         self.context = client_context(tls) if entry["encrypted"] else None
         self.hostname = entry["hostname"] or host
         self.response_bytes = entry["response_bytes"]
@@ -72,7 +74,7 @@ class Clients:
         self._value = 0.0
         self._objective = ""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._live: set[ClientConnection] = set()
+        self._live: set[ClientConnection | ClientStream] = set()
         self._connecting = 0
         self._wanted = 0
         self._running = False
@@ -151,25 +153,19 @@ class Clients:
 
     async def _connect(self, application: _Application) -> None:
         counters = application.counters
-        connection = ClientConnection(
-            counters, application.request, application.http, application.response_bytes, self._done
-        )
+        connection: ClientConnection | ClientStream
+        if application.udp:
+            connection = ClientStream(counters, self._done)
+        else:
+            connection = ClientConnection(
+                counters, application.request, application.http, application.response_bytes, self._done
+            )
         connection.owner = application
         try:
             address = await self._address()
             counters.conn_initiated += 1
             begin = time.perf_counter()
-            await asyncio.wait_for(
-                asyncio.get_running_loop().create_connection(
-                    lambda: connection,
-                    address,
-                    application.port,
-                    ssl=application.context,
-                    server_hostname=application.hostname if application.context else None,
-                    local_addr=(self.address, 0) if self.address else None,
-                ),
-                _CONNECT_SECONDS,
-            )
+            await asyncio.wait_for(self._transport(connection, application, address), _CONNECT_SECONDS)
         except ResolutionError as error:
             self._failed(application, str(error), resolved=False)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -189,6 +185,23 @@ class Clients:
         finally:
             self._connecting -= 1
 
+    async def _transport(
+        self, connection: ClientConnection | ClientStream, application: _Application, address: str
+    ) -> None:
+        loop, local = asyncio.get_running_loop(), (self.address, 0) if self.address else None
+        if isinstance(connection, ClientStream):
+            remote = (address, application.port)
+            await loop.create_datagram_endpoint(lambda: connection, remote_addr=remote, local_addr=local)
+            return
+        await loop.create_connection(
+            lambda: connection,
+            address,
+            application.port,
+            ssl=application.context,
+            server_hostname=application.hostname if application.context else None,
+            local_addr=local,
+        )
+
     def _failed(self, application: _Application, text: str, resolved: bool) -> None:
         self.error = text
         application.counters.apps_initiated += 1
@@ -204,12 +217,12 @@ class Clients:
         addresses = await self._names.resolve(host)
         return addresses[self._connecting % len(addresses)]
 
-    def _next(self, connection: ClientConnection) -> None:
+    def _next(self, connection: ClientConnection | ClientStream) -> None:
         """Sends the next transaction of a connection, now or when the objective allows it."""
         if not self._running or connection.transport is None or connection.transport.is_closing():
             connection.close()
             self._live.discard(connection)
-        elif self._objective == THROUGHPUT:
+        elif self._objective == THROUGHPUT and isinstance(connection, ClientConnection):
             self._pace(connection)
         elif self._objective == CONCURRENT and connection.transactions:
             asyncio.get_running_loop().call_later(1.0, self._send, connection)
@@ -228,14 +241,14 @@ class Clients:
         else:
             asyncio.get_running_loop().call_later(wait, self._send, connection)
 
-    def _send(self, connection: ClientConnection) -> None:
+    def _send(self, connection: ClientConnection | ClientStream) -> None:
         if self._running and connection.transport is not None and not connection.transport.is_closing():
             connection.send()
         else:
             connection.close()
             self._live.discard(connection)
 
-    def _done(self, connection: ClientConnection, status: int) -> None:
+    def _done(self, connection: ClientConnection | ClientStream, status: int) -> None:
         application = connection.owner
         assert isinstance(application, _Application)
         if status <= 0:

@@ -37,6 +37,7 @@ class ClientCounters:
     last_byte_count: int = 0
     retransmitted: int = 0
     resets: int = 0
+    stream_sent: int = 0
     open: int = 0
     users: int = 0
     first_byte_max: int = 0

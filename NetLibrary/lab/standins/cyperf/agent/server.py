@@ -9,6 +9,7 @@ import tempfile
 from typing import Any
 
 from .counters import ServerCounters
+from .streams import ServerStreams
 from .wire import HttpServer, TcpServer
 
 
@@ -33,6 +34,8 @@ class Servers:
         self.address = address
         self.counters: dict[int, ServerCounters] = {}
         self._listening: dict[int, asyncio.AbstractServer] = {}
+        self.streams: dict[int, ServerStreams] = {}
+        self._datagrams: dict[int, asyncio.DatagramTransport] = {}
         self._connections: set[asyncio.Protocol] = set()
         self._health_path = ""
         self.run = ""
@@ -46,14 +49,18 @@ class Servers:
         if orders["run"] != self.run:
             await self.stop()
             self.counters.clear()
+            self.streams.clear()
             self.run = orders["run"]
         health = orders.get("health")
         self._health_path = health["path"] if health else ""
-        listeners = {entry["port"]: entry for entry in orders["listeners"]}
+        listeners = {entry["port"]: entry for entry in orders["listeners"] if entry["protocol"] != "udp"}
         if health:
             check_only = {"port": health["port"], "protocol": "http", "encrypted": False, "check_only": True}
             listeners.setdefault(health["port"], check_only)
         try:
+            for entry in orders["listeners"]:
+                if entry["protocol"] == "udp" and entry["port"] not in self._datagrams:
+                    await self._take_streams(entry["port"])
             for port, entry in listeners.items():
                 if port not in self._listening:
                     await self._listen(port, entry, orders)
@@ -79,10 +86,20 @@ class Servers:
             accept, self.address, port, backlog=4096, ssl=context
         )
 
+    async def _take_streams(self, port: int) -> None:
+        made = self.streams.setdefault(port, ServerStreams())
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: made, local_addr=(self.address or "0.0.0.0", port)
+        )
+        self._datagrams[port] = transport
+
     async def stop(self) -> None:
         """Closes every port and every connection."""
         for server in self._listening.values():
             server.close()
+        for datagrams in self._datagrams.values():
+            datagrams.close()
+        self._datagrams.clear()
         for connection in list(self._connections):
             transport = getattr(connection, "transport", None)
             if transport is not None:

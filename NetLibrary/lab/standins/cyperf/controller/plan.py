@@ -10,6 +10,7 @@ from .agents import Agent, Agents
 JsonObject = dict[str, Any]
 _UNITS = {"": 1.0, "bps": 1.0, "Kbps": 1e3, "Mbps": 1e6, "Gbps": 1e9}
 _ENCRYPTED = ("https", "tls", "ssl")
+_PROTOCOLS = {"tcp": "tcp", "tls": "tcp", "ssl": "tcp", "udp": "udp"}
 STRIKE = "Strike: "
 
 
@@ -133,7 +134,7 @@ def _application(entry: JsonObject, tls: JsonObject) -> JsonObject:
     ]
     return {
         "name": entry["Name"],
-        "protocol": "tcp" if connection.get("Type") in ("tcp", "tls", "ssl") else "http",
+        "protocol": _PROTOCOLS.get(str(connection.get("Type")), "http"),
         "encrypted": encrypted,
         "destination": destination,
         "listen": listen,
@@ -207,8 +208,9 @@ def make(tree: JsonObject, agents: Agents, session_id: str, minimum_duration: in
         tls=tls,
     )
     for entry in entries:
-        if (entry.get("Connections") or [{}])[0].get("Type") == "udp":
-            plan.warnings.append(f"The stand-in does not send '{entry['Name']}'.")
+        datagrams = (entry.get("Connections") or [{}])[0].get("Type") == "udp"
+        if datagrams and (entry.get("ProtocolID") != "UDP" or plan.objective == "Throughput"):
+            plan.warnings.append(f"The stand-in does not send '{entry['Name']}' with objective '{plan.objective}'.")
         else:
             plan.applications.append(_application(entry, tls))
     if not plan.applications:

@@ -36,6 +36,7 @@ class AgentSample:
     host: JsonObject
     network: dict[str, Measured]
     clock_offset: float
+    streams: dict[str, Measured] = field(default_factory=dict)
 
 
 @dataclass
@@ -105,6 +106,7 @@ class Statistics:
             agent=agent,
             client=measured("client", self._of_this_run(report, "client")),
             server=measured("server", self._of_this_run(report, "server")),
+            streams=measured("streams", self._of_this_run(report, "server", "streams")),
             dns=dict(report.get("dns", {})),
             host=dict(report.get("host", {})),
             network=measured("network", network),
@@ -114,9 +116,9 @@ class Statistics:
             self._before[agent.id] = _Before(float(report.get("monotonic", 0.0)), seen)
         return sample
 
-    def _of_this_run(self, report: JsonObject, role: str) -> dict[str, dict[str, int]]:
+    def _of_this_run(self, report: JsonObject, role: str, group: str = "") -> dict[str, dict[str, int]]:
         """Agents keep showing the counters of their last run until the next one starts."""
-        return dict(report.get(role, {})) if report.get(f"{role}_run") == self.run_id else {}
+        return dict(report.get(group or role, {})) if report.get(f"{role}_run") == self.run_id else {}
 
     def add(self, agents: list[Agent], final: bool = False) -> Sample:
         """Takes one sample and appends a row to every view.
@@ -171,7 +173,8 @@ def _silent(sample: AgentSample) -> AgentSample:
             for name, each in measured.items()
         }
 
-    return AgentSample(sample.agent, still(sample.client), still(sample.server), sample.dns, {}, {}, 0.0)
+    return AgentSample(sample.agent, still(sample.client), still(sample.server), sample.dns, {}, {}, 0.0,
+                       still(sample.streams))  # fmt: skip
 
 
 def _shown(sample: Sample, view: views.View, row: list[Any]) -> list[Any]:

@@ -122,6 +122,16 @@ def _traffic_profile(sample: Sample) -> list[Row]:
     return rows
 
 
+def _streams_sent(sample: Sample, make: Callable[[str, list[Measured]], Row]) -> list[Row]:
+    every = [(name, sample.clients(name)) for name in _applications(sample)]
+    return [make(name, entries) for name, entries in every if _sum(entries, "stream_sent")]
+
+
+def _streams_received(sample: Sample, make: Callable[[str, list[Measured]], Row]) -> list[Row]:
+    ports = sorted({port for each in sample.agents for port in each.streams}, key=int)
+    return [make(port, [each.streams[port] for each in sample.agents if port in each.streams]) for port in ports]
+
+
 def _strikes(sample: Sample) -> list[Row]:
     """A strike that was answered was allowed; one that got no answer was blocked on its way."""
     rows = []
@@ -306,6 +316,17 @@ VIEWS = (
     View("client-traffic-profile-tcp", ("filter", "Profile"), _TCP,
          _when_client(lambda entries: ["All", "Application Profile", *_tcp(entries, "client")])),
     View("all-strikes-attack", ("Strike",), ("Strikes Allowed", "Strikes Blocked", "Strikes Initiated"), _strikes),
+    View("client-streaming-rate", ("Application",), ("Packets Sent Per Second",),
+         lambda sample: _streams_sent(sample, lambda name, each: [name, _rate(each, "stream_sent")]), rate=True),
+    View("server-streaming-rate", ("Port",), ("Bytes Received Per Second", "Packets Received Per Second"),
+         lambda sample: _streams_received(
+             sample, lambda port, each: [port, _rate(each, "bytes_received"), _rate(each, "received")]), rate=True),
+    View("client-streaming-statistics", ("Application",), ("Packets Sent",),
+         lambda sample: _streams_sent(sample, lambda name, each: [name, _sum(each, "stream_sent")])),
+    View("server-streaming-statistics", ("Port",),
+         ("Packets Duplicate", "Packets Lost", "Packets Misordered", "Packets Received"),
+         lambda sample: _streams_received(sample, lambda port, each: [
+             port, *(_sum(each, what) for what in ("duplicate", "lost", "misordered", "received"))])),
     View("server-tcp", ("Port",), _SERVER_TCP, _server_tcp),
     View("server-profile", ("Application&Attack",),
          ("Bytes Received", "Bytes Sent", "Bytes Sent&Received", "Connections Received"), _server_profile),
