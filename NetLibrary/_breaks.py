@@ -37,12 +37,12 @@ def parse_paths(names: Any) -> list[BreakPath]:
     ['SERVICE', 'POD_ON_OTHER_NODE']
     """
     found: list[BreakPath] = []
-    known = {_plain(path.value): path for path in BreakPath}
+    known = {plain(path.value): path for path in BreakPath}
     for name in names or [ALL]:
-        if _plain(name) == ALL:
+        if plain(name) == ALL:
             found += [path for path in BreakPath if path not in found]
             continue
-        path = known.get(_plain(name))
+        path = known.get(plain(name))
         if path is None:
             raise InputError(f"paths has '{name}'; allowed are {', '.join(p.value for p in BreakPath)} and 'all'.")
         if path not in found:
@@ -50,7 +50,8 @@ def parse_paths(names: Any) -> list[BreakPath]:
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Returns a name of a path as it is compared: case, blanks and hyphens do not matter."""
     return str(name).lower().replace(" ", "").replace("_", "").replace("-", "")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from NetLibrary._base import keyword
-from NetLibrary._breaks import parse_paths
+from NetLibrary._breaks import plain
 from NetLibrary._mechanics.breaks import tables
 from NetLibrary._mechanics.breaks.measurement import BreakResult
 from NetLibrary._mechanics.breaks.paths import Endpoints
@@ -35,16 +35,16 @@ class BreakResultKeywords(DisturbanceKeywords):
         """Returns the outages that one kind of probe saw on one path in the last measurement.
 
         Args:
-            path: Name of the path, see [BreakPath].
+            path: Name of the path, see [BreakPath]; with ` IPv4` or ` IPv6` where both were measured.
             probe: Kind of probe.
         Returns:
             For each outage `start_seconds`, `length_ms`, its bounds `shortest_ms` and `longest_ms`, and `kind`.
         """
         if self._last_break is None:
             raise InputError("There is no measurement yet; use 'Stop Break Measurement' first.")
-        wanted = {p.value for p in parse_paths([path])}
+        wanted = plain(path)
         for stream in self._last_break.streams:
-            if stream.spec.path in wanted and stream.spec.kind is probe:
+            if wanted in (plain(stream.spec.path), plain(stream.spec.base_path)) and stream.spec.kind is probe:
                 return [tables.window_facts(window, self._last_break) for window in stream.outages]
         names = ", ".join(stream.spec.name for stream in self._last_break.streams)
         raise InputError(f"The last measurement has no stream '{path} {probe.value}'; it has {names}.")

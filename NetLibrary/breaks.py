@@ -229,7 +229,7 @@ class BreakKeywords(BreakResultKeywords):
                 "although the disturbance must have caused one"
             )
         for stream in result.streams:
-            if stream.outages and stream.spec.path in spared:
+            if stream.outages and stream.spec.base_path in spared:
                 reasons.append(
                     f"{stream.spec.name}: {stream.outages[0].kind.value} for {stream.longest_ms:.0f} ms on a path that "
                     "the disturbance must not touch"

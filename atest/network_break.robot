@@ -86,11 +86,33 @@ Bad Input Is Refused With What Is Allowed
     ...    Restart Workload    Pod    x    default
     Run Keyword And Expect Error    *labels 'app=nobody' fit no pod*    Delete Pods And Wait    default    app=nobody
 
+A Path Whose Target Does Not Exist Is Named
+    [Tags]    slow
+    ${pod}    Get Object    Pod    source    ${NAMESPACE}
+    VAR    ${nobody}    ${{ $pod['status']['hostIP'].rpartition('.')[0] }}.200
+    Measure    outside address    outside_address=${nobody}
+    Wait During Measurement    500 ms
+    Has No Valid Result    outside address icmp (${nobody}): no good probe before the disturbance*
+
+A Rate That The Source Cannot Hold Is An Error
+    [Tags]    slow
+    Measure    all    echo_interval=1 ms    connection_interval=1 ms    request_interval=1 ms
+    Wait During Measurement    2 s
+    Has No Valid Result    *could not hold the rate: * of * probes were not sent in time; use longer intervals*
+
+A Disturbance That Is Longer Than The Limit Is An Error
+    [Tags]    slow
+    Measure    pod on same node    limit=4 s
+    Wait During Measurement    5 s
+    Has No Valid Result    *limit ended the prober in pod * before the disturbance was over*raise limit=*
+
 A Prober Pod That Is Deleted Keeps What It Measured
     Measure    pod on same node
     Wait During Measurement    1 s
     Delete Object    Pod    source    ${NAMESPACE}    wait_until_gone=${True}
     Has No Valid Result    *was deleted during the measurement*delivered until then is counted*
+    ${outages}    Get Break Outages    pod on same node    ICMP
+    Should Be Empty    ${outages}
 
 
 *** Keywords ***

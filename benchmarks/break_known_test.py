@@ -29,7 +29,7 @@ from NetLibrary._mechanics.breaks.counters import Counters, delta, parse_groups
 from NetLibrary._mechanics.breaks.known_test import KnownFigures
 from NetLibrary._mechanics.breaks.logs import ProberLog
 from NetLibrary._mechanics.breaks.prober_config import configuration
-from NetLibrary._mechanics.breaks.types import StreamSpec
+from NetLibrary._mechanics.breaks.types import ProbeKind, StreamSpec
 from NetLibrary._mechanics.breaks.windows import evaluate
 
 KNOWN = "10.201.254"
@@ -153,7 +153,7 @@ class Comparison:
     def own_method(self, seconds: float) -> list[str]:
         """Measures as NetLibrary does; returns what it says of each kind of probe."""
         specs = [
-            StreamSpec(number, "server", kind, SERVER, PORT, period)
+            StreamSpec(number, "server", kind, SERVER, PORT, period, 900 if kind is ProbeKind.TCP_NEW else 1000)
             for number, (kind, period) in enumerate(PERIODS_MS.items(), start=1)
         ]
         with tempfile.TemporaryDirectory() as folder:

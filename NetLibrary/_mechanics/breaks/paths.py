@@ -190,7 +190,8 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
         if _family(known.outside_address) != family:
             raise Missing(f"{known.outside_address} is no IPv{family} address")
         kinds = _ECHO if known.outside_echo else (ProbeKind.ICMP, *([ProbeKind.TCP_NEW] if known.outside_port else []))
-        return Target(name, source, known.outside_address, known.outside_port, kinds, endpoint="outside")
+        role = "outside" if known.outside_echo else ""
+        return Target(name, source, known.outside_address, known.outside_port, kinds, endpoint=role)
     return _service_target(known, path, name, family, source)
 
 
@@ -320,7 +321,8 @@ def streams(
                     query=target.query,
                     endpoint=target.endpoint,
                     size=rates.echo_bytes,
-                    exchange=target.path != BreakPath.OUTSIDE_ADDRESS.value or ProbeKind.TCP_KEPT in target.kinds,
+                    # Nothing is known of a foreign server but that it listens
+                    exchange=bool(target.endpoint) or target.port == 0,
                 )
             )
     if not found:

@@ -75,6 +75,11 @@ class StreamSpec:
     size: int = 56
 
     @property
+    def base_path(self) -> str:
+        """The path without the address family that it has in its name where both families are measured."""
+        return self.path.removesuffix(" IPv4").removesuffix(" IPv6")
+
+    @property
     def name(self) -> str:
         """Path and kind, for people."""
         return f"{self.path} {self.kind.value}"

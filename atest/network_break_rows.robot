@@ -1,0 +1,98 @@
+*** Settings ***
+Documentation     Each row of suites/network_break.robot must be able to fail: its own paths and limits, taken from the
+...               suite, with an expectation that is broken on purpose.
+...
+...               *Topology*: that of suites/network_break.robot, on a lab.
+...               *Traffic*: that of the row.
+...               *Passes when*: the row fails, and says what was broken.
+
+Resource          ../resources/network_break.resource
+
+Suite Setup       Break Endpoints Are Ready On A Lab
+Suite Teardown    Delete Everything This Run Created
+Test Teardown     Mend And Finish
+Test Template     Row Must Fail
+
+Test Tags         break    disruptive    needs-lab    slow
+
+
+*** Test Cases ***
+Quiet Network Has No Outage
+    # WHAT IS BROKEN    WHAT THE ROW MUST SAY
+    Far Node Drops    *: silent drop for * ms (certainly * to * ms), allowed are 0 ms*
+Kube-Proxy Restart Breaks Nothing
+    Far Node Resets    *: reset for * ms (certainly *), allowed are 200 ms*kept connections were reset (*
+CNI Configuration Reload Breaks Nothing
+    Far Node Drops    *pod on other node *: silent drop for *, allowed are 0 ms*
+DNS Rollout Leaves Names Resolvable
+    Names Cannot Be Resolved    *dns dns: silent drop for * ms (certainly *), allowed are 2000 ms*
+Container Runtime Restart Breaks Nothing
+    Far Node Resets    *pod on other node *: re* for * ms (certainly *), allowed are 0 ms*kept connections broke (*
+Kubelet Restart Breaks Nothing
+    Far Node Drops    *pod on other node *: silent drop for *, allowed are 0 ms*
+Link Flap Stays Within Its Time
+    Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
+Flushed Rules Come Back
+    Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
+Node Loss Spares Other Paths
+    Own Node Drops    *on a path that the disturbance must not touch*
+User Command Keeps Connections
+    Far Node Resets    *kept connections broke (*
+
+
+*** Keywords ***
+Break Endpoints Are Ready On A Lab
+    [Documentation]    These tests break things, so they run on a lab alone.
+    VAR    ${BASELINE}    1 s    scope=SUITE
+    VAR    ${SETTLE}    1 s    scope=SUITE
+    Connect To Cluster
+    Repair All Faults
+    Break Endpoints Are Ready
+
+Row Must Fail
+    [Documentation]    Runs the row of the same name with another disturbance; it must fail with these words.
+    [Arguments]    ${sabotage}    ${words}
+    ${suite}    Evaluate    robot.api.TestSuite.from_file_system($CURDIR + '/../suites/network_break.robot')
+    ${row}    Evaluate    {test.name: test for test in $suite.tests}[$TEST_NAME].body[0].args
+    VAR    &{limits}    &{{ dict(limit.split('=', 1) for limit in $row[2:]) }}
+    Should Not Be Empty    ${limits}
+    Run Keyword And Expect Error    ${words}    Measure Break While    ${sabotage}    ${row}[1]    &{limits}
+
+Far Node Drops
+    [Documentation]    Drops everything on the far node for a while.
+    ${node}    Get Break Node    far
+    Break Traffic On Node    ${node}    how=drop
+    Mend After    500 ms
+
+Own Node Drops
+    [Documentation]    Drops what the source's node itself and its pods send and get, for longer than the row asks for.
+    ${node}    Get Break Node    source
+    Break Traffic On Node    ${node}    how=drop
+    Mend After    2.2 s
+
+Far Node Resets
+    [Documentation]    Resets connections of the echo servers on the far node for a while.
+    ${node}    Get Break Node    far
+    Break Traffic On Node    ${node}    how=reset    protocol=tcp    ports=${{ [7007] }}
+    Mend After    500 ms
+
+Names Cannot Be Resolved
+    [Documentation]    Drops questions to the DNS servers on the source's node for longer than the row allows.
+    ${node}    Get Break Node    source
+    Break Traffic On Node    ${node}    how=drop    protocol=udp    ports=${{ [53] }}
+    Mend After    2.5 s
+
+Nothing At All
+    [Documentation]    The disturbance that the row needs does not happen.
+    Wait During Measurement    500 ms
+
+Mend After
+    [Documentation]    Mends everything after a time.
+    [Arguments]    ${duration}
+    Wait During Measurement    ${duration}    step=sabotage
+    Repair All Faults
+
+Mend And Finish
+    [Documentation]    Leaves nothing broken behind.
+    Repair All Faults
+    Finish Break Measurement
