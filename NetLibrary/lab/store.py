@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,12 +22,17 @@ from NetLibrary.lab.tools import find
 
 KEPT = 1
 IMPORT_LIMIT = 1200.0  # seconds; the usual is one or two, a loaded or emulated machine takes far longer
+IMPORT_TRIES = 3
 
 
 def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
-    """Imports an image archive into a containerd, unpacked and ready to run."""
+    """Imports an image archive into a containerd, unpacked and ready to run.
+
+    containerd clears away what the former image of the same name leaves behind, and may do so just when the new one is
+    about to build on it; once that is over the import succeeds.
+    """
     ctr = find("ctr") or "ctr"
-    run(
+    words = [
         ctr,
         "--address",
         socket,
@@ -37,8 +43,16 @@ def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
         "--snapshotter",
         snapshotter,
         archive,
-        timeout=IMPORT_LIMIT,
-    )
+    ]
+    for tries_left in range(IMPORT_TRIES - 1, -1, -1):
+        try:
+            run(*words, timeout=IMPORT_LIMIT)
+        except CommandFailed as error:
+            if not tries_left or "snapshot" not in str(error) or "does not exist" not in str(error):
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def prepared(
