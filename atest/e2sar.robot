@@ -3,6 +3,7 @@ Documentation       The E2SAR keywords meet bad input and what goes wrong while 
 ...                 say in its first lines what was wrong and what would mend it.
 
 Library           OperatingSystem
+Library           e2sar_lab.py
 Resource          ../resources/e2sar.resource
 
 Suite Setup       E2SAR Namespace Is Ready
@@ -58,11 +59,11 @@ Image Without The Program Is Named
 
 Image That Cannot Be Had Is Named
     Run Keyword And Expect Error
-    ...    *Inspection of image 'registry.invalid/absent:1'*
+    ...    *Inspection of image '127.0.0.1:1/absent:1'*
     ...    Prepare E2SAR Namespace
     ...    ${E2SAR_NAMESPACE}
     ...    manifests=${E2SAR_MANIFESTS}
-    ...    image=registry.invalid/absent:1
+    ...    image=127.0.0.1:1/absent:1
     [Teardown]    Use The Suite's Image Again
 
 Receiver That Cannot Bind Fails At Once With Its Own Words
@@ -93,6 +94,7 @@ Denied Transfer Fails With Policy And Remedy
     ...    Delivered 0 of 200 events (0 %)*\nNetworkPolicy 'e2sar-policy' (ingress of the receiver) *; add UDP 19522 to*
     ...    Transfer E2SAR Events
     ...    events=200
+    ...    start_delay=0 s
     ...    timeout=${E2SAR_TIMEOUT}
     [Teardown]    Apply E2SAR Network Policy    none
 
@@ -124,6 +126,46 @@ Namespace Deleted In The Middle Keeps The Logs
     ...    Delivered * of 20000 events*\nThe pod of receiver 'e2sar-receiver-0' was deleted while it ran.*
     ...    Judge E2SAR Transfer    namespace=${namespace}
     [Teardown]    Use The Suite's Image Again
+
+Receiver That Is Not Yet Bound Is Named And Mended
+    Start E2SAR Receiver    environment=${{ {"START_DELAY": "3"} }}
+    Start E2SAR Sender    events=200    rate_gbps=0.005
+    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    ${lost}    Judge E2SAR Transfer
+    ...    delivered_at_least=0 %
+    ...    delivered_at_most=0 %
+    ...    errors_at_most=1000
+    ...    expected_cause=not yet bound
+    Should Match Regexp    ${lost.sentence}    sender began [\\d.]+ s before e2sar-receiver-0 had bound its port; wait
+    [Teardown]    Forget The Run
+
+Eviction Is Named
+    Start E2SAR Receiver
+    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Start E2SAR Sender    events=4000    rate_gbps=0.01
+    Wait Until E2SAR Events Arrive    300    timeout=${E2SAR_TIMEOUT}
+    ${pod}    Get E2SAR Pod    e2sar-receiver-0
+    Evict Pod    ${pod}    ${E2SAR_NAMESPACE}
+    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    ${result}    Judge E2SAR Transfer
+    ...    delivered_at_least=1 %
+    ...    delivered_at_most=90 %
+    ...    errors_at_most=100000
+    ...    expected_cause=evicted
+    Should Match Regexp
+    ...    ${result.sentence}
+    ...    'e2sar-receiver-0' was evicted from its node \\S+ while it ran \\(EvictionByEvictionAPI.*; free the node
+    [Teardown]    Forget The Run
+
+Events Come From Outside The Cluster
+    [Documentation]    A sender on a host that is no node, by the NodePort of a node without the receiver.
+    Start E2SAR Receiver
+    Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${E2SAR_TIMEOUT}
+    ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate_gbps=0.02
+    Should Be Equal As Integers    ${report.frames_sent}    1500
+    Judge E2SAR Transfer    delivered_at_least=100 %
+    [Teardown]    Forget The Run
 
 Logs Of A Version That Was Recorded Are Read
     Create File

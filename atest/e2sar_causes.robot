@@ -1,6 +1,7 @@
 *** Settings ***
 Documentation     Why events were lost: each cause is brought about in the cluster, the verdict must name it with the
-...               right sentence, and what the sentence advises is done and must mend it.
+...               right sentence, and what the sentence advises is done and must mend it. Causes that need one run
+...               and a few seconds are in e2sar.robot.
 
 Library           Collections
 Library           OperatingSystem
@@ -12,7 +13,7 @@ Suite Teardown    Delete Everything This Run Created
 
 Test Teardown     Forget The Run
 
-Test Tags         e2sar
+Test Tags         e2sar    slow
 
 
 *** Variables ***
@@ -21,7 +22,6 @@ ${NEW_STYLE}    ${{ {"E2SAR_STANDIN_STYLE": "0.3.2"} }}
 
 *** Test Cases ***
 Wrong Port Is Named And Mended
-    [Tags]    slow
     Loss Is Explained And Mended
     ...    wrong port
     ...    The sender sent to port 21000, but the receiver listens on 19522; set port to 19522\\.
@@ -30,7 +30,6 @@ Wrong Port Is Named And Mended
     ...    send_to_port=21000
 
 Receiver That Ends Early Is Named And Mended
-    [Tags]    slow
     Loss Is Explained And Mended
     ...    receiver ended early
     ...    ended [\\d.]+ s before the sender did, after its 3 s; set duration to \\d+ s or 0
@@ -41,7 +40,6 @@ Receiver That Ends Early Is Named And Mended
 
 Throttled Receiver Is Named And Mended
     [Documentation]    The buffer is as large as the kernel allows, so the CPU limit is what can be changed.
-    [Tags]    slow
     Loss Is Explained And Mended
     ...    buffer and CPU throttling
     ...    its CPU limit of 25m had it throttled in \\d+ % of the periods .*raise its CPU limit to 1
@@ -53,7 +51,6 @@ Throttled Receiver Is Named And Mended
     ...    receiver_cpu_limit=25m
 
 Small Buffer Is Named And Mended
-    [Tags]    slow
     Loss Is Explained And Mended
     ...    receive buffer
     ...    socket buffer of 4096 bytes, room for about \\d+ .*, overran \\d+ times, not the network; set .* to \\d+
@@ -61,18 +58,6 @@ Small Buffer Is Named And Mended
     ...    event_bytes=60000
     ...    rate_gbps=0.1
     ...    receiver_buffer_bytes=4096
-
-Receiver That Is Not Yet Bound Is Named And Mended
-    Start E2SAR Receiver    environment=${{ {"START_DELAY": "3"} }}
-    Start E2SAR Sender    events=200    rate_gbps=0.005
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
-    ${lost}    Judge E2SAR Transfer
-    ...    delivered_at_least=0 %
-    ...    delivered_at_most=0 %
-    ...    errors_at_most=1000
-    ...    expected_cause=not yet bound
-    Should Match Regexp    ${lost.sentence}    sender began [\\d.]+ s before e2sar-receiver-0 had bound its port; wait
 
 Receiver Without Memory Is Named And Mended
     [Documentation]    An event needs its whole length in memory. It is sent datagram by datagram, lest it overruns the
@@ -83,23 +68,6 @@ Receiver Without Memory Is Named And Mended
     ...    ${killed.sentence}
     ...    Receiver 'e2sar-receiver-0' was killed because it used more memory than its limit; raise its memory limit.
     Send One Large Event    ${killed.advice}[memory_limit]    delivered_at_least=100 %
-
-Eviction Is Named
-    Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
-    Start E2SAR Sender    events=4000    rate_gbps=0.01
-    Wait Until E2SAR Events Arrive    300    timeout=${E2SAR_TIMEOUT}
-    ${pod}    Get E2SAR Pod    e2sar-receiver-0
-    Evict Pod    ${pod}    ${E2SAR_NAMESPACE}
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
-    ${result}    Judge E2SAR Transfer
-    ...    delivered_at_least=1 %
-    ...    delivered_at_most=90 %
-    ...    errors_at_most=100000
-    ...    expected_cause=evicted
-    Should Match Regexp
-    ...    ${result.sentence}
-    ...    'e2sar-receiver-0' was evicted from its node \\S+ while it ran \\(EvictionByEvictionAPI.*; free the node
 
 Two Receivers On One Port Are Named And Mended
     [Documentation]    Another container of the receiver's pod listens on the same port; it must not be taken for the
@@ -118,7 +86,6 @@ Two Receivers On One Port Are Named And Mended
 
 Bandwidth Limit Is Named And Mended
     [Documentation]    A container runtime lets 256 MiB pass before an annotation holds; that burst is taken away.
-    [Tags]    slow
     ${lost}    Send Through Bandwidth Limit
     ...    0.05
     ...    delivered_at_least=0 %
@@ -130,7 +97,7 @@ Bandwidth Limit Is Named And Mended
     Send Through Bandwidth Limit    ${lost.advice}[rate_gbps]    delivered_at_least=100 %
 
 Fragments That A Firewall Drops Are Named And Mended
-    [Tags]    slow    disruptive
+    [Tags]    disruptive
     ${lost}    Send With Fragments Dropped
     ...    1800
     ...    accept=FRAGMENTATION
@@ -143,7 +110,7 @@ Fragments That A Firewall Drops Are Named And Mended
     Send With Fragments Dropped    ${lost.advice}[mtu]    delivered_at_least=100 %
 
 Black Hole Is Named And Mended
-    [Tags]    slow    disruptive
+    [Tags]    disruptive
     ${lost}    Send Through Black Hole    1100    delivered_at_least=0 %    delivered_at_most=0 %
     Should Be Equal    ${lost.cause}    MTU black hole
     Should Match Regexp
@@ -151,17 +118,8 @@ Black Hole Is Named And Mended
     ...    Packets of 1100 bytes do not get through, shorter ones do: .* \\(MTU black hole\\); set mtu to 576
     Send Through Black Hole    ${lost.advice}[mtu]    delivered_at_least=100 %
 
-Events Come From Outside The Cluster
-    [Documentation]    A sender on a host that is no node, by the NodePort of a node without the receiver.
-    Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${E2SAR_TIMEOUT}
-    ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate_gbps=0.02
-    Should Be Equal As Integers    ${report.frames_sent}    1500
-    Judge E2SAR Transfer    delivered_at_least=100 %
-
 Reordered Datagrams Are Named And Mended
     [Documentation]    The fragments of each event come last one first.
-    [Tags]    slow
     ${lost}    Send From Outside Unruly    reverse    512    delivered_at_least=0 %    delivered_at_most=0 %
     Should Be Equal    ${lost.cause}    reordering
     Should Match Regexp
@@ -170,14 +128,12 @@ Reordered Datagrams Are Named And Mended
     Send From Outside Unruly    reverse    ${lost.advice}[mtu]    delivered_at_least=100 %
 
 Duplicated Datagrams Are Named
-    [Tags]    slow
     ${result}    Send From Outside Unruly    double    1400    delivered_at_least=100 %
     Should Be Equal    ${result.cause}    duplicates
     Should Contain    ${result.sentence}    200 more events were received than sent
     Should Contain    ${result.counts}    200 duplicated
 
 Unsupported Version Is Named
-    [Tags]    slow
     Add Image With An Older E2SAR Perf    ghcr.io/netlibrary/e2sar-perf-too-old:1
     Run Keyword And Expect Error
     ...    *'ghcr.io/netlibrary/e2sar-perf-too-old:1' (0.0.9) is not supported: --help does not show *--recv*

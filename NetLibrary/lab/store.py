@@ -32,21 +32,10 @@ def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
     about to build on it; once that is over the import succeeds.
     """
     ctr = find("ctr") or "ctr"
-    words = [
-        ctr,
-        "--address",
-        socket,
-        "--namespace",
-        "k8s.io",
-        "images",
-        "import",
-        "--snapshotter",
-        snapshotter,
-        archive,
-    ]
+    words = ("--address", socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", snapshotter, archive)
     for tries_left in range(IMPORT_TRIES - 1, -1, -1):
         try:
-            run(*words, timeout=IMPORT_LIMIT)
+            run(ctr, *words, timeout=IMPORT_LIMIT)
         except CommandFailed as error:
             if not tries_left or "snapshot" not in str(error) or "does not exist" not in str(error):
                 raise

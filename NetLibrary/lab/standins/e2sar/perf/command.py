@@ -125,6 +125,8 @@ def send(given: Given, uri: uris.EjfatUri, style: Style) -> int:
     except OSError as error:
         complain(f"Segmenter encountered an error: Unable to open data socket: {os.strerror(error.errno or 0)}")
         return 0
+    # as a background command of a shell it would ignore the signal; the original handles it in both roles
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return _send(given, sender, style, optimizations)
     finally:
