@@ -12,7 +12,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary.lab.faults import FaultPlan, Faults, names, network, processes
 
 ROBOT_LIBRARY_SCOPE = "GLOBAL"
-SETTLE = 0.7
+SETTLE = 0.4
 
 
 class breakage:  # noqa: N801 - Robot wants the name of the file

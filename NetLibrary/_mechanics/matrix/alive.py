@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # The kubelet answers from memory; on a machine that is short of processors that took up to a second
 ANSWER = 2.0
 # How long an answer counts: sources of one node ask together, and rounds follow each other quickly
-FRESH = 4.0
+FRESH = 2.0
 # Cells with this in their detail are not asked again: nothing about them can change within a row
 UNHEARD = "cannot be asked"
 
