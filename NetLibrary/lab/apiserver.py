@@ -70,10 +70,16 @@ class ApiServer:
             raise NoAnswer(f"The API server at {self._host}:6443 does not answer: {error}.") from error
 
     def ready(self) -> bool:
-        """Tells whether the API server serves requests."""
+        """Tells whether the API server serves requests.
+
+        Raises:
+            NoAnswer: It answers with a certificate that this machine's Python will never accept.
+        """
         try:
             return self.request("GET", "/readyz", timeout=2.0)[0] == 200
-        except NoAnswer:
+        except NoAnswer as error:
+            if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+                raise
             return False
 
     def get(self, path: str) -> dict:

@@ -82,6 +82,9 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._from)
             .not_valid_after(self._from + LIFETIME)
+            # RFC 5280, 4.2.1.1 and 4.2.1.2 ask for both; Python 3.13 and later refuse certificates without them
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
 
     def issue(self, name: str, user: str, *, groups: tuple[str, ...] = (), hosts: tuple[str, ...] = ()) -> None:

@@ -2,6 +2,10 @@
 
 import base64
 import json
+import socket
+import ssl
+import threading
+from contextlib import closing
 
 import pytest
 from cryptography import x509
@@ -10,6 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from NetLibrary.lab import components
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.plan import AddressPlan
+from NetLibrary.lab.standins.cyperf.controller import certificate as cyperf_certificate
+from NetLibrary.lab.standins.skupper.runtime import certs as skupper_certificates
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +136,48 @@ def test_loopback_name_servers_are_not_given_to_pods(tmp_path, monkeypatch):
     assert components.resolver() == real
     stub.write_text("nameserver 192.0.2.9\n")
     assert components.resolver() == stub
+
+
+# --- what Python 3.13 made the default: certificates are held to RFC 5280 -------------------------------------
+
+
+def shake_hands(authority, certificate, key, name):
+    """Connects a client that is as strict as can be to a server with this certificate."""
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(certificate, key)
+    asking = ssl.create_default_context(cafile=str(authority))
+    asking.verify_flags |= ssl.VERIFY_X509_STRICT | getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0)
+    here, there = socket.socketpair()
+
+    def serve():
+        try:
+            serving.wrap_socket(there, server_side=True).close()
+        except OSError:
+            there.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        with closing(asking.wrap_socket(here, server_hostname=name)) as connection:
+            return connection.version()
+    finally:
+        here.close()
+        server.join(10)
+
+
+def test_strict_clients_accept_the_api_server(lab):
+    plan, paths = lab
+    server = paths.pki / "apiserver.crt", paths.pki / "apiserver.key"
+    assert shake_hands(paths.pki / "ca.crt", *server, plan.host) == "TLSv1.3"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(paths.pki / "ca.crt", *server, "198.51.100.1")
+
+
+def test_strict_clients_accept_the_stand_ins(tmp_path):
+    cyperf_certificate.write(tmp_path, ["controller.test"])
+    assert shake_hands(tmp_path / "tls.crt", tmp_path / "tls.crt", tmp_path / "tls.key", "controller.test")
+    authority = skupper_certificates.new_authority("site")
+    pair = skupper_certificates.issue(authority, "router", ["router.test"], client=True, server=True)
+    for name, text in (("s.crt", pair.certificate), ("s.key", pair.key), ("a.crt", pair.authority)):
+        (tmp_path / name).write_bytes(text)
+    assert shake_hands(tmp_path / "a.crt", tmp_path / "s.crt", tmp_path / "s.key", "router.test")
