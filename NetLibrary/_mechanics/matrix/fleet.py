@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import ipaddress
 import subprocess
 import sys
 import threading
@@ -306,10 +307,18 @@ def _lag(line: str) -> float:
 
 def _no_name(target: Target, seen: Observation) -> Observation:
     """An address needs no resolver: Linux says EINVAL, like a resolver's failure, for a route of the type blackhole."""
-    if seen.outcome is Outcome.DNS and target.kind not in ("name", "dns"):
+    if seen.outcome is Outcome.DNS and target.probe != "dns" and _is_address(target.host):
         detail = f"{seen.detail}; Linux says that for a route of the type blackhole"
         return dataclasses.replace(seen, outcome=Outcome.UNREACHABLE, detail=detail)
     return seen
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _unless_starved(seen: Observation, lag_ms: float) -> Observation:

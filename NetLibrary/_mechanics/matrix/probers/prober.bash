@@ -16,8 +16,19 @@ ask_both="GET /hostname HTTP/1.1${cr}${nl}Host: n${blank}GET /clientip $close_af
 
 clock() { now=${EPOCHREALTIME/[.,]/}; }
 
-# An anonymous pipe, opened for reading and writing, in the variable named by $1.
-new_pipe() { eval "exec {$1}<> <(:)"; }
+# An anonymous pipe, opened for reading and writing, in the variable named by $1. Bash keeps a short here-string in a
+# pipe (from 5.1 on), which can be had without a process; else one is needed.
+new_pipe() {
+  local made
+  exec {made}<<<x
+  if [[ -p /proc/self/fd/$made ]]; then
+    eval "exec {$1}<>/proc/self/fd/$made"
+    read -r -u $made
+  else
+    eval "exec {$1}<> <(:)"
+  fi
+  exec {made}<&-
+}
 
 # Seconds with fraction left until $deadline, for read -t; never below a millisecond.
 left() {
