@@ -126,7 +126,7 @@ Agents Of Another Session Are Named
     Abort CyPerf Test
 
 Token Is Renewed In The Middle Of A Run And Never Logged
-    Prepare Session    HTTP App    cluster ip    80    connections per second    20    5 s
+    Prepare Session    HTTP App    cluster ip    80    connections per second    20    3 s
     Start CyPerf Test
     Set CyPerf Stand In Faults    expire_tokens=${True}
     Wait For CyPerf Test
@@ -172,7 +172,7 @@ Run Is Measured With Limits, Units And A Baseline
     Run Should Be Compared With A Baseline
 
 Wrong Server Port Fails The Run And Its Reason Is Named
-    Prepare Session    HTTP App    cluster ip    80    connections per second    20    3 s
+    Prepare Session    HTTP App    cluster ip    80    connections per second    20    2 s
     Set CyPerf Ports    server_port=8081
     Run CyPerf Test
     ${error}    Run Keyword And Expect Error    *    CyPerf Traffic Should Meet Acceptance Rules
@@ -184,7 +184,7 @@ Wrong Server Port Fails The Run And Its Reason Is Named
     Should Match Regexp    ${error}    connecting to [\\d.]+:80: .*refused
 
 Missing Resolver Fails The Run And Its Reason Is Named
-    Prepare Session    HTTP App    fqdn    80    connections per second    20    3 s
+    Prepare Session    HTTP App    fqdn    80    connections per second    20    2 s
     Set CyPerf Name Servers
     Run CyPerf Test
     ${error}    Run Keyword And Expect Error    *    CyPerf Traffic Should Meet Acceptance Rules
@@ -197,7 +197,7 @@ Full Connection Tracking Is Recognised As Such
     VAR    ${node}    ${nodes}[0][spec][nodeName]
     Start CyPerf Test
     Fill Connection Tracking Of Node    ${node}    duration=120 s
-    Let CyPerf Test Run    7 s
+    Let CyPerf Test Run    5 s
     Clear Connection Tracking Of Node    ${node}
     Stop CyPerf Test
     ${error}    Run Keyword And Expect Error    *    CyPerf Traffic Should Meet Acceptance Rules
