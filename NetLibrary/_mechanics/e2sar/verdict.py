@@ -73,6 +73,11 @@ class Facts:
     node_drops: dict[str, int] = field(default_factory=dict)
     policies: bool = False
 
+    @property
+    def sides(self) -> list[SenderFacts | ReceiverFacts]:
+        """Both ends, receivers first."""
+        return [*self.receivers, *self.senders]
+
 
 @dataclass
 class Frames:
