@@ -127,7 +127,7 @@ Measure
     [Arguments]    ${paths}    &{options}
     VAR    @{names}    @{{ [name.strip() for name in $paths.split(',')] }}
     Start Break Measurement    ${TEST_NAME}    ${NAMESPACE}    @{names}
-    ...    baseline=1 s    settle=1.5 s    host_port=${HOST_PORT}    &{options}
+    ...    baseline=1 s    settle=1 s    host_port=${HOST_PORT}    &{options}
 
 Fault For
     [Documentation]    Injects a fault for a time.

@@ -52,7 +52,7 @@ Break Endpoints Are Ready On A Lab
 Row Must Fail
     [Documentation]    Runs the row of the same name with another disturbance; it must fail with these words.
     [Arguments]    ${sabotage}    ${words}
-    ${suite}    Evaluate    robot.api.TestSuite.from_file_system($CURDIR + '/../suites/network_break.robot')
+    ${suite}    Evaluate    robot.api.TestSuite.from_file_system(r'${CURDIR}/../suites/network_break.robot')
     ${row}    Evaluate    {test.name: test for test in $suite.tests}[$TEST_NAME].body[0].args
     VAR    &{limits}    &{{ dict(limit.split('=', 1) for limit in $row[2:]) }}
     Should Not Be Empty    ${limits}

@@ -11,7 +11,8 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               Rows that need the lab (-v CLUSTER:lab) are skipped elsewhere; rows that disturb a cluster that is
 ...               no lab need -v ALLOW_DISRUPTION:True. Variables: BASELINE, SETTLE, RECOVERY, REPEATS, BASELINE_FILE,
 ...               TOLERANCE, PROBE_IMAGE, PROBE_CPU, HOST_ENDPOINTS, HOST_PORT, SERVICE_TYPE, OUTSIDE_ADDRESS,
-...               OUTSIDE_PORT, IPV6, ECHO_SIZE, BREAK_NAMESPACE, COMMAND. For instance, a CNI's own reload tool:
+...               OUTSIDE_PORT, IPV6, ECHO_SIZE, IPERF_BITRATE, BREAK_NAMESPACE, COMMAND. For instance, a CNI's own
+...               reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 

@@ -105,6 +105,10 @@ def test_both_families_are_paths_of_their_own():
         ("pod on same node IPv4", "10.1.0.2"),
     ]
     assert missing == ["pod on same node IPv6: pod 'near' has no IPv6 address"]
+    specs = [spec for of_source in streams(targets, Rates()).values() for spec in of_source]
+    # Limits that name a path mean it in both families
+    assert {spec.base_path for spec in specs} <= {path.value for path in BreakPath}
+    assert {spec.path.rpartition(" ")[2] for spec in specs} == {"IPv4", "IPv6"}
 
 
 def test_a_service_without_load_balancer_or_with_two_node_ports():
