@@ -36,6 +36,25 @@ def client(host, **credentials):
     return cyperf.ApiClient(configuration)
 
 
+def helpers(host):
+    """Returns the client's own helper class, which some versions let do without a trusted certificate."""
+    options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
+    return utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
+
+
+def wait_for_end(test, session, monitor):
+    """Waits with the client's helper, which was renamed in 26.x."""
+    method(test, "wait_for_test_end", "wait_for_test_stop")(session, monitor)
+
+
+def last_row(test, session, name):
+    """Returns the first row of a view's last sample by column name."""
+    run = cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id)
+    stats = cyperf.StatisticsApi(test.api_client)
+    view = stats.get_result_stat_by_id(run.test_id, name, var_from=0, use_relative_time=True)
+    return dict(zip(view.columns, [cell.actual_instance for cell in view.snapshots[-1].values[0]], strict=True))
+
+
 def run_to_end(session):
     """Starts a session's test and waits as the samples do."""
     start = method(cyperf.TestOperationsApi(session.api_client), "start_test_run_start")
@@ -151,8 +170,7 @@ def built_from_empty(host):
 
 def runner(host):
     """The way of the TestRunner samples: helpers, statistics while running, final statistics."""
-    options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
-    test = utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
+    test = helpers(host)
     session = test.create_session_by_config_name("CyPerf Two Arm Base")
     test.add_app(session, "HTTP App")
     high_ports(test.api_client, session)
@@ -171,11 +189,10 @@ def runner(host):
         seen.extend(stamps)
         return max(stamps, default=begin)
 
-    method(test, "wait_for_test_end", "wait_for_test_stop")(session, monitor)
+    wait_for_end(test, session, monitor)
+    last = last_row(test, session, "client-traffic-profile")
     run = cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id)
     stats = cyperf.StatisticsApi(test.api_client)
-    view = stats.get_result_stat_by_id(run.test_id, "client-traffic-profile", var_from=0, use_relative_time=True)
-    last = dict(zip(view.columns, [cell.actual_instance for cell in view.snapshots[-1].values[0]], strict=True))
     views = [stat.name for stat in stats.get_result_stats(run.test_id)]
     test.delete_session(session)
     return {"polled": len(set(seen)), "last": last, "views": views}
@@ -261,8 +278,7 @@ def attacks(host):
         file = configs.start_configs_export_all(wanted).await_completion()
         sessions.delete_session(session.id)
         configs.delete_config(saved["id"])
-    options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
-    test = utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
+    test = helpers(host)
     identifier, url = test.load_configuration_file(file)
     session = test.create_session(url)
     test.assign_agents(session, auto_assign=True)
@@ -279,7 +295,7 @@ def attacks(host):
                     ]
         return begin
 
-    method(test, "wait_for_test_end", "wait_for_test_stop")(session, monitor)
+    wait_for_end(test, session, monitor)
     monitor(cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id), 0, -1)
     test.delete_session(session)
     test.remove_configuration(identifier)
@@ -288,8 +304,7 @@ def attacks(host):
 
 def streaming(host):
     """The UDP sample: streams are added to the mix, agents are assigned by the client, rates are read meanwhile."""
-    options = {"verify_ssl": False} if "verify_ssl" in inspect.signature(utils.TestRunner.__init__).parameters else {}
-    test = utils.TestRunner(host, username=USER, password=PASSWORD, refresh_token=None, **options)
+    test = helpers(host)
     session = test.create_session_by_config_name("CyPerf AppMix")
     test.add_app(session, "UDP Stream")
     high_ports(test.api_client, session)
@@ -307,15 +322,11 @@ def streaming(host):
                 rates.setdefault(stat.name, []).extend(snapshot.timestamp for snapshot in stat.snapshots or [])
         return begin
 
-    method(test, "wait_for_test_end", "wait_for_test_stop")(session, monitor)
+    wait_for_end(test, session, monitor)
     run = cyperf.SessionsApi(test.api_client).get_session_test(session_id=session.id)
     final = {}
     for name in ("client-streaming-statistics", "server-streaming-statistics"):
-        stat = cyperf.StatisticsApi(test.api_client).get_result_stat_by_id(
-            run.test_id, name, var_from=0, use_relative_time=True
-        )
-        cells = [cell.actual_instance for cell in stat.snapshots[-1].values[0]]
-        final |= dict(zip(stat.columns, cells, strict=True))
+        final |= last_row(test, session, name)
     test.delete_session(session)
     return {"status": run.status, "rates": sorted(name for name in rates if rates[name]), "final": final}
 
