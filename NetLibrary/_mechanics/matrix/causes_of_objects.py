@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from NetLibrary._mechanics.matrix.causes import AT_ADDRESS, Candidate, Case
+from NetLibrary._mechanics.matrix.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.features import Fact
+from NetLibrary._mechanics.matrix.types import Outcome
 
 ANYTHING = AT_ADDRESS | {"object", "responder", "client", "open", "dns", "records", "affinity", "slow", "error"}
 
@@ -44,14 +46,24 @@ def of_objects(case: Case) -> Iterator[Candidate]:
         )
 
 
+def _accepted_at_once(fact: Fact) -> bool:
+    """The connection came about quickly and only the answer was late: a lost packet would have delayed the first."""
+    seen = fact.cell.observed
+    if seen.outcome is Outcome.CONNECTED or seen.responders:
+        return (seen.latency_ms or 0.0) < SLOW_ANSWER_MS / 2
+    return seen.outcome is Outcome.NO_ANSWER
+
+
 def of_speed(case: Case) -> Iterator[Candidate]:
     """Answers that come, but late."""
-    slow = [f for f in case.wrong if f.symptom == "slow" and f.path != "dns"]
+    slow = [f for f in case.wrong if f.symptom == "slow" and f.path != "dns" and _accepted_at_once(f)]
     if not slow:
         return
     took = sorted(max(f.cell.observed.slowest_ms or 0.0, f.cell.observed.latency_ms or 0.0) for f in slow)
     said = f"after {took[len(took) // 2]:.0f} ms in the middle"
     for pod in case.bad_pods:
+        if any(f.to_pods == {pod} and f.protocol == "TCP" and not _accepted_at_once(f) for f in case.wrong):
+            continue
         yield Candidate(
             "slow pod",
             pod,
