@@ -236,10 +236,8 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         self._undo.append(lambda: self._matrix.cluster.delete("NetworkPolicy", "default-deny", namespace))
         time.sleep(1.0)
 
-    def _pod_without_route(self, facts: dict[str, Any]) -> FaultPlan:
-        address = facts["pod"]["on-node2"]
-        gateway = facts["node"]["node2"].pods.rsplit(".", 1)[0] + ".1"
-        return network.no_way_out("node2", address, gateway)
+    def _pod_with_wrong_gateway(self, facts: dict[str, Any]) -> FaultPlan:
+        return network.wrong_gateway("node2", facts["pod"]["on-node2"])
 
     def _server_hangs(self, facts: dict[str, Any]) -> FaultPlan:
         return processes.pause_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")

@@ -87,8 +87,8 @@ Selector Changed
     selector changed    service changed    to-on-node2
 Policy Of Somebody Else
     policy of others    policy of others    default-deny
-Pod Without Default Route
-    pod without route    pod reaches its own node only    on-node2
+Pod With A Wrong Gateway
+    pod with wrong gateway    pod network of node    node2
 Server Hangs
     server hangs    target pod    on-node3
 Server Answers Slowly

@@ -255,17 +255,24 @@ def in_pod(kind: str, node: str, address: str, text: str, do: str, undo: str) ->
     return FaultPlan(kind, node, text, (break_it,), (repair_it,))
 
 
-def no_way_out(node: str, address: str, gateway: str) -> FaultPlan:
-    """A pod has lost its default route, so that it talks to its own node's network only.
+def wrong_gateway(node: str, address: str) -> FaultPlan:
+    """A pod sends everything beyond its own network to a gateway that does not exist.
+
+    Without any route agnhost would end, because its datagrams could not even be sent.
 
     Args:
         node: Node of the pod.
         address: Address of the pod.
-        gateway: Where its default route led to.
     """
-    text = f"The pod with the address {address} has no default route."
-    undo = f"ip route add default via {gateway}"
-    return in_pod("no default route", node, address, text, "ip route del default", undo)
+    nobody = address.rsplit(".", 1)[0] + ".253"
+    saved = f"/run/{_table()}.route"
+    text = f"The pod with the address {address} has a default route that leads nowhere."
+    do = (
+        f'sh -c "ip route show default >{saved}; ip neigh replace {nobody} lladdr 02:00:00:00:00:99 dev eth0 nud '
+        f'permanent; ip route replace default via {nobody}"'
+    )
+    undo = f'sh -c "ip route replace \\$(cat {saved}); ip neigh del {nobody} dev eth0; rm -f {saved}"'
+    return in_pod("wrong gateway", node, address, text, do, undo)
 
 
 def change_address(node: str, old: str, new: str, prefix: int = 24) -> FaultPlan:
