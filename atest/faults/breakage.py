@@ -242,9 +242,6 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
     def _server_hangs(self, facts: dict[str, Any]) -> FaultPlan:
         return processes.pause_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")
 
-    def _server_slow(self, facts: dict[str, Any]) -> FaultPlan:
-        return processes.stutter_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")
-
     def _one_node_port_dropped(self, facts: dict[str, Any]) -> FaultPlan:
         ports = [facts["nodeport"]["nodeport"]["TCP"]]
         return network.drop("node2", "one node port", protocol="tcp", ports=ports, hooks=("prerouting",))

@@ -91,8 +91,6 @@ Pod With A Wrong Gateway
     pod with wrong gateway    pod network of node    node2
 Server Hangs
     server hangs    target pod    on-node3
-Server Answers Slowly
-    server slow    slow pod    on-node3
 One NodePort Dropped
     one node port dropped    node port at node    nodeport TCP at node2    node port    node port local
 Packets Lost Between Two Nodes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from NetLibrary.lab.faults.plan import FaultPlan, process, shell
 
 # What kube-proxy has programmed, in its iptables and its nftables mode. Its chains stay, empty, so that other
@@ -57,28 +55,6 @@ def pause_server(node: str, address: str, words: str) -> FaultPlan:
     undo = shell(node, f"{find} kill -CONT $n; fi; done; true")
     text = f"The server '{words}' in the pod with the address {address} hangs."
     return FaultPlan("server hangs", node, text, (do,), (undo,))
-
-
-def stutter_server(node: str, address: str, words: str) -> FaultPlan:
-    """The server in a pod gets to run for a tenth of a second only about every second, so its answers come late.
-
-    Args:
-        node: Node of the pod.
-        address: Address of the pod.
-        words: Part of the server's command line.
-    """
-    find, mark = _find_server(address, words), f"netlibrary-stutter-{uuid.uuid4().hex[:8]}"
-    loop = "while kill -STOP $1 2>/dev/null; do sleep 1.1; kill -CONT $1; sleep 0.1; done"
-    start = f"setsid sh -c '{loop}' {mark} $n </dev/null >/dev/null 2>&1 & exit 0"
-    do = shell(node, f"{find} {start}; fi; done; echo 'no such server' >&2; exit 1")
-    end = (
-        "for p in /proc/[0-9]*; do "
-        f"if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q ' [{mark[0]}]{mark[1:]} '; then "
-        "kill ${p#/proc/}; fi; done; "
-    )
-    undo = shell(node, f"{end} sleep 0.1; {find} kill -CONT $n; fi; done; true")
-    text = f"The server '{words}' in the pod with the address {address} answers late."
-    return FaultPlan("server slow", node, text, (do,), (undo,))
 
 
 def _find_server(address: str, words: str) -> str:
