@@ -170,7 +170,7 @@ def _draw(session: Session, picture: Path, result: BreakResult) -> None:
 def judge(result: BreakResult, reasons: list[str]) -> None:
     """Fails when limits are broken; a measurement that is not whole is an error of its own."""
     invalid = [stream for stream in result.streams if stream.invalid]
-    if reasons:
+    if reasons and not result.unfit:
         findings = [text for stream in result.streams for text in stream.findings]
         more = [f"Also: {text}" for text in [*findings, *result.errors]]
         raise Failure(
@@ -179,6 +179,6 @@ def judge(result: BreakResult, reasons: list[str]) -> None:
         )
     if invalid or result.errors:
         raise EnvironmentProblem(
-            f"'{result.name}' has no valid result: {result.errors[0] if result.errors else invalid[0].invalid}."
+            f"'{result.name}' has no valid result: {[*result.unfit, *result.errors, *(s.invalid for s in invalid)][0]}."
             + "".join(f"\n{text}" for text in result.errors[1:8])
         )

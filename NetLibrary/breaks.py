@@ -15,7 +15,7 @@ from NetLibrary._mechanics.breaks import tables
 from NetLibrary._mechanics.breaks.echoes import EchoPod, OutsideEcho
 from NetLibrary._mechanics.breaks.measurement import BreakResult, Measurement, check_times
 from NetLibrary._mechanics.breaks.paths import BreakPath, Endpoints, Rates
-from NetLibrary._mechanics.breaks.probers import LocalProber, PodProber, Prober
+from NetLibrary._mechanics.breaks.probers import LocalProber, PodProber, Prober, missing_route
 from NetLibrary._mechanics.breaks.types import ProbeKind, StreamSpec
 from NetLibrary._mechanics.breaks.verdict import Limits, breaches
 from NetLibrary._mechanics.errors import InputError
@@ -129,6 +129,12 @@ class BreakKeywords(BreakResultKeywords):
             endpoints.outside_echo = True
             echoes.append(outside)
         targets, missing = pathing.resolve(endpoints, wanted, (4, 6) if ipv6 else (4,))
+        outside_netns = f"/run/netns/{connection.lab.outside.netns}" if connection.is_lab else None
+        for target in [target for target in targets if target.source == pathing.OUTSIDE]:
+            reason = missing_route(target.address, outside_netns)
+            if reason:
+                targets.remove(target)
+                missing.append(f"{target.path}: there is no way from outside to {target.address} ({reason})")
         missing += [f"{target.path}: {target.note}" for target in targets if target.note]
         if not targets:
             raise InputError(f"None of the paths can be measured: {'; '.join(missing)}.")

@@ -96,7 +96,8 @@ A Path Whose Target Does Not Exist Is Named
 
 A Rate That The Source Cannot Hold Is An Error
     [Tags]    slow
-    Measure    all    echo_interval=1 ms    connection_interval=1 ms    request_interval=1 ms
+    Measure    pod on same node, pod on other node, service
+    ...    echo_interval=1 ms    connection_interval=1 ms    request_interval=1 ms    recovery=1 s
     Wait During Measurement    2 s
     Has No Valid Result    *could not hold the rate: * of * probes were not sent in time; use longer intervals*
 

@@ -36,7 +36,7 @@ A Run That Is Stopped In The Middle Writes What It Has
     Should Be True    ${record}[summary][answered_probes] > 3000
     Should Be Equal    ${record}[summary][longest_outage_ms]    ${0.0}
     FOR    ${file}    IN    @{record}[files]
-        File Should Exist    ${OUT}/stopped/${file}[path]
+        File Should Exist    ${OUT}/stopped/${file}
     END
     ${namespaces}    Get Objects    Namespace
     Should Not Contain    ${{ [n['metadata']['name'] for n in $namespaces] }}    stopped-${id}

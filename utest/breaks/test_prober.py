@@ -26,7 +26,7 @@ from NetLibrary._mechanics.breaks.inpod.dns import question
 from NetLibrary._mechanics.breaks.inpod.wire import MAGIC, FrameReader, Outcome, json_frame
 from NetLibrary._mechanics.breaks.logs import ProberLog
 from NetLibrary._mechanics.breaks.prober_config import configuration
-from NetLibrary._mechanics.breaks.probers import LocalProber
+from NetLibrary._mechanics.breaks.probers import LocalProber, missing_route
 from NetLibrary._mechanics.breaks.types import BreakKind, ProbeKind, StreamSpec
 from NetLibrary._mechanics.breaks.windows import evaluate
 
@@ -89,6 +89,18 @@ def test_all_probes_of_a_good_path_are_answered(tmp_path, address):
         assert result.invalid is None
     assert len(log.counters) >= 2
     assert "Tcp: " in log.counters[0][1]["snmp"]
+
+
+def test_a_rate_that_cannot_be_held_skips_probes_and_loses_none(tmp_path):
+    """Sending must leave time for reading: answers that nobody read would look like losses."""
+    port = free_port()
+    kinds = [ProbeKind.UDP] * 30
+    specs = [StreamSpec(n, f"loop {n}", kind, "127.0.0.1", port, 0.2, 1000) for n, kind in enumerate(kinds, 1)]
+    with echo_server(port):
+        log = run_prober(tmp_path, specs, 1.5)
+    results = [evaluate(stream) for stream in log.stream_logs()]
+    assert sum(result.skipped for result in results) > 0.3 * sum(result.planned for result in results)
+    assert sum(result.lost for result in results) < 0.02 * sum(result.sent for result in results)
 
 
 def test_nobody_listens_is_refused_and_not_lost(tmp_path):
@@ -167,32 +179,39 @@ def test_a_stalled_server_stalls_the_kept_connection_which_resumes():
     assert kept.kept_survived is True
 
 
-def one_deaf_connection(listener: socket.socket, deaf_after_s: float) -> None:
+def one_deaf_connection(listener: socket.socket, deaf_after_s: float, done: threading.Event) -> None:
     """Echoes on all connections but the first, which it stops serving after a time without closing it."""
     first = None
     served: list[socket.socket] = []
-    with contextlib.suppress(OSError):
-        while True:
-            ready, _, _ = select.select([listener, *served], [], [])
-            for sock in ready:
+    while not done.is_set():
+        ready, _, _ = select.select([listener, *served], [], [], 0.1)
+        for sock in ready:
+            try:
                 if sock is listener:
                     served.append(listener.accept()[0])
                     first = first or (served[-1], time.monotonic() + deaf_after_s)
-                elif data := sock.recv(65536):
-                    if first is None or sock is not first[0] or time.monotonic() < first[1]:
-                        sock.send(data)
-                else:
-                    served.remove(sock)
+                    continue
+                data = sock.recv(65536)
+                if data and (first is None or sock is not first[0] or time.monotonic() < first[1]):
+                    sock.send(data)
+            except OSError:
+                data = b""
+            if not data:
+                served.remove(sock)
 
 
 def test_a_connection_that_is_dead_while_new_ones_work_is_stranded_and_given_up():
     listener = socket.create_server(("127.0.0.1", 0))
-    threading.Thread(target=one_deaf_connection, args=(listener, 0.4), daemon=True).start()
+    done = threading.Event()
+    server = threading.Thread(target=one_deaf_connection, args=(listener, 0.4, done), daemon=True)
+    server.start()
     spec = StreamSpec(1, "loop", ProbeKind.TCP_KEPT, "127.0.0.1", listener.getsockname()[1], 20, 500)
     with measuring([spec]) as prober:
         deadline = time.monotonic() + 10
         while not prober.log.events_named("kept_broken") and time.monotonic() < deadline:
             time.sleep(0.05)
+    done.set()
+    server.join(5)
     listener.close()
     (log,) = prober.log.stream_logs()
     kept = evaluate(log)
@@ -367,3 +386,8 @@ def test_icmp_of_both_families_needs_only_what_ping_needs(tmp_path, user, group_
     else:
         for result in results:
             assert result.answered == result.sent > 5, done.stderr
+
+
+def test_an_address_without_a_route_is_known_before_it_is_probed():
+    assert missing_route("127.0.0.1") is None
+    assert missing_route("::ffff:255.255.255.255") or missing_route("255.255.255.255.1")

@@ -46,6 +46,7 @@ class BreakResult:
         iperf: iperf3 streams that ran beside.
         unmeasured: What could not be measured and why.
         errors: What went wrong with the measuring itself; with any of these the result is incomplete.
+        unfit: Those of the errors that leave nothing to judge.
         notes: What a reader should know.
         start_ns: When all probers ran.
         end_ns: When they were told to end.
@@ -61,6 +62,7 @@ class BreakResult:
     iperf: list[IperfResult] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    unfit: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     start_ns: int = 0
     end_ns: int = 0
@@ -233,12 +235,13 @@ class Measurement:
         return self._result
 
     def _settle(self) -> None:
-        """Waits the settle time, and for the recovery of what is still broken then."""
+        """Waits the settle time, and for the recovery of what is still broken then and has ever been good."""
         time.sleep(self.settle_s)
         limit = time.monotonic() + self.recovery_s
         good_since = time.monotonic()
+        known = [(prober.log, prober.log.answered()) for prober in self.probers]
         while time.monotonic() < limit and not all(prober.finished for prober in self.probers):
-            if self.open_outages():
+            if any(spec.number in answered for log, answered in known for spec in log.open_outages()):
                 good_since = time.monotonic() + STEADY_S
             elif time.monotonic() >= good_since:
                 return
@@ -312,7 +315,8 @@ class Measurement:
                 result.iperf.append(iperf_result(event))
             if prober.failed is None and prober.log.ended is None:
                 result.errors.append(f"{prober.name} did not deliver its last records; what came until then is counted")
-            result.errors += _limits_of(prober, own)
+            result.unfit += _rate_of(prober, own)
+            result.errors += _rate_of(prober, own) + _limit_of(prober)
         result.uncertainty_ms = uncertainty / 1e6
         for stream in result.streams:
             result.notes += stream.findings
@@ -352,21 +356,25 @@ class Measurement:
         ]
 
 
-def _limits_of(prober: Prober, own: Sequence[StreamResult]) -> list[str]:
-    """Says when a prober could not do what was asked of it, so that its result cannot stand for the whole."""
-    found = []
+def _rate_of(prober: Prober, own: Sequence[StreamResult]) -> list[str]:
+    """Says when a prober could not hold its rate, so that its result cannot stand for what was asked."""
     planned, skipped = sum(stream.planned for stream in own), sum(stream.skipped for stream in own)
-    if planned and skipped > planned * BEHIND:
-        found.append(
-            f"{prober.name} could not hold the rate: {skipped} of {planned} probes were not sent in time; use longer "
-            "intervals, fewer paths, or more processor (PROBE_CPU)"
-        )
-    if prober.log.ended and prober.log.ended.get("why") == "duration":
-        found.append(
-            f"the measurement's limit ended the prober in {prober.name} before the disturbance was over and the paths "
-            "had settled; raise limit="
-        )
-    return found
+    if not planned or skipped <= planned * BEHIND:
+        return []
+    return [
+        f"{prober.name} could not hold the rate: {skipped} of {planned} probes were not sent in time; use longer "
+        "intervals, fewer paths, or more processor (PROBE_CPU)"
+    ]
+
+
+def _limit_of(prober: Prober) -> list[str]:
+    """Says when a measurement was longer than it was allowed to be."""
+    if not prober.log.ended or prober.log.ended.get("why") != "duration":
+        return []
+    return [
+        f"the measurement's limit ended the prober in {prober.name} before the disturbance was over and the paths "
+        "had settled; raise limit="
+    ]
 
 
 def _notes_of(prober: Prober) -> list[str]:

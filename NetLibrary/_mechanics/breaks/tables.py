@@ -121,7 +121,7 @@ def summary(result: BreakResult) -> dict[str, Any]:
         "answered_probes": sum(stream.answered for stream in streams),
         "skipped_probes": sum(stream.skipped for stream in streams),
         "lost_probes": sum(stream.lost for stream in streams),
-        "failed_connections": sum(stream.lost for stream in new),
+        "failed_connections": sum(stream.failed for stream in new),
         "resets": sum(stream.kept_resets for stream in streams),
         "lost_connections": sum(stream.kept_breaks for stream in streams),
         "clock_uncertainty_ms": round(result.uncertainty_ms, 3),

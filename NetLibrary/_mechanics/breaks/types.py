@@ -159,6 +159,7 @@ class StreamResult:
     skipped: int = 0
     duplicates: int = 0
     prober_failures: int = 0
+    excused: int = 0  # lost attempts that met a long pause of prober or echo server and say nothing about the path
     outcomes: dict[str, int] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
     median_ms: float | None = None
@@ -173,6 +174,11 @@ class StreamResult:
     def lost(self) -> int:
         """Probes that were due, could be tried by the prober, and got no right answer in time."""
         return self.sent - self.answered
+
+    @property
+    def failed(self) -> int:
+        """Lost probes without the excused ones."""
+        return self.lost - self.excused
 
     @property
     def loss_ratio(self) -> float:

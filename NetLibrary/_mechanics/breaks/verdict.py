@@ -102,7 +102,7 @@ def breaches(limits: Limits, results: Sequence[StreamResult], deltas: Sequence[t
 def _connections(limits: Limits, valid: Sequence[StreamResult]) -> list[str]:
     found = []
     if limits.failed_connections is not None:
-        failed = {r.spec.path: r.lost for r in valid if r.spec.kind is ProbeKind.TCP_NEW and r.lost}
+        failed = {r.spec.path: r.failed for r in valid if r.spec.kind is ProbeKind.TCP_NEW and r.failed}
         if sum(failed.values()) > limits.failed_connections:
             detail = ", ".join(f"{path} {count}" for path, count in sorted(failed.items(), key=lambda i: -i[1]))
             found.append(

@@ -288,10 +288,14 @@ def _with_breaks(
 ) -> list[Window]:
     """Adds a window for each break of a kept connection that falls between two good requests."""
     result = list(windows)
+    named: set[int] = set()
     for when, how, code in broken:
         inside = next((i for i, w in enumerate(result) if _may_hold(w, when)), None)
+        if inside in named:
+            continue
         if inside is not None:
-            # How the connection ended names the outage; the attempts to open a new one follow from it.
+            # How the connection ended first names the outage; the attempts to open a new one follow from it.
+            named.add(inside)
             result[inside] = replace(result[inside], kind=_KIND_OF.get(Outcome[how], BreakKind.RESET))
             continue
         before = next((p.sent_ns for p in reversed(probes) if p.sent_ns <= when), None)
@@ -349,6 +353,8 @@ def evaluate(
     result.prober_failures = result.outcomes.get("NO_DESCRIPTOR", 0)
     result.planned = len(probes) + log.skipped
     result.sent = len(probes) - result.prober_failures
+    paused = _united(log.paused)
+    result.excused = sum(1 for p in probes if p.outcome is Outcome.LOST and not _usable(log.spec, p, paused))
     slow_ns = result.slow_ms * 1e6
     result.answered = sum(1 for probe in probes if probe.outcome is Outcome.OK)
     result.late = sum(
@@ -363,8 +369,12 @@ def evaluate(
         slow_ms=result.slow_ms,
         merge_below=merge_below,
         broken=log.kept_broken,
-        paused=_united(log.paused),
+        paused=paused,
     )
+    if result.excused:
+        result.notes.append(
+            f"{result.excused} attempts met long pauses of prober or echo server; whether the path failed is unknown"
+        )
     if log.skipped:
         share = log.skipped / max(1, result.planned)
         result.notes.append(

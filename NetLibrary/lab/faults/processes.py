@@ -7,9 +7,9 @@ from NetLibrary.lab.faults.plan import FaultPlan, process, shell
 # What kube-proxy has programmed, in its iptables and its nftables mode. Its chains stay, empty, so that other
 # programs' jumps into them keep working; a kube-proxy that starts writes all of it again.
 FLUSH = (
-    "for t in nat filter mangle; do for c in $(iptables-save -t $t 2>/dev/null"
+    "for v in iptables ip6tables; do for t in nat filter mangle; do for c in $($v-save -t $t 2>/dev/null"
     " | sed -n 's/^:\\(KUBE-[A-Z-]*\\) .*/\\1/p'"
-    " | grep -E 'SERVICES|NODEPORTS|EXTERNAL|PROXY|FORWARD'); do iptables -w -t $t -F $c; done; done 2>/dev/null;"
+    " | grep -E 'SERVICES|NODEPORTS|EXTERNAL|PROXY|FORWARD'); do $v -w -t $t -F $c; done; done; done 2>/dev/null;"
     " nft delete table ip kube-proxy 2>/dev/null; nft delete table ip6 kube-proxy 2>/dev/null;"
     " conntrack -F >/dev/null 2>&1; true"
 )

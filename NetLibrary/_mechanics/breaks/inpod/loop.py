@@ -122,8 +122,11 @@ class Loop:
         return self._schedule[0][0] if self._schedule else end
 
     def _send_due(self, now, end):
-        schedule = self._schedule
-        while schedule and schedule[0][0] <= now:
+        """Sends for each stream that is due once, then the answers are read: what cannot be sent in time is skipped,
+        and never made a loss by answers that nobody read.
+        """
+        schedule, limit = self._schedule, now
+        while schedule and schedule[0][0] <= limit:
             due, index, stream = schedule[0]
             behind = now - due
             if behind >= stream.period:
