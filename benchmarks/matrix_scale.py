@@ -81,7 +81,9 @@ def main() -> None:
             begin = time.monotonic()
             seen = matrix.fleet.run(healthy)
             seconds = time.monotonic() - begin
-            wrong = sum(matrix._judge(s, t, o, None).wrong for s, t, o in seen)
+            cells = [matrix._judge(s, t, o, None) for s, t, o in seen]
+            # late answers are those of a machine that does nothing else than this benchmark
+            wrong = sum(c.wrong and c.symptom != "slow" for c in cells)
             name = "healthy, probers started" if number == 0 else "healthy"
             rows.append([name, len(healthy), f"{seconds:.2f}", f"{len(healthy) / seconds:.0f}", wrong])
         blocked = pairs_of(matrix, protocols, blocked=True)

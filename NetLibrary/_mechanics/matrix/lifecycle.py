@@ -14,13 +14,17 @@ from NetLibrary._mechanics.kube.wait import Done, Pending, is_ready
 from NetLibrary._mechanics.matrix import cases, objects
 from NetLibrary._mechanics.matrix.fleet import ExecPipe, Prober
 from NetLibrary._mechanics.matrix.judge import judge
-from NetLibrary._mechanics.matrix.run import Matrix
+from NetLibrary._mechanics.matrix.run import SHORT_MS, Matrix
 from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.world import IGNORED_LABELS
 
 CONNECTED = frozenset({Outcome.CONNECTED})
 SETTLE = 10.0
 FLOW_MS = 6500
+# Right after a change most probes are only too early; they are repeated until right, so each may be short
+EARLY = {"limit_ms": SHORT_MS}
+# What was withdrawn does not answer, however long one waits
+WITHDRAWN = {"limit_ms": 700}
 
 
 def _phase(matrix: Matrix, table: Table, phase: str, pairs: list[tuple[Source, Target]], **more: Any) -> bool:
@@ -58,11 +62,11 @@ def label_change(matrix: Matrix, label: str) -> Table:
     name = f"labelled-{what}"
     _make(matrix, name, {objects.POD: matrix.layout.first})
     pairs = _vip(matrix, name)
-    _phase(matrix, table, "1 without label", pairs)
-    for phase, value in (("2 with label", "another"), ("3 label removed", None)):
+    _phase(matrix, table, "1 without label", pairs, **EARLY)
+    for phase, value, limit in (("2 with label", "another", WITHDRAWN), ("3 label removed", None, EARLY)):
         body = {"metadata": {"labels": {label: value}}}
         matrix.cluster.patch("Service", name, matrix.layout.namespace, body)
-        _phase(matrix, table, phase, pairs)
+        _phase(matrix, table, phase, pairs, **limit)
     return table
 
 
@@ -82,17 +86,17 @@ def type_change(matrix: Matrix) -> Table:
     name, namespace = "changing", matrix.layout.namespace
     _make(matrix, name, {objects.POD: matrix.layout.first})
     first = _vip(matrix, name)
-    _phase(matrix, table, "1 ClusterIP", first)
+    _phase(matrix, table, "1 ClusterIP", first, **EARLY)
     changed = matrix.cluster.patch("Service", name, namespace, {"spec": {"type": "NodePort"}})
-    _phase(matrix, table, "2 ClusterIP of NodePort", first)
-    _phase(matrix, table, "2 NodePort", _entry(matrix, changed))
+    _phase(matrix, table, "2 ClusterIP of NodePort", first, **EARLY)
+    _phase(matrix, table, "2 NodePort", _entry(matrix, changed), **EARLY)
     aim = f"to-{matrix.layout.first}.{namespace}.svc.cluster.local"
     body = {"spec": {"type": "ExternalName", "externalName": aim, "clusterIP": None, "clusterIPs": None}}
     matrix.cluster.patch("Service", name, namespace, body)
-    _phase(matrix, table, "3 old ClusterIP of ExternalName", first)
+    _phase(matrix, table, "3 old ClusterIP of ExternalName", first, **WITHDRAWN)
     back = {"spec": {"type": "ClusterIP", "externalName": None}}
     matrix.cluster.patch("Service", name, namespace, back)
-    _phase(matrix, table, "4 ClusterIP again", _vip(matrix, name))
+    _phase(matrix, table, "4 ClusterIP again", _vip(matrix, name), **EARLY)
     return table
 
 
