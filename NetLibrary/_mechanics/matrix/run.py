@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import time
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -119,9 +120,9 @@ class Matrix:
             if options.host_pods
             else (),
             # two runs on one cluster must not want the same port of a node
-            host_port=21000 + sum(map(ord, options.namespace)) * 37 % 8000,
+            host_port=21000 + zlib.crc32(options.namespace.encode()) % 8000,
             balancer=options.balancer > 0,
-            external_ip=f"203.0.113.{1 + sum(map(ord, options.namespace)) * 13 % 250}",
+            external_ip=f"203.0.113.{1 + zlib.crc32(options.namespace[::-1].encode()) % 250}",
             external_name=options.external_name.rstrip("."),
             left_out=tuple(left_out),
         )
