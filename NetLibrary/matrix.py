@@ -233,7 +233,7 @@ class MatrixKeywords(KeywordBase):
         return {
             "cells": sum(len(t.cells) for t in tables),
             "wrong": sum(len(t.wrong) for t in tables),
-            "seconds": sum({id(t): t.seconds for t in tables}.values()),
+            "seconds": max((t.seconds for t in tables), default=0.0),  # they were probed together
             "cases": {t.case: len(t.wrong) for t in tables},
         }
 
