@@ -96,8 +96,7 @@ A Path Whose Target Does Not Exist Is Named
 
 A Rate That The Source Cannot Hold Is An Error
     [Tags]    slow
-    Measure    pod on same node, pod on other node, service
-    ...    echo_interval=1 ms    connection_interval=1 ms    request_interval=1 ms    recovery=1 s
+    Measure    all    echo_interval=1 ms    connection_interval=1 ms    request_interval=1 ms    recovery=1 s
     Wait During Measurement    2 s
     Has No Valid Result    *could not hold the rate: * of * probes were not sent in time; use longer intervals*
 

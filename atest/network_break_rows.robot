@@ -54,7 +54,8 @@ Row Must Fail
     [Arguments]    ${sabotage}    ${words}
     ${suite}    Evaluate    robot.api.TestSuite.from_file_system(r'${CURDIR}/../suites/network_break.robot')
     ${row}    Evaluate    {test.name: test for test in $suite.tests}[$TEST_NAME].body[0].args
-    VAR    &{limits}    &{{ dict(limit.split('=', 1) for limit in $row[2:]) }}
+    ${limits}    Replace Variables    ${{ '\n'.join($row[2:]) }}
+    VAR    &{limits}    &{{ dict(line.split('=', 1) for line in $limits.splitlines()) }}
     Should Not Be Empty    ${limits}
     Run Keyword And Expect Error    ${words}    Measure Break While    ${sabotage}    ${row}[1]    &{limits}
 
