@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ class accidents:  # noqa: N801 - Robot wants the name of the file
                     env=environment, stdout=str(folder) + ".txt", stderr="STDOUT",
                 )
             )  # fmt: skip
-        results = [robot.wait_for_process(handle, timeout="3 min", on_timeout="kill") for handle in handles]
+        results = [
+            robot.wait_for_process(handle, timeout=timedelta(minutes=3), on_timeout="kill") for handle in handles
+        ]
         return [(result.rc, result.stdout) for result in results]
 
     @staticmethod
