@@ -104,7 +104,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             f"A pod cannot reach itself through its own Service {at} (hairpin), while others reach it "
             "through that Service and it reaches itself by its own address.",
             must=lambda f, m=mine: m(f) and f.hairpin and f.path == "vip",
-            may=lambda f, m=mine: m(f) and not f.itself and f.to_pods == {f.source},
+            may=lambda f, m=mine: m(f) and not f.itself and f.source in f.to_pods,
             symptoms=STOPPED,
             rank=14 + extra,
             hint="Look at hairpin mode of the pods' bridge ports and at the source address translation for hairpin traffic.",

@@ -248,11 +248,11 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
             text = f"of {MANY} new connections to a pod's own address some fail or come late"
             questions.append(FollowUp(text, lossy.cell.source, many, "partly"))
     if candidate.key in ("dns", "dns partly"):
-        questions += _dns_questions(core, case)
+        questions += _dns_questions(core, case, some_answer=candidate.key == "dns partly")
     return questions
 
 
-def _dns_questions(core: Sequence[Fact], case: Case) -> list[FollowUp]:
+def _dns_questions(core: Sequence[Fact], case: Case, *, some_answer: bool) -> list[FollowUp]:
     """Asks the DNS servers by their own addresses: is it they, or the way to them through their Service?"""
     lookup = next((f for f in core if f.path == "dns"), None)
     if lookup is None:
@@ -266,7 +266,7 @@ def _dns_questions(core: Sequence[Fact], case: Case) -> list[FollowUp]:
         questions.append(
             FollowUp(
                 "", lookup.cell.source, target, "tells",
-                if_works=f"{place} answers, so its Service or the proxying of it is at fault",
+                if_works=f"{place} answers" + ("" if some_answer else ", so its Service or the proxying of it is at fault"),
                 if_fails=f"{place} does not answer well either, so it is at fault itself, or the way to it",
             )
         )  # fmt: skip
