@@ -254,6 +254,7 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
 
 def _dns_questions(core: Sequence[Fact], case: Case, *, some_answer: bool) -> list[FollowUp]:
     """Asks the DNS servers by their own addresses: is it they, or the way to them through their Service?"""
+    good = "" if some_answer else ", so its Service or the proxying of it is at fault"
     lookup = next((f for f in core if f.path == "dns"), None)
     if lookup is None:
         return []
@@ -266,7 +267,7 @@ def _dns_questions(core: Sequence[Fact], case: Case, *, some_answer: bool) -> li
         questions.append(
             FollowUp(
                 "", lookup.cell.source, target, "tells",
-                if_works=f"{place} answers" + ("" if some_answer else ", so its Service or the proxying of it is at fault"),
+                if_works=f"{place} answers{good}",
                 if_fails=f"{place} does not answer well either, so it is at fault itself, or the way to it",
             )
         )  # fmt: skip
