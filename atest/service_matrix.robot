@@ -102,8 +102,8 @@ Two Runs At Once Do Not Disturb Each Other
     [Tags]    slow
     ${results}    Run Suite Twice At Once    ClusterIP    NodePort At Every Node    External IPs
     ...    LoadBalancer From Inside    Host Network Backends
-    FOR    ${status}    ${output}    IN    @{results}
-        Should Be Equal As Integers    ${status}    0    ${output}
+    FOR    ${result}    IN    @{results}
+        Should Be Equal As Integers    ${result}[0]    0    ${result}[1]
     END
     ${left}    Get Objects    Namespace    labels=netlibrary.io/run
     Should Be Empty    ${{[n['metadata']['name'] for n in $left if not n['metadata'].get('deletionTimestamp')]}}
