@@ -22,8 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from NetLibrary._mechanics.e2sar.policies import blocking
 from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pods_ready
 from NetLibrary._mechanics.report import text_table
 

@@ -94,12 +94,12 @@ def test_all_probes_of_a_good_path_are_answered(tmp_path, address):
 def test_a_rate_that_cannot_be_held_skips_probes_and_loses_none(tmp_path):
     """Sending must leave time for reading: answers that nobody read would look like losses."""
     port = free_port()
-    kinds = [ProbeKind.UDP] * 30
+    kinds = [ProbeKind.UDP] * 60  # 300 000 a second, more than any machine's loop
     specs = [StreamSpec(n, f"loop {n}", kind, "127.0.0.1", port, 0.2, 1000) for n, kind in enumerate(kinds, 1)]
     with echo_server(port):
         log = run_prober(tmp_path, specs, 1.5)
     results = [evaluate(stream) for stream in log.stream_logs()]
-    assert sum(result.skipped for result in results) > 0.3 * sum(result.planned for result in results)
+    assert sum(result.skipped for result in results) > 0.2 * sum(result.planned for result in results)
     assert sum(result.lost for result in results) < 0.02 * sum(result.sent for result in results)
 
 
