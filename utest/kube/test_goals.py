@@ -79,10 +79,42 @@ def test_lost_cause_fails_after_patience_with_its_reason(name: str, clock: list[
     bad, words = LOST[name]
     goal = wait.pods_ready(1)
     assert goal([bad]) == Pending(f"0/1 ready (web-1: {words})")
-    clock[0] += wait.PATIENCE - 0.1
+    clock[0] += (wait.SECOND_LOOK if name in ("InvalidImageName", "init container") else wait.PATIENCE) - 0.1
     assert isinstance(goal([bad]), Pending)
     clock[0] += 0.2
     assert goal([bad]) == Failed(f"pod 'web-1' cannot get ready: {words}")
+
+
+def pulling(reason: str, message: str) -> Object:
+    return pod(containerStatuses=[{"name": "c", "state": {"waiting": {"reason": reason, "message": message}}}])
+
+
+def test_pull_that_fails_has_one_patience_under_both_of_its_names(clock: list[float]) -> None:
+    goal = wait.pods_ready(1)
+    assert isinstance(goal([pulling("ErrImagePull", "i/o timeout")]), Pending)
+    clock[0] += wait.PATIENCE - 1
+    assert isinstance(goal([pulling("ImagePullBackOff", "Back-off pulling image")]), Pending)
+    clock[0] += 2
+    assert isinstance(goal([pulling("ErrImagePull", "i/o timeout")]), Failed)
+
+
+@pytest.mark.parametrize(
+    ("message", "definite"),
+    [
+        ("dial tcp: lookup registry.invalid on 192.0.2.53:53: no such host", True),
+        ('failed to resolve reference "example.org/none:1": example.org/none:1: not found', True),
+        ("pull access denied, repository does not exist or may require authorization", True),
+        ("dial tcp 192.0.2.1:443: i/o timeout", False),
+        ("lookup example.org on 192.0.2.53:53: server misbehaving", False),
+    ],
+)
+def test_definite_answer_of_a_registry_needs_only_a_second_look(
+    message: str, definite: bool, clock: list[float]
+) -> None:
+    goal = wait.pods_ready(1)
+    assert isinstance(goal([pulling("ErrImagePull", message)]), Pending)
+    clock[0] += wait.SECOND_LOOK
+    assert isinstance(goal([pulling("ErrImagePull", message)]), Failed if definite else Pending)
 
 
 def test_trouble_that_passes_in_time_is_forgiven(clock: list[float]) -> None:

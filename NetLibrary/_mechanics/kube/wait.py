@@ -11,6 +11,9 @@ from typing import Any
 Object = dict[str, Any]
 # How long a pod may sit in a bad state that sometimes passes (a pull that is retried, a node that is added).
 PATIENCE = 10.0
+# Shorter where a registry or the name service has said what no later try of the same pull will change.
+SECOND_LOOK = 2.0
+DEFINITE = ("no such host", "not found", "manifest unknown", "access denied", "InvalidImageName", "ErrImageNeverPull")
 # A container without a readiness probe is ready as soon as it runs, also the moment before it crashes again. One that
 # was restarted a short while ago counts only after it has stayed ready for so long.
 STEADY = 3.0
@@ -88,7 +91,7 @@ def pods_ready(count: int = 1) -> Goal:
             return Done(ready)
         reasons = {pod["metadata"]["name"]: problem(pod) for pod in live if pod not in ready}
         for name, (text, lost) in reasons.items():
-            if lost and trouble.lasts(f"{name}: {text.partition(':')[0]}"):
+            if lost and trouble.final(name, text):
                 return Failed(f"pod '{name}' cannot get ready: {text}")
         detail = "; ".join(f"{name}: {text}" for name, (text, _) in sorted(reasons.items())[:3])
         return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else ""))
@@ -168,7 +171,7 @@ def pod_ended() -> Goal:
         if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or _ran_out(pod):
             return Done(pod)
         text, lost = problem(pod)
-        if lost and trouble.lasts(f"{pod['metadata']['uid']}: {text.partition(':')[0]}"):
+        if lost and trouble.final(pod["metadata"]["uid"], text):
             return Failed(f"pod '{pod['metadata']['name']}' cannot start: {text}")
         running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses", []))
         return Pending("running" if running else text)
@@ -253,6 +256,15 @@ class _Lasting:
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
-    def lasts(self, key: str, seconds: float | None = None) -> bool:
+    def lasts(self, key: str, seconds: float) -> bool:
         now = time.monotonic()
-        return now - self._since.setdefault(key, now) >= (PATIENCE if seconds is None else seconds)
+        return now - self._since.setdefault(key, now) >= seconds
+
+    def final(self, pod: str, text: str) -> bool:
+        """Tells whether what `problem` said of a pod has lasted long enough to give it up."""
+        state = text.partition(":")[0]
+        # one trouble under two names, which take turns at every try
+        state = state.replace("ImagePullBackOff", "ErrImagePull")
+        pull = "ErrImage" in state or "InvalidImageName" in state
+        definite = pull and any(words in text for words in DEFINITE)
+        return self.lasts(f"{pod}: {state}", min(SECOND_LOOK, PATIENCE) if definite else PATIENCE)
