@@ -8,11 +8,17 @@ from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.state import State, others
 
 # Least values. A kubelet, a container runtime and their pods take about 20 inotify instances a node; the kernel's
-# default of 128 for all programs of a user is used up by two labs.
+# default of 128 for all programs of a user is used up by two labs. Neighbour tables of all namespaces share one limit:
+# with the kernel's 1024, a quarter of the connections between 100 pods that all talk to each other is lost.
 NEEDED = {
     "net/ipv4/ip_forward": 1,
     "fs/inotify/max_user_instances": 8192,
     "fs/inotify/max_user_watches": 524288,
+    **{
+        f"net/{family}/neigh/default/gc_thresh{number}": entries
+        for family in ("ipv4", "ipv6")
+        for number, entries in ((1, 16384), (2, 32768), (3, 65536))
+    },
 }
 ROOT = Path("/proc/sys")
 
