@@ -41,6 +41,13 @@ def test_a_pod_address_is_answered_by_its_pod_and_shows_the_source():
     assert found.clients == {"10.244.1.10"}
 
 
+def test_a_pod_of_two_families_may_be_seen_with_either_address():
+    of = world()
+    of.pod("on-node1")["status"]["podIPs"].append({"ip": "fd00:0:1::10"})
+    target = Target("on-node2", "pod", "fd00:0:2::11", 8080, pod="on-node2", node="node2")
+    assert expect(of, source(of, "on-node1"), target).clients == {"10.244.1.10", "fd00:0:1::10"}
+
+
 def test_a_host_network_pod_answers_with_the_name_of_its_node():
     of = world()
     target = Target("host-node2", "pod", "172.30.0.2", 21080, pod="host-node2", node="node2")

@@ -99,7 +99,9 @@ def _own(world: World, source: Source) -> frozenset[str] | None:
         return frozenset({world.facts.outside_address}) if world.facts.outside_address else None
     if source.host_network:
         return frozenset(world.node_addresses(source.node) | {source.address}) - {""}
-    return frozenset({source.address}) if source.address else None
+    status = (world.pod(source.name) or {}).get("status", {})
+    # one of each family in a dual-stack cluster; a connection can only be seen with the one of its own family
+    return frozenset({source.address, *(entry["ip"] for entry in status.get("podIPs") or ())}) - {""} or None
 
 
 def _policy(world: World, source: Source, endpoint: Endpoint, protocol: str) -> tuple[str, str]:
