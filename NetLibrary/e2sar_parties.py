@@ -257,10 +257,7 @@ class E2sarPartyKeywords(KeywordBase):
         Returns:
             What its log says, for instance `${report.frames_sent}` and `${report.errors}`.
         """
-        bench = self._e2sar.bench(namespace)
-        party = runs.party(bench, name)
-        bench.wait_end(party, timeout=self._e2sar.limit(timeout))
-        return party.report
+        return self._report_of_ended(name, timeout, namespace)
 
     @keyword(tags=["e2sar"])
     def wait_for_e2sar_receiver(
@@ -275,10 +272,7 @@ class E2sarPartyKeywords(KeywordBase):
         Returns:
             What its log says; `${report.final.received}` counts the events.
         """
-        bench = self._e2sar.bench(namespace)
-        party = runs.party(bench, name)
-        bench.wait_end(party, timeout=self._e2sar.limit(timeout))
-        return party.report
+        return self._report_of_ended(name, timeout, namespace)
 
     @keyword(tags=["e2sar"])
     def stop_e2sar_receiver(self, name: str = "e2sar-receiver-0", *, namespace: str | None = None) -> Report:
@@ -340,6 +334,12 @@ class E2sarPartyKeywords(KeywordBase):
             namespace: Namespace; the one prepared last by default.
         """
         return self._placed(name, namespace).node
+
+    def _report_of_ended(self, name: str, timeout: timedelta | None, namespace: str | None) -> Report:
+        bench = self._e2sar.bench(namespace)
+        party = runs.party(bench, name)
+        bench.wait_end(party, timeout=self._e2sar.limit(timeout))
+        return party.report
 
     def _placed(self, name: str, namespace: str | None) -> Party:
         party = runs.party(self._e2sar.bench(namespace), name)

@@ -18,6 +18,14 @@ from NetLibrary._mechanics.matrix.causes import (
 from NetLibrary._mechanics.matrix.features import Fact
 
 
+def _one_way(fact: Fact, here: str, there: str) -> bool:
+    return fact.from_node == here and fact.only_to(there)
+
+
+def _either_way(fact: Fact, one: str, other: str) -> bool:
+    return _one_way(fact, one, other) or _one_way(fact, other, one)
+
+
 def of_pairs(case: Case) -> Iterator[Candidate]:
     for one, other in sorted(set(case.bad_pairs) | {(b, a) for a, b in case.bad_pairs}):
         if one < other:
@@ -26,11 +34,7 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
                 f"{one} and {other}",
                 f"Nodes '{one}' and '{other}' do not reach each other in either direction, while both reach others. "
                 "A TCP connection and a UDP answer need both directions, so one dropped direction looks like this too.",
-                must=lambda f, a=one, b=other: (
-                    f.path == "pod"
-                    and not f.large
-                    and ((f.from_node == a and f.only_to(b)) or (f.from_node == b and f.only_to(a)))
-                ),
+                must=lambda f, a=one, b=other: f.path == "pod" and not f.large and _either_way(f, a, b),
                 may=lambda f, a=one, b=other: {a, b} <= {f.from_node, f.entry} | f.to_nodes,
                 symptoms=AT_ADDRESS | {"dns", "slow"},
                 least=2,
@@ -43,11 +47,7 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
                 f"{one} and {other}",
                 f"Pods of nodes '{one}' and '{other}' do not reach each other, while the nodes' own addresses do: the pod "
                 "network between the two is broken.",
-                must=lambda f, a=one, b=other: (
-                    f.path == "pod"
-                    and between_pods(f)
-                    and ((f.from_node == a and f.only_to(b)) or (f.from_node == b and f.only_to(a)))
-                ),
+                must=lambda f, a=one, b=other: f.path == "pod" and between_pods(f) and _either_way(f, a, b),
                 may=lambda f, a=one, b=other: {a, b} <= {f.from_node} | f.to_nodes,
                 symptoms=AT_ADDRESS | {"dns", "slow"},
                 least=2,
@@ -84,7 +84,7 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
             "one direction",
             f"{one} to {other}",
             f"Node '{one}' cannot open connections to pods of node '{other}', while the way back works.",
-            must=lambda f, a=one, b=other: f.path == "pod" and not f.large and f.from_node == a and f.only_to(b),
+            must=lambda f, a=one, b=other: f.path == "pod" and not f.large and _one_way(f, a, b),
             may=lambda f, a=one, b=other: f.from_node == a and (b in f.to_nodes or f.entry == b),
             symptoms=AT_ADDRESS,
             rank=16,
@@ -97,7 +97,7 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
             f"{one} to {other}",
             f"Pods of node '{one}' cannot open connections to pods of node '{other}', while the way back works and the "
             "nodes' own addresses reach each other.",
-            must=lambda f, a=one, b=other: f.path == "pod" and between_pods(f) and f.from_node == a and f.only_to(b),
+            must=lambda f, a=one, b=other: f.path == "pod" and between_pods(f) and _one_way(f, a, b),
             may=lambda f, a=one, b=other: f.from_node == a and b in f.to_nodes,
             symptoms=AT_ADDRESS,
             least=2,
@@ -112,7 +112,7 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
                 f"{protocol} {one} to {other}",
                 f"{protocol} from node '{one}' to pods of node '{other}' fails; other protocols and the way back work.",
                 must=lambda f, a=one, b=other, p=protocol: (
-                    f.path == "pod" and not f.large and f.protocol == p and f.from_node == a and f.only_to(b)
+                    f.path == "pod" and not f.large and f.protocol == p and _one_way(f, a, b)
                 ),
                 may=lambda f, a=one, b=other, p=protocol: (
                     f.protocol == p and f.from_node == a and (b in f.to_nodes or f.entry == b)
@@ -127,7 +127,7 @@ def _missing_route(case: Case, here: str, there: str) -> Iterator[Candidate]:
     """One node's own programs fail to reach the other's pods as well, and not the other way round: that node's route."""
 
     def from_host(f: Fact, a: str, b: str) -> bool:
-        return f.path == "pod" and f.cell.source.host_network and f.from_node == a and f.only_to(b) and not f.to_host
+        return f.path == "pod" and f.cell.source.host_network and _one_way(f, a, b) and not f.to_host
 
     back = [f for f in case.facts if from_host(f, there, here)]
     if not back or any(f.wrong for f in back):
@@ -139,12 +139,7 @@ def _missing_route(case: Case, here: str, there: str) -> Iterator[Candidate]:
         f"the nodes themselves reach each other and '{there}' reaches the pods of '{here}' from its own address: the "
         f"route on '{here}' to the pods of '{there}' is missing or wrong.",
         must=lambda f, a=here, b=there: (
-            from_host(f, a, b)
-            or (
-                f.path == "pod"
-                and between_pods(f)
-                and ((f.from_node == a and f.only_to(b)) or (f.from_node == b and f.only_to(a)))
-            )
+            from_host(f, a, b) or (f.path == "pod" and between_pods(f) and _either_way(f, a, b))
         ),
         may=lambda f, a=here, b=there: {a, b} <= {f.from_node, f.entry} | f.to_nodes,
         symptoms=AT_ADDRESS | {"dns", "slow"},
