@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from NetLibrary._mechanics.kube.cluster import RUN_LABEL
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.kube.wait import is_ready
 from NetLibrary._mechanics.matrix import objects
@@ -58,14 +59,15 @@ def foreign_policies(world: World, run_id: str) -> dict[str, str]:
     A run may make policies there to see whether they are enforced; then what they block is right. Anybody else's are
     not: somebody, or something such as an admission controller, cuts the matrix off.
     """
-    return {
-        policy["metadata"][
-            "name"
-        ]: f"NetworkPolicy '{policy['metadata']['name']}', which this run has not made, blocks "
-        "connections in the namespace of the matrix"
-        for policy in world.policies
-        if (policy["metadata"].get("labels") or {}).get("netlibrary.io/run") != run_id
-    }
+    found: dict[str, str] = {}
+    for policy in world.policies:
+        name, labels = policy["metadata"]["name"], policy["metadata"].get("labels") or {}
+        if labels.get(RUN_LABEL) != run_id:
+            found[name] = (
+                f"NetworkPolicy '{name}', which this run has not made, blocks "
+                "connections in the namespace of the matrix"
+            )
+    return found
 
 
 def _spec(made: Object, now: Object) -> list[str]:
