@@ -1,4 +1,4 @@
-"""Adds up xunit files and prints one line: N passed, N failed, N skipped."""
+"""Adds up xunit files: names every test that failed with its message, then one line: N passed, N failed, N skipped."""
 
 import sys
 import xml.etree.ElementTree as ET
@@ -6,8 +6,11 @@ import xml.etree.ElementTree as ET
 passed = failed = skipped = 0
 for path in sys.argv[1:]:
     for case in ET.parse(path).getroot().iter("testcase"):
-        if case.find("failure") is not None or case.find("error") is not None:
+        wrong = [found for found in (case.find("failure"), case.find("error")) if found is not None]
+        if wrong:
             failed += 1
+            said = (wrong[0].get("message") or wrong[0].text or "").strip()
+            print(f"FAILED {case.get('classname')} :: {case.get('name')}\n    {said[:2000]}")
         elif case.find("skipped") is not None:
             skipped += 1
         else:
