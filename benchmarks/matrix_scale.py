@@ -1,6 +1,6 @@
 """Measures probing of large Service matrices: pods x Services, TCP and UDP, healthy and fully blocked.
 
-    python benchmarks/matrix_scale.py [--lab NAME | --kubeconfig FILE] [--pods 30] [--protocols TCP,UDP] [--blocked]
+    python benchmarks/matrix_scale.py [--lab NAME | --kubeconfig FILE] [--pods 30] [--protocols TCP,UDP]
 
 Prints one table: cells, seconds of probing without and with the start of the probers, probes per second, wrong cells,
 and the memory of this process. What k8s-service-validator needs for the same is stated in docs/service_matrix.md.
@@ -83,9 +83,11 @@ def main() -> None:
             seconds = time.monotonic() - begin
             cells = [matrix._judge(s, t, o, None) for s, t, o in seen]
             # late answers are those of a machine that does nothing else than this benchmark
-            wrong = sum(c.wrong and c.symptom != "slow" for c in cells)
+            wrong = [c for c in cells if c.wrong and c.symptom != "slow"]
             name = "healthy, probers started" if number == 0 else "healthy"
-            rows.append([name, len(healthy), f"{seconds:.2f}", f"{len(healthy) / seconds:.0f}", wrong])
+            rows.append([name, len(healthy), f"{seconds:.2f}", f"{len(healthy) / seconds:.0f}", len(wrong)])
+            for cell in wrong[:5]:
+                print(f"wrong: {cell.describe()}")
         blocked = pairs_of(matrix, protocols, blocked=True)
         begin = time.monotonic()
         seen = matrix.fleet.run(blocked, limit_ms=options.limit_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -196,7 +198,7 @@ def server():
     silent.bind(("127.0.0.1", 0))
     deaf = socket.socket()
     deaf.bind(("127.0.0.1", 0))
-    deaf.listen(50)
+    deaf.listen(1000)
     yield {
         "http": web.server_port,
         "udp": udp.getsockname()[1],
@@ -212,25 +214,38 @@ def server():
 class BashPipe(LocalPipe):
     """The bash prober as a process of this machine."""
 
-    def __init__(self, prefer="bash"):
+    def __init__(self, prefer="bash", path=None):
         self._command = ["sh", "-c", SELECT, "sh", prefer]
         self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ if path is None else {"PATH": path},
         )
         self._lines, self._arrived = [], threading.Condition()
         self._ended, self._said = False, ""
         threading.Thread(target=self._read, daemon=True).start()
 
 
-PROBERS = {"python": LocalPipe, "bash": BashPipe}
+PROBERS = {"python": LocalPipe, "bash with curl": BashPipe, "bash": BashPipe}
 
 
 @pytest.fixture(params=PROBERS)
-def prober(request):
-    if request.param == "bash" and not shutil.which("bash"):
-        pytest.skip("no bash here")
-    made = Prober(HERE, PROBERS[request.param])
+def prober(request, tmp_path):
+    """A prober of each kind; bash alone finds no other program in its path."""
+    missing = [name for name in request.param.split() if name in ("bash", "curl") and not shutil.which(name)]
+    if missing:
+        pytest.skip(f"no {missing[0]} here")
+    open_pipe = PROBERS[request.param]
+    if request.param == "bash":
+        for name in ("bash", "sh"):
+            (tmp_path / name).symlink_to(shutil.which(name))
+        open_pipe = partial(BashPipe, path=str(tmp_path))
+    made = Prober(HERE, open_pipe)
     yield made
+    assert made.flavour.endswith("with curl") == ("curl" in request.param)
     made.close()
 
 
@@ -280,6 +295,55 @@ def test_many_blocked_probes_wait_in_one_time_limit(prober, server):
     assert all(o.outcome in (Outcome.TIMEOUT, Outcome.NO_ANSWER, Outcome.ERROR) for o in seen)
     assert sum(o.outcome is Outcome.ERROR for o in seen) < 10, "starved"
     assert time.monotonic() - begin < 1.0 + 4.0
+
+
+def test_a_record_that_is_torn_by_the_clock_is_put_together_and_needs_no_newline():
+    steps = r"""
+    source /dev/stdin </dev/null
+    take() { if next_record 0.02; then echo "got $record"; else echo nothing; fi; }
+    printf 'S\t1.' >&$results; take
+    printf '0%s' "${stop%$nl}" >&$results; take
+    printf '\nC%s' "$stop" >&$results; take; take; take
+    """.replace("source /dev/stdin </dev/null", script("bash").replace("read -r -t 900 line", "false"))
+    done = subprocess.run(["bash", "-c", steps], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout.splitlines()[1:] == ["nothing", "got S\t1.0", "nothing", "got C", "nothing"]
+
+
+@pytest.fixture
+def stalled():
+    """The port of a server that lets no connection be made, because its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = []
+        for _ in range(4):
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+        for one in waiting:
+            one.close()
+
+
+def test_stalled_connections_hide_none_of_the_others_and_share_one_time_limit(prober, server, stalled):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = free.getsockname()[1]
+    kinds = {
+        Outcome.TIMEOUT: http(port=stalled),
+        Outcome.CONNECTED: http(port=server["http"]),
+        Outcome.REFUSED: http(port=closed),
+        Outcome.NO_ANSWER: http(port=server["deaf"]),
+        Outcome.DNS: http("no-such-name.invalid", server["http"]),
+    }
+    targets = [target for _ in range(6) for target in kinds.values()] + [http(port=stalled, probe="connect")]
+    begin = time.monotonic()
+    seen = prober.run(targets, 1500, lambda: None)
+    took = time.monotonic() - begin
+    assert [o.outcome for o in seen] == [*list(kinds) * 6, Outcome.TIMEOUT], [str(o) for o in seen]
+    assert seen[1].responders == Counter({"web-1": 1})
+    assert "no answer to connect" in seen[0].detail
+    assert took < 1.5 + 2.5
 
 
 def test_a_flow_keeps_one_socket_and_tells_changes(prober, server):
@@ -393,12 +457,3 @@ def test_the_python_prober_runs_on_the_oldest_supported_python():
     compile(script("python"), "prober.py", "exec", dont_inherit=True)
     assert "match " not in script("python")
     assert sys.version_info >= (3, 10)
-
-
-def test_the_rate_is_the_ninth_field_of_iperfs_last_line():
-    from NetLibrary._mechanics.matrix.bandwidth import read_csv
-
-    line = "20261121104500,10.0.0.1,40000,10.0.0.2,5201,3,0.0-1.0,131072000,1048576000"
-    assert read_csv(f"{line}\n") == 1048576000.0
-    assert read_csv("connect failed: Connection refused") is None
-    assert read_csv(line.replace("1048576000", "0")) is None

@@ -2,14 +2,20 @@
 #
 # Reads plans on standard input, writes one result line per probe; see ../plan.py for both formats.
 # No process is started per probe while probes are answered: TCP goes over /dev/tcp in one worker, UDP over
-# /dev/udp in another. When a connection stalls, the rest of the plan fans out to one subshell per probe, so that
-# any number of unanswered probes waits in the same time limit.
+# /dev/udp in another. When a connection stalls, the rest of the plan fans out, so that any number of unanswered probes
+# waits in the same time limit: one curl process finds out which HTTP servers stay silent, where the image has curl;
+# everything else gets a subshell per probe.
 LC_ALL=C
 stall_us=250000
 late_us=300000
+# Until every curl of a busy machine has started and its time limit is over
+curl_grace_us=800000
 resend_us=(200000 500000 1000000)
 tab=$'\t' nl=$'\n' cr=$'\r'
 blank=$cr$nl$cr$nl
+# Ends every record between workers and collector. Not by the newline alone: "read -t" may take a newline away and still
+# say that its time was over.
+stop=$'\x1e\n'
 # Sent by one write each ("printf %s"): line by line, Nagle's algorithm and delayed acknowledgements cost 40 ms a probe.
 close_after="HTTP/1.1${cr}${nl}Host: n${cr}${nl}Connection: close$blank"
 ask_both="GET /hostname HTTP/1.1${cr}${nl}Host: n${blank}GET /clientip $close_after"
@@ -54,7 +60,7 @@ report() {
   clean "$5"; local who=$clean
   clean "$6"; local client=$clean
   clean "$7"
-  printf 'R\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "${who:--}" "${client:--}" "${clean:--}" >&$results
+  printf 'R\t%s\t%s\t%s\t%s\t%s\t%s\t%s' "$1" "$2" "$3" "$4" "${who:--}" "${client:--}" "${clean:--}$stop" >&$results
 }
 
 # What bash wrote to standard error since the last call; standard error of every worker is a pipe of its own.
@@ -214,7 +220,7 @@ serial_worker() {
   local line begin
   for line in "${stream[@]}"; do
     give_time "$line"; begin=$now
-    printf 'S\t%s\n' "${line%% *}" >&$results
+    printf 'S\t%s' "${line%% *}$stop" >&$results
     probe_any $line
     clock
     ((now - begin > stall_us - 50000)) && return
@@ -223,9 +229,40 @@ serial_worker() {
 
 single_worker() {
   new_pipe own; exec 2<&$own 2>&$own
-  printf 'S\t%s\n' "${1%% *}" >&$results
+  printf 'S\t%s' "${1%% *}$stop" >&$results
   give_time "$1"   # each has the whole time limit
   probe_any $1
+}
+
+# Asks all HTTP probes of addresses in $open_http at once, in one process. Reports those that stay silent; the others
+# answer, one way or another, so the main loop is told (Q) to probe them on their own. Its lines begin on a new line,
+# because curl may write of its progress to the same place.
+curl_worker() {
+  new_pipe own; exec 2<&$own 2>&$own
+  local -A waiting=()
+  local line id kind host port rest config= total connect code
+  for line in "${open_http[@]}"; do
+    read -r id kind host port rest <<<"$line"
+    waiting[$id]=1
+    give_time "$line"; left
+    [[ $host == *:* ]] && host=[$host]
+    config+="next${nl}url = \"http://$host:$port/hostname\"${nl}silent${nl}connect-timeout = $left${nl}max-time = $left${nl}"
+    config+="write-out = \"%{stderr}\\n$id %{time_connect} %{time_total} %{http_code}\\n\"${nl}"
+  done
+  while read -r id connect total code; do
+    [[ -n ${waiting[$id]} ]] || continue
+    unset "waiting[$id]"
+    connect=$((10#${connect/[.,]/})) total=$((10#${total/[.,]/}))
+    if [[ $code != 000 ]] || ((total < limit_us * 3 / 5)); then
+      printf 'Q\t%s' "$id$stop" >&$results
+    elif ((connect)); then
+      report "$id" FAILED $connect 1 - - "connected but no answer"
+    else
+      report "$id" FAILED $total 1 - - "no answer to connect"
+    fi
+  done < <(curl -q -s -Z --parallel-immediate --parallel-max 300 -K - <<<"${config#next$nl}" 2>&1 >/dev/null)
+  for id in "${!waiting[@]}"; do printf 'Q\t%s' "$id$stop" >&$results; done   # a curl that is too old, or was ended
+  printf 'C%s' "$stop" >&$results
 }
 
 # A datagram has no end that "read" could see, so a second question makes the server send a long filler after each
@@ -279,15 +316,17 @@ udp_worker() {
     fi
   done
   clock
-  local started=$now round=0
+  local started=$now round=0 rest_ms=4 pause
   while ((${#pending[@]})); do
     next=()
+    # whoever is silent is looked at less often, for silent sockets must not take the processor from the others
+    ((rest_ms = rest_ms < 25 ? rest_ms * 3 / 2 : 40))
     for i in "${pending[@]}"; do
       fd=${fds[i]}
       complaint=
       if ! read -t 0 -u $fd; then
         next+=($i)
-      elif take $fd; then
+      elif rest_ms=4; take $fd; then
         clock
         if [[ ${state[i]} == hostname ]]; then
           names[i]=$answer latency[i]=$((now - sent[i])) state[i]=clientip
@@ -319,7 +358,7 @@ udp_worker() {
       return
     fi
     if ((round < ${#resend_us[@]} && now - started > resend_us[round])); then
-      ((round++))
+      ((round++, rest_ms = 4))
       for i in "${pending[@]}"; do
         [[ ${state[i]} == hostname ]] && ((tries[i]++))
         ask ${fds[i]} ${state[i]} || dead $i
@@ -328,7 +367,8 @@ udp_worker() {
       for i in "${pending[@]}"; do [[ ${state[i]} == dead ]] || next+=($i); done
       pending=("${next[@]}")
     fi
-    IFS= read -r -t 0.004 -u $quiet line
+    printf -v pause '0.%03d' $rest_ms
+    IFS= read -r -t $pause -u $quiet line
   done
 }
 
@@ -347,11 +387,54 @@ dead() {
   exec {fd}>&-
 }
 
+# The next record of the workers, in $record; fails when none came whole within $1 seconds. The rest is kept in $torn.
+next_record() {
+  local line
+  if IFS= read -r -t $1 -u $results line; then
+    torn+=$line
+    [[ -n $torn ]] || return   # a newline that belongs to a record taken before
+  else
+    torn+=$line
+  fi
+  [[ $torn == *${stop%$nl} ]] || return
+  record=${torn%${stop%$nl}} torn=
+}
+
+# Puts the plan's deadline $1 microseconds from now, unless it is later already.
+extend() {
+  clock
+  ((now + $1 > deadline)) && deadline=$((now + $1))
+}
+
+# What is still open of the plan, once a connection has stalled: to one curl, or to the queue of single probes.
+fan_out() {
+  local -a open_http=()
+  local line kind host rest
+  for line in "${stream[@]}"; do
+    read -r id kind host rest <<<"$line"
+    [[ -n ${open[$id]} ]] || continue
+    line_of[$id]=$line
+    # names are left to bash: with curl, silence of a resolver looks like silence of the server
+    if [[ -n $curl && $kind == http && $host != *[!0-9a-fA-F:.]* ]]; then
+      open_http+=("$line")
+    else
+      queue+=("$line")
+    fi
+  done
+  if ((${#open_http[@]} <= 2)); then
+    queue+=("${open_http[@]}")
+    return
+  fi
+  extend $longest
+  curl_until=$((now + longest + curl_grace_us))
+  curl_worker & workers+=($!)
+}
+
 run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
   local -A started=()
-  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn= longest=$limit_us
+  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn= record longest=$limit_us
   echo BEGIN
   clock; begin=$now
   for line in "${plan[@]}"; do
@@ -367,39 +450,43 @@ run_plan() {
   deadline=$((begin + longest))
   local streams=${#stream[@]} last=$begin
   local -a queue=()
-  local next=0 pause=0.05
+  local -A line_of=()
+  local next=0 pause=0.05 curl_until=0 asked=0
   while ((count > 0)); do
     # a few at a time, or starting them all would take the processor from those that are being answered
     for ((i = 0; i < 6 && next < ${#queue[@]}; next++)); do
       id=${queue[next]%% *}
       if [[ -n ${open[$id]} ]]; then
-        clock
-        deadline=$((now + longest))
+        extend $longest
         single_worker "${queue[next]}" & workers+=($!)
         ((i++))
       fi
     done
     pause=0.05
-    ((next < ${#queue[@]})) && pause=0.01
+    ((next < ${#queue[@]} || (!idle && last == begin))) && pause=0.01
     before=$now
-    if IFS= read -r -t $pause -u $results line; then
-      line=$torn$line torn=
-      if [[ $line == S$tab* ]]; then
-        clock; started[${line#S$tab}]=$now
-        continue
-      fi
-      got=${line#R$tab}; got=${got%%$tab*}
-      if [[ -n ${open[$got]} ]]; then
-        unset "open[$got]"
-        ((count--))
-        printf '%s\n' "$line"
-        clock; last=$now
-        # a long plan may take longer than the time limit as long as it is answered
-        ((fanned)) || deadline=$((now + longest))
-      fi
+    if next_record $pause; then
+      case $record in
+        S$tab*)
+          clock; started[${record#S$tab}]=$now
+          ((asked)) || asked=$now
+          ;;
+        Q$tab*) queue+=("${line_of[${record#Q$tab}]}") ;;
+        C) curl_until=0 ;;
+        R$tab*)
+          got=${record#R$tab}; got=${got%%$tab*}
+          if [[ -n ${open[$got]} ]]; then
+            unset "open[$got]"
+            ((count--))
+            printf '%s\n' "$record"
+            clock; last=$now
+            # a long plan may take longer than the time limit as long as it is answered
+            ((fanned)) || extend $longest
+          fi
+          ;;
+      esac
       continue
     fi
-    torn+=$line   # the time limit of read may end in the middle of a line
     clock
     ((i == 0 && now - before - 50000 > lag)) && lag=$((now - before - 50000))
     if ((!idle && now - last > 60000 && (fanned || streams == 0) && next == ${#queue[@]})); then
@@ -407,15 +494,18 @@ run_plan() {
       echo IDLE
     fi
     # nothing at all yet: most likely everything is blocked, and others need not wait for this source
-    if ((!fanned && streams > 0 && last == begin && now - last > stall_us / 2)); then
-      fanned=1 idle=1
+    if ((!idle && asked && last == begin && now - asked > 30000)); then
+      idle=1
       echo IDLE
-      queue=("${stream[@]}")
+    fi
+    if ((!fanned && streams > 0 && last == begin && now - last > stall_us / 2)); then
+      fanned=1
+      fan_out
     elif ((!fanned && streams > 0 && now - last > stall_us)); then
       fanned=1
-      queue=("${stream[@]}")
+      fan_out
     fi
-    ((now > deadline + 40000)) && break
+    ((now > deadline + 40000 && now > curl_until)) && break
   done
   ((${#workers[@]})) && kill -KILL "${workers[@]}"
   wait
@@ -468,7 +558,9 @@ watch_flow() {
 
 new_pipe results
 new_pipe quiet
-printf 'HELLO\tbash\t%s\n' "$BASH_VERSION"
+curl=
+command -v curl >/dev/null && curl=" with curl"
+printf 'HELLO\tbash\t%s\n' "${BASH_VERSION%%(*}$curl"
 plan=() limit_us=1500000
 while IFS= read -r -t 900 line; do
   case $line in
