@@ -250,7 +250,8 @@ class MatrixKeywords(KeywordBase):
 
         Args:
             at_least: Every pair must reach this.
-            limit: Bandwidth annotation of an extra pod, for instance `20M`; its rate must be at or under it.
+            limit: Bandwidth annotation of an extra pod, for instance `20M`; only this pod's rate is measured then, to
+                one pod of another node, and must be at or under the limit.
             tolerance: How far the rate may be above the limit; headers and bursts count.
             duration: Length of each transfer.
         Returns:
@@ -259,8 +260,14 @@ class MatrixKeywords(KeywordBase):
             AssertionError: A pair is slower, nothing was transferred, or the limit is not kept.
         """
         matrix = self._built()
+        limit_bits = Bitrate.parse(limit).bits_per_second if limit else 0.0
         try:
-            rates = bandwidth.measure(matrix, seconds=duration.total_seconds(), limit=limit)
+            seconds = duration.total_seconds()
+            rates = (
+                bandwidth.measure_limited(matrix, seconds=seconds, annotation=limit, limit=limit_bits)
+                if limit
+                else bandwidth.measure(matrix, seconds=seconds)
+            )
         except ToolMissing as error:
             raise SkipExecution(f"Bandwidth cannot be measured with this image: {error}") from error
         if not rates:
@@ -269,7 +276,7 @@ class MatrixKeywords(KeywordBase):
         _robot.log_table(["from", "to", "rate"], rows, "Bandwidth between pods")
         reached = [r.bits_per_second for r in rates if r.bits_per_second]
         bad = [f"nothing from {r.source} to {r.target}: {r.detail}" for r in rates if not r.bits_per_second]
-        most = Bitrate.parse(limit).bits_per_second * (1 + tolerance.fraction) if limit else None
+        most = limit_bits * (1 + tolerance.fraction) if limit else None
         for rate in (r for r in rates if r.bits_per_second):
             value = rate.bits_per_second or 0.0
             if at_least and value < at_least.bits_per_second:

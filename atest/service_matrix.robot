@@ -64,6 +64,15 @@ Row May Override What Is Expected
     ...    Service Matrix Case Should Be Right    endless    expect=connected    settle=0 s
     Forget Service Matrix Results
 
+Bandwidth Limit Of A Pod Is Kept And A Rate That Nobody Reaches Is Named
+    [Setup]    Matrix Is Built
+    ${rates}    Bandwidth Between Pods Should Be    limit=50M
+    Should Be True    10e6 < $rates[0]['bits_per_second'] < 60e6    ${rates}
+    Run Keyword And Expect Error    Bandwidth between pods is not as demanded: on-node2 to on-node1: * is below 900 Gbit/s.*
+    ...    Bandwidth Between Pods Should Be    at_least=900G    duration=100 ms
+    ${pods}    Get Objects    Pod
+    Should Be Empty    ${{[p for p in $pods if p['metadata']['name'] == 'limited']}}
+
 Pod That Restarts Between Two Rows Is Probed Again
     [Setup]    Matrix Is Built
     Restart Server Of Pod    on-node2

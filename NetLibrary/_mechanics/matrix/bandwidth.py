@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from NetLibrary._mechanics import errors
@@ -12,10 +15,33 @@ from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.run import Matrix
 
 PORT = 5201
-# A token bucket of 256 MiB and what flows into it meanwhile: after this much the bucket is empty
-BUCKET = "262M"
-# The server ends with its standard input, so that nothing stays in the pod
-SERVER = f"command -v iperf >/dev/null || exit 127; iperf -s -p {PORT} >/dev/null 2>&1 & p=$!; echo up; read x; kill $p"
+# containerd and kubelet ask for a token bucket of 2^31 bits: only what comes after that is held to the rate
+BUCKET_BITS = 2**31
+# iperf counts what still waits in its socket as sent, which would be megabytes; so little does no harm to a limited rate
+SMALL_BUFFER = "-w 128K"
+# For the same reason a transfer counts as held to the rate below this many times of it
+HELD = 2.0
+# No more time than this to empty it, each try a second: very small limits look unkept through the socket's own buffer
+TRIES = 60
+# Says "up" once the port is bound; ends with its standard input, so that nothing stays in the pod
+SERVER = f"""
+command -v iperf >/dev/null || exit 127
+iperf -s $1 -p {PORT} >/dev/null 2>&1 &
+server=$!
+bound() {{
+  for table in /proc/net/tcp /proc/net/tcp6; do
+    while read -r _ local _ state _; do
+      case $local/$state in *:{PORT:04X}/0A) return 0 ;; esac
+    done 2>/dev/null <$table
+  done
+  return 1
+}}
+until bound; do kill -0 $server || exit 1; done
+echo up
+read -r _
+kill $server
+wait $server
+"""
 
 
 @dataclass(frozen=True)
@@ -44,48 +70,122 @@ def read_csv(text: str) -> float | None:
     return None
 
 
-def measure(matrix: Matrix, *, seconds: float, limit: str = "") -> list[Rate]:
-    """Measures from every pod to the pods of all other nodes; with a limit from one annotated pod only.
+@dataclass(frozen=True)
+class Sender:
+    """iperf in a source pod towards one address.
+
+    Args:
+        run: Runs a command in the pod within so many seconds and returns its output and its complaints.
+        address: Address of the server.
+    """
+
+    run: Callable[[list[str], float], tuple[str, str]]
+    address: str
+
+    def send(self, seconds: float, *, first: str = "", options: str = "") -> tuple[float | None, str]:
+        """Sends for some time; returns the rate in bits per second, or None and why not.
+
+        Args:
+            seconds: Length of the transfer.
+            first: Shell command that comes immediately before it.
+            options: More options of iperf.
+        """
+        words = ["sh", "-c", f"{first}exec {self._client} {options} -t {seconds:g} -y C"]
+        out, complaint = self.run(words, seconds + 30)
+        rate = read_csv(out)
+        return rate, "" if rate else (complaint or out).strip()[:200]
+
+    def send_limited(self, seconds: float, limit: float) -> tuple[float | None, str]:
+        """Like `send`, once what a token bucket had saved up is spent."""
+        spent = 0.0
+        for _ in range(TRIES):
+            rate, why = self.send(1)
+            if rate is None:
+                return None, why
+            spent += rate
+            # twice, because what is sent flows into the bucket again meanwhile
+            if rate < HELD * limit or spent > 2 * BUCKET_BITS:
+                break
+        # what flows into the bucket between two commands of ours would count as well
+        return self.send(seconds, first=f"{self._client} -t 1 >/dev/null; ", options=SMALL_BUFFER)
+
+    @property
+    def _client(self) -> str:
+        return f"iperf {_family(self.address)} -c {self.address} -p {PORT}"
+
+
+def measure(matrix: Matrix, *, seconds: float) -> list[Rate]:
+    """Measures from every pod to the pods of all other nodes.
 
     Args:
         matrix: The matrix whose pods are used.
         seconds: Length of each transfer.
-        limit: Value of the annotation `kubernetes.io/egress-bandwidth` of an extra pod, which then is the only source.
+    Raises:
+        ToolMissing: The image has no iperf.
+    """
+    rates = []
+    for target, to_node in matrix.layout.pods:
+        sources = [name for name, node in matrix.layout.pods if node != to_node]
+        if sources:
+            with _server(matrix, target) as address:
+                for source in sources:
+                    rate, why = Sender(partial(_run, matrix, source), address).send(seconds)
+                    rates.append(Rate(source, target, rate, why))
+    return rates
+
+
+def measure_limited(matrix: Matrix, *, seconds: float, annotation: str, limit: float) -> list[Rate]:
+    """Measures from one extra pod, whose rate is limited, to a pod of another node; it is gone afterwards.
+
+    Args:
+        matrix: The matrix whose pods are the targets.
+        seconds: Length of the transfer that counts.
+        annotation: Value of the pod's annotation `kubernetes.io/egress-bandwidth`.
+        limit: The same in bits per second.
 
     Raises:
         ToolMissing: The image has no iperf.
     """
-    cluster, namespace = matrix.cluster, matrix.layout.namespace
-    senders = list(matrix.layout.pods)
-    if limit:
-        name, node = "limited", matrix.layout.pods[0][1]
-        made: dict[str, Any] = objects.pod(matrix.layout, name, node, role="limited")
-        made["metadata"]["annotations"] = {"kubernetes.io/egress-bandwidth": limit}
-        cluster.create(made)
+    name, node = "limited", matrix.layout.pods[0][1]
+    targets = [target for target, to_node in matrix.layout.pods if to_node != node]
+    if not targets:
+        return []
+    made: dict[str, Any] = objects.pod(matrix.layout, name, node, role="limited")
+    made["metadata"]["annotations"] = {"kubernetes.io/egress-bandwidth": annotation}
+    matrix.cluster.create(made)
+    try:
         _await_pod(matrix, name)
-        senders = [(name, node)]
-    rates = []
-    for target, to_node in matrix.layout.pods:
-        sources = [(s, n) for s, n in senders if n != to_node]
-        if not sources:
-            continue
-        address = (matrix.world.pod(target) or {})["status"]["podIP"]
-        server = cluster.start_exec(namespace, target, ["sh", "-c", SERVER], container=CONTAINER, stdin=True)
-        try:
-            if server.read(15.0) is None:
-                raise errors.ToolMissing(f"The image of pod '{target}' has no 'iperf'.", exit_code=127)
-            for source, _ in sources:
-                if limit:
-                    # containerd asks for a token bucket of 256 MiB: only what comes after that is held to the rate
-                    flood = ["iperf", "-c", address, "-p", str(PORT), "-n", BUCKET]
-                    cluster.exec(namespace, source, flood, container=CONTAINER, timeout=120, check=False)
-                words = ["iperf", "-c", address, "-p", str(PORT), "-t", f"{seconds:g}", "-y", "C"]
-                done = cluster.exec(
-                    namespace, source, words, container=CONTAINER, timeout=seconds + 30, check=False
-                )  # fmt: skip
-                rate = read_csv(done.stdout)
-                rates.append(Rate(source, target, rate, "" if rate else (done.stderr or done.stdout).strip()[:200]))
-        finally:
+        with _server(matrix, targets[0]) as address:
+            rate, why = Sender(partial(_run, matrix, name), address).send_limited(seconds, limit)
+    finally:
+        matrix.cluster.delete("Pod", name, matrix.layout.namespace, grace_seconds=0)
+    return [Rate(name, targets[0], rate, why)]
+
+
+@contextmanager
+def _server(matrix: Matrix, target: str) -> Iterator[str]:
+    """Runs iperf's server in a pod; gives the pod's address."""
+    address = (matrix.world.pod(target) or {})["status"]["podIP"]
+    words = ["sh", "-c", SERVER, "sh", _family(address)]
+    server = matrix.cluster.start_exec(matrix.layout.namespace, target, words, container=CONTAINER, stdin=True)
+    try:
+        if server.read(15.0) is None:
+            if server.finished and server.exit_code != 127:
+                raise errors.ExecFailed(f"The server of iperf in pod '{target}' did not start.", exit_code=server.exit_code)
+            raise errors.ToolMissing(f"The image of pod '{target}' has no 'iperf'.", exit_code=127)
+        yield address
+    finally:
+        with suppress(errors.NetLibraryError):  # the pod may be gone
             server.write("end\n")
-            server.close()
-    return rates
+            server.wait(5.0)  # or the next server finds the port taken
+        server.close()
+
+
+def _family(address: str) -> str:
+    return "-V" if ":" in address else ""
+
+
+def _run(matrix: Matrix, pod: str, words: list[str], timeout: float) -> tuple[str, str]:
+    namespace = matrix.layout.namespace
+    done = matrix.cluster.exec(namespace, pod, words, container=CONTAINER, timeout=timeout, check=False)
+    return done.stdout, done.stderr
