@@ -17,7 +17,7 @@ from NetLibrary._mechanics.matrix.run import Matrix
 PORT = 5201
 # containerd and kubelet ask for a token bucket of 2^31 bits: only what comes after that is held to the rate
 BUCKET_BITS = 2**31
-# iperf counts what still waits in its socket as sent, which would be megabytes; so little does no harm to a limited rate
+# iperf counts what still waits in its socket as sent, which may be megabytes; so little does a limited rate no harm
 SMALL_BUFFER = "-w 128K"
 # For the same reason a transfer counts as held to the rate below this many times of it
 HELD = 2.0
@@ -170,8 +170,9 @@ def _server(matrix: Matrix, target: str) -> Iterator[str]:
     server = matrix.cluster.start_exec(matrix.layout.namespace, target, words, container=CONTAINER, stdin=True)
     try:
         if server.read(15.0) is None:
-            if server.finished and server.exit_code != 127:
-                raise errors.ExecFailed(f"The server of iperf in pod '{target}' did not start.", exit_code=server.exit_code)
+            code = server.exit_code if server.finished else 0
+            if code != 127:
+                raise errors.ExecFailed(f"The server of iperf in pod '{target}' did not start.", exit_code=code)
             raise errors.ToolMissing(f"The image of pod '{target}' has no 'iperf'.", exit_code=127)
         yield address
     finally:
