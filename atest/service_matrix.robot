@@ -64,6 +64,13 @@ Row May Override What Is Expected
     ...    Service Matrix Case Should Be Right    endless    expect=connected    settle=0 s
     Forget Service Matrix Results
 
+Name Outside The Cluster That Leads Nowhere Is Told
+    [Setup]    Matrix Is Built
+    Run Keyword And Expect Error
+    ...    *The name 'nowhere.invalid' outside the cluster leads to no address, while DNS answers for the cluster's own*
+    ...    Service Matrix Case Should Be Right    outside name    settle=0 s
+    Forget Service Matrix Results
+
 Bandwidth Limit Of A Pod Is Kept And A Rate That Nobody Reaches Is Named
     [Setup]    Matrix Is Built
     ${rates}    Bandwidth Between Pods Should Be    limit=50M
@@ -122,5 +129,5 @@ Two Runs At Once Do Not Disturb Each Other
 Matrix Is Built
     [Documentation]    Makes a matrix once for the tests that need one.
     IF    ${BUILT}    RETURN
-    Build Service Matrix
+    Build Service Matrix    external_name=nowhere.invalid
     VAR    ${BUILT}    ${True}    scope=SUITE

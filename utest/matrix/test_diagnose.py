@@ -495,3 +495,21 @@ def test_pods_and_services_that_are_gone_and_endpoints_that_lag_are_told():
     assert found["on-node2"] == "pod 'on-node2' does not exist any more"
     assert found["spread"] == "Service 'spread' does not exist any more"
     assert "its EndpointSlices lack the ready pod 'on-node1'" in found["to-on-node1"]
+
+
+def nowhere(s: Source, t: Target, e: Expected) -> Observation | None:
+    return by("o.example.") if e.an_address else None
+
+
+def resolvers_dead(s: Source, t: Target, e: Expected) -> Observation | None:
+    return blocked(Outcome.DNS, "DNS SERVFAIL") if e.an_address else None
+
+
+@pytest.mark.parametrize(
+    ("fault", "key"), [(nowhere, "dns outside"), (resolvers_dead, "dns outside"), (dns_down, "dns"), (None, "")]
+)
+def test_a_name_outside_that_leads_nowhere_is_told_from_a_dead_dns(fault, key):
+    plan = dataclasses.replace(layout(), external_name="o.example")
+    of = world(plan)
+    found = diagnose(tables(fault, plan=plan, of=of), of)
+    assert [f.key for f in found] == ([key] if key else []), [f.sentence for f in found]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.objects import BANNER_PORT, HTTP_PORT, NEAR, Layout
+from NetLibrary._mechanics.matrix.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
 from NetLibrary._mechanics.matrix.types import Source, Target
 from NetLibrary._mechanics.matrix.world import World
 
@@ -285,14 +285,12 @@ def external_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pa
 
 def outside_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """An ExternalName Service that leads to a name outside the cluster: its alias, and that an address comes."""
-    full = f"outside-name.{layout.namespace}.svc.cluster.local"
+    full = f"{OUTSIDE_NAME}.{layout.namespace}.svc.cluster.local"
     for source in _own_network(sources):
         for kind, what in (("CNAME", "alias"), ("A", "address")):
             yield (
                 source,
-                Target(
-                    what, "dns", "-", 53, "UDP", "dns", f"{kind}/{full}.", service="outside-name", limit_ms=NAMES_MS
-                ),
+                Target(what, "dns", "-", 53, "UDP", "dns", f"{kind}/{full}.", service=OUTSIDE_NAME, limit_ms=NAMES_MS),
             )
 
 

@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 from NetLibrary._mechanics.matrix.causes import AT_ADDRESS, STOPPED, Candidate, Case, Test, direct
 from NetLibrary._mechanics.matrix.features import BY_NAME, Fact
+from NetLibrary._mechanics.matrix.objects import OUTSIDE_NAME
 from NetLibrary._mechanics.matrix.types import Outcome
 from NetLibrary._mechanics.matrix.world import World
 
 
 def of_names(case: Case) -> Iterator[Candidate]:
     yield from _one_dns_server(case)
+    yield from _outside_name(case)
 
     def is_name(f: Fact) -> bool:
         return f.path in BY_NAME
@@ -89,6 +91,26 @@ def _one_dns_server(case: Case) -> Iterator[Candidate]:
         weight=0.8,
         rank=25,
         hint="Look at the DNS pod that does not answer below, and at its node.",
+    )
+
+
+def _outside_name(case: Case) -> Iterator[Candidate]:
+    """The cluster's own names are resolved, but not the one outside that a Service leads to."""
+    service = case.world.service(OUTSIDE_NAME)
+    if service is None:
+        return
+    name = service["spec"]["externalName"]
+    yield Candidate(
+        "dns outside",
+        "cluster",
+        f"The name '{name}' outside the cluster leads to no address, while DNS answers for the cluster's own names.",
+        must=lambda f: f.service == OUTSIDE_NAME and f.cell.expected.an_address,
+        symptoms=frozenset({"records", "dns", "blocked", "flapping", "slow"}),
+        share=0.5,
+        rank=20,
+        hint="Look whether the name exists, and at 'forward' in the Corefile and the resolvers of CoreDNS's nodes.",
+        compare=lambda f, o: o.source == f.source and o.path == "dns",
+        compare_text="DNS answers for the cluster's own names",
     )
 
 

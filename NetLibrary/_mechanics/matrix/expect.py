@@ -269,7 +269,7 @@ def _lookup(world: World, target: Target) -> Expected:
     if spec.get("type") == "ExternalName":
         if kind == "CNAME":
             return Expected(CONNECTED, records=frozenset({spec["externalName"].rstrip(".") + "."}), reason="CNAME")
-        return Expected(CONNECTED, reason="the name leads to another name")
+        return Expected(CONNECTED, an_address=True, reason="the name leads to another name, and that to an address")
     family = 6 if kind == "AAAA" else 4
     if spec.get("clusterIP") == "None":
         published = bool(spec.get("publishNotReadyAddresses"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Target
 
 # Symptoms, the words that the diagnosis works with
@@ -53,10 +55,11 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
     """A connection came about; was it the right one?"""
     if expected.status is not None and not observed.detail.startswith(f"HTTP {expected.status} "):
         return "status", f"must answer with HTTP status {expected.status}, but answered '{observed.detail}'"
-    if expected.records is not None:
-        seen = frozenset(record for text in observed.responders for record in text.split(",") if record)
-        if seen != expected.records:
-            return "records", f"the records must be {_names(expected.records)}, but are {_names(seen)}"
+    seen = frozenset(record for text in observed.responders for record in text.split(",") if record)
+    if expected.records is not None and seen != expected.records:
+        return "records", f"the records must be {_names(expected.records)}, but are {_names(seen)}"
+    if expected.an_address and not any(map(_is_address, seen)):
+        return "records", f"the name must lead to an address, but its records are {_names(seen)}"
     if expected.responders is not None and expected.records is None:
         strangers = set(observed.responders) - expected.responders
         if strangers or not observed.responders:
@@ -72,6 +75,14 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
     if expected.slow_ms is not None and took > expected.slow_ms:
         return "slow", f"must take at most {expected.slow_ms:g} ms, but took {took:.0f} ms"
     return "", ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _names(items: object) -> str:

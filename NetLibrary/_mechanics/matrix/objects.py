@@ -17,6 +17,8 @@ POD = "netlibrary.io/pod"
 HTTP_PORT = 8080
 BANNER_PORT = 9376
 NEVER_READY = "never-ready"
+# The ExternalName Service that leads to a name outside the cluster
+OUTSIDE_NAME = "outside-name"
 # API servers before 1.34 do not know its value and refuse it
 NEAR = "near"
 # RFC 5737 sets this network apart for documentation: nobody has it, so nothing else can answer there.
@@ -269,7 +271,7 @@ def services(layout: Layout) -> list[Object]:
         made.append(service(layout, NEAR, everybody, trafficDistribution="PreferSameNode"))
     if layout.external_name:
         made.append(
-            service(layout, "outside-name", None, type="ExternalName", externalName=layout.external_name, ports=[])
+            service(layout, OUTSIDE_NAME, None, type="ExternalName", externalName=layout.external_name, ports=[])
         )
     if layout.balancer:
         made += [

@@ -227,7 +227,8 @@ def heat_map(table: Table, path: Path) -> None:
             wrong.append((*at, MARKS[cell.observed.outcome].replace(".", "x")))
         elif cell.observed.latency_ms is not None:
             values[at] = max(cell.observed.latency_ms, 0.01)
-    size = (min(14.0, 2.5 + 0.35 * len(columns)), min(12.0, 1.4 + 0.28 * len(sources)))
+    # never narrower than the title
+    size = (min(14.0, max(7.0, 2.5 + 0.35 * len(columns))), min(12.0, 1.8 + 0.28 * len(sources)))
     with picture(path, *size) as axes:
         axes.grid(False)
         colours = matplotlib.colormaps["viridis_r"].with_extremes(bad="#eeeeee")

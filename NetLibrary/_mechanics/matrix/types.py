@@ -107,6 +107,7 @@ class Expected:
         judged: Whether the cell counts at all.
         one_responder: All connections of the cell must have gone to the same responder.
         records: Addresses that a lookup must return, exactly.
+        an_address: A lookup must return at least one address, whichever it is.
         status: HTTP status that must come.
         slow_ms: Above this latency the cell is slow, which is wrong.
     """
@@ -118,6 +119,7 @@ class Expected:
     judged: bool = True
     one_responder: bool = False
     records: frozenset[str] | None = None
+    an_address: bool = False
     status: int | None = None
     slow_ms: float | None = None
 
@@ -197,9 +199,12 @@ class Cell:
     def describe(self) -> str:
         """One line for people."""
         where = f"{self.target.host}:{self.target.port}" if self.target.kind != "dns" else self.target.extra
+        way = f"{self.source.name} → {self.target.name} ({where}/{self.target.protocol})"
+        # the records of a name, not whether there was an answer
         return (
-            f"{self.source.name} → {self.target.name} ({where}/{self.target.protocol}): "
-            f"expected {self.expected}, got {self.observed}"
+            f"{way}: {self.why}"
+            if self.symptom == "records"
+            else f"{way}: expected {self.expected}, got {self.observed}"
         )
 
     def as_json(self) -> dict[str, Any]:
