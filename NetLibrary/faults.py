@@ -14,6 +14,7 @@ from NetLibrary.types import Percentage
 
 NodeProcess = Literal["kube-proxy", "kubelet", "containerd"]
 TransportProtocol = Literal["tcp", "udp", "any"]
+PodFault = Literal["unreachable", "refuses", "hangs", "starved"]
 DnsFault = Literal["down", "wrong", "slow", "nxdomain"]
 
 
@@ -234,6 +235,34 @@ class FaultKeywords(KeywordBase):
             fault, list(nodes) or faults.ground.nodes(), upstream=_dns_server(self.session.cluster(cluster))
         )
         return self._break(plan, cluster)
+
+    @keyword(tags=["faults", "disruptive"])
+    def break_pod(self, namespace: str, pod: str, how: PodFault = "unreachable", *, cluster: str | None = None) -> str:
+        """Makes one pod fail: it gets no packets, refuses them, hangs, or answers late.
+
+        Args:
+            namespace: Namespace of the pod.
+            pod: Name of the pod.
+            how: unreachable (its packets vanish), refuses (they are answered by ICMP), hangs (connections come about
+                and nobody answers) or starved (1 ms of processor time in a second).
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Repair Fault].
+        """
+        from NetLibrary.lab.faults import network, pods
+
+        self._faults(cluster)
+        found = self.session.cluster(cluster).get("Pod", pod, namespace)
+        node, address = found["spec"].get("nodeName", ""), found["status"].get("podIP", "")
+        if not address:
+            raise InputError(f"The pod '{pod}' in namespace '{namespace}' has no address; it does not run yet.")
+        plans = {
+            "unreachable": lambda: network.isolate_pod(node, address),
+            "refuses": lambda: network.isolate_pod(node, address, "reject with icmpx type port-unreachable"),
+            "hangs": lambda: pods.hang(found),
+            "starved": lambda: pods.starve(found),
+        }
+        return self._break(plans[how](), cluster)
 
     @keyword(tags=["faults", "disruptive"])
     def repair_fault(self, identity: str, *, cluster: str | None = None) -> None:

@@ -18,7 +18,8 @@ Test Tags           matrix
 
 
 *** Variables ***
-${BUILT}    ${False}
+${BUILT}        ${False}
+${NAMESPACE}    ${EMPTY}
 
 
 *** Test Cases ***
@@ -67,7 +68,7 @@ Row May Override What Is Expected
 Name Outside The Cluster That Leads Nowhere Is Told
     [Setup]    Matrix Is Built
     Run Keyword And Expect Error
-    ...    *The name 'nowhere.invalid' outside the cluster leads to no address, while DNS answers for the cluster's own*
+    ...    *The name 'nowhere.invalid' outside the cluster leads to no address, while DNS answers for*own names*
     ...    Service Matrix Case Should Be Right    outside name    settle=0 s
     Forget Service Matrix Results
 
@@ -75,10 +76,22 @@ Bandwidth Limit Of A Pod Is Kept And A Rate That Nobody Reaches Is Named
     [Setup]    Matrix Is Built
     ${rates}    Bandwidth Between Pods Should Be    limit=50M
     Should Be True    10e6 < $rates[0]['bits_per_second'] < 60e6    ${rates}
-    Run Keyword And Expect Error    Bandwidth between pods is not as demanded: on-node2 to on-node1: * is below 900 Gbit/s.*
+    Run Keyword And Expect Error
+    ...    Bandwidth between pods is not as demanded: on-node2 to on-node1: * is below 900 Gbit/s.*
     ...    Bandwidth Between Pods Should Be    at_least=900G    duration=100 ms
     ${pods}    Get Objects    Pod
     Should Be Empty    ${{[p for p in $pods if p['metadata']['name'] == 'limited']}}
+
+Pod That Hangs By A Keyword Is Named
+    [Setup]    Matrix Is Built
+    Break Pod    ${NAMESPACE}    on-node2    hangs
+    Run Keyword And Expect Error
+    ...    *Pod 'on-node2' does not answer to anybody: * the server hangs.*It began after other rows, which were right:*
+    ...    Service Matrix Case Should Be Right    pod ip    settle=0 s
+    Repair All Faults
+    Forget Service Matrix Results
+    Service Matrix Case Should Be Right    pod ip
+    [Teardown]    Repair All Faults
 
 Pod That Restarts Between Two Rows Is Probed Again
     [Setup]    Matrix Is Built
@@ -129,5 +142,6 @@ Two Runs At Once Do Not Disturb Each Other
 Matrix Is Built
     [Documentation]    Makes a matrix once for the tests that need one.
     IF    ${BUILT}    RETURN
-    Build Service Matrix    external_name=nowhere.invalid
+    ${facts}    Build Service Matrix    external_name=nowhere.invalid
+    VAR    ${NAMESPACE}    ${facts}[namespace]    scope=SUITE
     VAR    ${BUILT}    ${True}    scope=SUITE

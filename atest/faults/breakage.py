@@ -9,7 +9,7 @@ from typing import Any
 from robot.libraries.BuiltIn import BuiltIn
 
 from NetLibrary._mechanics import errors
-from NetLibrary.lab.faults import FaultPlan, Faults, names, network, processes
+from NetLibrary.lab.faults import FaultPlan, Faults, names, network, pods, processes
 
 ROBOT_LIBRARY_SCOPE = "GLOBAL"
 SETTLE = 0.4
@@ -240,7 +240,14 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         return network.wrong_gateway("node2", facts["pod"]["on-node2"])
 
     def _server_hangs(self, facts: dict[str, Any]) -> FaultPlan:
-        return processes.pause_server("node3", facts["pod"]["on-node3"], "netexec --http-port=8080")
+        return pods.hang(self._matrix.world.pod("on-node3"))
+
+    def _pod_starved(self, facts: dict[str, Any]) -> FaultPlan:
+        return pods.starve(self._matrix.world.pod("on-node3"))
+
+    def _service_port_dropped_at_node(self, facts: dict[str, Any]) -> FaultPlan:
+        vip = [facts["vip"]["several-ports"]]
+        return network.drop("node2", "port", destination=vip, protocol="tcp", ports=[81], hooks=("prerouting",))
 
     def _one_node_port_dropped(self, facts: dict[str, Any]) -> FaultPlan:
         ports = [facts["nodeport"]["nodeport"]["TCP"]]

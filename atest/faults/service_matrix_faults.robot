@@ -91,6 +91,10 @@ Pod With A Wrong Gateway
     pod with wrong gateway    pod network of node    node2
 Server Hangs
     server hangs    target pod    on-node3
+Pod Starved Of Processor Time
+    pod starved    pod starved    on-node3
+One Port Of A Service Dropped At A Node
+    service port dropped at node    service port on node    several-ports 81/TCP on node2    several ports
 One NodePort Dropped
     one node port dropped    node port at node    nodeport TCP at node2    node port    node port local
 Packets Lost Between Two Nodes

@@ -513,3 +513,22 @@ def test_a_name_outside_that_leads_nowhere_is_told_from_a_dead_dns(fault, key):
     of = world(plan)
     found = diagnose(tables(fault, plan=plan, of=of), of)
     assert [f.key for f in found] == ([key] if key else []), [f.sentence for f in found]
+
+
+def starved_pod(s: Source, t: Target, e: Expected) -> Observation | None:
+    if s.name == "on-node3":
+        return Observation(Outcome.ERROR, "the prober did not finish within 17 s")
+    return slow_pod(s, t, e)
+
+
+def prober_lost(s: Source, t: Target, e: Expected) -> Observation | None:
+    return Observation(Outcome.ERROR, "the connection was lost") if s.name == "on-node3" else None
+
+
+@pytest.mark.parametrize(
+    ("fault", "key"),
+    [(starved_pod, "pod starved"), (slow_pod, "slow pod"), (prober_lost, "source not probed")],
+)
+def test_a_starved_pod_is_told_from_a_slow_server_and_from_a_lost_prober(fault, key):
+    found = diagnose(tables(fault, of=WORLD), WORLD)
+    assert [(f.key, f.subject) for f in found] == [(key, "on-node3")], [f.sentence for f in found]

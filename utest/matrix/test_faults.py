@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab.faults import FaultPlan, Faults, Step, network, processes
+from NetLibrary.lab.faults import FaultPlan, Faults, Step, network, pods, processes
 from NetLibrary.lab.faults.ground import run_here
 from NetLibrary.lab.faults.journal import Journal
 
@@ -151,3 +151,35 @@ def test_a_refused_port_is_refused_and_works_again_after_the_repair(namespace, t
     with Faults(ground).applied(network.drop("node1", protocol="udp", ports=[9999], hooks=("output",))):
         assert "refused" not in ground.run("node1", attempt)
     assert "refused" in ground.run("node1", attempt)
+
+
+def running_pod(**limits):
+    container = {"name": "web", "resources": {"limits": limits}}
+    status = {"name": "web", "containerID": "containerd://0123abc", "state": {"running": {}}}
+    return {
+        "metadata": {"name": "web-0"},
+        "spec": {"nodeName": "node2", "containers": [container]},
+        "status": {"containerStatuses": [status]},
+    }
+
+
+@pytest.mark.parametrize(("limits", "quota"), [({}, -1), ({"cpu": "250m"}, 25_000), ({"cpu": "2"}, 200_000)])
+def test_the_repair_of_a_starved_pod_gives_back_the_limit_that_it_has(limits, quota):
+    plan = pods.starve(running_pod(**limits))
+    assert plan.text == "The pod 'web-0' gets 1 ms of processor time in a second."
+    undo = plan.undo[0].words[-1]
+    assert "0123abc" in undo
+    assert f'echo {quota} >"$c/cpu.cfs_quota_us"' in undo
+    assert f'echo "{"max" if quota < 0 else quota} 100000" >"$c/cpu.max"' in undo
+
+
+def test_a_pod_without_a_running_container_cannot_be_starved():
+    pod = running_pod()
+    pod["status"]["containerStatuses"][0]["state"] = {"waiting": {}}
+    with pytest.raises(InputError, match="The pod 'web-0' has no running container"):
+        pods.starve(pod)
+
+
+def test_the_repair_of_a_pod_that_is_gone_does_nothing_and_fails_for_nobody():
+    undo = pods.hang(running_pod()).undo[0]
+    assert subprocess.run(undo.words, capture_output=True, check=False).returncode == 0

@@ -108,6 +108,7 @@ def of_pods(case: Case) -> Iterator[Candidate]:
         )  # fmt: skip
         yield from _source(source)
     for source in case.bad_sources:
+        yield from _starved(case, source)
         errors = {f.cell.observed.detail for f in case.wrong if f.source == source and f.symptom == "error"}
         yield Candidate(
             "source not probed",
@@ -130,6 +131,29 @@ def _has_no_way_out(case: Case, source: str, node: str) -> bool:
     ]  # fmt: skip
     told = any(f.cell.observed.outcome is Outcome.UNREACHABLE for f in mine)
     return told or (bool(others) and not any(f.wrong for f in others))
+
+
+def _starved(case: Case, pod: str) -> Iterator[Candidate]:
+    """Both what a pod serves and what it asks suffers."""
+    asks = [f.cell.observed.detail for f in case.wrong if f.source == pod and f.symptom == "error"]
+    serves = [f for f in case.wrong if f.to_pods == {pod} and f.source != pod and f.symptom != "error"]
+    if not asks or not serves:
+        return
+    yield Candidate(
+        "pod starved",
+        pod,
+        f"Pod '{pod}' hangs or gets next to no processor time: others get its answers late or not at all, and its own "
+        f"probes do not run ({asks[0]}).",
+        must=lambda f: f.source == pod or (f.to_pods == {pod} and f.wants_connection and not f.large),
+        may=lambda f: pod in f.to_pods,
+        symptoms=AT_ADDRESS | {"slow", "error"},
+        share=0.5,
+        least=2,
+        rank=4,
+        hint=f"Look at the CPU limit of '{pod}', at nr_throttled in its cpu.stat, and at the load of its node.",
+        compare=lambda f, o: o.path == "pod" and pod not in (o.source, *o.to_pods) and not o.itself,
+        compare_text="other pods answer each other at once",
+    )
 
 
 def _source(source: str) -> Iterator[Candidate]:

@@ -81,6 +81,7 @@ class Finding:
         hint: What to look at next.
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
+        aside: Titles of tables without a wrong cell that were left aside, because with them nothing would fit.
     """
 
     key: str
@@ -91,6 +92,7 @@ class Finding:
     hint: str = ""
     follow_ups: list[FollowUp] = field(default_factory=list)
     alternatives: list[str] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
     @property
     def confidence(self) -> str:
@@ -135,6 +137,8 @@ class Finding:
             lines.append(f"  What the operating systems said: {told}.")
         if self.alternatives:
             lines.append("  The same cells would also fit: " + " Or: ".join(self.alternatives))
+        if self.aside:
+            lines.append(f"  It began after other rows, which were right: {', '.join(self.aside)}.")
         if self.hint:
             lines.append(f"  Next: {self.hint}")
         return "\n".join(lines)

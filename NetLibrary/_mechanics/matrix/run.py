@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.alive import UNHEARD
 from NetLibrary._mechanics.matrix.building import BuiltMatrix, Options, Pair
-from NetLibrary._mechanics.matrix.diagnose import Finding, diagnose, unexplained
+from NetLibrary._mechanics.matrix.diagnose import UNKNOWN, Finding, diagnose, unexplained
 from NetLibrary._mechanics.matrix.expect import expect
 from NetLibrary._mechanics.matrix.fleet import STARVED
 from NetLibrary._mechanics.matrix.judge import judge
@@ -193,6 +193,16 @@ class Matrix(BuiltMatrix):
             # nothing tells a Service's fault from a pod's or a node's as well as the pods' own addresses do
             pairs = list(cases.pod_ip(self.layout, self.world, self.sources))
             tables.append(self.probe("pod ip", cases.CASES["pod ip"].title, pairs, settle=0.0))
+        found = self._explain(tables, ask)
+        if any(f.key == UNKNOWN for f in found):
+            # what broke between two rows is contradicted by the rows before
+            aside = [table.title for table in tables if not table.wrong]
+            later = self._explain([table for table in tables if table.wrong], ask) if aside else found
+            if not any(f.key == UNKNOWN for f in later):
+                found = [dataclasses.replace(f, aside=aside) for f in later]
+        return found
+
+    def _explain(self, tables: Sequence[Table], ask: bool) -> list[Finding]:
         found = diagnose(tables, self.world)
         if ask:
             self._ask(found)

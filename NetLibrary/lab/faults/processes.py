@@ -42,30 +42,6 @@ def pause_process(node: str, name: str) -> FaultPlan:
     )
 
 
-def pause_server(node: str, address: str, words: str) -> FaultPlan:
-    """The server in a pod hangs: the kernel still takes connections for it, and nobody answers them.
-
-    Args:
-        node: Node of the pod.
-        address: Address of the pod.
-        words: Part of the server's command line.
-    """
-    find = _find_server(address, words)
-    do = shell(node, f"{find} kill -STOP $n && exit 0; fi; done; echo 'no such server' >&2; exit 1")
-    undo = shell(node, f"{find} kill -CONT $n; fi; done; true")
-    text = f"The server '{words}' in the pod with the address {address} hangs."
-    return FaultPlan("server hangs", node, text, (do,), (undo,))
-
-
-def _find_server(address: str, words: str) -> str:
-    """The beginning of a loop over processes, up to the one that is meant; its number is in `$n`."""
-    return (
-        "for p in /proc/[0-9]*; do n=${p#/proc/}; "
-        f"if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -qF '{words}' && "
-        f"nsenter -t $n -n ip -o addr show 2>/dev/null | grep -qF ' {address}/'; then "
-    )
-
-
 def flush_service_rules(node: str) -> FaultPlan:
     """A node has no Service rules at all: kube-proxy is stopped and its rules are gone."""
     return FaultPlan(
