@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.kube import Done, Failed, Pending, wait
+from NetLibrary._mechanics.kube import Done, Failed, Pending, trouble, wait
 
 Object = dict[str, Any]
 
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that goals see; a test moves it on."""
     now = [1000.0]
-    monkeypatch.setattr(wait.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(trouble.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -79,7 +79,7 @@ def test_lost_cause_fails_after_patience_with_its_reason(name: str, clock: list[
     bad, words = LOST[name]
     goal = wait.pods_ready(1)
     assert goal([bad]) == Pending(f"0/1 ready (web-1: {words})")
-    clock[0] += (wait.SECOND_LOOK if name in ("InvalidImageName", "init container") else wait.PATIENCE) - 0.1
+    clock[0] += (trouble.SECOND_LOOK if name in ("InvalidImageName", "init container") else trouble.PATIENCE) - 0.1
     assert isinstance(goal([bad]), Pending)
     clock[0] += 0.2
     assert goal([bad]) == Failed(f"pod 'web-1' cannot get ready: {words}")
@@ -92,7 +92,7 @@ def pulling(reason: str, message: str) -> Object:
 def test_pull_that_fails_has_one_patience_under_both_of_its_names(clock: list[float]) -> None:
     goal = wait.pods_ready(1)
     assert isinstance(goal([pulling("ErrImagePull", "i/o timeout")]), Pending)
-    clock[0] += wait.PATIENCE - 1
+    clock[0] += trouble.PATIENCE - 1
     assert isinstance(goal([pulling("ImagePullBackOff", "Back-off pulling image")]), Pending)
     clock[0] += 2
     assert isinstance(goal([pulling("ErrImagePull", "i/o timeout")]), Failed)
@@ -113,14 +113,14 @@ def test_definite_answer_of_a_registry_needs_only_a_second_look(
 ) -> None:
     goal = wait.pods_ready(1)
     assert isinstance(goal([pulling("ErrImagePull", message)]), Pending)
-    clock[0] += wait.SECOND_LOOK
+    clock[0] += trouble.SECOND_LOOK
     assert isinstance(goal([pulling("ErrImagePull", message)]), Failed if definite else Pending)
 
 
 def test_trouble_that_passes_in_time_is_forgiven(clock: list[float]) -> None:
     goal = wait.pods_ready(1)
     assert isinstance(goal([LOST["ImagePullBackOff"][0]]), Pending)
-    clock[0] += wait.PATIENCE + 1
+    clock[0] += trouble.PATIENCE + 1
     ready = pod(ready=True)
     assert goal([ready]) == Done([ready])
 
@@ -129,7 +129,7 @@ def test_crash_loop_is_lost_although_it_runs_in_between(clock: list[float]) -> N
     running = pod(containerStatuses=[{"name": "c", "ready": False, "state": {"running": {"startedAt": "t"}}}])
     goal = wait.pods_ready(1)
     assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Pending)
-    clock[0] += wait.PATIENCE + 1
+    clock[0] += trouble.PATIENCE + 1
     assert goal([running]) == Pending("0/1 ready (web-1: container 'c' runs but is not ready)")
     assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Failed)
 
@@ -258,7 +258,7 @@ def test_pod_ended_takes_success_failure_and_lost_causes(clock: list[float]) -> 
     )
     bad, words = LOST["ImagePullBackOff"]
     assert goal([bad]) == Pending(words)
-    clock[0] += wait.PATIENCE
+    clock[0] += trouble.PATIENCE
     assert goal([bad]) == Failed(f"pod 'web-1' cannot start: {words}")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import (
     Done,
     Goal,
@@ -15,7 +16,6 @@ from NetLibrary._mechanics.kube.wait import (
     Pending,
     daemonset_rolled_out,
     deployment_available,
-    is_ready,
 )
 
 Say = Callable[[str], None]

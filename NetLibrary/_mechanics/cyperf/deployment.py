@@ -12,6 +12,7 @@ from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, WaitFailed
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.trouble import problem
 
 NODE_LABEL = "agenttype"
 TAG_KEY = "netlibrary"
@@ -157,7 +158,7 @@ def started(count: int) -> wait.Goal:
         if isinstance(outcome, wait.Failed):
             return outcome
         detail = f"{len(running)}/{count} running"
-        waiting = [pod["metadata"]["name"] + ": " + wait.problem(pod)[0] for pod in live if not _runs(pod)]
+        waiting = [pod["metadata"]["name"] + ": " + problem(pod).text for pod in live if not _runs(pod)]
         return wait.Pending(detail + (f" ({'; '.join(waiting[:3])})" if waiting else f", {len(live)} there"))
 
     return goal
@@ -198,9 +199,10 @@ def check_pods(cluster: Cluster, deployed: Iterable[Deployed]) -> None:
     for each in deployed:
         for pod in live_pods(cluster, each):
             if not _runs(pod):
-                text, lost = wait.problem(pod)
-                if lost:
-                    raise WaitFailed(f"Agent pod '{each.namespace}/{pod['metadata']['name']}' cannot register: {text}.")
+                trouble = problem(pod)
+                if trouble.usually_final:
+                    name = f"{each.namespace}/{pod['metadata']['name']}"
+                    raise WaitFailed(f"Agent pod '{name}' cannot register: {trouble.text}.")
 
 
 def keep_logs(cluster: Cluster, deployed: Deployed) -> None:

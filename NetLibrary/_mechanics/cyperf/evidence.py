@@ -13,7 +13,7 @@ from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.run import state
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.errors import NetLibraryError
-from NetLibrary._mechanics.kube import wait
+from NetLibrary._mechanics.kube import trouble
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 # Each image has one of these; the first that is there decides.
@@ -76,9 +76,9 @@ def pods(cluster: Cluster, deployed: Iterable[Deployed], since: float) -> list[s
             restarts = sum(c.get("restartCount", 0) for c in pod.get("status", {}).get("containerStatuses") or [])
             name = f"'{each.namespace}/{pod['metadata']['name']}'"
             if restarts:
-                found.append(f"Agent pod {name} restarted {restarts} times ({wait.exit_text(pod)}).")
-            elif not wait.is_ready(pod) and not each.ready_needs_traffic:
-                found.append(f"Agent pod {name} is not ready: {wait.problem(pod)[0]}.")
+                found.append(f"Agent pod {name} restarted {restarts} times ({trouble.exit_text(pod)}).")
+            elif not trouble.is_ready(pod) and not each.ready_needs_traffic:
+                found.append(f"Agent pod {name} is not ready: {trouble.problem(pod).text}.")
         try:
             events = cluster.list("Event", each.namespace, fields="type=Warning")
         except NetLibraryError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, is_ready, pods_ready, problem
+from NetLibrary._mechanics.kube.trouble import is_ready, problem
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, pods_ready
 
 Object = dict[str, Any]
 
@@ -23,7 +24,7 @@ def container_begun(role: str) -> Goal:
         if not pods:
             return Pending("no pod yet")
         outcome = trouble(pods)
-        return outcome if isinstance(outcome, Failed) else Pending("; ".join(problem(pod)[0] for pod in pods[:2]))
+        return outcome if isinstance(outcome, Failed) else Pending("; ".join(problem(pod).text for pod in pods[:2]))
 
     return goal
 
@@ -43,7 +44,7 @@ def container_over(role: str, *, seen: bool, tick: Callable[[], None]) -> Goal:
                 return Done(pod)
         if pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
             return Done(pod)
-        return Pending(problem(pod)[0] if not is_ready(pod) else "running")
+        return Pending(problem(pod).text if not is_ready(pod) else "running")
 
     return goal
 
@@ -59,7 +60,7 @@ def pod_over() -> Goal:
         if isinstance(outcome, Failed) or not pods:
             return outcome
         where = pods[0]["spec"].get("nodeName") or "no node yet"
-        return Pending(f"it has not ended yet on {where} ({problem(pods[0])[0]})")
+        return Pending(f"it has not ended yet on {where} ({problem(pods[0]).text})")
 
     return goal
 

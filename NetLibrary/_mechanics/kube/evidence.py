@@ -7,7 +7,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, Unreachable
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.wait import is_ready, problem
+from NetLibrary._mechanics.kube.trouble import is_ready, problem
 
 LOG_LINES = 20
 MOST_PODS = 8
@@ -59,7 +59,7 @@ def _namespace(cluster: Cluster, namespace: str, deadline: float) -> list[tuple[
 
 
 def _pod_line(pod: dict[str, Any]) -> str:
-    state = "ready" if is_ready(pod) else problem(pod)[0]
+    state = "ready" if is_ready(pod) else problem(pod).text
     restarts = sum(s.get("restartCount", 0) for s in pod.get("status", {}).get("containerStatuses", []))
     where = f"{pod['spec'].get('nodeName', 'no node')}, {pod.get('status', {}).get('podIP', 'no address')}"
     return f"{pod['metadata']['name']}: {state} ({where}, {restarts} restarts)"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.wait import Done, Failed, Pending, is_ready, problem
+from NetLibrary._mechanics.kube.trouble import Hopeless, is_ready, problem
+from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
 from NetLibrary._mechanics.matrix import cases, objects
 from NetLibrary._mechanics.matrix.drift import drift, foreign_policies
 from NetLibrary._mechanics.matrix.fleet import Fleet
@@ -145,26 +146,21 @@ class BuiltMatrix:
 
     def _await_pods(self) -> None:
         wanted = {name for name, _ in (*self.layout.pods, *self.layout.host_pods)}
-        patience: dict[str, float] = {}
+        hopeless = Hopeless()
 
         def goal(pods: list[dict[str, Any]]) -> Any:
             mine = [p for p in pods if p["metadata"]["name"] in wanted]
             waiting = {p["metadata"]["name"]: problem(p) for p in mine if not is_ready(p)}
-            for name, (_, hopeless) in waiting.items():
-                if hopeless:
-                    patience.setdefault(name, time.monotonic())
-                else:
-                    patience.pop(name, None)
-            lost = {n for n, since in patience.items() if time.monotonic() - since > 10}
+            lost = {name for name, trouble in waiting.items() if hopeless.is_it(name, trouble)}
             unready = next((p for p in pods if p["metadata"]["name"] == objects.NEVER_READY), {})
             if not lost and not unready.get("status", {}).get("podIP"):
                 return Pending(f"'{objects.NEVER_READY}' has no address yet")
             if len(mine) == len(wanted) and not set(waiting) - lost:
                 if not any(is_ready(p) for p in mine):
-                    name, (text, _) = next(iter(waiting.items()))
-                    return Failed(f"no pod of the matrix got ready; '{name}': {text}")
-                return Done({n: waiting[n][0] for n in lost})
-            text = "; ".join(f"{n}: {t}" for n, (t, _) in sorted(waiting.items())[:3])
+                    name, trouble = next(iter(waiting.items()))
+                    return Failed(f"no pod of the matrix got ready; '{name}': {trouble.text}")
+                return Done({n: waiting[n].text for n in lost})
+            text = "; ".join(f"{n}: {waiting[n].text}" for n in sorted(waiting)[:3])
             return Pending(f"{len(mine) - len(waiting)}/{len(wanted)} ready" + (f" ({text})" if text else ""))
 
         lost = self.cluster.wait(

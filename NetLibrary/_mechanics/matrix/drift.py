@@ -11,7 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.kube.cluster import RUN_LABEL
 from NetLibrary._mechanics.kube.selectors import selects
-from NetLibrary._mechanics.kube.wait import is_ready
+from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.matrix import objects
 from NetLibrary._mechanics.matrix.objects import Layout
 from NetLibrary._mechanics.matrix.world import IGNORED_LABELS, Object, World

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.wait import Done, Pending, is_ready
+from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.kube.wait import Done, Pending
 from NetLibrary._mechanics.matrix import cases, objects
 from NetLibrary._mechanics.matrix.fleet import ExecPipe, Prober
 from NetLibrary._mechanics.matrix.judge import judge

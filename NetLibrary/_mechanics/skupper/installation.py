@@ -8,7 +8,8 @@ from typing import Any
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, WaitFailed, WaitTimeout
 from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.wait import is_ready, pods_ready
+from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.kube.wait import pods_ready
 from NetLibrary._mechanics.skupper.status import GROUP
 
 # A controller that was applied a moment ago
