@@ -251,10 +251,16 @@ def readiness(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
                 yield source, target
 
 
-def _lookups(world: World, layout: Layout, name: str) -> Target:
+def _record(source: Source) -> str:
+    """The kind of address record that a source of that family needs."""
+    return "AAAA" if ":" in source.address else "A"
+
+
+def _lookups(source: Source, layout: Layout, name: str) -> Target:
     # the dot at the end keeps resolvers from trying their search list first, which would make four questions of one
     full = f"{name}.{layout.namespace}.svc.cluster.local"
-    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", f"A/{full}.", service=name, limit_ms=NAMES_MS)
+    asked = f"{_record(source)}/{full}."
+    return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", asked, service=name, limit_ms=NAMES_MS)
 
 
 def _named(layout: Layout, name: str, port: int) -> Target:
@@ -266,14 +272,14 @@ def names(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """DNS names of a Service: the lookup, and a connection by name."""
     service = f"to-{layout.first}"
     for source in _own_network(sources):
-        yield source, _lookups(world, layout, service)
+        yield source, _lookups(source, layout, service)
         yield source, _named(layout, service, 80)
 
 
 def headless(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """A headless Service: its name has the pods' addresses."""
     for source in _own_network(sources):
-        yield source, _lookups(world, layout, "headless")
+        yield source, _lookups(source, layout, "headless")
         yield source, _named(layout, "headless", HTTP_PORT)
 
 
@@ -287,7 +293,7 @@ def outside_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pai
     """An ExternalName Service that leads to a name outside the cluster: its alias, and that an address comes."""
     full = f"{OUTSIDE_NAME}.{layout.namespace}.svc.cluster.local"
     for source in _own_network(sources):
-        for kind, what in (("CNAME", "alias"), ("A", "address")):
+        for kind, what in (("CNAME", "alias"), (_record(source), "address")):
             yield (
                 source,
                 Target(what, "dns", "-", 53, "UDP", "dns", f"{kind}/{full}.", service=OUTSIDE_NAME, limit_ms=NAMES_MS),

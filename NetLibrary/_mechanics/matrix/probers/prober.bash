@@ -10,6 +10,8 @@ stall_us=250000
 late_us=300000
 # Until every curl of a busy machine has started and its time limit is over
 curl_grace_us=800000
+# A worker that listens in vain ends so much before the deadline, so that its words come before it is ended
+early_us=100000
 resend_us=(200000 500000 1000000)
 tab=$'\t' nl=$'\n' cr=$'\r'
 blank=$cr$nl$cr$nl
@@ -124,11 +126,11 @@ probe_tcp() {
       else
         printf %s "GET $extra $close_after" >&5
       fi
-      left 30000
+      left $early_us
       IFS= read -r -d '' -N 65536 -t "$left" -u 5 answer || (($? < 128)) || part "$answer"
       ;;
     tcp)
-      left 30000
+      left $early_us
       IFS= read -r -d '' -N 300 -t "$left" -u 5 answer || (($? < 128)) || part "$answer"
       ;;
   esac
@@ -139,7 +141,7 @@ probe_tcp() {
       report "$id" FAILED $latency 1 - - "$complaint"
     else
       clock
-      if ((now > deadline - 60000)); then
+      if ((now > deadline - early_us - 30000)); then
         report_silence "$id" "$begin" 1 "connected but no answer"
       else
         report "$id" FAILED $latency 1 - - "connected but closed without answer"
@@ -347,7 +349,7 @@ udp_worker() {
     pending=("${next[@]}")
     ((${#pending[@]})) || break
     clock
-    if ((now > deadline - 30000)); then
+    if ((now > deadline - early_us)); then
       for i in "${pending[@]}"; do
         if [[ ${state[i]} == clientip ]]; then
           report "${ids[i]}" OK "${latency[i]}" "${tries[i]}" "${names[i]}" - "no answer to clientip"
