@@ -14,6 +14,7 @@ from NetLibrary._base import KeywordBase, keyword
 from NetLibrary._mechanics.errors import NotFound, WaitTimeout
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.trouble import is_ready, problem
 
 
 class ClusterKeywords(KeywordBase):
@@ -248,15 +249,19 @@ class ClusterKeywords(KeywordBase):
         return result.stdout
 
     @keyword(tags=["cluster"])
-    def delete_everything_this_run_created(self, *, timeout: timedelta = timedelta(seconds=60)) -> None:
+    def delete_everything_this_run_created(
+        self, *, wait: bool = True, timeout: timedelta = timedelta(seconds=60)
+    ) -> None:
         """Deletes all objects that carry this run's label, in all connected clusters, and waits until they are gone.
 
         The library does this at the end of the run by itself, also after a failure or SIGTERM.
 
         Args:
+            wait: Wait for it, and fail when something stays; a namespace needs at least 5 s. Otherwise it is only asked
+                for, and what stays is an error in the log at the end of the run.
             timeout: Limit for the wait.
         """
-        left = self.session.delete_everything(wait=timeout.total_seconds())
+        left = self.session.delete_everything(wait=timeout.total_seconds() if wait else 0.0)
         if left:
             raise Failure(f"Not everything that the run made could be removed: {'; '.join(left)}.")
 
@@ -304,8 +309,8 @@ def _hindrances(cluster: Cluster, name: str, namespace: str, selector: str) -> l
         return [f"The Deployment '{namespace}/{name}' does not exist any more."]
     entries = found.get("status", {}).get("conditions", [])
     refused = [e for e in entries if e["type"] == "ReplicaFailure" and e["status"] == "True"]
-    pods = [pod for pod in cluster.list("Pod", namespace, labels=selector) if not wait.is_ready(pod)]
+    pods = [pod for pod in cluster.list("Pod", namespace, labels=selector) if not is_ready(pod)]
     return [
         *(f"Its pods cannot be made: {entry.get('message', entry.get('reason', ''))}" for entry in refused),
-        *(f"Pod '{pod['metadata']['name']}': {wait.problem(pod)[0]}" for pod in pods[:3]),
+        *(f"Pod '{pod['metadata']['name']}': {problem(pod).text}" for pod in pods[:3]),
     ]

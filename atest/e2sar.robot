@@ -7,7 +7,7 @@ Library           e2sar_lab.py
 Resource          ../resources/e2sar.resource
 
 Suite Setup       E2SAR Namespace Is Ready
-Suite Teardown    Delete Everything This Run Created
+Suite Teardown    Delete Everything This Run Created    wait=False
 
 Test Tags         e2sar
 
@@ -59,11 +59,11 @@ Image Without The Program Is Named
 
 Image That Cannot Be Had Is Named
     Run Keyword And Expect Error
-    ...    *Inspection of image '127.0.0.1:1/absent:1'*
+    ...    *Inspection of image 'absent.invalid/absent:1'*
     ...    Prepare E2SAR Namespace
     ...    ${E2SAR_NAMESPACE}
     ...    manifests=${E2SAR_MANIFESTS}
-    ...    image=127.0.0.1:1/absent:1
+    ...    image=absent.invalid/absent:1
     [Teardown]    Use The Suite's Image Again
 
 Receiver That Cannot Bind Fails At Once With Its Own Words

@@ -9,7 +9,7 @@ Library           e2sar_lab.py
 Resource          ../resources/e2sar.resource
 
 Suite Setup       E2SAR Namespace Is Ready
-Suite Teardown    Delete Everything This Run Created
+Suite Teardown    Delete Everything This Run Created    wait=False
 
 Test Teardown     Forget The Run
 

@@ -8,7 +8,7 @@ Documentation       The throughput keywords on a real cluster: what they measure
 Library             NetLibrary
 
 Suite Setup         Server Is Started
-Suite Teardown      Delete Everything This Run Created
+Suite Teardown      Delete Everything This Run Created    wait=False
 
 Test Tags           iperf3
 

@@ -9,7 +9,7 @@ Documentation     The network-break suite must fail when its expectations are vi
 Resource          ../resources/network_break.resource
 
 Suite Setup       Break Endpoints Are Ready On A Lab
-Suite Teardown    Delete Everything This Run Created
+Suite Teardown    Delete Everything This Run Created    wait=False
 Test Teardown     Mend And Finish
 
 Test Tags         break    disruptive    needs-lab

@@ -9,7 +9,7 @@ Documentation     Outages of odd lengths and of every kind, made by hand on a la
 Resource          ../resources/network_break.resource
 
 Suite Setup       Nodes Are Known
-Suite Teardown    Delete Everything This Run Created
+Suite Teardown    Delete Everything This Run Created    wait=False
 Test Teardown     Finish Break Measurement
 Test Template     Break By Hand
 

@@ -9,7 +9,7 @@ Documentation     Each row of suites/network_break.robot must be able to fail: i
 Resource          ../resources/network_break.resource
 
 Suite Setup       Break Endpoints Are Ready On A Lab
-Suite Teardown    Delete Everything This Run Created
+Suite Teardown    Delete Everything This Run Created    wait=False
 Test Teardown     Mend And Finish
 Test Template     Row Must Fail
 

@@ -13,7 +13,7 @@ from scripted_api import TOKEN, ApiServer
 from NetLibrary import _listener
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import connection as connection_module
-from NetLibrary._mechanics.kube import wait
+from NetLibrary._mechanics.kube import trouble
 from NetLibrary.lab import Lab
 
 PODS = "/api/v1/namespaces/demo/pods"
@@ -40,7 +40,7 @@ def pulling() -> dict[str, Any]:
 def test_lost_cause_fails_the_test_early_with_the_reason(
     api: ApiServer, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wait, "PATIENCE", 0.0)
+    monkeypatch.setattr(trouble, "PATIENCE", 0.0)
     api.put(PODS, pulling())
     test = run("*** Test Cases ***\nT\n    Wait Until Pods Are Ready    demo    app=web").tests["T"]
     assert test.status == "FAIL"
@@ -156,6 +156,16 @@ def test_earlier_removal_fails_the_test_when_something_stays(api: ApiServer, run
         "Not everything that the run made could be removed: Removal of Namespace objects: not reached within 1 s; "
         "at the end: 1 left (demo)."
     )
+
+
+def test_removal_that_is_only_asked_for_waits_for_nothing(api: ApiServer, run: Runner) -> None:
+    api.on("DELETE", "/namespaces/demo", lambda handler: handler.json(200, {}))  # it stays "terminating"
+    done = run(
+        "*** Test Cases ***\nT\n    Create Namespace    demo\n"
+        "    Delete Everything This Run Created    wait=False\n    [Teardown]    Keep Everything This Run Created"
+    )
+    assert done.tests["T"].passed
+    assert api.seen("DELETE", "/namespaces/demo")
 
 
 def test_run_says_once_which_cluster_it_uses_and_why(api: ApiServer, run: Runner) -> None:
