@@ -51,7 +51,12 @@ class Routes:
         return True
 
     def compute(self) -> None:
-        """Works out costs and next hops (Dijkstra); a link counts when both ends report it."""
+        """Works out costs and next hops (Dijkstra); a link counts when both ends report it.
+
+        What was known of a router that cannot be reached any more is dropped: when it comes back, it would look usable
+        for a moment, before its first words say that it has no links yet. Its news comes anew with its next link.
+        """
+        before = self.cost
         self.cost, self.next_hop = {}, {}
         heap: list[tuple[int, str, str]] = [(0, self.own.router, "")]
         while heap:
@@ -65,14 +70,12 @@ class Routes:
                 there = self.known.get(other)
                 if there is not None and other not in self.cost and router in there.neighbours:
                     heapq.heappush(heap, (cost + price, other, hop or other))
+        for router in before.keys() - self.cost.keys():
+            del self.known[router]
 
     def reachable(self) -> list[Advertisement]:
         """Gives the advertisements of all routers that can be reached, the own one first."""
         return [self.known[router] for router in self.cost]
-
-    def forget_lost(self) -> None:
-        """Drops routers that cannot be reached; their news comes anew with the next link."""
-        self.known = {name: ad for name, ad in self.known.items() if name in self.cost}
 
     def destinations(self, key: str) -> dict[str, int]:
         """Gives the routers with a connector for a routing key, with the cost of the way."""
