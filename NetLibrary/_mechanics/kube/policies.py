@@ -76,7 +76,8 @@ def blocking(
         >>> [str(block) for block in blocking([deny], {}, pod("web"), pod("db"), 5432, "TCP")]
         ['NetworkPolicy shop/deny (ingress of db)']
     """
-    return _blocking(policies, namespaces, (sender, receiver), (port, protocol, family), host_is_node=True)
+    flow = _Flow(sender, receiver, port, protocol, family, namespaces)
+    return _blocking(policies, flow, host_is_node=True)
 
 
 def disputed(
@@ -92,21 +93,26 @@ def disputed(
     """Tells whether implementations may differ: a pod on the host network takes part and how it counts decides."""
     if not (_on_host(sender) or _on_host(receiver)):
         return False
-    ends, what = (sender, receiver), (port, protocol, family)
-    as_node = _blocking(policies, namespaces, ends, what, host_is_node=True)
-    as_pod = _blocking(policies, namespaces, ends, what, host_is_node=False)
+    flow = _Flow(sender, receiver, port, protocol, family, namespaces)
+    as_node = _blocking(policies, flow, host_is_node=True)
+    as_pod = _blocking(policies, flow, host_is_node=False)
     return bool(as_node) != bool(as_pod)
 
 
-def _blocking(
-    policies: Sequence[Object],
-    namespaces: Labels,
-    ends: tuple[Object, Object],
-    what: tuple[int, str, int | None],
-    *,
-    host_is_node: bool,
-) -> list[Block]:
-    sender, receiver = ends
+@dataclass(frozen=True)
+class _Flow:
+    """A connection, and the labels of the namespaces that rules may ask for."""
+
+    sender: Object
+    receiver: Object
+    port: int
+    protocol: str
+    family: int | None
+    namespaces: Labels
+
+
+def _blocking(policies: Sequence[Object], flow: _Flow, *, host_is_node: bool) -> list[Block]:
+    sender, receiver = flow.sender, flow.receiver
     if sender is receiver or _same(sender, receiver) or _own_node(sender, receiver):
         return []
     found = []
@@ -118,7 +124,11 @@ def _blocking(
             continue
         isolating = [p for p in policies if _isolates(p, me, direction)]
         allowed = any(
-            _rule_fits(rule, side, policy, other, namespaces, receiver, what, host_is_node)
+            _ports_fit(flow, rule)
+            and (
+                not rule.get(side)
+                or any(_peer_fits(flow, peer, policy, other, host_is_node=host_is_node) for peer in rule[side])
+            )
             for policy in isolating
             for rule in policy["spec"].get(direction) or []
         )
@@ -161,33 +171,19 @@ def _isolates(policy: Object, pod: Object, direction: str) -> bool:
     )
 
 
-def _rule_fits(
-    rule: Object,
-    side: str,
-    policy: Object,
-    other: Object,
-    namespaces: Labels,
-    receiver: Object,
-    what: tuple[int, str, int | None],
-    host_is_node: bool,
-) -> bool:
-    port, protocol, family = what
-    entries, peers = rule.get("ports"), rule.get(side)
-    if entries and not any(_port_fits(entry, receiver, port, protocol) for entry in entries):
-        return False
-    return not peers or any(_peer_fits(peer, policy, other, namespaces, family, host_is_node) for peer in peers)
+def _ports_fit(flow: _Flow, rule: Object) -> bool:
+    entries = rule.get("ports")
+    return not entries or any(_port_fits(entry, flow.receiver, flow.port, flow.protocol) for entry in entries)
 
 
-def _peer_fits(
-    peer: Object, policy: Object, other: Object, namespaces: Labels, family: int | None, host_is_node: bool
-) -> bool:
+def _peer_fits(flow: _Flow, peer: Object, policy: Object, other: Object, *, host_is_node: bool) -> bool:
     if peer.get("ipBlock"):
-        return _in_block(peer["ipBlock"], other, family)
+        return _in_block(peer["ipBlock"], other, flow.family)
     if host_is_node and _on_host(other):
         return False
     spaces, pods = peer.get("namespaceSelector"), peer.get("podSelector")
     if spaces is not None:
-        if not selects(spaces, namespaces.get(_namespace(other), {})):
+        if not selects(spaces, flow.namespaces.get(_namespace(other), {})):
             return False
     elif _namespace(other) != _namespace(policy):
         return False
