@@ -84,6 +84,7 @@ Bandwidth Limit Of A Pod Is Kept And A Rate That Nobody Reaches Is Named
 
 Pod That Hangs By A Keyword Is Named
     [Setup]    Matrix Is Built
+    Service Matrix Case Should Be Right    cluster ip
     Break Pod    ${NAMESPACE}    on-node2    hangs
     Run Keyword And Expect Error
     ...    *Pod 'on-node2' does not answer to anybody: * the server hangs.*It began after other rows, which were right:*

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from typing import Any
 from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn
 from robot.libraries.Process import Process
+
+from NetLibrary._mechanics.matrix import cases
+from NetLibrary._mechanics.matrix.types import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = "ghcr.io/netlibrary/agnhost-without-shell:1"
@@ -33,9 +37,22 @@ class accidents:  # noqa: N801 - Robot wants the name of the file
 
     @keyword
     def delete_pod_at_once(self, name: str) -> None:
-        """Deletes a pod without grace."""
+        """Deletes a pod without grace, and waits until nothing answers at its address any more.
+
+        The API server forgets the pod at once, while its kubelet still gives the processes their time to end.
+        """
         matrix = self._matrix
+        ways = [
+            (source, target)
+            for source, target in cases.pod_ip(matrix.layout, matrix.world, matrix.sources)
+            if source.name not in (name, "outside") and target.name == name and target.protocol == "TCP"
+        ]
         matrix.cluster.delete("Pod", name, matrix.layout.namespace, grace_seconds=0)
+        deadline = time.monotonic() + 15
+        while any(seen.outcome is Outcome.CONNECTED for _, _, seen in matrix.fleet.run(ways[:1], limit_ms=300)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"The pod '{name}' still answers 15 s after its deletion.")
+            time.sleep(0.1)
 
     @keyword
     def image_without_shell(self) -> str:
