@@ -205,13 +205,19 @@ class DisturbanceKeywords(KeywordBase):
 
     @keyword(tags=["break", "disruptive", "needs-lab"])
     def flush_service_rules(
-        self, *nodes: str, proxy_down_for: timedelta = timedelta(0), cluster: str | None = None
+        self,
+        *nodes: str,
+        proxy_down_for: timedelta = timedelta(0),
+        forget_connections: bool = False,
+        cluster: str | None = None,
     ) -> None:
         """Removes kube-proxy's rules from lab nodes and starts kube-proxy again, which has to write them anew.
 
         Args:
             nodes: Names of nodes; all by default.
             proxy_down_for: Time between the removal and the start of kube-proxy.
+            forget_connections: Also empty connection tracking: connections that are up lose their translation then, and
+                some of them are stranded.
             cluster: Alias of the cluster.
         """
         lab = self._lab_to_disturb(cluster, "flushing Service rules")
@@ -220,7 +226,7 @@ class DisturbanceKeywords(KeywordBase):
         faults = Faults(lab)
         for name in nodes or [node.name for node in lab.nodes]:
             with self._break_step(f"rules of {name} flushed"):
-                fault = faults.apply(processes.flush_service_rules(name))
+                fault = faults.apply(processes.flush_service_rules(name, forget_connections=forget_connections))
             try:
                 time.sleep(proxy_down_for.total_seconds())
             finally:

@@ -34,6 +34,7 @@ Link Flap Stays Within Its Time
     Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
 Flushed Rules Come Back
     Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
+    Connections Are Forgotten Too    *broke (service 1*kept connection was given up after * s without an answer*an old state*
 Node Loss Spares Other Paths
     Own Node Drops    *on a path that the disturbance must not touch*
 User Command Keeps Connections
@@ -82,6 +83,11 @@ Names Cannot Be Resolved
     ${node}    Get Break Node    source
     Break Traffic On Node    ${node}    how=drop    protocol=udp    ports=${{ [53] }}
     Mend After    2.5 s
+
+Connections Are Forgotten Too
+    [Documentation]    The rules go, and with them what connection tracking knows of the connections that are up.
+    ${node}    Get Break Node    source
+    Flush Service Rules    ${node}    proxy_down_for=1 s    forget_connections=True
 
 Nothing At All
     [Documentation]    The disturbance that the row needs does not happen.

@@ -63,16 +63,11 @@ Link Flap Stays Within Its Time
     ...    at_least=900 ms    longest_outage=4 s    lost_connections=0
     ...    unaffected=['pod on same node', 'own node', 'own gateway']
 Flushed Rules Come Back
-    [Documentation]    Costs the connection that was kept through the Service, one of each address family. Its packets
-    ...    meet the node while the rules are gone, so the kernel tracks it without translation (conntrack shows the
-    ...    Service's address where the pod's should be). kube-proxy removes such entries for UDP only, and each
-    ...    repetition of TCP keeps this one alive: the connection is stranded although new ones work. The log says so;
-    ...    more of them are a fault.
+    [Documentation]    Only new connections miss the rules: those that are up are translated by connection tracking.
     [Tags]    disruptive
     Service Rules Of Source Node Are Flushed
     ...    service, pod on other node, pod on same node
-    ...    at_least=900 ms    longest_outage=15 s    resets=0
-    ...    lost_connections=${{ 2 if str($IPV6) == 'True' else 1 }}
+    ...    at_least=900 ms    longest_outage=15 s    lost_connections=0    resets=0
     ...    unaffected=['pod on same node', 'pod on other node']
 Node Loss Spares Other Paths
     [Documentation]    The far pod gets a new address when its node is back; only its Service leads to it then.

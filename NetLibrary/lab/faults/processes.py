@@ -10,9 +10,9 @@ FLUSH = (
     "for v in iptables ip6tables; do for t in nat filter mangle; do for c in $($v-save -t $t 2>/dev/null"
     " | sed -n 's/^:\\(KUBE-[A-Z-]*\\) .*/\\1/p'"
     " | grep -E 'SERVICES|NODEPORTS|EXTERNAL|PROXY|FORWARD'); do $v -w -t $t -F $c; done; done; done 2>/dev/null;"
-    " nft delete table ip kube-proxy 2>/dev/null; nft delete table ip6 kube-proxy 2>/dev/null;"
-    " conntrack -F >/dev/null 2>&1; true"
+    " nft delete table ip kube-proxy 2>/dev/null; nft delete table ip6 kube-proxy 2>/dev/null; true"
 )
+FORGET = "conntrack -F >/dev/null 2>&1; true"
 
 
 def stop_process(node: str, name: str) -> FaultPlan:
@@ -42,12 +42,19 @@ def pause_process(node: str, name: str) -> FaultPlan:
     )
 
 
-def flush_service_rules(node: str) -> FaultPlan:
-    """A node has no Service rules at all: kube-proxy is stopped and its rules are gone."""
+def flush_service_rules(node: str, *, forget_connections: bool = True) -> FaultPlan:
+    """A node has no Service rules at all: kube-proxy is stopped and its rules are gone.
+
+    Args:
+        node: The node.
+        forget_connections: Also empty the node's connection tracking; otherwise connections that are up keep their
+            translation, and only new ones miss the rules.
+    """
+    forget = (shell(node, FORGET),) if forget_connections else ()
     return FaultPlan(
         "service rules flushed",
         node,
         f"Node '{node}' has no Service rules: its kube-proxy is stopped and its rules are removed.",
-        (process(node, "kube-proxy", "stop"), shell(node, FLUSH)),
+        (process(node, "kube-proxy", "stop"), shell(node, FLUSH), *forget),
         (process(node, "kube-proxy", "start"),),
     )
