@@ -34,7 +34,7 @@ Link Flap Stays Within Its Time
     Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
 Flushed Rules Come Back
     Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
-    Connections Are Forgotten Too    *broke (service 1*kept connection was given up after * s without an answer*an old state*
+    Connections Are Forgotten Too    *broke (service 1*given up after * s without an answer*an old state*
 Node Loss Spares Other Paths
     Own Node Drops    *on a path that the disturbance must not touch*
 User Command Keeps Connections
