@@ -349,6 +349,44 @@ def test_stalled_connections_hide_none_of_the_others_and_share_one_time_limit(pr
     assert took < 1.5 + 2.5
 
 
+@pytest.fixture
+def once():
+    """The port of a server that takes one connection and no other."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(10)
+
+    def serve():
+        connection, _ = listener.accept()
+        listener.close()
+        with connection, connection.makefile("rb") as asked:
+            last = False
+            for line in asked:
+                last = last or line == b"Connection: close\r\n"
+                if line == b"\r\n":
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nweb-9")
+                    if last:
+                        return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield listener.getsockname()[1]
+    thread.join(10)
+
+
+def test_a_connection_that_came_about_is_not_lost_with_the_next_one(prober, stalled, once):
+    targets = [*[http(port=stalled)] * 4, http(port=once)]
+    seen = prober.run(targets, 1200, lambda: None)
+    assert [o.outcome for o in seen] == [*[Outcome.TIMEOUT] * 4, Outcome.CONNECTED], [str(o) for o in seen]
+    assert seen[4].responders == Counter({"web-9": 1})
+
+
+def test_a_small_answer_says_nothing_about_a_large_one(prober, stalled, once):
+    targets = [*[http(port=stalled)] * 4, http(port=once, extra="size=3000")]
+    seen = prober.run(targets, 1200, lambda: None)
+    assert seen[4].detail != "bytes=3000"
+    assert not seen[4].responders.get("web-9"), str(seen[4])
+
+
 def test_a_flow_keeps_one_socket_and_tells_changes(prober, server):
     changes = prober.watch_flow(http(port=server["udp"], protocol="UDP", probe="udp"), 100, 600)
     assert [(c[1], c[2]) for c in changes][-1] == ("OK", "web-1")

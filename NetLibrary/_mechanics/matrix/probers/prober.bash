@@ -237,33 +237,42 @@ single_worker() {
 }
 
 # Asks all HTTP probes of addresses in $open_http at once, in one process. Reports those that stay silent; the others
-# answer, one way or another, so the main loop is told (Q) to probe them on their own. Its lines begin on a new line,
+# answer, one way or another, so the main loop is told (Q) to probe them on their own, and who has answered already: a
+# connection that came about must not count as failed because the next one was lost. Its lines begin on a new line,
 # because curl may write of its progress to the same place.
 curl_worker() {
   new_pipe own; exec 2<&$own 2>&$own
   local -A waiting=()
-  local line id kind host port rest config= total connect code
+  local line id kind host port extra rest config= total connect code body who
+  local -A plain=()
   for line in "${open_http[@]}"; do
-    read -r id kind host port rest <<<"$line"
-    waiting[$id]=1
+    read -r id kind host port extra rest <<<"$line"
+    [[ $extra == - ]] && plain[$id]=1
+    new_pipe body
+    waiting[$id]=$body
     give_time "$line"; left
     [[ $host == *:* ]] && host=[$host]
-    config+="next${nl}url = \"http://$host:$port/hostname\"${nl}silent${nl}connect-timeout = $left${nl}max-time = $left${nl}"
+    config+="next${nl}url = \"http://$host:$port/hostname\"${nl}silent${nl}output = /proc/self/fd/$body${nl}connect-timeout = $left${nl}max-time = $left${nl}"
     config+="write-out = \"%{stderr}\\n$id %{time_connect} %{time_total} %{http_code}\\n\"${nl}"
   done
   while read -r id connect total code; do
-    [[ -n ${waiting[$id]} ]] || continue
+    body=${waiting[$id]}
+    [[ -n $body ]] || continue
     unset "waiting[$id]"
     connect=$((10#${connect/[.,]/})) total=$((10#${total/[.,]/}))
     if [[ $code != 000 ]] || ((total < limit_us * 3 / 5)); then
-      printf 'Q\t%s' "$id$stop" >&$results
+      who=
+      # to its end, which does not come: byte by byte, so that nothing of it stays in bash's buffer
+      [[ $code == 200 && -n ${plain[$id]} ]] && IFS= read -r -d '' -t 0.005 -u $body who
+      clean "$who"
+      printf 'Q\t%s\t%s\t%s' "$id" $connect "$clean$stop" >&$results
     elif ((connect)); then
       report "$id" FAILED $connect 1 - - "connected but no answer"
     else
       report "$id" FAILED $total 1 - - "no answer to connect"
     fi
   done < <(curl -q -s -Z --parallel-immediate --parallel-max 300 -K - <<<"${config#next$nl}" 2>&1 >/dev/null)
-  for id in "${!waiting[@]}"; do printf 'Q\t%s' "$id$stop" >&$results; done   # a curl that is too old, or was ended
+  for id in "${!waiting[@]}"; do printf 'Q\t%s\t0\t%s' "$id" "$stop" >&$results; done   # a curl that is too old, or was ended
   printf 'C%s' "$stop" >&$results
 }
 
@@ -432,6 +441,12 @@ fan_out() {
   curl_worker & workers+=($!)
 }
 
+# The answer that curl has had; its second connection, which asks for the client's address, failed.
+tell_heard() {
+  printf 'R\t%s\tOK\t%s\t2\t%s\t-\tanswered, but not when it was asked again\n' \
+    "$1" "${heard[$1]%%$tab*}" "${heard[$1]#*$tab}"
+}
+
 run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
@@ -452,7 +467,7 @@ run_plan() {
   deadline=$((begin + longest))
   local streams=${#stream[@]} last=$begin
   local -a queue=()
-  local -A line_of=()
+  local -A line_of=() heard=()
   local next=0 pause=0.05 curl_until=0 asked=0
   while ((count > 0)); do
     # a few at a time, or starting them all would take the processor from those that are being answered
@@ -473,14 +488,22 @@ run_plan() {
           clock; started[${record#S$tab}]=$now
           ((asked)) || asked=$now
           ;;
-        Q$tab*) queue+=("${line_of[${record#Q$tab}]}") ;;
+        Q$tab*)
+          got=${record#Q$tab}; id=${got%%$tab*}
+          queue+=("${line_of[$id]}")
+          [[ $got == *$tab ]] || heard[$id]=${got#*$tab}
+          ;;
         C) curl_until=0 ;;
         R$tab*)
           got=${record#R$tab}; got=${got%%$tab*}
           if [[ -n ${open[$got]} ]]; then
             unset "open[$got]"
             ((count--))
-            printf '%s\n' "$record"
+            if [[ -n ${heard[$got]} && $record == R$tab$got${tab}FAILED* ]]; then
+              tell_heard $got
+            else
+              printf '%s\n' "$record"
+            fi
             clock; last=$now
             # a long plan may take longer than the time limit as long as it is answered
             ((fanned)) || extend $longest
@@ -513,7 +536,9 @@ run_plan() {
   wait
   for id in "${!open[@]}"; do
     # only a connection that had its time may be called unanswered
-    if [[ -n ${started[$id]} ]] && ((deadline - started[$id] > limit_us * 3 / 5)); then
+    if [[ -n ${heard[$id]} ]]; then
+      tell_heard $id
+    elif [[ -n ${started[$id]} ]] && ((deadline - started[$id] > limit_us * 3 / 5)); then
       printf 'R\t%s\tFAILED\t%s\t1\t-\t-\tno answer to connect\n' "$id" "$limit_us"
     else
       printf 'R\t%s\tERROR\t0\t0\t-\t-\tthe source was starved of processor time\n' "$id"
