@@ -239,31 +239,33 @@ single_worker() {
 # Asks all HTTP probes of addresses in $open_http at once, in one process. Reports those that stay silent; the others
 # answer, one way or another, so the main loop is told (Q) to probe them on their own, and who has answered already: a
 # connection that came about must not count as failed because the next one was lost. Its lines begin on a new line,
-# because curl may write of its progress to the same place.
+# because curl may write of its progress to the same place. A body comes on the line before its transfer's own, from curl
+# 7.75 on, which is the version that knows "exitcode" too (tool_operate.c, post_per_transfer).
 curl_worker() {
   new_pipe own; exec 2<&$own 2>&$own
   local -A waiting=()
-  local line id kind host port extra rest config= total connect code body who
+  local line id kind host port extra rest config= total connect code exit who body=
   local -A plain=()
   for line in "${open_http[@]}"; do
     read -r id kind host port extra rest <<<"$line"
     [[ $extra == - ]] && plain[$id]=1
-    new_pipe body
-    waiting[$id]=$body
+    waiting[$id]=1
     give_time "$line"; left
     [[ $host == *:* ]] && host=[$host]
-    config+="next${nl}url = \"http://$host:$port/hostname\"${nl}silent${nl}output = /proc/self/fd/$body${nl}connect-timeout = $left${nl}max-time = $left${nl}"
-    config+="write-out = \"%{stderr}\\n$id %{time_connect} %{time_total} %{http_code}\\n\"${nl}"
+    config+="next${nl}url = \"http://$host:$port/hostname\"${nl}silent${nl}output = /proc/self/fd/2${nl}connect-timeout = $left${nl}max-time = $left${nl}"
+    config+="write-out = \"%{stderr}\\n$id %{time_connect} %{time_total} %{http_code} %{exitcode}\\n\"${nl}"
   done
-  while read -r id connect total code; do
-    body=${waiting[$id]}
-    [[ -n $body ]] || continue
+  while read -r line; do
+    read -r id connect total code exit <<<"$line"
+    if [[ -z ${waiting[${id:--}]} || ! $code ]]; then
+      body=$line
+      continue
+    fi
     unset "waiting[$id]"
     connect=$((10#${connect/[.,]/})) total=$((10#${total/[.,]/}))
     if [[ $code != 000 ]] || ((total < limit_us * 3 / 5)); then
       who=
-      # to its end, which does not come: byte by byte, so that nothing of it stays in bash's buffer
-      [[ $code == 200 && -n ${plain[$id]} ]] && IFS= read -r -d '' -t 0.005 -u $body who
+      [[ $code == 200 && $exit == [0-9]* && -n ${plain[$id]} ]] && who=${body##*[[:space:]]}   # behind curl's progress
       clean "$who"
       printf 'Q\t%s\t%s\t%s' "$id" $connect "$clean$stop" >&$results
     elif ((connect)); then
@@ -271,6 +273,7 @@ curl_worker() {
     else
       report "$id" FAILED $total 1 - - "no answer to connect"
     fi
+    body=
   done < <(curl -q -s -Z --parallel-immediate --parallel-max 300 -K - <<<"${config#next$nl}" 2>&1 >/dev/null)
   for id in "${!waiting[@]}"; do printf 'Q\t%s\t0\t%s' "$id" "$stop" >&$results; done   # a curl that is too old, or was ended
   printf 'C%s' "$stop" >&$results
