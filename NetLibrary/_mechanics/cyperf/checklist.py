@@ -6,11 +6,11 @@ run without traffic or with failures that look like those of the network.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.cyperf.judgement import Finding
 from NetLibrary._mechanics.cyperf.nodes import NodeReading
 from NetLibrary._mechanics.cyperf.types import Agent
@@ -88,14 +88,6 @@ def _host(dut: Object | None) -> str:
     if dut is None:
         return ""
     return str((dut.get("ServerDUTHost") if dut.get("ServerDUTActive") else dut.get("host")) or "")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def find_aim(host: str, around: Surroundings) -> _Aim:
@@ -230,7 +222,7 @@ def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) 
 
 
 def _resolver(host: str, clients: Iterable[Object], around: Surroundings) -> list[Finding]:
-    if not host or _is_address(host):
+    if not host or is_address(host):
         return []
     found = []
     for segment in clients:

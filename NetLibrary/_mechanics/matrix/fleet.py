@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ipaddress
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.matrix.alive import UNHEARD, Kubelets
 from NetLibrary._mechanics.matrix.plan import Reply, observe, parse_reply, plan_text
 from NetLibrary._mechanics.matrix.types import Observation, Outcome, Source, Target
@@ -307,18 +307,10 @@ def _lag(line: str) -> float:
 
 def _no_name(target: Target, seen: Observation) -> Observation:
     """An address needs no resolver: Linux says EINVAL, like a resolver's failure, for a route of the type blackhole."""
-    if seen.outcome is Outcome.DNS and target.probe != "dns" and _is_address(target.host):
+    if seen.outcome is Outcome.DNS and target.probe != "dns" and is_address(target.host):
         detail = f"{seen.detail}; Linux says that for a route of the type blackhole"
         return dataclasses.replace(seen, outcome=Outcome.UNREACHABLE, detail=detail)
     return seen
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _unless_starved(seen: Observation, lag_ms: float) -> Observation:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-
+from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Target
 
 # Symptoms, the words that the diagnosis works with
@@ -55,11 +54,10 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
     """A connection came about; was it the right one?"""
     if expected.status is not None and not observed.detail.startswith(f"HTTP {expected.status} "):
         return "status", f"must answer with HTTP status {expected.status}, but answered '{observed.detail}'"
-    seen = frozenset(record for text in observed.responders for record in text.split(",") if record)
-    if expected.records is not None and seen != expected.records:
-        return "records", f"the records must be {_names(expected.records)}, but are {_names(seen)}"
-    if expected.an_address and not any(map(_is_address, seen)):
-        return "records", f"the name must lead to an address, but its records are {_names(seen)}"
+    if expected.records is not None and _records(observed) != expected.records:
+        return "records", f"the records must be {_names(expected.records)}, but are {_names(_records(observed))}"
+    if expected.an_address and not any(map(is_address, _records(observed))):
+        return "records", f"the name must lead to an address, but its records are {_names(_records(observed))}"
     if expected.responders is not None and expected.records is None:
         strangers = set(observed.responders) - expected.responders
         if strangers or not observed.responders:
@@ -77,12 +75,8 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
     return "", ""
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+def _records(observed: Observation) -> frozenset[str]:
+    return frozenset(record for text in observed.responders for record in text.split(",") if record)
 
 
 def _names(items: object) -> str:

@@ -194,10 +194,10 @@ class Matrix(BuiltMatrix):
             pairs = list(cases.pod_ip(self.layout, self.world, self.sources))
             tables.append(self.probe("pod ip", cases.CASES["pod ip"].title, pairs, settle=0.0))
         found = self._explain(tables, ask)
-        if any(f.key == UNKNOWN for f in found):
+        aside = [table.title for table in tables if not table.wrong]
+        if aside and any(f.key == UNKNOWN for f in found):
             # what broke between two rows is contradicted by the rows before
-            aside = [table.title for table in tables if not table.wrong]
-            later = self._explain([table for table in tables if table.wrong], ask) if aside else found
+            later = self._explain([table for table in tables if table.wrong], ask)
             if not any(f.key == UNKNOWN for f in later):
                 found = [dataclasses.replace(f, aside=aside) for f in later]
         return found

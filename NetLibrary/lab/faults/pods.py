@@ -15,7 +15,7 @@ PERIOD_US = 100_000
 LEAST_US, SECOND_US = 1_000, 1_000_000
 # The container's directory in the hierarchy of the processor, cgroup version 1 or 2, in $c
 FIND = (
-    "c=$(find /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup -type d -name '*{id}*' 2>/dev/null |"
+    "c=$(find /sys/fs/cgroup -type d -name '*{id}*' 2>/dev/null |"
     ' while read -r d; do for f in cpu.cfs_quota_us cpu.max; do [ -e "$d/$f" ] && echo "$d"; done; done | head -1);'
     ' [ -n "$c" ] || {{ echo "no such container: {id}" >&2; exit {missing}; }}; '
 )

@@ -242,14 +242,11 @@ single_worker() {
 # because curl may write of its progress to the same place. A body comes on the line before its transfer's own, from curl
 # 7.75 on, which is the version that knows "exitcode" too (tool_operate.c, post_per_transfer).
 curl_worker() {
-  new_pipe own; exec 2<&$own 2>&$own
-  local -A waiting=()
+  local -A waiting=()   # what each asks for
   local line id kind host port extra rest config= total connect code exit who body=
-  local -A plain=()
   for line in "${open_http[@]}"; do
     read -r id kind host port extra rest <<<"$line"
-    [[ $extra == - ]] && plain[$id]=1
-    waiting[$id]=1
+    waiting[$id]=$extra
     give_time "$line"; left
     [[ $host == *:* ]] && host=[$host]
     config+="next${nl}url = \"http://$host:$port/hostname\"${nl}silent${nl}output = /proc/self/fd/2${nl}connect-timeout = $left${nl}max-time = $left${nl}"
@@ -261,11 +258,12 @@ curl_worker() {
       body=$line
       continue
     fi
+    extra=${waiting[$id]}
     unset "waiting[$id]"
     connect=$((10#${connect/[.,]/})) total=$((10#${total/[.,]/}))
     if [[ $code != 000 ]] || ((total < limit_us * 3 / 5)); then
       who=
-      [[ $code == 200 && $exit == [0-9]* && -n ${plain[$id]} ]] && who=${body##*[[:space:]]}   # behind curl's progress
+      [[ $code == 200 && $exit == [0-9]* && $extra == - ]] && who=${body##*[[:space:]]}   # behind curl's progress
       clean "$who"
       printf 'Q\t%s\t%s\t%s' "$id" $connect "$clean$stop" >&$results
     elif ((connect)); then
