@@ -6,18 +6,18 @@ from datetime import timedelta
 
 from robot.api.deco import library
 
-from NetLibrary._listener import ListenerMixin
-from NetLibrary._session import Session
-from NetLibrary.breaks import BreakKeywords
-from NetLibrary.cluster import ClusterKeywords
-from NetLibrary.cyperf import CyPerfKeywords
-from NetLibrary.e2sar import E2sarKeywords
-from NetLibrary.faults import FaultKeywords
-from NetLibrary.guests import GuestKeywords
-from NetLibrary.iperf import ThroughputKeywords
-from NetLibrary.matrix import MatrixKeywords
-from NetLibrary.results import ResultKeywords
-from NetLibrary.skupper import SkupperKeywords
+from NetLibrary.keywords._listener import ListenerMixin
+from NetLibrary.keywords._session import Session
+from NetLibrary.keywords.cluster import ClusterKeywords
+from NetLibrary.keywords.cyperf.verdicts import CyPerfKeywords
+from NetLibrary.keywords.e2sar.runs import E2sarKeywords
+from NetLibrary.keywords.faults import FaultKeywords
+from NetLibrary.keywords.matrix import MatrixKeywords
+from NetLibrary.keywords.outages import BreakKeywords
+from NetLibrary.keywords.results import ResultKeywords
+from NetLibrary.keywords.sharing import GuestKeywords
+from NetLibrary.keywords.skupper import SkupperKeywords
+from NetLibrary.keywords.throughput import ThroughputKeywords
 from NetLibrary.types import CONVERTERS
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "NetLibrary" / "lab" / "standins" / "e2sar"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "NetLibrary" / "standins" / "e2sar"))
 
 from perf import wire
 from perf.options import parse

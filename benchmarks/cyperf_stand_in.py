@@ -24,7 +24,7 @@ from NetLibrary._mechanics.cyperf.session import TestSession  # noqa: E402
 from NetLibrary._mechanics.cyperf.statistics import Statistics, shown  # noqa: E402
 from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole  # noqa: E402
 
-PACKAGE = "NetLibrary.lab.standins.cyperf"
+PACKAGE = "NetLibrary.standins.cyperf"
 CASES = (
     ("HTTP App", CyPerfObjective.SIMULATED_USERS, 16),
     ("HTTPS App", CyPerfObjective.SIMULATED_USERS, 16),

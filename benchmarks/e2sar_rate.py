@@ -25,7 +25,7 @@ from NetLibrary._mechanics.e2sar.arithmetic import fragments
 from NetLibrary._mechanics.e2sar.logs import parse
 from NetLibrary._mechanics.report import text_table
 
-FOLDER = Path(__file__).resolve().parents[1] / "NetLibrary" / "lab" / "standins" / "e2sar"
+FOLDER = Path(__file__).resolve().parents[1] / "NetLibrary" / "standins" / "e2sar"
 GOAL = 50_000
 HERE, THERE = f"e2sar-rate-a{os.getpid()}", f"e2sar-rate-b{os.getpid()}"
 ROWS = ((1400, 1024, 200_000), (512, 512, 150_000), (1400, 100_000, 3_000))

@@ -10,10 +10,10 @@ import pytest
 from robot_run import Run
 from scripted_api import TOKEN, ApiServer
 
-from NetLibrary import _listener
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import connection as connection_module
 from NetLibrary._mechanics.kube import trouble
+from NetLibrary.keywords import _listener
 from NetLibrary.lab import Lab
 
 PODS = "/api/v1/namespaces/demo/pods"

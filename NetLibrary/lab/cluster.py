@@ -294,12 +294,12 @@ class Lab:
         """Loads the images of a topic's stand-ins and applies its manifests.
 
         Args:
-            topic: Name of a package below `NetLibrary/lab/standins`.
+            topic: Name of a package below `NetLibrary/standins`.
         """
-        allowed = sorted(p.parent.name for p in (Path(__file__).parent / "standins").glob("*/__init__.py"))
+        allowed = sorted(p.parent.name for p in (Path(__file__).parents[1] / "standins").glob("*/__init__.py"))
         if topic not in allowed:
             raise InputError(f"There are no stand-ins for '{topic}'; allowed are {', '.join(allowed) or 'none'}.")
-        module = importlib.import_module(f"NetLibrary.lab.standins.{topic}")
+        module = importlib.import_module(f"NetLibrary.standins.{topic}")
         with self._locked():
             known = self.require_up()
             recipes: tuple[Recipe, ...] = tuple(module.RECIPES)

@@ -14,7 +14,7 @@ from robot.libraries.BuiltIn import BuiltIn
 from robot.libraries.Process import Process
 
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.types import Outcome
+from NetLibrary._mechanics.matrix.model.types import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = "ghcr.io/netlibrary/agnhost-without-shell:1"

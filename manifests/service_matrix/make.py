@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from NetLibrary._mechanics.matrix import objects
+from NetLibrary._mechanics.matrix.model import objects
 
 NAMESPACE = "service-matrix"
 FILE = Path(__file__).with_name("three-nodes.yaml")

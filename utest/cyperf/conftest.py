@@ -17,7 +17,7 @@ from NetLibrary._mechanics.cyperf.rest import Connection
 from .scripted_controller import ScriptedController
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = "NetLibrary.lab.standins.cyperf"
+PACKAGE = "NetLibrary.standins.cyperf"
 USER, PASSWORD = "admin", "CyPerf&Keysight#1"
 
 

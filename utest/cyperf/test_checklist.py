@@ -12,7 +12,7 @@ from NetLibrary._mechanics.cyperf import checklist
 from NetLibrary._mechanics.cyperf.checklist import Surroundings
 from NetLibrary._mechanics.cyperf.nodes import NodeReading
 from NetLibrary._mechanics.cyperf.types import Agent
-from NetLibrary.lab.standins.cyperf.controller import catalog, defaults
+from NetLibrary.standins.cyperf.controller import catalog, defaults
 
 DNS = "10.96.0.10"
 

@@ -119,7 +119,7 @@ def test_refused_and_silent_controllers_differ(scripted: ScriptedController) -> 
 
 
 def test_untrusted_certificate_is_named(stand_in: StandIn, tmp_path: Path) -> None:
-    from NetLibrary.lab.standins.cyperf.controller.certificate import write
+    from NetLibrary.standins.cyperf.controller.certificate import write
 
     write(tmp_path, ["elsewhere"])
     options = {"username": "admin", "password": "CyPerf&Keysight#1"}

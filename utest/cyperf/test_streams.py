@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from NetLibrary.lab.standins.cyperf.agent.streams import HEAD, MAGIC, ServerStreams
+from NetLibrary.standins.cyperf.agent.streams import HEAD, MAGIC, ServerStreams
 
 
 @pytest.mark.parametrize(

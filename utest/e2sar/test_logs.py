@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from NetLibrary._mechanics.e2sar.logs import LogParser, Report, number, parse
-from NetLibrary.lab.standins.e2sar.perf.reassembly import Counters
-from NetLibrary.lab.standins.e2sar.perf.styles import SenderFacts, Style014, Style032
+from NetLibrary.standins.e2sar.perf.reassembly import Counters
+from NetLibrary.standins.e2sar.perf.styles import SenderFacts, Style014, Style032
 
 SENDER_014 = """E2SAR Version: 0.1.4
 Control plane                OFF

@@ -18,7 +18,7 @@ from NetLibrary._mechanics.e2sar.party import read_inspection
 from NetLibrary._mechanics.e2sar.stream import split_time
 from NetLibrary._mechanics.e2sar.sweep import combinations
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab.standins.e2sar import IMAGE
+from NetLibrary.standins.e2sar import IMAGE
 
 FOLDER = Path(__file__).resolve().parents[2] / "manifests" / "e2sar"
 FILES = Files(FOLDER)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from NetLibrary._mechanics.e2sar.logs import Report, parse
-from NetLibrary.lab.standins.e2sar.perf import wire
-from NetLibrary.lab.standins.e2sar.perf.options import OptionError, check_companions
-from NetLibrary.lab.standins.e2sar.perf.options import parse as options
-from NetLibrary.lab.standins.e2sar.perf.reassembly import Counters, Reassembler
-from NetLibrary.lab.standins.e2sar.perf.sender import sleep_us
-from NetLibrary.lab.standins.e2sar.perf.uri import UriError
-from NetLibrary.lab.standins.e2sar.perf.uri import parse as uri
+from NetLibrary.standins.e2sar.perf import wire
+from NetLibrary.standins.e2sar.perf.options import OptionError, check_companions
+from NetLibrary.standins.e2sar.perf.options import parse as options
+from NetLibrary.standins.e2sar.perf.reassembly import Counters, Reassembler
+from NetLibrary.standins.e2sar.perf.sender import sleep_us
+from NetLibrary.standins.e2sar.perf.uri import UriError
+from NetLibrary.standins.e2sar.perf.uri import parse as uri
 
 FOLDER = Path(wire.__file__).parent.parent
 OLD, NEW = (0, 1), (0, 3)

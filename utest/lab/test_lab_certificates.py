@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from NetLibrary.lab import components
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.plan import AddressPlan
-from NetLibrary.lab.standins.cyperf.controller import certificate as cyperf_certificate
-from NetLibrary.lab.standins.skupper.runtime import certs as skupper_certificates
+from NetLibrary.standins.cyperf.controller import certificate as cyperf_certificate
+from NetLibrary.standins.skupper.runtime import certs as skupper_certificates
 
 
 @pytest.fixture(scope="module")

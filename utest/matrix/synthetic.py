@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from NetLibrary._mechanics.matrix import cases, objects
-from NetLibrary._mechanics.matrix.expect import expect
-from NetLibrary._mechanics.matrix.judge import judge
-from NetLibrary._mechanics.matrix.objects import Layout
-from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.world import Facts, World
+from NetLibrary._mechanics.matrix import cases
+from NetLibrary._mechanics.matrix.judge.expect import expect
+from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.model.objects import Layout
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.world import Facts, World
 
 NAMESPACE = "matrix-test"
 Fault = Callable[[Source, Target, Expected], Observation | None]

@@ -8,10 +8,10 @@ from collections import Counter
 import pytest
 from synthetic import blocked, layout, tables, world
 
-from NetLibrary._mechanics.matrix.diagnose import diagnose
-from NetLibrary._mechanics.matrix.drift import drift
-from NetLibrary._mechanics.matrix.types import Expected, Observation, Outcome, Source, Target
-from NetLibrary._mechanics.matrix.world import Endpoint
+from NetLibrary._mechanics.matrix.explain.diagnose import diagnose
+from NetLibrary._mechanics.matrix.judge.drift import drift
+from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.world import Endpoint
 
 WORLD = world()
 PROXIED = ("vip", "loadbalancer", "externalip")

@@ -8,9 +8,9 @@ import pytest
 from synthetic import layout, sources, tables, world
 
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.expect import expect
-from NetLibrary._mechanics.matrix.types import Outcome, Source, Target
-from NetLibrary._mechanics.matrix.world import Endpoint, World, usable
+from NetLibrary._mechanics.matrix.judge.expect import expect
+from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.world import Endpoint, World, usable
 
 PLAN = layout()
 

@@ -10,11 +10,14 @@ import pytest
 from synthetic import blocked, node, tables, world
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix import cases, compare, objects, render
-from NetLibrary._mechanics.matrix.diagnose import diagnose
-from NetLibrary._mechanics.matrix.judge import judge
+from NetLibrary._mechanics.matrix import cases
+from NetLibrary._mechanics.matrix.explain.diagnose import diagnose
+from NetLibrary._mechanics.matrix.judge import compare
+from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
 from NetLibrary._mechanics.matrix.run import _excuse_rate_limited
-from NetLibrary._mechanics.matrix.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.show import render
 
 
 def hairpin(source, target, expected):
@@ -49,7 +52,7 @@ def test_names_from_outside_are_escaped_in_the_log():
         Source("a", "n"), Target("<b>", "pod", "1.1.1.1", 1), Expected(frozenset({Outcome.CONNECTED}), frozenset("a")),
         Observation(Outcome.CONNECTED, responders=Counter(["<script>"])),
     )  # fmt: skip
-    from NetLibrary._mechanics.matrix.types import Table
+    from NetLibrary._mechanics.matrix.model.types import Table
 
     html = render.html_of(Table("x", "X", [cell]))
     assert "<script>" not in html

@@ -6,10 +6,10 @@ import pytest
 from synthetic import world
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.expect import expect
-from NetLibrary._mechanics.matrix.offline import main, read
-from NetLibrary._mechanics.matrix.types import Source, Target
-from NetLibrary._mechanics.matrix.world import Endpoint, nearby
+from NetLibrary._mechanics.matrix.judge.expect import expect
+from NetLibrary._mechanics.matrix.model.types import Source, Target
+from NetLibrary._mechanics.matrix.model.world import Endpoint, nearby
+from NetLibrary._mechanics.matrix.show.offline import main, read
 
 
 def dump(path):

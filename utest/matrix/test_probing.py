@@ -16,11 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from NetLibrary._mechanics.errors import ClusterError, ExecLost, Forbidden, InputError, NotFound, ToolMissing
-from NetLibrary._mechanics.matrix.alive import UNHEARD, Kubelets
-from NetLibrary._mechanics.matrix.fleet import SCRIPT_END, SELECT, Fleet, LocalPipe, Prober, script, why_no_prober
-from NetLibrary._mechanics.matrix.judge import judge
-from NetLibrary._mechanics.matrix.plan import classify, client_address, observe, parse_reply, plan_text
-from NetLibrary._mechanics.matrix.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.probe.alive import UNHEARD, Kubelets
+from NetLibrary._mechanics.matrix.probe.fleet import SCRIPT_END, SELECT, Fleet, LocalPipe, Prober, script, why_no_prober
+from NetLibrary._mechanics.matrix.probe.plan import classify, client_address, observe, parse_reply, plan_text
 
 HERE = Source("here", "", outside=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.e2sar.parameters import SenderSettings
 
-STAND_IN = "NetLibrary.lab.standins.e2sar.perf"
+STAND_IN = "NetLibrary.standins.e2sar.perf"
 
 
 def program(name: str, *, stand_in: bool) -> list[str]:

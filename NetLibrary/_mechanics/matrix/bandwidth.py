@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.matrix import objects
-from NetLibrary._mechanics.matrix.fleet import CONTAINER
 from NetLibrary._mechanics.matrix.lifecycle import _await_pod
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
 from NetLibrary._mechanics.matrix.run import Matrix
 
 PORT = 5201

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.trouble import Hopeless, is_ready, problem
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
-from NetLibrary._mechanics.matrix import cases, objects
-from NetLibrary._mechanics.matrix.drift import drift, foreign_policies
-from NetLibrary._mechanics.matrix.fleet import Fleet
-from NetLibrary._mechanics.matrix.objects import Layout
-from NetLibrary._mechanics.matrix.types import Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.world import Endpoint, Facts, World
+from NetLibrary._mechanics.matrix import cases
+from NetLibrary._mechanics.matrix.judge.drift import drift, foreign_policies
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.model.objects import Layout
+from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.world import Endpoint, Facts, World
+from NetLibrary._mechanics.matrix.probe.fleet import Fleet
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

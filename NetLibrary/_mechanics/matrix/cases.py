@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
-from NetLibrary._mechanics.matrix.types import Source, Target
-from NetLibrary._mechanics.matrix.world import World
+from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
+from NetLibrary._mechanics.matrix.model.types import Source, Target
+from NetLibrary._mechanics.matrix.model.world import World
 
 Pairs = Iterator[tuple[Source, Target]]
 LARGE = 4000

@@ -12,12 +12,13 @@ from typing import Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import Done, Pending
-from NetLibrary._mechanics.matrix import cases, objects
-from NetLibrary._mechanics.matrix.fleet import ExecPipe, Prober
-from NetLibrary._mechanics.matrix.judge import judge
+from NetLibrary._mechanics.matrix import cases
+from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.world import IGNORED_LABELS
+from NetLibrary._mechanics.matrix.probe.fleet import ExecPipe, Prober
 from NetLibrary._mechanics.matrix.run import SHORT_MS, Matrix
-from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.world import IGNORED_LABELS
 
 CONNECTED = frozenset({Outcome.CONNECTED})
 SETTLE = 10.0

@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.alive import UNHEARD
 from NetLibrary._mechanics.matrix.building import BuiltMatrix, Options, Pair
-from NetLibrary._mechanics.matrix.diagnose import UNKNOWN, Finding, diagnose, unexplained
-from NetLibrary._mechanics.matrix.expect import expect
-from NetLibrary._mechanics.matrix.fleet import STARVED
-from NetLibrary._mechanics.matrix.judge import judge
-from NetLibrary._mechanics.matrix.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding, diagnose, unexplained
+from NetLibrary._mechanics.matrix.judge.expect import expect
+from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.probe.alive import UNHEARD
+from NetLibrary._mechanics.matrix.probe.fleet import STARVED
 
 Override = Callable[[Source, Target, Expected], Expected]
 # After a cell was right late, this many connections in a row must be right; else it flaps

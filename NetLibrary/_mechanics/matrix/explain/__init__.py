@@ -1,0 +1,1 @@
+"""Why cells are wrong."""

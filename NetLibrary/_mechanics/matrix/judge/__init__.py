@@ -1,0 +1,1 @@
+"""What each cell should show, and whether it does."""

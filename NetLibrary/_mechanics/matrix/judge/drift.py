@@ -1,0 +1,124 @@
+"""Finds what somebody has changed about the matrix's own objects. A pure function.
+
+Expectations are computed from the objects as they are. Without this, a Service whose selector was broken would be
+expected to be broken, and the table would be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from NetLibrary._mechanics.kube.cluster import RUN_LABEL
+from NetLibrary._mechanics.kube.selectors import selects
+from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.model.objects import Layout
+from NetLibrary._mechanics.matrix.model.world import IGNORED_LABELS, Object, World
+
+# Field of a Service's spec, and its default
+FIELDS: dict[str, Any] = {
+    "type": "ClusterIP",
+    "selector": None,
+    "sessionAffinity": "None",
+    "internalTrafficPolicy": "Cluster",
+    "externalTrafficPolicy": "Cluster",
+    "externalName": None,
+    "externalIPs": None,
+    "loadBalancerSourceRanges": None,
+    "publishNotReadyAddresses": False,
+}
+
+
+def drift(layout: Layout, world: World) -> dict[str, str]:
+    """What is not as it was made, by name of the Service or pod.
+
+    Args:
+        layout: What was made.
+        world: What there is.
+    """
+    found: dict[str, str] = {}
+    for name, _ in (*layout.pods, *layout.host_pods):
+        if world.pod(name) is None:
+            found[name] = f"pod '{name}' does not exist any more"
+    for made in objects.services(layout):
+        name = made["metadata"]["name"]
+        now = world.service(name)
+        if now is None:
+            found[name] = f"Service '{name}' does not exist any more"
+            continue
+        changes = [*_spec(made["spec"], now["spec"]), *_labels(now), *_endpoints(world, now)]
+        if changes:
+            found[name] = f"Service '{name}' is not as it was made: " + "; ".join(changes[:3])
+    return found
+
+
+def foreign_policies(world: World, run_id: str) -> dict[str, str]:
+    """NetworkPolicies in the matrix's own namespace that this run has not made, by name.
+
+    A run may make policies there to see whether they are enforced; then what they block is right. Anybody else's are
+    not: somebody, or something such as an admission controller, cuts the matrix off.
+    """
+    found: dict[str, str] = {}
+    for policy in world.policies:
+        name, labels = policy["metadata"]["name"], policy["metadata"].get("labels") or {}
+        if labels.get(RUN_LABEL) != run_id:
+            found[name] = (
+                f"NetworkPolicy '{name}', which this run has not made, blocks "
+                "connections in the namespace of the matrix"
+            )
+    return found
+
+
+def _spec(made: Object, now: Object) -> list[str]:
+    changes = []
+    for field, default in FIELDS.items():
+        before, after = made.get(field) or default, now.get(field) or default
+        if before != after:
+            changes.append(f"{field} is {_words(after)} instead of {_words(before)}")
+    ports = {(p["port"], p.get("protocol", "TCP")): p for p in now.get("ports") or []}
+    for port in made.get("ports") or []:
+        key = port["port"], port.get("protocol", "TCP")
+        after = ports.pop(key, None)
+        if after is None:
+            changes.append(f"port {key[0]}/{key[1]} is missing")
+        elif str(after.get("targetPort")) != str(port["targetPort"]):
+            changes.append(
+                f"targetPort of {key[0]}/{key[1]} is {after.get('targetPort')} instead of {port['targetPort']}"
+            )
+    return changes
+
+
+def _labels(now: Object) -> list[str]:
+    labels = now["metadata"].get("labels") or {}
+    return [f"it has the label {label}" for label in IGNORED_LABELS if label in labels]
+
+
+def _endpoints(world: World, service: Object) -> list[str]:
+    """Ready pods that its EndpointSlices lack: the controller does not follow."""
+    selector = service["spec"].get("selector")
+    if not selector or service["spec"].get("type") == "ExternalName":
+        return []
+    listed = {
+        address
+        for each in world.slices
+        if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == service["metadata"]["name"]
+        for endpoint in each.get("endpoints") or []
+        for address in endpoint["addresses"]
+    }
+    return [
+        f"its EndpointSlices lack the ready pod '{pod['metadata']['name']}'"
+        for pod in world.pods
+        if selects({"matchLabels": selector}, pod["metadata"].get("labels") or {})
+        and not pod["metadata"].get("deletionTimestamp")
+        and is_ready(dict(pod))
+        and pod["status"]["podIP"] not in listed
+    ]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{k}={v}" for k, v in sorted(value.items())) or "empty"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value)) or "empty"
+    return str(value) if value is not None else "none"

@@ -1,0 +1,1 @@
+"""How cells are probed: plans, probers in pods and outside."""

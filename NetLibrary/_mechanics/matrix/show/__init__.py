@@ -1,0 +1,1 @@
+"""Tables, maps and files of the matrix."""

@@ -1,0 +1,244 @@
+"""Tables, files and pictures of a matrix."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from NetLibrary._mechanics.matrix.explain.diagnose import Finding
+from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Outcome, Table
+from NetLibrary._mechanics.pictures import picture
+from NetLibrary._mechanics.report import Cell as Field
+from NetLibrary._mechanics.report import html_table, text_table
+
+WIDE = 14
+LISTED = 40
+LEGEND = (
+    "✓ as expected, ✗ not. Letters: "
+    + ", ".join(f"{mark} {outcome}" for outcome, mark in MARKS.items() if mark != ".")
+    + ". A cell shows what was seen; a wrong one also what was expected. Rest the mouse on a cell for all details."
+)
+
+
+def headings(table: Table) -> list[str]:
+    """Column headings: target, and the protocol where there is more than one."""
+    protocols = {protocol for _, protocol in table.columns}
+    return [f"{name} {protocol}" if len(protocols) > 1 else name for name, protocol in table.columns]
+
+
+def grid(table: Table, *, wide: bool) -> list[list[Field]]:
+    """Rows of cells for the log."""
+    by_place = {(c.source.name, c.target.name, c.target.protocol): c for c in table.cells}
+    rows = []
+    for source in table.sources:
+        row = [Field(source.name, title=f"on {source.node or 'outside the cluster'}, {source.address}")]
+        for column in table.columns:
+            cell = by_place.get((source.name, *column))
+            row.append(field(cell, wide=wide) if cell else Field("", "idle", "not probed"))
+        rows.append(row)
+    return rows
+
+
+def field(cell: Cell, *, wide: bool) -> Field:
+    """One cell for the log: mark, words, and everything else on hover."""
+    observed, expected = cell.observed, cell.expected
+    title = "\n".join(filter(None, (
+        cell.describe(),
+        f"expected because {expected.reason}" if expected.reason else "",
+        f"the server saw {', '.join(sorted(observed.clients))}" if observed.clients else "",
+        f"latency {observed.latency_ms:.2f} ms" if observed.latency_ms is not None else "",
+        f"right after {observed.right_after_s:.2f} s, {observed.rounds} round(s)" if observed.right_after_s else "",
+        observed.detail,
+        f"wrong: {cell.why}" if cell.wrong else "",
+    )))  # fmt: skip
+    if not cell.expected.judged:
+        return Field("not judged", "idle", title)
+    if cell.right:
+        late = " (late)" if observed.detail.startswith("late:") else ""
+        if wide:
+            return Field("✓" if observed.outcome is Outcome.CONNECTED else f"✓{MARKS[observed.outcome]}", "good", title)
+        milliseconds = f" {observed.latency_ms:.1f} ms" if observed.latency_ms is not None else ""
+        return Field(f"✓ {observed.outcome}{milliseconds}{late}", "warn" if late else "good", title)
+    if wide:
+        return Field(f"✗{MARKS[observed.outcome]}", "bad", title)
+    seen = str(observed.outcome) if cell.symptom in ("blocked", "reason", "dns", "open") else cell.why
+    wanted = " or ".join(sorted(str(o) for o in expected.outcomes))
+    text = f"✗ {seen}, expected {wanted}" if cell.symptom in ("blocked", "reason", "dns", "open") else f"✗ {seen}"
+    return Field(text, "bad", title)
+
+
+def node_summary(table: Table) -> tuple[list[str], list[list[Field]]]:
+    """Wrong and all cells by source node and target (node, where there is one)."""
+    count: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for cell in table.cells:
+        at = count[cell.source.node or "outside", cell.target.node or cell.target.name]
+        at[0] += cell.wrong
+        at[1] += cell.expected.judged
+    columns = list(dict.fromkeys(to for _, to in count))
+    rows = []
+    for source in dict.fromkeys(start for start, _ in count):
+        row = [Field(source)]
+        for to in columns:
+            wrong, total = count.get((source, to), [0, 0])
+            if not total:
+                row.append(Field("", "idle"))
+            else:
+                row.append(Field(f"{wrong} of {total} wrong" if wrong else f"✓ {total}", "bad" if wrong else "good"))
+        rows.append(row)
+    return ["from node", *columns], rows
+
+
+def html_of(table: Table) -> str:
+    """Everything about a table for the log: summary, cells, reasons, notes."""
+    wide = len(table.columns) > WIDE
+    wrong = table.wrong
+    parts = []
+    caption = (
+        f"{table.title}: {len(table.cells) - len(wrong)} of {len(table.cells)} cells as expected, "
+        f"probed in {table.seconds:.1f} s"
+    )
+    if wide:
+        columns, rows = node_summary(table)
+        parts.append(html_table(columns, rows, f"{table.title}, by node"))
+    parts.append(html_table(["source ↓ target →", *headings(table)], grid(table, wide=wide), caption))
+    parts.append(f"<p>{LEGEND}</p>")
+    if wrong:
+        rows_of_reasons = [[c.source.name, f"{c.target.name} {c.target.protocol}", c.expected, c.observed, c.why,
+                            c.expected.reason] for c in wrong[:LISTED]]  # fmt: skip
+        more = f" (first {LISTED} of {len(wrong)})" if len(wrong) > LISTED else ""
+        names = ["source", "target", "expected", "observed", "what is wrong", "expected because"]
+        parts.append(html_table(names, rows_of_reasons, f"Wrong cells{more}"))
+    if table.notes:
+        parts.append(html_table(["notes"], [[note] for note in table.notes]))
+    return "\n".join(parts)
+
+
+def text_of(table: Table) -> str:
+    """The table for a terminal: marks, then the wrong cells."""
+    by_place = {(c.source.name, c.target.name, c.target.protocol): c for c in table.cells}
+    rows = []
+    for source in table.sources:
+        marks = []
+        for column in table.columns:
+            cell = by_place.get((source.name, *column))
+            if cell is None:
+                marks.append("")
+            elif cell.wrong:
+                marks.append(
+                    f"X{MARKS[cell.observed.outcome]}" if cell.observed.outcome is not Outcome.CONNECTED else "X"
+                )
+            else:
+                marks.append(MARKS[cell.observed.outcome])
+        rows.append([source.name, *marks])
+    lines = [f"{table.title}: {len(table.wrong)} of {len(table.cells)} cells wrong"]
+    if len(table.columns) <= 40:
+        lines.append(text_table(["", *headings(table)], rows))
+        lines.append(
+            "X wrong, . connected, R refused, T timed out, U no route, D name, N no answer, S reset, ! not probed"
+        )
+    return "\n".join(lines)
+
+
+def failure_text(table: Table, findings: Sequence[Finding]) -> str:
+    """Message of a failed case: what, then the causes, then the cells."""
+    wrong = table.wrong
+    first = findings[0].sentence if findings else wrong[0].describe()
+    lines = [f"{table.title}: {len(wrong)} of {len(table.cells)} cells are wrong. {first}"]
+    for number, finding in enumerate(findings, 1):
+        text = finding.text().split("\n")
+        lines.append(f"{number}. [{finding.confidence}] {text[0]}")
+        lines.extend(text[1:])
+    lines.append("Wrong cells" + (f" (6 of {len(wrong)}):" if len(wrong) > 6 else ":"))
+    lines.extend(f"  {cell.describe()}" for cell in wrong[:6])
+    return "\n".join(lines)
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """The diagnosis as a table."""
+    rows = []
+    for finding in findings:
+        good = finding.confidence in ("confirmed", "likely")
+        asked = "; ".join(str(q) for q in finding.follow_ups if q.answer) or "none"
+        rows.append([
+            Field(finding.confidence, "bad" if good else "warn"), finding.sentence, finding.subject,
+            f"{len(finding.evidence)} wrong cells, e.g. {finding.evidence[0].describe()}", asked, finding.hint,
+        ])  # fmt: skip
+    return html_table(["how sure", "cause", "at fault", "evidence", "follow-up", "next"], rows, "Diagnosis")
+
+
+def write_files(tables: Sequence[Table], findings: Sequence[Finding], folder: Path) -> list[Path]:
+    """Writes `matrix.json` and `matrix.csv`; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = [{"case": table.case, **cell.as_json()} for table in tables for cell in table.cells]
+    report: dict[str, Any] = {
+        "cells": cells,
+        "cases": [
+            {"case": t.case, "title": t.title, "seconds": round(t.seconds, 3), "wrong": len(t.wrong), "notes": t.notes}
+            for t in tables
+        ],
+        "findings": [
+            {"key": f.key, "subject": f.subject, "sentence": f.sentence, "confidence": f.confidence,
+             "evidence": len(f.evidence)}
+            for f in findings
+        ],
+    }  # fmt: skip
+    json_file, csv_file = folder / "matrix.json", folder / "matrix.csv"
+    (folder / "matrix.md").write_text(markdown(tables, findings))
+    json_file.write_text(json.dumps(report, indent=1))
+    with open(csv_file, "w", newline="") as out:
+        names = list(cells[0]) if cells else ["case"]
+        writer = csv.DictWriter(out, names)
+        writer.writeheader()
+        for cell in cells:
+            writer.writerow({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in cell.items()})
+    return [json_file, csv_file, folder / "matrix.md"]
+
+
+def markdown(tables: Sequence[Table], findings: Sequence[Finding]) -> str:
+    """Results by case, and the causes, for a page or a merge request."""
+    lines = ["# Service matrix", "", "| case | right | of cells | seconds | |", "|---|---|---|---|---|"]
+    for table in tables:
+        right = len(table.cells) - len(table.wrong)
+        mark = "✗" if table.wrong else "✓"
+        lines.append(f"| {table.title} | {right} | {len(table.cells)} | {table.seconds:.1f} | {mark} |")
+    if findings:
+        lines += ["", "## What is broken", ""]
+        lines += [f"- **{finding.confidence}**: {finding.sentence}" for finding in findings]
+    return "\n".join(lines) + "\n"
+
+
+def heat_map(table: Table, path: Path) -> None:
+    """Draws latencies as colours and wrong cells in red with their letter."""
+    import matplotlib
+    import numpy
+
+    sources, columns = table.sources, table.columns
+    row_of = {source.name: i for i, source in enumerate(sources)}
+    column_of = {column: i for i, column in enumerate(columns)}
+    values = numpy.full((len(sources), len(columns)), numpy.nan)
+    wrong = []
+    for cell in table.cells:
+        at = row_of[cell.source.name], column_of[cell.target.name, cell.target.protocol]
+        if cell.wrong:
+            wrong.append((*at, MARKS[cell.observed.outcome].replace(".", "x")))
+        elif cell.observed.latency_ms is not None:
+            values[at] = max(cell.observed.latency_ms, 0.01)
+    # never narrower than the title
+    size = (min(14.0, max(7.0, 2.5 + 0.35 * len(columns))), min(12.0, 1.8 + 0.28 * len(sources)))
+    with picture(path, *size) as axes:
+        axes.grid(False)
+        colours = matplotlib.colormaps["viridis_r"].with_extremes(bad="#eeeeee")
+        image = axes.imshow(values, cmap=colours, norm=matplotlib.colors.LogNorm(0.05, 1000), aspect="auto")
+        for row, column, mark in wrong:
+            axes.add_patch(matplotlib.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, color="#c00000"))
+            if len(columns) <= 60:
+                axes.text(column, row, mark, color="white", ha="center", va="center", fontsize=7)
+        axes.set_yticks(range(len(sources)), [s.name for s in sources], fontsize=7)
+        if len(columns) <= 60:
+            axes.set_xticks(range(len(columns)), headings(table), rotation=60, ha="right", fontsize=7)
+        axes.set_title(f"{table.title}: latency in ms; red: wrong; grey: nothing to measure", fontsize=9, loc="left")
+        axes.figure.colorbar(image, ax=axes, shrink=0.8)

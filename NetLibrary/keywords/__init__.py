@@ -1,0 +1,1 @@
+"""Robot's side of the library: one file or folder for each topic."""

@@ -1,0 +1,84 @@
+"""What the library does by itself at the borders of suites and tests."""
+
+from __future__ import annotations
+
+import html
+import time
+from typing import TYPE_CHECKING, Any
+
+from robot.api import logger
+
+from NetLibrary._mechanics.errors import NetLibraryError, Unreachable
+from NetLibrary._mechanics.kube.evidence import collect
+from NetLibrary.keywords import _robot
+
+if TYPE_CHECKING:
+    from NetLibrary.keywords._session import Session
+
+# A run of a hundred failing rows must not spend its time on evidence.
+EVIDENCE_SECONDS = 10.0
+# Nor may each of them wait for a cluster that does not answer.
+SILENCE_SECONDS = 60.0
+
+
+class ListenerMixin:
+    """Listener methods of the library (API version 3); Robot calls them because of `listener="SELF"`."""
+
+    session: Session
+
+    def __init__(self) -> None:
+        self._depth: list[tuple[str, float]] = []
+        self._silent_until: dict[int, float] = {}
+        self._told = ""  # the failure of a setup whose evidence is in the log already
+
+    def _start_suite(self, data: Any, result: Any) -> None:
+        self.session.steps = {}
+
+    def _start_test(self, data: Any, result: Any) -> None:
+        self.session.steps = {}
+        self.session.headlines.clear()
+        self._depth = []
+
+    def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
+        self._depth.append((str(result.name), time.monotonic()))
+
+    def _end_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
+        if not self._depth:
+            return
+        name, start = self._depth.pop()
+        # The scenario is the first level (or the template), its steps are the second
+        if len(self._depth) == 1:
+            steps = self.session.steps
+            steps[name] = round(steps.get(name, 0.0) + time.monotonic() - start, 3)
+
+    def _end_test(self, data: Any, result: Any) -> None:
+        for headline in self.session.headlines:
+            _robot.log_html(headline)
+        self.session.headlines.clear()
+        if self.session.steps:
+            total = sum(self.session.steps.values())
+            rows = [[name, f"{seconds:.2f}"] for name, seconds in self.session.steps.items()]
+            _robot.log_table(["Step", "Seconds"], [*rows, ["all steps", f"{total:.2f}"]], "Where the time went")
+        # When a suite's setup failed, all of its tests do, for the one reason
+        cause = result.message if result.message.startswith("Parent suite setup failed") else ""
+        if result.failed and not (cause and cause == self._told):
+            self._collect_evidence()
+        self._told = cause
+
+    def _collect_evidence(self) -> None:
+        for cluster in {id(c): c for c in self.session.clusters.values()}.values():
+            if time.monotonic() < self._silent_until.get(id(cluster), 0.0):
+                continue
+            try:
+                texts = collect(cluster, EVIDENCE_SECONDS)
+            except NetLibraryError as error:
+                if isinstance(error, Unreachable):
+                    self._silent_until[id(cluster)] = time.monotonic() + SILENCE_SECONDS
+                logger.info(f"No evidence from cluster '{cluster.alias}': {error}")
+                continue
+            for title, text in texts:
+                summary = f"<summary>Evidence: {html.escape(title)}</summary>"
+                _robot.log_html(f"<details>{summary}<pre>{html.escape(text)}</pre></details>")
+
+    def _close(self) -> None:
+        self.session.close()

@@ -1,0 +1,207 @@
+"""One run: its id, its clusters, its records, and everything that has to be tidied up at its end."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from robot.api import logger
+
+from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary._mechanics.facts import cluster_facts
+from NetLibrary._mechanics.kube import Choice, Cluster, choose
+from NetLibrary._mechanics.kube.cleanup import delete_run
+from NetLibrary._mechanics.records import Recorder, Surroundings
+from NetLibrary.keywords import _robot
+
+DEFAULT = "default"
+
+
+class Session:
+    """State of one library instance.
+
+    Args:
+        timeout: Seconds that waits take at the most unless a keyword says otherwise.
+        kubeconfig: Import argument of the library.
+        context: Context of that kubeconfig.
+    """
+
+    def __init__(self, *, timeout: float, kubeconfig: str | None = None, context: str | None = None) -> None:
+        # Valid as a label value and as part of a namespace's name
+        self.run_id = f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+        self.default_timeout = timeout
+        self.stand_ins: dict[str, str] = {}
+        self.keep = False  # skip_teardown: leave everything in the clusters
+        self.steps: dict[str, float] = {}
+        # Called when traffic fails; each returns sentences that explain it (the topic mixins add theirs)
+        self.explainers: list[Callable[[], list[str]]] = []
+        self.recorder = Recorder(_robot.output_dir, self._surroundings)
+        self._kubeconfig, self._context = kubeconfig, context
+        self._clusters: dict[str, Cluster] = {}
+        self._replaced: list[Cluster] = []  # whose alias leads elsewhere now
+        self._choices: dict[str, Choice] = {}
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._images: dict[str, str] = {}
+        self.headlines: list[str] = []
+        self._closers: list[tuple[str, Callable[[], None]]] = []
+
+    # --- clusters -----------------------------------------------------------------------------------
+
+    def cluster(self, alias: str | None = None) -> Cluster:
+        """Returns a connected cluster; the default one connects itself at its first use.
+
+        Raises:
+            InputError: No cluster was connected by that alias.
+        """
+        name = alias or DEFAULT
+        if name not in self._clusters:
+            if name != DEFAULT:
+                known = ", ".join(f"'{a}'" for a in sorted(self._clusters)) or "none"
+                raise InputError(
+                    f"No cluster is connected as '{name}'; known are {known}. Use 'Connect To Cluster' first."
+                )
+            self.connect(DEFAULT, self._kubeconfig, self._context)
+        return self._clusters[name]
+
+    @property
+    def clusters(self) -> dict[str, Cluster]:
+        """All connected clusters by alias."""
+        return dict(self._clusters)
+
+    def connect(self, alias: str, kubeconfig: str | Path | None = None, context: str | None = None) -> Cluster:
+        """Connects to a cluster, says which and why in one console line, and remembers it.
+
+        The same kubeconfig and context under a second alias share one connection.
+        """
+        choice = choose(
+            kubeconfig or None,
+            variable=str(_robot.variable("KUBECONFIG") or "") or None,
+            force=None if kubeconfig else (str(_robot.variable("CLUSTER") or "") or None),
+            context=context,
+        )
+        for other, chosen in self._choices.items():
+            # The reason may differ; what counts is where it leads
+            if replace(chosen, reason="") == replace(choice, reason=""):
+                return self._remember(alias, self._clusters[other], chosen)
+        cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
+        self._remember(alias, cluster, choice)
+        facts = self._facts[cluster.alias] = cluster_facts(cluster)
+        where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
+        count = len(facts["nodes"])
+        many = f"{count} node{'s' if count > 1 else ''}" if count else "nodes not listed"
+        text = f"{where}, Kubernetes {cluster.version}, {many} ({choice.reason})"
+        _robot.console(f"Cluster '{alias}': {text}")
+        logger.info(f"Cluster '{alias}': {text}")
+        _robot.set_suite_metadata("Cluster" if alias == DEFAULT else f"Cluster {alias}", text)
+        # A runtime is written "containerd://1.7", which Robot would take for a link
+        nodes = [(n["name"], n["runtime"].replace("://", " "), n["kernel"]) for n in facts["nodes"][:6]]
+        names = ", ".join(f"{name} ({runtime}, Linux {kernel})" for name, runtime, kernel in nodes)
+        _robot.set_suite_metadata("Nodes" if alias == DEFAULT else f"Nodes {alias}", names or "not listed")
+        return cluster
+
+    def _remember(self, alias: str, cluster: Cluster, choice: Choice) -> Cluster:
+        before = self._clusters.get(alias)
+        if before is not None and before is not cluster:
+            self._replaced.append(before)  # what the run made there must still be removed
+        self._clusters[alias], self._choices[alias] = cluster, choice
+        return cluster
+
+    def _connect(self, alias: str, choice: Choice) -> Cluster:
+        return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
+
+    def _lab(self, alias: str, choice: Choice) -> Cluster:
+        from NetLibrary.lab import Lab
+
+        # Robot keeps back what a keyword writes to standard error until it ends, and the first start takes minutes
+        lab = Lab(choice.lab, tell=lambda line: _robot.console(f"[lab] {line}"))
+        use = lab.use()
+        self.on_close(f"lab '{choice.lab}'", use.release)
+        found = Choice("kubeconfig", choice.reason, (Path(lab.kubeconfig),), lab=choice.lab)
+        return Cluster.connect(found, alias=alias, run_id=self.run_id, lab=lab)
+
+    # --- results ------------------------------------------------------------------------------------
+
+    def note_stand_in(self, program: str, text: str) -> None:
+        """Remembers that a program is a stand-in: shown in suite metadata and written into every record."""
+        if self.stand_ins.get(program) != text:
+            self.stand_ins[program] = text
+            _robot.set_suite_metadata(f"STAND-IN for {program}", text)
+            logger.warn(f"{program} is a stand-in here: {text}")
+
+    def note_images(self, images: Sequence[Mapping[str, Any]]) -> None:
+        """Shows the images that took part in a measurement in the suite's metadata."""
+        for image in images:
+            digest = str(image.get("digest") or "digest unknown").rpartition("@")[2]
+            self._images[str(image["reference"])] = digest + (" (stand-in)" if image.get("stand_in") else "")
+        text = ", ".join(f"{reference} {digest[:19]}" for reference, digest in sorted(self._images.items()))
+        _robot.set_suite_metadata("Images", text)
+
+    def headline(self, html: str) -> None:
+        """Has HTML shown at the end of the test, at its top level, so that a reader need not open any keyword."""
+        self.headlines.append(html)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            run=self.run_id,
+            suite=_robot.suite_name(),
+            test=_robot.current_test(),
+            clusters=list(self._facts.values()),
+            stand_ins=dict(self.stand_ins),
+            timings=dict(self.steps),
+        )
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def on_close(self, what: str, callback: Callable[[], None]) -> None:
+        """Has something undone at the end of the run, the latest first, also after SIGTERM."""
+        self._closers.append((what, callback))
+
+    def delete_everything(self, *, wait: float = 0.0) -> list[str]:
+        """Deletes what this run made in all clusters.
+
+        Args:
+            wait: Seconds to wait until it is really gone; 0 asks only.
+        Returns:
+            What is left, in words; empty when everything is gone.
+        """
+        left: list[str] = []
+        for cluster in {id(c): c for c in [*self._clusters.values(), *self._replaced]}.values():
+            left += delete_run(cluster, wait=wait)
+        return left
+
+    def close(self) -> None:
+        """Tidies up; one failure does not keep the rest from being done."""
+        if not self.keep:
+            try:
+                left = self.delete_everything(wait=60.0)
+                if left:
+                    logger.error(f"The run could not remove everything it made: {'; '.join(left)}.")
+            except NetLibraryError as error:
+                logger.error(f"Removing what the run made failed: {error}")
+        while self._closers:
+            what, callback = self._closers.pop()
+            try:
+                callback()
+            except Exception as error:  # whatever it is, the next ones must be undone too
+                logger.error(f"Closing {what} failed: {error}")
+        self._clusters.clear()
+        self._choices.clear()
+        self._replaced.clear()
+
+
+def _lab_behind(choice: Choice) -> Any:
+    """Returns the lab whose kubeconfig was named, so that it is known as one that may be broken; else None."""
+    if len(choice.kubeconfig) != 1:
+        return None
+    from NetLibrary.lab import Lab
+    from NetLibrary.lab.paths import root
+
+    path = choice.kubeconfig[0].resolve()
+    if path.parent.parent != Path(root()).resolve():
+        return None
+    lab = Lab(path.parent.name)
+    return lab if Path(lab.kubeconfig).resolve() == path else None

@@ -1,0 +1,316 @@
+"""Keywords for clusters and their objects, in kubectl's words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from robot.api import Error, Failure, logger
+
+from NetLibrary._mechanics.errors import NotFound, WaitTimeout
+from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.trouble import is_ready, problem
+from NetLibrary.keywords._base import KeywordBase, keyword
+
+
+class ClusterKeywords(KeywordBase):
+    """Connect, apply, wait, exec, delete."""
+
+    @keyword(tags=["cluster"])
+    def connect_to_cluster(
+        self, *, alias: str = "default", kubeconfig: str | None = None, context: str | None = None
+    ) -> str:
+        """Connects to a cluster under an alias that other keywords take as `cluster=`.
+
+        Without `kubeconfig` the usual order decides: `${KUBECONFIG}`, the environment, the pod's account,
+        `~/.kube/config`, the lab. The same kubeconfig under two aliases is one connection.
+
+        Args:
+            alias: Name for `cluster=`; keywords without it use `default`.
+            kubeconfig: File that names the cluster.
+            context: Context of that file; its current one by default.
+        Returns:
+            Version of the API server, for instance `v1.35.4`.
+
+        ```robotframework
+        *** Test Cases ***
+        Two Clusters
+            Connect To Cluster    alias=east    kubeconfig=%{EAST}
+            Connect To Cluster    alias=west    kubeconfig=%{WEST}
+        ```
+        """
+        return self.session.connect(alias, kubeconfig, context).version
+
+    @keyword(tags=["cluster"])
+    def clusters_should_be_the_same(self, first: str, second: str, *, why: str = "the suite needs it") -> None:
+        """Fails unless two aliases lead to one cluster, told by the identity of its `kube-system` namespace.
+
+        Args:
+            first: Alias of a connected cluster.
+            second: Another alias.
+            why: Reason for the message.
+        """
+        ids = [self.session.cluster(a).get("Namespace", "kube-system")["metadata"]["uid"] for a in (first, second)]
+        if ids[0] != ids[1]:
+            raise Error(f"'{first}' and '{second}' are different clusters, but must be one: {why}.")
+
+    @keyword(tags=["cluster"])
+    def create_namespace(
+        self, name: str, *, labels: Mapping[str, str] | None = None, cluster: str | None = None
+    ) -> str:
+        """Creates a namespace that is removed at the end of the run.
+
+        Args:
+            name: Its name; must not exist yet.
+            labels: Further labels.
+            cluster: Alias of the cluster.
+        Returns:
+            The name.
+        """
+        self.session.cluster(cluster).create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
+        )
+        return name
+
+    @keyword(tags=["cluster"])
+    def delete_namespace(
+        self, name: str, *, wait_until_gone: bool = False, timeout: timedelta | None = None, cluster: str | None = None
+    ) -> None:
+        """Deletes a namespace with everything in it.
+
+        Args:
+            name: Its name; a missing one is fine.
+            wait_until_gone: Whether to wait for the end of it. Without, the end is awaited when the run ends.
+            timeout: Limit of that wait.
+            cluster: Alias of the cluster.
+        """
+        connection = self.session.cluster(cluster)
+        connection.delete("Namespace", name)
+        if wait_until_gone:
+            connection.wait(
+                "Namespace", None, wait.gone(), name=name, timeout=self._limit(timeout),
+                what=f"Removal of namespace '{name}'", progress=logger.info,
+            )  # fmt: skip
+
+    @keyword(tags=["cluster"])
+    def apply_manifest(
+        self, path: Path, *, namespace: str | None = None, cluster: str | None = None, **changes: Any
+    ) -> list[str]:
+        """Applies a file of Kubernetes objects, as `kubectl apply --server-side -f` does.
+
+        So that one file serves kubectl and suites alike, fields can be changed by arguments named
+        `Kind.path.to.field`; all objects of that kind in the file get the value. A file may also have place holders
+        `${NAME}` or `${NAME:-default}`, which take the argument of that name.
+
+        Args:
+            path: File with one or more YAML documents.
+            namespace: Namespace for all objects that live in one, whatever the file says.
+            cluster: Alias of the cluster.
+            changes: Fields to set, and values of place holders.
+        Returns:
+            The objects as `Kind/name`.
+
+        ```robotframework
+        *** Test Cases ***
+        Two Servers Elsewhere
+            Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=demo    Deployment.spec.replicas=${2}
+        ```
+        """
+        applied = []
+        connection = self.session.cluster(cluster)
+        objects = manifests.load(path, {key: value for key, value in changes.items() if "." not in key})
+        manifests.override(objects, {key: value for key, value in changes.items() if "." in key}, str(path))
+        for obj in objects:
+            if namespace and connection.resources.of(obj).namespaced:
+                obj["metadata"]["namespace"] = namespace
+            connection.apply(obj)
+            applied.append(f"{obj['kind']}/{obj['metadata']['name']}")
+        logger.info(f"Applied {', '.join(applied)}.")
+        return applied
+
+    @keyword(tags=["cluster"])
+    def delete_object(
+        self, kind: str, name: str, namespace: str | None = None, *, wait_until_gone: bool = False,
+        timeout: timedelta | None = None, cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Deletes one object; a missing one is fine.
+
+        Args:
+            kind: Kind, with its group for custom resources: `Pod`, `Site.skupper.io`.
+            name: Name of the object.
+            namespace: Its namespace, for kinds that have one.
+            wait_until_gone: Whether to wait for the end of it.
+            timeout: Limit of that wait.
+            cluster: Alias of the cluster.
+        """
+        connection = self.session.cluster(cluster)
+        connection.delete(kind, name, namespace)
+        if wait_until_gone:
+            connection.wait(
+                kind, namespace, wait.gone(), name=name, timeout=self._limit(timeout),
+                what=f"Removal of {kind} '{name}'", progress=logger.info,
+            )  # fmt: skip
+
+    @keyword(tags=["cluster"])
+    def get_object(self, kind: str, name: str, namespace: str | None = None, *, cluster: str | None = None) -> Any:
+        """Returns one object as a dictionary; fails when it does not exist.
+
+        Args:
+            kind: Kind, with its group for custom resources: `Pod`, `Site.skupper.io`.
+            name: Name of the object.
+            namespace: Its namespace, for kinds that have one.
+            cluster: Alias of the cluster.
+        Returns:
+            The object as the API has it, for instance `${object}[status][phase]`.
+        """
+        try:
+            return self.session.cluster(cluster).get(kind, name, namespace)
+        except NotFound as error:
+            raise Failure(str(error)) from error
+
+    @keyword(tags=["cluster"])
+    def get_objects(
+        self, kind: str, namespace: str | None = None, *, labels: str | None = None, cluster: str | None = None
+    ) -> list[Any]:
+        """Returns the objects of a kind as dictionaries, those of all namespaces when none is named.
+
+        Args:
+            kind: Kind, with its group for custom resources.
+            namespace: Namespace to look in.
+            labels: Label selector as kubectl takes it, for instance `app=web,tier!=db`.
+            cluster: Alias of the cluster.
+        Returns:
+            The objects; an empty list when there are none.
+        """
+        return list(self.session.cluster(cluster).list(kind, namespace, labels=labels))
+
+    @keyword(tags=["cluster"])
+    def wait_until_pods_are_ready(
+        self, namespace: str, labels: str, *, count: int = 1, timeout: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> list[str]:  # fmt: skip
+        """Waits until pods are ready; fails early when one of them evidently never will be.
+
+        Args:
+            namespace: Their namespace.
+            labels: Label selector, for instance `app=web`.
+            count: How many must be ready.
+            timeout: Limit; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Returns:
+            Names of the ready pods.
+        """
+        pods = self.session.cluster(cluster).wait(
+            "Pod", namespace, wait.pods_ready(count), labels=labels, timeout=self._limit(timeout),
+            what=f"Pods '{labels}' in '{namespace}'", progress=logger.info,
+        )  # fmt: skip
+        return [pod["metadata"]["name"] for pod in pods]
+
+    @keyword(tags=["cluster"])
+    def wait_until_deployment_is_available(
+        self, name: str, namespace: str, *, timeout: timedelta | None = None, cluster: str | None = None
+    ) -> None:
+        """Waits until a Deployment has rolled out; fails early when one of its pods never will be ready.
+
+        Args:
+            name: Name of the Deployment.
+            namespace: Its namespace.
+            timeout: Limit; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        """
+        wait_for_deployment(self.session.cluster(cluster), name, namespace, self._limit(timeout))
+
+    @keyword(tags=["cluster"])
+    def run_in_pod(
+        self, pod: str, namespace: str, *command: str, container: str | None = None,
+        timeout: timedelta = timedelta(seconds=30), cluster: str | None = None,
+    ) -> str:  # fmt: skip
+        """Runs a command in a pod and returns what it printed; fails when its exit status is not 0.
+
+        Args:
+            pod: Name of the pod.
+            namespace: Its namespace.
+            command: Program and arguments, each one an argument of its own.
+            container: Container, the first one by default.
+            timeout: Limit for the command.
+            cluster: Alias of the cluster.
+        Returns:
+            The standard output.
+        """
+        if not command:
+            raise Error("command is empty; give the program and its arguments as separate arguments.")
+        result = self.session.cluster(cluster).exec(
+            namespace, pod, list(command), container=container, timeout=timeout.total_seconds()
+        )
+        return result.stdout
+
+    @keyword(tags=["cluster"])
+    def delete_everything_this_run_created(
+        self, *, wait: bool = True, timeout: timedelta = timedelta(seconds=60)
+    ) -> None:
+        """Deletes all objects that carry this run's label, in all connected clusters, and waits until they are gone.
+
+        The library does this at the end of the run by itself, also after a failure or SIGTERM.
+
+        Args:
+            wait: Wait for it, and fail when something stays; a namespace needs at least 5 s. Otherwise it is only asked
+                for, and what stays is an error in the log at the end of the run.
+            timeout: Limit for the wait.
+        """
+        left = self.session.delete_everything(wait=timeout.total_seconds() if wait else 0.0)
+        if left:
+            raise Failure(f"Not everything that the run made could be removed: {'; '.join(left)}.")
+
+    @keyword(tags=["cluster"])
+    def keep_everything_this_run_created(self) -> None:
+        """Switches the clean-up at the end of the run off, to look at the objects afterwards."""
+        self.session.keep = True
+        logger.warn(
+            f"Everything this run makes stays in the cluster; remove it with: "
+            f"kubectl delete namespace -l netlibrary.io/run={self.session.run_id}"
+        )
+
+    @keyword(tags=["cluster"])
+    def get_run_id(self) -> str:
+        """Returns the id of this run: short, different for each run, usable in names of objects."""
+        return self.session.run_id
+
+    def _limit(self, timeout: timedelta | None) -> float:
+        return self.session.default_timeout if timeout is None else timeout.total_seconds()
+
+
+def wait_for_deployment(cluster: Cluster, name: str, namespace: str, timeout: float) -> None:
+    """Waits for a Deployment, watching its pods too, since only they say why it does not come up."""
+    deadline = time.monotonic() + timeout
+    deployment = cluster.get("Deployment", name, namespace)
+    selector = ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"].get("matchLabels", {}).items())
+    what = f"Deployment '{namespace}/{name}'"
+    try:
+        cluster.wait(
+            "Pod", namespace, wait.pods_ready(deployment["spec"].get("replicas", 1)), labels=selector, timeout=timeout,
+            what=what, progress=logger.info,
+        )  # fmt: skip
+        cluster.wait(
+            "Deployment", namespace, wait.deployment_available(), name=name, timeout=deadline - time.monotonic(),
+            what=what,
+        )  # fmt: skip
+    except WaitTimeout as error:
+        raise WaitTimeout("\n".join([str(error), *_hindrances(cluster, name, namespace, selector)])) from error
+
+
+def _hindrances(cluster: Cluster, name: str, namespace: str, selector: str) -> list[str]:
+    """Returns what else keeps a Deployment: pods that may not be made, pods of a newer template that do not come up."""
+    found = cluster.find("Deployment", name, namespace)
+    if found is None:
+        return [f"The Deployment '{namespace}/{name}' does not exist any more."]
+    entries = found.get("status", {}).get("conditions", [])
+    refused = [e for e in entries if e["type"] == "ReplicaFailure" and e["status"] == "True"]
+    pods = [pod for pod in cluster.list("Pod", namespace, labels=selector) if not is_ready(pod)]
+    return [
+        *(f"Its pods cannot be made: {entry.get('message', entry.get('reason', ''))}" for entry in refused),
+        *(f"Pod '{pod['metadata']['name']}': {problem(pod).text}" for pod in pods[:3]),
+    ]

@@ -1,0 +1,159 @@
+"""What the CyPerf keywords share: connections, agents, sessions and runs of this library instance."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robot.api import logger
+
+from NetLibrary._mechanics.cyperf import nodes
+from NetLibrary._mechanics.cyperf.controller import Controller
+from NetLibrary._mechanics.cyperf.deployment import Deployed, keep_logs
+from NetLibrary._mechanics.cyperf.errors import CyPerfError
+from NetLibrary._mechanics.cyperf.judgement import Totals
+from NetLibrary._mechanics.cyperf.run import Finished, abort, state
+from NetLibrary._mechanics.cyperf.session import TestSession
+from NetLibrary._mechanics.cyperf.statistics import View
+from NetLibrary._mechanics.cyperf.types import CyPerfRole
+from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary.keywords._base import KeywordBase
+
+MANIFESTS = Path(__file__).parents[3] / "manifests" / "cyperf"
+_IDLE = ("STOPPED", "ERROR", "")
+
+
+@dataclass
+class Run:
+    """The latest run of a session.
+
+    Args:
+        session: Session it belongs to.
+        tree: Configuration it ran with.
+        target: Where the clients aimed, for the pause before the next run.
+        tracking: Connection tracking of the nodes before it.
+    """
+
+    session: TestSession
+    tree: dict[str, object]
+    target: str
+    tracking: list[nodes.NodeReading] = field(default_factory=list)
+    test_id: str = ""
+    begun: float = field(default_factory=time.time)
+    finished: Finished | None = None
+    views: dict[str, View] = field(default_factory=dict)
+    totals: Totals | None = None
+    window: tuple[int, int] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class CyPerfState:
+    """Everything the CyPerf keywords remember."""
+
+    controllers: dict[str, Controller] = field(default_factory=dict)
+    imported: list[tuple[Controller, str]] = field(default_factory=list)
+    controller: Controller | None = None
+    agents_address: str = ""
+    deployed: dict[CyPerfRole, Deployed] = field(default_factory=dict)
+    clusters: dict[CyPerfRole, str | None] = field(default_factory=dict)
+    sessions: list[TestSession] = field(default_factory=list)
+    current: TestSession | None = None
+    target: str = ""
+    run: Run | None = None
+    ended: list[tuple[float, str]] = field(default_factory=list)
+    reader_namespace: str = ""
+
+
+class CyPerfBase(KeywordBase):
+    """Base of the CyPerf mixins."""
+
+    @property
+    def _cyperf(self) -> CyPerfState:
+        found: CyPerfState | None = self.__dict__.get("_cyperf_state")
+        if found is None:
+            found = self.__dict__["_cyperf_state"] = CyPerfState()
+            self.session.on_close("CyPerf sessions", self._close_cyperf)
+        return found
+
+    def _controller(self) -> Controller:
+        if self._cyperf.controller is None:
+            raise InputError("No CyPerf controller is connected; use 'Connect To CyPerf Controller' first.")
+        return self._cyperf.controller
+
+    def _current(self) -> TestSession:
+        if self._cyperf.current is None:
+            raise InputError("No CyPerf session is open; use 'Open CyPerf Session' first.")
+        return self._cyperf.current
+
+    def _deployed(self, role: CyPerfRole) -> Deployed:
+        found = self._cyperf.deployed.get(role)
+        if found is None:
+            raise InputError(f"This run deployed no {role.value.lower()} agents; use 'Deploy CyPerf Agents' first.")
+        return found
+
+    def _last_run(self) -> Run:
+        if self._cyperf.run is None:
+            raise InputError("No CyPerf test was started; use 'Start CyPerf Test' or 'Run CyPerf Test' first.")
+        return self._cyperf.run
+
+    def _seconds(self, timeout: object) -> float:
+        seconds = getattr(timeout, "total_seconds", None)
+        return float(seconds()) if seconds else self.session.default_timeout
+
+    def _keep_agent_logs(self, folder: Path) -> list[Path]:
+        """Writes the logs of all agents into the output folder and returns the files."""
+        files = []
+        for role, deployed in self._cyperf.deployed.items():
+            try:
+                keep_logs(self.session.cluster(self._cyperf.clusters.get(role)), deployed)
+            except NetLibraryError as error:
+                logger.info(f"Logs of {role.value.lower()} agents could not be read: {error}")
+            for name, text in deployed.logs.items():
+                file = folder / "cyperf" / f"agent-{name}.log"
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8", errors="replace")
+                files.append(file)
+        return files
+
+    def _close_cyperf(self) -> None:
+        """Ends what this run began at controllers. A stand-in that went with its namespace needs nothing."""
+        state_of_all = self._cyperf
+        for controller in state_of_all.controllers.values():
+            if controller.stand_in and not _answers(controller):
+                base = controller.connection.base
+                state_of_all.sessions = [s for s in state_of_all.sessions if s.connection.base != base]
+                state_of_all.imported = [i for i in state_of_all.imported if i[0].connection.base != base]
+        for session in reversed(state_of_all.sessions):
+            self._drop(session)
+        for controller, identifier in state_of_all.imported:
+            try:
+                controller.delete_configuration(identifier)
+            except CyPerfError as error:
+                logger.warn(f"The imported CyPerf configuration '{identifier}' was not deleted: {error}")
+        for controller in state_of_all.controllers.values():
+            controller.connection.close()
+        self.__dict__.pop("_cyperf_state", None)
+
+    def _drop(self, session: TestSession) -> None:
+        """Aborts a session's test if one runs, frees its agents, and deletes it."""
+        try:
+            if state(session).status not in _IDLE:
+                abort(session)
+            session.controller.release_agents(session.id)
+            session.delete()
+        except NetLibraryError as error:
+            logger.warn(f"The CyPerf session '{session.name}' was not cleaned up: {error}")
+        if session in self._cyperf.sessions:
+            self._cyperf.sessions.remove(session)
+        if self._cyperf.current is session:
+            self._cyperf.current = None
+
+
+def _answers(controller: Controller) -> bool:
+    try:
+        controller.now()
+    except CyPerfError:
+        return False
+    return True

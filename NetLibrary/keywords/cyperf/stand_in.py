@@ -1,0 +1,142 @@
+"""Keywords for the stand-in of a CyPerf controller, and for what goes wrong around agents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from robot.api import Error, SkipExecution, logger
+
+from NetLibrary._mechanics.cyperf import deployment, tracking_fault
+from NetLibrary._mechanics.cyperf.types import CyPerfRole
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._base import keyword
+from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase
+
+
+class CyPerfStandInKeywords(CyPerfBase):
+    """Deploy the stand-in, let it misbehave, break agents and nodes of a lab."""
+
+    @keyword(tags=["cyperf", "stand-in"])
+    def deploy_cyperf_controller_stand_in(
+        self, namespace: str, *, manifest: Path | None = None, timeout: timedelta | None = None,
+        environment: Mapping[str, str] | None = None, cluster: str | None = None,
+    ) -> str:  # fmt: skip
+        """Deploys the stand-in for a CyPerf controller, for clusters without a real one.
+
+        In a lab its images, and those of its agents, are loaded first.
+
+        Args:
+            namespace: Namespace for it; must exist.
+            manifest: File with its Deployment and Service; `manifests/cyperf/stand-in-controller.yaml` by default.
+            timeout: How long it may take to start.
+            environment: Environment variables for it, `CYPERF_STANDIN_…`.
+            cluster: Alias of the cluster.
+        Returns:
+            Address for `Connect To CyPerf Controller`, reachable from here and from pods.
+        """
+        connection = self.session.cluster(cluster)
+        if connection.lab is not None:
+            connection.lab.install("cyperf")
+        for obj in manifests.load(manifest or MANIFESTS / "stand-in-controller.yaml"):
+            obj["metadata"]["namespace"] = namespace
+            if obj["kind"] == "Deployment" and environment:
+                container = obj["spec"]["template"]["spec"]["containers"][0]
+                kept = [entry for entry in container["env"] if entry["name"] not in environment]
+                container["env"] = kept + [{"name": name, "value": value} for name, value in environment.items()]
+            connection.apply(obj)
+        connection.wait(
+            "Pod", namespace, wait.pods_ready(1), labels="app=cyperf-controller-stand-in",
+            timeout=self._seconds(timeout), what="CyPerf controller stand-in",
+        )  # fmt: skip
+        service = connection.get("Service", "cyperf-controller", namespace)
+        address = next(iter(deployment.node_addresses(connection).values()), "")
+        port = deployment.service_port(service, 443).get("nodePort")
+        return f"{address}:{port}" if port else f"{service['spec']['clusterIP']}:443"
+
+    @keyword(tags=["cyperf", "stand-in"])
+    def set_cyperf_stand_in_faults(self, **faults: Any) -> None:
+        """Lets the stand-in controller misbehave, to see how suites meet it; `reset=True` ends all of it.
+
+        Args:
+            faults: Faults by name, for instance `licence_missing=${True}`, `operation_seconds={"start": 5}`,
+                `html={"/configs": -1}`; texts are read as JSON.
+        """
+        controller = self._controller()
+        if not controller.stand_in:
+            raise Error(f"{controller.connection.base} is no stand-in; faults are for stand-ins only.")
+        body = {name: _json(value) for name, value in faults.items()}
+        response = controller.connection.http.put(
+            f"{controller.connection.base}/stand-in/faults", json=body, timeout=10
+        )
+        if response.status_code != 200:
+            raise InputError(f"The stand-in refused the faults: {response.json().get('message', response.text)}.")
+
+    @keyword(tags=["cyperf", "disruptive"])
+    def kill_cyperf_agent_pod(self, role: CyPerfRole) -> str:
+        """Kills one agent pod of this run at once, after its log was kept.
+
+        Args:
+            role: Client or Server.
+        Returns:
+            Name of the pod.
+        """
+        deployed = self._deployed(role)
+        connection = self.session.cluster(self._cyperf.clusters.get(role))
+        self._keep_agent_logs(_robot.output_dir())
+        pods = deployment.live_pods(connection, deployed)
+        if not pods:
+            raise InputError(f"There is no {role.value.lower()} agent pod to kill.")
+        name = str(pods[0]["metadata"]["name"])
+        connection.delete("Pod", name, deployed.namespace, grace_seconds=0)
+        logger.info(f"Killed pod '{deployed.namespace}/{name}'.")
+        return name
+
+    @keyword(tags=["cyperf", "faults", "disruptive"])
+    def fill_connection_tracking_of_node(
+        self, node: str, *, duration: timedelta = timedelta(seconds=30), cluster: str | None = None
+    ) -> int:
+        """Fills the connection tracking table of a lab's node with entries that no packet needs.
+
+        New connections through the node are then really dropped by the kernel, and counted by it, as under too high
+        a connection rate. The entries expire by themselves, so nothing stays even if the run dies.
+
+        Args:
+            node: Name of the node.
+            duration: How long the entries stay.
+            cluster: Alias of the lab; other clusters are never touched.
+        Returns:
+            How many entries were added.
+        """
+        connection = self.session.cluster(cluster)
+        if connection.lab is None:
+            raise SkipExecution(f"Cluster '{connection.alias}' is no lab; only the tables of a lab are filled.")
+        place = connection.lab.node(node)
+        self.session.on_close(f"connection tracking of '{node}'", lambda: tracking_fault.clear(place))
+        return tracking_fault.fill(place, int(duration.total_seconds()))
+
+    @keyword(tags=["cyperf", "faults"])
+    def clear_connection_tracking_of_node(self, node: str, *, cluster: str | None = None) -> None:
+        """Removes the entries of [Fill Connection Tracking Of Node] before they expire.
+
+        Args:
+            node: Name of the node.
+            cluster: Alias of the lab.
+        """
+        connection = self.session.cluster(cluster)
+        if connection.lab is not None:
+            tracking_fault.clear(connection.lab.node(node))
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise InputError(f"'{value}' is no JSON.") from None

@@ -1,0 +1,96 @@
+"""Keywords that let KubeLibrary and RequestsLibrary work on the same cluster connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from robot.api import Error
+from robot.libraries.BuiltIn import BuiltIn
+
+from NetLibrary._mechanics.http import clean_session
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary.keywords._base import KeywordBase, keyword
+
+
+class GuestKeywords(KeywordBase):
+    """Lend the connection to other libraries of the same suite."""
+
+    @keyword(tags=["cluster"])
+    def share_cluster_with_kubelibrary(self, *, library: str = "KubeLibrary", cluster: str | None = None) -> None:
+        """Connects KubeLibrary to a cluster of ours.
+
+        Import it as `NetLibrary.deferred.KubeLibrary`: the original connects at import and fails where the cluster is
+        only chosen, or started, by the run.
+
+        Args:
+            library: Name under which the suite imported KubeLibrary.
+            cluster: Alias of the cluster.
+
+        ```robotframework
+        *** Settings ***
+        Library    NetLibrary
+        Library    NetLibrary.deferred.KubeLibrary    AS    KubeLibrary
+
+        *** Test Cases ***
+        Nodes Are Healthy
+            Share Cluster With KubeLibrary
+            ${count}    KubeLibrary.Get Healthy Nodes Count
+            Should Be True    ${count} > 0
+        ```
+        """
+        choice = self.session.cluster(cluster).connection.choice
+        guest = _instance(library)
+        if choice.source == "in-cluster":
+            guest.reload_config(incluster=True)
+        else:
+            files = ":".join(str(path) for path in choice.kubeconfig)
+            guest.reload_config(kube_config=files, context=choice.context)
+
+    @keyword(tags=["cluster"])
+    def share_cluster_with_requestslibrary(
+        self, alias: str = "cluster", *, library: str = "RequestsLibrary", cluster: str | None = None
+    ) -> None:
+        """Makes a RequestsLibrary session for the cluster's API server.
+
+        Credentials are added when a request leaves, after RequestsLibrary has logged it, so no token reaches the log.
+
+        Args:
+            alias: Alias of the session, for `GET On Session`.
+            library: Name under which the suite imported RequestsLibrary.
+            cluster: Alias of the cluster.
+
+        ```robotframework
+        *** Settings ***
+        Library    NetLibrary
+        Library    RequestsLibrary
+
+        *** Test Cases ***
+        API Server Is Ready
+            Share Cluster With RequestsLibrary
+            ${answer}    GET On Session    cluster    /readyz
+            Should Be Equal    ${answer.text}    ok
+        ```
+        """
+        connection = self.session.cluster(cluster)
+        session = _instance(library).create_session(alias, connection.server, timeout=30)
+        prepare(session, connection)
+
+
+def prepare(session: Any, cluster: Cluster) -> None:
+    """Gives a `requests` session trust and credentials of a cluster, the latter out of sight."""
+    configuration = cluster.connection.configuration
+
+    def credentials() -> dict[str, str]:
+        return {k: v for k, v in cluster.connection.headers().items() if k.lower() == "authorization"}
+
+    clean_session(session, cluster.server, credentials)
+    session.verify = (configuration.ssl_ca_cert or True) if configuration.verify_ssl else False
+    if configuration.cert_file:
+        session.cert = (configuration.cert_file, configuration.key_file)
+
+
+def _instance(library: str) -> Any:
+    try:
+        return BuiltIn().get_library_instance(library)
+    except RuntimeError:
+        raise Error(f"library is '{library}', but the suite imports no library under that name.") from None

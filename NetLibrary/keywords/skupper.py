@@ -1,0 +1,229 @@
+"""Keywords for Skupper v2 networks: sites, links, listeners, attached connectors."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from robot.api import Error, Failure, logger
+
+from NetLibrary._mechanics.errors import ClusterError, NotFound, WaitTimeout
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.skupper import Installation, diagnose, find_installation, ready, state_text
+from NetLibrary._mechanics.skupper.status import API_VERSION, GROUP, KINDS, site_with_endpoints
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._base import KeywordBase, keyword
+
+WAIT = timedelta(seconds=120)
+
+
+class SkupperKeywords(KeywordBase):
+    """Install, link, wait, explain."""
+
+    @keyword(tags=["skupper"])
+    def skupper_should_be_installed(self, *, cluster: str | None = None) -> str:
+        """Fails unless Skupper v2 is installed and its controller runs; a lab without it gets the stand-in.
+
+        What was found is shown in the suite's metadata. A stand-in is named in the log and in every record.
+
+        Args:
+            cluster: Alias of the cluster.
+        Returns:
+            What runs there, in words.
+        """
+        connection = self.session.cluster(cluster)
+        found = find_installation(connection)
+        if connection.is_lab and (found is None or found.stand_in):
+            # Also where it is there already: a newer NetLibrary brings a newer stand-in, else nothing happens
+            connection.lab.install("skupper")
+            found = find_installation(connection)
+        if found is None:
+            raise Error(
+                f"Skupper is not installed in cluster '{connection.alias}' ({connection.server}): it does not serve "
+                f"the API group '{GROUP}'.\nInstall Skupper v2 there, or run on the lab (-v CLUSTER:lab), which has a "
+                "stand-in."
+            )
+        self._announce(connection, found)
+        return str(found)
+
+    def _announce(self, cluster: Cluster, found: Installation) -> None:
+        if found.stand_in:
+            self.session.note_stand_in("skupper", found.stand_in)
+        name = "Skupper" if cluster.alias == "default" else f"Skupper {cluster.alias}"
+        _robot.set_suite_metadata(name, str(found))
+        logger.info(f"Skupper in cluster '{cluster.alias}': {found}.")
+
+    @keyword(tags=["skupper"])
+    def wait_until_skupper_is_ready(
+        self, kind: str, name: str, namespace: str, *, timeout: timedelta = WAIT, cluster: str | None = None
+    ) -> dict[str, Any]:
+        """Waits until an object of Skupper is ready; on failure says what stands in the way.
+
+        A passing `Error` does not end the wait, since Skupper's controller often shows one for a moment.
+
+        Args:
+            kind: `Site`, `Link`, `Listener`, `Connector`, `AttachedConnector`, `AttachedConnectorBinding`,
+                `AccessGrant` or `AccessToken`.
+            name: Name of the object.
+            namespace: Its namespace.
+            timeout: Limit.
+            cluster: Alias of the cluster.
+        Returns:
+            The object.
+        """
+        if kind not in KINDS:
+            raise Error(f"kind is '{kind}'; allowed are {', '.join(KINDS)}.")
+        return self._wait(self.session.cluster(cluster), kind, name, namespace, timeout)
+
+    @keyword(tags=["skupper"])
+    def grant_access(
+        self, name: str, namespace: str, *, redemptions: int = 1, expires_after: timedelta = timedelta(minutes=15),
+        timeout: timedelta = WAIT, cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Makes an AccessGrant of a site once that site has an address, and waits until it can be redeemed.
+
+        Args:
+            name: Name of the AccessGrant.
+            namespace: Namespace of the site that others shall link to.
+            redemptions: How many tokens may be redeemed.
+            expires_after: How long the grant is good for.
+            timeout: Limit for site and grant together.
+            cluster: Alias of the cluster.
+        """
+        if redemptions < 1:
+            raise Error(f"redemptions is {redemptions}; allowed are 1 and more.")
+        connection = self.session.cluster(cluster)
+        site = self._site(connection, namespace)
+        self._wait(connection, "Site", site, namespace, timeout, endpoints=True)
+        window = f"{max(1, int(expires_after.total_seconds()))}s"
+        connection.apply(
+            _object("AccessGrant", name, namespace, redemptionsAllowed=redemptions, expirationWindow=window)
+        )
+        self._wait(connection, "AccessGrant", name, namespace, timeout)
+
+    @keyword(tags=["skupper"])
+    def redeem_access(
+        self, grant: str, granting_namespace: str, namespace: str, *, name: str | None = None,
+        timeout: timedelta = WAIT, granting_cluster: str | None = None, cluster: str | None = None,
+    ) -> str:  # fmt: skip
+        """Redeems a grant of one site in another site, which links the two.
+
+        The code of the token never reaches the log.
+
+        Args:
+            grant: Name of the AccessGrant.
+            granting_namespace: Namespace of the grant.
+            namespace: Namespace of the site that links itself.
+            name: Name of AccessToken and Link; `token-<grant>` by default.
+            timeout: Limit.
+            granting_cluster: Alias of the grant's cluster.
+            cluster: Alias of the linking site's cluster.
+        Returns:
+            Name of the Link.
+        """
+        giver, taker = self.session.cluster(granting_cluster), self.session.cluster(cluster)
+        site = self._site(taker, namespace)
+        # A token without a Site to redeem it gets its answer late; Configured comes within a moment
+        self._wait_for_configured(taker, site, namespace, timeout)
+        status = self._wait(giver, "AccessGrant", grant, granting_namespace, timeout)["status"]
+        token = name or f"token-{grant}"
+        taker.apply(_object("AccessToken", token, namespace, url=status["url"], code=status["code"], ca=status["ca"]))
+        self._wait(taker, "AccessToken", token, namespace, timeout)
+        return token
+
+    @keyword(tags=["skupper"])
+    def skupper_should_have_no_findings(self, *namespaces: str, cluster: str | None = None) -> None:
+        """Fails with everything that stands in the way of traffic between the given namespaces.
+
+        Args:
+            namespaces: Namespaces that take part in the network, all in one cluster.
+            cluster: Alias of the cluster.
+        """
+        found = self._findings({(self.session.cluster(cluster), name) for name in namespaces})
+        if found:
+            raise Failure("The Skupper network is not complete:\n" + "\n".join(found))
+
+    @keyword(tags=["skupper"])
+    def watch_skupper_namespaces(self, *namespaces: str, cluster: str | None = None) -> None:
+        """Names namespaces that form a network, so that failures of traffic are explained from their objects.
+
+        Args:
+            namespaces: Namespaces with sites or attached connectors.
+            cluster: Alias of the cluster.
+        """
+        connection = self.session.cluster(cluster)
+        places = {(connection, name) for name in namespaces}
+        self._places |= places
+        if self._explain not in self.session.explainers:
+            self.session.explainers.append(self._explain)
+
+    @keyword(tags=["skupper"])
+    def forget_skupper_namespaces(self) -> None:
+        """Ends what `Watch Skupper Namespaces` began."""
+        self._places.clear()
+
+    # --- helpers ------------------------------------------------------------------------------------
+
+    @property
+    def _places(self) -> set[tuple[Cluster, str]]:
+        found: set[tuple[Cluster, str]] = self.__dict__.setdefault("_skupper_places", set())
+        return found
+
+    @_places.setter
+    def _places(self, value: set[tuple[Cluster, str]]) -> None:
+        self.__dict__["_skupper_places"] = value
+
+    def _explain(self) -> list[str]:
+        return self._findings(self._places)
+
+    def _findings(self, places: set[tuple[Cluster, str]]) -> list[str]:
+        objects: list[dict[str, Any]] = []
+        for connection, namespace in sorted(places, key=lambda place: (place[0].alias, place[1])):
+            for kind in (*(f"{kind}.{GROUP}" for kind in KINDS), "Pod"):
+                try:
+                    objects += connection.list(kind, namespace)
+                except ClusterError as error:
+                    logger.debug(f"No {kind} objects for the diagnosis: {error}")
+        return diagnose(objects)
+
+    def _wait(
+        self, cluster: Cluster, kind: str, name: str, namespace: str, timeout: timedelta, *, endpoints: bool = False
+    ) -> dict[str, Any]:
+        goal = site_with_endpoints() if endpoints else ready()
+        what = f"{kind} '{namespace}/{name}'"
+        try:
+            found: dict[str, Any] = cluster.wait(
+                f"{kind}.{GROUP}", namespace, goal, name=name, timeout=timeout.total_seconds(), what=what,
+                progress=logger.info,
+            )  # fmt: skip
+            return found
+        except WaitTimeout as error:
+            last = state_text(cluster.find(f"{kind}.{GROUP}", name, namespace))
+            findings = self._findings(self._places | {(cluster, namespace)})
+            raise Failure(
+                "\n".join([f"{what} was not Ready within {timeout.total_seconds():g} s: {last}.", *findings])
+            ) from error
+
+    def _wait_for_configured(self, cluster: Cluster, site: str, namespace: str, timeout: timedelta) -> None:
+        from NetLibrary._mechanics.kube.wait import condition
+
+        cluster.wait(
+            f"Site.{GROUP}", namespace, condition("Configured"), name=site, timeout=timeout.total_seconds(),
+            what=f"Site '{namespace}/{site}' Configured", progress=logger.info,
+        )  # fmt: skip
+
+    def _site(self, cluster: Cluster, namespace: str) -> str:
+        sites = cluster.list(f"Site.{GROUP}", namespace)
+        if not sites:
+            raise NotFound(f"Namespace '{namespace}' in cluster '{cluster.alias}' has no Site.", status=404)
+        active = [s for s in sites if s.get("status", {}).get("status") == "Ready"] or sites
+        return str(active[0]["metadata"]["name"])
+
+
+def _object(kind: str, name: str, namespace: str, **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }

@@ -1,0 +1,154 @@
+"""Disturbances: what is refused, what counts as over, and how a failing command reads."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from robot.api import Error, SkipExecution
+
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.kube.wait import Done, Pending
+from NetLibrary._mechanics.outages import disturb
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords.disruption import _run_here
+from NetLibrary.keywords.outages import BreakKeywords
+
+
+class Cluster:
+    """Remembers what it was asked, and shows a goal one state after the other."""
+
+    server, is_lab, lab = "https://cluster.example:6443", False, None
+
+    def __init__(self, *states: list[dict[str, Any]]) -> None:
+        self.states = list(states)
+        self.deleted: list[str] = []
+        self.outcomes: list[Any] = []
+        self.patched: dict[str, Any] = {}
+
+    def list(self, kind: str, namespace: str, *, labels: str) -> list[dict[str, Any]]:
+        return self.states[0]
+
+    def delete(self, kind: str, name: str, namespace: str) -> None:
+        self.deleted.append(name)
+
+    def patch(self, kind: str, name: str, namespace: str, body: dict[str, Any], *, strategy: str) -> dict[str, Any]:
+        self.patched = body
+        return self.states[0][0]
+
+    def wait(self, kind: str, namespace: str | None, goal: Any, **options: Any) -> Any:
+        for state in self.states:
+            self.outcomes.append(goal(state))
+            if isinstance(self.outcomes[-1], Done):
+                return self.outcomes[-1].value
+        raise AssertionError("the goal was never reached")
+
+
+def pod(uid: str, ready: bool = True) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {"metadata": {"name": f"p-{uid}", "uid": uid}, "status": {"conditions": conditions}}
+
+
+def deployment(generation: int, observed: int, updated: int = 1) -> dict[str, Any]:
+    status = {"observedGeneration": observed, "updatedReplicas": updated, "replicas": 1, "availableReplicas": 1}
+    return {"metadata": {"name": "d", "generation": generation}, "spec": {"replicas": 1}, "status": status}
+
+
+def keywords(cluster: Any) -> BreakKeywords:
+    library = BreakKeywords()
+    library.session = SimpleNamespace(cluster=lambda alias: cluster)  # type: ignore[assignment]
+    return library
+
+
+def test_deleted_pods_are_replaced_only_when_the_old_ones_are_gone_and_new_ones_ready():
+    cluster = Cluster(
+        [pod("a"), pod("b")], [pod("a"), pod("c")], [pod("c"), pod("d", ready=False)], [pod("c"), pod("d")]
+    )
+    assert disturb.delete_pods(cluster, "ns", "app=x", timeout=5, say=print) == 2
+    assert cluster.deleted == ["p-a", "p-b"]
+    assert [type(outcome) for outcome in cluster.outcomes] == [Pending, Pending, Pending, Done]
+    with pytest.raises(InputError, match="labels 'app=none' fit no pod in namespace 'ns'"):
+        disturb.delete_pods(Cluster([]), "ns", "app=none", timeout=5, say=print)
+
+
+def test_a_rollout_is_over_when_the_change_itself_was_seen_and_rolled_out():
+    """A watch that lags shows the finished rollout of before the restart."""
+    cluster = Cluster([deployment(4, 4)])
+    cluster.states += [[deployment(3, 3)], [deployment(4, 3)], [deployment(4, 4, updated=0)], [deployment(4, 4)]]
+    first = cluster.states.pop(0)
+    cluster.patch = lambda *a, **k: first[0]  # type: ignore[method-assign]
+    disturb.restart_workload(cluster, "Deployment", "d", "ns", timeout=5, say=print)
+    assert [type(outcome) for outcome in cluster.outcomes] == [Pending, Pending, Pending, Done]
+    with pytest.raises(InputError, match="kind is 'Job'; allowed are Deployment, DaemonSet"):
+        disturb.restart_workload(cluster, "Job", "d", "ns", timeout=5, say=print)
+
+
+def test_a_daemonset_that_is_not_rolled_out_by_a_restart_is_refused():
+    obj = {"metadata": {"generation": 2}, "spec": {"updateStrategy": {"type": "OnDelete"}}}
+    with pytest.raises(InputError, match="update strategy OnDelete"):
+        disturb.restart_workload(Cluster([obj]), "DaemonSet", "d", "ns", timeout=5, say=print)
+
+
+def test_a_node_is_ready_only_by_a_report_from_after_its_restart():
+    def node(beat: float, status: str = "True") -> list[dict[str, Any]]:
+        text = datetime.fromtimestamp(beat, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return [{"status": {"conditions": [{"type": "Ready", "status": status, "lastHeartbeatTime": text}]}}]
+
+    now = time.time()
+    cluster = Cluster([], node(now - 60), node(now + 1, "Unknown"), node(now + 2))
+    disturb.wait_node_ready(cluster, "n", timeout=5, say=print, since=now)
+    assert [type(outcome) for outcome in cluster.outcomes] == [Pending, Pending, Pending, Done]
+
+
+@pytest.mark.parametrize("allowed", [None, "False", "", "maybe"])
+def test_a_cluster_that_is_no_lab_is_not_disturbed_without_leave(monkeypatch, allowed):
+    monkeypatch.setattr(_robot, "variable", lambda name, default=None: allowed if allowed is not None else default)
+    library = keywords(Cluster([pod("a")]))
+    with pytest.raises(SkipExecution, match="Say -v ALLOW_DISRUPTION:True if it may be disturbed"):
+        library.delete_pods_and_wait("ns", "app=x")
+    with pytest.raises(SkipExecution, match=r"restart of Deployment 'ns/d' would disturb the cluster 'https://cluster"):
+        library.restart_workload("Deployment", "d", "ns")
+    with pytest.raises(SkipExecution, match="the command 'true' would disturb"):
+        library.run_command_during_measurement("true")
+
+
+def test_with_leave_it_is_disturbed_but_a_lab_is_still_needed_for_nodes(monkeypatch):
+    monkeypatch.setattr(_robot, "variable", lambda name, default=None: True)
+    library = keywords(Cluster([pod("a")], [pod("b")]))
+    assert library.delete_pods_and_wait("ns", "app=x") == 1
+    assert library.run_command_during_measurement("echo two words") == "two words\n"
+    with pytest.raises(SkipExecution, match="needs the lab"):
+        library.cut_node_link("node1")
+
+
+def test_arguments_of_the_command_are_checked(monkeypatch):
+    library = keywords(SimpleNamespace(is_lab=True))
+    with pytest.raises(Error, match="command is empty"):
+        library.run_command_during_measurement("  ")
+    with pytest.raises(Error, match="pod and namespace belong together"):
+        library.run_command_during_measurement("ls", pod="x")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["sh", "-c", "echo broken >&2; exit 3"], "ended with exit status 3: broken"),
+        (["false"], "ended with exit status 1: it printed nothing"),
+        (["no-such-program"], "'no-such-program' does not exist on this machine"),
+        (["/etc/passwd"], "may not be run: Permission denied"),
+        (["sleep", "9"], "did not end within 0.2 s"),
+    ],
+)
+def test_a_command_that_fails_says_how(words, text):
+    with pytest.raises(EnvironmentProblem, match=text):
+        _run_here(words, 0.2 if words[0] == "sleep" else 10)
+
+
+def test_stopping_what_does_not_run_says_so():
+    library = keywords(None)
+    with pytest.raises(Error, match="No measurement runs"):
+        library.stop_break_measurement(longest_outage=timedelta(seconds=1))
+    library.finish_break_measurement()  # nothing to do, no error: it is for teardowns
