@@ -6,7 +6,7 @@ Library           Collections
 Library           OperatingSystem
 Library           Process
 Library           RequestsLibrary
-Resource          ../resources/cyperf.resource
+Resource          NetLibrary/resources/cyperf.resource
 
 Suite Setup       CyPerf Controller And Agents Are Available
 Suite Teardown    CyPerf Is Left As It Was

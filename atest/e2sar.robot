@@ -4,7 +4,7 @@ Documentation       The E2SAR keywords meet bad input and what goes wrong while 
 
 Library           OperatingSystem
 Library           e2sar_lab.py
-Resource          ../resources/e2sar.resource
+Resource          NetLibrary/resources/e2sar.resource
 
 Suite Setup       E2SAR Namespace Is Ready
 Suite Teardown    Delete Everything This Run Created    wait=False

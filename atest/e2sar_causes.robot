@@ -6,7 +6,7 @@ Documentation     Why events were lost: each cause is brought about in the clust
 Library           Collections
 Library           OperatingSystem
 Library           e2sar_lab.py
-Resource          ../resources/e2sar.resource
+Resource          NetLibrary/resources/e2sar.resource
 
 Suite Setup       E2SAR Namespace Is Ready
 Suite Teardown    Delete Everything This Run Created    wait=False

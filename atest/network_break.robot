@@ -6,7 +6,7 @@ Documentation     The network-break suite must fail when its expectations are vi
 ...               *Passes when*: each fault that is injected under a measurement is found, with its kind, its length
 ...               and the right words; and what is no fault of the network is an error of its own.
 
-Resource          ../resources/network_break.resource
+Resource          NetLibrary/resources/network_break.resource
 
 Suite Setup       Break Endpoints Are Ready On A Lab
 Suite Teardown    Delete Everything This Run Created    wait=False

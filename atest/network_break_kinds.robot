@@ -6,7 +6,7 @@ Documentation     Outages of odd lengths and of every kind, made by hand on a la
 ...               *Passes when*: each probe reports the kind that its packets really met and the length that the
 ...               outage really had, and a probe that the outage does not concern reports none.
 
-Resource          ../resources/network_break.resource
+Resource          NetLibrary/resources/network_break.resource
 
 Suite Setup       Nodes Are Known
 Suite Teardown    Delete Everything This Run Created    wait=False

@@ -6,7 +6,7 @@ Documentation     Each row of suites/network_break.robot must be able to fail: i
 ...               *Traffic*: that of the row.
 ...               *Passes when*: the row fails, and says what was broken.
 
-Resource          ../resources/network_break.resource
+Resource          NetLibrary/resources/network_break.resource
 
 Suite Setup       Break Endpoints Are Ready On A Lab
 Suite Teardown    Delete Everything This Run Created    wait=False

@@ -6,7 +6,7 @@ Library             Collections
 Library             OperatingSystem
 Library             Process
 Library             String
-Resource            ../resources/skupper.resource
+Resource            NetLibrary/resources/skupper.resource
 
 Suite Setup         Skupper Network Is Available
 Suite Teardown      Nothing Of This Run Should Stay

@@ -12,7 +12,7 @@ Documentation     Application traffic by CyPerf agents in pods, driven through t
 ...               PAUSE_BETWEEN_RUNS, CYPERF_NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; the password comes from the
 ...               environment variable CYPERF_PASSWORD.
 
-Resource          ../resources/cyperf.resource
+Resource          NetLibrary/resources/cyperf.resource
 
 Suite Setup       CyPerf Controller And Agents Are Available
 Suite Teardown    CyPerf Is Left As It Was

@@ -14,7 +14,7 @@ Documentation     E2SAR (EJFAT event segmentation and reassembly): what a receiv
 ...               Variables: E2SAR_IMAGE, E2SAR_NAMESPACE, E2SAR_TIMEOUT, SKIP_TEARDOWN. For instance:
 ...               robot -d results -v E2SAR_IMAGE:ibaldin/e2sar:0.3.2 suites/e2sar.robot
 
-Resource          ../resources/e2sar.resource
+Resource          NetLibrary/resources/e2sar.resource
 
 Suite Setup       E2SAR Namespace Is Ready
 Suite Teardown    Delete Everything This Run Created

@@ -16,7 +16,7 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 
-Resource          ../resources/network_break.resource
+Resource          NetLibrary/resources/network_break.resource
 
 Suite Setup       Break Endpoints Are Ready
 Suite Teardown    Delete Everything This Run Created

@@ -8,7 +8,7 @@ Documentation     Do Services work from every node? One row for each kind of Ser
 ...               *Passes when*: each cell shows what the Services, EndpointSlices, nodes and policies of the cluster
 ...               demand: connected to a right pod with the right client address, refused at once, or dropped.
 
-Resource          ../resources/service_matrix.resource
+Resource          NetLibrary/resources/service_matrix.resource
 
 Suite Setup       Service Matrix Is Built
 Suite Teardown    Service Matrix Is Saved And Removed

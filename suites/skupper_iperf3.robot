@@ -11,7 +11,7 @@ Documentation       iperf3 over a Skupper attached connector.
 ...                 WORKLOAD_KUBECONFIG, IPERF3_IMAGE, READY_TIMEOUT, SKIP_TEARDOWN. For instance:
 ...                 robot -d results -v BANDWIDTH:100M -v DURATION:10s suites/skupper_iperf3.robot
 
-Resource            ../resources/skupper.resource
+Resource            NetLibrary/resources/skupper.resource
 
 Suite Setup         Skupper Network Is Available
 Suite Teardown      Nothing Of This Run Should Stay

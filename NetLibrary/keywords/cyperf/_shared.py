@@ -18,9 +18,10 @@ from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.statistics import View
 from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords._base import KeywordBase
 
-MANIFESTS = Path(__file__).parents[3] / "manifests" / "cyperf"
+MANIFESTS = shipped("manifests", "cyperf")
 _IDLE = ("STOPPED", "ERROR", "")
 
 
