@@ -28,7 +28,7 @@ Object = dict[str, Any]
 TOKEN = "sesame-9f2c-never-to-be-seen"
 KINDS = {
     "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment", "configmaps": "ConfigMap", "jobs": "Job",
-    "services": "Service", "events": "Event", "nodes": "Node", "sites": "Site", "limitranges": "LimitRange",
+    "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site", "limitranges": "LimitRange",
 }  # fmt: skip
 
 
