@@ -17,7 +17,8 @@ import pytest
 
 from NetLibrary._mechanics import records
 from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
-from NetLibrary._mechanics.records import Recorder, Surroundings, Verdict, plain
+from NetLibrary._mechanics.records import Recorder, Surroundings, plain
+from NetLibrary._mechanics.verdict import Verdict
 
 NODE = {"name": "n1", "kubelet": "v1", "runtime": "containerd://2", "kernel": "6.1", "os": "Debian"}
 SURROUNDINGS = Surroundings(
@@ -70,7 +71,7 @@ def test_smallest_and_largest_record_fulfil_the_schema(tmp_path: Path) -> None:
     assert (small["run"], small["suite"], small["test"]) == ("r1", "S", "T")
     assert small["timings_seconds"] == {"Make Sites": 1.5}
     assert small["stand_ins"] == {"skupper": "ours"}
-    assert small["verdict"] == {"passed": None, "reasons": []}
+    assert small["verdict"] == {"passed": None, "reasons": [], "status": "not judged"}
     assert large["samples"] == [{"x": 1, "colour": "red"}]
     assert large["thresholds"] == {"at_least": 2.0}
     assert large["files"] == ["pictures/a.png", "/elsewhere/b.txt"]
@@ -83,10 +84,12 @@ def test_smallest_and_largest_record_fulfil_the_schema(tmp_path: Path) -> None:
     [
         {"kind": ""},
         {"name": ""},
-        {"schema": 2},
+        {"schema": 1},
         {"extra": 1},
         {"summary": {}},
-        {"verdict": {"passed": "yes", "reasons": []}},
+        {"verdict": {"passed": "yes", "reasons": [], "status": "passed"}},
+        {"verdict": {"passed": True, "reasons": [], "status": "perhaps"}},
+        {"checks": [{"rule": "r", "expected": 1, "seen": 2, "unit": "", "passed": None, "text": ""}]},
     ],
 )
 def test_schema_refuses_what_is_no_measurement(tmp_path: Path, change: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 NetLibraryError
 ├── InputError            an argument is not usable; says which one and what is allowed
 ├── EnvironmentProblem    the machine or the suite's surroundings lack something
+├── Unavailable           the cluster does not offer what a test needs, which is no fault: the test is skipped
 ├── ClusterError          the API server said no (status, reason, message)
 │   ├── NotFound, AlreadyExists, Conflict, Forbidden, Unauthorized, Invalid, Expired, TooManyRequests
 │   └── Unreachable       no answer at all
@@ -26,6 +27,10 @@ class InputError(NetLibraryError, ValueError):
 
 class EnvironmentProblem(NetLibraryError):
     """The surroundings lack something that the work needs, for instance a program or a kubeconfig."""
+
+
+class Unavailable(NetLibraryError):
+    """The cluster does not offer what a test needs, for instance a second node. No fault: the test is skipped."""
 
 
 class ClusterError(NetLibraryError):

@@ -12,22 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics.verdict import Check, Verdict
+
 FILE_NAME = "measurements.jsonl"
 SCHEMA_FILE = Path(__file__).with_name("measurements.schema.json")
-SCHEMA_VERSION = 1
-
-
-@dataclass
-class Verdict:
-    """What a measurement was judged to be.
-
-    Args:
-        passed: None when nothing was asked of it.
-        reasons: One sentence for each expectation that was missed.
-    """
-
-    passed: bool | None = None
-    reasons: list[str] = field(default_factory=list)
+SCHEMA_VERSION = 2
 
 
 @dataclass
@@ -78,6 +67,8 @@ class Recorder:
         series: Mapping[str, Any] | None = None,
         summary: Mapping[str, Any] | None = None,
         thresholds: Mapping[str, Any] | None = None,
+        checks: Sequence[Check] = (),
+        causes: Sequence[str] = (),
         verdict: Verdict | None = None,
         images: Sequence[Mapping[str, Any]] = (),
         files: Sequence[str | Path] = (),
@@ -92,7 +83,9 @@ class Recorder:
             samples: Every single value behind the summary.
             series: Values over time, by name.
             summary: The results, units in the names (`bits_per_second`).
-            thresholds: What was expected.
+            thresholds: What was expected, where it is not in `checks`.
+            checks: What was expected and what was seen, one by one.
+            causes: What explains the checks that failed, the best explanation first.
             verdict: How it was judged.
             images: What ran: reference, digest, and `stand_in` where it was none of the real product's.
             files: Pictures and raw outputs, relative to the output folder.
@@ -116,6 +109,8 @@ class Recorder:
                 "series": series or {},
                 "summary": summary or {},
                 "thresholds": thresholds or {},
+                "checks": [asdict(check) for check in checks],
+                "causes": list(causes),
                 "verdict": verdict or Verdict(),
                 "timings_seconds": around.timings if timings is None else timings,
                 "files": [self._relative(Path(file)) for file in files],

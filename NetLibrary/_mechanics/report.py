@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,6 +44,38 @@ class Cell:
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for the log.
+
+    Args:
+        columns: Headings.
+        rows: Cells, each a `Cell` or anything with a text.
+        caption: Title above it.
+        headline: Whether it is also shown at the test's top level, where a reader need not open any keyword.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    caption: str | None = None
+    headline: bool = True
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file for the log.
+
+    Args:
+        path: The file, in the output folder.
+        caption: What it shows.
+        headline: Whether it is also shown at the test's top level.
+    """
+
+    path: Path
+    caption: str
+    headline: bool = True
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> str:

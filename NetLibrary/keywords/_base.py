@@ -1,15 +1,16 @@
-"""What all keyword mixins share: the session, and the one place where errors become Robot's."""
+"""What all keyword classes share: the session, and the one place where errors become Robot's."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from robot.api import Error, Failure
+from robot.api import Error, Failure, SkipExecution
 from robot.api.deco import keyword as robot_keyword
 
 from NetLibrary._mechanics import errors
+from NetLibrary.keywords._deprecation import old_arguments_accepted, old_names_of
 
 if TYPE_CHECKING:
     from NetLibrary.keywords._session import Session
@@ -18,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class KeywordBase:
-    """Base of the keyword mixins.
+    """Base of the keyword classes.
 
     Args:
         session: Clusters, recorder and clean-up of this library instance.
@@ -26,12 +27,31 @@ class KeywordBase:
 
     session: Session
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Adds the deprecated names of a class's keywords as keywords of their own."""
+        super().__init_subclass__(**kwargs)
+        for method in list(vars(cls).values()):
+            for attribute, alias in old_names_of(method):
+                setattr(cls, attribute, alias)
 
-def keyword(name: str | None = None, *, tags: Sequence[str] = ()) -> Callable[[F], F]:
+
+def keyword(
+    name: str | None = None,
+    *,
+    tags: Sequence[str] = (),
+    formerly: Sequence[str] = (),
+    renamed: Mapping[str, str] | None = None,
+) -> Callable[[F], F]:
     """Marks a method as a keyword and turns its errors into failures that read well.
 
     What the network or the product did wrong is a failure; what the suite, the machine or the account did wrong is
-    an error. Both stop the test; their words make the difference for the reader.
+    an error; what the cluster does not offer is a skip. All stop the test; their words make the difference.
+
+    Args:
+        name: Name of the keyword where it differs from the method's, for instance for `CyPerf`.
+        tags: Its tags.
+        formerly: Names that it had in the release before; they go on working and warn.
+        renamed: Arguments that had another name in the release before, old name to new; the same goes for them.
     """
 
     def decorate(method: F) -> F:
@@ -41,10 +61,14 @@ def keyword(name: str | None = None, *, tags: Sequence[str] = ()) -> Callable[[F
                 return method(*args, **kwargs)
             except (errors.WaitFailed, errors.WaitTimeout) as error:
                 raise Failure(str(error)) from error
+            except errors.Unavailable as error:
+                raise SkipExecution(str(error)) from error
             except errors.NetLibraryError as error:
                 raise Error(str(error)) from error
 
-        marked: F = robot_keyword(name=name, tags=tuple(tags))(translated)
+        accepted = old_arguments_accepted(translated, renamed or {}) if renamed else translated
+        marked: F = robot_keyword(name=name, tags=tuple(tags))(accepted)
+        marked.__dict__["formerly"] = tuple(formerly)
         return marked
 
     return decorate

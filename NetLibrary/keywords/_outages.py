@@ -15,8 +15,8 @@ from NetLibrary._mechanics.outages import tables
 from NetLibrary._mechanics.outages.files import write_probes
 from NetLibrary._mechanics.outages.measurement import BreakResult
 from NetLibrary._mechanics.outages.paths import BreakPath, Endpoints, Target
-from NetLibrary._mechanics.records import Verdict
 from NetLibrary._mechanics.report import html_table
+from NetLibrary._mechanics.verdict import Verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.types import Bitrate
 

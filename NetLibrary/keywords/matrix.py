@@ -20,8 +20,8 @@ from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
 from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.run import Matrix, Options, latency_rows
 from NetLibrary._mechanics.matrix.show import render
-from NetLibrary._mechanics.records import Verdict
 from NetLibrary._mechanics.report import bitrate_text
+from NetLibrary._mechanics.verdict import Verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.types import Bitrate, Percentage

@@ -17,7 +17,7 @@ from NetLibrary._mechanics.outages.paths import BreakPath, Endpoints, Rates
 from NetLibrary._mechanics.outages.probers import LocalProber, PodProber, Prober, missing_route
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary._mechanics.outages.verdict import Limits, breaches
-from NetLibrary._mechanics.records import Verdict
+from NetLibrary._mechanics.verdict import Verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import iperf_runs, judge, limit_ms, milliseconds, parse_paths, report

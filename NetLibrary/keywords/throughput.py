@@ -14,11 +14,11 @@ from robot.api import Error, Failure, logger
 
 from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.kube import manifests
-from NetLibrary._mechanics.records import Verdict
 from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text, html_table
 from NetLibrary._mechanics.throughput import Iperf3Problem, Measurement, Request
 from NetLibrary._mechanics.throughput.job import Outcome, job_manifest, run_job
 from NetLibrary._mechanics.throughput.picture import draw_rates
+from NetLibrary._mechanics.verdict import Verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.types import Bitrate, Percentage, Protocol

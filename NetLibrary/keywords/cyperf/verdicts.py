@@ -17,8 +17,8 @@ from NetLibrary._mechanics.cyperf.judgement import Finding, Totals
 from NetLibrary._mechanics.cyperf.statistics import Statistics, View, shown, unit_of
 from NetLibrary._mechanics.cyperf.types import CyPerfAggregate, CyPerfReport, CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.records import Verdict
 from NetLibrary._mechanics.report import Cell
+from NetLibrary._mechanics.verdict import Verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run

@@ -18,7 +18,7 @@ from NetLibrary._mechanics.e2sar.sweep import Combination, table
 from NetLibrary._mechanics.e2sar.verdict import Judgement, Thresholds, judge, percent
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
 from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.records import Verdict
+from NetLibrary._mechanics.verdict import Verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.types import Percentage
 

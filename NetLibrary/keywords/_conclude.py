@@ -1,0 +1,129 @@
+"""The one place that records, shows and fails: whatever a topic found leaves the library through `conclude`.
+
+A record can therefore not differ from the status of the keyword that judged. A test walks the topics and asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot.api import Error, Failure, SkipExecution
+
+from NetLibrary._mechanics.report import Picture, Table, html_table
+from NetLibrary._mechanics.verdict import Check, Status, failed, verdict
+from NetLibrary.keywords import _robot
+
+if TYPE_CHECKING:
+    from NetLibrary.keywords._session import Session
+
+# Robot cuts messages over 40 lines in the middle
+MOST_SENTENCES = 12
+
+
+def conclude(
+    session: Session,
+    *,
+    kind: str,
+    name: str,
+    parameters: Mapping[str, Any] | None = None,
+    checks: Sequence[Check] = (),
+    errors: Sequence[str] = (),
+    skip: str = "",
+    summary: Mapping[str, Any] | None = None,
+    samples: Sequence[Any] = (),
+    series: Mapping[str, Any] | None = None,
+    causes: Sequence[str] = (),
+    tables: Sequence[Table] = (),
+    pictures: Sequence[Picture] = (),
+    images: Sequence[Mapping[str, Any]] = (),
+    files: Sequence[str | Path] = (),
+    metadata: Mapping[str, str] | None = None,
+    console: str = "",
+    lead: str = "",
+    stands_in: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Records a measurement, shows it, and ends the keyword with the status that its checks deserve.
+
+    Args:
+        session: Recorder, headlines and stand-ins of the run.
+        kind: What was measured, for instance `throughput`; the schema lists the kinds.
+        name: Which one it was; finds the same measurement again in a baseline.
+        parameters: What was asked for.
+        checks: Expectations and what was seen; none when nothing was asked.
+        errors: Why the measurement could not be made or is not whole. It is recorded as an error and never judged.
+        skip: Why it does not apply to this cluster.
+        summary: The figures, units in their names.
+        samples: Every single value behind them.
+        series: Values over time, by name.
+        causes: What explains the failed checks, the best explanation first.
+        tables: Tables for the log; headlines among them are shown at the test's top level.
+        pictures: Picture files for the log.
+        images: Images that took part, see `facts.images_of`.
+        files: Further files, relative to the output folder in the record; pictures are added.
+        metadata: Facts for the test's metadata.
+        console: Line for the terminal.
+        lead: First words of the failure; by default the first failed check speaks for itself.
+        stands_in: Programs the figures depend on, by the names under which stand-ins are noted; those that are
+            stand-ins in this run are named beside metadata and console line.
+
+    Returns:
+        The record as it was written.
+
+    Raises:
+        Failure: A check failed.
+        Error: `errors` names something.
+        SkipExecution: `skip` gives a reason.
+    """
+    found = verdict(checks, errors, skip)
+    names = [program for program in stands_in if program in session.stand_ins]
+    mark = f" [stand-in: {', '.join(names)}]" if names else ""
+    _show(session, tables, pictures)
+    if images:
+        session.note_images(images)
+    for fact, text in (metadata or {}).items():
+        _robot.set_test_metadata(fact, f"{text}{mark}")
+    if console:
+        _robot.console(f"{console}{mark}")
+    record = session.recorder.add(
+        kind=kind,
+        name=name,
+        parameters=parameters,
+        samples=samples,
+        series=series,
+        summary=summary,
+        checks=checks,
+        causes=causes,
+        verdict=found,
+        images=images,
+        files=[*(picture.path for picture in pictures), *files],
+    )
+    if found.status is Status.SKIPPED:
+        raise SkipExecution(skip)
+    if found.status is Status.ERROR:
+        raise Error(_message(f"'{name}' has no valid result", list(errors), causes))
+    if found.status is Status.FAILED:
+        raise Failure(_message(lead, [check.sentence for check in failed(checks)], causes))
+    return record
+
+
+def _show(session: Session, tables: Sequence[Table], pictures: Sequence[Picture]) -> None:
+    for table in tables:
+        html = html_table(table.columns, table.rows, table.caption)
+        _robot.log_html(html)
+        if table.headline:
+            session.headline(html)
+    for picture in pictures:
+        html = _robot.picture_html(picture.path, picture.caption)
+        _robot.log_html(html)
+        if picture.headline:
+            session.headline(html)
+
+
+def _message(lead: str, sentences: list[str], causes: Sequence[str]) -> str:
+    first, rest = sentences[0], sentences[1:]
+    lines = [f"{lead}: {first}" if lead else first, *causes, *rest[: MOST_SENTENCES - 1]]
+    if len(rest) >= MOST_SENTENCES:
+        lines.append(f"… and {len(rest) - MOST_SENTENCES + 1} more; all are in the record.")
+    return "\n".join(lines)
