@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.e2sar.logs import LogParser, Report, number, parse
+from NetLibrary._mechanics.e2sar.logs import LogParser, Report, parse
+from NetLibrary._mechanics.e2sar.numbers import readings, whole
 from NetLibrary.standins.e2sar.perf.reassembly import Counters
 from NetLibrary.standins.e2sar.perf.styles import SenderFacts, Style014, Style032
 
@@ -257,13 +258,12 @@ def test_reading_goes_on_while_the_log_grows() -> None:
 
 
 def test_numbers() -> None:
-    assert [number(text) for text in ("4,096", "24,414.1", "1.95312e+06", "512", "1\u202f000")] == [
-        4096,
-        24414.1,
-        1953120.0,
-        512,
-        1000,
-    ]
+    counts = ("4,096", "1.95312e+06", "512", "1\u202f000", "1 500", "4'321", "1.572.864", "15,72,864")
+    assert [whole(text) for text in counts] == [4096, 1953120, 512, 1000, 1500, 4321, 1572864, 1572864]
+    values = ("24,414.1", "24.414,1", "0,2", "1,0312", "6.250", "1.95312e-05", "24 414,1", "976.562", "12")
+    assert [readings(text) for text in values] == [
+        (24414.1,), (24414.1,), (0.2,), (1.0312,), (6250.0,), (1.95312e-05,), (24414.1,), (976.562, 976562.0), (12.0,)
+    ]  # fmt: skip
 
 
 def _random_log(draw: random.Random) -> str:

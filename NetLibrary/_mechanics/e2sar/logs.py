@@ -12,25 +12,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 
-_N = r"([-+]?(?:\d+(?:[,'\u00a0\u202f]\d{3})*(?:\.\d*)?(?:[eE][-+]?\d+)?|inf|nan))(?![\d.])"
+from NetLibrary._mechanics.e2sar.numbers import COUNT, VALUE, readings, whole
+
+_N = COUNT
 _UNIT = r"(?:frames|packets)"
-
-
 LONGEST_LINE = 4000
-
-
-def number(text: str) -> float:
-    """A number with or without thousands separators, plain or scientific.
-
-    >>> number("24,414.1"), number("1.95312e+06")
-    (24414.1, 1953120.0)
-    """
-    return float(re.sub(r"[,'\u00a0\u202f]", "", text))
-
-
-def whole(text: str) -> int:
-    """A count; scientific notation is accepted, infinity and NaN are not."""
-    return int(number(text))
 
 
 @dataclass(frozen=True)
@@ -140,13 +126,8 @@ def _on(table: list, pattern: str, *fields: tuple[str, Callable[[str], object]])
     table.append((re.compile(pattern), store))
 
 
-def _rate(text: str) -> float:
-    return 0.0 if text == "unlimited" else number(text)
-
-
-_on(_SENDER, r"Sending (?:average )?bit rate is:?\s+(unlimited|[\d.,eE+-]+)", ("rate_gbps", _rate))
+_on(_SENDER, r"Sending (?:average )?bit rate is:?\s+(unlimited)", ("rate_gbps", lambda _: 0.0))
 _on(_SENDER, rf"Event size is:?\s+{_N} bytes", ("event_bytes", whole))
-_on(_SENDER, rf"Event rate is:?\s+{_N} Hz", ("event_hz", number))
 _on(_SENDER, rf"Inter-event sleep (?:time is|\(usec\) is):?\s+{_N}", ("sleep_us", whole))
 _on(_SENDER, rf"Sending:?\s+{_N} event buffers", ("events", whole))
 _on(_SENDER, rf"Using MTU:?\s+{_N}", ("mtu", whole))
@@ -160,14 +141,19 @@ _on(
 _on(_SENDER, rf"Completed, {_N} {_UNIT} sent, {_N} errors", ("frames_sent", whole), ("errors", whole))
 _on(_SENDER, r"Last (?:error encountered|E2SARError code):\s+(.+)", ("last_error", str.strip))
 _on(_SENDER, rf"Elapsed usecs:\s+{_N}", ("elapsed_us", whole))
-_on(_SENDER, rf"Estimated effective throughput \(Gbps\):\s+{_N}", ("throughput_gbps", number))
-_on(_SENDER, rf"Estimated goodput \(Gbps\):\s+{_N}", ("goodput_gbps", number))
 _on(_RECEIVER, rf"Will run for:?\s+{_N} sec", ("duration_s", whole))
 _on(_RECEIVER, r"Will run (?:for:\s+)?until (Ctrl)-C", ("duration_s", lambda _: 0))
 _on(_RECEIVER, r"Using IP address:?\s+(\S+)", ("address", str))
 _on(_RECEIVER, rf"Event reassembly timeout \(ms\):?\s+{_N}", ("timeout_ms", whole))
 
-_PORTS = re.compile(r"Receiving on ports:?\s+([\d,]+):([\d,]+?)(?=Stats:|\D|$)")
+# Values with a decimal mark, which may have two readings
+_VALUES: list[tuple[re.Pattern[str], str]] = [
+    (re.compile(rf"Sending (?:average )?bit rate is:?\s+{VALUE}"), "rate_gbps"),
+    (re.compile(rf"Event rate is:?\s+{VALUE} Hz"), "event_hz"),
+    (re.compile(rf"Estimated effective throughput \(Gbps\):\s+{VALUE}"), "throughput_gbps"),
+    (re.compile(rf"Estimated goodput \(Gbps\):\s+{VALUE}"), "goodput_gbps"),
+]
+_PORTS = re.compile(rf"Receiving on ports:?\s+{_N}:{_N}")
 _VERSION = re.compile(r"E2SAR Version:\s*(.*)")
 # No pattern may begin with ".*": on a long line that would cost the square of its length.
 _FAILURE = re.compile(
@@ -187,7 +173,7 @@ _PORT_LINE = re.compile(rf"\bPort:\s+{_N} Received:\s+{_N}")
 _TOTAL = re.compile(rf"^\s*Total:\s+{_N}")
 _COMPLETED = re.compile(r"(?:^|\s)Completed\s*$")
 _LOST_LIST = re.compile(r"Events lost so far(?:\s*\(<[^)]*\))?:(.*)$")
-_LOST_ITEM = re.compile(r"<([\d,]+):([\d,]+)(?:/([\d,]+))?>")
+_LOST_ITEM = re.compile(rf"<{_N}:{_N}(?:/{_N})?>")
 _MEMBERS: list[tuple[re.Pattern[str], str, Callable[[str], object]]] = [
     (re.compile(rf"\bTotal Bytes:\s+{_N}"), "bytes", whole),
     (re.compile(rf"\bTotal Packets:\s+{_N}"), "packets", whole),
@@ -224,6 +210,7 @@ class LogParser:
         self._rest = ""
         self._block: dict[str, object] | None = None
         self._listed = ""
+        self._open: dict[str, tuple[float, ...]] = {}  # values whose reading is not yet known
 
     def feed(self, text: str | bytes, at: float | None = None) -> None:
         """Takes a piece of the log; an unfinished last line waits for its end."""
@@ -269,7 +256,8 @@ class LogParser:
         if _ROLE_WORDS.search(line):
             report.role = report.role or "receiver"
         if ports := _PORTS.search(line):
-            report.ports = whole(ports[1]), whole(ports[2])
+            first, last = _count(ports[1]), _count(ports[2])
+            report.ports = (first, last) if first is not None and last is not None else None
         if _NOT_A_BLOCK.search(line):
             return
         if _STATS.search(line):
@@ -282,7 +270,7 @@ class LogParser:
     def _banner(self, version: str) -> None:
         if self.report.version is not None:
             self.earlier.append(self.report)
-            self.report, self._block, self._listed = Report(), None, ""
+            self.report, self._block, self._listed, self._open = Report(), None, "", {}
         self.report.version = version
 
     def _open_block(self) -> None:
@@ -312,7 +300,7 @@ class LogParser:
             blocks[-1].lost_events = []
         elif blocks:
             blocks[-1].lost_events = []
-        lost += [_lost_event(match) for match in _LOST_ITEM.finditer(items, start)]
+        lost += [event for match in _LOST_ITEM.finditer(items, start) if (event := _lost_event(match))]
         self._listed = items
         kept = {name: value for name, value in values.items() if value is not None}
         self.report.blocks.append(StatsBlock(**kept, lost_events=lost, at=at))  # type: ignore[arg-type]
@@ -332,14 +320,34 @@ class LogParser:
                         report.started_sending_at = at
                     if "Completed," in line:
                         report.completed, report.completed_at = True, at
+        for pattern, name in _VALUES:
+            if match := pattern.search(line):
+                report.role = report.role or "sender"
+                self._open[name] = readings(match[1])
+        self._settle()
         if match := _PORT_LINE.search(line):
-            report.port_stats[whole(match[1])] = whole(match[2])
+            port, count = _count(match[1]), _count(match[2])
+            if port is not None and count is not None:
+                report.port_stats[port] = count
         elif report.port_stats and (match := _TOTAL.search(line)):
-            report.total_frames = whole(match[1])
+            report.total_frames = _count(match[1])
         elif _COMPLETED.search(line):
             report.completed, report.completed_at = True, at
         elif "Stopping threads" in line:
             report.stopping = True
+
+    def _settle(self) -> None:
+        """Decides between two readings of a value by what the other lines say it must be."""
+        report = self.report
+        for name, found in list(self._open.items()):
+            if len(found) == 2:
+                expected = _expected(report, name)
+                if expected is None:
+                    continue
+                found = tuple(each for each in found if expected / 20 < each < expected * 20)
+            if len(found) == 1:
+                setattr(report, name, found[0])
+            del self._open[name]
 
     def _last_words(self, line: str) -> None:
         closing = self._block is not None and _LOST_LIST.search(line)
@@ -356,8 +364,33 @@ class LogParser:
             self.line(line)
 
 
-def _lost_event(match: re.Match[str]) -> LostEvent:
-    return LostEvent(whole(match[1]), whole(match[2]), whole(match[3]) if match[3] else None)
+def _expected(report: Report, name: str) -> float | None:
+    """What the counts of a report say that one of its values must about be."""
+    bits = 8 * report.event_bytes if report.event_bytes else None
+    if name == "rate_gbps":
+        return bits / report.sleep_us / 1000 if bits and report.sleep_us else None
+    if name == "event_hz":
+        return 1e6 / report.sleep_us if report.sleep_us else None
+    if not report.elapsed_us:
+        return None
+    if name == "goodput_gbps":
+        return bits * report.events / report.elapsed_us / 1000 if bits and report.events else None
+    frames, mtu = report.frames_sent, report.mtu
+    return frames * mtu * 8 / report.elapsed_us / 1000 if frames and mtu else None
+
+
+def _lost_event(match: re.Match[str]) -> LostEvent | None:
+    number, data_id = _count(match[1]), _count(match[2])
+    if number is None or data_id is None:
+        return None
+    return LostEvent(number, data_id, _count(match[3]) if match[3] else None)
+
+
+def _count(text: str) -> int | None:
+    try:
+        return whole(text)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _converted(convert: Callable[[str], object], text: str) -> object:
