@@ -8,7 +8,7 @@ import pytest
 from NetLibrary._mechanics.cyperf import deployment
 from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary._mechanics.kube import addresses, manifests, wait
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cyperf"
 
@@ -108,6 +108,6 @@ def test_tags_are_valid_values() -> None:
 @pytest.mark.parametrize("port", [80, 443])
 def test_services_have_both_ports(port: int) -> None:
     for service in manifests.load(MANIFESTS / "services.yaml"):
-        assert deployment.service_port(service, port)["targetPort"] == port
-    with pytest.raises(InputError, match="has no port 8080; it has 80, 443"):
-        deployment.service_port(service, 8080)
+        assert addresses.service_port(service, port)["targetPort"] == port
+    with pytest.raises(InputError, match=r"port is 8080; Service '.*' has 80/TCP, 443/TCP"):
+        addresses.service_port(service, 8080)

@@ -14,6 +14,7 @@ from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.cyperf.judgement import Finding
 from NetLibrary._mechanics.cyperf.nodes import NodeReading
 from NetLibrary._mechanics.cyperf.types import Agent
+from NetLibrary._mechanics.kube import addresses
 
 Object = dict[str, Any]
 CONNTRACK_SECONDS = 120
@@ -95,11 +96,10 @@ def find_aim(host: str, around: Surroundings) -> _Aim:
     if not host:
         return _Aim("servers", None)
     for service in around.services:
-        spec, metadata = service["spec"], service["metadata"]
-        if host in (spec.get("clusterIPs") or [spec.get("clusterIP")]):
+        metadata = service["metadata"]
+        if host in addresses.of_service(service):
             return _Aim("ClusterIP", service)
-        ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-        if host in [entry.get("ip") or entry.get("hostname") for entry in ingress]:
+        if host in addresses.of_load_balancer(service):
             return _Aim("LoadBalancer", service)
         names = host.rstrip(".").split(".")
         if names[:3] == [metadata["name"], metadata["namespace"], "svc"] or names[:2] == [

@@ -218,16 +218,6 @@ def keep_logs(cluster: Cluster, deployed: Deployed) -> None:
 # --- addresses --------------------------------------------------------------------------------------
 
 
-def node_addresses(cluster: Cluster) -> dict[str, str]:
-    """Returns the internal IPv4 address of each node by its name."""
-    found: dict[str, str] = {}
-    for node in cluster.list("Node"):
-        for entry in node.get("status", {}).get("addresses") or []:
-            if entry["type"] == "InternalIP" and ":" not in entry["address"]:
-                found.setdefault(node["metadata"]["name"], entry["address"])
-    return found
-
-
 def check_reach(target: CyPerfTarget, clients: str, servers: str) -> None:
     """Refuses a target that clients of another cluster cannot reach.
 
@@ -243,37 +233,3 @@ def check_reach(target: CyPerfTarget, clients: str, servers: str) -> None:
             f"target is '{target.value}', which only agents of the servers' own cluster reach, but the clients run in "
             f"{clients} and the servers in {servers}; allowed are 'node port' and 'load balancer'."
         )
-
-
-def load_balancer_address(service: dict[str, Any]) -> str:
-    """Returns the external address of a Service, or an empty text."""
-    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-    return str(ingress[0].get("ip") or ingress[0].get("hostname") or "") if ingress else ""
-
-
-def cluster_dns(cluster: Cluster) -> str:
-    """Returns the address of the cluster's DNS Service.
-
-    Raises:
-        InputError: There is none under the usual label.
-    """
-    for service in cluster.list("Service", "kube-system", labels="k8s-app=kube-dns"):
-        address = service["spec"].get("clusterIP")
-        if address and address != "None":
-            return str(address)
-    raise InputError("The cluster has no DNS Service with the label k8s-app=kube-dns in kube-system.")
-
-
-def service_port(service: dict[str, Any], port: int) -> dict[str, Any]:
-    """Returns the entry of a Service for a port.
-
-    Raises:
-        InputError: The Service does not have it, with those it has.
-    """
-    entries = service["spec"].get("ports") or []
-    for entry in entries:
-        if entry["port"] == port:
-            found: dict[str, Any] = entry
-            return found
-    have = ", ".join(str(entry["port"]) for entry in entries)
-    raise InputError(f"Service '{service['metadata']['name']}' has no port {port}; it has {have or 'none'}.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.trouble import Hopeless, is_ready, problem
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
 from NetLibrary._mechanics.matrix import cases
@@ -208,7 +209,7 @@ class BuiltMatrix:
 
         def goal(services: list[dict[str, Any]]) -> Any:
             mine = [s for s in services if s["spec"].get("type") == "LoadBalancer"]
-            ready = [s for s in mine if (s.get("status") or {}).get("loadBalancer", {}).get("ingress")]
+            ready = [s for s in mine if addresses.of_load_balancer(s)]
             return Done() if len(ready) == len(mine) else Pending(f"{len(ready)}/{len(mine)} addresses")
 
         try:
@@ -247,15 +248,14 @@ class BuiltMatrix:
     def _dns_servers(self) -> list[Endpoint]:
         """Where the cluster's DNS runs: that decides which names a fault of a node or a link hits."""
         try:
-            slices = self.cluster.list("EndpointSlice", "kube-system", labels="kubernetes.io/service-name=kube-dns")
-        except errors.ClusterError:  # forbidden, or another DNS: the matrix works without
+            servers = addresses.dns_servers(self.cluster)
+        except errors.ClusterError:  # the matrix works without
             return []
+        family = addresses.family_of(servers[0].address) if servers else 0  # the one that pods ask
         return [
-            Endpoint(e["addresses"][0], 53, (e.get("targetRef") or {}).get("name", ""), e.get("nodeName") or "")
-            for each in slices
-            if each.get("addressType") == "IPv4"
-            for e in each.get("endpoints") or []
-            if (e.get("conditions") or {}).get("ready") is not False
+            Endpoint(server.address, 53, server.pod, server.node)
+            for server in servers
+            if addresses.family_of(server.address) == family
         ]
 
     def _list(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:
@@ -303,7 +303,7 @@ class BuiltMatrix:
         balanced = self.world.service("balanced")
         facts = Facts(
             pod_to_node_masqueraded=masqueraded[True] > masqueraded[False],
-            balancer=bool(((balanced or {}).get("status") or {}).get("loadBalancer", {}).get("ingress")),
+            balancer=bool(addresses.of_load_balancer(balanced or {})),
             outside=self._place is not None,
             outside_address=self._place.address if self._place is not None else "",
             sctp=has_sctp,

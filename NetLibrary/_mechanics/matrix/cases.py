@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
 from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import World
@@ -142,9 +143,7 @@ def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int 
     }
     for source in sources:
         for node in world.nodes:
-            address = next(
-                (a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] == "InternalIP"), ""
-            )
+            address = next(iter(addresses.of_node(node)), "")
             at = node["metadata"]["name"]
             for protocol, probe in (("TCP", "http"), ("UDP", "udp")):
                 yield (
@@ -187,8 +186,7 @@ def affinity_node_port(layout: Layout, world: World, sources: Sequence[Source]) 
 
 def _balanced(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
     service = world.service(name) or {}
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
-    address = ingress[0].get("ip") or ingress[0].get("hostname") or ""
+    address = next(iter(addresses.of_load_balancer(service)), "")
     for source in sources:
         for target in _both(name, "loadbalancer", address, 80, service=name, service_port=80, repeat=repeat):
             yield source, target

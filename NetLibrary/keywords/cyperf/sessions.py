@@ -16,6 +16,7 @@ from NetLibrary._mechanics.cyperf.judgement import Finding
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole, CyPerfTarget, RunState
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses as cluster_addresses
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.report import Cell
 from NetLibrary.keywords import _robot
@@ -139,7 +140,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         host, destination, listen = _resolve(connection, target, name, place, port, servers)
         session.use_automatic_addresses()
         session.aim_at(host)
-        session.set_name_servers([deployment.cluster_dns(connection)] if target is CyPerfTarget.FQDN else [])
+        session.set_name_servers(cluster_addresses.of_dns(connection)[:1] if target is CyPerfTarget.FQDN else [])
         session.set_ports(destination, listen)
         self._cyperf.target = f"{place}/{name}"
         return f"{host}:{destination}"
@@ -190,7 +191,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             addresses: IPv4 addresses; `cluster` stands for the cluster's own DNS.
         """
         connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
-        resolved = [deployment.cluster_dns(connection) if each == "cluster" else each for each in addresses]
+        resolved = [cluster_addresses.of_dns(connection)[0] if each == "cluster" else each for each in addresses]
         self._current().set_name_servers(resolved)
 
     @keyword(tags=["cyperf"])
@@ -285,7 +286,9 @@ class CyPerfSessionKeywords(CyPerfBase):
     def _surroundings_of(self, session: TestSession, cluster: str | None) -> checklist.Surroundings:
         shared = self._cyperf
         connection = self.session.cluster(cluster or shared.clusters.get(CyPerfRole.SERVER))
-        around = checklist.Surroundings(node_addresses=set(deployment.node_addresses(connection).values()))
+        around = checklist.Surroundings(
+            node_addresses={each for found in cluster_addresses.of_nodes(connection).values() for each in found}
+        )
         servers, clients = (shared.deployed.get(role) for role in (CyPerfRole.SERVER, CyPerfRole.CLIENT))
         if servers:
             around.services = connection.list("Service", servers.namespace)
@@ -295,7 +298,7 @@ class CyPerfSessionKeywords(CyPerfBase):
                 self.session.cluster(shared.clusters.get(CyPerfRole.CLIENT)), clients
             )
         try:
-            around.dns = deployment.cluster_dns(connection)
+            around.dns = cluster_addresses.of_dns(connection)[0]
         except InputError:
             around.dns = ""
         if shared.reader_namespace:
@@ -429,7 +432,7 @@ def _resolve(
 ) -> tuple[str, int, int]:
     """Returns host, destination port and server port for a kind of target."""
     service: dict[str, Any] = cluster.get("Service", name, namespace)
-    entry = deployment.service_port(service, port)
+    entry = cluster_addresses.service_port(service, port)
     listen = entry["targetPort"] if isinstance(entry.get("targetPort"), int) else port
     if target is CyPerfTarget.POD_IP:
         pods = deployment.live_pods(cluster, servers)
@@ -441,10 +444,12 @@ def _resolve(
     if target is CyPerfTarget.FQDN:
         return f"{name}.{namespace}.svc.cluster.local", port, listen
     if target is CyPerfTarget.NODE_PORT:
-        if not entry.get("nodePort"):
-            raise InputError(f"Service '{namespace}/{name}' has no nodePort for {port}; its type is NodePort?")
-        return sorted(deployment.node_addresses(cluster).values())[0], int(entry["nodePort"]), listen
-    address = deployment.load_balancer_address(service)
+        number = cluster_addresses.node_port(service, port)
+        nodes_found = cluster_addresses.of_nodes(cluster, 4)
+        if not nodes_found:
+            raise InputError(f"No node of cluster '{cluster.alias}' has an internal IPv4 address for the node port.")
+        return nodes_found[min(nodes_found)][0], number, listen
+    address = next(iter(cluster_addresses.of_load_balancer(service)), "")
     if not address:
         raise SkipExecution(f"Service '{namespace}/{name}' has no external address; the cluster gives out none.")
     return address, port, listen
