@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.cyperf import deployment
+from NetLibrary._mechanics.cyperf import deployment, reach
 from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses, manifests, wait
@@ -65,12 +65,12 @@ def test_multus_variant_keeps_its_networks() -> None:
 
 @pytest.mark.parametrize("target", list(CyPerfTarget))
 def test_clients_of_another_cluster_need_a_way_in(target: CyPerfTarget) -> None:
-    deployment.check_reach(target, "https://one", "https://one")
+    reach.check_reach(target, "https://one", "https://one")
     if target in (CyPerfTarget.NODE_PORT, CyPerfTarget.LOAD_BALANCER):
-        deployment.check_reach(target, "https://one", "https://two")
+        reach.check_reach(target, "https://one", "https://two")
     else:
         with pytest.raises(InputError, match="only agents of the servers' own cluster reach"):
-            deployment.check_reach(target, "https://one", "https://two")
+            reach.check_reach(target, "https://one", "https://two")
 
 
 def test_manifest_without_the_role_is_refused() -> None:
