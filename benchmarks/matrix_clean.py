@@ -15,7 +15,8 @@ import time
 
 from NetLibrary._mechanics.kube import Cluster, choose
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.run import Matrix, Options
+from NetLibrary._mechanics.matrix.building import Builder, Options
+from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.report import text_table
 
 IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -24,11 +25,11 @@ IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 def one_matrix(cluster: Cluster, number: int, passes: int) -> tuple[list[object], list[float], int]:
     """Builds a matrix and probes it several times; returns the line for the table, the seconds, and the findings."""
     options = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE)
-    matrix = Matrix(cluster, options)
+    builder = Builder(cluster, options)
     seconds, cells, late, said = [], 0, 0, []
     try:
         begin = time.monotonic()
-        matrix.build()
+        matrix = Matrix(builder.build())
         matrix.programming()
         built = time.monotonic() - begin
         for _ in range(passes):
@@ -40,7 +41,7 @@ def one_matrix(cluster: Cluster, number: int, passes: int) -> tuple[list[object]
             cells += sum(len(t.cells) for t in tables)
             late += sum(c.observed.rounds > 1 for t in tables for c in t.cells)
     finally:
-        matrix.close()
+        builder.testbed.close()
         cluster.delete("Namespace", options.namespace)
     middle = statistics.median(seconds)
     line = [number, f"{built:.1f}", f"{min(seconds):.1f} / {middle:.1f} / {max(seconds):.1f}", cells, late,

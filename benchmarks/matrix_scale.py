@@ -15,9 +15,10 @@ import secrets
 import time
 
 from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.matrix.building import Builder, Options
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.types import Source, Target
-from NetLibrary._mechanics.matrix.run import Matrix, Options
+from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.report import text_table
 
 IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -67,11 +68,11 @@ def main() -> None:
         namespace=f"matrix-{run_id}", image=given.image, pods_per_node=math.ceil(given.pods / nodes),
         host_pods=False, balancer=0, timeout=400, prober=given.prober,
     )  # fmt: skip
-    matrix = Matrix(cluster, options, print)
+    builder = Builder(cluster, options)
     rows = []
     try:
         begin = time.monotonic()
-        matrix.build()
+        matrix = Matrix(builder.build())
         matrix.programming(timeout=60)
         built = time.monotonic() - begin
         protocols = given.protocols.split(",")
@@ -100,7 +101,7 @@ def main() -> None:
               f"probers {sorted(set(matrix.fleet.flavours.values()))}")  # fmt: skip
         print(text_table(["what", "probes", "seconds", "probes/s", "wrong"], rows))
     finally:
-        matrix.close()
+        builder.testbed.close()
         cluster.delete("Namespace", options.namespace)
         if use is not None:
             use.release()

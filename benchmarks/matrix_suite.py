@@ -13,8 +13,9 @@ import secrets
 import time
 
 from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.matrix.building import Builder, Options
 from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
-from NetLibrary._mechanics.matrix.run import Matrix, Options
+from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.report import text_table
 
 IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
@@ -29,9 +30,9 @@ def one_run(cluster: Cluster, number: int) -> list[object]:
     """Everything once, from nothing to a diagnosis."""
     begin = time.monotonic()
     options = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE, outside=False)
-    matrix = Matrix(cluster, options)
+    builder = Builder(cluster, options)
     try:
-        matrix.build()
+        matrix = Matrix(builder.build())
         matrix.programming()
         ready = time.monotonic() - begin
         matrix.check_all(CASES)
@@ -45,7 +46,7 @@ def one_run(cluster: Cluster, number: int) -> list[object]:
         return [number, f"{ready:.1f}", f"{probed - ready:.1f}", f"{total:.1f}", cells, matrix.fleet.probes,
                 len(matrix.sources), said]  # fmt: skip
     finally:
-        matrix.close()
+        builder.testbed.close()
         cluster.delete("Namespace", options.namespace)
 
 

@@ -13,12 +13,13 @@ from robot.api import Failure, SkipExecution, logger
 from NetLibrary._mechanics.errors import InputError, ToolMissing
 from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.matrix import bandwidth
+from NetLibrary._mechanics.matrix.building import Builder, Options
 from NetLibrary._mechanics.matrix.cases import CASES, case_kind
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.judge import compare
 from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
 from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.run import Matrix, Options, latency_rows
+from NetLibrary._mechanics.matrix.run import Matrix, latency_rows
 from NetLibrary._mechanics.matrix.show import render
 from NetLibrary._mechanics.report import bitrate_text
 from NetLibrary._mechanics.verdict import Verdict
@@ -56,6 +57,7 @@ class MatrixKeywords(KeywordBase):
         outside: bool = True,
         load_balancer_timeout: timedelta = timedelta(seconds=10),
         external_name: str = "",
+        external_ip: str = "",
         prober: ProberName = "auto",
         time_limit: timedelta = timedelta(seconds=1.5),
         in_flight: int = 300,
@@ -77,6 +79,7 @@ class MatrixKeywords(KeywordBase):
             load_balancer_timeout: Time for LoadBalancer addresses; `0 s` leaves these Services out.
             external_name: Name outside the cluster for a Service of type ExternalName, for instance `example.com`; the
                 case `outside name` is skipped without.
+            external_ip: Address for the Service with externalIPs, one of your own; a node's address when not given.
             prober: What probes in the pods; `auto` takes the fastest that the image can run.
             time_limit: The one time limit of all connections that get no answer. Linux repeats a SYN after 1 s, so
                 1.3 s and more survive one lost packet.
@@ -108,16 +111,16 @@ class MatrixKeywords(KeywordBase):
             host_pods=host_network,
             balancer=load_balancer_timeout.total_seconds(),
             external_name=external_name,
+            external_ip=external_ip,
             prober=prober,
             limit_ms=_limit(time_limit),
             timeout=self.session.default_timeout if timeout is None else timeout.total_seconds(),
             outside=outside,
             in_flight=_flight(in_flight),
         )
-        matrix = Matrix(target, options, logger.info)
-        self._matrix = matrix
-        self.session.on_close("probers of the Service matrix", matrix.close)
-        matrix.build()
+        builder = Builder(target, options)
+        self.session.on_close("probers of the Service matrix", builder.testbed.close)
+        matrix = self._matrix = Matrix(builder.build())
         by_node = matrix.programming()
         self._report_build(matrix, by_node)
         return {
@@ -134,7 +137,7 @@ class MatrixKeywords(KeywordBase):
         _robot.log_table(columns, rows, "Programming of the new Services, by node")
         for node, reason in matrix.layout.left_out:
             logger.warn(f"Service matrix: '{node}' is left out: {reason}.")
-        notes = [*matrix.notes, *(f"'{s.name}' probes with {matrix.fleet.flavours.get(s.name) or 'nothing'}."
+        notes = [*matrix.testbed.notes, *(f"'{s.name}' probes with {matrix.fleet.flavours.get(s.name) or 'nothing'}."
                                   for s in matrix.sources)]  # fmt: skip
         _robot.log_table(["what the matrix knows"], [[note] for note in notes])
         self.session.note_images(_images(matrix))

@@ -191,13 +191,30 @@ def wrong_backend(s: Source, t: Target, e: Expected) -> Observation | None:
 
 
 def local_ignored(s: Source, t: Target, e: Expected) -> Observation | None:
-    if t.service == "nodeport-local" and not wants(e):
+    if t.service == "nodeport-local" and s.outside and not wants(e):
         return by("on-node1", clients=("172.30.0.2",))
     return None
 
 
-def dropped_not_refused(s: Source, t: Target, e: Expected) -> Observation | None:
-    return blocked() if e.outcomes == {Outcome.REFUSED} or (Outcome.REFUSED in e.outcomes and not wants(e)) else None
+@pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.REFUSED])
+def test_how_a_network_says_no_is_a_fact_and_no_fault(outcome):
+    seen = tables(lambda s, t, e: blocked(outcome) if e.a_no else None)
+    assert not any(t.wrong for t in seen)
+    facts = {c.fact for t in seen for c in t.facts if t.case == "endless"}
+    assert facts == {str(outcome)}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.CONNECTED, Outcome.REFUSED])
+def test_what_nobody_promises_is_never_wrong(outcome):
+    def network(s: Source, t: Target, e: Expected) -> Observation | None:
+        if e.promised:
+            return None
+        return blocked(outcome) if outcome is not Outcome.CONNECTED else by("on-node1")
+
+    seen = [t for t in tables(network) if t.case in ("external ip", "source ranges", "node port local")]
+    assert len(seen) == 3
+    assert not any(t.wrong for t in seen)
+    assert all(any(not c.expected.promised for c in t.cells) for t in seen)
 
 
 def entry_node2(s: Source, t: Target, e: Expected) -> Observation | None:
@@ -282,7 +299,6 @@ CASES = [
     (clients_lost, "client address", "cluster"),
     (wrong_backend, "wrong backend", "to-on-node1 on 'node2'"),
     (local_ignored, "local policy ignored", "cluster"),
-    (dropped_not_refused, "dropped instead of refused", "cluster"),
     (entry_node2, "entry node", "node2"),
     (entry_node2_from_elsewhere, "entry node from elsewhere", "node2"),
     (balancer_not_announced, "load balancer", "outside"),

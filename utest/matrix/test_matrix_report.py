@@ -199,3 +199,14 @@ def test_the_manifest_for_kubectl_is_what_the_library_makes():
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     assert made.text(["node1", "node2", "node3"]) == (folder / "three-nodes.yaml").read_text()
+
+
+def test_the_line_of_a_cell_says_what_differs_and_not_twice_the_same():
+    source, target = Source("on-node2", "node2"), Target("on-node1", "pod", "10.244.1.10", 8080, pod="on-node1")
+    wanted = Expected(frozenset({Outcome.CONNECTED}), frozenset({"on-node1"}), frozenset({"10.244.2.11"}))
+    seen = Observation(Outcome.CONNECTED, responders=Counter(["on-node1"]), clients=frozenset({"10.244.2.0"}))
+    said = judge(source, target, wanted, seen).describe()
+    assert "expected client address 10.244.2.11, got 10.244.2.0" in said
+    assert said.count("connected") == 0
+    stranger = Observation(Outcome.CONNECTED, responders=Counter(["on-node3"]))
+    assert "expected an answer by on-node1, got one by on-node3" in judge(source, target, wanted, stranger).describe()

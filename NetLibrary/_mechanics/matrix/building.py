@@ -3,318 +3,244 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
+import re
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.trouble import Hopeless, is_ready, problem
-from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
+from NetLibrary._mechanics.kube.addresses import family_of
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.judge.drift import drift, foreign_policies
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
-from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.model.world import Endpoint, Facts, World
-from NetLibrary._mechanics.matrix.probe.fleet import Fleet
+from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Target
+from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER, Fleet
+from NetLibrary._mechanics.matrix.readiness import await_balancer, await_endpoints, await_pods
+from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
 
-Pair = tuple[Source, Target]
 PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
 OUTSIDE = "outside"
+ALIAS = "alias"
+# A namespace gets its ServiceAccount a moment after it was made; a slow controller needs seconds
+ACCOUNT_WAIT = 20.0
+# Local addresses of a node, from the kernel's own table: no program is needed for that
+READ_ADDRESSES = "cat /proc/net/fib_trie /proc/net/if_inet6 2>/dev/null; true"
+_LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
+_INET6 = re.compile(r"^([0-9a-f]{32}) [0-9a-f]{2} [0-9a-f]{2} ([0-9a-f]{2}) ", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a matrix is built and probed.
-
-    Args:
-        namespace: Namespace to make.
-        image: agnhost image.
-        pods_per_node: Pods on each node.
-        nodes: Names of nodes to use; all when empty.
-        node_labels: Label selector for nodes.
-        host_pods: Also one pod on each node's own network.
-        balancer: Seconds to wait for LoadBalancer addresses; 0 makes no such Services.
-        external_name: Name outside the cluster for an ExternalName Service; empty makes none.
-        prober: `auto`, `python`, `bash` or `sh`.
-        limit_ms: The one time limit for everything that gets no answer.
-        timeout: Seconds for pods and endpoints to get ready.
-        outside: Probe from outside the cluster too.
-        in_flight: Connections that are worked on at once.
-    """
-
-    namespace: str
-    image: str
-    pods_per_node: int = 1
-    nodes: tuple[str, ...] = ()
-    node_labels: str = ""
-    host_pods: bool = True
-    balancer: float = 10.0
-    external_name: str = ""
-    prober: str = "auto"
-    limit_ms: int = 1500
-    timeout: float = 120.0
-    outside: bool = True
-    in_flight: int = 300
-
-
-class BuiltMatrix:
-    """Pods and Services of one matrix, and everything that was seen with them.
+class Builder:
+    """Makes the testbed of a matrix.
 
     Args:
         cluster: Where.
         options: How.
-        say: Takes progress lines.
+
+    Example:
+        >>> testbed = Builder(cluster, Options("matrix-1", "agnhost:2.53")).build()   # doctest: +SKIP
     """
 
-    def __init__(self, cluster: Cluster, options: Options, say: Callable[[str], None] = lambda text: None) -> None:
-        self.cluster, self.options, self.say = cluster, options, say
-        self.layout: Layout
-        self.world = World()
-        self.sources: list[Source] = []
-        self.tables: dict[str, Table] = {}
-        self.notes: list[str] = []
-        self.seconds: dict[str, float] = {}
+    def __init__(self, cluster: Cluster, options: Options) -> None:
         lab = cluster.lab if options.outside else None
         self._place = lab.outside if lab is not None else None
         enter = self._place.enter if self._place is not None else ()
-        self.fleet = Fleet(cluster, prefer=options.prober, outside=enter, in_flight=options.in_flight)
+        fleet = Fleet(cluster, prefer=options.prober, outside=enter, in_flight=options.in_flight)
+        self._bed = Testbed(cluster, options, Layout(options.namespace, options.image, ()), fleet)
 
-    def build(self) -> None:
+    @property
+    def testbed(self) -> Testbed:
+        """What there is of it so far."""
+        return self._bed
+
+    def build(self) -> Testbed:
         """Makes namespace, pods and Services, all at once, and waits for all of them together.
 
         Raises:
             InputError: No node fits.
             WaitFailed, WaitTimeout: No pod got ready.
         """
-        options, started = self.options, time.monotonic()
-        chosen, left_out = objects.choose_nodes(
-            self.cluster.list("Node"), labels=options.node_labels, names=options.nodes
-        )
-        self.layout = Layout(
-            namespace=options.namespace,
-            image=options.image,
-            pods=tuple(objects.pod_names(chosen, options.pods_per_node)),
-            host_pods=tuple((f"host-{name[3:]}", node) for name, node in objects.pod_names(chosen, 1))
-            if options.host_pods
-            else (),
-            # two runs on one cluster must not want the same port of a node
-            host_port=21000 + zlib.crc32(options.namespace.encode()) % 8000,
-            balancer=options.balancer > 0,
-            external_ip=f"203.0.113.{1 + zlib.crc32(options.namespace[::-1].encode()) % 250}",
-            external_name=options.external_name.rstrip("."),
-            left_out=tuple(left_out),
-        )
-        self.cluster.create(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": options.namespace, "labels": PRIVILEGED}}
-        )
-        self._create([*objects.services(self.layout), *objects.pods(self.layout)])
-        self._await_pods()
-        self.seconds["pods"] = time.monotonic() - started
-        self._await_endpoints()
-        self._await_balancer()
-        self.refresh()
+        bed, started = self._bed, time.monotonic()
+        bed.layout = _layout(bed.options, bed.cluster.list("Node"))
+        name = bed.options.namespace
+        bed.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": PRIVILEGED}})
+        services = [s for s in objects.services(bed.layout) if s["metadata"]["name"] != ALIAS]
+        self._create([*services, *objects.pods(bed.layout)])
+        self._without_refused()
+        await_pods(bed)
+        bed.seconds["pods"] = time.monotonic() - started
+        await_endpoints(bed)
+        await_balancer(bed)
+        bed.refresh()
         self._find_sources()
-        self._measure_facts()
-        self.seconds["build"] = time.monotonic() - started
+        self._learn_from_probers()
+        self._create([s for s in objects.services(bed.layout) if s["metadata"]["name"] == ALIAS])
+        bed.refresh()
+        self._measure()
+        bed.seconds["build"] = time.monotonic() - started
+        return bed
+
+    # --- objects ------------------------------------------------------------------------------------------
 
     def _create(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="create") as pool:
             list(pool.map(self._create_one, wanted))
 
     def _create_one(self, obj: Mapping[str, Any]) -> None:
-        try:
-            self.cluster.create(dict(obj))
-        except errors.Invalid:
-            if obj["metadata"]["name"] != objects.NEAR:
-                raise
-            self.layout = dataclasses.replace(self.layout, near=False)
-
-    def _why_not_near(self) -> str:
-        """Whether the endpoints carry hints for nodes: older clusters do not know the value, or drop the field."""
-        if not self.layout.near:
-            return "this API server does not know trafficDistribution PreferSameNode"
-        service = self.world.service(objects.NEAR)
-        hinted = [e for e in self.world.endpoints(service, 80, "TCP") if e.for_nodes] if service else []
-        return "" if hinted else "the EndpointSlices have no hints for nodes"
-
-    def _await_pods(self) -> None:
-        wanted = {name for name, _ in (*self.layout.pods, *self.layout.host_pods)}
-        hopeless = Hopeless()
-
-        def goal(pods: list[dict[str, Any]]) -> Any:
-            mine = [p for p in pods if p["metadata"]["name"] in wanted]
-            waiting = {p["metadata"]["name"]: problem(p) for p in mine if not is_ready(p)}
-            lost = {name for name, trouble in waiting.items() if hopeless.is_it(name, trouble)}
-            unready = next((p for p in pods if p["metadata"]["name"] == objects.NEVER_READY), {})
-            if not lost and not unready.get("status", {}).get("podIP"):
-                return Pending(f"'{objects.NEVER_READY}' has no address yet")
-            if len(mine) == len(wanted) and not set(waiting) - lost:
-                if not any(is_ready(p) for p in mine):
-                    name, trouble = next(iter(waiting.items()))
-                    return Failed(f"no pod of the matrix got ready; '{name}': {trouble.text}")
-                return Done({n: waiting[n].text for n in lost})
-            text = "; ".join(f"{n}: {waiting[n].text}" for n in sorted(waiting)[:3])
-            return Pending(f"{len(mine) - len(waiting)}/{len(wanted)} ready" + (f" ({text})" if text else ""))
-
-        lost = self.cluster.wait(
-            "Pod", self.layout.namespace, goal, timeout=self.options.timeout, what="pods of the Service matrix"
-        )
-        if lost:
-            keep = dataclasses.replace(
-                self.layout,
-                pods=tuple(p for p in self.layout.pods if p[0] not in lost),
-                host_pods=tuple(p for p in self.layout.host_pods if p[0] not in lost),
-                left_out=(*self.layout.left_out, *((name, reason) for name, reason in sorted(lost.items()))),
-            )
-            if not keep.pods:
-                raise errors.WaitFailed(f"No pod of the matrix got ready: {'; '.join(map(': '.join, lost.items()))}.")
-            self.layout = keep
-
-    def _await_endpoints(self) -> None:
-        """Waits until the EndpointSlices have all pods; probing before would measure the controller, not the proxy."""
-        wanted = {f"to-{name}" for name, _ in (*self.layout.pods, *self.layout.host_pods)}
-
-        def goal(slices: list[dict[str, Any]]) -> Any:
-            full = {
-                s["metadata"]["labels"].get("kubernetes.io/service-name")
-                for s in slices
-                if any((e.get("conditions") or {}).get("ready") for e in s.get("endpoints") or [])
-            }
-            everybody = sum(
-                len(s.get("endpoints") or [])
-                for s in slices
-                if s["metadata"]["labels"].get("kubernetes.io/service-name") == "spread" and s["addressType"] == "IPv4"
-            )
-            missing = wanted - full
-            if not missing and everybody >= len(self.layout.pods):
-                return Done()
-            return Pending(f"{len(wanted) - len(missing)}/{len(wanted)} Services have endpoints")
-
-        self.cluster.wait(
-            "EndpointSlice", self.layout.namespace, goal, timeout=self.options.timeout, what="endpoints of the matrix"
-        )
-
-    def _await_balancer(self) -> None:
-        if not self.layout.balancer:
+        """Creates an object; one that the server refuses costs its row and not the whole matrix."""
+        bed, deadline = self._bed, time.monotonic() + ACCOUNT_WAIT
+        name = obj["metadata"]["name"]
+        while True:
+            try:
+                bed.cluster.create(dict(obj))
+            except errors.Invalid as error:
+                if name == objects.NEAR:
+                    bed.layout = dataclasses.replace(bed.layout, near=False)
+                bed.refused[name] = str(error)
+            except errors.Forbidden as error:
+                if "serviceaccount" in str(error).lower() and time.monotonic() < deadline:
+                    time.sleep(0.5)
+                    continue
+                bed.refused[name] = str(error)
             return
 
-        def goal(services: list[dict[str, Any]]) -> Any:
-            mine = [s for s in services if s["spec"].get("type") == "LoadBalancer"]
-            ready = [s for s in mine if addresses.of_load_balancer(s)]
-            return Done() if len(ready) == len(mine) else Pending(f"{len(ready)}/{len(mine)} addresses")
+    def _without_refused(self) -> None:
+        """Leaves the pods out that the server has refused, with its words."""
+        bed = self._bed
+        lost = {n: bed.refused[n] for n, _ in (*bed.layout.pods, *bed.layout.host_pods) if n in bed.refused}
+        for text in dict.fromkeys(lost.values()):
+            names = ", ".join(f"'{n}'" for n, t in lost.items() if t == text)
+            bed.note(f"The API server refused the pods {names}: {text}")
+        bed.layout = bed.layout.without(lost)
+        if not bed.layout.pods:
+            raise errors.WaitFailed(f"The API server refused every pod of the matrix: {next(iter(lost.values()))}")
+        for name, text in bed.refused.items():
+            if name not in lost and name != objects.NEAR:
+                bed.note(f"The API server refused '{name}': {text}")
 
-        try:
-            self.cluster.wait(
-                "Service", self.layout.namespace, goal, timeout=self.options.balancer, what="LoadBalancer addresses"
-            )
-        except errors.WaitTimeout:
-            self.notes.append(
-                f"No LoadBalancer address within {self.options.balancer:g} s: this cluster has no provider for them."
-            )
-
-    def refresh(self) -> None:
-        """Reads all objects that decide where traffic goes."""
-        namespace = self.layout.namespace
-        kinds: tuple[tuple[str, str | None], ...] = (
-            ("Node", None), ("Pod", namespace), ("Service", namespace), ("EndpointSlice", namespace),
-            ("NetworkPolicy", namespace), ("Namespace", None),
-        )  # fmt: skip
-        with ThreadPoolExecutor(max_workers=len(kinds)) as pool:
-            nodes, pods, services, slices, policies, spaces = pool.map(lambda k: self._list(*k), kinds)
-        names = {node for _, node in (*self.layout.pods, *self.layout.host_pods)}
-        self.world = World(
-            nodes=[n for n in nodes if n["metadata"]["name"] in names],
-            pods=[p for p in pods if p.get("status", {}).get("phase") not in ("Succeeded", "Failed")],
-            services=services,
-            slices=slices,
-            policies=policies,
-            namespaces={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in spaces},
-            facts=self.world.facts,
-            dns=self._dns_servers(),
-            settled=self.world.settled,
-        )
-        self.world.drift = drift(self.layout, self.world) if self.sources else {}
-        self.world.foreign_policies = foreign_policies(self.world, self.cluster.run_id)
-
-    def _dns_servers(self) -> list[Endpoint]:
-        """Where the cluster's DNS runs: that decides which names a fault of a node or a link hits."""
-        try:
-            servers = addresses.dns_servers(self.cluster)
-        except errors.ClusterError:  # the matrix works without
-            return []
-        family = addresses.family_of(servers[0].address) if servers else 0  # the one that pods ask
-        return [
-            Endpoint(server.address, 53, server.pod, server.node)
-            for server in servers
-            if addresses.family_of(server.address) == family
-        ]
-
-    def _list(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:
-        try:
-            return self.cluster.list(kind, namespace)
-        except errors.Forbidden as error:
-            if kind in ("NetworkPolicy", "Namespace"):  # the matrix works without; say what it does not know
-                note = f"{kind} objects cannot be read ({error}); they are not taken into account."
-                if note not in self.notes:
-                    self.notes.append(note)
-                return []
-            raise
+    # --- probers and what they tell -----------------------------------------------------------------------
 
     def _find_sources(self) -> None:
-        found = []
-        for name, node in (*self.layout.pods, *self.layout.host_pods):
-            pod = self.world.pod(name)
+        bed, found = self._bed, []
+        for name, node in (*bed.layout.pods, *bed.layout.host_pods):
+            pod = bed.world.pod(name)
             if pod is not None:
                 address, host = pod.get("status", {}).get("podIP", ""), bool(pod["spec"].get("hostNetwork"))
-                found.append(Source(name, node, address, self.layout.namespace, host))
+                found.append(Source(name, node, address, bed.layout.namespace, host))
         if self._place is not None:
             found.append(Source(OUTSIDE, "", self._place.address, outside=True))
-        self.sources = found
-        trouble = self.fleet.start(found)
-        self.notes.extend(f"{text}." for text in trouble.values())
+        bed.sources = found
+        trouble = bed.fleet.start(found)
+        for text in trouble.values():
+            bed.note(f"{text}.")
         if OUTSIDE in trouble:
-            self.sources, self._place = [s for s in found if not s.outside], None
+            bed.sources, self._place = [s for s in found if not s.outside], None
 
-    def _measure_facts(self) -> None:
+    def _learn_from_probers(self) -> None:
+        """Host names and DNS domain from the probers, addresses from the kernels of the nodes."""
+        bed = self._bed
+        hosts = [s for s in bed.sources if s.host_network]
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="addresses") as pool:
+            read = dict(zip(hosts, pool.map(self._addresses, hosts), strict=True))
+        names = bed.fleet.host_names
+        domain = bed.fleet.domain or bed.layout.domain
+        bed.learn(
+            dataclasses.replace(
+                bed.world.facts,
+                addresses={s.node: found for s, found in read.items() if found},
+                host_names={s.name: names[s.name] for s in hosts if s.name in names},
+                domain=domain,
+            )
+        )
+        bed.layout = dataclasses.replace(bed.layout, domain=domain)
+        if domain != "cluster.local":
+            bed.note(f"The cluster's DNS domain is '{domain}', as the pods' search lists say.")
+
+    def _addresses(self, source: Source) -> frozenset[str]:
+        try:
+            words = ["sh", "-c", READ_ADDRESSES]
+            bed = self._bed
+            ran = bed.cluster.exec(source.namespace, source.name, words, container=CONTAINER, timeout=10, check=False)
+        except errors.NetLibraryError:  # a source without a shell: then nothing is claimed about its node's addresses
+            return frozenset()
+        return local_addresses(ran.stdout)
+
+    def _measure(self) -> None:
         """Measures what no object tells and what expectations depend on."""
-        inside = [s for s in self.sources if not s.outside and not s.host_network]
+        bed = self._bed
+        inside = [s for s in bed.sources if not s.outside and not s.host_network]
         wanted: list[Pair] = []
         for source in inside:
-            for target in self._targets("pod ip", source):
+            for _, target in cases.CASES["pod ip"].pairs(bed.layout, bed.world, [source]):
                 if target.pod.startswith("host-") and target.node != source.node and target.protocol == "TCP":
                     wanted.append((source, target))
         masqueraded: Counter[bool] = Counter()
-        for source, _, seen in self.fleet.run(wanted[:12], limit_ms=self.options.limit_ms):
+        for source, _, seen in bed.fleet.run(wanted[:12], limit_ms=bed.options.limit_ms):
             for client in seen.clients:
                 masqueraded[client != source.address] += 1
-        first = inside[0]
-        probe = Target("sctp", "check", first.address, objects.HTTP_PORT, "SCTP", "sctp")
-        sctp_seen = self.fleet.run([(first, probe)], limit_ms=1000)[0][2]
-        has_sctp = "not supported" not in sctp_seen.detail and sctp_seen.outcome is not Outcome.ERROR
-        balanced = self.world.service("balanced")
-        facts = Facts(
+        balanced = bed.world.service("balanced")
+        facts = dataclasses.replace(
+            bed.world.facts,
             pod_to_node_masqueraded=masqueraded[True] > masqueraded[False],
-            balancer=bool(addresses.of_load_balancer(balanced or {})),
+            balancer=bool(((balanced or {}).get("status") or {}).get("loadBalancer", {}).get("ingress")),
             outside=self._place is not None,
             outside_address=self._place.address if self._place is not None else "",
-            sctp=has_sctp,
+            sctp=self._has_sctp(inside[0]),
         )
-        self.world = dataclasses.replace(self.world, facts=facts)
+        bed.learn(facts)
         how = "with their node's address" if facts.pod_to_node_masqueraded else "with their own address"
         measured = f"{sum(masqueraded.values())} connections" if masqueraded else "nothing could be measured; assumed"
-        self.notes.append(
-            f"Measured: nodes see pods of other nodes {how} ({measured}); externalTrafficPolicy Local is expected to "
-            f"{'apply' if facts.pod_to_node_masqueraded else 'be skipped'} for those pods."
-        )
+        bed.note(f"Measured: nodes see pods of other nodes {how} ({measured}).")
 
-    def _targets(self, case: str, source: Source) -> list[Target]:
-        return [t for s, t in cases.CASES[case].pairs(self.layout, self.world, [source]) if s == source]
+    def _has_sctp(self, first: Source) -> bool:
+        probe = Target("sctp", "check", first.address, objects.HTTP_PORT, "SCTP", "sctp")
+        seen = self._bed.fleet.run([(first, probe)], limit_ms=1000)[0][2]
+        return "not supported" not in seen.detail and seen.outcome is not Outcome.ERROR
+
+
+def _layout(options: Options, nodes: Sequence[Mapping[str, Any]]) -> Layout:
+    chosen, left_out = objects.choose_nodes(nodes, labels=options.node_labels, names=options.nodes)
+    seed = zlib.crc32(options.namespace.encode())
+    return Layout(
+        namespace=options.namespace,
+        image=options.image,
+        pods=tuple(objects.pod_names(chosen, options.pods_per_node)),
+        host_pods=tuple((f"host-{name[3:]}", node) for name, node in objects.pod_names(chosen, 1))
+        if options.host_pods
+        else (),
+        # two runs on one cluster must not want the same port of a node
+        host_port=21000 + seed % 8000,
+        balancer=options.balancer > 0,
+        external_ip=options.external_ip or _own_address(nodes, chosen[0]),
+        external_port=20000 + seed % 900,
+        external_name=options.external_name.rstrip("."),
+        left_out=tuple(left_out),
+    )
+
+
+def _own_address(nodes: Sequence[Mapping[str, Any]], name: str) -> str:
+    """An address of a node for the Service with externalIPs: whoever takes its packets, they stay in the cluster."""
+    for node in nodes:
+        if node["metadata"]["name"] == name:
+            listed = node.get("status", {}).get("addresses", [])
+            return next((a["address"] for a in listed if a["type"] == "InternalIP" and family_of(a["address"])), "")
+    return ""
+
+
+def local_addresses(text: str) -> frozenset[str]:
+    """Addresses of a node from `/proc/net/fib_trie` and `/proc/net/if_inet6`, without those of its loopback."""
+    found = {a for a in _LOCAL.findall(text) if not a.startswith("127.")}
+    for digits, scope in _INET6.findall(text):
+        if scope != "10":  # the loopback
+            groups = ":".join(digits[i : i + 4] for i in range(0, 32, 4))
+            found.add(str(ipaddress.ip_address(groups)))
+    return frozenset(found)
+
+
+__all__ = ["Builder", "Options", "Pair", "Testbed", "local_addresses"]

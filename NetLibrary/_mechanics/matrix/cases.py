@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
 from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import World
@@ -136,6 +135,12 @@ def internal_local(layout: Layout, world: World, sources: Sequence[Source]) -> P
             yield source, target
 
 
+def _entry_address(node: Mapping[str, Any], six: bool) -> str:
+    """The node's own address of the Service's family."""
+    own = [a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] == "InternalIP"]
+    return next((a for a in own if (":" in a) == six), "")
+
+
 def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
     service = world.service(name)
     numbers = {
@@ -143,7 +148,7 @@ def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int 
     }
     for source in sources:
         for node in world.nodes:
-            address = next(iter(addresses.of_node(node)), "")
+            address = _entry_address(node, ":" in _address(world, name))
             at = node["metadata"]["name"]
             for protocol, probe in (("TCP", "http"), ("UDP", "udp")):
                 yield (
@@ -186,7 +191,8 @@ def affinity_node_port(layout: Layout, world: World, sources: Sequence[Source]) 
 
 def _balanced(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
     service = world.service(name) or {}
-    address = next(iter(addresses.of_load_balancer(service)), "")
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
+    address = ingress[0].get("ip") or ingress[0].get("hostname") or ""
     for source in sources:
         for target in _both(name, "loadbalancer", address, 80, service=name, service_port=80, repeat=repeat):
             yield source, target
@@ -215,10 +221,15 @@ def source_ranges(layout: Layout, world: World, sources: Sequence[Source]) -> Pa
 
 
 def external_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
-    """External addresses: served inside the cluster though nobody owns the address."""
+    """An external IP: an address that is the user's or a node's own, at a port that nobody else has."""
     for source in _inside(sources):
         for target in _both(
-            "external-ip", "externalip", layout.external_ip, 80, service="external-ip", service_port=80
+            "external-ip",
+            "externalip",
+            layout.external_ip,
+            layout.external_port,
+            service="external-ip",
+            service_port=layout.external_port,
         ):
             yield source, target
 
@@ -254,15 +265,15 @@ def _record(source: Source) -> str:
     return "AAAA" if ":" in source.address else "A"
 
 
-def _lookups(source: Source, layout: Layout, name: str) -> Target:
+def _lookups(source: Source, layout: Layout, world: World, name: str) -> Target:
     # the dot at the end keeps resolvers from trying their search list first, which would make four questions of one
-    full = f"{name}.{layout.namespace}.svc.cluster.local"
+    full = f"{name}.{layout.namespace}.svc.{world.facts.domain}"
     asked = f"{_record(source)}/{full}."
     return Target(f"{name} (lookup)", "dns", "-", 53, "UDP", "dns", asked, service=name, limit_ms=NAMES_MS)
 
 
-def _named(layout: Layout, name: str, port: int) -> Target:
-    full = f"{name}.{layout.namespace}.svc.cluster.local"
+def _named(layout: Layout, world: World, name: str, port: int) -> Target:
+    full = f"{name}.{layout.namespace}.svc.{world.facts.domain}"
     return Target(name, "name", full, port, "TCP", "http", service=name, service_port=80, limit_ms=NAMES_MS)
 
 
@@ -270,26 +281,26 @@ def names(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """DNS names of a Service: the lookup, and a connection by name."""
     service = f"to-{layout.first}"
     for source in _own_network(sources):
-        yield source, _lookups(source, layout, service)
-        yield source, _named(layout, service, 80)
+        yield source, _lookups(source, layout, world, service)
+        yield source, _named(layout, world, service, 80)
 
 
 def headless(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """A headless Service: its name has the pods' addresses."""
     for source in _own_network(sources):
-        yield source, _lookups(source, layout, "headless")
-        yield source, _named(layout, "headless", HTTP_PORT)
+        yield source, _lookups(source, layout, world, "headless")
+        yield source, _named(layout, world, "headless", HTTP_PORT)
 
 
 def external_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """An ExternalName Service that leads to a name inside the cluster."""
     for source in _own_network(sources):
-        yield source, _named(layout, "alias", 80)
+        yield source, _named(layout, world, "alias", 80)
 
 
 def outside_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """An ExternalName Service that leads to a name outside the cluster: its alias, and that an address comes."""
-    full = f"{OUTSIDE_NAME}.{layout.namespace}.svc.cluster.local"
+    full = f"{OUTSIDE_NAME}.{layout.namespace}.svc.{world.facts.domain}"
     for source in _own_network(sources):
         for kind, what in (("CNAME", "alias"), (_record(source), "address")):
             yield (
@@ -303,10 +314,11 @@ def dual_stack(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs
     for source in _own_network(sources):
         for name, node in layout.pods:
             item = world.pod(name) or {}
-            for ip in (i["ip"] for i in item.get("status", {}).get("podIPs", []) if ":" in i["ip"]):
+            first = ":" in item.get("status", {}).get("podIP", "")
+            for ip in (i["ip"] for i in item.get("status", {}).get("podIPs", []) if (":" in i["ip"]) != first):
                 yield source, Target(name, "pod", ip, HTTP_PORT, pod=name, node=node)
             service = world.service(f"to-{name}") or {"spec": {}}
-            for ip in (i for i in service["spec"].get("clusterIPs", []) if ":" in i):
+            for ip in (i for i in service["spec"].get("clusterIPs", []) if (":" in i) != first):
                 yield source, Target(f"to-{name}", "vip", ip, 80, service=f"to-{name}", service_port=80)
 
 
@@ -340,7 +352,7 @@ CASES = {
         CaseKind("node port local", "NodePort with externalTrafficPolicy Local", node_port_local),
         CaseKind("affinity", "Session affinity on the ClusterIP", affinity),
         CaseKind("affinity node port", "Session affinity on NodePorts", affinity_node_port),
-        CaseKind("external ip", "externalIPs", external_ip),
+        CaseKind("external ip", "externalIPs", external_ip, ("external ip",)),
         CaseKind("load balancer", "LoadBalancer from inside", balancer, ("balancer",)),
         CaseKind("load balancer outside", "LoadBalancer from outside", balancer_outside, ("balancer", "outside")),
         CaseKind("affinity load balancer", "Session affinity on the LoadBalancer", affinity_balancer, ("balancer",)),

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import Done, Pending
 from NetLibrary._mechanics.matrix import cases
@@ -93,7 +92,7 @@ def type_change(matrix: Matrix) -> Table:
     changed = matrix.cluster.patch("Service", name, namespace, {"spec": {"type": "NodePort"}})
     _phase(matrix, table, "2 ClusterIP of NodePort", first, **EARLY)
     _phase(matrix, table, "2 NodePort", _entry(matrix, changed), **EARLY)
-    aim = f"to-{matrix.layout.first}.{namespace}.svc.cluster.local"
+    aim = f"to-{matrix.layout.first}.{namespace}.svc.{matrix.world.facts.domain}"
     body = {"spec": {"type": "ExternalName", "externalName": aim, "clusterIP": None, "clusterIPs": None}}
     matrix.cluster.patch("Service", name, namespace, body)
     _phase(matrix, table, "3 old ClusterIP of ExternalName", first, **WITHDRAWN)
@@ -149,7 +148,7 @@ def _health(matrix: Matrix, table: Table, name: str, phase: str, good: set[str])
     pairs, wanted = [], {}
     for node in matrix.world.nodes:
         at = node["metadata"]["name"]
-        address = addresses.of_node(node)[0]
+        address = cases._entry_address(node, ":" in matrix.layout.external_ip)
         for source in [s for s in matrix.sources if s.host_network or s.outside] or _pods(matrix):
             target = Target(at, "check", address, number, extra="/healthz", service=name, node=at)
             pairs.append((source, target))

@@ -7,15 +7,21 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.building import BuiltMatrix, Options, Pair
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding, diagnose, unexplained
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.model.objects import NEAR, Layout
 from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.probe.alive import UNHEARD
-from NetLibrary._mechanics.matrix.probe.fleet import STARVED
+from NetLibrary._mechanics.matrix.probe.fleet import STARVED, Fleet
+from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
 
 Override = Callable[[Source, Target, Expected], Expected]
 # After a cell was right late, this many connections in a row must be right; else it flaps
@@ -28,11 +34,67 @@ RATE_LIMITED = 5.0
 SETTLING = 15.0
 
 
-class Matrix(BuiltMatrix):
-    """A matrix that is probed and diagnosed; see `BuiltMatrix` for how it comes about."""
+class Matrix:
+    """A testbed that is probed, judged and explained.
+
+    Args:
+        testbed: Pods and Services, from `building.Builder`.
+    """
+
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        self.tables: dict[str, Table] = {}
+
+    @property
+    def cluster(self) -> Cluster:
+        """Where it is."""
+        return self.testbed.cluster
+
+    @property
+    def options(self) -> Options:
+        """How it was asked for."""
+        return self.testbed.options
+
+    @property
+    def layout(self) -> Layout:
+        """Which pods and Services it has."""
+        return self.testbed.layout
+
+    @property
+    def world(self) -> World:
+        """The objects as they were read last."""
+        return self.testbed.world
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where probes start."""
+        return self.testbed.sources
+
+    @property
+    def fleet(self) -> Fleet:
+        """Its probers."""
+        return self.testbed.fleet
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each step took."""
+        return self.testbed.seconds
+
+    def refresh(self) -> None:
+        """Reads all objects that decide where traffic goes."""
+        self.testbed.refresh()
+
+    def pairs(self, case: cases.CaseKind) -> list[Pair]:
+        """Who asks what in a case, without Services that the API server has refused."""
+        found = case.pairs(self.layout, self.world, self.sources)
+        return [pair for pair in found if pair[1].service not in self.testbed.refused]
 
     def lacking(self, case: cases.CaseKind) -> str:
         """Why a case cannot be run here; empty when it can."""
+        refused = self.testbed.refused
+        asked = {t.service for _, t in case.pairs(self.layout, self.world, self.sources) if t.service}
+        if asked and asked <= set(refused):
+            return "; ".join(dict.fromkeys(f"the API server refused it: {refused[name]}" for name in sorted(asked)))
         facts = self.world.facts
         dual = any(len(p.get("status", {}).get("podIPs") or []) > 1 for p in self.world.pods)
         reasons = {
@@ -40,11 +102,20 @@ class Matrix(BuiltMatrix):
             "outside": "" if facts.outside else "there is no vantage point outside the cluster",
             "sctp": "" if facts.sctp else "the kernel of the nodes does not support SCTP",
             "dual stack": "" if dual else "pods have addresses of one family only",
+            "external ip": "" if self.layout.external_ip else "no address was given ('external_ip')",
             "near": self._why_not_near(),
             "outside name": "" if self.layout.external_name else "no name was given ('external_name')",
             "host pods": "" if self.layout.host_pods else "there are no pods on the host network",
         }
         return "; ".join(filter(None, (reasons[need] for need in case.needs)))
+
+    def _why_not_near(self) -> str:
+        """Whether the endpoints carry hints for nodes: older clusters do not know the value, or drop the field."""
+        if not self.layout.near:
+            return "this API server does not know trafficDistribution PreferSameNode"
+        service = self.world.service(NEAR)
+        hinted = [e for e in self.world.endpoints(service, 80, "TCP") if e.for_nodes] if service else []
+        return "" if hinted else "the EndpointSlices have no hints for nodes"
 
     def check(self, name: str, *, settle: float = 3.0, override: Override | None = None) -> Table:
         """Probes a case until it is right, `settle` seconds at the most, and keeps its table.
@@ -55,15 +126,14 @@ class Matrix(BuiltMatrix):
             override: Changes what is expected of a cell.
         """
         case = cases.case_kind(name)
-        pairs = list(case.pairs(self.layout, self.world, self.sources))
-        table = self.probe(case.key, case.title, pairs, settle=settle, override=override)
+        table = self.probe(case.key, case.title, self.pairs(case), settle=settle, override=override)
         self.tables[case.key] = table
         return table
 
     def check_all(self, names: Sequence[str], *, settle: float = 3.0) -> list[Table]:
         """Probes several cases in one go, so that all blocked cells of all of them wait in the same time limit."""
         kinds = [cases.case_kind(name) for name in names]
-        pairs = {k.key: list(k.pairs(self.layout, self.world, self.sources)) for k in kinds if not self.lacking(k)}
+        pairs = {k.key: self.pairs(k) for k in kinds if not self.lacking(k)}
         together = list(dict.fromkeys(pair for some in pairs.values() for pair in some))
         whole = self.probe("", "", together, settle=settle) if together else Table("", "", [])
         by_pair = {(c.source, c.target): c for c in whole.cells}
@@ -191,7 +261,7 @@ class Matrix(BuiltMatrix):
         tables = list(self.tables.values())
         if ask and any(t.wrong for t in tables) and "pod ip" not in self.tables:
             # nothing tells a Service's fault from a pod's or a node's as well as the pods' own addresses do
-            pairs = list(cases.pod_ip(self.layout, self.world, self.sources))
+            pairs = self.pairs(cases.CASES["pod ip"])
             tables.append(self.probe("pod ip", cases.CASES["pod ip"].title, pairs, settle=0.0))
         found = self._explain(tables, ask)
         aside = [table.title for table in tables if not table.wrong]
@@ -246,7 +316,7 @@ class Matrix(BuiltMatrix):
 
     def close(self) -> None:
         """Ends the probers; the objects go with the run."""
-        self.fleet.close()
+        self.testbed.close()
 
 
 def _wants_connection(cell: Cell) -> bool:
@@ -301,4 +371,4 @@ def latency_rows(by_node: Mapping[str, Sequence[float]]) -> list[tuple[str, int,
     ]
 
 
-__all__ = ["Matrix", "Options", "latency_rows"]
+__all__ = ["Matrix", "latency_rows"]

@@ -116,6 +116,7 @@ def _outside_name(case: Case) -> Iterator[Candidate]:
 
 def of_behaviour(case: Case) -> Iterator[Candidate]:
     """Connections that come about, or fail, in the wrong way."""
+    opened = {f.service for f in case.wrong if f.symptom == "open" and _is_local(case.world, f)}
     for node, scope in (("", "cluster"), *((n, n) for n in case.bad_nodes)):
         at = f"on node '{node}'" if node else "on every node"
         mine: Test = (lambda f, n=node: f.from_node == n) if node else (lambda f: bool(f.from_node))
@@ -180,8 +181,8 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             scope,
             f"Traffic policy Local is treated as Cluster {at}: connections reach endpoints "
             "of other nodes where they must be dropped.",
-            must=lambda f, m=mine: (m(f) or not f.from_node) and _is_local(case.world, f) and not f.wants_connection,
-            may=lambda f: _is_local(case.world, f),
+            must=lambda f, m=mine, o=opened: (m(f) or not f.from_node) and f.service in o and not f.wants_connection,
+            may=lambda f, o=opened: f.service in o,
             symptoms=frozenset({"open", "responder", "client"}),
             share=0.4,
             rank=26 + extra,

@@ -21,7 +21,8 @@ class Change:
     """One cell that differs.
 
     Args:
-        kind: `broken`, `repaired`, `changed`, `slower`, `faster`, `missing` or `new`.
+        kind: `broken`, `repaired`, `changed`, `slower`, `faster`, `missing`, `new`, or `fact`: what Kubernetes leaves
+            to the implementation is not as it was.
         key: Case, source, target, protocol.
         before: What the earlier run saw.
         now: What this run saw.
@@ -60,6 +61,8 @@ def _key(cell: dict[str, Any]) -> Key:
 
 def _words(cell: dict[str, Any]) -> str:
     who = ", ".join(sorted(cell["responders"]))
+    if cell.get("fact"):
+        return str(cell["fact"])
     text = cell["outcome"] + (f" by {who}" if who else "") + ("" if cell["right"] else " (wrong)")
     return text + (f", {cell['latency_ms']:.1f} ms" if cell.get("latency_ms") is not None else "")
 
@@ -82,13 +85,15 @@ def compare(before: Iterable[dict[str, Any]], now: Iterable[dict[str, Any]]) -> 
             )
         elif kind := _difference(a, b):
             changes.append(Change(kind, key, _words(a), _words(b)))
-    order = ("broken", "missing", "changed", "slower", "repaired", "faster", "new")
+    order = ("broken", "missing", "changed", "slower", "fact", "repaired", "faster", "new")
     return sorted(changes, key=lambda c: (order.index(c.kind), c.key))
 
 
 def _difference(a: dict[str, Any], b: dict[str, Any]) -> str:
     if a["right"] != b["right"]:
         return "repaired" if b["right"] else "broken"
+    if a.get("fact") or b.get("fact"):
+        return "fact" if a.get("fact", "") != b.get("fact", "") and "fact" in a else ""
     if a["outcome"] != b["outcome"]:
         return "changed"
     single = len(a["responders"]) == 1 == len(b["responders"]) and a["expected"] == b["expected"]

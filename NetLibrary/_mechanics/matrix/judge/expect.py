@@ -15,9 +15,9 @@ from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, 
 from NetLibrary._mechanics.matrix.model.world import Endpoint, Object, World, nearby, proxied, usable
 
 CONNECTED = frozenset({Outcome.CONNECTED})
-REFUSED = frozenset({Outcome.REFUSED})
-DROPPED = frozenset({Outcome.TIMEOUT})
-NOTHING = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE})
+# A "no" may come as a refusal, as "no route", by the kernel's veto to a datagram, or as silence: which is not promised.
+NOTHING = frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.RESET})
+ANYTHING = NOTHING | CONNECTED | {Outcome.NO_ANSWER}
 # A lookup inside a cluster takes a few milliseconds; half a second is a lost packet or an overloaded server.
 SLOW_LOOKUP_MS = 500.0
 # agnhost answers within milliseconds; a lost first packet costs 1000 ms, and a node that is busy up to some hundred
@@ -39,7 +39,7 @@ def expect(world: World, source: Source, target: Target) -> Expected:
         >>> from NetLibrary._mechanics.matrix.model.types import Source, Target
         >>> service = {"metadata": {"name": "s"}, "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}}
         >>> str(expect(World(services=[service]), Source("a", "n1"), Target("s", "vip", "10.0.0.1", 80, service="s")))
-        'refused'
+        'no connection'
     """
     slow = SLOW_LOOKUP_MS if target.kind == "dns" else SLOW_ANSWER_MS
     return dataclasses.replace(_expect(world, source, target), slow_ms=slow)
@@ -56,15 +56,36 @@ def _expect(world: World, source: Source, target: Target) -> Expected:
     if target.kind == "name":
         return _name(world, source, target, service)
     if target.kind in PROXIED_KINDS:
-        return _as_local_senders_see(source, target, _proxied(world, source, target, service))
+        expected = _proxied(world, source, target, service)
+        free = not_promised(source, target, service)
+        return _free(world, source, target, service, expected, free) if free else expected
     return Expected(CONNECTED, reason="given by the case")
 
 
-def _as_local_senders_see(source: Source, target: Target, expected: Expected) -> Expected:
-    """A node's own datagrams that its rules drop or reject fail with EPERM at once, which reads as `no route`."""
-    if source.host_network and target.protocol == "UDP" and Outcome.CONNECTED not in expected.outcomes:
-        return dataclasses.replace(expected, outcomes=expected.outcomes | {Outcome.UNREACHABLE})
-    return expected
+def not_promised(source: Source, target: Target, service: Object) -> str:
+    """Why Kubernetes does not promise whether a connection comes about; empty where it does.
+
+    Args:
+        source: Where the probe starts.
+        target: What it asks.
+        service: The Service behind it.
+    """
+    spec, inside = service["spec"], not source.outside
+    if target.kind == "externalip":
+        return "some clusters refuse external IPs on purpose (CVE-2020-8554)"
+    if inside and target.kind in ("nodeport", "loadbalancer") and spec.get("externalTrafficPolicy") == "Local":
+        return "externalTrafficPolicy is about traffic from outside; what it means for clients inside is left open"
+    if inside and target.kind == "loadbalancer" and spec.get("loadBalancerSourceRanges"):
+        return "loadBalancerSourceRanges are for clients outside; whether they hold for clients inside is left open"
+    return ""
+
+
+def _free(world: World, source: Source, target: Target, service: Object, computed: Expected, why: str) -> Expected:
+    """Whatever happens is right, but whoever answers has to be an endpoint of the Service."""
+    port, family = target.service_port or target.port, 6 if ":" in target.host else 4
+    everybody = frozenset(world.responder(e) for e in usable(world.endpoints(service, port, target.protocol, family)))
+    reason = f"not promised: {why}; kube-proxy would show: {computed}, because {computed.reason}"
+    return Expected(ANYTHING, everybody or None, reason=reason, promised=False)
 
 
 def _pod(world: World, source: Source, target: Target) -> Expected:
@@ -78,8 +99,9 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
     clients = _own(world, source)
     if source.outside and not world.facts.outside_address:
         clients = None
-    if pod["spec"].get("hostNetwork") and target.node != source.node and world.facts.pod_to_node_masqueraded:
-        clients = frozenset(world.node_addresses(source.node))
+    if pod["spec"].get("hostNetwork") and clients is not None and not source.outside and target.node != source.node:
+        # many networks masquerade what pods send to nodes
+        clients = clients | world.node_addresses(source.node) if world.addresses_known(source.node) else None
     if target.extra.startswith("size="):
         return Expected(CONNECTED, reason="packets of every size must pass")
     outcomes, reason = CONNECTED, "pods reach each other without translation"
@@ -94,11 +116,15 @@ def _sctp(target: Target) -> Expected | None:
 
 
 def _own(world: World, source: Source) -> frozenset[str] | None:
-    """The source's own address, as a server sees it when nothing is translated."""
+    """The source's own address, as a server sees it when nothing is translated; None where that is not promised.
+
+    With which of its addresses a node's own process reaches a pod is up to the network (an overlay's device, a tunnel's
+    address): Kubernetes promises only that it reaches it.
+    """
     if source.outside:
         return frozenset({world.facts.outside_address}) if world.facts.outside_address else None
     if source.host_network:
-        return frozenset(world.node_addresses(source.node) | {source.address}) - {""}
+        return None
     status = (world.pod(source.name) or {}).get("status", {})
     # one of each family in a dual-stack cluster; a connection can only be seen with the one of its own family
     return frozenset({source.address, *(entry["ip"] for entry in status.get("podIPs") or ())}) - {""} or None
@@ -152,14 +178,17 @@ def _proxied(world: World, source: Source, target: Target, service: Object) -> E
     if not proxied(service):
         return Expected(NOTHING, reason="the proxy leaves this Service alone (label, headless or ExternalName)")
     port = target.service_port or target.port
-    family = 6 if ":" in target.host else 4
+    # a name leads to the Service's own address
+    host = target.host if target.kind != "name" else str(spec.get("clusterIP") or "")
+    family = 6 if ":" in host else 4
     everything = world.endpoints(service, port, target.protocol, family)
     chosen, reason = usable(everything), "every ready endpoint may answer"
     if not chosen:
-        return Expected(REFUSED, reason="the Service has no endpoint, so the proxy refuses at once")
+        return Expected(NOTHING, reason="the Service has no endpoint")
     if chosen and not chosen[0].ready:
         reason = "all endpoints are terminating; those that still serve answer"
     local = ""
+    asked: frozenset[str] | None = None
     internal = True
     if target.kind == "vip":
         if spec.get("internalTrafficPolicy") == "Local":
@@ -171,18 +200,20 @@ def _proxied(world: World, source: Source, target: Target, service: Object) -> E
             if not internal:
                 local = target.node or "*"
         if target.kind == "loadbalancer" and not _in_ranges(spec, source):
-            return Expected(DROPPED, reason="loadBalancerSourceRanges does not list the client's address")
+            return Expected(NOTHING, reason="loadBalancerSourceRanges does not list the client's address")
     if target.kind == "vip" and not local:
         near = nearby(chosen, source.node, world.zone(source.node))
         if len(near) < len(chosen):
-            chosen, reason = near, f"the EndpointSlices' hints keep the traffic of node '{source.node}' near"
+            asked = frozenset(world.responder(e) for e in near)
+            reason = f"the EndpointSlices' hints ask to keep the traffic of node '{source.node}' near, which is no duty"
     if local and local != "*":
         # Terminating endpoints count only where no ready one is, and that is decided among the local ones
         chosen = usable([e for e in everything if e.node == local])
         if not chosen:
-            return Expected(DROPPED, reason=f"the traffic policy is Local and node '{local}' has no endpoint: dropped")
+            return Expected(NOTHING, reason=f"the traffic policy is Local and node '{local}' has no endpoint")
         reason = f"the traffic policy is Local, so only endpoints on node '{local}' answer"
-    return _to_endpoints(world, source, target, service, chosen, reason, internal)
+    found = _to_endpoints(world, source, target, service, chosen, reason, internal)
+    return dataclasses.replace(found, preferred=asked)
 
 
 def _in_ranges(spec: Object, source: Source) -> bool:
@@ -230,8 +261,10 @@ def _clients(
         return None  # an endpoint that calls itself is seen with an address of its node
     if world.facts.pod_to_node_masqueraded and not source.outside:
         behind_node = [bool((world.pod(e.pod) or {"spec": {}})["spec"].get("hostNetwork")) for e in chosen]
-        if any(behind_node) or not internal:
-            own = own | world.node_addresses(source.node)  # the network plugin masquerades what pods send to nodes
+        if any(behind_node) or not internal:  # the network plugin masquerades what pods send to nodes
+            if not world.addresses_known(source.node):
+                return None
+            own = own | world.node_addresses(source.node)
     if target.kind == "vip":
         return own if not source.host_network else None
     if service["spec"].get("externalTrafficPolicy") == "Local":
@@ -249,7 +282,7 @@ def _name(world: World, source: Source, target: Target, service: Object) -> Expe
             return Expected(CONNECTED, reason=f"the name leads to {spec['externalName']}")
         return _name(world, source, target, behind)
     if spec.get("clusterIP") == "None":
-        chosen = usable(world.endpoints(service, port, target.protocol))
+        chosen = usable(world.endpoints(service, port, target.protocol, 6 if ":" in source.address else 4))
         if not chosen:
             return Expected(frozenset({Outcome.DNS}), reason="a headless Service without endpoints has no address")
         own = _own(world, source)

@@ -87,8 +87,8 @@ def facts_of(tables: Iterable[Table], world: World) -> list[Fact]:
     found = []
     for table in tables:
         for cell in table.cells:
-            if not cell.expected.judged:
-                continue
+            if not cell.expected.judged or not (cell.expected.promised or cell.wrong):
+                continue  # what nobody promises speaks neither for nor against a cause
             found.append(_fact(cell, table.case, world, node_of))
     return found
 
@@ -98,7 +98,7 @@ def _fact(cell: Cell, case: str, world: World, node_of: dict[str, str]) -> Fact:
     pods = frozenset(cell.expected.responders or ())
     if not pods and target.kind != "dns":
         pods = frozenset(_backends(world, cell))
-    nodes = frozenset(filter(None, (node_of.get(pod, pod if pod in _nodes(world) else "") for pod in pods)))
+    nodes = frozenset(filter(None, (node_of.get(pod) or world.node_called(pod) for pod in pods)))
     if target.kind in BY_NAME:
         # the question goes to any of the DNS servers
         nodes |= frozenset(e.node for e in world.dns if e.node)
@@ -120,10 +120,6 @@ def _fact(cell: Cell, case: str, world: World, node_of: dict[str, str]) -> Fact:
         large=target.extra.startswith("size="),
         symptom=cell.symptom if cell.wrong else "",
     )
-
-
-def _nodes(world: World) -> set[str]:
-    return {n["metadata"]["name"] for n in world.nodes}
 
 
 def _has_address(world: World, name: str) -> bool:

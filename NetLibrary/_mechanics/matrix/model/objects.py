@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +22,8 @@ NEVER_READY = "never-ready"
 OUTSIDE_NAME = "outside-name"
 # API servers before 1.34 do not know its value and refuse it
 NEAR = "near"
-# RFC 5737 sets this network apart for documentation: nobody has it, so nothing else can answer there.
-EXTERNAL_IP = "203.0.113.77"
+# Only a filter, which no client passes: nothing is ever sent there. RFC 5737 sets the network apart for documentation.
+NOBODY = "203.0.113.77/32"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,10 @@ class Layout:
         dual_stack: Services get addresses of both families.
         near: A Service with traffic distribution is made.
         external_name: Name outside the cluster for an ExternalName Service; empty makes none.
-        external_ip: Address for the Service with externalIPs.
+        external_ip: Address for the Service with externalIPs; it has to be the user's or a node's own, or packets to it
+            would leave the cluster where no proxy takes them. Empty makes no such Service.
+        external_port: Port of that Service; on a node's own address it must be one that nobody else uses.
+        domain: The cluster's DNS domain.
         left_out: (node, reason) of nodes without pod.
     """
 
@@ -53,9 +57,21 @@ class Layout:
     dual_stack: bool = False
     near: bool = True
     external_name: str = ""
-    external_ip: str = EXTERNAL_IP
+    external_ip: str = ""
+    external_port: int = 20080
+    domain: str = "cluster.local"
     left_out: tuple[tuple[str, str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    def without(self, lost: Mapping[str, str]) -> Layout:
+        """The layout without some of its pods; why each is left out, by name of the pod."""
+        gone = tuple((name, lost[name]) for name, _ in (*self.pods, *self.host_pods) if name in lost)
+        return dataclasses.replace(
+            self,
+            pods=tuple(p for p in self.pods if p[0] not in lost),
+            host_pods=tuple(p for p in self.host_pods if p[0] not in lost),
+            left_out=(*self.left_out, *gone),
+        )
 
     @property
     def first(self) -> str:
@@ -109,6 +125,7 @@ def _natural(name: str) -> list[Any]:
 
 
 def _why_not(node: Mapping[str, Any]) -> str:
+    labels = node["metadata"].get("labels") or {}
     if node["spec"].get("unschedulable"):
         return "cordoned"
     for taint in node["spec"].get("taints") or []:
@@ -117,6 +134,13 @@ def _why_not(node: Mapping[str, Any]) -> str:
     ready = [c for c in node.get("status", {}).get("conditions", []) if c["type"] == "Ready"]
     if not ready or ready[0]["status"] != "True":
         return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
+    system = node.get("status", {}).get("nodeInfo", {}).get("operatingSystem") or labels.get(
+        "kubernetes.io/os", "linux"
+    )
+    if system != "linux":
+        return f"runs {system}, and the probers need Linux"
+    if labels.get("type") == "virtual-kubelet" or "kubernetes.azure.com/virtual-node" in labels:
+        return "a virtual node, which has no network of its own"
     return ""
 
 
@@ -221,12 +245,12 @@ def service(layout: Layout, name: str, selector: Mapping[str, str] | None, **spe
     }
 
 
-def ports(target: int | str = HTTP_PORT) -> list[Object]:
-    """Port 80 over TCP and UDP."""
+def ports(target: int | str = HTTP_PORT, *, port: int = 80) -> list[Object]:
+    """One port over TCP and UDP, 80 unless told otherwise."""
     udp = "udp" if target == "http" else target
     return [
-        {"name": "http", "port": 80, "targetPort": target, "protocol": "TCP"},
-        {"name": "udp", "port": 80, "targetPort": udp, "protocol": "UDP"},
+        {"name": "http", "port": port, "targetPort": target, "protocol": "TCP"},
+        {"name": "udp", "port": port, "targetPort": udp, "protocol": "UDP"},
     ]
 
 
@@ -244,7 +268,6 @@ def services(layout: Layout) -> list[Object]:
         service(layout, "endless", None),
         service(layout, "sticky", everybody, type="NodePort", **affinity),
         service(layout, "headless", everybody, clusterIP="None", ports=ports("http")),
-        service(layout, "external-ip", one, externalIPs=[layout.external_ip]),
         service(layout, "hidden", {ROLE: "unready"}),
         service(layout, "published", {ROLE: "unready"}, publishNotReadyAddresses=True),
         service(
@@ -252,7 +275,7 @@ def services(layout: Layout) -> list[Object]:
             "alias",
             None,
             type="ExternalName",
-            externalName=f"to-{layout.first}.{layout.namespace}.svc.cluster.local",
+            externalName=f"to-{layout.first}.{layout.namespace}.svc.{layout.domain}",
             ports=[],
         ),
         service(
@@ -267,6 +290,9 @@ def services(layout: Layout) -> list[Object]:
             ],
         ),
     ]
+    if layout.external_ip:
+        at = ports(port=layout.external_port)
+        made.append(service(layout, "external-ip", one, externalIPs=[layout.external_ip], ports=at))
     if layout.near:
         made.append(service(layout, NEAR, everybody, trafficDistribution="PreferSameNode"))
     if layout.external_name:
@@ -278,8 +304,6 @@ def services(layout: Layout) -> list[Object]:
             service(layout, "balanced", everybody, type="LoadBalancer"),
             service(layout, "balanced-local", one, type="LoadBalancer", externalTrafficPolicy="Local"),
             service(layout, "balanced-sticky", everybody, type="LoadBalancer", **affinity),
-            service(
-                layout, "balanced-closed", one, type="LoadBalancer", loadBalancerSourceRanges=[f"{EXTERNAL_IP}/32"]
-            ),
+            service(layout, "balanced-closed", one, type="LoadBalancer", loadBalancerSourceRanges=[NOBODY]),
         ]
     return made

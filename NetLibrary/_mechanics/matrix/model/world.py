@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,11 @@ class Facts:
         outside: There is a vantage point outside the cluster.
         outside_address: Its address.
         sctp: The kernel of the nodes has SCTP.
+        addresses: All addresses that each node has, as a prober on its network reads them; a node without such a
+            prober is missing.
+        host_names: What the prober in a pod on the host network takes for its host's name, by name of the pod. Servers
+            there answer with it, and it need not be the node's name.
+        domain: The cluster's DNS domain, from the search list of a pod.
     """
 
     pod_to_node_masqueraded: bool = False
@@ -34,6 +38,9 @@ class Facts:
     outside: bool = False
     outside_address: str = ""
     sctp: bool = False
+    addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    host_names: Mapping[str, str] = field(default_factory=dict)
+    domain: str = "cluster.local"
 
 
 @dataclass(frozen=True)
@@ -117,16 +124,25 @@ class World:
         return next((p for p in self.pods if p["metadata"]["name"] == name), None)
 
     def node_addresses(self, name: str) -> set[str]:
-        """Addresses with which a node may appear: its own and the first of each of its pod networks."""
-        found: set[str] = set()
+        """Addresses of a node: those that its object names, and those that a prober on its network has read."""
+        found = set(self.facts.addresses.get(name, ()))
         for node in self.nodes:
-            if node["metadata"]["name"] != name:
-                continue
-            found |= {a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] != "Hostname"}
-            spec = node.get("spec", {})
-            for network in spec.get("podCIDRs") or filter(None, [spec.get("podCIDR")]):
-                found.add(str(ipaddress.ip_network(network, strict=False)[1]))
+            if node["metadata"]["name"] == name:
+                listed = node.get("status", {}).get("addresses", [])
+                found |= {a["address"] for a in listed if a["type"] in ("InternalIP", "ExternalIP")}
         return found
+
+    def addresses_known(self, name: str) -> bool:
+        """A prober on the node's own network has read all its addresses."""
+        return name in self.facts.addresses
+
+    def node_called(self, responder: str) -> str:
+        """The node on whose network a server answers with this name; empty when there is none."""
+        pods = {pod: name for pod, name in self.facts.host_names.items() if name == responder}
+        for pod in self.pods:
+            if pod["metadata"]["name"] in pods:
+                return str(pod["spec"].get("nodeName", ""))
+        return responder if any(n["metadata"]["name"] == responder for n in self.nodes) else ""
 
     def zone(self, node: str) -> str:
         """Zone of a node; empty when it has none."""
@@ -138,9 +154,18 @@ class World:
         pod = self.pod(endpoint.pod)
         if pod is not None:
             if pod["spec"].get("hostNetwork"):
-                return str(pod["spec"].get("nodeName", endpoint.node))
+                node = str(pod["spec"].get("nodeName", endpoint.node))
+                return self.facts.host_names.get(endpoint.pod) or self._host_name(node) or node
             return str(pod["spec"].get("hostname") or endpoint.pod)
         return endpoint.pod or endpoint.address
+
+    def _host_name(self, node: str) -> str:
+        """The host name that a Node object gives."""
+        for item in self.nodes:
+            if item["metadata"]["name"] == node:
+                named = [a["address"] for a in item.get("status", {}).get("addresses", []) if a["type"] == "Hostname"]
+                return str(named[0]) if named else ""
+        return ""
 
     def endpoints(self, service: Object, port: int, protocol: str, family: int = 4) -> list[Endpoint]:
         """All endpoints of one port of a Service, ready or not."""

@@ -188,6 +188,7 @@ class Prober:
     def __init__(self, source: Source, open_pipe: Callable[[], Pipe], unheard: Callable[[], str] = lambda: "") -> None:
         self.source = source
         self.flavour = ""
+        self.host_name, self.search = "", ""
         self._open, self._unheard = open_pipe, unheard
         self._pipe: Pipe | None = None
 
@@ -222,6 +223,8 @@ class Prober:
             pipe.close()
             raise
         self.flavour = f"{hello[1]} {hello[2]}"
+        told = [field.strip() for field in (*hello[3:5], "", "")]
+        self.host_name, self.search = ("" if field == "-" else field for field in told[:2])
         self._pipe = pipe
 
     def _expect(self, pipe: Pipe, beginning: str) -> str:
@@ -418,6 +421,20 @@ class Fleet:
         with ThreadPoolExecutor(max_workers=16, thread_name_prefix="prober") as pool:
             list(pool.map(begin, sources))
         return trouble
+
+    @property
+    def host_names(self) -> dict[str, str]:
+        """What each prober takes for its host's name: that of its pod, or on the host network that of the node."""
+        return {name: prober.host_name for name, prober in self._probers.items() if prober.host_name}
+
+    @property
+    def domain(self) -> str:
+        """The cluster's DNS domain, from the search lists of the pods; empty when none tells."""
+        for prober in self._probers.values():
+            for word in prober.search.split():
+                if word.startswith("svc."):
+                    return word.removeprefix("svc.").rstrip(".")
+        return ""
 
     @property
     def flavours(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.matrix.judge.expect import expect
-from NetLibrary._mechanics.matrix.model.types import MARKS, Expected, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Target
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.report import text_table
 
@@ -64,15 +64,22 @@ def table(rows: Sequence[Row], *, why: bool = False) -> str:
     columns = list(dict.fromkeys(f"{t.name} {t.port}/{t.protocol}" for _, t, _ in rows))
     marks: dict[str, dict[str, str]] = {}
     for source, target, expected in rows:
-        seen = "".join(sorted(MARKS[o] for o in expected.outcomes if o is not Outcome.UNREACHABLE))
+        seen = _mark(expected)
         marks.setdefault(source.name, {})[f"{target.name} {target.port}/{target.protocol}"] = seen
     lines = [
         text_table(["source", *columns], [[name, *(row.get(c, "") for c in columns)] for name, row in marks.items()])
     ]
-    lines.append("Marks: " + ", ".join(f"{m} {o}" for o, m in MARKS.items()) + "; several: any of them is right.")
+    lines.append("Marks: . connected, – no connection, ? not promised, .– both are right.")
     if why:
         lines += [f"{s.name} → {t.name} {t.port}/{t.protocol}: {e}, because {e.reason}" for s, t, e in rows]
     return "\n".join(lines)
+
+
+def _mark(expected: Expected) -> str:
+    if not expected.promised:
+        return "?"
+    connected = Outcome.CONNECTED in expected.outcomes
+    return ("." if connected else "") + ("–" if expected.outcomes - {Outcome.CONNECTED} else "")
 
 
 def read(path: Path) -> list[Mapping[str, Any]]:

@@ -97,10 +97,7 @@ def html_of(table: Table) -> str:
     wide = len(table.columns) > WIDE
     wrong = table.wrong
     parts = []
-    caption = (
-        f"{table.title}: {len(table.cells) - len(wrong)} of {len(table.cells)} cells as expected, "
-        f"probed in {table.seconds:.1f} s"
-    )
+    caption = f"{table.title}: {table.count()}, probed in {table.seconds:.1f} s"
     if wide:
         columns, rows = node_summary(table)
         parts.append(html_table(columns, rows, f"{table.title}, by node"))
@@ -112,6 +109,15 @@ def html_of(table: Table) -> str:
         more = f" (first {LISTED} of {len(wrong)})" if len(wrong) > LISTED else ""
         names = ["source", "target", "expected", "observed", "what is wrong", "expected because"]
         parts.append(html_table(names, rows_of_reasons, f"Wrong cells{more}"))
+    facts = table.observed_facts()
+    if facts:
+        parts.append(
+            html_table(
+                ["what Kubernetes leaves to the implementation", "seen", "cells"],
+                [list(row) for row in facts],
+                "Observed facts, never wrong",
+            )
+        )
     if table.notes:
         parts.append(html_table(["notes"], [[note] for note in table.notes]))
     return "\n".join(parts)
@@ -177,7 +183,8 @@ def write_files(tables: Sequence[Table], findings: Sequence[Finding], folder: Pa
     report: dict[str, Any] = {
         "cells": cells,
         "cases": [
-            {"case": t.case, "title": t.title, "seconds": round(t.seconds, 3), "wrong": len(t.wrong), "notes": t.notes}
+            {"case": t.case, "title": t.title, "seconds": round(t.seconds, 3), "wrong": len(t.wrong), "notes": t.notes,
+             "facts": [{"what": w, "seen": s, "cells": n} for w, s, n in t.observed_facts()]}
             for t in tables
         ],
         "findings": [
@@ -208,6 +215,11 @@ def markdown(tables: Sequence[Table], findings: Sequence[Finding]) -> str:
     if findings:
         lines += ["", "## What is broken", ""]
         lines += [f"- **{finding.confidence}**: {finding.sentence}" for finding in findings]
+    facts = [(table.title, *row) for table in tables for row in table.observed_facts()]
+    if facts:
+        lines += ["", "## What Kubernetes leaves to the implementation", ""]
+        lines += ["| case | what | seen | cells |", "|---|---|---|---|"]
+        lines += [f"| {title} | {what} | {seen} | {number} |" for title, what, seen, number in facts]
     return "\n".join(lines) + "\n"
 
 

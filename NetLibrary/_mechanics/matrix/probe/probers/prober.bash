@@ -556,7 +556,15 @@ watch_flow() {
   printf -v pause '%d.%03d' $(($3 / 1000)) $(($3 % 1000))
   new_pipe own; exec 2<&$own 2>&$own
   clock; begin=$now; end=$((begin + $4 * 1000))
-  exec {fd}<>"/dev/udp/$host/$port" || { complaint; printf 'F\t0\tFAILED\t-\t%s\n' "$complaint"; return; }
+  # where a Service without endpoints is refused by its route, not even the socket comes about; the flow begins after that
+  until { exec {fd}<>"/dev/udp/$host/$port"; }; do
+    complaint
+    [[ -n $before ]] || printf 'F\t0\tFAILED\t-\t%s\n' "$complaint"
+    before=FAILED--$complaint
+    IFS= read -r -t "$pause" -u $quiet
+    clock
+    ((now < end)) || return
+  done
   while ((now < end)); do
     answer= state=FAILED who=- complaint=
     if ! ask $fd hostname; then
@@ -588,7 +596,10 @@ new_pipe results
 new_pipe quiet
 curl=
 command -v curl >/dev/null && curl=" with curl"
-printf 'HELLO\tbash\t%s\n' "${BASH_VERSION%%(*}$curl"
+host=- search=
+{ read -r host </proc/sys/kernel/hostname; } 2>/dev/null
+while read -r word rest; do [[ $word == search ]] && search=$rest; done 2>/dev/null </etc/resolv.conf
+printf 'HELLO\tbash\t%s\t%s\t%s\n' "${BASH_VERSION%%(*}$curl" "$host" "${search:--}"
 plan=() limit_us=1500000
 while IFS= read -r -t 900 line; do
   case $line in

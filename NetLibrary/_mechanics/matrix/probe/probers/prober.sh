@@ -36,7 +36,8 @@ one() { # ID KIND HOST PORT EXTRA
   esac
 }
 
-printf 'HELLO\tsh\t%s\n' "$tool"
+printf 'HELLO\tsh\t%s\t%s\t%s\n' "$tool" "$(cat /proc/sys/kernel/hostname 2>/dev/null || echo -)" \
+  "$(sed -n 's/^search[[:space:]]*//p' /etc/resolv.conf 2>/dev/null | tail -n 1)"
 plan='' seconds=2
 while IFS= read -r line; do
   case $line in

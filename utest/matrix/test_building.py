@@ -1,0 +1,176 @@
+"""What is left out, refused or measured while a matrix is built."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic import layout, world
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.matrix import readiness
+from NetLibrary._mechanics.matrix.building import Builder, Options, local_addresses
+from NetLibrary._mechanics.matrix.cases import CASES
+from NetLibrary._mechanics.matrix.model import objects
+from NetLibrary._mechanics.matrix.run import Matrix
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 10.244.1.0
+        /32 host LOCAL
+     |-- 10.244.2.0
+        /24 universe UNICAST
+     |-- 127.0.0.1
+        /32 host LOCAL
+     |-- 172.30.0.1
+        /32 host LOCAL
+fd000000000000000000000000000001 02 40 00 80     eth0
+00000000000000000000000000000001 01 80 10 80       lo
+"""
+
+
+class Refusing:
+    """A cluster that refuses some objects and takes the others."""
+
+    lab, run_id = None, "run"
+
+    def __init__(self, **refusals):
+        self.refusals = refusals
+        self.made = []
+
+    def create(self, obj):
+        name = obj["metadata"]["name"]
+        for part, error in self.refusals.items():
+            if part.replace("_", "-") in name:
+                raise error
+        self.made.append(name)
+
+
+def builder(cluster):
+    made = Builder(cluster, Options("matrix-test", "agnhost:1"))
+    made.testbed.layout = layout()
+    return made
+
+
+def test_addresses_of_a_node_are_read_from_its_kernel_with_those_of_overlay_devices():
+    assert local_addresses(FIB_TRIE) == {"10.244.1.0", "172.30.0.1", "fd00::1"}
+
+
+def test_a_refused_service_costs_its_row_only_and_the_servers_words_are_told():
+    cluster = Refusing(external_ip=errors.Forbidden("external IPs are denied", status=403))
+    made = builder(cluster)
+    made._create(objects.services(made.testbed.layout))
+    assert "nodeport" in cluster.made
+    bed = made.testbed
+    bed.world = world()
+    bed.sources = []
+    from synthetic import sources
+
+    bed.sources = sources(bed.layout, bed.world)
+    matrix = Matrix(bed)
+    assert matrix.lacking(CASES["external ip"]) == "the API server refused it: external IPs are denied"
+    assert not matrix.lacking(CASES["cluster ip"])
+
+
+def test_a_quota_that_takes_some_services_leaves_the_others_in_their_row():
+    cluster = Refusing(to_on_node2=errors.Forbidden("exceeded quota: count/services", status=403))
+    made = builder(cluster)
+    made._create(objects.services(made.testbed.layout))
+    bed = made.testbed
+    from synthetic import sources
+
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    asked = {t.service for _, t in Matrix(bed).pairs(CASES["cluster ip"])}
+    assert asked == {"to-on-node1", "to-on-node3"}
+
+
+def test_pods_on_the_host_network_that_are_refused_are_left_out_with_the_servers_words():
+    words = 'violates PodSecurity "restricted:latest": host namespaces'
+    made = builder(Refusing(host_node=errors.Forbidden(words, status=403)))
+    made._create(objects.pods(made.testbed.layout))
+    made._without_refused()
+    assert not made.testbed.layout.host_pods
+    assert len(made.testbed.layout.pods) == 3
+    assert any(words in note for note in made.testbed.notes)
+
+
+def test_a_cluster_that_refuses_every_pod_says_so_in_its_own_words():
+    made = builder(Refusing(on_node=errors.Forbidden("exceeded quota", status=403)))
+    made._create(objects.pods(made.testbed.layout))
+    with pytest.raises(errors.WaitFailed, match="exceeded quota"):
+        made._without_refused()
+
+
+@pytest.mark.parametrize(
+    ("node", "word"),
+    [
+        ({"labels": {"kubernetes.io/os": "windows"}}, "windows"),
+        ({"labels": {"type": "virtual-kubelet"}}, "virtual"),
+    ],
+)
+def test_nodes_that_cannot_run_the_probers_are_left_out_with_one_line(node, word):
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    good = {"metadata": {"name": "a", "labels": {}}, "spec": {}, "status": ready}
+    other = {"metadata": {"name": "b", **node}, "spec": {}, "status": ready}
+    chosen, left_out = objects.choose_nodes([good, other])
+    assert chosen == ["a"]
+    assert len(left_out) == 1
+    assert word in left_out[0][1]
+
+
+class Scripted:
+    """A cluster whose wait asks the goal again and again with the same pods."""
+
+    lab, run_id = None, "run"
+
+    def __init__(self, pods, leases):
+        self.pods, self.leases = pods, leases
+
+    def list(self, kind, namespace=None, **_):
+        return self.leases
+
+    def wait(self, kind, namespace, goal, *, timeout, what, **_):
+        for _ in range(400):
+            found = goal(self.pods)
+            if type(found).__name__ == "Done":
+                return found.value
+            if type(found).__name__ == "Failed":
+                raise errors.WaitFailed(found.text)
+        raise errors.WaitTimeout(what)
+
+
+def pod(name, *, ready):
+    status = {"podIP": "10.0.0.1", "startTime": "2026-01-01T00:00:00Z"} if ready else {"phase": "Pending"}
+    if ready:
+        status["conditions"] = [{"type": "Ready", "status": "True"}]
+    return {"metadata": {"name": name, "uid": name}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("lease", "word"),
+    [({"renewTime": "2026-01-01T00:00:00.000000Z"}, "not been heard of for 60 s"), ({}, "no kubelet")],
+)
+def test_a_node_whose_kubelet_is_dead_or_never_was_is_left_out_within_seconds(monkeypatch, lease, word):
+    monkeypatch.setattr(readiness, "UNNOTICED", 0.0)
+    leases = [
+        {"metadata": {"name": "node1"}, "spec": {"renewTime": "2026-01-01T00:01:00.000000Z"}},
+        {"metadata": {"name": "node2"}, "spec": lease},
+    ]
+    pods = [pod("on-node1", ready=True), pod("on-node2", ready=False)]
+    made = Builder(Scripted(pods, leases), Options("matrix-test", "agnhost:1"))
+    bed = made.testbed
+    bed.layout = objects.Layout("matrix-test", "agnhost:1", (("on-node1", "node1"), ("on-node2", "node2")))
+    readiness.await_pods(bed)
+    assert bed.layout.pods == (("on-node1", "node1"),)
+    assert word in bed.layout.left_out[0][1]
+
+
+def test_a_slow_kubelet_that_is_alive_is_waited_for(monkeypatch):
+    monkeypatch.setattr(readiness, "UNNOTICED", 0.0)
+    now = {"renewTime": "2026-01-01T00:01:00.000000Z"}
+    leases = [{"metadata": {"name": n}, "spec": now} for n in ("node1", "node2")]
+    pods = [pod("on-node1", ready=True), pod("on-node2", ready=False)]
+    bed = Builder(Scripted(pods, leases), Options("matrix-test", "agnhost:1")).testbed
+    bed.layout = objects.Layout("matrix-test", "agnhost:1", (("on-node1", "node1"), ("on-node2", "node2")))
+    with pytest.raises(errors.WaitTimeout):
+        readiness.await_pods(bed)
