@@ -9,7 +9,7 @@ Documentation     Application traffic by CyPerf agents in pods, driven through t
 ...               took part, and the numbers of the row are reached. Mistakes and faults are named, not just noticed.
 ...
 ...               Variables: CYPERF_CONTROLLER, CYPERF_USERNAME, AGENT_IMAGE, AGENT_MEMORY, CONFIGURATION, DURATION,
-...               PAUSE_BETWEEN_RUNS, CYPERF_NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; the password comes from the
+...               PAUSE_BETWEEN_RUNS, CYPERF_CLIENT_NODES, CYPERF_SERVER_NODES, CYPERF_NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; the password comes from the
 ...               environment variable CYPERF_PASSWORD.
 
 Resource          NetLibrary/resources/cyperf.resource

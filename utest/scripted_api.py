@@ -40,6 +40,19 @@ def status(code: int, reason: str, message: str) -> Object:
     }  # fmt: skip
 
 
+def merged(present: Object, change: Object) -> Object:
+    """Returns an object after a JSON merge patch; an apply of these tests does the same."""
+    result = dict(present)
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            result[key] = merged(result.get(key) or {}, value)
+        else:
+            result[key] = value
+    return result
+
+
 class ApiServer:
     """The server; `url` is where it listens."""
 
@@ -303,7 +316,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.command == "DELETE":
             api.remove(collection, name)
             self.json(200, {"kind": "Status", "status": "Success"})
-        elif self.command in ("PATCH", "PUT"):
+        elif self.command == "PATCH":
+            self.json(200, api.put(collection, merged(present, self.body)))
+        elif self.command == "PUT":
             self.json(200, api.put(collection, {**present, **self.body}))
         else:
             self.json(200, present)

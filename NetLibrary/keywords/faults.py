@@ -9,6 +9,7 @@ from typing import Any, Literal
 from robot.api import SkipExecution, logger
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.types import Percentage
 
@@ -306,10 +307,7 @@ class FaultKeywords(KeywordBase):
 
 def _dns_server(cluster: Any) -> str:
     """Address of a DNS pod; the Service's own address would lead back to the fault."""
-    for item in cluster.list("EndpointSlice", "kube-system", labels="kubernetes.io/service-name=kube-dns"):
-        for endpoint in item.get("endpoints") or []:
-            return str(endpoint["addresses"][0])
-    return ""
+    return next((server.address for server in addresses.dns_servers(cluster)), "")
 
 
 def _repair_mine(faults: Any) -> None:

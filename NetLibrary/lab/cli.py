@@ -45,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     shell.add_argument("node", nargs="?", help="for instance node2: the shell runs in the node's namespaces")
     command("kubeconfig", "Prints the path of the kubeconfig.")
     command("build", "Builds the lab's programs and images without starting anything.")
+    programs = command("programs", "Installs the programs of the distribution that a lab needs.")
+    programs.add_argument(
+        "--if-possible", action="store_true", help="without root or apt-get, only say what is missing"
+    )
     return parser
 
 
@@ -93,6 +97,12 @@ def _run(options: argparse.Namespace) -> int:
     elif options.command == "kubeconfig":
         lab.require_up()
         print(lab.kubeconfig)
+    elif options.command == "programs":
+        if options.if_possible and not tools.installable():
+            absent = ", ".join(sorted(tools.missing())) or "none"
+            say(f"programs that are missing and cannot be installed from here: {absent}")
+        else:
+            tools.ensure(say)
     elif options.command == "build":
         tools.ensure(say)
         print(start.prepare(say, Stopwatch())[0])

@@ -67,6 +67,11 @@ def missing() -> dict[str, str]:
     return {tool: package for tool, package in {**RUN, **IMAGES}.items() if find(tool) is None}
 
 
+def installable() -> bool:
+    """Tells whether this process can install packages of the distribution."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
 def ensure(say: Say) -> None:
     """Installs what is missing, where that is possible.
 

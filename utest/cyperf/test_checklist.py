@@ -102,6 +102,20 @@ def test_name_of_a_service_fits_with_the_cluster_dns() -> None:
     assert bad(tree, around) == []
 
 
+@pytest.mark.parametrize("host", ["a1b2.elb.example", "A1B2.elb.example."])
+def test_load_balancer_with_a_host_name_is_recognised(host: str) -> None:
+    tree, around = good()
+    around.services[2]["status"]["loadBalancer"]["ingress"] = [{"hostname": "a1b2.elb.example", "ip": "192.0.2.9"}]
+    dut(tree).update(ServerDUTHost=host)
+    client(tree)["DNSResolver"]["nameServers"] = [{"name": DNS}]
+    assert checklist.find_aim(host, around).kind == "LoadBalancer"
+    assert bad(tree, around) == []
+    client(tree)["DNSResolver"]["nameServers"] = []
+    assert bad(tree, around) == [f"DNS resolver of 'IP Network 1': expected a name server for '{host}', seen none"]
+    ports(tree, DestinationPort=81)
+    assert any("a port of Service 'outside' (80), seen 81" in line for line in bad(tree, around))
+
+
 def no_resolver(tree: dict[str, Any], _: Surroundings) -> None:
     dut(tree).update(ServerDUTHost="web.cyperf.svc.cluster.local")
 

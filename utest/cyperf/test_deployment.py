@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.cyperf import deployment
+from NetLibrary._mechanics.cyperf import deployment, reach
 from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary._mechanics.kube import addresses, manifests, wait
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cyperf"
 
@@ -65,12 +65,12 @@ def test_multus_variant_keeps_its_networks() -> None:
 
 @pytest.mark.parametrize("target", list(CyPerfTarget))
 def test_clients_of_another_cluster_need_a_way_in(target: CyPerfTarget) -> None:
-    deployment.check_reach(target, "https://one", "https://one")
+    reach.check_reach(target, "https://one", "https://one")
     if target in (CyPerfTarget.NODE_PORT, CyPerfTarget.LOAD_BALANCER):
-        deployment.check_reach(target, "https://one", "https://two")
+        reach.check_reach(target, "https://one", "https://two")
     else:
         with pytest.raises(InputError, match="only agents of the servers' own cluster reach"):
-            deployment.check_reach(target, "https://one", "https://two")
+            reach.check_reach(target, "https://one", "https://two")
 
 
 def test_manifest_without_the_role_is_refused() -> None:
@@ -108,6 +108,6 @@ def test_tags_are_valid_values() -> None:
 @pytest.mark.parametrize("port", [80, 443])
 def test_services_have_both_ports(port: int) -> None:
     for service in manifests.load(MANIFESTS / "services.yaml"):
-        assert deployment.service_port(service, port)["targetPort"] == port
-    with pytest.raises(InputError, match="has no port 8080; it has 80, 443"):
-        deployment.service_port(service, 8080)
+        assert addresses.service_port(service, port)["targetPort"] == port
+    with pytest.raises(InputError, match=r"port is 8080; Service '.*' has 80/TCP, 443/TCP"):
+        addresses.service_port(service, 8080)

@@ -102,7 +102,7 @@ def test_policies_follow_the_port() -> None:
 
 def test_quantities() -> None:
     assert [quantity(text) for text in ("100M", "100m", "1", "2Gi")] == [100e6, 0.1, 1.0, 2.0**31]
-    with pytest.raises(InputError, match="'much' is no quantity"):
+    with pytest.raises(InputError, match="quantity is 'much'; allowed is a number"):
         quantity("much")
 
 

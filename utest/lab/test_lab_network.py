@@ -62,7 +62,9 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual):
         network.remove(plan)
         print(json.dumps([before, during, after, pings, unserved]))
     """)
-    script = 'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"'
+    # What the machine forwards decides what a new namespace does: a lab sets it for itself, and so does this test
+    forwards = "echo 1 | tee /proc/sys/net/ipv4/ip_forward > /proc/sys/net/ipv6/conf/all/forwarding"
+    script = f'mount -t tmpfs tmpfs /run && mount -t sysfs sysfs /sys && ip link set lo up && {forwards} && exec "$@"'
     words = ["unshare", "--net", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,9 @@ from typing import Any
 from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.cyperf.judgement import Finding
 from NetLibrary._mechanics.cyperf.nodes import NodeReading
+from NetLibrary._mechanics.cyperf.reach import named_port
 from NetLibrary._mechanics.cyperf.types import Agent
+from NetLibrary._mechanics.kube import addresses
 
 Object = dict[str, Any]
 CONNTRACK_SECONDS = 120
@@ -35,7 +37,7 @@ class Surroundings:
         nodes: Readings of the nodes.
         agents: Agents of the pods, as the controller lists them.
         clock_offset: Controller's time minus ours in seconds.
-        last_run: Seconds since the end of the last run against the same Service, and its target.
+        last_run: Seconds since the end of the last run against the same pods, and its target.
     """
 
     services: list[Object] = field(default_factory=list)
@@ -95,13 +97,15 @@ def find_aim(host: str, around: Surroundings) -> _Aim:
     if not host:
         return _Aim("servers", None)
     for service in around.services:
-        spec, metadata = service["spec"], service["metadata"]
-        if host in (spec.get("clusterIPs") or [spec.get("clusterIP")]):
+        metadata = service["metadata"]
+        if host in addresses.of_service(service):
             return _Aim("ClusterIP", service)
         ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-        if host in [entry.get("ip") or entry.get("hostname") for entry in ingress]:
+        # An entry may have an address, a name, or both.
+        outside = {_plain(str(entry[key])) for entry in ingress for key in ("ip", "hostname") if entry.get(key)}
+        if _plain(host) in outside:
             return _Aim("LoadBalancer", service)
-        names = host.rstrip(".").split(".")
+        names = _plain(host).split(".")
         if names[:3] == [metadata["name"], metadata["namespace"], "svc"] or names[:2] == [
             metadata["name"],
             metadata["namespace"],
@@ -112,6 +116,11 @@ def find_aim(host: str, around: Surroundings) -> _Aim:
     if host in around.node_addresses:
         return _Aim("NodePort", None)
     return _Aim("unknown", None)
+
+
+def _plain(host: str) -> str:
+    """Returns a host as it is compared: names have no case, and a dot at their end changes nothing."""
+    return host.rstrip(".").lower()
 
 
 def _addressing(segments: Iterable[Object]) -> list[Finding]:
@@ -187,20 +196,11 @@ def _service_ports(rule: str, destination: int, listen: int, service: Object, ar
 
 def _target_port(rule: str, listen: int, entry: Object, name: str, around: Surroundings) -> Finding:
     target = entry.get("targetPort", entry["port"])
-    number = target if isinstance(target, int) else _named_port(str(target), around.server_pods)
+    number = target if isinstance(target, int) else named_port(str(target), around.server_pods)
     expected = f"targetPort {target} of Service '{name}'"
     if number is None:
         return Finding(f"server {rule}", expected, f"{listen}, no container port is named '{target}'", False)
     return Finding(f"server {rule}", expected, str(listen), number == listen)
-
-
-def _named_port(name: str, pods: list[Object]) -> int | None:
-    for pod in pods:
-        for container in pod["spec"].get("containers") or []:
-            for port in container.get("ports") or []:
-                if port.get("name") == name:
-                    return int(port["containerPort"])
-    return None
 
 
 def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) -> list[Finding]:
@@ -247,7 +247,7 @@ def _health_check(dut: Object | None, around: Surroundings) -> list[Finding]:
         if (probe := (container.get("readinessProbe") or {}).get("httpGet"))
     }
     for port, probe_path in probes:
-        number = port if isinstance(port, int) else _named_port(str(port), around.server_pods)
+        number = port if isinstance(port, int) else named_port(str(port), around.server_pods)
         passed = bool(dut and config.get("Enabled")) and config.get("Port") == number and path == probe_path
         expected = f"port {number} path {probe_path}, enabled (readiness probe of the server pods)"
         found.append(Finding("HTTP health check", expected, seen if dut else "no active DUT network", passed))
@@ -290,10 +290,10 @@ def _connection_tracking(tree: Object, around: Surroundings) -> list[Finding]:
 def _pause(around: Surroundings, pause: float) -> Finding:
     expected = f"at least {pause:g} s"
     if around.last_run is None:
-        return Finding("time since the last run against the same Service", expected, "no run known", True)
+        return Finding("time since the last run against the same pods", expected, "no run known", True)
     seconds, target = around.last_run
     seen = f"{seconds:.0f} s (against {target})"
-    return Finding("time since the last run against the same Service", expected, seen, seconds >= pause)
+    return Finding("time since the last run against the same pods", expected, seen, seconds >= pause)
 
 
 def _mtu(segments: Iterable[Object], around: Surroundings) -> list[Finding]:

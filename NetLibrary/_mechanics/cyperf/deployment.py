@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
+from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, WaitFailed
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.trouble import problem
 
-NODE_LABEL = "agenttype"
 TAG_KEY = "netlibrary"
 HEALTH_PATH = "/CyPerfHTTPHealthCheck"
 _LABEL_VALUE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -68,6 +67,7 @@ def render(
     memory: str | None,
     readiness: str,
     one_per_node: bool,
+    avoid: Iterable[str] = (),
 ) -> list[dict[str, Any]]:
     """Returns the objects of an agents' manifest made to fit.
 
@@ -83,6 +83,7 @@ def render(
         memory: Request and limit of memory, for instance `256Mi`; None keeps those of the manifest.
         readiness: `startup` (started), `traffic` (serving a test), or `none`.
         one_per_node: Whether two agents never share a node.
+        avoid: Nodes that agents never use, because the device under test runs there.
     """
     objects = manifests.load(file)
     for obj in objects:
@@ -105,6 +106,7 @@ def render(
     _probe(container, readiness)
     if one_per_node:
         _one_per_node(pod)
+    _avoid(pod, avoid)
     others = [obj for obj in objects if obj["kind"] != "Deployment"]
     return [*others, found[0]]
 
@@ -137,6 +139,19 @@ def _one_per_node(pod: dict[str, Any]) -> None:
             "labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["cyperf-agent"]}]},
         }
     ]
+
+
+def _avoid(pod: dict[str, Any], names: Iterable[str]) -> None:
+    """Keeps pods off nodes, whatever labels these have."""
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [name]} for name in names]
+    if not fields:
+        return
+    affinity = pod.setdefault("affinity", {}).setdefault("nodeAffinity", {})
+    required = affinity.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {})
+    # Terms are alternatives, so each of them needs the exception.
+    required["nodeSelectorTerms"] = required.get("nodeSelectorTerms") or [{}]
+    for term in required["nodeSelectorTerms"]:
+        term["matchFields"] = [*(term.get("matchFields") or []), *fields]
 
 
 def live_pods(cluster: Cluster, deployed: Deployed) -> list[dict[str, Any]]:
@@ -213,67 +228,3 @@ def keep_logs(cluster: Cluster, deployed: Deployed) -> None:
             deployed.logs[name] = cluster.logs(deployed.namespace, name)
         except NetLibraryError as error:
             deployed.logs.setdefault(name, f"(no log: {error})")
-
-
-# --- addresses --------------------------------------------------------------------------------------
-
-
-def node_addresses(cluster: Cluster) -> dict[str, str]:
-    """Returns the internal IPv4 address of each node by its name."""
-    found: dict[str, str] = {}
-    for node in cluster.list("Node"):
-        for entry in node.get("status", {}).get("addresses") or []:
-            if entry["type"] == "InternalIP" and ":" not in entry["address"]:
-                found.setdefault(node["metadata"]["name"], entry["address"])
-    return found
-
-
-def check_reach(target: CyPerfTarget, clients: str, servers: str) -> None:
-    """Refuses a target that clients of another cluster cannot reach.
-
-    Args:
-        target: How servers are addressed.
-        clients: API address of the clients' cluster.
-        servers: API address of the servers' cluster.
-    Raises:
-        InputError: Only agents of the same cluster reach such a target.
-    """
-    if clients != servers and target not in (CyPerfTarget.NODE_PORT, CyPerfTarget.LOAD_BALANCER):
-        raise InputError(
-            f"target is '{target.value}', which only agents of the servers' own cluster reach, but the clients run in "
-            f"{clients} and the servers in {servers}; allowed are 'node port' and 'load balancer'."
-        )
-
-
-def load_balancer_address(service: dict[str, Any]) -> str:
-    """Returns the external address of a Service, or an empty text."""
-    ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-    return str(ingress[0].get("ip") or ingress[0].get("hostname") or "") if ingress else ""
-
-
-def cluster_dns(cluster: Cluster) -> str:
-    """Returns the address of the cluster's DNS Service.
-
-    Raises:
-        InputError: There is none under the usual label.
-    """
-    for service in cluster.list("Service", "kube-system", labels="k8s-app=kube-dns"):
-        address = service["spec"].get("clusterIP")
-        if address and address != "None":
-            return str(address)
-    raise InputError("The cluster has no DNS Service with the label k8s-app=kube-dns in kube-system.")
-
-
-def service_port(service: dict[str, Any], port: int) -> dict[str, Any]:
-    """Returns the entry of a Service for a port.
-
-    Raises:
-        InputError: The Service does not have it, with those it has.
-    """
-    entries = service["spec"].get("ports") or []
-    for entry in entries:
-        if entry["port"] == port:
-            found: dict[str, Any] = entry
-            return found
-    have = ", ".join(str(entry["port"]) for entry in entries)
-    raise InputError(f"Service '{service['metadata']['name']}' has no port {port}; it has {have or 'none'}.")

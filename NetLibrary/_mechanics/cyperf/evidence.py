@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Any
 
 from NetLibrary._mechanics.cyperf import nodes
 from NetLibrary._mechanics.cyperf.controller import Controller
@@ -13,7 +11,7 @@ from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.run import state
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.errors import NetLibraryError
-from NetLibrary._mechanics.kube import trouble
+from NetLibrary._mechanics.kube import times, trouble
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 # Each image has one of these; the first that is there decides.
@@ -85,18 +83,10 @@ def pods(cluster: Cluster, deployed: Iterable[Deployed], since: float) -> list[s
             continue
         for event in events:
             involved = event.get("involvedObject", {})
-            if str(involved.get("name", "")).startswith(each.name) and _event_time(event) >= since:
+            if str(involved.get("name", "")).startswith(each.name) and times.of_event(event) >= since:
                 message = " ".join(str(event.get("message")).split())
                 found.append(f"Event {event.get('reason')} of pod '{involved.get('name')}': {message}")
     return list(dict.fromkeys(found))
-
-
-def _event_time(event: dict[str, Any]) -> float:
-    text = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or ""
-    try:
-        return datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def controller_says(session: TestSession) -> list[str]:

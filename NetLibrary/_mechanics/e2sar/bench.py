@@ -32,6 +32,7 @@ from NetLibrary._mechanics.e2sar.party import (
 )
 from NetLibrary._mechanics.e2sar.stream import LogStream
 from NetLibrary._mechanics.e2sar.verdict import Facts
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pods_ready
@@ -282,13 +283,11 @@ class Bench:
         entry = service["spec"]["ports"][0]
         if path is Path.SERVICE:
             return str(service["spec"]["clusterIP"]), int(entry["port"])
-        every = self.cluster.list("Node")
-        others = [node for node in every if node["metadata"]["name"] != receiver.node]
-        for node in others or every:
-            for address in node.get("status", {}).get("addresses", []):
-                if address["type"] == "InternalIP" and ":" not in address["address"]:
-                    return str(address["address"]), int(entry["nodePort"])
-        raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
+        every = addresses.of_nodes(self.cluster, 4)
+        found = [every[name][0] for name in sorted(every, key=lambda name: name == receiver.node)]
+        if not found:
+            raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
+        return found[0], addresses.node_port(service, int(entry["port"]))
 
     def policies(self) -> list[Object]:
         """Returns the NetworkPolicies in force; none when they may not be read."""

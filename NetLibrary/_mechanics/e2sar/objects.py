@@ -10,6 +10,7 @@ from NetLibrary._mechanics.e2sar.parameters import Placement, PodSettings, Recei
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary._mechanics.kube import manifests
+from NetLibrary._mechanics.kube.quantities import quantity
 
 Object = dict[str, Any]
 STAND_IN_IMAGE = "ghcr.io/netlibrary/e2sar-perf-standin:1"
@@ -213,22 +214,4 @@ def bandwidth(annotations: dict[str, str] | None, direction: str) -> float | Non
     100000000.0
     """
     text = (annotations or {}).get(f"kubernetes.io/{direction}-bandwidth")
-    return quantity(text) if text else None
-
-
-def quantity(text: str) -> float:
-    """Reads a Kubernetes quantity.
-
-    >>> quantity("100m"), quantity("1Ki")
-    (0.1, 1024.0)
-    """
-    factors = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-    for suffix, factor in factors.items():
-        if text.endswith(suffix):
-            return float(text[: -len(suffix)]) * factor
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(
-            f"'{text}' is no quantity; allowed is a number with an optional k, M, G, Ki, Mi, Gi."
-        ) from None
+    return quantity(text, f"{direction}-bandwidth") if text else None

@@ -244,6 +244,8 @@ def dns_servers(cluster: Cluster, family: int | None = None) -> list[DnsServer]:
         slices = cluster.list("EndpointSlice", namespace, labels=f"kubernetes.io/service-name={name}")
     except (errors.Forbidden, errors.NotFound):
         return []
+    first = family_of(of_service(service)[0])  # the one that pods ask
+    slices.sort(key=lambda each: each.get("addressType") != f"IPv{first}")
     return [
         DnsServer(address, (endpoint.get("targetRef") or {}).get("name") or "", endpoint.get("nodeName") or "")
         for each in slices

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
+
+from NetLibrary._mechanics.kube import times
 
 Object = dict[str, Any]
 # How long a pod may sit in a bad state that sometimes passes (a pull that is retried, a node that is added).
@@ -109,7 +110,7 @@ def recent_restarts(pod: Object) -> int:
     found = 0
     for container in pod.get("status", {}).get("containerStatuses", []):
         started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
-        if container.get("restartCount") and started and time.time() - _seconds(started) < RECENTLY:
+        if container.get("restartCount") and started and time.time() - (times.seconds(started) or 0.0) < RECENTLY:
             found += int(container["restartCount"])
     return found
 
@@ -122,7 +123,3 @@ def exit_text(pod: Object) -> str:
             if ended and (ended.get("exitCode") or ended.get("reason") not in (None, "Completed")):
                 return f"exit code {ended.get('exitCode')}, {ended.get('reason', 'no reason given')}"
     return "no exit status known"
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()

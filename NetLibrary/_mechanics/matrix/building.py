@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.addresses import family_of
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
@@ -188,7 +188,7 @@ class Builder:
         facts = dataclasses.replace(
             bed.world.facts,
             pod_to_node_masqueraded=masqueraded[True] > masqueraded[False],
-            balancer=bool(((balanced or {}).get("status") or {}).get("loadBalancer", {}).get("ingress")),
+            balancer=bool(addresses.of_load_balancer(balanced or {})),
             outside=self._place is not None,
             outside_address=self._place.address if self._place is not None else "",
             sctp=self._has_sctp(inside[0]),
@@ -226,11 +226,7 @@ def _layout(options: Options, nodes: Sequence[Mapping[str, Any]]) -> Layout:
 
 def _own_address(nodes: Sequence[Mapping[str, Any]], name: str) -> str:
     """An address of a node for the Service with externalIPs: whoever takes its packets, they stay in the cluster."""
-    for node in nodes:
-        if node["metadata"]["name"] == name:
-            listed = node.get("status", {}).get("addresses", [])
-            return next((a["address"] for a in listed if a["type"] == "InternalIP" and family_of(a["address"])), "")
-    return ""
+    return next((ip for node in nodes if node["metadata"]["name"] == name for ip in addresses.of_node(node)), "")
 
 
 def local_addresses(text: str) -> frozenset[str]:

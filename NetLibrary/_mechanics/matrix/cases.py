@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
 from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import World
@@ -135,12 +136,6 @@ def internal_local(layout: Layout, world: World, sources: Sequence[Source]) -> P
             yield source, target
 
 
-def _entry_address(node: Mapping[str, Any], six: bool) -> str:
-    """The node's own address of the Service's family."""
-    own = [a["address"] for a in node.get("status", {}).get("addresses", []) if a["type"] == "InternalIP"]
-    return next((a for a in own if (":" in a) == six), "")
-
-
 def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
     service = world.service(name)
     numbers = {
@@ -148,7 +143,8 @@ def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int 
     }
     for source in sources:
         for node in world.nodes:
-            address = _entry_address(node, ":" in _address(world, name))
+            family = addresses.family_of(_address(world, name)) or None
+            address = next(iter(addresses.of_node(node, family)), "")
             at = node["metadata"]["name"]
             for protocol, probe in (("TCP", "http"), ("UDP", "udp")):
                 yield (
@@ -191,8 +187,7 @@ def affinity_node_port(layout: Layout, world: World, sources: Sequence[Source]) 
 
 def _balanced(world: World, name: str, sources: Sequence[Source], repeat: int = 1) -> Pairs:
     service = world.service(name) or {}
-    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or [{}]
-    address = ingress[0].get("ip") or ingress[0].get("hostname") or ""
+    address = next(iter(addresses.of_load_balancer(service)), "")
     for source in sources:
         for target in _both(name, "loadbalancer", address, 80, service=name, service_port=80, repeat=repeat):
             yield source, target

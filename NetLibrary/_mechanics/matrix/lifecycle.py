@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import Done, Pending
 from NetLibrary._mechanics.matrix import cases
@@ -148,7 +149,7 @@ def _health(matrix: Matrix, table: Table, name: str, phase: str, good: set[str])
     pairs, wanted = [], {}
     for node in matrix.world.nodes:
         at = node["metadata"]["name"]
-        address = cases._entry_address(node, ":" in matrix.layout.external_ip)
+        address = addresses.of_node(node)[0]
         for source in [s for s in matrix.sources if s.host_network or s.outside] or _pods(matrix):
             target = Target(at, "check", address, number, extra="/healthz", service=name, node=at)
             pairs.append((source, target))

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.trouble import Hopeless, Lasting, is_ready, problem
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
 from NetLibrary._mechanics.matrix.model import objects
@@ -138,7 +139,7 @@ def await_balancer(bed: Testbed) -> None:
 
     def goal(services: list[dict[str, Any]]) -> Any:
         mine = [s for s in services if s["spec"].get("type") == "LoadBalancer"]
-        ready = [s for s in mine if (s.get("status") or {}).get("loadBalancer", {}).get("ingress")]
+        ready = [s for s in mine if addresses.of_load_balancer(s)]
         return Done() if len(ready) == len(mine) else Pending(f"{len(ready)}/{len(mine)} addresses")
 
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.judge.drift import drift, foreign_policies
 from NetLibrary._mechanics.matrix.model.objects import Layout
 from NetLibrary._mechanics.matrix.model.types import Source, Target
@@ -127,16 +128,14 @@ class Testbed:
     def _dns_servers(self) -> Sequence[Endpoint]:
         """Where the cluster's DNS runs: that decides which names a fault of a node or a link hits."""
         try:
-            slices = self.cluster.list("EndpointSlice", "kube-system", labels="kubernetes.io/service-name=kube-dns")
-        except errors.ClusterError:  # forbidden, or another DNS: the matrix works without
+            servers = addresses.dns_servers(self.cluster)
+        except errors.ClusterError:  # the matrix works without
             return []
-        family = slices[0].get("addressType") if slices else ""
+        family = addresses.family_of(servers[0].address) if servers else 0  # the one that pods ask
         return [
-            Endpoint(e["addresses"][0], 53, (e.get("targetRef") or {}).get("name", ""), e.get("nodeName") or "")
-            for each in slices
-            if each.get("addressType") == family
-            for e in each.get("endpoints") or []
-            if (e.get("conditions") or {}).get("ready") is not False
+            Endpoint(server.address, 53, server.pod, server.node)
+            for server in servers
+            if addresses.family_of(server.address) == family
         ]
 
     def _list(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import (
     Done,
@@ -114,7 +115,7 @@ def wait_node_ready(cluster: Any, node: str, *, timeout: float, say: Say, since:
             return Pending("not there")
         for entry in nodes[0].get("status", {}).get("conditions", []):
             if entry["type"] == "Ready":
-                beat = datetime.fromisoformat(entry["lastHeartbeatTime"].replace("Z", "+00:00")).timestamp()
+                beat = times.seconds(entry.get("lastHeartbeatTime")) or 0.0
                 if entry["status"] == "True" and beat >= int(moment):
                     return Done()
                 return Pending(

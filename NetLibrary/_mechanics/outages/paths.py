@@ -10,6 +10,7 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
 
 from .types import ProbeKind, StreamSpec
 
@@ -170,7 +171,7 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
     source = OUTSIDE if path.from_outside else SOURCE
     if path in (BreakPath.POD_ON_SAME_NODE, BreakPath.POD_ON_OTHER_NODE):
         role = "near" if path is BreakPath.POD_ON_SAME_NODE else "far"
-        address = _of_family(_pod_addresses(_pod(known, role)), family, f"pod '{role}'")
+        address = _of_family(addresses.of_pod(_pod(known, role)), family, f"pod '{role}'")
         return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5201, endpoint=role)
     if path in (BreakPath.OWN_NODE, BreakPath.OTHER_NODE):
         return _node_target(known, path, name, family)
@@ -181,13 +182,13 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
             raise Missing(f"pod '{role}' has no default gateway with an IPv{family} address of its own")
         return Target(name, source, gateway, 0, kinds)
     if path is BreakPath.DNS:
-        if known.dns is None or _family(known.dns[0]) != family:
+        if known.dns is None or addresses.family_of(known.dns[0]) != family:
             raise Missing(f"the source's resolv.conf names no IPv{family} server")
         return Target(name, source, known.dns[0], 53, kinds, query=f"kubernetes.default.svc.{known.dns[1]}")
     if path is BreakPath.OUTSIDE_ADDRESS:
         if not known.outside_address:
             raise Missing("no address outside the cluster is given (outside_address=)")
-        if _family(known.outside_address) != family:
+        if addresses.family_of(known.outside_address) != family:
             raise Missing(f"{known.outside_address} is no IPv{family} address")
         kinds = _ECHO if known.outside_echo else (ProbeKind.ICMP, *([ProbeKind.TCP_NEW] if known.outside_port else []))
         role = "outside" if known.outside_echo else ""
@@ -198,12 +199,7 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
 def _node_target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target:
     own = path is BreakPath.OWN_NODE
     node = str(_pod(known, "source" if own else "far")["spec"]["nodeName"])
-    addresses = [
-        entry["address"]
-        for entry in known.nodes.get(node, {}).get("status", {}).get("addresses", [])
-        if entry["type"] == "InternalIP"
-    ]
-    address = _of_family(addresses, family, f"node '{node}'")
+    address = _of_family(addresses.of_node(known.nodes.get(node, {})), family, f"node '{node}'")
     if ("near-host" if own else "far-host") in known.pods:
         return Target(name, SOURCE, address, known.host_port, _ECHO, endpoint="near-host" if own else "far-host")
     note = "UDP and TCP are not measured: there is no echo pod in the host network (host-endpoints.yaml)"
@@ -217,14 +213,13 @@ def _service_target(known: Endpoints, path: BreakPath, name: str, family: int, s
     spec = service["spec"]
     kinds = KINDS[path]
     if path is BreakPath.SERVICE:
-        address = _of_family(spec.get("clusterIPs") or [spec.get("clusterIP", "")], family, "Service 'far'")
+        address = _of_family(addresses.of_service(service), family, "Service 'far'")
         return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5203, endpoint="far")
     if path is BreakPath.LOAD_BALANCER_FROM_OUTSIDE:
-        ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-        if not ingress:
+        found = addresses.of_load_balancer(service)
+        if not found:
             raise Missing("Service 'far' got no load balancer address (the cluster has no load balancer)")
-        addresses = [entry["ip"] for entry in ingress if entry.get("ip")]
-        return Target(name, source, _of_family(addresses, family, "load balancer"), ECHO_PORT, kinds, endpoint="far")
+        return Target(name, source, _of_family(found, family, "load balancer"), ECHO_PORT, kinds, endpoint="far")
     ports = {p.get("protocol", "TCP"): p.get("nodePort") for p in spec["ports"] if p["port"] == ECHO_PORT}
     if not ports.get("TCP"):
         raise Missing(f"Service 'far' of type {spec.get('type')} has no node port")
@@ -241,20 +236,9 @@ def _pod(known: Endpoints, role: str) -> Mapping[str, Any]:
     return known.pods[role]
 
 
-def _pod_addresses(pod: Mapping[str, Any]) -> list[str]:
-    return [entry["ip"] for entry in pod.get("status", {}).get("podIPs", [])]
-
-
-def _family(address: str) -> int:
-    try:
-        return ipaddress.ip_address(address).version
-    except ValueError:
-        return 0
-
-
-def _of_family(addresses: Sequence[str], family: int, what: str) -> str:
-    for address in addresses:
-        if _family(address) == family:
+def _of_family(found: Sequence[str], family: int, what: str) -> str:
+    for address in found:
+        if addresses.family_of(address) == family:
             return address
     raise Missing(f"{what} has no IPv{family} address")
 

@@ -13,6 +13,7 @@ from NetLibrary._mechanics.cyperf.controller import Controller
 from NetLibrary._mechanics.cyperf.deployment import Deployed, keep_logs
 from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.judgement import Totals
+from NetLibrary._mechanics.cyperf.pause import USUAL_SECONDS, LastRuns, Pause, Target
 from NetLibrary._mechanics.cyperf.run import Finished, abort, state
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.statistics import View
@@ -25,6 +26,21 @@ MANIFESTS = shipped("manifests", "cyperf")
 _IDLE = ("STOPPED", "ERROR", "")
 
 
+@dataclass(frozen=True)
+class Aim:
+    """Where the clients aim.
+
+    Args:
+        name: Service or host in words.
+        target: What is behind it, for the pause between runs.
+        namespace: Namespace where the time of the run is kept.
+    """
+
+    name: str = ""
+    target: Target = field(default_factory=lambda: Target("the server agents"))
+    namespace: str = ""
+
+
 @dataclass
 class Run:
     """The latest run of a session.
@@ -32,13 +48,13 @@ class Run:
     Args:
         session: Session it belongs to.
         tree: Configuration it ran with.
-        target: Where the clients aimed, for the pause before the next run.
+        aim: Where the clients aimed.
         tracking: Connection tracking of the nodes before it.
     """
 
     session: TestSession
     tree: dict[str, object]
-    target: str
+    aim: Aim
     tracking: list[nodes.NodeReading] = field(default_factory=list)
     test_id: str = ""
     begun: float = field(default_factory=time.time)
@@ -61,9 +77,11 @@ class CyPerfState:
     clusters: dict[CyPerfRole, str | None] = field(default_factory=dict)
     sessions: list[TestSession] = field(default_factory=list)
     current: TestSession | None = None
-    target: str = ""
+    aim: Aim = field(default_factory=Aim)
     run: Run | None = None
-    ended: list[tuple[float, str]] = field(default_factory=list)
+    ends: LastRuns = field(default_factory=lambda: LastRuns(""))
+    pause: Pause | None = None
+    device_nodes: list[str] = field(default_factory=list)
     reader_namespace: str = ""
 
 
@@ -74,7 +92,7 @@ class CyPerfBase(KeywordBase):
     def _cyperf(self) -> CyPerfState:
         found: CyPerfState | None = self.__dict__.get("_cyperf_state")
         if found is None:
-            found = self.__dict__["_cyperf_state"] = CyPerfState()
+            found = self.__dict__["_cyperf_state"] = CyPerfState(ends=LastRuns(self.session.run_id))
             self.session.on_close("CyPerf sessions", self._close_cyperf)
         return found
 
@@ -135,6 +153,12 @@ class CyPerfBase(KeywordBase):
                 logger.warn(f"The imported CyPerf configuration '{identifier}' was not deleted: {error}")
         for controller in state_of_all.controllers.values():
             controller.connection.close()
+        seconds = state_of_all.pause.seconds if state_of_all.pause else USUAL_SECONDS
+        for place in state_of_all.ends.tidy(seconds):
+            logger.info(
+                f"ConfigMap '{place}' stays: a run against the same pods within {seconds:g} s has to wait. It may be "
+                "deleted at any time."
+            )
         self.__dict__.pop("_cyperf_state", None)
 
     def _drop(self, session: TestSession) -> None:

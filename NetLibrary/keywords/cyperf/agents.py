@@ -13,14 +13,13 @@ from robot.api import logger
 from robot.api.types import Secret
 from robot.libraries.BuiltIn import BuiltIn
 
-from NetLibrary._mechanics.cyperf import deployment, nodes
+from NetLibrary._mechanics.cyperf import deployment, nodes, placement, reach
 from NetLibrary._mechanics.cyperf.controller import Controller
 from NetLibrary._mechanics.cyperf.deployment import Deployed
 from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.types import Agent, CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NotFound
-from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase
@@ -101,31 +100,54 @@ class CyPerfAgentKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf"])
     def label_cyperf_nodes(
-        self, *, client_nodes: list[str] | None = None, server_nodes: list[str] | None = None,
-        cluster: str | None = None,
+        self, *, client_nodes: list[str] | str | None = None, server_nodes: list[str] | str | None = None,
+        device_namespace: str | None = None, device_labels: str | None = None, cluster: str | None = None,
     ) -> dict[str, str]:  # fmt: skip
         """Labels nodes with `agenttype=client` and `agenttype=server`, where the manifests put the agents.
 
-        Labels that this sets are removed at the end of the run; nodes that have the label already keep it.
+        A label that is there already is kept, used and never removed. Where a role has none, nodes are chosen: ready,
+        schedulable, Linux, and not used by the device under test. Labels that this keyword sets are noted in the
+        annotation `netlibrary.io/labels-<run>` of the node and removed at the end of the run.
 
         Args:
-            client_nodes: Nodes for clients; without both lists the schedulable nodes are split in halves.
+            client_nodes: Nodes for clients, as a list or as names separated by commas.
             server_nodes: Nodes for servers.
+            device_namespace: Namespace of the pods of a device under test that runs in this cluster.
+            device_labels: Labels of these pods, for instance `app=firewall`; agents never share a node with them.
             cluster: Alias of the cluster.
         Returns:
             Role by node name.
+
+        ```robotframework
+        *** Test Cases ***
+        Clients Have A Node Of Their Own
+            Label CyPerf Nodes    client_nodes=node1    server_nodes=node2,node3
+        ```
         """
         connection = self.session.cluster(cluster)
-        wanted = _split(connection, client_nodes, server_nodes)
-        for name, role in wanted.items():
-            labels = connection.get("Node", name)["metadata"].get("labels") or {}
-            if labels.get(deployment.NODE_LABEL) == role:
-                continue
-            before = labels.get(deployment.NODE_LABEL)
-            connection.patch("Node", name, None, {"metadata": {"labels": {deployment.NODE_LABEL: role}}})
-            self.session.on_close(f"label of node '{name}'", functools.partial(_relabel, connection, name, before))
-        logger.info("Nodes: " + ", ".join(f"{name} {role}" for name, role in wanted.items()))
-        return wanted
+        device = reach.device_nodes(connection, device_namespace, device_labels)
+        listed = connection.list("Node")
+        found = placement.choose(
+            listed, clients=_names(client_nodes), servers=_names(server_nodes), device=device
+        )  # fmt: skip
+        self._cyperf.device_nodes = sorted(device)
+        borrowed = placement.join(connection, listed, set(found.roles) - set(found.new))
+        for name, role in {**found.new, **{name: found.roles[name] for name in borrowed}}.items():
+            self.session.on_close(
+                f"label of node '{name}'", functools.partial(placement.unlabel, connection, name, role)
+            )
+        for name, role in found.new.items():
+            placement.label(connection, name, role)
+        kept = {name: role for name, role in found.roles.items() if name not in found.new}
+        rows = [
+            [name, role, "set by this run" if name in found.new else "was there"] for name, role in found.roles.items()
+        ]
+        rows += [[name, "-", why] for name, why in found.passed_over.items()]
+        _robot.log_table(["Node", "Agents", "Why"], rows, f"Nodes of the CyPerf agents ({placement.NODE_LABEL})")
+        if kept:
+            words = ", ".join(f"{name} {role}" for name, role in kept.items())
+            logger.info(f"The label {placement.NODE_LABEL} was there already and is kept: {words}")
+        return found.roles
 
     @keyword(tags=["cyperf"])
     def deploy_cyperf_agents(
@@ -170,7 +192,7 @@ class CyPerfAgentKeywords(CyPerfBase):
             file, role, namespace=namespace, image=image, controller=self._cyperf.agents_address,
             tags={deployment.TAG_KEY: value}, replicas=replicas,
             node_selector=dict(node_selector) if node_selector is not None else None, memory=memory,
-            readiness=readiness, one_per_node=one_per_node,
+            readiness=readiness, one_per_node=one_per_node, avoid=self._cyperf.device_nodes,
         )  # fmt: skip
         try:
             connection.get("Namespace", namespace)
@@ -324,34 +346,9 @@ def _share(connection: Connection, alias: str) -> None:
     library._cache.register(make(connection), alias=alias)
 
 
-def _split(cluster: Cluster, clients: list[str] | None, servers: list[str] | None) -> dict[str, str]:
-    listed = cluster.list("Node")
-    known = [str(node["metadata"]["name"]) for node in listed]
-    for name in [*(clients or []), *(servers or [])]:
-        if name not in known:
-            raise InputError(f"There is no node '{name}'; nodes are {', '.join(known)}.")
-    both = set(clients or []) & set(servers or [])
-    if both:
-        raise InputError(f"A node has one role; {', '.join(sorted(both))} is named for both.")
-    if clients is None and servers is None:
-        free = [
-            str(node["metadata"]["name"])
-            for node in listed
-            if not node["spec"].get("unschedulable")
-            and not any(t.get("effect") in ("NoSchedule", "NoExecute") for t in node["spec"].get("taints") or [])
-        ]
-        if len(free) < 2:
-            raise InputError("Client and server agents need two schedulable nodes; name client_nodes and server_nodes.")
-        half = len(free) // 2
-        clients, servers = free[:half], free[half:]
-    return {**dict.fromkeys(clients or [], "client"), **dict.fromkeys(servers or [], "server")}
-
-
-def _relabel(cluster: Cluster, node: str, value: str | None) -> None:
-    try:
-        cluster.patch("Node", node, None, {"metadata": {"labels": {deployment.NODE_LABEL: value}}})
-    except NotFound:
-        return
+def _names(value: list[str] | str | None) -> list[str] | None:
+    parts = value.split(",") if isinstance(value, str) else value or []
+    return [part.strip() for part in parts if part.strip()] or None
 
 
 def _show_agents(caption: str, agents: list[Agent]) -> None:

@@ -1,33 +1,28 @@
-"""Keywords for CyPerf sessions: shape a configuration, check it against the cluster, run it."""
+"""Keywords for CyPerf sessions: open one and shape its configuration for a cluster."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from robot.api import Failure, SkipExecution, logger
+from robot.api import SkipExecution, logger
 
-from NetLibrary._mechanics.cyperf import checklist, deployment, nodes
-from NetLibrary._mechanics.cyperf import run as running
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, LicenceMissing
-from NetLibrary._mechanics.cyperf.judgement import Finding
+from NetLibrary._mechanics.addresses import is_address
+from NetLibrary._mechanics.cyperf import deployment, pause, reach
+from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole, CyPerfTarget, RunState
+from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.report import Cell
-from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run
+from NetLibrary.keywords.cyperf._shared import Aim, CyPerfBase
 from NetLibrary.types import Bitrate
-
-CONSOLE_SECONDS = 5.0
 
 
 class CyPerfSessionKeywords(CyPerfBase):
-    """Open, shape, check, run and close sessions."""
+    """Open, shape and close sessions."""
 
     @keyword(tags=["cyperf"])
     def open_cyperf_session(self, configuration: str) -> str:
@@ -58,7 +53,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         url = str(config.get("configUrl") or config["id"])
         session = TestSession.create(controller, url, name)
         self._cyperf.sessions.append(session)
-        self._cyperf.current, self._cyperf.target = session, ""
+        self._cyperf.current, self._cyperf.aim = session, Aim()
         logger.info(f"Opened session '{session.name}' from configuration '{name}'.")
         return session.id
 
@@ -112,17 +107,21 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf"])
     def aim_cyperf_clients_at_service(
-        self, target: CyPerfTarget, *, port: int = 80, service: str | None = None, namespace: str | None = None
-    ) -> str:
+        self, target: CyPerfTarget, *, port: int = 80, service: str | None = None, namespace: str | None = None,
+        name_servers: list[str] | None = None,
+    ) -> str:  # fmt: skip
         """Aims the clients at the server agents, the way `target` says, with ports and resolver to match.
 
-        The Services are those of `manifests/cyperf/services.yaml` unless one is named. Addresses are automatic.
+        The Services are those of `manifests/cyperf/services.yaml` unless one is named. Addresses are automatic. Where
+        the target is a name (FQDN, or a load balancer that has a host name), the clients resolve it at the DNS of
+        their cluster.
 
         Args:
             target: Pod IP, cluster IP, FQDN, node port or load balancer.
             port: Port of the Service; 443 for TLS.
             service: Name of the Service.
             namespace: Namespace of the Service; that of the server agents when not given.
+            name_servers: DNS servers for a target that is a name; those of the clients' cluster when not given.
         Returns:
             `host:port` that the clients use.
         """
@@ -135,14 +134,28 @@ class CyPerfSessionKeywords(CyPerfBase):
         }.get(target, "cyperf-agent-service")
         clients = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
         if CyPerfRole.CLIENT in self._cyperf.deployed:
-            deployment.check_reach(target, clients.server, connection.server)
-        host, destination, listen = _resolve(connection, target, name, place, port, servers)
+            reach.check_reach(target, clients.server, connection.server)
+        found: dict[str, Any] = connection.get("Service", name, place)
+        host, destination, listen = _resolve(connection, target, found, port, servers)
+        resolvers = [] if is_address(host) else name_servers or self._resolvers(host)
         session.use_automatic_addresses()
         session.aim_at(host)
-        session.set_name_servers([deployment.cluster_dns(connection)] if target is CyPerfTarget.FQDN else [])
+        session.set_name_servers(resolvers)
         session.set_ports(destination, listen)
-        self._cyperf.target = f"{place}/{name}"
+        behind = pause.of_service(found, reach.pods_behind(connection, found))
+        self._cyperf.aim = Aim(f"{place}/{name}", behind, place)
+        resolved = f", a name resolved at {', '.join(resolvers)}" if resolvers else ""
+        logger.info(f"Clients aim at {host}:{destination}{resolved}.")
         return f"{host}:{destination}"
+
+    def _resolvers(self, host: str) -> list[str]:
+        """Returns the DNS of the clients' cluster, for a target that is a name."""
+        if CyPerfRole.CLIENT not in self._cyperf.deployed:
+            raise InputError(
+                f"The clients run outside of the cluster and aim at the name '{host}'; say in name_servers where they "
+                "resolve it."
+            )
+        return [reach.cluster_dns(self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT)))]
 
     @keyword(tags=["cyperf"])
     def aim_cyperf_clients_at_host(
@@ -152,19 +165,22 @@ class CyPerfSessionKeywords(CyPerfBase):
         """Aims the clients at any host: an address or name inside or outside of the cluster.
 
         Args:
-            host: Address or name; empty lets the clients meet the server agents directly.
+            host: IPv4 address or name; empty lets the clients meet the server agents directly.
             destination_port: Port the clients connect to; 0 is the application's own (80, 443 with TLS).
             server_port: Port the servers listen on.
-            name_servers: DNS servers for the clients, needed when `host` is a name.
+            name_servers: DNS servers for a `host` that is a name; those of the clients' cluster when not given.
             automatic_addresses: Whether agents use the addresses that their interfaces have.
         """
         session = self._current()
+        reach.refuse_ipv6(host, "host")
+        resolvers = name_servers or ([] if not host or is_address(host) else self._resolvers(host))
         session.use_automatic_addresses(automatic_addresses)
         session.aim_at(host)
-        session.set_name_servers(name_servers or [])
+        session.set_name_servers(resolvers)
         if destination_port is not None or server_port is not None:
             session.set_ports(destination_port, server_port)
-        self._cyperf.target = host
+        agents = self._cyperf.deployed.get(CyPerfRole.CLIENT) or self._cyperf.deployed.get(CyPerfRole.SERVER)
+        self._cyperf.aim = Aim(host, pause.of_host(host), agents.namespace if agents else "")
 
     @keyword(tags=["cyperf"])
     def set_cyperf_ports(
@@ -190,7 +206,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             addresses: IPv4 addresses; `cluster` stands for the cluster's own DNS.
         """
         connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
-        resolved = [deployment.cluster_dns(connection) if each == "cluster" else each for each in addresses]
+        resolved = [reach.cluster_dns(connection) if each == "cluster" else each for each in addresses]
         self._current().set_name_servers(resolved)
 
     @keyword(tags=["cyperf"])
@@ -246,211 +262,27 @@ class CyPerfSessionKeywords(CyPerfBase):
         """
         return self._current().save_as(name)
 
-    # --- the check before a run ---------------------------------------------------------------------
-
-    @keyword(tags=["cyperf"])
-    def cyperf_configuration_should_fit_cluster(
-        self, *, pause: timedelta = timedelta(seconds=120), max_clock_skew: timedelta = timedelta(seconds=2),
-        cluster: str | None = None,
-    ) -> list[Finding]:  # fmt: skip
-        """Compares the session with the objects of the cluster and fails naming every mismatch with both values.
-
-        Looked at are: automatic addresses, the DUT, destination port against Service port or nodePort, server port
-        against targetPort, resolver for names, health check against readiness probe, room for connection tracking
-        (connections per second x 120 s; needs `Read CyPerf Nodes`), the pause since the last run against the same
-        Service, MTU and MSS, and the clocks.
-
-        Args:
-            pause: Pause demanded since the last run against the same Service; connections of that run stay in the
-                connection tracking for two minutes.
-            max_clock_skew: How far clocks of nodes and controller may be apart; else statistics are empty.
-            cluster: Alias of the server agents' cluster.
-        Returns:
-            All findings.
-        """
-        session = self._current()
-        around = self._surroundings_of(session, cluster)
-        findings = checklist.check(
-            session.snapshot(), around, pause=pause.total_seconds(), max_clock_skew=max_clock_skew.total_seconds()
-        )
-        _show_findings(f"Session '{session.name}' against the cluster", findings)
-        bad = [str(finding) for finding in findings if finding.passed is False]
-        if bad:
-            raise Failure(
-                f"The CyPerf configuration does not fit the cluster in {len(bad)} of {len(findings)} points:\n"
-                + "\n".join(bad)
-            )
-        return findings
-
-    def _surroundings_of(self, session: TestSession, cluster: str | None) -> checklist.Surroundings:
-        shared = self._cyperf
-        connection = self.session.cluster(cluster or shared.clusters.get(CyPerfRole.SERVER))
-        around = checklist.Surroundings(node_addresses=set(deployment.node_addresses(connection).values()))
-        servers, clients = (shared.deployed.get(role) for role in (CyPerfRole.SERVER, CyPerfRole.CLIENT))
-        if servers:
-            around.services = connection.list("Service", servers.namespace)
-            around.server_pods = deployment.live_pods(connection, servers)
-        if clients:
-            around.client_pods = deployment.live_pods(
-                self.session.cluster(shared.clusters.get(CyPerfRole.CLIENT)), clients
-            )
-        try:
-            around.dns = deployment.cluster_dns(connection)
-        except InputError:
-            around.dns = ""
-        if shared.reader_namespace:
-            around.nodes = nodes.read(connection, shared.reader_namespace)
-        tags = [each.tag for each in shared.deployed.values()]
-        around.agents = [a for a in session.controller.agents() if any(a.has(tag) for tag in tags)]
-        around.clock_offset = session.controller.now() - time.time()
-        same = [(end, target) for end, target in shared.ended if target == shared.target]
-        if same:
-            end, target = max(same)
-            around.last_run = (time.time() - end, target)
-        return around
-
-    # --- running -------------------------------------------------------------------------------------
-
-    @keyword(tags=["cyperf"])
-    def start_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=10)) -> str:
-        """Starts the session's test and returns when traffic flows; skips the test when a licence is missing.
-
-        Args:
-            timeout: How long starting may take; a real controller needs up to minutes for many agents.
-        Returns:
-            Id of the run, which is also that of its result.
-        """
-        session = self._current()
-        shared = self._cyperf
-        connection = self.session.cluster(shared.clusters.get(CyPerfRole.SERVER)) if shared.reader_namespace else None
-        tracking = nodes.read(connection, shared.reader_namespace) if connection else []
-        shared.run = Run(session, session.snapshot(), shared.target, tracking)
-        _robot.console(f"CyPerf: starting the test of session '{session.name}'")
-        try:
-            begun = running.start(session, timeout=timeout.total_seconds(), progress=_robot.console)
-        except LicenceMissing as error:
-            raise SkipExecution(str(error)) from error
-        shared.run.test_id, shared.run.begun = begun.test_id, time.time()
-        return begun.test_id
-
-    @keyword(tags=["cyperf"])
-    def wait_for_cyperf_test(self, *, timeout: timedelta | None = None, may_end_early: bool = False) -> RunState:
-        """Waits until the test has stopped, its result is complete, and its agents are free again.
-
-        Args:
-            timeout: How long it may take; the planned duration and two minutes more when not given.
-            may_end_early: Accept a test that stopped before its planned end, for instance with long connections.
-        Returns:
-            Last state of the test.
-        """
-        run = self._last_run()
-        seconds = timeout.total_seconds() if timeout else running.state(run.session).duration_seconds + 120.0
-        progress = _Progress()
-        run.finished = running.watch(run.session, timeout=seconds, look=progress, may_end_early=may_end_early)
-        self._ended(run)
-        return run.finished.state
-
-    def _ended(self, run: Run) -> None:
-        running.wait_for_result(run.session, run.test_id)
-        self._cyperf.ended.append((time.time(), run.target))
-
-    @keyword(tags=["cyperf"])
-    def run_cyperf_test(self, *, timeout: timedelta | None = None) -> RunState:
-        """Starts the session's test and waits for its end.
-
-        Args:
-            timeout: How long the run may take; its planned duration and two minutes more when not given.
-        Returns:
-            Last state of the test.
-        """
-        self.start_cyperf_test()
-        return self.wait_for_cyperf_test(timeout=timeout)
-
-    @keyword(tags=["cyperf"])
-    def let_cyperf_test_run(self, duration: timedelta) -> RunState:
-        """Lets the running test go on for a while, and fails when it ends or errs meanwhile.
-
-        Args:
-            duration: How long, in time of the test.
-        Returns:
-            State of the test then.
-        """
-        run = self._last_run()
-        first = running.state(run.session)
-        goal = first.elapsed_seconds + duration.total_seconds()
-        found = running.watch(
-            run.session, timeout=duration.total_seconds() + 60, until=lambda state: state.elapsed_seconds >= goal,
-            may_end_early=True,
-        ).state  # fmt: skip
-        if found.elapsed_seconds < goal:
-            raise Failure(
-                f"The CyPerf test ended ({found.status}) after {found.elapsed_seconds} s, before the second {goal:.0f}."
-            )
-        return found
-
-    @keyword(tags=["cyperf"])
-    def stop_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=2)) -> RunState:
-        """Stops the running test gracefully and waits for its result.
-
-        Args:
-            timeout: How long stopping may take; the test is aborted then, and this keyword fails.
-        Returns:
-            Last state of the test.
-        """
-        run = self._last_run()
-        found = running.stop(run.session, timeout=timeout.total_seconds())
-        run.finished = running.Finished(found, stopped_by_us=True)
-        self._ended(run)
-        return found
-
-    @keyword(tags=["cyperf"])
-    def abort_cyperf_test(self) -> None:
-        """Aborts the running test without waiting for open connections."""
-        run = self._last_run()
-        running.abort(run.session)
-        run.finished = running.Finished(running.state(run.session), stopped_by_us=True)
-
-
-class _Progress:
-    """Says on the console how a run goes: changes at once, seconds now and then."""
-
-    def __init__(self) -> None:
-        self._status, self._said = "", 0.0
-
-    def __call__(self, state: RunState) -> None:
-        now = time.monotonic()
-        if state.status != self._status or now - self._said >= CONSOLE_SECONDS:
-            self._status, self._said = state.status, now
-            _robot.console(f"CyPerf: {state.status}, {state.elapsed_seconds} of {state.duration_seconds} s")
-
 
 def _resolve(
-    cluster: Cluster, target: CyPerfTarget, name: str, namespace: str, port: int, servers: deployment.Deployed
+    cluster: Cluster, target: CyPerfTarget, service: dict[str, Any], port: int, servers: deployment.Deployed
 ) -> tuple[str, int, int]:
     """Returns host, destination port and server port for a kind of target."""
-    service: dict[str, Any] = cluster.get("Service", name, namespace)
-    entry = deployment.service_port(service, port)
-    listen = entry["targetPort"] if isinstance(entry.get("targetPort"), int) else port
+    name, namespace = str(service["metadata"]["name"]), str(service["metadata"]["namespace"])
+    entry = addresses.service_port(service, port)
+    pods = deployment.live_pods(cluster, servers)
+    listen = reach.listen_port(entry, pods)
     if target is CyPerfTarget.POD_IP:
-        pods = deployment.live_pods(cluster, servers)
         if not pods:
             raise CyPerfError(f"There is no server agent pod in '{namespace}' to aim at.")
-        return str(pods[0]["status"]["podIP"]), listen, listen
+        return reach.pod_address(pods[0]), listen, listen
     if target is CyPerfTarget.CLUSTER_IP:
-        return str(service["spec"]["clusterIP"]), port, listen
+        return reach.cluster_ip(service), port, listen
     if target is CyPerfTarget.FQDN:
-        return f"{name}.{namespace}.svc.cluster.local", port, listen
+        return f"{name}.{namespace}.svc.{reach.cluster_domain(cluster, pods)}", port, listen
     if target is CyPerfTarget.NODE_PORT:
-        if not entry.get("nodePort"):
-            raise InputError(f"Service '{namespace}/{name}' has no nodePort for {port}; its type is NodePort?")
-        return sorted(deployment.node_addresses(cluster).values())[0], int(entry["nodePort"]), listen
-    address = deployment.load_balancer_address(service)
+        number = addresses.node_port(service, port)
+        return reach.node_port_address(cluster, service, pods), number, listen
+    address = reach.load_balancer_address(service)
     if not address:
         raise SkipExecution(f"Service '{namespace}/{name}' has no external address; the cluster gives out none.")
     return address, port, listen
-
-
-def _show_findings(caption: str, findings: list[Finding]) -> None:
-    words = {True: Cell("holds", "good"), False: Cell("FAILS", "bad"), None: Cell("not checked", "idle")}
-    rows = [[finding.rule, finding.expected, finding.seen, words[finding.passed]] for finding in findings]
-    _robot.log_table(["Point", "Expected", "Seen", ""], rows, caption)

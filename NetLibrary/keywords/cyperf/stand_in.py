@@ -13,7 +13,7 @@ from robot.api import Error, SkipExecution, logger
 from NetLibrary._mechanics.cyperf import deployment, tracking_fault
 from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary._mechanics.kube import addresses, manifests, wait
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase
@@ -55,9 +55,11 @@ class CyPerfStandInKeywords(CyPerfBase):
             timeout=self._seconds(timeout), what="CyPerf controller stand-in",
         )  # fmt: skip
         service = connection.get("Service", "cyperf-controller", namespace)
-        address = next(iter(deployment.node_addresses(connection).values()), "")
-        port = deployment.service_port(service, 443).get("nodePort")
-        return f"{address}:{port}" if port else f"{service['spec']['clusterIP']}:443"
+        found = [each for every in addresses.of_nodes(connection).values() for each in every]
+        port = addresses.service_port(service, 443).get("nodePort")
+        if found and port:
+            return f"{addresses.in_url(found[0])}:{port}"
+        return f"{addresses.in_url(addresses.of_service(service)[0])}:443"
 
     @keyword(tags=["cyperf", "stand-in"])
     def set_cyperf_stand_in_faults(self, **faults: Any) -> None:

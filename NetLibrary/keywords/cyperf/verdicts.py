@@ -23,7 +23,8 @@ from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run
 from NetLibrary.keywords.cyperf.agents import CyPerfAgentKeywords
-from NetLibrary.keywords.cyperf.sessions import CyPerfSessionKeywords, _show_findings
+from NetLibrary.keywords.cyperf.runs import CyPerfRunKeywords, _show_findings
+from NetLibrary.keywords.cyperf.sessions import CyPerfSessionKeywords
 from NetLibrary.keywords.cyperf.stand_in import CyPerfStandInKeywords
 from NetLibrary.types import Percentage
 
@@ -258,7 +259,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
             run.notes.append(str(path))
 
     def _title(self, run: Run) -> str:
-        title = f"{run.session.config_name} towards {run.target or 'the servers'}"
+        title = f"{run.session.config_name} towards {run.aim.name or 'the servers'}"
         return f"{title} (STAND-IN)" if run.session.controller.stand_in else title
 
     def _judge(
@@ -288,7 +289,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
                 _robot.set_test_metadata(key.replace("_", " "), shown(value, unit))
         if bad:
             stand_in = " (STAND-IN)" if run.session.controller.stand_in else ""
-            where = f"{stand_in} towards {run.target or 'the servers'}"
+            where = f"{stand_in} towards {run.aim.name or 'the servers'}"
             first = f"The CyPerf run{where} failed {len(bad)} of {len(findings)} rules."
             raise Failure("\n".join([f"{first} {bad[0]}.", *bad[1:], *self._reasons(run)]))
 
@@ -376,7 +377,9 @@ class CyPerfVerdictKeywords(CyPerfBase):
                 raise
 
 
-class CyPerfKeywords(CyPerfAgentKeywords, CyPerfSessionKeywords, CyPerfVerdictKeywords, CyPerfStandInKeywords):
+class CyPerfKeywords(
+    CyPerfAgentKeywords, CyPerfSessionKeywords, CyPerfRunKeywords, CyPerfVerdictKeywords, CyPerfStandInKeywords
+):
     """All CyPerf keywords."""
 
 
@@ -400,7 +403,7 @@ def _parameters(run: Run) -> dict[str, Any]:
     objective = (profile.get("ObjectivesAndTimeline") or {}).get("PrimaryObjective") or {}
     return {
         "configuration": run.session.config_name,
-        "target": run.target,
+        "target": run.aim.name,
         "objective": objective.get("Type"),
         "timeline": objective.get("Timeline"),
         "applications": [

@@ -1,0 +1,284 @@
+"""Keywords for CyPerf runs: check the configuration against the cluster, keep the pause, start, watch and stop."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from robot.api import Failure, SkipExecution, logger
+
+from NetLibrary._mechanics.cyperf import checklist, deployment, nodes, reach
+from NetLibrary._mechanics.cyperf import pause as pausing
+from NetLibrary._mechanics.cyperf import run as running
+from NetLibrary._mechanics.cyperf.errors import LicenceMissing
+from NetLibrary._mechanics.cyperf.judgement import Finding
+from NetLibrary._mechanics.cyperf.session import TestSession
+from NetLibrary._mechanics.cyperf.types import CyPerfRole, RunState
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.report import Cell
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._base import keyword
+from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run
+
+CONSOLE_SECONDS = 5.0
+
+
+class CyPerfRunKeywords(CyPerfBase):
+    """Check, run and stop."""
+
+    # --- the check before a run ---------------------------------------------------------------------
+
+    @keyword(tags=["cyperf"])
+    def cyperf_configuration_should_fit_cluster(
+        self, *, pause: timedelta | None = None, max_clock_skew: timedelta = timedelta(seconds=2),
+        cluster: str | None = None,
+    ) -> list[Finding]:  # fmt: skip
+        """Compares the session with the objects of the cluster and fails naming every mismatch with both values.
+
+        Looked at are: automatic addresses, the DUT, destination port against Service port or nodePort, server port
+        against targetPort, resolver for names, health check against readiness probe, room for connection tracking
+        (connections per second x 120 s; needs `Read CyPerf Nodes`), the pause since the last run against the same
+        pods, MTU and MSS, and the clocks.
+
+        Args:
+            pause: Pause demanded since the last run against the same pods, as in
+                [Wait For Pause Between CyPerf Runs].
+            max_clock_skew: How far clocks of nodes and controller may be apart; else statistics are empty.
+            cluster: Alias of the server agents' cluster.
+        Returns:
+            All findings.
+        """
+        session = self._current()
+        around = self._surroundings_of(session, cluster)
+        wanted = self._pause(pause, around.nodes)
+        findings = checklist.check(
+            session.snapshot(), around, pause=wanted.seconds, max_clock_skew=max_clock_skew.total_seconds()
+        )
+        _show_findings(f"Session '{session.name}' against the cluster", findings)
+        bad = [str(finding) for finding in findings if finding.passed is False]
+        if bad:
+            raise Failure(
+                f"The CyPerf configuration does not fit the cluster in {len(bad)} of {len(findings)} points:\n"
+                + "\n".join(bad)
+            )
+        return findings
+
+    def _surroundings_of(self, session: TestSession, cluster: str | None) -> checklist.Surroundings:
+        shared = self._cyperf
+        connection = self.session.cluster(cluster or shared.clusters.get(CyPerfRole.SERVER))
+        around = checklist.Surroundings(
+            node_addresses={each for found in addresses.of_nodes(connection).values() for each in found}
+        )
+        servers, clients = (shared.deployed.get(role) for role in (CyPerfRole.SERVER, CyPerfRole.CLIENT))
+        if servers:
+            places = dict.fromkeys([servers.namespace, shared.aim.namespace or servers.namespace])
+            around.services = [each for place in places for each in connection.list("Service", place)]
+            around.server_pods = deployment.live_pods(connection, servers)
+        if clients:
+            around.client_pods = deployment.live_pods(
+                self.session.cluster(shared.clusters.get(CyPerfRole.CLIENT)), clients
+            )
+        try:
+            around.dns = reach.cluster_dns(connection)
+        except InputError:
+            around.dns = ""
+        around.nodes = self._readings()
+        tags = [each.tag for each in shared.deployed.values()]
+        around.agents = [a for a in session.controller.agents() if any(a.has(tag) for tag in tags)]
+        around.clock_offset = session.controller.now() - time.time()
+        last = shared.ends.last(shared.aim.target, *self._keeper())
+        if last is not None:
+            around.last_run = (time.time() - last.stamp, last.target.key)
+        return around
+
+    # --- the pause between runs ---------------------------------------------------------------------
+
+    @keyword(name="Wait For Pause Between CyPerf Runs", tags=["cyperf"])
+    def wait_for_pause_between_cyperf_runs(self, pause: timedelta | None = None) -> timedelta:
+        """Waits for what is left of the pause since the last run against the same pods.
+
+        Connections of a run stay in the connection tracking of the nodes after their end, and a second run that
+        meets them fails for no fault of the network. What counts is the pods: a ClusterIP, a nodePort and a load
+        balancer in front of the same pods are one target. Runs of earlier Robot processes count too where the
+        namespace of the agents outlives the run: their time is kept there in a small ConfigMap.
+
+        Args:
+            pause: Pause between two runs. Without it: none for the stand-in; for a real controller the TIME_WAIT
+                timeout of the nodes with agents, read after [Read CyPerf Nodes]; 120 s where no node could be read.
+        Returns:
+            How long this took.
+
+        ```robotframework
+        *** Test Cases ***
+        Second Run Waits For The First
+            Wait For Pause Between CyPerf Runs    120 s
+            Run CyPerf Test
+        ```
+        """
+        shared = self._cyperf
+        readings = self._readings()
+        wanted = shared.pause = self._pause(pause, readings)
+        last = shared.ends.last(shared.aim.target, *self._keeper())
+        waited = pausing.wait(last, wanted, _robot.console)
+        before = f"; the last run against {last.target.key} was run {last.run}" if last else ""
+        logger.info(
+            f"Pause between runs against {shared.aim.target.key}: {wanted.seconds:g} s ({wanted.reason}); "
+            f"waited {waited:.1f} s{before}."
+        )
+        return timedelta(seconds=waited)
+
+    def _pause(self, given: timedelta | None, readings: list[nodes.NodeReading]) -> pausing.Pause:
+        """Returns the pause that counts."""
+        shared = self._cyperf
+        agents = [
+            pod
+            for role, deployed in shared.deployed.items()
+            for pod in deployment.live_pods(self.session.cluster(shared.clusters.get(role)), deployed)
+        ]
+        return pausing.due(
+            given.total_seconds() if given is not None else None,
+            stand_in=self._controller().stand_in, readings=readings, nodes=pausing.nodes_of(agents),
+        )  # fmt: skip
+
+    def _readings(self) -> list[nodes.NodeReading]:
+        shared = self._cyperf
+        if not shared.reader_namespace:
+            return []
+        return nodes.read(self.session.cluster(shared.clusters.get(CyPerfRole.SERVER)), shared.reader_namespace)
+
+    def _keeper(self) -> tuple[Cluster | None, str]:
+        """Returns where the times of runs are kept: cluster and namespace of the target, or of the agents."""
+        shared = self._cyperf
+        if not shared.deployed or not shared.aim.namespace:
+            return None, ""
+        role = CyPerfRole.SERVER if CyPerfRole.SERVER in shared.deployed else CyPerfRole.CLIENT
+        return self.session.cluster(shared.clusters.get(role)), shared.aim.namespace
+
+    # --- running -------------------------------------------------------------------------------------
+
+    @keyword(tags=["cyperf"])
+    def start_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=10)) -> str:
+        """Starts the session's test and returns when traffic flows; skips the test when a licence is missing.
+
+        Args:
+            timeout: How long starting may take; a real controller needs up to minutes for many agents.
+        Returns:
+            Id of the run, which is also that of its result.
+        """
+        session = self._current()
+        shared = self._cyperf
+        shared.run = Run(session, session.snapshot(), shared.aim, self._readings())
+        _robot.console(f"CyPerf: starting the test of session '{session.name}'")
+        try:
+            begun = running.start(session, timeout=timeout.total_seconds(), progress=_robot.console)
+        except LicenceMissing as error:
+            raise SkipExecution(str(error)) from error
+        shared.run.test_id, shared.run.begun = begun.test_id, time.time()
+        return begun.test_id
+
+    @keyword(tags=["cyperf"])
+    def wait_for_cyperf_test(self, *, timeout: timedelta | None = None, may_end_early: bool = False) -> RunState:
+        """Waits until the test has stopped, its result is complete, and its agents are free again.
+
+        Args:
+            timeout: How long it may take; the planned duration and two minutes more when not given.
+            may_end_early: Accept a test that stopped before its planned end, for instance with long connections.
+        Returns:
+            Last state of the test.
+        """
+        run = self._last_run()
+        seconds = timeout.total_seconds() if timeout else running.state(run.session).duration_seconds + 120.0
+        progress = _Progress()
+        run.finished = running.watch(run.session, timeout=seconds, look=progress, may_end_early=may_end_early)
+        self._ended(run)
+        return run.finished.state
+
+    def _ended(self, run: Run) -> None:
+        running.wait_for_result(run.session, run.test_id)
+        self._note_end(run)
+
+    def _note_end(self, run: Run) -> None:
+        """Keeps the time of a run's end for the pause before the next one."""
+        shared = self._cyperf
+        pause = shared.pause or self._pause(None, [])
+        problem = shared.ends.note(run.aim.target, *self._keeper(), pause)
+        if problem:
+            logger.info(problem)
+
+    @keyword(tags=["cyperf"])
+    def run_cyperf_test(self, *, timeout: timedelta | None = None) -> RunState:
+        """Starts the session's test and waits for its end.
+
+        Args:
+            timeout: How long the run may take; its planned duration and two minutes more when not given.
+        Returns:
+            Last state of the test.
+        """
+        self.start_cyperf_test()
+        return self.wait_for_cyperf_test(timeout=timeout)
+
+    @keyword(tags=["cyperf"])
+    def let_cyperf_test_run(self, duration: timedelta) -> RunState:
+        """Lets the running test go on for a while, and fails when it ends or errs meanwhile.
+
+        Args:
+            duration: How long, in time of the test.
+        Returns:
+            State of the test then.
+        """
+        run = self._last_run()
+        first = running.state(run.session)
+        goal = first.elapsed_seconds + duration.total_seconds()
+        found = running.watch(
+            run.session, timeout=duration.total_seconds() + 60, until=lambda state: state.elapsed_seconds >= goal,
+            may_end_early=True,
+        ).state  # fmt: skip
+        if found.elapsed_seconds < goal:
+            raise Failure(
+                f"The CyPerf test ended ({found.status}) after {found.elapsed_seconds} s, before the second {goal:.0f}."
+            )
+        return found
+
+    @keyword(tags=["cyperf"])
+    def stop_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=2)) -> RunState:
+        """Stops the running test gracefully and waits for its result.
+
+        Args:
+            timeout: How long stopping may take; the test is aborted then, and this keyword fails.
+        Returns:
+            Last state of the test.
+        """
+        run = self._last_run()
+        found = running.stop(run.session, timeout=timeout.total_seconds())
+        run.finished = running.Finished(found, stopped_by_us=True)
+        self._ended(run)
+        return found
+
+    @keyword(tags=["cyperf"])
+    def abort_cyperf_test(self) -> None:
+        """Aborts the running test without waiting for open connections."""
+        run = self._last_run()
+        running.abort(run.session)
+        run.finished = running.Finished(running.state(run.session), stopped_by_us=True)
+        self._note_end(run)
+
+
+class _Progress:
+    """Says on the console how a run goes: changes at once, seconds now and then."""
+
+    def __init__(self) -> None:
+        self._status, self._said = "", 0.0
+
+    def __call__(self, state: RunState) -> None:
+        now = time.monotonic()
+        if state.status != self._status or now - self._said >= CONSOLE_SECONDS:
+            self._status, self._said = state.status, now
+            _robot.console(f"CyPerf: {state.status}, {state.elapsed_seconds} of {state.duration_seconds} s")
+
+
+def _show_findings(caption: str, findings: list[Finding]) -> None:
+    words = {True: Cell("holds", "good"), False: Cell("FAILS", "bad"), None: Cell("not checked", "idle")}
+    rows = [[finding.rule, finding.expected, finding.seen, words[finding.passed]] for finding in findings]
+    _robot.log_table(["Point", "Expected", "Seen", ""], rows, caption)
