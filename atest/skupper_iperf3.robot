@@ -107,7 +107,7 @@ Absent Server Is Told From A Refusing Network
     Create Namespace For Client Only
     ${message}    Run Keyword And Expect Error
     ...    No throughput from '${CLIENT}' to 'nobody:5201' (1 attempt, *): unresolved: *
-    ...    Measure Throughput    nobody    ${CLIENT}    duration=1 s    retry=0 s    cluster=client
+    ...    Measure Throughput    nobody    ${CLIENT}    duration=1 s    retry_for=0 s    cluster=client
     Log    ${message}
     Run Keyword And Expect Error
     ...    A connection from '${CLIENT}' to 'nobody:5201' was not refused: unresolved: *
@@ -121,7 +121,7 @@ Busy Server Is Tried Again
     # A test of 3 s inside the server's own pod keeps it busy while the client tries
     VAR    ${busy}    iperf3 -c 127.0.0.1 -t 3 >/dev/null 2>&1 &
     Run In Pod    ${pods}[0]    ${WORKLOAD}    sh    -c    ${busy}    cluster=workload
-    ${result}    Measure Throughput    ${address}    ${CLIENT}    duration=1 s    retry=20 s    cluster=client
+    ${result}    Measure Throughput    ${address}    ${CLIENT}    duration=1 s    retry_for=20 s    cluster=client
     Should Be True    ${result.bits_per_second} > 1000000
 
 Rate Below The Limit Fails With Both Numbers

@@ -10,7 +10,7 @@ import pytest
 from NetLibrary._mechanics.pictures import picture
 from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text, html_table, text_table
 from NetLibrary._mechanics.throughput import Interval, Measurement
-from NetLibrary._mechanics.throughput.picture import draw_rates
+from NetLibrary._mechanics.throughput.show import draw_rates
 
 EVIL = "<script>alert('x')</script> & \"quoted\""
 

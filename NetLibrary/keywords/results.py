@@ -7,9 +7,9 @@ from typing import Any
 
 from robot.api import Error, Failure
 
-from NetLibrary._mechanics.baseline import Comparison, compare
 from NetLibrary._mechanics.records import read
 from NetLibrary._mechanics.report import Cell
+from NetLibrary._mechanics.statistics import Comparison, compare
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.types import Percentage

@@ -5,47 +5,61 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from robot.api import Error, Failure, logger
+from robot.api import logger
 
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.kube import manifests
-from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text, html_table
+from NetLibrary._mechanics.kube import Cluster, manifests
+from NetLibrary._mechanics.kube.addresses import require_node
+from NetLibrary._mechanics.report import Picture, bitrate_text
 from NetLibrary._mechanics.throughput import Iperf3Problem, Measurement, Request
-from NetLibrary._mechanics.throughput.job import Outcome, job_manifest, run_job
-from NetLibrary._mechanics.throughput.picture import draw_rates
-from NetLibrary._mechanics.verdict import Verdict
+from NetLibrary._mechanics.throughput.causes import about_the_server, known_name, several_servers
+from NetLibrary._mechanics.throughput.judge import Limits, judge, judge_share, mean_rate, no_traffic
+from NetLibrary._mechanics.throughput.objects import job_manifest
+from NetLibrary._mechanics.throughput.run import Outcome, run_job
+from NetLibrary._mechanics.throughput.show import Carrier, draw_rates, share_table, table_of, until_it_broke
+from NetLibrary._mechanics.verdict import Check, verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Bitrate, Percentage, Protocol
 
 CLIENT_IMAGE = "quay.io/skupper/lanyard:latest"
-# iperf3 paces in blocks of 128 KiB, so a short run may end up to one block above its rate
-PACING_TOLERANCE = 1.10
+RETRY = timedelta(seconds=5)
 
 
 class ThroughputKeywords(KeywordBase):
     """Measure throughput, refuse it, compare it."""
 
-    @keyword(tags=["iperf3"])
+    @keyword(
+        tags=["iperf3"],
+        renamed={
+            "retry": "retry_for", "over": "carried_by", "at_most_lost": "lost_at_most",
+            "at_most_retransmits": "retransmits_at_most",
+        },
+    )  # fmt: skip
     def measure_throughput(
         self, server: str, namespace: str, *, port: int = 5201, duration: timedelta = timedelta(seconds=10),
         bitrate: Bitrate | None = None, protocol: Protocol = Protocol.TCP, streams: int = 1, reverse: bool = False,
-        omit: timedelta = timedelta(0), image: str = CLIENT_IMAGE, manifest: Path | None = None,
-        node: str | None = None, retry: timedelta = timedelta(seconds=5), at_least: Bitrate | None = None,
-        at_most_lost: Percentage | None = None, at_most_retransmits: int | None = None, name: str | None = None,
-        over: str | None = None, cluster: str | None = None,
+        omit: timedelta = timedelta(0), family: int | None = None, image: str = CLIENT_IMAGE,
+        manifest: Path | None = None, node: str | None = None, retry_for: timedelta = RETRY,
+        at_least: Bitrate | None = None, at_most: Bitrate | None = None, lost_at_most: Percentage | None = None,
+        retransmits_at_most: int | None = None, name: str | None = None, carried_by: str | None = None,
+        cluster: str | None = None,
     ) -> Measurement:  # fmt: skip
         """Measures throughput from a Job in a namespace to an iperf3 server, and judges it.
 
-        The result is a table and a picture in the log and a line in `measurements.jsonl`.
+        The result is a table and a picture in the log and a line in `measurements.jsonl`, also when there was no
+        traffic. Loss is what was sent less what arrived, never iperf3's own count of gaps. A run that broke is not
+        repeated: only a server that refuses or is busy before the first data is tried again.
 
         Args:
-            server: Host name or address of the server, as the client's pod sees it.
+            server: Host name or address of the server, as the client's pod sees it; one server only behind it.
             namespace: Namespace in which the client runs.
             port: Port of the server.
             duration: How long to measure; whole seconds.
@@ -53,16 +67,19 @@ class ThroughputKeywords(KeywordBase):
             protocol: TCP or UDP.
             streams: Parallel streams.
             reverse: Whether the server sends to the client.
-            omit: Time at the start that does not count.
+            omit: Time at the start that does not count; whole seconds.
+            family: `4` or `6` for one IP family only.
             image: Image of the client; needs `iperf3` and `sh`.
             manifest: File with a Job to start from, when the client's pod needs more than an image.
             node: Node for the client.
-            retry: How long a refused connection or a busy server is tried again before it counts.
+            retry_for: How long a server that refuses or is busy is tried again before it counts.
             at_least: Fails when the receiver got less.
-            at_most_lost: Fails when UDP lost more.
-            at_most_retransmits: Fails when TCP repeated more segments.
+            at_most: Fails when the receiver got more, for instance where a policy limits the rate.
+            lost_at_most: Fails when UDP lost more of what was sent.
+            retransmits_at_most: Fails when TCP sent more segments again.
             name: Name in table and record; from the test's name by default.
-            over: Program that carries the traffic, for instance `skupper`: where it is a stand-in, the result says so.
+            carried_by: Program that carries the traffic, for instance `skupper`: where it is a stand-in, the result
+                says so.
             cluster: Alias of the client's cluster.
         Returns:
             The result; its fields have units in their names, for instance `${result.bits_per_second}`.
@@ -74,30 +91,30 @@ class ThroughputKeywords(KeywordBase):
             Log    ${result.retransmits} segments were sent again
         ```
         """
-        if at_most_lost is not None and protocol is not Protocol.UDP:
-            raise Error("at_most_lost is about datagrams; give protocol=UDP with it.")
-        if at_most_retransmits is not None and protocol is not Protocol.TCP:
-            raise Error("at_most_retransmits is about TCP segments; leave it out with protocol=UDP.")
-        request = _request(server, port, duration, bitrate, protocol, streams, reverse, omit)
-        outcome = self._run(request, namespace, image, manifest, node, retry, cluster)
-        label = name or _robot.current_test() or "throughput"
-        if outcome.measurement is None:
-            raise Failure(self._no_traffic(request, namespace, outcome))
-        reasons = _judge(outcome.measurement, bitrate, at_least, at_most_lost, at_most_retransmits)
-        limits = {
-            "at_least_bits_per_second": at_least.bits_per_second if at_least else None,
-            "at_most_lost_percent": at_most_lost.percent if at_most_lost else None,
-            "at_most_retransmits": at_most_retransmits,
-        }
-        self._report(label, request, outcome, Verdict(not reasons, reasons), limits, over)
-        if reasons:
-            raise Failure("\n".join(reasons))
+        if lost_at_most is not None and protocol is not Protocol.UDP:
+            raise InputError("lost_at_most is about datagrams; give protocol=UDP with it.")
+        if retransmits_at_most is not None and protocol is not Protocol.TCP:
+            raise InputError("retransmits_at_most is about TCP segments; leave it out with protocol=UDP.")
+        request = Request(
+            server, port, duration.total_seconds(), protocol.value, bitrate.bits_per_second if bitrate else None,
+            streams, reverse, omit.total_seconds(), family=family,
+        )  # fmt: skip
+        limits = Limits(
+            at_least.bits_per_second if at_least else None, at_most.bits_per_second if at_most else None,
+            lost_at_most.percent if lost_at_most else None, retransmits_at_most,
+        )  # fmt: skip
+        connection = self.session.cluster(cluster)
+        outcome = self._run(connection, request, namespace, image, manifest, node, retry_for)
+        self._conclude(
+            name or _robot.current_test() or "throughput", connection, request, namespace, outcome, limits, carried_by
+        )
+        assert outcome.measurement is not None
         return outcome.measurement
 
-    @keyword(tags=["iperf3"])
+    @keyword(tags=["iperf3"], renamed={"settle": "timeout"})
     def traffic_should_be_refused(
         self, server: str, namespace: str, *, port: int = 5201, image: str = CLIENT_IMAGE,
-        settle: timedelta = timedelta(seconds=10), cluster: str | None = None,
+        timeout: timedelta = timedelta(seconds=10), name: str | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Fails unless a connection from a Job in a namespace to a server is refused at once.
 
@@ -108,198 +125,167 @@ class ThroughputKeywords(KeywordBase):
             namespace: Namespace in which the client runs.
             port: Port of the server.
             image: Image of the client; needs `iperf3` and `sh`.
-            settle: How long an answer of "unreachable" or none at all is asked again: a Service that was just made
+            timeout: How long an answer of "unreachable" or none at all is asked again: a Service that was just made
                 gives these for a moment, before it refuses.
+            name: Name in the record; from the test's name by default.
             cluster: Alias of the client's cluster.
         Returns:
             The client's own words.
         """
         request = Request(server, port, seconds=1)
-        deadline = time.monotonic() + settle.total_seconds()
+        connection = self.session.cluster(cluster)
+        deadline = time.monotonic() + timeout.total_seconds()
         while True:
-            outcome = self._run(request, namespace, image, None, None, timedelta(0), cluster)
+            outcome = self._run(connection, request, namespace, image, None, None, timedelta(0), one_server=False)
             unsettled = outcome.problem is not None and outcome.problem.kind in ("unreachable", "timed out")
             if not unsettled or time.monotonic() >= deadline:
                 break
             logger.info(f"Not settled yet: {outcome.problem}.")
-        if outcome.problem is None or outcome.problem.kind != "refused":
-            measured = outcome.measurement
-            got = f"{bitrate_text(measured.bits_per_second)} got through" if measured else str(outcome.problem)
-            raise Failure(f"A connection from '{namespace}' to '{server}:{port}' was not refused: {got}.")
-        logger.info(f"The connection was refused, as expected: {outcome.problem.text}.")
-        return outcome.problem.text
+        problem, measured = outcome.problem, outcome.measurement
+        refused = problem is not None and problem.kind == "refused"
+        seen = f"{bitrate_text(measured.bits_per_second)} got through" if measured else str(problem)
+        text = f"A connection from '{namespace}' to '{server}:{port}' was not refused: {seen}."
+        # What broke later got through first, and a busy server has answered
+        answered = measured is not None or (problem is not None and (problem.of_the_network or problem.broke_after))
+        unknown = problem is not None and not refused and not answered and problem.kind != "busy"
+        conclude(
+            self.session,
+            kind="refusal",
+            name=name or _robot.current_test() or "refusal",
+            parameters={**asdict(request), "namespace": namespace},
+            checks=[Check("connection", "refused", problem.kind if problem else "carried", "", refused, text)],
+            errors=[text] if unknown else [],
+            summary={"outcome": problem.kind if problem else "carried"},
+            images=images_of([outcome.pod]),
+        )
+        words = problem.text if problem else ""
+        logger.info(f"The connection was refused, as expected: {words}.")
+        return words
 
-    @keyword(tags=["iperf3"])
+    @keyword(tags=["iperf3"], renamed={"baseline": "reference", "share": "at_least"})
     def throughput_should_be_at_least_share(
-        self, measured: Measurement, baseline: Measurement, share: Percentage, *, name: str = "share of the baseline"
-    ) -> float:
-        """Compares two throughputs and fails when the first is less than a share of the second.
+        self, measured: Measurement, reference: Measurement | None = None, at_least: Percentage | None = None, *,
+        name: str = "share of another run",
+    ) -> float:  # fmt: skip
+        """Compares two throughputs of one run and fails when the first is less than a share of the second.
+
+        For a comparison with an earlier run see `Measurement Should Match Baseline`.
 
         Args:
             measured: Result of `Measure Throughput`.
-            baseline: Result to compare with, such as the direct path's.
-            share: Smallest acceptable share.
+            reference: Result to compare with, such as the direct path's.
+            at_least: Smallest acceptable share.
             name: Name in table and record.
         Returns:
             The share in percent.
         """
-        percent = 100 * measured.bits_per_second / baseline.bits_per_second
-        reasons = []
-        if percent < share.percent:
-            reasons.append(
-                f"{bitrate_text(measured.bits_per_second)} is {percent:.1f} % of the baseline's "
-                f"{bitrate_text(baseline.bits_per_second)}; at least {share} was expected."
-            )
-        rows: list[list[object]] = [
-            ["measured", bitrate_text(measured.bits_per_second)],
-            ["baseline", bitrate_text(baseline.bits_per_second)],
-            ["share", Cell(f"{percent:.1f} %", "bad" if reasons else "good")],
-            ["at least", str(share)],
-        ]
-        self.session.headline(html_table(["", name], rows))
-        path = draw_rates(_robot.picture_path("share"), {"measured": measured, "baseline": baseline})
-        self.session.headline(_robot.picture_html(path, name))
-        _robot.set_test_metadata("Share of the baseline", f"{percent:.1f} %")
-        self.session.recorder.add(
+        if reference is None or at_least is None:
+            raise InputError("Give two results of 'Measure Throughput' and the least share, for instance 80 %.")
+        if reference.bits_per_second <= 0:
+            raise InputError("The result to compare with carried nothing, so there is no share of it.")
+        rate, other = measured.bits_per_second, reference.bits_per_second
+        percent = 100 * rate / other
+        path = draw_rates(_robot.picture_path("share"), {"measured": measured, "compared with": reference})
+        conclude(
+            self.session,
             kind="comparison",
             name=name,
-            summary={
-                "bits_per_second": measured.bits_per_second,
-                "baseline_bits_per_second": baseline.bits_per_second,
-                "share_percent": percent,
-            },
-            thresholds={"at_least_share_percent": share.percent},
-            verdict=Verdict(not reasons, reasons),
-            files=[path],
+            checks=judge_share(percent, at_least.percent, rate, other),
+            summary={"bits_per_second": rate, "reference_bits_per_second": other, "share_percent": percent},
+            tables=[share_table(name, rate, other, percent, at_least.percent)],
+            pictures=[Picture(path, name)],
+            metadata={"Share": f"{percent:.1f} %"},
         )
-        if reasons:
-            raise Failure(reasons[0])
         return percent
 
     # --- helpers --------------------------------------------------------------------------------------
 
     def _run(
-        self, request: Request, namespace: str, image: str, manifest: Path | None, node: str | None,
-        retry: timedelta, cluster: str | None,
+        self, connection: Cluster, request: Request, namespace: str, image: str, manifest: Path | None,
+        node: str | None, retry_for: timedelta, *, one_server: bool = True,
     ) -> Outcome:  # fmt: skip
-        connection = self.session.cluster(cluster)
-        template = _job_in(manifest) if manifest else None
+        if node:
+            require_node(connection, node)
+        several = several_servers(connection, request.server, namespace) if one_server else ""
+        if several:
+            raise EnvironmentProblem(several)
+        retry = retry_for.total_seconds()
         job = job_manifest(
-            f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request,
-            retry_seconds=retry.total_seconds(), node=node, template=template,
+            f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request, retry_seconds=retry, node=node,
+            template=_job_in(manifest) if manifest else None,
         )  # fmt: skip
-        outcome = run_job(connection, job, request, retry_seconds=retry.total_seconds(), progress=logger.info)
+        outcome = run_job(connection, job, request, retry_seconds=retry, progress=logger.info)
         logger.debug(outcome.output)
+        problem = outcome.problem
+        if problem and problem.kind == "unresolved" and known_name(connection, request.server, namespace):
+            # Some versions print the same words for a server that does not answer and for a name that is unknown
+            again = Iperf3Problem("timed out", problem.text, exit_status=problem.exit_status, version=problem.version)
+            return replace(outcome, problem=again)
         return outcome
 
-    def _no_traffic(self, request: Request, namespace: str, outcome: Outcome) -> str:
-        problem = outcome.problem or Iperf3Problem("failed", "no reason given")
-        tries = "1 attempt" if outcome.attempts == 1 else f"{outcome.attempts} attempts"
-        lines = [
-            f"No throughput from '{namespace}' to '{request.server}:{request.port}' ({tries}, "
-            f"{outcome.seconds:.1f} s): {problem.kind}: {problem.text}."
-        ]
-        for explain in self.session.explainers:
-            lines += explain()
-        return "\n".join(lines)
-
-    def _report(
-        self, name: str, request: Request, outcome: Outcome, verdict: Verdict, limits: Mapping[str, float | None],
-        over: str | None,
+    def _conclude(
+        self, name: str, connection: Cluster, request: Request, namespace: str, outcome: Outcome, limits: Limits,
+        carried_by: str | None,
     ) -> None:  # fmt: skip
-        result = outcome.measurement
-        assert result is not None
-        stand_in = over if over in self.session.stand_ins else None
-        images = images_of([outcome.pod])
-        self.session.note_images(images)
-        self.session.headline(html_table(["", name], _rows(result, request, outcome, verdict, over, stand_in)))
-        picture = draw_rates(_robot.picture_path("rate"), {name: result})
-        self.session.headline(_robot.picture_html(picture, f"Rate over time: {name}"))
-        rate = bitrate_text(result.bits_per_second)
-        _robot.set_test_metadata("Throughput", rate + (f" (over the stand-in for {stand_in})" if stand_in else ""))
-        _robot.console(f"{name}: {rate}" + (f" (over the stand-in for {stand_in})" if stand_in else ""))
-        summary = {k: v for k, v in asdict(result).items() if k not in ("intervals", "extra")}
-        self.session.recorder.add(
+        result, problem = outcome.measurement, outcome.problem
+        causes: list[str] = []
+        if result is not None:
+            checks, errors = judge(result, request, limits)
+            console, curve = f"{name}: {bitrate_text(result.bits_per_second)}", result
+        else:
+            assert problem is not None
+            checks, errors = no_traffic(
+                problem, request, namespace, attempts=outcome.attempts, seconds=outcome.seconds
+            )  # fmt: skip
+            own = str(outcome.pod.get("status", {}).get("podIP", ""))
+            causes = about_the_server(connection, problem, request.server, namespace, request.port, own)
+            for explain in self.session.explainers:
+                causes += explain()
+            console, curve = f"{name}: {problem.kind}", until_it_broke(problem, request)
+        picture = draw_rates(_robot.picture_path("rate"), {name: curve}) if curve.intervals else None
+        carrier = Carrier(carried_by or "", carried_by in self.session.stand_ins)
+        conclude(
+            self.session,
             kind="throughput",
             name=name,
-            parameters={**asdict(request), "attempts": outcome.attempts, "over": over, "over_stand_in": bool(stand_in)},
-            series={"intervals": [asdict(interval) for interval in result.intervals]},
-            summary=summary,
-            thresholds={key: value for key, value in limits.items() if value is not None},
-            verdict=verdict,
-            images=images,
-            files=[picture],
-        )
+            parameters={
+                **asdict(request), **{k: v for k, v in asdict(limits).items() if v is not None},
+                "attempts": outcome.attempts, "carried_by": carried_by, "over_stand_in": carrier.stand_in,
+            },
+            checks=checks,
+            errors=errors,
+            causes=causes,
+            summary=_summary(outcome, request),
+            series={"intervals": [asdict(interval) for interval in curve.intervals]},
+            tables=[table_of(name, request, outcome, verdict(checks, errors), carrier)],
+            pictures=[Picture(picture, f"Rate over time: {name}")] if picture else [],
+            images=images_of([outcome.pod]),
+            metadata={"Throughput": bitrate_text(result.bits_per_second) if result else str(problem and problem.kind)},
+            console=console,
+            stands_in=[carried_by] if carried_by else [],
+        )  # fmt: skip
 
 
-def _request(
-    server: str, port: int, duration: timedelta, bitrate: Bitrate | None, protocol: Protocol, streams: int,
-    reverse: bool, omit: timedelta,
-) -> Request:  # fmt: skip
-    return Request(
-        server, port, duration.total_seconds(), protocol.value, bitrate.bits_per_second if bitrate else None,
-        streams, reverse, omit.total_seconds(),
-    )  # fmt: skip
+def _summary(outcome: Outcome, request: Request) -> Mapping[str, Any]:
+    """The figures of a run; of one that carried nothing, or broke, what did get through over the whole time."""
+    if outcome.measurement is not None:
+        return {k: v for k, v in asdict(outcome.measurement).items() if k not in ("intervals", "extra")}
+    problem = outcome.problem
+    assert problem is not None
+    known = {"outcome": problem.kind, "words": problem.text, "exit_status": problem.exit_status}
+    if not problem.of_the_network:  # nothing is known of the network, which is not the same as nothing got through
+        return {**known, "bits_per_second": None, "bytes": None, "duration_seconds": None}
+    whole = problem.kind in ("nothing arrived", "no data")
+    after = 0.0 if whole else problem.broke_after or 0.0
+    size = mean_rate(problem) * after / 8
+    return {
+        **known, "bits_per_second": 8 * size / request.seconds, "bytes": round(size),
+        "duration_seconds": request.seconds, "broke_after_seconds": after or None,
+    }  # fmt: skip
 
 
 def _job_in(path: Path) -> dict[str, Any]:
     jobs = [obj for obj in manifests.load(path) if obj["kind"] == "Job"]
     if len(jobs) != 1:
-        raise Error(f"manifest '{path}' holds {len(jobs)} Jobs; it must hold exactly one.")
+        raise InputError(f"manifest '{path}' holds {len(jobs)} Jobs; it must hold exactly one.")
     return jobs[0]
-
-
-def _judge(
-    result: Measurement, bitrate: Bitrate | None, at_least: Bitrate | None, at_most_lost: Percentage | None,
-    at_most_retransmits: int | None,
-) -> list[str]:  # fmt: skip
-    reasons = []
-    rate = result.bits_per_second
-    if at_least and rate < at_least.bits_per_second:
-        reasons.append(f"Throughput was {bitrate_text(rate)}; at least {at_least} was expected.")
-    if bitrate and bitrate.bits_per_second and result.sent_bits_per_second > bitrate.bits_per_second * PACING_TOLERANCE:
-        sent = bitrate_text(result.sent_bits_per_second)
-        reasons.append(f"The client sent {sent} although it was limited to {bitrate}: the limit was not applied.")
-    if at_most_lost and result.lost_percent is not None and result.lost_percent > at_most_lost.percent:
-        reasons.append(
-            f"{result.lost_packets} of {result.packets} datagrams ({result.lost_percent:.2f} %) were lost; "
-            f"at most {at_most_lost} was expected."
-        )
-    if at_most_retransmits is not None:
-        if result.retransmits is None:
-            reasons.append("iperf3 counted no retransmits here, so their limit cannot be judged.")
-        elif result.retransmits > at_most_retransmits:
-            reasons.append(
-                f"{result.retransmits} segments were sent again; at most {at_most_retransmits} was expected."
-            )
-    return reasons
-
-
-def _rows(
-    result: Measurement, request: Request, outcome: Outcome, verdict: Verdict, over: str | None, stand_in: str | None
-) -> list[list[object]]:
-    rows: list[list[object]] = [
-        ["throughput (receiver)", Cell(bitrate_text(result.bits_per_second), "good" if verdict.passed else "bad")],
-        ["sent", bitrate_text(result.sent_bits_per_second)],
-        ["data", f"{bytes_text(result.bytes)} in {result.duration_seconds:.2f} s"],
-        ["asked for", bitrate_text(request.bits_per_second) if request.bits_per_second else "as fast as it goes"],
-        ["streams", f"{request.streams} x {request.protocol.upper()}" + (", server sends" if request.reverse else "")],
-    ]
-    if result.retransmits is not None:
-        rows.append(["retransmits", result.retransmits])
-    if result.lost_packets is not None:
-        rows.append(["lost", f"{result.lost_packets} of {result.packets} ({result.lost_percent:.2f} %)"])
-        rows.append(["jitter", f"{result.jitter_ms:.3f} ms"])
-    if result.rtt_ms is not None:
-        rows.append(["round trip", f"{result.rtt_ms:.2f} ms"])
-    rows += [
-        ["path", f"{outcome.pod['status'].get('podIP')} on {outcome.pod['spec'].get('nodeName')} to {result.remote}"],
-        ["client", f"{result.version}, image {outcome.pod['spec']['containers'][0]['image']}"],
-        ["attempts", outcome.attempts],
-        [
-            "carried by",
-            Cell(f"a stand-in for {over}, not {over} itself", "warn") if stand_in else over or "the cluster",
-        ],
-        ["verdict", Cell("passed", "good") if verdict.passed else Cell("; ".join(verdict.reasons), "bad")],
-    ]
-    return rows

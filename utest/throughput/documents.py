@@ -51,27 +51,55 @@ def tcp(
     }
 
 
-def udp(version: str, *, sent: int = 2_500_000, lost: int = 125, packets: int = 2500, reverse: int = 0) -> Document:
-    """A run of two seconds with datagrams of 1000 bytes."""
+def udp(
+    version: str, *, sent: int = 2_500_000, lost: int = 125, packets: int = 2500, reverse: int = 0, server: bool = True
+) -> Document:
+    """A run of two seconds with datagrams of 1000 bytes; clients before 3.11 bring the server's report."""
     loss = {"jitter_ms": 0.25, "lost_packets": lost, "packets": packets, "lost_percent": 100 * lost / packets}
     got = sent - lost * 1000
     end: Document = {
         "streams": [{"udp": part(0, 2, sent, **loss)}],
         "sum": part(0, 2, sent, sender=not reverse, **loss),
     }
+    begin = start(version, "UDP", reverse=reverse, target_bitrate=10_000_000)
+    begin["test_start"]["blksize"] = 1000
+    half = [lost // 2, lost - lost // 2]
+    if reverse:
+        intervals = [
+            interval(i, 1000 * (packets // 2 - n), packets=packets // 2, lost_packets=n, jitter_ms=0.25)
+            for i, n in enumerate(half)
+        ]
+    else:
+        intervals = [interval(i, sent / 2, packets=packets // 2) for i in range(2)]
+    document: Document = {"start": begin, "intervals": intervals, "end": end}
     if tuple(map(int, version.split("."))) >= (3, 11):
         nothing = {"jitter_ms": 0, "lost_packets": 0, "packets": packets, "lost_percent": 0}
         end["sum_sent"] = part(0, 2, sent, sender=True, **nothing)
         end["sum_received"] = part(0, 2, got, sender=False, **loss)
-    more = {"lost_packets": lost // 2} if reverse else {}
-    return {
-        "start": start(version, "UDP", reverse=reverse, target_bitrate=10_000_000),
-        "intervals": [
-            interval(0, sent / 2, packets=packets // 2, **more),
-            interval(1, sent / 2, packets=packets // 2, **more),
-        ],
-        "end": end,
-    }
+    elif server and not reverse:
+        document["server_output_text"] = server_text([(i, i + 1, n, packets // 2) for i, n in enumerate(half)])
+    return document
+
+
+def server_text(
+    rows: list[tuple[float, float, int, int]], *, omitted: int = 0, marked: bool = True, out_of_order: int = 0,
+    transferred: int = 0,
+) -> str:  # fmt: skip
+    """The server's report: rows of (start, end, lost, expected); the first `omitted` of them do not count."""
+    heading = "[ ID] Interval           Transfer     Bitrate         Jitter    Lost/Total Datagrams"
+    lines = ["-----", "Server listening on 5201", "Accepted connection from 10.0.0.7, port 40000", heading]
+    counted = rows[omitted:]
+    for number, (begin, end, lost, expected) in enumerate(rows):
+        mark = "  (omitted)" if number < omitted else "  "
+        lines.append(f"[  5] {begin:6.2f}-{end:.2f}   sec  1.19 MBytes  10.0 Mbits/sec  0.250 ms  "
+                     f"{lost}/{expected} ({100 * lost / expected if expected else 0:.2g}%){mark}")  # fmt: skip
+    lost, expected = sum(r[2] for r in counted), sum(r[3] for r in counted)
+    lines += ["- - - - -", heading]
+    if out_of_order:
+        lines.append(f"[SUM]  0.0- 2.0 sec  {out_of_order} datagrams received out-of-order")
+    lines.append(f"[  5]   0.00-{counted[-1][1]:.2f}   sec  {transferred / 1024:.0f} KBytes  10.0 Mbits/sec  0.250 ms  "
+                 f"{lost}/{expected} (5%)" + ("  receiver" if marked else ""))  # fmt: skip
+    return "\n".join(lines) + "\n"
 
 
 def printed(document: Document) -> str:

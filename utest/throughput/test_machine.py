@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from NetLibrary._mechanics.throughput import Iperf3Problem, Measurement, Request, read
-from NetLibrary._mechanics.throughput.job import _ATTEMPTS
+from NetLibrary._mechanics.throughput.objects import ATTEMPTS
 
 pytestmark = pytest.mark.skipif(not shutil.which("iperf3"), reason="this machine has no iperf3")
 LIMIT = 30
@@ -40,8 +41,9 @@ class Server:
         raise AssertionError(f"the server ended without '{words}'")
 
     def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_client_that_is_interrupted(server: Server) -> None:
 
 def attempts(seconds: int, request: Request, path: str | None = None) -> tuple[str, int]:
     """Runs the script that a client's pod runs."""
-    command = [shutil.which("sh") or "sh", "-c", _ATTEMPTS, "iperf3", str(seconds), *request.arguments()]
+    command = [shutil.which("sh") or "sh", "-c", ATTEMPTS, "iperf3", str(seconds), "3000", *request.arguments()]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=LIMIT, check=False, env={"PATH": path} if path else None
     )
@@ -153,7 +155,15 @@ def test_script_tries_once_when_it_shall_not_try_again() -> None:
 
 def test_script_tries_again_until_somebody_listens() -> None:
     port = free_port()
-    command = [shutil.which("sh") or "sh", "-c", _ATTEMPTS, "iperf3", "20", *ask(port, bits_per_second=1e6).arguments()]
+    command = [
+        shutil.which("sh") or "sh",
+        "-c",
+        ATTEMPTS,
+        "iperf3",
+        "20",
+        "3000",
+        *ask(port, bits_per_second=1e6).arguments(),
+    ]
     client = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     server = None
     try:
@@ -175,3 +185,36 @@ def test_script_without_iperf3_says_so(tmp_path: Path) -> None:
     output, code = attempts(0, ask(1), str(tmp_path))
     assert code == 127
     assert "iperf3: not found" in output or "iperf3: command not found" in output
+
+
+def test_run_that_broke_is_not_tried_again(server: Server) -> None:
+    """A server killed after 3 of 6 seconds passed with "attempts: 14": the rerun hid the break."""
+    request = Request("127.0.0.1", server.port, seconds=6, bits_per_second=1e7)
+    command = [shutil.which("sh") or "sh", "-c", ATTEMPTS, "iperf3", "20", "3000", *request.arguments()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
+        time.sleep(3)
+        server.stop()
+        again = Server(server.port)
+        try:
+            output, _ = client.communicate(timeout=LIMIT)
+        finally:
+            again.stop()
+    assert output.startswith("attempts: 1\nexit status: ")
+    with pytest.raises(Iperf3Problem) as caught:
+        read(output)
+    assert caught.value.kind in ("closed", "reset")
+    assert caught.value.broke_after == pytest.approx(2.8, abs=0.5)
+    assert caught.value.exit_status is not None
+    assert caught.value.of_the_network
+
+
+def test_client_without_the_option_for_the_connection_does_without_it(tmp_path: Path) -> None:
+    """Clients before 3.2 refused the whole command."""
+    old = tmp_path / "iperf3"
+    old.write_text('#!/bin/sh\nif [ "$1" = --help ]; then echo "Usage: iperf3"; else echo "asked: $*"; fi\n')
+    old.chmod(0o755)
+    output, _ = attempts(0, Request("s", protocol="udp"), f"{tmp_path}:/usr/bin:/bin")
+    assert "asked: -c s -p 5201 -t 10 -i 0.2 -J -u --get-server-output -b 0" in output
+    old.write_text(old.read_text().replace("Usage: iperf3", "--connect-timeout #"))
+    output, _ = attempts(0, Request("s"), f"{tmp_path}:/usr/bin:/bin")
+    assert "asked: -c s -p 5201 -t 10 -i 0.2 -J --connect-timeout 3000" in output

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, read
+from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Sent, read
 
-from .documents import Document, interval, part, printed, start, streamed, tcp, udp
+from .documents import Document, interval, part, printed, server_text, start, streamed, tcp, udp
 
 VERSIONS = ("3.1.3", "3.7", "3.9", "3.10.1", "3.12", "3.14", "3.16", "3.21")
 
@@ -34,7 +34,9 @@ def test_udp_is_what_the_receiver_got_in_both_directions(version: str, reverse: 
     assert result.sent_bits_per_second == pytest.approx(10_000_000)
     assert (result.packets, result.lost_packets, result.lost_percent, result.jitter_ms) == (2500, 125, 5.0, 0.25)
     assert (result.retransmits, result.rtt_ms, result.reverse) == (None, None, bool(reverse))
-    assert result.intervals[0].lost_packets == (62 if reverse else None)
+    seen = bool(reverse) or version in ("3.1.3", "3.7", "3.9", "3.10.1")
+    assert result.intervals[0].lost_packets == (62 if seen else None)
+    assert (result.received_packets, result.lost_percent_at_most, result.contradictions) == (2375, 5.0, ())
     assert result.target_bits_per_second == 10_000_000
 
 
@@ -70,7 +72,7 @@ def test_numbers_may_be_of_either_kind_null_or_missing() -> None:
     document["end"]["sum_received"] = {"bytes": 2_400_000.0, "seconds": 2}
     document["end"]["sum_sent"]["retransmits"] = 3.0
     document["end"]["streams"][0]["sender"]["mean_rtt"] = None
-    document["intervals"][0]["sum"]["bits_per_second"] = None
+    document["intervals"][0]["sum"]["bits_per_second"] = None  # told by data and time
     del document["start"]["connected"]
     result = read(printed(document))
     assert result.bits_per_second == 9_600_000
@@ -85,7 +87,7 @@ def test_stream_of_events_reads_like_the_document(full: bool) -> None:
 
 def test_stream_that_broke_off_in_a_line_has_no_result() -> None:
     lines = streamed(tcp("3.17")).splitlines()
-    with pytest.raises(Iperf3Problem, match="the result has no sums"):
+    with pytest.raises(Iperf3Problem, match="its JSON output is cut off"):
         read("\n".join(lines[:2]) + "\n" + lines[2][:20])
 
 
@@ -187,29 +189,196 @@ def test_error_beside_sums_is_no_result() -> None:
 @pytest.mark.parametrize(
     ("output", "kind", "text"),
     [
-        ("", "unreadable", "it printed no JSON result"),
-        ("sh: iperf3: not found\n", "unreadable", "it printed no JSON result"),
-        ("[  5]   0.00-1.00   sec  1.2 MBytes  10 Mbits/sec  receiver\n", "unreadable", "it printed no JSON result"),
-        ("{ not json", "unreadable", "it printed no JSON result"),
-        ("[1, 2]", "unreadable", "it printed no JSON result"),
-        (
-            "iperf3: parameter error - you must specify either -c or -s\n",
-            "failed",
-            "you must specify either -c or -s",
-        ),
-        (
-            "iperf3: error - unable to connect to server: Connection refused\n",
-            "refused",
-            "unable to connect to server: Connection refused",
-        ),
+        ("", "unreadable", "it printed nothing"),
+        ("sh: iperf3: not found\n", "cannot start", "sh: iperf3: not found"),
+        ("[  5]   0.00-1.00   sec  1.2 MBytes  10 Mbits/sec  receiver\n", "unreadable",
+         "[  5]   0.00-1.00   sec  1.2 MBytes  10 Mbits/sec  receiver"),
+        ("{ not json", "unreadable", "{ not json"),
+        ("[1, 2]", "unreadable", "[1, 2]"),
+        ("iperf3: parameter error - you must specify either -c or -s\n", "failed",
+         "you must specify either -c or -s"),
+        ("iperf3: error - unable to connect to server: Connection refused\n", "refused",
+         "unable to connect to server: Connection refused"),
         (printed({"start": start("3.12"), "intervals": [], "end": {}}), "failed", "the result has no sums"),
-        (printed(tcp("3.12", sent=131072, received=0)), "failed", "no data was transferred"),
-        (printed(udp("3.12", lost=2500)), "failed", "no data was transferred"),
-        (printed(udp("3.9", lost=2500)), "failed", "no data was transferred"),
-        (printed(tcp("3.12"))[:-300], "unreadable", "it printed no JSON result"),
+        (printed(tcp("3.12", sent=131072, received=0)), "nothing arrived", "131072 bytes were sent and none arrived"),
+        (printed(tcp("3.12", sent=0, received=0)), "no data", "no data was transferred"),
+        (printed(udp("3.12", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
+        (printed(udp("3.9", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
+        (printed(tcp("3.12"))[:-300], "cut off", "its JSON output is cut off"),
+        ('{ "start": { "connected": [{', "cut off", "its JSON output is cut off"),
+        ("iperf3: unrecognized option '--connect-timeout'\nUsage: iperf3 [-s|-c host] [options]\n  -p, --port\n",
+         "unsupported", "iperf3: unrecognized option '--connect-timeout'"),
+        ("Segmentation fault (core dumped)\n", "crashed", "Segmentation fault (core dumped)"),
+        ("Error loading shared library libm.so.6: No such file or directory (needed by /usr/bin/iperf3)\n",
+         "cannot start", "Error loading shared library libm.so.6: No such file or directory (needed by /usr/bin/iperf3)"),
+        ("exec /usr/bin/iperf3: exec format error\n", "cannot start", "exec /usr/bin/iperf3: exec format error"),
     ],
-)
-def test_output_without_a_result_says_why(output: str, kind: str, text: str) -> None:
+)  # fmt: skip
+@pytest.mark.parametrize("head", ["", "attempts: 1\n"])
+def test_output_without_a_result_says_why_in_the_programs_own_words(
+    output: str, kind: str, text: str, head: str
+) -> None:
     with pytest.raises(Iperf3Problem) as caught:
-        read(output)
+        read(head + output)
     assert (caught.value.kind, caught.value.text) == (kind, text)
+
+
+def test_client_killed_without_a_word_is_told_by_its_status() -> None:
+    with pytest.raises(Iperf3Problem) as caught:
+        read("attempts: 1\nexit status: 137\n\n")
+    assert (caught.value.kind, caught.value.exit_status) == ("killed", 137)
+    assert "SIGKILL" in caught.value.text
+
+
+# --- what the sender says is not what arrived -----------------------------------------------------------
+
+
+def test_udp_client_up_to_3_10_without_the_servers_report_is_no_result() -> None:
+    """It said "0 of 893 lost" where nothing arrived."""
+    with pytest.raises(Iperf3Problem) as caught:
+        read(printed(udp("3.9", lost=0, server=False)))
+    assert caught.value.kind == "one-sided"
+    assert caught.value.sent == Sent(2_500_000, 2.0, 2500)
+    assert "2500 datagrams, 10 Mbit/s" in caught.value.text
+    assert not caught.value.of_the_network
+
+
+@pytest.mark.parametrize("version", ["3.9", "3.12", "3.20"])
+def test_loss_at_the_end_of_a_run_is_seen_although_no_gap_shows_it(version: str) -> None:
+    document = udp(version, lost=1500, packets=2500)
+    for total in [document["end"]["sum"], document["end"].get("sum_received", {})]:
+        total.update(lost_packets=0, packets=1000 if total.get("sender") is False else 2500, lost_percent=0)
+    if version == "3.9":
+        document["server_output_text"] = server_text([(0, 1, 0, 1000), (1, 2, 0, 0)])
+    result = read(printed(document))
+    assert (result.lost_packets, result.lost_percent, result.received_packets) == (1500, 60.0, 1000)
+    assert any("missing at the end" in note for note in result.notes)
+
+
+def test_data_and_loss_of_one_end_that_contradict_each_other_are_named() -> None:
+    document = udp("3.20", lost=700)
+    document["end"]["sum_received"].update(lost_packets=0, lost_percent=0)
+    result = read(printed(document))
+    assert result.lost_percent == 28.0
+    assert result.contradictions == (
+        "the receiver says that 0 of 2500 datagrams were lost, but the data that it got is only 1800 datagrams",
+    )
+
+
+def test_tcp_receiver_with_more_than_was_sent_is_a_contradiction() -> None:
+    assert read(printed(tcp("3.12", sent=2_500_000, received=9_000_000))).contradictions == (
+        "the receiver counted 9000000 bytes, the sender only 2500000",
+    )
+
+
+@pytest.mark.parametrize("gaps", [860, 193, 2499])
+def test_omitted_part_does_not_count_in_the_loss(gaps: int) -> None:
+    document = udp("3.12", lost=0)
+    document["start"]["test_start"]["omit"] = 2
+    document["end"]["sum_received"].update(lost_packets=gaps, lost_percent=gaps / 25)
+    result = read(printed(document))
+    assert (result.lost_packets, result.lost_percent, result.contradictions) == (0, 0.0, ())
+    assert result.notes == (f"iperf3 itself says {gaps} lost, which counts the omitted part",)
+
+
+def test_interval_in_which_the_clock_was_set_back_has_its_own_rate() -> None:
+    """The first counted interval of 3.12 says that it took two seconds, from 0.9999 to 1.0001."""
+    document = tcp("3.12")
+    document["start"]["test_start"]["omit"] = 2
+    document["intervals"] = [
+        interval(0, 1_250_000, omitted=True),
+        interval(0.9999, 1_250_000, seconds=2),
+        interval(1, 1e6),
+    ]
+    document["intervals"][1]["sum"].update(end=1.0001, bits_per_second=5_000_000)
+    first = read(printed(document)).intervals[0]
+    assert (first.start_seconds, round(first.bits_per_second)) == (0.0, 9_999_000)
+
+
+def test_sender_of_3_9_goes_on_after_the_client_stopped_listening() -> None:
+    """`end.sum` of a reverse run has the server's bytes and seconds, and the client's packets."""
+    document = udp("3.9", lost=0, reverse=1)
+    document["end"]["sum"].update(bytes=2_555_000)
+    document["end"]["streams"][0]["udp"].update(bytes=2_555_000, seconds=2.044)
+    result = read(printed(document))
+    assert (result.lost_packets, result.bits_per_second, round(result.sent_bits_per_second)) == (0, 1e7, 10_000_000)
+
+
+def test_doubled_datagrams_hide_lost_ones_and_that_is_said() -> None:
+    document = udp("3.12", lost=400)
+    document["server_output_text"] = server_text([(0, 1, 200, 1250), (1, 2, 200, 1250)], out_of_order=300)
+    result = read(printed(document))
+    assert (result.lost_packets, result.lost_percent_at_most) == (400, 28.0)
+    assert any("300 datagrams came late or twice" in note for note in result.notes)
+
+
+def test_more_than_was_sent_leaves_the_loss_open() -> None:
+    document = udp("3.12", lost=0)
+    document["end"]["sum_received"].update(bytes=2_900_000)
+    result = read(printed(document))
+    assert (result.lost_packets, result.lost_percent_at_most) == (0, None)
+    assert result.notes == ("400 more datagrams arrived than were sent: some came twice",)
+
+
+# --- nearly JSON ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["-nan", "nan", "NaN", "inf", "-inf", "Infinity", "-nan(0x8000)"])
+def test_numbers_that_are_none_lose_only_themselves(word: str) -> None:
+    document = udp("3.12")
+    document["intervals"][0]["sum"]["bytes"] = "WORD"
+    document["end"]["sum_received"]["jitter_ms"] = "WORD"
+    result = read(printed(document).replace('"WORD"', word))
+    assert (result.lost_percent, result.jitter_ms, len(result.intervals)) == (5.0, None, 1)
+
+
+def test_exponent_without_its_sign_is_read() -> None:
+    """Some builds of 3.1 print 1.0512e 07."""
+    text = printed(tcp("3.1.3")).replace('"bytes": 2400000,', '"bytes": 2.4e 06,')
+    assert read(text).bytes == 2_400_000
+
+
+def test_strings_keep_what_looks_like_such_a_number() -> None:
+    document = tcp("3.12")
+    document["start"]["version"] = "iperf -nan 5e 06"
+    assert read(printed(document).replace("2500000,", "nan,", 1)).version == "iperf -nan 5e 06"
+
+
+def test_one_damaged_interval_does_not_lose_the_sums() -> None:
+    text = printed(tcp("3.12"))
+    at = text.index('"sum"')
+    result = read(text[:at] + "\x00 iperf3: junk }" + text[at:])
+    assert result.bytes == 2_400_000
+    assert len(result.intervals) == 1
+
+
+def test_output_that_is_cut_off_keeps_the_intervals_before() -> None:
+    text = printed(tcp("3.12"))
+    with pytest.raises(Iperf3Problem) as caught:
+        read(text[: text.index('"end": {')])
+    assert (caught.value.kind, len(caught.value.intervals), caught.value.broke_after) == ("cut off", 2, 2)
+    assert not caught.value.of_the_network
+
+
+def test_doubled_document_is_one_result() -> None:
+    assert read(printed(tcp("3.12")) * 2) == read(printed(tcp("3.12")))
+
+
+def test_two_results_that_differ_are_none() -> None:
+    with pytest.raises(Iperf3Problem, match="2 results that differ"):
+        read(printed(tcp("3.12")) + printed(tcp("3.12", received=1_000_000)))
+
+
+def test_error_behind_a_result_counts() -> None:
+    with pytest.raises(Iperf3Problem, match="control socket has closed"):
+        read(printed(tcp("3.12")) + printed(nothing("3.12", "control socket has closed unexpectedly")))
+
+
+def test_run_that_broke_tells_how_far_it_came() -> None:
+    """A client of 3.12 whose server was killed: exit status 0, an empty end, the last interval there twice."""
+    document = {**tcp("3.12"), "end": {}, "error": "control socket has closed unexpectedly"}
+    document["intervals"].append(document["intervals"][-1])
+    with pytest.raises(Iperf3Problem) as caught:
+        read(printed(document))
+    assert (caught.value.kind, caught.value.broke_after, len(caught.value.intervals)) == ("closed", 2, 2)
+    assert caught.value.of_the_network

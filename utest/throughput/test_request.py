@@ -8,7 +8,7 @@ import pytest
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.throughput import Request
-from NetLibrary._mechanics.throughput.job import job_manifest
+from NetLibrary._mechanics.throughput.objects import job_manifest
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def line(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "-c s -p 5201 -t 10 -i 0.2 -J --connect-timeout 3000"),
-        ({"seconds": 1}, "-c s -p 5201 -t 1 -i 0.1 -J --connect-timeout 3000"),
-        ({"protocol": "udp"}, "-c s -p 5201 -t 10 -i 0.2 -J --connect-timeout 3000 -u -b 0"),
-        ({"protocol": "udp", "bits_per_second": 0}, "-c s -p 5201 -t 10 -i 0.2 -J --connect-timeout 3000 -u -b 0"),
-        ({"reverse": True, "omit_seconds": 2}, "-c s -p 5201 -t 10 -i 0.2 -J --connect-timeout 3000 -R -O 2"),
+        ({}, "-c s -p 5201 -t 10 -i 0.2 -J"),
+        ({"seconds": 1}, "-c s -p 5201 -t 1 -i 0.1 -J"),
+        ({"protocol": "udp"}, "-c s -p 5201 -t 10 -i 0.2 -J -u --get-server-output -b 0"),
+        ({"protocol": "udp", "bits_per_second": 0}, "-c s -p 5201 -t 10 -i 0.2 -J -u --get-server-output -b 0"),
+        ({"reverse": True, "omit_seconds": 2}, "-c s -p 5201 -t 10 -i 0.2 -J -R -O 2"),
     ],
 )
 def test_command_line(changes: dict[str, Any], words: str) -> None:
@@ -96,8 +96,8 @@ def test_job_has_limits_and_keeps_the_users_template() -> None:
         "image:1",
         {"runAsUser": 1000},
     )
-    assert container["command"][4:7] == ["5", "-c", "s"]
+    assert container["command"][4:8] == ["5", "3000", "-c", "s"]
     assert "args" not in container
     assert "args" in template["spec"]["template"]["spec"]["containers"][0]
-    with pytest.raises(InputError, match="retry is negative"):
+    with pytest.raises(InputError, match="retry_for is negative"):
         job_manifest("j", "demo", "image:1", Request("s"), retry_seconds=-1)

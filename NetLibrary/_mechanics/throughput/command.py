@@ -9,7 +9,8 @@ from NetLibrary._mechanics.errors import InputError
 DEFAULT_PORT = 5201
 # iperf3 -P takes at most 128 streams (MAX_STREAMS in its source)
 MOST_STREAMS = 128
-# A server that never answers keeps a client for the kernel's SYN retries, about 130 s
+# A server that never answers keeps a client for the kernel's SYN retries, about 130 s. Clients before 3.2 lack the
+# option, so it is added where the client has it (see objects.py)
 CONNECT_TIMEOUT_MS = 3000
 # How much longer than its duration a run may take before it is given up: the server waits long for lost ends
 GRACE_SECONDS = 15.0
@@ -29,6 +30,7 @@ class Request:
         reverse: Whether the server sends.
         omit_seconds: Seconds at the start that do not count.
         block_bytes: Size of one write; None for iperf3's default.
+        family: 4 or 6 for one IP family only; None for whatever the name resolves to first.
     Raises:
         InputError: A value is outside of what iperf3 takes.
     """
@@ -42,6 +44,7 @@ class Request:
     reverse: bool = False
     omit_seconds: float = 0.0
     block_bytes: int | None = None
+    family: int | None = None
 
     def __post_init__(self) -> None:
         if not self.server:
@@ -58,6 +61,8 @@ class Request:
             raise InputError(f"omit is {self.omit_seconds:g} s; iperf3 takes whole seconds from 0 to 60.")
         if self.bits_per_second is not None and self.bits_per_second < 0:
             raise InputError("bitrate is negative; give a rate such as 10M, or 0 for no limit.")
+        if self.family not in (None, 4, 6):
+            raise InputError(f"family is {self.family}; allowed are 4 and 6.")
 
     @property
     def interval_seconds(self) -> float:
@@ -76,9 +81,12 @@ class Request:
             "-i",
             f"{self.interval_seconds:g}",
         ]
-        words += ["-J", "--connect-timeout", str(CONNECT_TIMEOUT_MS)]
+        words.append("-J")
+        if self.family:
+            words.append(f"-{self.family}")
         if self.protocol == "udp":
-            words.append("-u")
+            # Clients up to 3.10 tell only what was sent; what arrived is in the server's report
+            words += ["-u", "--get-server-output"]
         if self.bits_per_second:
             # -b counts per stream
             words += ["-b", f"{self.bits_per_second / self.streams:.0f}"]

@@ -1,279 +1,345 @@
-"""Reads what an iperf3 client printed, whatever its version.
+"""Reads what an iperf3 client printed, whatever its version, and says what that version cannot tell.
 
-Facts about the formats: iperf3's `--json` output changed several times. Up to 3.10 a UDP run has only `end.sum`;
-from 3.11 on `sum_sent` and `sum_received` are there too and `sum.bits_per_second` is the sender's rate. Versions 3.10
-to 3.13 end with status 0 although they report an error, 3.9 reports a refused connection only on stderr, and 3.7 to
-3.10 write the same key twice for a bidirectional run. So neither the exit status nor one fixed key decides anything.
+What each version tells of a UDP run, by which everything here goes (found by the keys that are there, not by number):
+
+| client | direction | sent | arrived |
+| --- | --- | --- | --- |
+| up to 3.10 | to the server | `end.sum` | nothing: only the server knows (`--get-server-output`) |
+| up to 3.10 | from the server | `end.sum` | the client's own intervals |
+| from 3.11 on | both | `end.sum_sent` | `end.sum_received` |
+
+`end.sum` holds the sender's bytes and rate in every version. Versions 3.10 to 3.13 end with status 0 although they
+report an error, 3.9 reports a refused connection only on stderr, and 3.7 to 3.10 write the same key twice for a
+bidirectional run. So neither the exit status nor one fixed key decides anything.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-# Words of iperf3's messages, in the order in which they are looked for, and what they mean to a reader
-_CLASSES = (
-    ("busy", ("server is busy",)),
-    ("refused", ("connection refused",)),
-    ("unresolved", ("name or service not known", "failure in name resolution", "name does not resolve", "try again")),
-    # An unknown name leaves errno as it was; 3.12 then prints whatever that happens to be
-    ("unresolved", ("connect to server: no such file", "connect to server: success",
-                    "connect to server: resource temporarily", "etc.: resource temporarily")),
-    ("unreachable", ("no route to host", "network is unreachable", "host is unreachable", "host unreachable")),
-    ("timed out", ("timed out", "operation now in progress", "idle timeout", "server test duration expired",
-                   "resource temporarily unavailable")),
-    ("reset", ("connection reset", "broken pipe")),
-    ("closed", ("control socket has closed", "unable to receive", "bad file descriptor", "server has terminated")),
-    ("interrupted", ("client has terminated", "interrupt -")),
-)  # fmt: skip
+from NetLibrary._mechanics.throughput.document import Document, find
+from NetLibrary._mechanics.throughput.loss import Counted, Loss, loss
+from NetLibrary._mechanics.throughput.messages import error_in, kind_of, last_words, signal_of
+from NetLibrary._mechanics.throughput.results import Interval, Iperf3Problem, Measurement, Sent
+from NetLibrary._mechanics.throughput.server_output import Arrived, arrived_in_json, arrived_in_text
+
+_HEAD = re.compile(r"\s*attempts: \d+\n(?:exit status: (\d+)\n)?")
+# A last sliver of a few milliseconds has no meaningful rate
+_SLIVER_SECONDS = 0.05
 
 
-class Iperf3Problem(Exception):
-    """iperf3 measured nothing usable.
+def read(output: str, errors: str = "", *, exit_status: int | None = None) -> Measurement:
+    """Reads the output of `iperf3 -J` or `--json-stream`.
 
     Args:
-        kind: `refused`, `busy`, `unresolved`, `unreachable`, `timed out`, `reset`, `closed`, `interrupted`,
-            `unreadable` or `failed`.
-        text: iperf3's own words.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(f"{kind}: {text}" if kind != text else kind)
-        self.kind = kind
-        self.text = text
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A part of a run, as the client saw it."""
-
-    start_seconds: float
-    end_seconds: float
-    bits_per_second: float
-    retransmits: int | None = None
-    lost_packets: int | None = None
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """Result of one run.
-
-    Args:
-        bits_per_second: Rate at the receiver.
-        bytes: Data that the receiver got.
-        duration_seconds: Time the receiver counted.
-        sent_bits_per_second: Rate at the sender; with TCP it may be higher by what is still buffered.
-        retransmits: TCP segments sent again by the sender; None where its system does not count them.
-        packets: UDP datagrams expected by the receiver.
-        lost_packets: UDP datagrams that did not arrive.
-        lost_percent: Their share.
-        jitter_ms: UDP jitter at the receiver.
-        rtt_ms: Mean TCP round trip at the sender; None where unknown.
-        intervals: The run over time, without omitted parts.
-        version: The client's version, as it says itself.
-        protocol: `tcp` or `udp`.
-        streams: Parallel streams.
-        reverse: Whether the server sent.
-        remote: Address and port of the data connection.
-        target_bits_per_second: The rate that was asked for, per stream; 0 for no limit.
-    """
-
-    bits_per_second: float
-    bytes: int
-    duration_seconds: float
-    sent_bits_per_second: float
-    retransmits: int | None = None
-    packets: int | None = None
-    lost_packets: int | None = None
-    lost_percent: float | None = None
-    jitter_ms: float | None = None
-    rtt_ms: float | None = None
-    intervals: tuple[Interval, ...] = ()
-    version: str = ""
-    protocol: str = "tcp"
-    streams: int = 1
-    reverse: bool = False
-    remote: str = ""
-    target_bits_per_second: float | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-def read(output: str, errors: str = "") -> Measurement:
-    """Reads the standard output of `iperf3 -J` or `--json-stream`.
-
-    Args:
-        output: Standard output; text before the JSON, such as warnings, is skipped.
+        output: Standard output, possibly with standard error mixed in; text around the JSON is skipped.
         errors: Standard error, where some versions put their message.
+        exit_status: What the client ended with; only for the text of a problem.
     Raises:
-        Iperf3Problem: There is no result; its kind says why.
+        Iperf3Problem: There is no result; its kind says why, and it has what was measured until then.
     """
-    document = _document(output.replace("\r", ""))
-    if document is None:
-        raise _problem(_message_in(f"{errors}\n{output}") or "it printed no JSON result")
-    message = document.get("error") or _message_in(f"{errors}\n{output}")
-    end = document.get("end") or {}
-    if document.get("error"):
-        raise _problem(str(message))
-    received, sent, total = _sum(end, "sum_received"), _sum(end, "sum_sent"), _sum(end, "sum")
-    protocol = str(_start(document).get("protocol", "TCP")).lower()
-    measured = received or (_less_lost(total) if protocol == "udp" else total)
-    if not measured:
-        raise _problem(str(message or "the result has no sums"))
-    if _number(measured, "bytes") <= 0:
-        raise _problem(str(message or "no data was transferred"), "failed")
-    return _measurement(document, protocol, measured, sent or total or measured, total)
+    if head := _HEAD.match(output):
+        output = output[head.end() :]
+        exit_status = int(head[1]) if head[1] else exit_status
+    found = find(output)
+    said = f"{errors}\n{found.around}"
+    document = _one(found.documents, exit_status)
+    if document is None or not document.get("end"):
+        raise _no_result(document, said, found.damaged, exit_status)
+    message = document.get("error")
+    if message:
+        raise _problem(str(message), document, exit_status)
+    udp = str(_start(document).get("protocol") or "TCP").upper() == "UDP"
+    return _udp(document, said, exit_status) if udp else _tcp(document, said, exit_status)
 
 
-def _measurement(
-    document: dict[str, Any], protocol: str, received: dict[str, Any], sent: dict[str, Any], total: dict[str, Any]
-) -> Measurement:
-    start = _start(document)
-    udp = protocol == "udp"
-    loss = received if "lost_packets" in received else total
-    connected = (document.get("start", {}).get("connected") or [{}])[0]
+# --- no result ----------------------------------------------------------------------------------------
+
+
+def _one(documents: tuple[Document, ...], exit_status: int | None) -> Document | None:
+    """Returns the document that counts: one with an error before any other, for then something went wrong."""
+    if not documents:
+        return None
+    failed = next((d for d in documents if d.get("error")), None)
+    if failed is not None:
+        longest = max(documents, key=lambda d: len(d.get("intervals") or []))
+        return {**failed, "start": failed.get("start") or longest.get("start") or {},
+                "intervals": longest.get("intervals") or []}  # fmt: skip
+    whole = [d for d in documents if d.get("end")]
+    sums = {_fingerprint(d) for d in whole}
+    if len(sums) > 1:
+        raise Iperf3Problem(
+            "contradiction", f"it printed {len(whole)} results that differ", exit_status=exit_status
+        )  # fmt: skip
+    return (whole or list(documents))[0]
+
+
+def _fingerprint(document: Document) -> str:
+    return repr([document["end"].get(key) for key in ("sum", "sum_sent", "sum_received")])
+
+
+def _no_result(document: Document | None, said: str, damaged: bool, exit_status: int | None) -> Iperf3Problem:
+    message = str((document or {}).get("error") or "") or error_in(said)
+    if message:
+        return _problem(message, document or {}, exit_status)
+    words = last_words(said)
+    known = kind_of(words)
+    if words and (document is None or known):
+        return _problem(words, document or {}, exit_status, kind=known or "unreadable")
+    if document is not None and damaged:
+        return _problem("its JSON output is cut off", document, exit_status, kind="cut off")
+    signal = signal_of(exit_status)
+    if signal:
+        return _problem(f"it was ended by {signal} without a word", document or {}, exit_status, kind="killed")
+    if document is not None:
+        return _problem("the result has no sums", document, exit_status, kind="failed")
+    return _problem("it printed nothing", {}, exit_status, kind="unreadable")
+
+
+def _problem(
+    message: str, document: Document, exit_status: int | None, *, kind: str | None = None, sent: Sent | None = None
+) -> Iperf3Problem:
+    text = message.removeprefix("error - ").strip()
+    return Iperf3Problem(
+        kind or kind_of(text) or "failed", text, exit_status=exit_status, intervals=_intervals(document), sent=sent,
+        version=_version(document),
+    )  # fmt: skip
+
+
+# --- TCP ----------------------------------------------------------------------------------------------
+
+
+def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
+    end = document["end"]
+    total = _sum(end, "sum")
+    received, sent = _sum(end, "sum_received") or total, _sum(end, "sum_sent") or total
+    if not received:
+        raise _no_result({**document, "end": {}}, said, False, exit_status)
+    got, out = _number(received, "bytes") or 0.0, _number(sent, "bytes") or 0.0
+    if got <= 0:
+        text = error_in(said) or (f"{out:.0f} bytes were sent and none arrived" if out else "no data was transferred")
+        raise _problem(text, document, exit_status, kind="nothing arrived" if out else "no data")
+    omitted = _number(_start(document), "omit") or 0.0
+    contradictions = []
+    # What was still buffered at the end of the omitted part arrives after it
+    if out and not omitted and got > out * 1.001 + 131072 * max(1, _streams(document)):
+        contradictions.append(f"the receiver counted {got:.0f} bytes, the sender only {out:.0f}")
+    retransmits = _number(sent, "retransmits")
     return Measurement(
-        bits_per_second=_number(received, "bits_per_second") or _rate(received),
-        bytes=int(_number(received, "bytes")),
-        duration_seconds=_number(received, "seconds"),
-        sent_bits_per_second=_number(sent, "bits_per_second") or _rate(sent),
-        retransmits=int(_number(sent, "retransmits")) if "retransmits" in sent else None,
-        packets=int(_number(loss, "packets")) if udp else None,
-        lost_packets=int(_number(loss, "lost_packets")) if udp else None,
-        lost_percent=_number(loss, "lost_percent") if udp else None,
-        jitter_ms=_number(loss, "jitter_ms") if udp else None,
-        rtt_ms=_rtt(document),
-        intervals=tuple(_intervals(document)),
-        version=str(document.get("start", {}).get("version", "")),
-        protocol=protocol,
-        streams=int(_number(start, "num_streams")) or 1,
-        reverse=bool(_number(start, "reverse")),
-        remote=f"{connected.get('remote_host', '')}:{connected.get('remote_port', '')}".strip(":"),
-        target_bits_per_second=_target(document),
-    )
+        bits_per_second=_rate(received), bytes=int(got), duration_seconds=_number(received, "seconds") or 0.0,
+        sent_bits_per_second=_rate(sent), sent_bytes=int(out),
+        retransmits=None if retransmits is None else int(retransmits), rtt_ms=_rtt(document),
+        intervals=_intervals(document), contradictions=tuple(contradictions), **_common(document, "tcp"),
+    )  # fmt: skip
 
 
-def _document(text: str) -> dict[str, Any] | None:
-    """Finds the JSON document behind whatever was printed before it."""
-    begin = 0 if text.lstrip().startswith("{") else text.find("\n{") + 1
-    body = text[begin:].strip()
-    if not body.startswith("{"):
+# --- UDP ----------------------------------------------------------------------------------------------
+
+
+def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
+    sent = _sent(document)
+    if sent is None or (sent.bytes <= 0 and not _sum(document["end"], "sum_received")):
+        raise _problem(error_in(said) or "no data was transferred", document, exit_status, kind="no data")
+    # All datagrams of a run have one size. Packets and bytes of an old version's `sum` may be of two ends
+    size = _number(_start(document), "blksize") or (sent.bytes / sent.packets if sent.packets else 0.0)
+    packets = sent.bytes / size if size else sent.packets or 0
+    arrived, seconds, source = _arrived(document, size)
+    if arrived is None:
+        raise _one_sided(document, sent, exit_status)
+    received = _sum(document["end"], "sum_received")
+    got = int(_number(received, "bytes") or 0) if received else round(arrived.packets * size)
+    if got <= 0:
+        text = f"{packets:.0f} datagrams were sent and none arrived" if packets else "no data was transferred"
+        raise _problem(text, document, exit_status, kind="nothing arrived" if packets else "no data", sent=sent)
+    counted = Counted(
+        sent=_expected(packets, sent.seconds, seconds), received=arrived.packets, gaps=arrived.gaps,
+        expected=_highest(document), out_of_order=arrived.out_of_order, omitted=_omits(document),
+        streams=_streams(document),
+    )  # fmt: skip
+    result = loss(counted)
+    at_most, packets = result.lost_at_most, arrived.packets + result.lost
+    if abs(counted.sent - packets) > counted.slack:
+        packets = round(counted.sent)
+    return Measurement(
+        bits_per_second=8 * got / seconds if seconds else 0.0, bytes=got, duration_seconds=seconds,
+        sent_bits_per_second=sent.bits_per_second, sent_bytes=sent.bytes,
+        packets=packets, received_packets=arrived.packets,
+        lost_packets=result.lost, lost_percent=_percent(result.lost, packets),
+        lost_percent_at_most=None if at_most is None else _percent(at_most, packets),
+        out_of_order=arrived.out_of_order, jitter_ms=arrived.jitter_ms,
+        intervals=_over_time(document, arrived, size), contradictions=result.contradictions,
+        notes=_notes(result, source), **_common(document, "udp"),
+    )  # fmt: skip
+
+
+def _sent(document: Document) -> Sent | None:
+    end = document["end"]
+    total = _sum(end, "sum_sent") or _sum(end, "sum")
+    if not total:
         return None
-    try:
-        return _stream(body) if body.startswith('{"event"') else _decode(body)
-    except ValueError:
-        return None
+    # In `sum` of old versions the seconds may be the receiver's; the streams have the sender's
+    streams = [stream.get("udp") or {} for stream in end.get("streams") or []]
+    seconds = _number(total, "seconds") or 0.0
+    if "sum_sent" not in end:
+        seconds = max((_number(stream, "seconds") or 0.0 for stream in streams), default=0.0) or seconds
+    size, packets = _number(total, "bytes") or 0.0, _number(total, "packets")
+    # 3.12 counts below zero now and then, which an unsigned number shows as 1.8e19; a datagram has at least a byte
+    known = packets is not None and 0 < packets <= size
+    return Sent(int(size), seconds, int(packets or 0) if known else None)
 
 
-def _decode(text: str) -> dict[str, Any]:
-    # raw_decode: a newline or a thread's last words may follow the document
-    value, _ = json.JSONDecoder(object_pairs_hook=_first_of_twins).raw_decode(text)
-    if not isinstance(value, dict):
-        raise ValueError("not an object")
-    return value
+def _arrived(document: Document, size: float) -> tuple[Arrived | None, float, str]:
+    """Returns what the receiver counted, over how many seconds, and where that comes from."""
+    received = _sum(document["end"], "sum_received")
+    server = _of_the_server(document)
+    reverse = bool(_number(_start(document), "reverse"))
+    own = arrived_in_json(document) if reverse else None
+    if received and size:
+        other = own or server
+        gaps = _number(received, "lost_packets")
+        counted = Arrived(
+            packets=round((_number(received, "bytes") or 0.0) / size),
+            seconds=_number(received, "seconds") or 0.0,
+            gaps=int(gaps or 0),
+            out_of_order=other.out_of_order if other else None,
+            jitter_ms=_number(received, "jitter_ms"),
+            intervals=other.intervals if other else (),
+        )
+        return counted, counted.seconds, "both ends"
+    if own is not None:
+        return own, own.seconds, "the client's intervals"
+    if server is not None and not reverse:
+        return server.of_size(size), server.seconds, "the server's output"
+    return None, 0.0, ""
 
 
-def _first_of_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keeps the first of two equal keys: client to server, what `sum_received` means in every other version."""
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        result.setdefault(key, value)
-    return result
+def _of_the_server(document: Document) -> Arrived | None:
+    text, inner = document.get("server_output_text"), document.get("server_output_json")
+    if isinstance(inner, dict):
+        return arrived_in_json(inner)
+    return arrived_in_text(text) if isinstance(text, str) else None
 
 
-def _stream(text: str) -> dict[str, Any]:
-    """Puts the events of `--json-stream` together into the document that `-J` would have printed."""
-    document: dict[str, Any] = {"intervals": []}
-    for line in text.splitlines():
-        if not line.startswith('{"event"'):
-            continue
-        try:
-            event = json.loads(line)
-        except ValueError:  # the last line of a client that was killed
-            continue
-        if event["event"] == "interval":
-            document["intervals"].append(event["data"])
-        else:
-            document[event["event"]] = event["data"]
-    return document
+def _one_sided(document: Document, sent: Sent, exit_status: int | None) -> Iperf3Problem:
+    count = f"{sent.packets} datagrams" if sent.packets else f"{sent.bytes} bytes"
+    gaps = _number(_sum(document["end"], "sum"), "lost_packets") or 0
+    least = f", at least {gaps:.0f} of them lost" if 0 < gaps <= (sent.packets or 0) and not _omits(document) else ""
+    return _problem(
+        f"{_version(document) or 'this version'} tells of UDP only what was sent ({count}, "
+        f"{sent.bits_per_second / 1e6:.3g} Mbit/s{least}), not what arrived. Use a client of version 3.11 or later, or "
+        "a server that gives its output",
+        document, exit_status, kind="one-sided", sent=sent,
+    )  # fmt: skip
 
 
-def _start(document: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = document.get("start", {}).get("test_start") or {}
-    return found
+def _omits(document: Document) -> bool:
+    return bool(_number(_start(document), "omit"))
 
 
-def _target(document: dict[str, Any]) -> float | None:
-    start = document.get("start", {})
-    value = start.get("target_bitrate", _start(document).get("target_bitrate"))
-    return None if value is None else float(value)
+def _expected(packets: float, sent_seconds: float, received_seconds: float) -> float:
+    """Returns how many datagrams were sent while the receiver counted, which may end a little earlier."""
+    if 0 < received_seconds < sent_seconds <= received_seconds * 1.1:
+        return packets * received_seconds / sent_seconds
+    return packets
 
 
-def _sum(end: dict[str, Any], key: str) -> dict[str, Any]:
+def _highest(document: Document) -> int | None:
+    packets = _number(_sum(document["end"], "sum_received"), "packets")
+    return int(packets) if packets is not None and 0 <= packets < 1e15 else None
+
+
+def _percent(count: float, packets: float) -> float:
+    return min(100.0, 100 * count / packets) if packets else 0.0
+
+
+def _over_time(document: Document, arrived: Arrived, size: float) -> tuple[Interval, ...]:
+    return arrived.rates(size) or _intervals(document)
+
+
+def _notes(result: Loss, source: str) -> tuple[str, ...]:
+    told = () if source == "both ends" else (f"what arrived is taken from {source}",)
+    return told + result.notes
+
+
+# --- what both have ----------------------------------------------------------------------------------
+
+
+def _common(document: Document, protocol: str) -> dict[str, Any]:
+    start = document.get("start") or {}
+    connected = (start.get("connected") or [{}])[0]
+    target = start.get("target_bitrate", _start(document).get("target_bitrate"))
+    return {
+        "version": _version(document),
+        "protocol": protocol,
+        "streams": _streams(document),
+        "reverse": bool(_number(_start(document), "reverse")),
+        "remote": f"{connected.get('remote_host', '')}:{connected.get('remote_port', '')}".strip(":"),
+        "target_bits_per_second": _number({"": target}, ""),
+        "omitted_seconds": _number(_start(document), "omit") or 0.0,
+    }
+
+
+def _start(document: Document) -> Document:
+    found = (document.get("start") or {}).get("test_start")
+    return found if isinstance(found, dict) else {}
+
+
+def _version(document: Document) -> str:
+    return str((document.get("start") or {}).get("version") or "")
+
+
+def _streams(document: Document) -> int:
+    return int(_number(_start(document), "num_streams") or 0) or 1
+
+
+def _sum(end: Document, key: str) -> Document:
     found = end.get(key)
     return found if isinstance(found, dict) else {}
 
 
-def _number(source: Mapping[str, Any], key: str) -> float:
-    """Returns a number; its JSON type differs from run to run, and it may be missing."""
+def _number(source: Mapping[str, Any], key: str) -> float | None:
+    """Returns a finite number, or None where it is missing or no number; its JSON type differs from run to run."""
     value = source.get(key)
-    return float(value) if isinstance(value, (int, float)) else 0.0
-
-
-def _less_lost(total: dict[str, Any]) -> dict[str, Any]:
-    """Makes what a UDP receiver got out of `sum`, where there is nothing else: its bytes and rate are the sender's."""
-    packets = _number(total, "packets")
-    if not packets:
-        return total
-    share = max(0.0, 1 - _number(total, "lost_packets") / packets)  # all datagrams of a run have one size
-    rate = _number(total, "bits_per_second") or _rate(total)
-    return {**total, "bytes": _number(total, "bytes") * share, "bits_per_second": rate * share}
+    if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
+        return float(value)
+    return None
 
 
 def _rate(total: Mapping[str, Any]) -> float:
+    """Returns the rate by data and time; iperf3's own figure only where the time is missing."""
     seconds = _number(total, "seconds")
-    return _number(total, "bytes") * 8 / seconds if seconds else 0.0
+    if seconds:
+        return (_number(total, "bytes") or 0.0) * 8 / seconds
+    return _number(total, "bits_per_second") or 0.0
 
 
-def _rtt(document: dict[str, Any]) -> float | None:
+def _rtt(document: Document) -> float | None:
     """Mean round trip over the streams; iperf3 counts in microseconds."""
-    values = [s.get("sender", {}).get("mean_rtt") for s in document.get("end", {}).get("streams", [])]
-    known = [float(v) for v in values if isinstance(v, (int, float)) and v > 0]
+    streams = (document.get("end") or {}).get("streams") or []
+    values = [_number(stream.get("sender") or {}, "mean_rtt") for stream in streams]
+    known = [value for value in values if value]
     return sum(known) / len(known) / 1000 if known else None
 
 
-def _intervals(document: dict[str, Any]) -> list[Interval]:
-    found = []
-    for entry in document.get("intervals", []):
-        total = entry.get("sum") or {}
-        # A last sliver of a few milliseconds has no meaningful rate
-        if total.get("omitted") or _number(total, "seconds") < 0.05:
+def _intervals(document: Document) -> tuple[Interval, ...]:
+    """Returns the counted parts, each once, with the rate by their own data and time."""
+    found: dict[tuple[float, float], Interval] = {}
+    omits = _omits(document)
+    for entry in document.get("intervals") or []:
+        total = (entry or {}).get("sum") or {}
+        start, end, size = (_number(total, key) for key in ("start", "end", "bytes"))
+        if total.get("omitted") or start is None or end is None or size is None:
             continue
-        found.append(
-            Interval(
-                _number(total, "start"),
-                _number(total, "end"),
-                _number(total, "bits_per_second"),
-                int(_number(total, "retransmits")) if "retransmits" in total else None,
-                int(_number(total, "lost_packets")) if "lost_packets" in total else None,
-            )
-        )
-    return found
-
-
-def _message_in(text: str) -> str:
-    for line in text.splitlines():
-        if "error - " in line:
-            return line.split("error - ", 1)[1].strip()
-    return ""
-
-
-def _problem(message: str, kind: str | None = None) -> Iperf3Problem:
-    text = message.removeprefix("error - ").strip()
-    lowered = text.lower()
-    if kind is None:
-        kind = next((name for name, words in _CLASSES if any(word in lowered for word in words)), None)
-    if kind is None:
-        kind = "unreadable" if "printed no JSON" in text else "failed"
-    return Iperf3Problem(kind, text)
+        # The clock is set back at the end of the omitted part, in the middle of an interval
+        if omits and not found and start >= _SLIVER_SECONDS:
+            start = 0.0
+        if end - start < _SLIVER_SECONDS:
+            continue
+        retransmits, lost = _number(total, "retransmits"), _number(total, "lost_packets")
+        found[start, end] = Interval(
+            start, end, 8 * size / (end - start),
+            None if retransmits is None else int(retransmits), None if lost is None else int(lost),
+        )  # fmt: skip
+    return tuple(found.values())

@@ -1,0 +1,227 @@
+"""Why there is no traffic, from the objects around the server: how many stand behind its address, who holds it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from NetLibrary._mechanics.addresses import is_address
+from NetLibrary._mechanics.errors import ClusterError, NetLibraryError
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.addresses import of_pod, of_service
+from NetLibrary._mechanics.kube.times import seconds
+from NetLibrary._mechanics.throughput.results import Iperf3Problem
+
+Object = dict[str, Any]
+# A router of Skupper stands there for servers elsewhere: several routers may lead to one server
+_SKUPPER = ("internal.skupper.io/listener", "internal.skupper.io/controlled")
+_ESTABLISHED = "01"
+_ACCEPTED = re.compile(r"^(?P<stamp>\S+) .*Accepted connection from (?P<address>\S+), port", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the address of a server.
+
+    Args:
+        service: The Service of that name or address, where it is one.
+        pods: The pods that connections reach.
+    """
+
+    service: Object | None = None
+    pods: list[Object] = field(default_factory=list)
+
+
+def behind(cluster: Cluster, server: str, namespace: str) -> Behind:
+    """Finds the pods behind an address; finds none where the account may not look or it is outside of the cluster."""
+    try:
+        service = _service(cluster, server, namespace)
+        if service is not None:
+            return Behind(service, _pods_of(cluster, service))
+        if is_address(server):
+            return Behind(None, cluster.list("Pod", fields=f"status.podIP={server}"))
+    except ClusterError:
+        pass
+    return Behind()
+
+
+def known_name(cluster: Cluster, server: str, namespace: str) -> bool:
+    """Tells whether a server is given by address or by the name of a Service, so that the name is not what is wrong."""
+    return is_address(server) or behind(cluster, server, namespace).service is not None
+
+
+def _service(cluster: Cluster, server: str, namespace: str) -> Object | None:
+    if is_address(server):
+        found = [s for s in cluster.list("Service", namespace) if server in of_service(s)]
+        found = found or [s for s in cluster.list("Service") if server in of_service(s)]
+        return found[0] if found else None
+    name, _, rest = server.rstrip(".").partition(".")
+    where = rest.split(".")[0] or namespace
+    if rest and rest.split(".")[1:2] not in ([], ["svc"]):
+        return None  # a name outside of the cluster
+    return cluster.find("Service", name, where)
+
+
+def _pods_of(cluster: Cluster, service: Object) -> list[Object]:
+    """The pods of the Service's ready endpoints, each once."""
+    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    slices = cluster.list("EndpointSlice", namespace, labels=f"kubernetes.io/service-name={name}")
+    names = {
+        str(endpoint["targetRef"]["name"])
+        for one in slices
+        for endpoint in one.get("endpoints") or []
+        if (endpoint.get("conditions") or {}).get("ready") is not False
+        and (endpoint.get("targetRef") or {}).get("kind") == "Pod"
+    }
+    found = [cluster.find("Pod", each, namespace) for each in sorted(names)]
+    return [pod for pod in found if pod is not None]
+
+
+def several_servers(cluster: Cluster, server: str, namespace: str) -> str:
+    """Returns why an address cannot be measured when several pods stand behind it, else an empty text.
+
+    iperf3 opens a control and a data connection, and both must reach the same server.
+    """
+    found = behind(cluster, server, namespace)
+    if found.service is None or len(found.pods) < 2 or found.service["spec"].get("sessionAffinity") == "ClientIP":
+        return ""
+    metadata = found.service["metadata"]
+    if any(mark in {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})} for mark in _SKUPPER):
+        return ""
+    names = ", ".join(f"'{pod['metadata']['name']}'" for pod in found.pods)
+    return (
+        f"{len(found.pods)} pods stand behind '{server}' ({names}); iperf3 needs one: its control and data connections "
+        "must reach the same server. Scale it to one replica, set the Service's sessionAffinity to ClientIP, or give "
+        "the address of one pod."
+    )
+
+
+# --- who holds the server -------------------------------------------------------------------------------
+
+_OF_A_HELD_SERVER = ("busy", "timed out", "unresolved", "closed", "reset")
+
+
+def about_the_server(
+    cluster: Cluster, problem: Iperf3Problem, server: str, namespace: str, port: int, own: str = ""
+) -> list[str]:
+    """Returns what server and cluster say about a failed run, for the reader.
+
+    Args:
+        cluster: The client's cluster.
+        problem: How the run ended.
+        server: What the client was told to reach.
+        namespace: The client's namespace.
+        port: The server's port.
+        own: The client's own address, which does not count as another's.
+    """
+    if problem.kind not in _OF_A_HELD_SERVER:
+        return []
+    try:
+        pods = behind(cluster, server, namespace).pods
+        said = [line for pod in pods for line in (*_ended(pod), *_holders(cluster, pod, port, own))]
+    except NetLibraryError:
+        return []
+    return said
+
+
+def _ended(pod: Object) -> list[str]:
+    """Whether the server's container ended a moment ago."""
+    found = []
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        for state in (status.get("state"), status.get("lastState")):
+            ended = (state or {}).get("terminated") or {}
+            at = seconds(ended.get("finishedAt"))
+            if at is not None and time.time() - at < 120:
+                reason = f" ({ended['reason']})" if ended.get("reason") else ""
+                found.append(
+                    f"The server's container '{status['name']}' in pod '{_place(pod)}' ended at "
+                    f"{ended['finishedAt']} with exit status {ended.get('exitCode')}{reason}."
+                )
+    if pod["metadata"].get("deletionTimestamp"):
+        found.append(f"The server's pod '{_place(pod)}' is being deleted.")
+    return found
+
+
+def _holders(cluster: Cluster, pod: Object, port: int, own: str) -> list[str]:
+    address = next((a for a in peers(_sockets(cluster, pod), port) if a != own), None)
+    if address is None:
+        return []
+    since = _since(cluster, pod, address)
+    name = pod["metadata"]["name"]
+    return [
+        f"The server '{_place(pod)}' is held by {address}{_owner(cluster, address)}{since}. iperf3 serves one test at "
+        "a time; one whose client vanished holds it for minutes. Wait for its end, or restart the server: "
+        f"kubectl -n {pod['metadata']['namespace']} delete pod {name}"
+    ]
+
+
+def _sockets(cluster: Cluster, pod: Object) -> str:
+    command = ["sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; true"]
+    container = str(pod["spec"]["containers"][0]["name"])
+    return cluster.exec(
+        pod["metadata"]["namespace"], pod["metadata"]["name"], command, container=container, timeout=10
+    ).stdout
+
+
+def peers(table: str, port: int) -> list[str]:
+    """Returns who is connected to a port, from `/proc/net/tcp` and `/proc/net/tcp6`, each once."""
+    found: dict[str, None] = {}
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) < 4 or words[3] != _ESTABLISHED or ":" not in words[1]:
+            continue
+        if int(words[1].rpartition(":")[2], 16) == port:
+            found[_address(words[2].rpartition(":")[0])] = None
+    return list(found)
+
+
+def _address(hexadecimal: str) -> str:
+    """Reads an address as the kernel writes it: 32-bit words in the machine's order."""
+    words = [int(hexadecimal[i : i + 8], 16) for i in range(0, len(hexadecimal), 8)]
+    raw = b"".join(struct.pack("=I", word) for word in words)
+    if len(raw) == 4:
+        return socket.inet_ntoa(raw)
+    address = ipaddress.IPv6Address(raw)
+    return str(address.ipv4_mapped or address)
+
+
+def _owner(cluster: Cluster, address: str) -> str:
+    def look(find: Callable[[], list[Object]]) -> list[Object]:
+        try:
+            return find()
+        except ClusterError:
+            return []
+
+    pods = look(lambda: cluster.list("Pod", fields=f"status.podIP={address}"))
+    pods = [pod for pod in pods if address in of_pod(pod) and not pod["spec"].get("hostNetwork")]
+    if not pods:
+        return ""
+    pod = pods[0]
+    return f" (pod '{_place(pod)}' on {pod['spec'].get('nodeName')}, {pod['status'].get('phase')})"
+
+
+def _since(cluster: Cluster, pod: Object, address: str) -> str:
+    """When the server accepted that client, by its own log."""
+    container = str(pod["spec"]["containers"][0]["name"])
+    try:
+        log = cluster.logs(
+            pod["metadata"]["namespace"], pod["metadata"]["name"], container=container, tail=200, timestamps=True
+        )
+    except ClusterError:
+        return ""
+    found = _ACCEPTED.finditer(log)
+    stamps = [match["stamp"] for match in found if match["address"].rpartition("::ffff:")[2] == address]
+    at = seconds(stamps[-1]) if stamps else None
+    if at is None:
+        return ""
+    return f" since {time.strftime('%H:%M:%S', time.localtime(at))} ({max(0.0, time.time() - at):.0f} s)"
+
+
+def _place(pod: Object) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

@@ -1,0 +1,120 @@
+"""Holds a run against its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from NetLibrary._mechanics.report import bitrate_text
+from NetLibrary._mechanics.throughput.command import Request
+from NetLibrary._mechanics.throughput.results import Iperf3Problem, Measurement
+from NetLibrary._mechanics.verdict import Check, at_least, at_most
+
+# iperf3 paces in blocks of 128 KiB, so a short run may end up to one block above its rate
+PACING_TOLERANCE = 1.10
+# Ends of runs that lasted as long as they should
+_WHOLE = ("nothing arrived", "no data")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is expected of a run; None where nothing is.
+
+    Args:
+        at_least: Smallest rate at the receiver, in bit/s.
+        at_most: Largest rate at the receiver, in bit/s.
+        lost_at_most: Largest share of datagrams lost, in percent.
+        retransmits_at_most: Most TCP segments sent again.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    lost_at_most: float | None = None
+    retransmits_at_most: int | None = None
+
+
+def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[Check], list[str]]:
+    """Returns the checks, and why the run is no result or a limit cannot be judged."""
+    checks, errors = [], [f"The two ends contradict each other: {text}." for text in result.contradictions]
+    rate, told = result.bits_per_second, bitrate_text(result.bits_per_second)
+    if limits.at_least is not None:
+        text = f"Throughput was {told}; at least {bitrate_text(limits.at_least)} was expected."
+        checks.append(at_least("throughput", limits.at_least, rate, "bit/s", text))
+    if limits.at_most is not None:
+        text = f"Throughput was {told}; at most {bitrate_text(limits.at_most)} was expected."
+        checks.append(at_most("throughput", limits.at_most, rate, "bit/s", text))
+    if request.bits_per_second:
+        checks.append(_paced(result, request.bits_per_second))
+    if limits.lost_at_most is not None:
+        check, error = _lost(result, limits.lost_at_most)
+        checks.append(check)
+        errors += error
+    if limits.retransmits_at_most is not None:
+        if result.retransmits is None:
+            errors.append("iperf3 counted no retransmits here, so their limit cannot be judged.")
+        text = f"{result.retransmits} segments were sent again; at most {limits.retransmits_at_most} was expected."
+        checks.append(at_most("retransmits", limits.retransmits_at_most, result.retransmits, "", text))
+    return checks, errors
+
+
+def _paced(result: Measurement, asked: float) -> Check:
+    sent = bitrate_text(result.sent_bits_per_second)
+    text = f"The sender sent {sent} although it was limited to {bitrate_text(asked)}: the limit was not applied."
+    return at_most("sent rate", asked * PACING_TOLERANCE, result.sent_bits_per_second, "bit/s", text)
+
+
+def _lost(result: Measurement, limit: float) -> tuple[Check, list[str]]:
+    """A loss is judged by the least and the most that it can have been."""
+    least, most = result.lost_percent, result.lost_percent_at_most
+    text = (
+        f"{result.lost_packets} of {result.packets} datagrams ({least or 0.0:.2f} %) were lost; "
+        f"at most {limit:g} % was expected."
+    )
+    check = at_most("lost", limit, least, "%", text)
+    if least is None or least > limit or (most is not None and most <= limit):
+        return check, [] if least is not None else ["iperf3 counted no loss here, so its limit cannot be judged."]
+    bound = "nothing bounds it" if most is None else f"at most {most:.2f} % were"
+    why = "; ".join(result.notes) or "datagrams came late or twice"
+    return check, [f"Whether at most {limit:g} % were lost cannot be told: at least {least:.2f} %, {bound} ({why})."]
+
+
+def no_traffic(
+    problem: Iperf3Problem, request: Request, namespace: str, *, attempts: int, seconds: float
+) -> tuple[list[Check], list[str]]:
+    """Returns the failed check of a run that carried nothing or broke, or why nothing can be said of the network."""
+    text = broken_text(problem, request, namespace, attempts=attempts, seconds=seconds)
+    if not problem.of_the_network:
+        return [], [text]
+    return [Check("traffic", "carried to the end", problem.kind, "", False, text)], []
+
+
+def broken_text(
+    problem: Iperf3Problem, request: Request, namespace: str, *, attempts: int = 1, seconds: float = 0.0
+) -> str:
+    """Returns what happened to a run, in a sentence, with iperf3's own words and exit status."""
+    way = f"from '{namespace}' to '{request.server}:{request.port}'"
+    words = f"{problem.kind}: {problem.text}".rstrip(".")
+    if problem.exit_status is not None:
+        words += f" (exit status {problem.exit_status})"
+    after = problem.broke_after
+    if after is None or not (problem.of_the_network or problem.kind == "interrupted") or problem.kind in _WHOLE:
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        return f"No throughput {way} ({tries}, {seconds:.1f} s): {words}."
+    until = bitrate_text(mean_rate(problem))
+    return f"The traffic {way} broke after {after:.1f} s of {request.seconds:g} s: {words}. Until then {until}."
+
+
+def mean_rate(problem: Iperf3Problem) -> float:
+    """Returns the mean rate of what was measured until a run broke."""
+    spans = [(i.end_seconds - i.start_seconds, i.bits_per_second) for i in problem.intervals]
+    total = sum(span for span, _ in spans)
+    return sum(span * rate for span, rate in spans) / total if total else 0.0
+
+
+def judge_share(share_percent: float, limit_percent: float, rate: float, reference: float) -> Sequence[Check]:
+    """Returns the check of a share of another run's rate."""
+    text = (
+        f"{bitrate_text(rate)} is {share_percent:.1f} % of the other run's {bitrate_text(reference)}; "
+        f"at least {limit_percent:g} % was expected."
+    )
+    return [at_least("share", limit_percent, share_percent, "%", text)]

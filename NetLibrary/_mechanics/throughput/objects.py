@@ -1,0 +1,80 @@
+"""The Job that runs the iperf3 client."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
+
+# Name of the client's container where the template has none
+CONTAINER = "iperf3"
+# Image pull and scheduling on top of what iperf3 itself takes
+START_SECONDS = 60.0
+# Why a shell: the socket behind a Service may open a moment after every status says Ready, and a new pod for each
+# attempt would cost seconds. Neither the exit status nor the text alone tells success (see reader.py), so the last
+# attempt's output is printed as it is and judged outside.
+# Only what failed before the first interval is tried again: an interval has a rate, nothing before it has one. What
+# broke later is what a measurement is for.
+ATTEMPTS = r"""
+end=$(( $(date +%s) + $1 )); limit=$2; shift 2; n=0
+case "$(iperf3 --help 2>&1)" in
+  *--connect-timeout*) set -- "$@" --connect-timeout "$limit" ;;
+esac
+while :; do
+  n=$((n + 1))
+  out=$(iperf3 "$@" 2>&1); code=$?
+  case "$out" in
+    *'"bits_per_second"'*) ;;
+    *"Connection refused"*|*"server is busy"*|*"closed unexpectedly"*|\
+    *"Connection reset"*|*"No route to host"*|*"Bad file descriptor"*)
+      if [ "$(date +%s)" -lt "$end" ]; then sleep 0.2; continue; fi ;;
+  esac
+  printf 'attempts: %s\nexit status: %s\n%s\n' "$n" "$code" "$out"
+  exit "$code"
+done
+"""
+
+
+def job_manifest(
+    name: str, namespace: str, image: str, request: Request, *, retry_seconds: float = 0.0, node: str | None = None,
+    template: dict[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Returns the Job that runs one request.
+
+    Args:
+        name: Name of the Job.
+        namespace: Where it runs.
+        image: Image with `iperf3` and `sh`.
+        request: What to measure.
+        retry_seconds: How long a server that refuses or is busy is tried again.
+        node: Node to run on; the scheduler's choice by default.
+        template: A Job to start from, such as a manifest of the user's.
+    """
+    if retry_seconds < 0:
+        raise InputError("retry_for is negative; give a duration such as 5s, or 0s for a single attempt.")
+    job: dict[str, Any] = deepcopy(template or {"apiVersion": "batch/v1", "kind": "Job", "metadata": {}, "spec": {}})
+    job["metadata"].update(name=name, namespace=namespace)
+    spec = job["spec"]
+    spec["backoffLimit"] = 0
+    spec["activeDeadlineSeconds"] = int(limit_seconds(request, retry_seconds))
+    pod = spec.setdefault("template", {}).setdefault("spec", {})
+    pod.setdefault("restartPolicy", "Never")
+    pod["terminationGracePeriodSeconds"] = 0
+    if node:
+        pod["nodeName"] = node
+    container = (pod.setdefault("containers", [{}]))[0]
+    container.setdefault("name", CONTAINER)
+    container["image"] = image
+    # "latest" would otherwise be asked for at a registry each time, also on nodes that have the image and no registry
+    container.setdefault("imagePullPolicy", "IfNotPresent")
+    words = [f"{retry_seconds:.0f}", str(CONNECT_TIMEOUT_MS), *request.arguments()]
+    container["command"] = ["sh", "-c", ATTEMPTS, "iperf3", *words]
+    container.pop("args", None)
+    return job
+
+
+def limit_seconds(request: Request, retry_seconds: float) -> float:
+    """Returns the seconds after which a client that has not ended is given up."""
+    return request.limit_seconds + retry_seconds + START_SECONDS

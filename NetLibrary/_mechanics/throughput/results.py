@@ -1,0 +1,134 @@
+"""What a run of iperf3 comes to: a measurement, or a problem that says why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Ends that only the network between the two programs, or the server, can bring about. Everything else is the suite's
+# or the client image's: no statement about the network.
+OF_THE_NETWORK = frozenset(
+    {"refused", "unreachable", "timed out", "reset", "closed", "unresolved", "nothing arrived", "no data"}
+)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A part of a run, as the client saw it; for datagrams as the receiver saw it, where that is known."""
+
+    start_seconds: float
+    end_seconds: float
+    bits_per_second: float
+    retransmits: int | None = None
+    lost_packets: int | None = None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the sending end counted, all that is known when the other end's count is missing."""
+
+    bytes: int
+    seconds: float
+    packets: int | None = None
+
+    @property
+    def bits_per_second(self) -> float:
+        """Rate at the sender."""
+        return self.bytes * 8 / self.seconds if self.seconds else 0.0
+
+
+class Iperf3Problem(Exception):
+    """iperf3 measured nothing usable.
+
+    Args:
+        kind: `refused`, `busy`, `unresolved`, `unreachable`, `timed out`, `reset`, `closed`, `interrupted`,
+            `nothing arrived`, `no data`, `one-sided` (only the sender's figures), `contradiction`, `cut off`,
+            `unsupported`, `cannot start`, `crashed`, `killed`, `unreadable` or `failed`.
+        text: iperf3's own words.
+        exit_status: What the client ended with, where that is known.
+        intervals: What had been measured until then.
+        sent: What the sender counted, where that is all there is.
+        version: The client's version, where it said it.
+    """
+
+    def __init__(
+        self, kind: str, text: str, *, exit_status: int | None = None, intervals: tuple[Interval, ...] = (),
+        sent: Sent | None = None, version: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(f"{kind}: {text}" if kind != text else kind)
+        self.kind = kind
+        self.text = text
+        self.exit_status = exit_status
+        self.intervals = intervals
+        self.sent = sent
+        self.version = version
+
+    @property
+    def broke_after(self) -> float | None:
+        """Seconds of traffic before it ended; None when there was none."""
+        carried = [i for i in self.intervals if i.bits_per_second > 0]
+        return carried[-1].end_seconds if carried else None
+
+    @property
+    def of_the_network(self) -> bool:
+        """Whether network or server ended it, not the suite, the image or what iperf3 can tell."""
+        return self.kind in OF_THE_NETWORK or (self.kind == "failed" and self.broke_after is not None)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Result of one run.
+
+    Args:
+        bits_per_second: Rate at the receiver.
+        bytes: Data that the receiver got.
+        duration_seconds: Time the receiver counted.
+        sent_bits_per_second: Rate at the sender; with TCP it may be higher by what is still buffered.
+        sent_bytes: Data that the sender handed to its system.
+        retransmits: TCP segments sent again by the sender; None where its system does not count them.
+        packets: UDP datagrams sent.
+        received_packets: UDP datagrams that arrived.
+        lost_packets: UDP datagrams that did not arrive: sent less received. None where it cannot be told.
+        lost_percent: Their share of those sent.
+        lost_percent_at_most: The most it can have been: iperf3 does not tell late datagrams from doubled ones.
+        out_of_order: UDP datagrams that came late or twice; None where unknown.
+        jitter_ms: UDP jitter at the receiver.
+        rtt_ms: Mean TCP round trip at the sender; None where unknown.
+        intervals: The run over time, without omitted parts.
+        version: The client's version, as it says itself.
+        protocol: `tcp` or `udp`.
+        streams: Parallel streams.
+        reverse: Whether the server sent.
+        remote: Address and port of the data connection.
+        target_bits_per_second: The rate that was asked for, per stream; 0 for no limit.
+        omitted_seconds: Time at the start that does not count.
+        contradictions: Where the two ends, or two figures of one end, cannot both be true: such a run is no result.
+        notes: What a reader should know about the figures.
+    """
+
+    bits_per_second: float
+    bytes: int
+    duration_seconds: float
+    sent_bits_per_second: float
+    sent_bytes: int = 0
+    retransmits: int | None = None
+    packets: int | None = None
+    received_packets: int | None = None
+    lost_packets: int | None = None
+    lost_percent: float | None = None
+    lost_percent_at_most: float | None = None
+    out_of_order: int | None = None
+    jitter_ms: float | None = None
+    rtt_ms: float | None = None
+    intervals: tuple[Interval, ...] = ()
+    version: str = ""
+    protocol: str = "tcp"
+    streams: int = 1
+    reverse: bool = False
+    remote: str = ""
+    target_bits_per_second: float | None = None
+    omitted_seconds: float = 0.0
+    contradictions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)

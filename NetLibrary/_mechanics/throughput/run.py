@@ -1,0 +1,128 @@
+"""Runs the iperf3 client as a Kubernetes Job and brings its result home."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, WaitTimeout
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.wait import Done, Goal, pod_ended
+from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
+from NetLibrary._mechanics.throughput.command import Request
+from NetLibrary._mechanics.throughput.objects import limit_seconds
+from NetLibrary._mechanics.throughput.reader import read
+from NetLibrary._mechanics.throughput.results import Iperf3Problem, Measurement
+
+_ATTEMPTS = re.compile(r"attempts: (\d+)\n")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a client Job.
+
+    Args:
+        measurement: The result, or None.
+        problem: Why there is none.
+        attempts: How often the client tried.
+        output: Everything the client printed.
+        pod: The pod it ran in.
+        seconds: From creating the Job to reading its result.
+    """
+
+    measurement: Measurement | None
+    problem: Iperf3Problem | None
+    attempts: int
+    output: str
+    pod: dict[str, Any]
+    seconds: float
+
+
+def run_job(
+    cluster: Cluster, job: dict[str, Any], request: Request, *, retry_seconds: float = 0.0,
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:  # fmt: skip
+    """Creates the Job, waits for its client to end and reads what it printed.
+
+    Raises:
+        EnvironmentProblem: The image lacks iperf3 or a shell.
+        WaitFailed: The pod cannot start.
+        WaitTimeout: It did not end in time.
+    """
+    start = time.monotonic()
+    namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
+    container = str(job["spec"]["template"]["spec"]["containers"][0]["name"])
+    cluster.create(job)
+    try:
+        pod = cluster.wait(
+            "Pod", namespace, client_ended(container), labels=f"batch.kubernetes.io/job-name={name}",
+            timeout=limit_seconds(request, retry_seconds), what=f"iperf3 client '{namespace}/{name}'",
+            progress=progress,
+        )  # fmt: skip
+    except WaitTimeout as error:
+        raise WaitTimeout(f"{error} {_last_words(cluster, namespace, name, container)}".strip()) from error
+    _check_tools(pod)
+    output = cluster.logs(namespace, pod["metadata"]["name"], container=container)
+    measurement, problem = None, None
+    try:
+        measurement = read(output, exit_status=_exit_status(pod, container))
+    except Iperf3Problem as error:
+        problem = error
+    if "iperf3: not found" in output or "iperf3: command not found" in output:
+        raise EnvironmentProblem(f"The image '{image_of(pod)}' of the client has no 'iperf3'.")
+    attempts = _ATTEMPTS.match(output)
+    return Outcome(
+        measurement, problem, int(attempts[1]) if attempts else 1, output, pod, time.monotonic() - start
+    )  # fmt: skip
+
+
+def client_ended(container: str) -> Goal:
+    """Goal: the client's container has ended, whatever others an admission hook put beside it. Value: the pod."""
+    whole = pod_ended()
+
+    def goal(pods: list[dict[str, Any]]) -> WaitOutcome:
+        if pods and _terminated(pods[0], container):
+            return Done(pods[0])
+        return whole(pods)
+
+    return goal
+
+
+def image_of(pod: dict[str, Any]) -> str:
+    """Returns the image of the client's container."""
+    return str(pod["spec"]["containers"][0]["image"])
+
+
+def _terminated(pod: dict[str, Any], container: str) -> dict[str, Any] | None:
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        if status.get("name") == container:
+            return status.get("state", {}).get("terminated") or None
+    return None
+
+
+def _exit_status(pod: dict[str, Any], container: str) -> int | None:
+    ended = _terminated(pod, container)
+    return int(ended["exitCode"]) if ended and "exitCode" in ended else None
+
+
+def _check_tools(pod: dict[str, Any]) -> None:
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        ended = status.get("state", {}).get("terminated") or {}
+        message = str(ended.get("message", ""))
+        if ended.get("reason") in ("StartError", "ContainerCannotRun") and "executable file not found" in message:
+            raise EnvironmentProblem(
+                f"The image '{image_of(pod)}' of the client has no 'sh', which starts and repeats iperf3 there: "
+                f"{message}"
+            )
+
+
+def _last_words(cluster: Cluster, namespace: str, job: str, container: str) -> str:
+    try:
+        pods = cluster.list("Pod", namespace, labels=f"batch.kubernetes.io/job-name={job}")
+        text = cluster.logs(namespace, pods[0]["metadata"]["name"], container=container, tail=5).strip() if pods else ""
+    except ClusterError:
+        return ""
+    return f"It printed: {text}" if text else ""
