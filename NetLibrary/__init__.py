@@ -73,9 +73,13 @@ class NetLibrary(
 
     # Cleaning up
 
-    Everything that is made in a cluster carries the label `netlibrary.io/run`. The end of the run removes it, also
-    after a failure, a timeout or SIGTERM. [Delete Everything This Run Created] does so earlier and fails when
-    something stays; [Keep Everything This Run Created] switches it off.
+    The run owns what it creates: such objects carry the label `netlibrary.io/run`, and the end of the run removes them,
+    also after a failure, a timeout or SIGTERM. Objects that existed before are never removed and never labelled; what a
+    keyword changes of them, for instance labels of nodes, is recorded in the object and put back at the end. Deleting
+    what the run did not create needs `allow_foreign=True`.
+
+    [Delete Everything This Run Created] removes it earlier and fails when something stays. `-v SKIP_TEARDOWN:True`, or
+    [Keep Everything This Run Created], keeps everything and lists it with the commands to remove it.
 
     # Example
 

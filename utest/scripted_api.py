@@ -28,7 +28,8 @@ Object = dict[str, Any]
 TOKEN = "sesame-9f2c-never-to-be-seen"
 KINDS = {
     "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment", "configmaps": "ConfigMap", "jobs": "Job",
-    "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site", "limitranges": "LimitRange",
+    "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site",
+    "limitranges": "LimitRange", "secrets": "Secret",
 }  # fmt: skip
 
 
@@ -308,8 +309,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _one(self, collection: str, name: str) -> None:
         api = self.server_state
         present = api.objects[collection].get(name)
-        if self.command == "PATCH" and "apply" in self.headers.get("Content-Type", ""):
-            self.json(200 if present else 201, api.put(collection, self.body))
+        conflict = self._conflict(present)
+        if conflict:
+            self.json(409, status(409, "Conflict", conflict))
+        elif self.command == "PATCH" and "apply" in self.headers.get("Content-Type", ""):
+            self.json(200 if present else 201, api.put(collection, merged(present or {}, self.body)))
         elif present is None:
             word = collection.rsplit("/", 1)[1]
             self.json(404, status(404, "NotFound", f'{word} "{name}" not found'))
@@ -322,6 +326,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.json(200, api.put(collection, {**present, **self.body}))
         else:
             self.json(200, present)
+
+    def _conflict(self, present: Object | None) -> str:
+        """Why preconditions of a deletion, or the version that a change was made for, do not fit; as in the API."""
+        body = self.body if isinstance(self.body, dict) else {}
+        if present is None or self.command not in ("DELETE", "PATCH"):
+            return ""
+        asked = body.get("preconditions", {}) if self.command == "DELETE" else body.get("metadata") or {}
+        for key in ("uid", "resourceVersion"):
+            if asked.get(key) not in (None, present["metadata"].get(key)):
+                return f"the object has been modified; precondition failed: {key}"
+        return ""
 
     # --- collections ------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ NetLibraryError
 ├── ClusterError          the API server said no (status, reason, message)
 │   ├── NotFound, AlreadyExists, Conflict, Forbidden, Unauthorized, Invalid, Expired, TooManyRequests
 │   └── Unreachable       no answer at all
+├── NotOwned              the object is not one that this run created, so it is not deleted
 ├── WaitTimeout           the goal was not reached in time
 ├── WaitFailed            the goal cannot be reached any more
 ├── ExecFailed            the command in the pod ended with a status other than 0
@@ -91,6 +92,10 @@ class Unreachable(ClusterError):
     def __init__(self, message: str, *, status: int = 0, reason: str = "", sent: bool = True) -> None:
         super().__init__(message, status=status, reason=reason)
         self.sent = sent
+
+
+class NotOwned(NetLibraryError):
+    """A deletion was asked for of an object that this run did not create."""
 
 
 class WaitTimeout(NetLibraryError):

@@ -31,6 +31,11 @@ def variable(name: str, default: Any = None) -> Any:
         return default
 
 
+def switch(name: str) -> bool:
+    """Tells whether a Robot variable is switched on: `True`, `true`, `yes`, `on` or `1`, as text or typed."""
+    return str(variable(name, "")).strip().lower() in ("true", "yes", "on", "1")
+
+
 def output_dir() -> Path:
     """Returns the folder of the run's outputs; outside a run the present folder."""
     return Path(str(variable("OUTPUT DIR", os.curdir)))

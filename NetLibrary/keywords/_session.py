@@ -14,7 +14,7 @@ from robot.api import logger
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
 from NetLibrary._mechanics.facts import cluster_facts
 from NetLibrary._mechanics.kube import Choice, Cluster, choose
-from NetLibrary._mechanics.kube.cleanup import delete_run
+from NetLibrary._mechanics.kube.cleanup import delete_run, what_stays
 from NetLibrary._mechanics.records import Recorder, Surroundings
 from NetLibrary.keywords import _robot
 
@@ -35,7 +35,7 @@ class Session:
         self.run_id = f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self.default_timeout = timeout
         self.stand_ins: dict[str, str] = {}
-        self.keep = False  # skip_teardown: leave everything in the clusters
+        self._keep = False
         self.steps: dict[str, float] = {}
         # Called when traffic fails; each returns sentences that explain it (the topic mixins add theirs)
         self.explainers: list[Callable[[], list[str]]] = []
@@ -48,6 +48,7 @@ class Session:
         self._images: dict[str, str] = {}
         self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
+        self._told_stays: dict[str, list[str]] = {}
 
     # --- clusters -----------------------------------------------------------------------------------
 
@@ -88,6 +89,7 @@ class Session:
             if replace(chosen, reason="") == replace(choice, reason=""):
                 return self._remember(alias, self._clusters[other], chosen)
         cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
+        cluster.say = _say
         self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
         where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
@@ -119,9 +121,20 @@ class Session:
         # Robot keeps back what a keyword writes to standard error until it ends, and the first start takes minutes
         lab = Lab(choice.lab, tell=lambda line: _robot.console(f"[lab] {line}"))
         use = lab.use()
-        self.on_close(f"lab '{choice.lab}'", use.release)
+        self.on_close(f"lab '{choice.lab}'", lambda: self._release(lab, use))
         found = Choice("kubeconfig", choice.reason, (Path(lab.kubeconfig),), lab=choice.lab)
         return Cluster.connect(found, alias=alias, run_id=self.run_id, lab=lab)
+
+    def _release(self, lab: Any, use: Any) -> None:
+        if not self.keep:
+            use.release()
+            return
+        text = (
+            f"The lab '{lab.name}' goes on running, because SKIP_TEARDOWN is on. To look at it: "
+            f"export KUBECONFIG={lab.kubeconfig}. To stop it: python -m NetLibrary.lab down --name {lab.name}"
+        )
+        _robot.console(text)
+        logger.warn(text)
 
     # --- results ------------------------------------------------------------------------------------
 
@@ -160,28 +173,56 @@ class Session:
         """Has something undone at the end of the run, the latest first, also after SIGTERM."""
         self._closers.append((what, callback))
 
+    @property
+    def keep(self) -> bool:
+        """Whether everything stays in the clusters at the end: the suite variable SKIP_TEARDOWN, or the keyword."""
+        # Robot has forgotten its variables by the time it closes libraries
+        self._keep = self._keep or _robot.switch("SKIP_TEARDOWN")
+        return self._keep
+
+    @keep.setter
+    def keep(self, value: bool) -> None:
+        self._keep = value
+
+    def leave_namespace(self, cluster: Cluster, name: str) -> None:
+        """Deletes a namespace of the run, or what it made in one that it only works in, unless all is to be kept."""
+        if self.keep:
+            logger.info(f"Namespace '{name}' stays, because SKIP_TEARDOWN is on.")
+        else:
+            cluster.leave_namespace(name)
+
     def delete_everything(self, *, wait: float = 0.0) -> list[str]:
-        """Deletes what this run made in all clusters.
+        """Deletes what this run made in all clusters, or lists it when everything is to be kept.
 
         Args:
             wait: Seconds to wait until it is really gone; 0 asks only.
         Returns:
-            What is left, in words; empty when everything is gone.
+            What is left against our will, in words; empty when everything is gone.
         """
         left: list[str] = []
         for cluster in {id(c): c for c in [*self._clusters.values(), *self._replaced]}.values():
-            left += delete_run(cluster, wait=wait)
+            if self.keep:
+                self._tell_what_stays(cluster)
+            else:
+                left += delete_run(cluster, wait=wait)
         return left
+
+    def _tell_what_stays(self, cluster: Cluster) -> None:
+        lines = what_stays(cluster)
+        if lines and lines != self._told_stays.get(cluster.alias):
+            self._told_stays[cluster.alias] = lines
+            text = f"SKIP_TEARDOWN is on, so this stays in cluster '{cluster.alias}':\n" + "\n".join(lines)
+            _robot.console(text)
+            logger.warn(text, console=False)
 
     def close(self) -> None:
         """Tidies up; one failure does not keep the rest from being done."""
-        if not self.keep:
-            try:
-                left = self.delete_everything(wait=60.0)
-                if left:
-                    logger.error(f"The run could not remove everything it made: {'; '.join(left)}.")
-            except NetLibraryError as error:
-                logger.error(f"Removing what the run made failed: {error}")
+        try:
+            left = self.delete_everything(wait=60.0)
+            if left:
+                logger.error(f"The run could not remove everything it made: {'; '.join(left)}.")
+        except NetLibraryError as error:
+            logger.error(f"Removing what the run made failed: {error}")
         while self._closers:
             what, callback = self._closers.pop()
             try:
@@ -191,6 +232,11 @@ class Session:
         self._clusters.clear()
         self._choices.clear()
         self._replaced.clear()
+
+
+def _say(text: str) -> None:
+    _robot.console(text)
+    logger.info(text)
 
 
 def _lab_behind(choice: Choice) -> Any:

@@ -60,47 +60,73 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def create_namespace(
-        self, name: str, *, labels: Mapping[str, str] | None = None, cluster: str | None = None
-    ) -> str:
+        self, name: str, *, labels: Mapping[str, str] | None = None, use_existing: bool = False,
+        cluster: str | None = None,
+    ) -> str:  # fmt: skip
         """Creates a namespace that is removed at the end of the run.
 
+        A namespace that exists already is refused, unless `use_existing` allows to work in it. It stays then, with
+        everything that others have in it; only what the run creates in it is removed at the end.
+
         Args:
-            name: Its name; must not exist yet.
-            labels: Further labels.
+            name: Its name.
+            labels: Further labels of a new namespace.
+            use_existing: Whether it may exist already.
             cluster: Alias of the cluster.
         Returns:
             The name.
+
+        ```robotframework
+        *** Test Cases ***
+        In A Namespace That The User Names
+            Create Namespace    ${NAMESPACE}    use_existing=True
+        ```
         """
-        self.session.cluster(cluster).create(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(labels or {})}}
-        )
+        self.session.cluster(cluster).enter_namespace(name, labels=dict(labels or {}), use_existing=use_existing)
         return name
 
     @keyword(tags=["cluster"])
     def delete_namespace(
-        self, name: str, *, wait_until_gone: bool = False, timeout: timedelta | None = None, cluster: str | None = None
-    ) -> None:
-        """Deletes a namespace with everything in it.
+        self, name: str, *, wait_until_gone: bool = False, timeout: timedelta | None = None,
+        allow_foreign: bool = False, cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Deletes a namespace that the run created, with everything in it.
+
+        Of a namespace that existed before and is only worked in, see [Create Namespace], the run's own objects are
+        deleted and the rest stays. With SKIP_TEARDOWN nothing is deleted.
 
         Args:
             name: Its name; a missing one is fine.
             wait_until_gone: Whether to wait for the end of it. Without, the end is awaited when the run ends.
             timeout: Limit of that wait.
+            allow_foreign: Whether it may be a namespace that the run did not create. **All that is in it is lost.**
             cluster: Alias of the cluster.
         """
         connection = self.session.cluster(cluster)
-        connection.delete("Namespace", name)
+        if allow_foreign:
+            self._delete_foreign(connection, "Namespace", name, None)
+        else:
+            self.session.leave_namespace(connection, name)
+            if self.session.keep or name in connection.ownership.guest_in:
+                return
         if wait_until_gone:
             connection.wait(
                 "Namespace", None, wait.gone(), name=name, timeout=self._limit(timeout),
                 what=f"Removal of namespace '{name}'", progress=logger.info,
             )  # fmt: skip
 
+    def _delete_foreign(self, connection: Cluster, kind: str, name: str, namespace: str | None) -> None:
+        logger.info(f"{kind} '{name}' is deleted whoever created it, because of allow_foreign=True.")
+        connection.delete(kind, name, namespace, allow_foreign=True)
+
     @keyword(tags=["cluster"])
     def apply_manifest(
         self, path: Path, *, namespace: str | None = None, cluster: str | None = None, **changes: Any
     ) -> list[str]:
         """Applies a file of Kubernetes objects, as `kubectl apply --server-side -f` does.
+
+        What this creates is removed at the end of the run. An object that existed before is changed, stays, and gets
+        its old values back at the end; the log names it.
 
         So that one file serves kubectl and suites alike, fields can be changed by arguments named
         `Kind.path.to.field`; all objects of that kind in the file get the value. A file may also have place holders
@@ -135,9 +161,9 @@ class ClusterKeywords(KeywordBase):
     @keyword(tags=["cluster"])
     def delete_object(
         self, kind: str, name: str, namespace: str | None = None, *, wait_until_gone: bool = False,
-        timeout: timedelta | None = None, cluster: str | None = None,
+        timeout: timedelta | None = None, allow_foreign: bool = False, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Deletes one object; a missing one is fine.
+        """Deletes one object that the run created, or that belongs to one; a missing one is fine.
 
         Args:
             kind: Kind, with its group for custom resources: `Pod`, `Site.skupper.io`.
@@ -145,10 +171,14 @@ class ClusterKeywords(KeywordBase):
             namespace: Its namespace, for kinds that have one.
             wait_until_gone: Whether to wait for the end of it.
             timeout: Limit of that wait.
+            allow_foreign: Whether it may be an object that the run did not create.
             cluster: Alias of the cluster.
         """
         connection = self.session.cluster(cluster)
-        connection.delete(kind, name, namespace)
+        if allow_foreign:
+            self._delete_foreign(connection, kind, name, namespace)
+        else:
+            connection.delete(kind, name, namespace)
         if wait_until_gone:
             connection.wait(
                 kind, namespace, wait.gone(), name=name, timeout=self._limit(timeout),
@@ -252,9 +282,10 @@ class ClusterKeywords(KeywordBase):
     def delete_everything_this_run_created(
         self, *, wait: bool = True, timeout: timedelta = timedelta(seconds=60)
     ) -> None:
-        """Deletes all objects that carry this run's label, in all connected clusters, and waits until they are gone.
+        """Deletes everything that this run created, in all connected clusters, and waits until it is gone.
 
-        The library does this at the end of the run by itself, also after a failure or SIGTERM.
+        What the run changed on objects that existed before gets its old values back. The library does this at the end
+        of the run by itself, also after a failure or SIGTERM. With SKIP_TEARDOWN it only lists what stays.
 
         Args:
             wait: Wait for it, and fail when something stays; a namespace needs at least 5 s. Otherwise it is only asked
@@ -267,12 +298,12 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def keep_everything_this_run_created(self) -> None:
-        """Switches the clean-up at the end of the run off, to look at the objects afterwards."""
+        """Switches the clean-up at the end of the run off, to look at the objects afterwards.
+
+        The variable SKIP_TEARDOWN does the same without a keyword: `-v SKIP_TEARDOWN:True`.
+        """
         self.session.keep = True
-        logger.warn(
-            f"Everything this run makes stays in the cluster; remove it with: "
-            f"kubectl delete namespace -l netlibrary.io/run={self.session.run_id}"
-        )
+        logger.info("Everything that this run makes stays; the end of the run lists it, with commands to remove it.")
 
     @keyword(tags=["cluster"])
     def get_run_id(self) -> str:

@@ -380,7 +380,7 @@ class MatrixKeywords(KeywordBase):
         matrix = self._matrix
         if matrix is not None:
             self._close_matrix()
-            matrix.cluster.delete("Namespace", matrix.options.namespace)
+            self.session.leave_namespace(matrix.cluster, matrix.options.namespace)
 
     def _close_matrix(self) -> None:
         if self._matrix is not None:

@@ -74,11 +74,13 @@ def test_all_that_is_made_carries_the_run(api: ApiServer, cluster: Cluster) -> N
         "metadata": {"name": "c", "namespace": "demo", "labels": {"a": "b"}},
     }
     assert cluster.create(obj)["metadata"]["labels"] == {"a": "b", "netlibrary.io/run": "run-1"}
-    assert cluster.apply(obj)["metadata"]["labels"] == {"a": "b", "netlibrary.io/run": "run-1"}
+    applied = cluster.apply(obj)["metadata"]
+    assert applied["labels"] == {"a": "b", "netlibrary.io/run": "run-1"}
+    assert applied["annotations"] == {"netlibrary.io/created-by": "run-1"}
     assert obj["metadata"]["labels"] == {"a": "b"}  # the caller's object stays as it was
-    applied = api.seen("PATCH", "configmaps/c")[0]
-    assert applied[2] == {"fieldManager": "netlibrary", "force": "true", "fieldValidation": "Strict"}
-    assert applied[3]["content-type"] == "application/apply-patch+yaml"
+    request = api.seen("PATCH", "configmaps/c")[0]
+    assert request[2] == {"fieldManager": "netlibrary", "force": "true", "fieldValidation": "Strict"}
+    assert request[3]["content-type"] == "application/apply-patch+yaml"
 
 
 def test_create_of_what_exists_says_so(cluster: Cluster) -> None:
@@ -115,7 +117,7 @@ def test_patch_and_delete_say_what_they_want(api: ApiServer, cluster: Cluster) -
     assert api.seen("PATCH", "")[0][3]["content-type"] == "application/strategic-merge-patch+json"
     with pytest.raises(errors.InputError, match="strategy is 'deep'; allowed are merge, strategic, json"):
         cluster.patch("Pod", "web", "demo", {}, strategy="deep")
-    cluster.delete("Pod", "web", "demo", grace_seconds=0)
+    cluster.delete("Pod", "web", "demo", grace_seconds=0, allow_foreign=True)
     assert api.seen("DELETE", "")[0][4]["gracePeriodSeconds"] == 0
     cluster.delete("Pod", "web", "demo")
     with pytest.raises(errors.NotFound):

@@ -32,7 +32,7 @@ class Cluster:
     def list(self, kind: str, namespace: str, *, labels: str) -> list[dict[str, Any]]:
         return self.states[0]
 
-    def delete(self, kind: str, name: str, namespace: str) -> None:
+    def delete(self, kind: str, name: str, namespace: str, *, allow_foreign: bool = False) -> None:
         self.deleted.append(name)
 
     def patch(self, kind: str, name: str, namespace: str, body: dict[str, Any], *, strategy: str) -> dict[str, Any]:

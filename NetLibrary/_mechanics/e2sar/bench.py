@@ -66,9 +66,13 @@ class Bench:
         self._node_counters: dict[str, int] = {}
 
     def prepare(self) -> None:
-        """Makes namespace, scripts and Services."""
+        """Makes namespace, scripts and Services; a namespace that exists is worked in and left."""
         for each in self.files.base(self.namespace):
-            self.cluster.apply(each)
+            if each["kind"] == "Namespace":
+                labels = each["metadata"].get("labels")
+                self.cluster.enter_namespace(self.namespace, labels=labels, use_existing=True)
+            else:
+                self.cluster.apply(each)
 
     # --- the place --------------------------------------------------------------------------------------
 

@@ -1,48 +1,98 @@
-"""Removes what a run made in a cluster, found by the run's label."""
+"""Removes what a run made in a cluster, and puts back what it changed of others' objects."""
 
 from __future__ import annotations
 
+import shlex
 import time
 
-from NetLibrary._mechanics.errors import ClusterError, Forbidden, WaitTimeout
+from NetLibrary._mechanics.errors import ClusterError, Forbidden, NetLibraryError, WaitTimeout
 from NetLibrary._mechanics.kube.cluster import RUN_LABEL, Cluster, Object
-from NetLibrary._mechanics.kube.wait import gone
+from NetLibrary._mechanics.kube.wait import Goal, gone
 
 # The kind is not served (any more), or cannot be listed or deleted at all: nothing of it can be left
 _NOT_THERE = (404, 405)
 
 
 def delete_run(cluster: Cluster, *, wait: float = 0.0) -> list[str]:
-    """Deletes every object that carries the run's label.
+    """Deletes what the run created, and puts back what it changed of objects that existed before.
 
-    Namespaces go first: whatever is in them goes with them. Then come labelled objects outside of those namespaces,
-    of the kinds that this process made. What cannot be removed does not keep the rest from being removed.
+    Namespaces go first: whatever is in them goes with them. Then come objects outside of those namespaces, of the
+    kinds that this process made. What cannot be removed does not keep the rest from being removed.
 
     Args:
         cluster: Where.
         wait: Seconds to wait for the end of it; 0 asks only.
     Returns:
-        What could not be removed, in words.
+        What could not be removed or put back, in words.
     """
     deadline = time.monotonic() + wait
-    left: list[str] = []
+    left: list[str] = put_back(cluster)
     doomed: set[str] = set()
     kinds = sorted(cluster.touched, key=lambda kind: (kind != "Namespace", kind))
     for kind in kinds:
         try:
-            for obj in _labelled(cluster, kind):
+            for obj in _own(cluster, kind):
                 name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
                 if kind == "Namespace":
                     doomed.add(name)
                 if namespace not in doomed and not obj["metadata"].get("deletionTimestamp"):
                     cluster.delete(kind, name, namespace)
-        except ClusterError as error:
-            if error.status not in _NOT_THERE:
+        except NetLibraryError as error:
+            if getattr(error, "status", 0) not in _NOT_THERE:
                 left.append(str(error).rstrip("."))
     if wait > 0 and not left:
         for kind in kinds:
             left += _wait_until_gone(cluster, kind, deadline)
     return left
+
+
+def what_stays(cluster: Cluster) -> list[str]:
+    """Returns lines for a reader who keeps everything: what the run made, and how to look at it and remove it."""
+    namespaces, places = cluster.ownership.overview()
+    changed = cluster.foreign.places
+    if not (namespaces or places or changed):
+        return []
+    kubectl = _kubectl(cluster)
+    lines = []
+    for name in namespaces:
+        lines.append(f"  namespace {name}: {kubectl} get all --namespace {name}")
+    lines += [f"  {place}: {kubectl} get {place.as_arguments}" for place in places]
+    if namespaces:
+        lines.append(f"To remove the namespaces: {kubectl} delete namespace --selector {RUN_LABEL}={cluster.run_id}")
+    if places:
+        lines.append("To remove the others:")
+        lines += [f"  {kubectl} delete {place.as_arguments}" for place in places]
+    if changed:
+        names = ", ".join(str(place) for place in changed)
+        lines.append(f"Changed and not put back, the record is in an annotation: {names}")
+    return lines
+
+
+def _kubectl(cluster: Cluster) -> str:
+    choice = cluster.connection.choice
+    words = ["kubectl"]
+    if choice.kubeconfig:
+        files = ":".join(str(path) for path in choice.kubeconfig)
+        words = [f"KUBECONFIG={files}", "kubectl"] if len(choice.kubeconfig) > 1 else ["kubectl", "--kubeconfig", files]
+    if choice.context:
+        words += ["--context", choice.context]
+    return shlex.join(words) if words[0] == "kubectl" else " ".join(words)
+
+
+def put_back(cluster: Cluster) -> list[str]:
+    """Puts back what the run changed of others' objects, tells it, and returns what stays changed, in words."""
+    left: list[str] = []
+    for outcome in cluster.foreign.put_back():
+        if outcome.back:
+            cluster.say(f"{outcome.place} existed before this run; put back: {', '.join(outcome.back)}.")
+        left += [f"{outcome.place} stays changed: {reason}" for reason in outcome.left]
+    return left
+
+
+def _own(cluster: Cluster, kind: str) -> list[Object]:
+    """Returns the objects of a kind that the run created: its label alone may have been copied by somebody."""
+    resource = cluster.resources.find(kind)
+    return [obj for obj in _labelled(cluster, kind) if cluster.ownership.owns(resource, obj)]
 
 
 def _labelled(cluster: Cluster, kind: str) -> list[Object]:
@@ -58,12 +108,16 @@ def _labelled(cluster: Cluster, kind: str) -> list[Object]:
 def _wait_until_gone(cluster: Cluster, kind: str, deadline: float) -> list[str]:
     labels = f"{RUN_LABEL}={cluster.run_id}"
     try:
-        for namespace in sorted({obj["metadata"].get("namespace", "") for obj in _labelled(cluster, kind)}):
+        for namespace in sorted({obj["metadata"].get("namespace", "") for obj in _own(cluster, kind)}):
             limit = max(1.0, deadline - time.monotonic())
             what = f"Removal of {kind} objects" + (f" in '{namespace}'" if namespace else "")
-            cluster.wait(kind, namespace or None, gone(), labels=labels, timeout=limit, what=what)
+            cluster.wait(kind, namespace or None, _ours_gone(cluster), labels=labels, timeout=limit, what=what)
     except WaitTimeout as error:
         return [str(error).rstrip(".")]
     except ClusterError as error:
         return [] if error.status in _NOT_THERE else [str(error).rstrip(".")]
     return []
+
+
+def _ours_gone(cluster: Cluster) -> Goal:
+    return lambda objects: gone()([obj for obj in objects if cluster.ownership.made(obj)])

@@ -5,20 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import apply as applying
 from NetLibrary._mechanics.kube import exec as execution
 from NetLibrary._mechanics.kube.choice import Choice
 from NetLibrary._mechanics.kube.connection import Connection
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
-from NetLibrary._mechanics.kube.resources import Resource, Resources
+from NetLibrary._mechanics.kube.foreign import ForeignChanges
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL as RUN_LABEL
+from NetLibrary._mechanics.kube.ownership import Ownership
+from NetLibrary._mechanics.kube.resources import Resources
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left, follow_lines
 
-RUN_LABEL = "netlibrary.io/run"
-FIELD_MANAGER = "netlibrary"
+# Not that of `apply`, or the next apply would take back what was patched
+PATCH_MANAGER = "netlibrary-patch"
 _PATCHES = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -50,8 +53,9 @@ class Cluster:
         self.run_id = run_id
         self.lab = lab
         self.resources = Resources(connection)
-        self.touched: set[str] = set()  # kinds that were created here; cleaning up asks for these
-        self.places: set[str] = set()  # namespaces that were made here or got something
+        self.ownership = Ownership(self)
+        self.foreign = ForeignChanges(self)
+        self.say: Callable[[str], None] = lambda _: None  # gets what a reader of the log must know
         self._version: str | None = None
 
     @classmethod
@@ -66,6 +70,16 @@ class Cluster:
         cluster = cls(Connection(choice, alias), run_id, lab)
         _ = cluster.version
         return cluster
+
+    @property
+    def touched(self) -> set[str]:
+        """Kinds of which something was created here."""
+        return set(self.ownership.kinds)
+
+    @property
+    def places(self) -> set[str]:
+        """Namespaces that were made here, got something, or are worked in."""
+        return self.ownership.places | self.ownership.guest_in
 
     @property
     def is_lab(self) -> bool:
@@ -112,35 +126,55 @@ class Cluster:
         return items
 
     def create(self, obj: Object) -> Object:
-        """Creates an object, labelled with the run.
+        """Creates an object, which is the run's from then on.
 
         Raises:
             errors.AlreadyExists: There is one of that name.
         """
-        resource, obj = self._prepare(obj)
-        path = resource.path(obj["metadata"].get("namespace"))
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-        with self._making(resource, obj):
-            return self.connection.request_object("POST", path, query=query, body=obj)
+        return applying.create(self, obj)
 
     def apply(self, obj: Object, *, force: bool = True) -> Object:
-        """Creates or changes an object by server-side apply, labelled with the run."""
-        resource, obj = self._prepare(obj)
-        metadata = obj["metadata"]
-        if "name" not in metadata:
-            raise errors.InputError(f"A {resource.kind} to apply needs metadata.name.")
-        query = {"fieldManager": FIELD_MANAGER, "force": force, "fieldValidation": "Strict"}
-        path = resource.path(metadata.get("namespace"), metadata["name"])
-        with self._making(resource, obj):
-            return self.connection.request_object(
-                "PATCH", path, query=query, body=obj, content_type="application/apply-patch+yaml"
-            )
+        """Creates an object, or changes one that exists by server-side apply.
+
+        What existed before gets no label of the run, is never deleted, and is put back at the end of the run.
+        """
+        return applying.apply(self, obj, force=force)
+
+    def change(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
+        """Changes parts of an object by a merge patch, and puts them back at the end of the run.
+
+        This is the way to label, annotate or cordon what the run did not create, such as nodes. The change is recorded
+        in the object, where a sweep finds it when the run dies.
+        """
+        return applying.change(self, kind, name, namespace, body)
+
+    def enter_namespace(self, name: str, *, labels: dict[str, str] | None = None, use_existing: bool = False) -> bool:
+        """Creates a namespace, or begins to work in one that exists.
+
+        Args:
+            name: Its name.
+            labels: Labels of a new one; one that exists is left as it is.
+            use_existing: Whether it may exist. The run then removes only its own objects from it.
+        Returns:
+            Whether it is the run's.
+        Raises:
+            errors.AlreadyExists: It exists, and that was not allowed.
+        """
+        return applying.enter_namespace(self, name, labels or {}, use_existing=use_existing)
+
+    def leave_namespace(self, name: str) -> None:
+        """Deletes a namespace of the run, or what the run created in one that it only works in.
+
+        Raises:
+            errors.NotOwned: It is neither.
+        """
+        applying.leave_namespace(self, name)
 
     def replace(self, obj: Object, *, subresource: str | None = None) -> Object:
         """Replaces an object; its resourceVersion guards against lost updates."""
         resource, metadata = self.resources.of(obj), obj["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        result: Object = self.connection.request_object("PUT", path, query={"fieldManager": FIELD_MANAGER}, body=obj)
+        result: Object = self.connection.request_object("PUT", path, query={"fieldManager": PATCH_MANAGER}, body=obj)
         return result
 
     def patch(
@@ -158,7 +192,7 @@ class Cluster:
             raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
         path = self.resources.find(kind).path(namespace, name, subresource)
         result: Object = self.connection.request_object(
-            "PATCH", path, query={"fieldManager": FIELD_MANAGER}, body=body, content_type=_PATCHES[strategy]
+            "PATCH", path, query={"fieldManager": PATCH_MANAGER}, body=body, content_type=_PATCHES[strategy]
         )
         return result
 
@@ -170,41 +204,26 @@ class Cluster:
         *,
         grace_seconds: int | None = None,
         missing_ok: bool = True,
+        allow_foreign: bool = False,
     ) -> None:
-        """Asks for the deletion of an object and does not wait for it."""
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        if grace_seconds is not None:
-            options["gracePeriodSeconds"] = grace_seconds
+        """Asks for the deletion of an object of the run and does not wait for it.
+
+        Args:
+            kind: Kind of the object.
+            name: Its name.
+            namespace: Its namespace.
+            grace_seconds: Time for pods to end by themselves.
+            missing_ok: Whether it may be gone already.
+            allow_foreign: Whether it may be an object that the run did not create.
+        Raises:
+            errors.NotOwned: The run did not create it.
+        """
+        resource = self.resources.find(kind)
         try:
-            self.connection.request("DELETE", self.resources.find(kind).path(namespace, name), body=options)
+            self.ownership.delete(resource, name, namespace, grace_seconds=grace_seconds, allow_foreign=allow_foreign)
         except errors.NotFound:
             if not missing_ok:
                 raise
-
-    def _prepare(self, obj: Object) -> tuple[Resource, Object]:
-        resource = self.resources.of(obj)
-        metadata = {**obj.get("metadata", {})}
-        if self.run_id:
-            metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: self.run_id}
-        if resource.namespaced and not metadata.get("namespace"):
-            raise errors.InputError(f"{resource.kind} '{metadata.get('name', '?')}' needs metadata.namespace.")
-        return resource, {**obj, "metadata": metadata}
-
-    @contextmanager
-    def _making(self, resource: Resource, obj: Object) -> Iterator[None]:
-        """Remembers for cleaning up that an object is made, unless the server certainly refused it."""
-        try:
-            yield
-        except errors.Unreachable:
-            self._remember(resource, obj["metadata"])
-            raise
-        self._remember(resource, obj["metadata"])
-
-    def _remember(self, resource: Resource, metadata: Object) -> None:
-        self.touched.add(f"{resource.kind}.{resource.group}" if resource.group else resource.kind)
-        place = metadata.get("name") if resource.kind == "Namespace" else metadata.get("namespace")
-        if place:
-            self.places.add(place)
 
     # --- waiting --------------------------------------------------------------------------------------
 
@@ -377,7 +396,13 @@ class Cluster:
         content_type: str = "application/json",
         timeout: float | None = None,
     ) -> Any:
-        """Sends any request to the API server; for subresources that have no method here."""
+        """Sends any request to the API server; for subresources that have no method here.
+
+        Raises:
+            errors.InputError: It is a deletion, which only `delete` does.
+        """
+        if method.upper() == "DELETE":
+            raise errors.InputError("method is 'DELETE'; use `delete`, which makes sure that the object is the run's.")
         return self.connection.request(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
 
 

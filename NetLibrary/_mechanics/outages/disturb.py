@@ -67,6 +67,8 @@ def _of_generation(goal: Goal, generation: int) -> Goal:
 def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, say: Say) -> int:
     """Deletes all pods with certain labels and waits until as many new ones are ready and the old ones are gone.
 
+    Whose pods they are does not matter: whoever calls this has made sure that the cluster may be disturbed.
+
     Returns:
         How many were deleted.
 
@@ -77,7 +79,7 @@ def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, sa
     if not old:
         raise InputError(f"labels '{labels}' fit no pod in namespace '{namespace}'.")
     for name in old.values():
-        cluster.delete("Pod", name, namespace)
+        cluster.delete("Pod", name, namespace, allow_foreign=True)
 
     def replaced(pods: list[dict[str, Any]]) -> Outcome:
         left = [pod for pod in pods if pod["metadata"]["uid"] in old]

@@ -1,0 +1,185 @@
+"""Creating and changing objects so that it is always known which of them are the run's."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.ownership import Object, place_of
+from NetLibrary._mechanics.kube.resources import Resource
+from NetLibrary._mechanics.kube.wait import gone
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+FIELD_MANAGER = "netlibrary"
+# A controller makes the default account of a new namespace
+ACCOUNT_PATIENCE = 20.0
+# How long an object that is being deleted is waited for before another one takes its name
+ENDING_PATIENCE = 60.0
+
+
+def prepare(cluster: Cluster, obj: Object) -> tuple[Resource, Object]:
+    """Returns the resource of an object and a copy of the object, checked for what every object needs."""
+    resource = cluster.resources.of(obj)
+    metadata = {**obj.get("metadata", {})}
+    if resource.namespaced and not metadata.get("namespace"):
+        raise errors.InputError(f"{resource.kind} '{metadata.get('name', '?')}' needs metadata.namespace.")
+    return resource, {**obj, "metadata": metadata}
+
+
+def create(cluster: Cluster, obj: Object) -> Object:
+    """Creates an object, which is the run's from then on.
+
+    Raises:
+        errors.AlreadyExists: There is one of that name.
+    """
+    resource, obj = prepare(cluster, obj)
+    path = resource.path(obj["metadata"].get("namespace"))
+    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+    deadline = time.monotonic() + ACCOUNT_PATIENCE
+    while True:
+        try:
+            made = cluster.connection.request_object("POST", path, query=query, body=cluster.ownership.marked(obj))
+            cluster.ownership.created(resource, made)
+            return made
+        except errors.Unreachable:
+            cluster.ownership.perhaps_created(resource, obj["metadata"])
+            raise
+        except errors.Forbidden as error:
+            if "error looking up service account" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
+    """Creates an object, or changes one that exists by server-side apply.
+
+    What is created is the run's. What existed before stays what it is: it gets no label of the run, it is never
+    deleted, and what this changes of it is put back at the end of the run.
+    """
+    resource, obj = prepare(cluster, obj)
+    name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace")
+    if not name:
+        raise errors.InputError(f"A {resource.kind} to apply needs metadata.name.")
+    kind = place_of(resource, obj["metadata"]).kind
+    for _ in range(2):
+        try:
+            return create(cluster, obj)
+        # A Service that asks for the port that it has is invalid to create; a namespace's guest may not create one
+        except (errors.AlreadyExists, errors.Forbidden, errors.Invalid) as error:
+            refusal = error
+        try:
+            found = cluster.connection.request_object("GET", resource.path(namespace, name))
+        except errors.NotFound:
+            break
+        if not found["metadata"].get("deletionTimestamp"):
+            return _change(cluster, resource, found, obj, force)
+        cluster.wait(
+            kind, namespace, gone(), name=name, timeout=ENDING_PATIENCE,
+            what=f"Removal of the former {resource.kind} '{name}'",
+        )  # fmt: skip
+    raise refusal
+
+
+def _change(cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool) -> Object:
+    if not cluster.ownership.owns(resource, found):
+        return cluster.foreign.apply(resource, found, obj, force=force)
+    if cluster.ownership.made(found):
+        obj = cluster.ownership.marked(obj)
+        _take_fields(cluster, resource, found)
+    query = {"fieldManager": FIELD_MANAGER, "force": force, "fieldValidation": "Strict"}
+    # The UID makes sure that nobody's new object is changed or created by this
+    body = {**obj, "metadata": {**obj["metadata"], "uid": found["metadata"]["uid"]}}
+    return cluster.connection.request_object(
+        "PATCH", _path(resource, found), query=query, body=body, content_type="application/apply-patch+yaml"
+    )
+
+
+def _take_fields(cluster: Cluster, resource: Resource, found: Object) -> None:
+    """Turns created fields into applied ones, so that the next apply removes those that it leaves out."""
+    entries = found["metadata"].get("managedFields") or []
+    created = [entry for entry in entries if _was_created(entry)]
+    if not created:
+        return
+    applied = [e for e in entries if e.get("manager") == FIELD_MANAGER and e.get("operation") == "Apply"]
+    rest = [entry for entry in entries if entry not in created and entry not in applied]
+    fields: Object = {}
+    for entry in (*applied, *created):
+        fields = joined(fields, entry.get("fieldsV1") or {})
+    metadata = {
+        "managedFields": [*rest, {**created[0], "operation": "Apply", "fieldsV1": fields}],
+        "resourceVersion": found["metadata"]["resourceVersion"],
+    }
+    try:
+        cluster.connection.request(
+            "PATCH", _path(resource, found), query={"fieldManager": FIELD_MANAGER}, body={"metadata": metadata},
+            content_type="application/merge-patch+json",
+        )  # fmt: skip
+    except errors.Conflict:
+        return  # fields that are left out stay then, as kubectl leaves what somebody else has created
+
+
+def _was_created(entry: Object) -> bool:
+    ours = entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Update"
+    return ours and not entry.get("subresource")
+
+
+def _path(resource: Resource, obj: Object) -> str:
+    return resource.path(obj["metadata"].get("namespace"), obj["metadata"]["name"])
+
+
+def joined(first: Object, second: Object) -> Object:
+    """Returns two nested dictionaries in one; the second counts where both have a value."""
+    result = dict(first)
+    for key, value in second.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = joined(result[key], value) if both else value
+    return result
+
+
+def change(cluster: Cluster, kind: str, name: str, namespace: str | None, body: Object) -> Object:
+    """Changes parts of an object by a merge patch; those of an object of others are put back at the end of the run."""
+    resource = cluster.resources.find(kind)
+    found = cluster.get(kind, name, namespace)
+    if cluster.ownership.owns(resource, found):
+        return cluster.patch(kind, name, namespace, body)
+    return cluster.foreign.merge(resource, found, body)
+
+
+# --- namespaces ---------------------------------------------------------------------------------------------
+
+
+def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_existing: bool) -> bool:
+    """Creates a namespace, or begins to work in one that exists; returns whether it was created."""
+    try:
+        create(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        return True
+    except (errors.AlreadyExists, errors.Forbidden):
+        if not use_existing:
+            raise
+    try:
+        found = cluster.get("Namespace", name)
+    except errors.Forbidden:  # an account of one namespace may perhaps not even look at it
+        found = {}
+    if found.get("metadata", {}).get("deletionTimestamp"):
+        raise errors.InputError(f"The namespace '{name}' is being deleted; name another one, or wait for its end.")
+    if found and cluster.ownership.made(found):
+        return True
+    if name not in cluster.ownership.guest_in:
+        cluster.ownership.guest_in.add(name)
+        cluster.say(
+            f"Namespace '{name}' existed before this run: it is worked in and stays; at the end only what the run "
+            "created in it is removed."
+        )
+    return False
+
+
+def leave_namespace(cluster: Cluster, name: str) -> None:
+    """Deletes a namespace of the run, or what the run created in one that it only works in."""
+    if name not in cluster.ownership.guest_in:
+        cluster.delete("Namespace", name)
+        return
+    for place in cluster.ownership.inside(name):
+        cluster.delete(place.kind, place.name, place.namespace)

@@ -1,0 +1,373 @@
+"""Changes to objects that existed before the run: recorded in the object itself, and put back at the end.
+
+The record is written by the very request that makes the change, so that a sweep from another machine can put it back
+when the run dies. A value that somebody else has changed since is left as it is, and named.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.apply import joined
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, TRIES, Object, Place, place_of
+from NetLibrary._mechanics.kube.resources import Resource
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+# Lets a sweep find changed objects; it is no sign of ownership, and goes when the last change was put back
+CHANGED_LABEL = "netlibrary.io/changed"
+RECORD_PREFIX = "changed-by.netlibrary.io/"
+# All annotations of an object together may have 256 KiB
+RECORD_LIMIT = 60_000
+_ABSENT = object()
+# Identity of the object, not configuration
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion", "managedFields", "creationTimestamp", "generation")
+
+Path = tuple[str, ...]
+
+
+@dataclass
+class Step:
+    """One value that was changed.
+
+    Args:
+        path: Where it is in the object.
+        was: Value before the run, `_ABSENT` where there was none.
+        now: Value that the run set, `_ABSENT` where it removed one.
+    """
+
+    path: Path
+    was: Any
+    now: Any
+
+    def dump(self) -> Object:
+        """Returns the step as JSON has it."""
+        result: Object = {"path": list(self.path)}
+        if self.was is not _ABSENT:
+            result["was"] = self.was
+        if self.now is not _ABSENT:
+            result["now"] = self.now
+        return result
+
+
+@dataclass
+class Record:
+    """Everything that one run changed on one object, the oldest change first."""
+
+    steps: list[Step] = field(default_factory=list)
+    managers: list[Object] = field(default_factory=list)
+
+    def add(self, steps: list[Step]) -> None:
+        """Adds changes; what a path had before the first of them counts."""
+        for step in steps:
+            known = next((s for s in self.steps if s.path == step.path), None)
+            if known is None:
+                self.steps.append(step)
+            else:
+                known.now = step.now
+
+    def dump(self) -> str:
+        """Returns the text for the annotation."""
+        stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return json.dumps({"time": stamp, "changes": [s.dump() for s in self.steps]}, separators=(",", ":"))
+
+    @classmethod
+    def load(cls, text: str) -> Record:
+        """Reads an annotation; what is none of ours is an empty record."""
+        try:
+            changes = json.loads(text)["changes"]
+            return cls([Step(tuple(c["path"]), c.get("was", _ABSENT), c.get("now", _ABSENT)) for c in changes])
+        except (ValueError, KeyError, TypeError):
+            return cls()
+
+
+@dataclass
+class Outcome:
+    """What came of putting one object back.
+
+    Args:
+        back: Fields that have their old value again.
+        left: What stays changed and why, in words.
+    """
+
+    place: Place
+    back: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+class ForeignChanges:
+    """The changes that one run made to objects of others in one cluster.
+
+    Args:
+        cluster: Where.
+        run_id: Whose changes; the cluster's run by default.
+    """
+
+    def __init__(self, cluster: Cluster, run_id: str = "") -> None:
+        self._cluster = cluster
+        self._run = run_id or cluster.run_id or "no-run"
+        self._records: dict[Place, tuple[Resource, str, Record]] = {}
+
+    @property
+    def manager(self) -> str:
+        """Field manager of the changes: one for each run, so that two runs do not take back each other's."""
+        return f"netlibrary-{self._run}"
+
+    @property
+    def annotation(self) -> str:
+        """Key of the annotation with the record."""
+        return RECORD_PREFIX + self._run
+
+    @property
+    def places(self) -> list[Place]:
+        """The objects of others that are changed now."""
+        return list(self._records)
+
+    # --- changing -----------------------------------------------------------------------------------------
+
+    def apply(self, resource: Resource, found: Object, desired: Object, *, force: bool) -> Object:
+        """Changes an object by server-side apply, without taking it over.
+
+        Args:
+            resource: Its kind.
+            found: The object as it was seen.
+            desired: The fields to set.
+            force: Whether fields that others manage may be set.
+        """
+        wanted = _configuration(desired)
+
+        def send(seen: Object, extra: Object) -> Object:
+            body = copy.deepcopy(wanted)
+            metadata = body.setdefault("metadata", {})
+            metadata["name"] = seen["metadata"]["name"]
+            if resource.namespaced:
+                metadata["namespace"] = seen["metadata"]["namespace"]
+            metadata["uid"], metadata["resourceVersion"] = seen["metadata"]["uid"], seen["metadata"]["resourceVersion"]
+            for key, values in extra.items():
+                metadata[key] = {**(metadata.get(key) or {}), **values}
+            body["apiVersion"], body["kind"] = desired["apiVersion"], desired["kind"]
+            query = {"fieldManager": self.manager, "force": force, "fieldValidation": "Strict"}
+            return self._cluster.connection.request_object(
+                "PATCH", _path(resource, seen), query=query, body=body, content_type="application/apply-patch+yaml"
+            )
+
+        return self._change(resource, found, wanted, send)
+
+    def merge(self, resource: Resource, found: Object, body: Object) -> Object:
+        """Changes an object by a JSON merge patch; `None` removes a value."""
+        wanted = _configuration(body)
+
+        def send(seen: Object, extra: Object) -> Object:
+            patch = copy.deepcopy(wanted)
+            metadata = patch.setdefault("metadata", {})
+            metadata["resourceVersion"] = seen["metadata"]["resourceVersion"]
+            for key, values in extra.items():
+                metadata[key] = {**(metadata.get(key) or {}), **values}
+            return self._patch(resource, seen, patch)
+
+        return self._change(resource, found, wanted, send)
+
+    def _change(self, resource: Resource, found: Object, wanted: Object, send: Any) -> Object:
+        place = place_of(resource, found["metadata"])
+        for last in (False,) * (TRIES - 1) + (True,):
+            record = self._record(place, found)
+            record.add(_steps(found, wanted))
+            if not record.steps:
+                self._cluster.say(f"{place} existed before this run and is as wanted: it is left alone.")
+                return found
+            try:
+                changed: Object = send(found, self._marks(resource, record))
+            except errors.Conflict as error:
+                if last or "has been modified" not in str(error):
+                    raise
+                found = self._cluster.get(place.kind, place.name, place.namespace or None)
+                continue
+            if place not in self._records:
+                self._cluster.say(f"{place} existed before this run: it is changed and will be put back at the end.")
+                record.managers = found["metadata"].get("managedFields") or []
+            self._records[place] = (resource, found["metadata"]["uid"], record)
+            return changed
+        raise AssertionError("not reached")
+
+    def _record(self, place: Place, found: Object) -> Record:
+        known = self._records.get(place)
+        if known is not None and known[1] == found["metadata"]["uid"]:
+            return Record([Step(s.path, s.was, s.now) for s in known[2].steps], known[2].managers)
+        return Record.load((found["metadata"].get("annotations") or {}).get(self.annotation, ""))
+
+    def _marks(self, resource: Resource, record: Record) -> Object:
+        marks: Object = {"labels": {CHANGED_LABEL: "true"}}
+        text = record.dump()
+        # The values of a Secret are for this process only, and for the Secret
+        if resource.kind != "Secret" and len(text) <= RECORD_LIMIT:
+            marks["annotations"] = {self.annotation: text}
+        return marks
+
+    # --- putting back -------------------------------------------------------------------------------------
+
+    def put_back(self) -> list[Outcome]:
+        """Puts all objects back that this object changed, the latest first."""
+        outcomes = []
+        for place, (resource, uid, record) in reversed(list(self._records.items())):
+            outcomes.append(self.put_back_one(resource, place, uid, record))
+            del self._records[place]
+        return outcomes
+
+    def put_back_one(self, resource: Resource, place: Place, uid: str = "", record: Record | None = None) -> Outcome:
+        """Puts one object back.
+
+        Args:
+            resource: Its kind.
+            place: Where it is.
+            uid: Which object it was; any by default.
+            record: What was changed, where no annotation tells it.
+        """
+        outcome = Outcome(place)
+        try:
+            for _ in range(TRIES):
+                outcome.back, outcome.left = [], []
+                try:
+                    found = self._cluster.get(place.kind, place.name, place.namespace or None)
+                    if uid and found["metadata"]["uid"] != uid:
+                        return outcome  # another object of that name, which nobody changed
+                    self._put_back(resource, found, record, outcome)
+                    return outcome
+                except errors.Conflict:
+                    continue
+            outcome.left.append("it is changed all the time by somebody else")
+        except errors.NotFound:
+            pass  # gone, and the changes with it
+        except errors.ClusterError as error:
+            outcome.back, outcome.left = [], [str(error).rstrip(".")]
+        return outcome
+
+    def _put_back(self, resource: Resource, found: Object, record: Record | None, outcome: Outcome) -> None:
+        annotations = found["metadata"].get("annotations") or {}
+        written = Record.load(annotations.get(self.annotation, ""))
+        record = record or written
+        patch: Object = {}
+        for step in reversed(record.steps):
+            _undo(found, step, patch, outcome)
+        without = self._without_marks(annotations)
+        try:
+            changed = self._patch(resource, found, joined(patch, without))
+        except errors.Invalid as error:
+            outcome.left += [f"{name}: {error}".rstrip(".") for name in outcome.back]
+            outcome.back = []
+            changed = self._patch(resource, found, without)
+        self._hand_fields_back(resource, changed, record.managers)
+
+    def _without_marks(self, annotations: Mapping[str, str]) -> Object:
+        others = [key for key in annotations if key.startswith(RECORD_PREFIX) and key != self.annotation]
+        metadata: Object = {"annotations": {self.annotation: None}}
+        if not others:
+            metadata["labels"] = {CHANGED_LABEL: None}
+        return {"metadata": metadata}
+
+    def _patch(self, resource: Resource, found: Object, patch: Object) -> Object:
+        metadata = {**(patch.get("metadata") or {}), "resourceVersion": found["metadata"]["resourceVersion"]}
+        return self._cluster.connection.request_object(
+            "PATCH", _path(resource, found), query={"fieldManager": self.manager},
+            body={**patch, "metadata": metadata}, content_type="application/merge-patch+json",
+        )  # fmt: skip
+
+    def _hand_fields_back(self, resource: Resource, found: Object, before: list[Object]) -> None:
+        """Makes the former managers of fields their managers again, or their next apply would meet a conflict."""
+        now = found["metadata"].get("managedFields") or []
+        if not any(entry.get("manager") == self.manager for entry in now):
+            return
+        kept = [copy.deepcopy(entry) for entry in now if entry.get("manager") != self.manager]
+        for old in before:
+            if old.get("manager", "").startswith("netlibrary-") or old.get("subresource"):
+                continue
+            same = next((e for e in kept if _who(e) == _who(old)), None)
+            if same is None:
+                kept.append(old)
+            else:
+                same["fieldsV1"] = joined(old.get("fieldsV1") or {}, same.get("fieldsV1") or {})
+        try:
+            # An empty list would be taken for "forget them all"; one empty entry is how to say so
+            self._patch(resource, found, {"metadata": {"managedFields": kept or [{}]}})
+        except errors.ClusterError:
+            return  # the values are back, which is what counts
+
+
+def _path(resource: Resource, obj: Object) -> str:
+    return resource.path(obj["metadata"].get("namespace"), obj["metadata"]["name"])
+
+
+def _who(entry: Object) -> tuple[Any, ...]:
+    return tuple(entry.get(key) for key in ("manager", "operation", "apiVersion", "subresource"))
+
+
+def _configuration(obj: Object) -> Object:
+    """Returns what an object configures: no identity, no status, and never the run's label."""
+    result = {k: copy.deepcopy(v) for k, v in obj.items() if k not in ("apiVersion", "kind", "status", "metadata")}
+    metadata = {k: copy.deepcopy(v) for k, v in (obj.get("metadata") or {}).items() if k not in _IDENTITY}
+    if metadata.get("labels"):
+        metadata["labels"].pop(RUN_LABEL, None)
+    if obj.get("kind") == "Secret" and result.get("stringData"):  # only a way to write `data`
+        texts = {key: base64.b64encode(str(text).encode()).decode() for key, text in result.pop("stringData").items()}
+        result["data"] = {**(result.get("data") or {}), **texts}
+    kept = {key: value for key, value in metadata.items() if value or value is None}
+    return {**result, "metadata": kept} if kept else result
+
+
+def _steps(found: Object, wanted: Object, path: Path = ()) -> list[Step]:
+    """Returns what setting `wanted` changes; lists are one value."""
+    steps: list[Step] = []
+    for key, value in wanted.items():
+        was = found.get(key, _ABSENT)
+        at = (*path, key)
+        if isinstance(value, dict) and (isinstance(was, dict) or path == ("metadata",)):  # labels one by one
+            steps += _steps(was if isinstance(was, dict) else {}, value, at)
+        elif value is None:
+            if was is not _ABSENT:
+                steps.append(Step(at, was, _ABSENT))
+        elif not _covers(was, value):
+            steps.append(Step(at, was, value))
+    return steps
+
+
+def _undo(found: Object, step: Step, patch: Object, outcome: Outcome) -> None:
+    """Adds what undoes a step to a merge patch, unless somebody else has changed the value meanwhile."""
+    name = ".".join(step.path)
+    current = _at(found, step.path)
+    if step.was is _ABSENT and current is _ABSENT:
+        return
+    if step.was is not _ABSENT and current is not _ABSENT and current == step.was:
+        return
+    untouched = current is _ABSENT if step.now is _ABSENT else current is not _ABSENT and _covers(current, step.now)
+    if not untouched:
+        outcome.left.append(f"{name} was changed by somebody else meanwhile")
+        return
+    place = patch
+    for part in step.path[:-1]:
+        place = place.setdefault(part, {})
+    place[step.path[-1]] = None if step.was is _ABSENT else step.was
+    outcome.back.append(name)
+
+
+def _at(obj: Any, path: Path) -> Any:
+    for part in path:
+        if not isinstance(obj, dict) or part not in obj:
+            return _ABSENT
+        obj = obj[part]
+    return obj
+
+
+def _covers(current: Any, wanted: Any) -> bool:
+    """Tells whether a value has everything that was set; the server adds defaults to it."""
+    if isinstance(wanted, dict):
+        return isinstance(current, dict) and all(k in current and _covers(current[k], v) for k, v in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(current, list) and all(any(_covers(c, w) for c in current) for w in wanted)
+    return bool(current == wanted)
