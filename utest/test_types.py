@@ -31,7 +31,7 @@ def test_percentages(value: Any, percent: float) -> None:
     assert convert(Percentage, value).fraction == percent / 100
 
 
-RATE = "Give a number with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
+RATE = "Give bits per second: a number from 0 on with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
 SHARE = "Give a number of percent, for instance 5 % or 99.5."
 
 
@@ -44,10 +44,14 @@ SHARE = "Give a number of percent, for instance 5 % or 99.5."
         (
             Bitrate,
             -5,
-            "Argument 'limit' got value '-5' (integer) that cannot be converted to Bitrate: A rate is a number from 0 on.",
+            f"Argument 'limit' got value '-5' (integer) that cannot be converted to Bitrate: {RATE}",
         ),
-        (Bitrate, float("nan"), "A rate is a number from 0 on."),
-        (Bitrate, float("inf"), "A rate is a number from 0 on."),
+        (Bitrate, float("nan"), RATE),
+        (Bitrate, float("inf"), RATE),
+        (Bitrate, "1GB", f"{RATE} '1GB' looks like bytes: a byte has 8 bits."),
+        (Bitrate, "20 MB/s", f"{RATE} '20 MB/s' looks like bytes: a byte has 8 bits."),
+        (Bitrate, "1GiB", f"{RATE} '1GiB' looks like bytes: a byte has 8 bits."),
+        (Bitrate, "1Gi", f"{RATE} '1Gi' has a binary prefix; rates have decimal ones, 1k is 1000."),
         (Percentage, "half", f"Argument 'limit' got value 'half' that cannot be converted to Percentage: {SHARE}"),
         (Percentage, "-1", "A percentage is a number from 0 on."),
         (Percentage, "nan", "A percentage is a number from 0 on."),
@@ -72,3 +76,17 @@ def test_texts_of_types() -> None:
     assert Bitrate(1) < Bitrate(2)
     assert Percentage(1) < Percentage(2)
     assert convert(Protocol, "udp") is Protocol.UDP
+
+
+@pytest.mark.parametrize(("text", "bare"), [("1000", True), ("1000 bit/s", False), ("1k", False), (1000, False)])
+def test_rate_without_a_unit_is_known_as_such(text: Any, bare: bool) -> None:
+    assert Bitrate.parse(text).bare is bare
+    assert Bitrate.parse(text) == Bitrate(1000.0)
+
+
+def test_optional_arguments_say_what_they_take() -> None:
+    """`at_least=1GB` "cannot be converted to Bitrate or None", and what is allowed was lost."""
+    from NetLibrary.keywords.throughput import ThroughputKeywords
+
+    hints = ThroughputKeywords.measure_throughput.__annotations__
+    assert (hints["at_least"], hints["lost_at_most"], hints["node"]) == ("Bitrate", "Percentage", "str")

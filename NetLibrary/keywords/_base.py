@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +34,20 @@ class KeywordBase:
         for method in list(vars(cls).values()):
             for attribute, alias in old_names_of(method):
                 setattr(cls, attribute, alias)
+
+
+def _name_lone_types(wrapper: Callable[..., Any], method: Callable[..., Any]) -> None:
+    """Makes hints of the form `X | None` into `X` where the default is None.
+
+    Robot accepts None for such an argument anyway, and of a union's types none may say what it allows: `at_least=1GB`
+    "cannot be converted to Bitrate or None" and nothing more.
+    """
+    hints = dict(method.__annotations__)
+    for name, parameter in inspect.signature(method).parameters.items():
+        hint = hints.get(name)
+        if parameter.default is None and isinstance(hint, str):
+            hints[name] = hint.removesuffix(" | None")
+    wrapper.__annotations__ = hints
 
 
 def keyword(
@@ -66,6 +81,7 @@ def keyword(
             except errors.NetLibraryError as error:
                 raise Error(str(error)) from error
 
+        _name_lone_types(translated, method)
         accepted = old_arguments_accepted(translated, renamed or {}) if renamed else translated
         marked: F = robot_keyword(name=name, tags=tuple(tags))(accepted)
         marked.__dict__["formerly"] = tuple(formerly)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from robot.api import Error, Failure
-
+from NetLibrary._mechanics import baselines
 from NetLibrary._mechanics.records import read
-from NetLibrary._mechanics.report import Cell
+from NetLibrary._mechanics.report import Cell, Table
 from NetLibrary._mechanics.statistics import Comparison, compare
-from NetLibrary.keywords import _robot
+from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Percentage
 
 
@@ -20,55 +19,66 @@ class ResultKeywords(KeywordBase):
 
     @keyword(tags=["results"])
     def measurement_should_match_baseline(
-        self,
-        name: str,
-        field: str,
-        baseline: Path,
-        *,
-        tolerance: Percentage = Percentage(10),
-        higher_is_better: bool = True,
-    ) -> float:
+        self, name: str, field: str, baseline: Path, *, tolerance: Percentage = Percentage(10),
+        higher_is_better: bool | None = None,
+    ) -> float:  # fmt: skip
         """Compares this run's measurements of one name with those of an earlier run, by statistics.
 
         With three or more values on both sides a change counts when the medians differ by more than the tolerance in
-        the bad direction and a Mann-Whitney U test finds that unlikely to be chance (p < 0.05). With fewer values only
-        the medians are compared, and the log says so.
+        the bad direction and a Mann-Whitney U test finds that unlikely to be chance (p of at most 0.05); it assumes
+        that the values are independent of each other, one per measurement, and nothing about how they scatter. With
+        fewer values only the medians are compared, and the log says so. What is not comparable is refused: this run's
+        own file, a stand-in against the real product, TCP against UDP.
 
         Args:
             name: Name of the measurements, as in the table and in `measurements.jsonl`.
             field: Field of their summary, for instance `bits_per_second`.
-            baseline: A `measurements.jsonl` of an earlier run.
+            baseline: File `measurements.jsonl` of an earlier run.
             tolerance: How much worse the median may be.
-            higher_is_better: Whether more is better, as for a rate; not so for an outage or a loss.
+            higher_is_better: Whether more is better. It is known of the library's own figures; say it for others.
         Returns:
             Change of the median in percent; positive is more.
+
+        ```robotframework
+        *** Test Cases ***
+        As Fast As Yesterday
+            Measure Throughput    iperf3-server    demo    duration=5s    name=to the server
+            Measurement Should Match Baseline    to the server    bits_per_second    yesterday/measurements.jsonl
+        ```
         """
-        if not baseline.is_file():
-            raise Error(f"baseline '{baseline}' does not exist; give a measurements.jsonl of an earlier run.")
-        present = read(self.session.recorder.path) if self.session.recorder.path.is_file() else []
-        before, now = _values(read(baseline), name, field), _values(present, name, field)
-        if not now:
-            raise Error(f"This run has no measurement named '{name}' with '{field}'.")
-        if not before:
-            raise Error(f"The baseline '{baseline}' has no measurement named '{name}' with '{field}'.")
-        result = compare(before, now, tolerance=tolerance.fraction, higher_is_better=higher_is_better)
-        _robot.log_table(["", "baseline", "this run"], _rows(result, before, now), f"{name}: {field}")
-        if result.worse:
-            raise Failure(
-                f"'{name}': {field} is {now_text(result)}, {abs(result.change) * 100:.1f} % worse than the baseline's "
-                f"{result.before:g} (tolerance {tolerance}; {result.basis})."
-            )
+        more = baselines.direction(field, higher_is_better)
+        own = self.session.recorder.path
+        old = baselines.earlier(baseline, own=own, run=self.session.run_id)
+        here = [r for r in read(own) if r.get("run") == self.session.run_id] if own.is_file() else []
+        before = baselines.named(old, name, f"The baseline '{baseline}'")
+        now = baselines.named(here, name, "This run")
+        baselines.comparable(before, now, name)
+        values = baselines.values(before, field, f"The baseline '{baseline}'")
+        ours = baselines.values(now, field, "This run")
+        result = compare(values, ours, tolerance=tolerance.fraction, higher_is_better=more)
+        conclude(
+            self.session,
+            kind="comparison",
+            name=f"{name} against the baseline",
+            parameters={"field": field, "baseline": str(baseline), "higher_is_better": more},
+            checks=[_check(name, field, result, tolerance)],
+            samples=ours,
+            summary={
+                "median": result.now, "baseline_median": result.before, "change_percent": result.change * 100,
+                "p_value": result.p_value, "basis": result.basis,
+            },
+            tables=[Table(["", "baseline", "this run"], _rows(result, values, ours), f"{name}: {field}")],
+        )  # fmt: skip
         return result.change * 100
 
 
-def now_text(result: Comparison) -> str:
-    """Returns the present median as text."""
-    return f"{result.now:g}"
-
-
-def _values(records: list[dict[str, Any]], name: str, field: str) -> list[float]:
-    values = [r["summary"].get(field) for r in records if r["name"] == name]
-    return [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+def _check(name: str, field: str, result: Comparison, tolerance: Percentage) -> Check:
+    by = f"{abs(result.change) * 100:.1f} % " if result.before else ""
+    text = (
+        f"'{name}': {field} is {result.now:g}, {by}worse than the baseline's "
+        f"{result.before:g} (tolerance {tolerance}; {result.basis})."
+    )
+    return Check(f"{field} worse at most", tolerance.percent, result.change * 100, "%", not result.worse, text)
 
 
 def _rows(result: Comparison, before: list[float], now: list[float]) -> list[list[object]]:

@@ -103,6 +103,7 @@ class ThroughputKeywords(KeywordBase):
             at_least.bits_per_second if at_least else None, at_most.bits_per_second if at_most else None,
             lost_at_most.percent if lost_at_most else None, retransmits_at_most,
         )  # fmt: skip
+        _tell_units(bitrate=bitrate, at_least=at_least, at_most=at_most)
         connection = self.session.cluster(cluster)
         outcome = self._run(connection, request, namespace, image, manifest, node, retry_for)
         self._conclude(
@@ -264,6 +265,13 @@ class ThroughputKeywords(KeywordBase):
             console=console,
             stands_in=[carried_by] if carried_by else [],
         )  # fmt: skip
+
+
+def _tell_units(**rates: Bitrate | None) -> None:
+    """Warns of rates that were written without any unit: who writes 1000 rarely means 1 kbit/s."""
+    for name, rate in rates.items():
+        if rate is not None and rate.bare and rate.bits_per_second:
+            logger.warn(f"{name}={rate.bits_per_second:.0f} has no unit and is taken as bits per second: {rate}.")
 
 
 def _summary(outcome: Outcome, request: Request) -> Mapping[str, Any]:

@@ -1,0 +1,139 @@
+"""Figures of earlier runs: which there are, what is comparable, and which direction is worse."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.records import read
+
+Record = dict[str, Any]
+# Parts of the names of the library's own figures. What is lost, late or failed is worse when there is more of it, also
+# per second; then rates and what arrived are better
+_LESS_IS_BETTER = re.compile(
+    r"(?:^|_)(?:lost|loss|outages?|failed|failures?|resets?|refused|retransmits?|jitter|rtt|latency|first_byte|last_byte|"
+    r"silent|silence|errors?|aborted|late|gaps?|stalls?|stalled|timeouts?|unanswered|out_of_order|paths_hit|missing|drops?|"
+    r"dropped|wrong|ms|us)(?:_|$)"
+)
+_MORE_IS_BETTER = re.compile(
+    r"(?:^|_)(?:bits_per_second|per_second|share_percent|delivered|goodput|answered|succeeded|success|received|bytes|"
+    r"throughput|gbps|established|completed)(?:_|$)"
+)
+# What makes two throughputs two different things
+_SAME = ("protocol", "streams", "reverse", "family", "bits_per_second")
+
+
+def higher_is_better(field: str) -> bool | None:
+    """Returns the direction of one of the library's own figures by its name, None when it is not known.
+
+    Example:
+        >>> [higher_is_better(name) for name in ("bits_per_second", "lost_percent", "longest_outage_ms", "streams")]
+        [True, False, False, None]
+    """
+    if _LESS_IS_BETTER.search(field):
+        return False
+    return True if _MORE_IS_BETTER.search(field) else None
+
+
+def direction(field: str, wanted: bool | None) -> bool:
+    """Returns whether more is better, from the field's name and what a suite says.
+
+    Raises:
+        InputError: Neither says it, or they contradict each other.
+    """
+    known = higher_is_better(field)
+    if known is None and wanted is None:
+        raise InputError(f"Whether more of '{field}' is better is not known; say higher_is_better=True or =False.")
+    if known is not None and wanted is not None and wanted != known:
+        better = "higher" if known else "lower"
+        raise InputError(f"'{field}' is better when it is {better}; leave higher_is_better out.")
+    return bool(wanted if known is None else known)
+
+
+def earlier(path: Path, *, own: Path, run: str) -> list[Record]:
+    """Returns the measurements of an earlier run.
+
+    Args:
+        path: Its measurements.jsonl.
+        own: That of this run, which is no baseline: it always matches itself.
+        run: Id of this run.
+    Raises:
+        InputError: It does not exist, holds no measurements, or is this run's own.
+    """
+    if not path.is_file():
+        raise InputError(f"baseline '{path}' does not exist; give a measurements.jsonl of an earlier run.")
+    if own.exists() and path.samefile(own):
+        raise InputError(f"baseline '{path}' is this run's own file and always matches itself; give an earlier run's.")
+    try:
+        records = read(path)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"baseline '{path}' is no measurements.jsonl: {error}.") from error
+    found = [r for r in records if r.get("run") != run]
+    if not found:
+        raise InputError(f"baseline '{path}' has no measurements of an earlier run.")
+    return found
+
+
+def named(records: Sequence[Record], name: str, whose: str) -> list[Record]:
+    """Returns the measurements of a name.
+
+    Raises:
+        InputError: There is none; the text lists those that there are.
+    """
+    found = [r for r in records if r.get("name") == name]
+    if not found:
+        names = list(dict.fromkeys(str(r.get("name")) for r in records))
+        raise InputError(f"{whose} has no measurement named '{name}'{_there(name, names)}")
+    return found
+
+
+def values(records: Sequence[Record], field: str, whose: str) -> list[float]:
+    """Returns the values of a field of measurements of one name; those without a result have none.
+
+    Raises:
+        InputError: None of them has a number there; the text lists the numbers that there are.
+    """
+    every = [r.get("summary", {}).get(field) for r in records]
+    found = [float(v) for v in every if _is_number(v)]
+    if not found:
+        fields = sorted({key for r in records for key, v in r.get("summary", {}).items() if _is_number(v)})
+        raise InputError(f"{whose} has no number '{field}' for '{records[0].get('name')}'{_there(field, fields)}")
+    return found
+
+
+def comparable(before: Sequence[Record], now: Sequence[Record], name: str) -> None:
+    """Refuses to compare what is not of one kind: a stand-in with the real product, one stream with four.
+
+    Raises:
+        InputError: They differ; the text says in what.
+    """
+    for what, see in (
+        ("kind", lambda r: r.get("kind")),
+        ("stand-ins", lambda r: ", ".join(sorted(r.get("stand_ins") or {})) or "none"),
+        *((f"parameter {key}", _parameter(key)) for key in _SAME),
+    ):
+        old, new = {str(see(r)) for r in before}, {str(see(r)) for r in now}
+        if old != new:
+            raise InputError(
+                f"'{name}' cannot be compared: {what} of the baseline is {' and '.join(sorted(old))}, of this run "
+                f"{' and '.join(sorted(new))}."
+            )
+
+
+def _parameter(key: str) -> Any:
+    return lambda record: (record.get("parameters") or {}).get(key)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _there(wanted: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(wanted, names, 1)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    listed = ", ".join(f"'{name}'" for name in names[:20]) or "none"
+    return f"{hint} There are: {listed}{' …' if len(names) > 20 else ''}."

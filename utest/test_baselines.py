@@ -1,0 +1,142 @@
+"""Baselines: which figures are comparable, and what is refused instead of passing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from robot.api import Error, Failure
+
+from NetLibrary._mechanics import baselines
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.statistics import block_means, compare, spread
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._session import Session
+from NetLibrary.keywords.results import ResultKeywords
+
+
+def record(name: str = "m", run: str = "old", **summary: Any) -> dict[str, Any]:
+    return {"run": run, "kind": "throughput", "name": name, "summary": summary, "parameters": {"protocol": "udp"}}
+
+
+class Rig:
+    """The keyword, this run's file and one of an earlier run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.keywords = ResultKeywords()
+        self.keywords.session = Session(timeout=1)
+        self.own, self.baseline = folder / "measurements.jsonl", folder / "baseline.jsonl"
+
+    def ran(self, *now: dict[str, Any], before: list[dict[str, Any]]) -> Rig:
+        mine = [{**one, "run": self.keywords.session.run_id} for one in now]
+        self.own.write_text("".join(json.dumps(one) + "\n" for one in mine))
+        self.baseline.write_text("".join(json.dumps(one) + "\n" for one in before))
+        return self
+
+    def compare(self, name: str = "m", field: str = "lost_percent", **more: Any) -> float:
+        return self.keywords.measurement_should_match_baseline(name, field, more.pop("baseline", self.baseline), **more)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    monkeypatch.setattr(_robot, "output_dir", lambda: tmp_path)
+    found = Rig(tmp_path)
+    found.keywords.session.recorder._folder = lambda: tmp_path
+    return found
+
+
+def test_loss_is_worse_when_there_is_more_of_it(rig: Rig) -> None:
+    """0 % then and 13 % now passed unless the suite said which direction is worse."""
+    rig.ran(record(lost_percent=13.0), before=[record(lost_percent=0.0)])
+    with pytest.raises(Failure, match=r"lost_percent is 13, worse than the baseline's 0"):
+        rig.compare()
+
+
+@pytest.mark.parametrize(
+    ("field", "better"),
+    [
+        ("bits_per_second", True), ("sent_bits_per_second", True), ("share_percent", True), ("delivered_percent", True),
+        ("received_packets", True), ("answered_probes", True), ("lost_percent", False), ("lost_packets", False),
+        ("longest_outage_ms", False), ("total_outage_ms", False), ("failed_connections", False), ("jitter_ms", False),
+        ("retransmits", False), ("failed_connections_per_second", False), ("connect_latency_us", False),
+        ("streams", None), ("planned_probes", None),
+    ],
+)  # fmt: skip
+def test_direction_of_the_librarys_own_figures_is_known(field: str, better: bool | None) -> None:
+    assert baselines.higher_is_better(field) is better
+
+
+def test_unknown_direction_and_wrong_direction_are_refused(rig: Rig) -> None:
+    rig.ran(record(streams=1, lost_percent=0.0), before=[record(streams=1, lost_percent=0.0)])
+    with pytest.raises(Error, match="Whether more of 'streams' is better is not known"):
+        rig.compare(field="streams")
+    with pytest.raises(Error, match="'lost_percent' is better when it is lower"):
+        rig.compare(higher_is_better=True)
+    assert rig.compare(field="streams", higher_is_better=True) == 0
+
+
+def test_the_runs_own_file_is_no_baseline(rig: Rig) -> None:
+    rig.ran(record(lost_percent=50.0), before=[])
+    with pytest.raises(Error, match="is this run's own file and always matches itself"):
+        rig.compare(baseline=rig.own)
+    rig.baseline.write_text(rig.own.read_text())
+    with pytest.raises(Error, match="has no measurements of an earlier run"):
+        rig.compare()
+
+
+def test_name_that_is_not_there_lists_those_that_are(rig: Rig) -> None:
+    rig.ran(record("direct"), before=[record("direct path"), record("other")])
+    with pytest.raises(Error, match="no measurement named 'direct'; did you mean 'direct path'"):
+        rig.compare("direct")
+    with pytest.raises(Error, match=r"This run has no measurement named 'other'\. There are: 'direct'"):
+        rig.compare("other")
+
+
+def test_field_that_is_not_there_lists_those_that_are(rig: Rig) -> None:
+    rig.ran(record(lost_percent=1.0), before=[record(lost_percent=1.0, version="3.12")])
+    with pytest.raises(Error, match=r"has no number 'lost_percents' for 'm'; did you mean 'lost_percent'\?"):
+        rig.compare(field="lost_percents")
+
+
+def test_stand_in_is_not_compared_with_the_real_product(rig: Rig) -> None:
+    rig.ran({**record(lost_percent=1.0), "stand_ins": {"skupper": "x"}}, before=[record(lost_percent=1.0)])
+    with pytest.raises(Error, match="'m' cannot be compared: stand-ins of the baseline is none, of this run skupper"):
+        rig.compare()
+
+
+def test_runs_without_a_result_have_no_value() -> None:
+    every = [record(bits_per_second=None), record(bits_per_second=5.0), record(bits_per_second=True)]
+    assert baselines.values(every, "bits_per_second", "It") == [5.0]
+    with pytest.raises(InputError, match="There are: none"):
+        baselines.values(every[:1], "bits_per_second", "It")
+
+
+def test_comparison_is_recorded_with_its_check(rig: Rig) -> None:
+    rig.ran(record(lost_percent=1.0), before=[record(lost_percent=1.0)])
+    assert rig.compare() == 0
+    last = json.loads(rig.own.read_text().splitlines()[-1])
+    assert (last["kind"], last["verdict"]["status"], last["checks"][0]["expected"]) == ("comparison", "passed", 10.0)
+
+
+# --- statistics -----------------------------------------------------------------------------------------
+
+
+def test_difference_has_to_be_beyond_both_tolerance_and_chance() -> None:
+    assert compare([100, 101, 99, 100], [70, 71, 69, 70]).worse
+    assert not compare([100, 101, 99, 100], [95, 96, 94, 95]).worse  # within the tolerance
+    assert not compare([100, 20, 180, 60], [70, 10, 150, 50]).worse  # within chance
+    assert compare([1, 1, 1], [2, 2, 2], higher_is_better=False).worse
+    assert compare([100], [50]).basis == "medians only, 1 and 1 values"
+
+
+def test_block_means_leave_out_the_rest() -> None:
+    assert block_means([1, 3, 5, 7, 100], blocks=2) == [2, 6]
+    assert block_means([1, 2], blocks=10) == [1, 2]
+    assert block_means([]) == []
+
+
+def test_spread_of_one_value_is_that_value() -> None:
+    assert (spread([5]).low, spread([5]).high, str(spread([5]))) == (5, 5, "5")
+    assert spread([1, 2, 3]).low < 2 < spread([1, 2, 3]).high
