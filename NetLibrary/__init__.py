@@ -18,6 +18,7 @@ from NetLibrary.keywords.results import ResultKeywords
 from NetLibrary.keywords.sharing import GuestKeywords
 from NetLibrary.keywords.skupper import SkupperKeywords
 from NetLibrary.keywords.throughput import ThroughputKeywords
+from NetLibrary.keywords.tidying import TidyingKeywords
 from NetLibrary.types import CONVERTERS
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ class NetLibrary(
     CyPerfKeywords,
     MatrixKeywords,
     FaultKeywords,
+    TidyingKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.
@@ -79,7 +81,8 @@ class NetLibrary(
     what the run did not create needs `allow_foreign=True`.
 
     [Delete Everything This Run Created] removes it earlier and fails when something stays. `-v SKIP_TEARDOWN:True`, or
-    [Keep Everything This Run Created], keeps everything and lists it with the commands to remove it.
+    [Keep Everything This Run Created], keeps everything and lists it with the commands to remove it. What a
+    killed run left is removed by `netlibrary sweep`, or by [Sweep Cluster], from any machine.
 
     # Example
 

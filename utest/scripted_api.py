@@ -29,7 +29,7 @@ TOKEN = "sesame-9f2c-never-to-be-seen"
 KINDS = {
     "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment", "configmaps": "ConfigMap", "jobs": "Job",
     "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site",
-    "limitranges": "LimitRange", "secrets": "Secret",
+    "limitranges": "LimitRange", "secrets": "Secret", "leases": "Lease",
 }  # fmt: skip
 
 
@@ -345,10 +345,10 @@ class _Handler(BaseHTTPRequestHandler):
         if collection != path and not everywhere:
             return False
         labels = obj["metadata"].get("labels") or {}
-        wanted = [part.split("=") for part in self.query.get("labelSelector", "").split(",") if part]
+        wanted = [part.partition("=") for part in self.query.get("labelSelector", "").split(",") if part]
         field = self.query.get("fieldSelector", "").removeprefix("metadata.name=")
         named = not field or obj["metadata"].get("name") == field
-        return named and all(labels.get(key) == value for key, value in wanted)
+        return named and all(labels.get(k) == value if equal else k in labels for k, equal, value in wanted)
 
     def _list(self, path: str) -> None:
         api = self.server_state

@@ -15,6 +15,7 @@ from NetLibrary._mechanics.errors import InputError, NetLibraryError
 from NetLibrary._mechanics.facts import cluster_facts
 from NetLibrary._mechanics.kube import Choice, Cluster, choose
 from NetLibrary._mechanics.kube.cleanup import delete_run, what_stays
+from NetLibrary._mechanics.kube.heartbeat import Heartbeat
 from NetLibrary._mechanics.records import Recorder, Surroundings
 from NetLibrary.keywords import _robot
 
@@ -49,6 +50,7 @@ class Session:
         self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
         self._told_stays: dict[str, list[str]] = {}
+        self._heartbeat = Heartbeat(self._all_clusters)
 
     # --- clusters -----------------------------------------------------------------------------------
 
@@ -90,6 +92,7 @@ class Session:
                 return self._remember(alias, self._clusters[other], chosen)
         cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
         cluster.say = _say
+        self._heartbeat.start()
         self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
         where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
@@ -200,12 +203,16 @@ class Session:
             What is left against our will, in words; empty when everything is gone.
         """
         left: list[str] = []
-        for cluster in {id(c): c for c in [*self._clusters.values(), *self._replaced]}.values():
+        for cluster in self._all_clusters():
             if self.keep:
                 self._tell_what_stays(cluster)
             else:
                 left += delete_run(cluster, wait=wait)
         return left
+
+    def _all_clusters(self) -> list[Cluster]:
+        """Returns each connected cluster once, those included whose alias leads elsewhere now."""
+        return list({id(c): c for c in [*self._clusters.values(), *self._replaced]}.values())
 
     def _tell_what_stays(self, cluster: Cluster) -> None:
         lines = what_stays(cluster)
@@ -217,6 +224,7 @@ class Session:
 
     def close(self) -> None:
         """Tidies up; one failure does not keep the rest from being done."""
+        self._heartbeat.stop()
         try:
             left = self.delete_everything(wait=60.0)
             if left:

@@ -278,38 +278,6 @@ class ClusterKeywords(KeywordBase):
         )
         return result.stdout
 
-    @keyword(tags=["cluster"])
-    def delete_everything_this_run_created(
-        self, *, wait: bool = True, timeout: timedelta = timedelta(seconds=60)
-    ) -> None:
-        """Deletes everything that this run created, in all connected clusters, and waits until it is gone.
-
-        What the run changed on objects that existed before gets its old values back. The library does this at the end
-        of the run by itself, also after a failure or SIGTERM. With SKIP_TEARDOWN it only lists what stays.
-
-        Args:
-            wait: Wait for it, and fail when something stays; a namespace needs at least 5 s. Otherwise it is only asked
-                for, and what stays is an error in the log at the end of the run.
-            timeout: Limit for the wait.
-        """
-        left = self.session.delete_everything(wait=timeout.total_seconds() if wait else 0.0)
-        if left:
-            raise Failure(f"Not everything that the run made could be removed: {'; '.join(left)}.")
-
-    @keyword(tags=["cluster"])
-    def keep_everything_this_run_created(self) -> None:
-        """Switches the clean-up at the end of the run off, to look at the objects afterwards.
-
-        The variable SKIP_TEARDOWN does the same without a keyword: `-v SKIP_TEARDOWN:True`.
-        """
-        self.session.keep = True
-        logger.info("Everything that this run makes stays; the end of the run lists it, with commands to remove it.")
-
-    @keyword(tags=["cluster"])
-    def get_run_id(self) -> str:
-        """Returns the id of this run: short, different for each run, usable in names of objects."""
-        return self.session.run_id
-
     def _limit(self, timeout: timedelta | None) -> float:
         return self.session.default_timeout if timeout is None else timeout.total_seconds()
 

@@ -75,7 +75,7 @@ class Record:
                 known.now = step.now
 
     def dump(self) -> str:
-        """Returns the text for the annotation."""
+        """Returns the text for the annotation; its time is a sign of life."""
         stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return json.dumps({"time": stamp, "changes": [s.dump() for s in self.steps]}, separators=(",", ":"))
 
@@ -179,7 +179,7 @@ class ForeignChanges:
         place = place_of(resource, found["metadata"])
         for last in (False,) * (TRIES - 1) + (True,):
             record = self._record(place, found)
-            record.add(_steps(found, wanted))
+            record.add(_steps(found, wanted, self._of_others(found)))
             if not record.steps:
                 self._cluster.say(f"{place} existed before this run and is as wanted: it is left alone.")
                 return found
@@ -197,6 +197,12 @@ class ForeignChanges:
             return changed
         raise AssertionError("not reached")
 
+    def _of_others(self, found: Object) -> dict[Path, Step]:
+        """Returns what other runs have changed on the object and still need."""
+        notes = found["metadata"].get("annotations") or {}
+        records = [Record.load(v) for k, v in notes.items() if k.startswith(RECORD_PREFIX) and k != self.annotation]
+        return {step.path: step for record in records for step in record.steps}
+
     def _record(self, place: Place, found: Object) -> Record:
         known = self._records.get(place)
         if known is not None and known[1] == found["metadata"]["uid"]:
@@ -210,6 +216,13 @@ class ForeignChanges:
         if resource.kind != "Secret" and len(text) <= RECORD_LIMIT:
             marks["annotations"] = {self.annotation: text}
         return marks
+
+    def refresh(self) -> None:
+        """Writes all records anew, whose time is the sign of life of a run that has no namespace for a heartbeat."""
+        for place, (resource, uid, record) in list(self._records.items()):
+            found = self._cluster.find(place.kind, place.name, place.namespace or None)
+            if found is not None and found["metadata"]["uid"] == uid:
+                self._patch(resource, found, {"metadata": self._marks(resource, record)})
 
     # --- putting back -------------------------------------------------------------------------------------
 
@@ -254,8 +267,10 @@ class ForeignChanges:
         written = Record.load(annotations.get(self.annotation, ""))
         record = record or written
         patch: Object = {}
+        needed = self._of_others(found)
         for step in reversed(record.steps):
-            _undo(found, step, patch, outcome)
+            if step.path not in needed:  # the last run that needs a value puts it back
+                _undo(found, step, patch, outcome)
         without = self._without_marks(annotations)
         try:
             changed = self._patch(resource, found, joined(patch, without))
@@ -321,19 +336,21 @@ def _configuration(obj: Object) -> Object:
     return {**result, "metadata": kept} if kept else result
 
 
-def _steps(found: Object, wanted: Object, path: Path = ()) -> list[Step]:
-    """Returns what setting `wanted` changes; lists are one value."""
+def _steps(found: Object, wanted: Object, others: Mapping[Path, Step], path: Path = ()) -> list[Step]:
+    """Returns what setting `wanted` changes, or shares with a change of another run; lists are one value."""
     steps: list[Step] = []
     for key, value in wanted.items():
         was = found.get(key, _ABSENT)
         at = (*path, key)
         if isinstance(value, dict) and (isinstance(was, dict) or path == ("metadata",)):  # labels one by one
-            steps += _steps(was if isinstance(was, dict) else {}, value, at)
+            steps += _steps(was if isinstance(was, dict) else {}, value, others, at)
         elif value is None:
             if was is not _ABSENT:
                 steps.append(Step(at, was, _ABSENT))
         elif not _covers(was, value):
             steps.append(Step(at, was, value))
+        elif at in others and _covers(others[at].now, value):
+            steps.append(Step(at, others[at].was, value))
     return steps
 
 

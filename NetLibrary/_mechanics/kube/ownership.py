@@ -211,6 +211,20 @@ class Ownership:
                 changed = error
         raise changed
 
+    def delete_left(self, resource: Resource, obj: Object, run_id: str) -> None:
+        """Asks for the deletion of what another run has left, by the marks that this run put on it at its creation.
+
+        Raises:
+            errors.NotOwned: It does not carry these marks.
+            errors.Conflict: It was changed since it was looked at.
+        """
+        metadata = obj["metadata"]
+        place = place_of(resource, metadata)
+        if not is_marked(obj, run_id):
+            raise errors.NotOwned(f"{place} was not created by run '{run_id}', so it is not deleted.")
+        precondition = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        self._send(resource.path(metadata.get("namespace"), metadata["name"]), precondition, None)
+
     def _send(self, path: str, precondition: Object, grace_seconds: int | None) -> None:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         options["preconditions"] = precondition
@@ -224,6 +238,11 @@ class Ownership:
         with self._lock:
             places = [*self._uids, *self._perhaps]
         return [place for place in reversed(places) if place.namespace == namespace]
+
+    def own_namespaces(self) -> set[str]:
+        """Returns the namespaces that the run created and did not delete yet."""
+        with self._lock:
+            return {p.name for p, uid in self._uids.items() if p.kind == "Namespace" and uid not in self._ended}
 
     def overview(self) -> tuple[list[str], list[Place]]:
         """Returns the namespaces that the run created, and what it created outside of these."""

@@ -67,6 +67,23 @@ def _table() -> dict[str, Resource]:
 
 
 BUILT_IN = _table()
+_SHORT = (
+    "ns/namespace no/node pv/persistentvolume po/pod svc/service cm/configmap ev/event ep/endpoints sa/serviceaccount "
+    "pvc/persistentvolumeclaim deploy/deployment ds/daemonset rs/replicaset sts/statefulset cj/cronjob "
+    "netpol/networkpolicy ing/ingress crd/customresourcedefinition"
+)
+
+
+def _words() -> dict[str, Resource]:
+    """Returns what kubectl takes for the built-in kinds too: plurals and short names."""
+    words = {resource.plural: resource for resource in BUILT_IN.values()}
+    for entry in _SHORT.split():
+        short, kind = entry.split("/")
+        words[short] = BUILT_IN[kind]
+    return {**words, **BUILT_IN}
+
+
+_BY_WORD = _words()
 
 
 class Resources:
@@ -83,6 +100,8 @@ class Resources:
     def find(self, kind: str) -> Resource:
         """Returns the resource for `Kind` or `Kind.group`, for instance `Site.skupper.io`.
 
+        Plurals and kubectl's short names, such as `svc`, do as well.
+
         Raises:
             InputError: The kind is empty.
             NotFound: The cluster does not serve it, for instance because a CRD is not installed.
@@ -90,12 +109,12 @@ class Resources:
         if not kind:
             raise InputError("kind is empty; give a kind as kubectl does, for instance 'Pod' or 'Site.skupper.io'.")
         key = kind.lower()
-        if key in BUILT_IN:
-            return BUILT_IN[key]
+        if key in _BY_WORD:
+            return _BY_WORD[key]
         if key not in self._found:
             word, _, group = kind.partition(".")
-            for resource in self._discover(group or None):
-                names = {resource.kind.lower(), resource.plural, f"{resource.kind.lower()}s"}
+            for resource, entry in self._discover(group or None):
+                names = {resource.kind.lower(), resource.plural, *(entry.get("shortNames") or [])}
                 if word.lower() in names:
                     self._found[key] = resource
                     break
@@ -125,8 +144,12 @@ class Resources:
         """Returns the names of all API groups that the cluster serves."""
         return {group["name"] for group in self._connection.request_object("GET", "/apis")["groups"]}
 
-    def _discover(self, group: str | None) -> list[Resource]:
-        result: list[Resource] = [] if group else self._served("", "v1", "/api/v1")
+    def served(self) -> list[tuple[Resource, set[str]]]:
+        """Returns every resource that the cluster serves in its preferred version, with its verbs."""
+        return [(resource, set(entry.get("verbs") or [])) for resource, entry in self._discover(None)]
+
+    def _discover(self, group: str | None) -> list[tuple[Resource, dict[str, Any]]]:
+        result = [] if group else self._served("", "v1", "/api/v1")
         for entry in self._connection.request_object("GET", "/apis")["groups"]:
             if group is not None and entry["name"] != group:
                 continue
@@ -139,9 +162,9 @@ class Resources:
                     raise
         return result
 
-    def _served(self, group: str, version: str, path: str) -> list[Resource]:
+    def _served(self, group: str, version: str, path: str) -> list[tuple[Resource, dict[str, Any]]]:
         return [
-            Resource(r["kind"], group, version, r["name"], r["namespaced"])
+            (Resource(r["kind"], group, version, r["name"], r["namespaced"]), r)
             for r in self._connection.request_object("GET", path).get("resources") or []
             if "/" not in r["name"]
         ]

@@ -1,0 +1,1 @@
+"""Commands of `netlibrary`, one module each."""

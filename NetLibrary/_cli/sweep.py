@@ -1,0 +1,44 @@
+"""`netlibrary sweep`: removes what killed runs left in a cluster."""
+
+from __future__ import annotations
+
+import click
+
+from NetLibrary._cli.connecting import cluster_options, connect
+from NetLibrary._mechanics import durations
+from NetLibrary._mechanics.errors import NetLibraryError
+
+
+@click.command()
+@cluster_options
+@click.option("--dry-run", is_flag=True, help="List only, change nothing.")
+@click.option("--older-than", default="1h", show_default=True, help="No sign of life for so long; at least 80 s.")
+@click.option("--run", default="", metavar="ID", help="Only what the run of this id left.")
+@click.option("--namespace", default=None, help="Look only there, with an account that may not look elsewhere.")
+def sweep(
+    kubeconfig: str | None, context: str | None, cluster: str | None, dry_run: bool, older_than: str, run: str,
+    namespace: str | None,
+) -> None:  # fmt: skip
+    """Removes what killed runs left in a cluster: namespaces, other objects, and changes on nodes.
+
+    Only what a run created is removed, and only what a run changed is put back. Runs that live are left alone.
+    """
+    from NetLibrary._mechanics.kube.sweep import sweep as swept_in
+
+    try:
+        seconds = durations.parse(older_than, "--older-than").total_seconds()
+    except NetLibraryError as error:
+        raise click.BadParameter(str(error), param_hint="--older-than") from error
+    try:
+        swept = swept_in(
+            connect(kubeconfig, context, cluster), older_than=seconds, run=run, dry_run=dry_run, namespace=namespace,
+            say=click.echo,
+        )  # fmt: skip
+    except NetLibraryError as error:
+        raise click.ClickException(str(error)) from error
+    for title, lines in (("Removed", swept.removed), ("Left", swept.left), ("Not looked at", swept.unseen)):
+        if lines:
+            click.echo(("Would be removed" if dry_run and title == "Removed" else title) + ":")
+            click.echo("\n".join(f"  {line}" for line in lines))
+    if not (swept.removed or swept.left):
+        click.echo("Nothing of any run is there.")

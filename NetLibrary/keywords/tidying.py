@@ -1,0 +1,81 @@
+"""Keywords for the end of a run, and for what runs left that never came to their end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from robot.api import Failure, logger
+
+from NetLibrary._mechanics.kube import sweep
+from NetLibrary.keywords._base import KeywordBase, keyword
+
+
+class TidyingKeywords(KeywordBase):
+    """Remove, keep, sweep."""
+
+    @keyword(tags=["cluster"])
+    def delete_everything_this_run_created(
+        self, *, wait: bool = True, timeout: timedelta = timedelta(seconds=60)
+    ) -> None:
+        """Deletes everything that this run created, in all connected clusters, and waits until it is gone.
+
+        What the run changed on objects that existed before gets its old values back. The library does this at the end
+        of the run by itself, also after a failure or SIGTERM. With SKIP_TEARDOWN it only lists what stays.
+
+        Args:
+            wait: Wait for it, and fail when something stays; a namespace needs at least 5 s. Otherwise it is only asked
+                for, and what stays is an error in the log at the end of the run.
+            timeout: Limit for the wait.
+        """
+        left = self.session.delete_everything(wait=timeout.total_seconds() if wait else 0.0)
+        if left:
+            raise Failure(f"Not everything that the run made could be removed: {'; '.join(left)}.")
+
+    @keyword(tags=["cluster"])
+    def keep_everything_this_run_created(self) -> None:
+        """Switches the clean-up at the end of the run off, to look at the objects afterwards.
+
+        The variable SKIP_TEARDOWN does the same without a keyword: `-v SKIP_TEARDOWN:True`.
+        """
+        self.session.keep = True
+        logger.info("Everything that this run makes stays; the end of the run lists it, with commands to remove it.")
+
+    @keyword(tags=["cluster"])
+    def get_run_id(self) -> str:
+        """Returns the id of this run: short, different for each run, usable in names of objects."""
+        return self.session.run_id
+
+    @keyword(tags=["cluster"])
+    def sweep_cluster(
+        self, *, older_than: timedelta = timedelta(hours=1), run: str = "", dry_run: bool = False,
+        namespace: str | None = None, cluster: str | None = None,
+    ) -> list[str]:  # fmt: skip
+        """Removes what runs left that were killed: namespaces, other objects, labels and cordons of nodes.
+
+        Only objects that a run created are removed, and only changes that a run made are put back; both are told by
+        marks in the objects. A run that has given a sign of life lately is left alone. `netlibrary sweep` does the
+        same from a terminal.
+
+        Args:
+            older_than: How long a run must have given no sign of life; at least 80 s.
+            run: Only what the run of this id left.
+            dry_run: Whether to list only.
+            namespace: Look only there, with an account that may not look elsewhere.
+            cluster: Alias of the cluster.
+        Returns:
+            What was removed or put back, one text for each object.
+
+        ```robotframework
+        *** Test Cases ***
+        Nothing Is Left Of Runs Before
+            Sweep Cluster    older_than=2 hours
+        ```
+        """
+        swept = sweep.sweep(
+            self.session.cluster(cluster), older_than=older_than.total_seconds(), run=run, dry_run=dry_run,
+            namespace=namespace, say=logger.info,
+        )  # fmt: skip
+        for title, lines in (("Swept", swept.removed), ("Left", swept.left), ("Not looked at", swept.unseen)):
+            if lines:
+                logger.info(f"{title}:\n" + "\n".join(lines))
+        return swept.removed

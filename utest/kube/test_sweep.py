@@ -1,0 +1,171 @@
+"""What killed runs left is found and removed by their marks, and nothing else is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.heartbeat import Heartbeat
+from NetLibrary._mechanics.kube.sweep import sweep
+from NetLibrary.cli import main
+
+SPACES = "/api/v1/namespaces"
+MAPS = f"{SPACES}/shop/configmaps"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/shop/leases"
+NODES = "/api/v1/nodes"
+
+
+def ago(seconds: float) -> str:
+    return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def marked(name: str, run: str, namespace: str | None = None, age: float = 7200, **more: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"name": name, "creationTimestamp": ago(age), **more}
+    if namespace:
+        metadata["namespace"] = namespace
+    metadata["labels"] = {"netlibrary.io/run": run}
+    metadata["annotations"] = {"netlibrary.io/created-by": run}
+    return {"metadata": metadata}
+
+
+@pytest.fixture
+def lists(api: ApiServer) -> None:
+    """Discovery with the verbs that it has in a cluster."""
+    everything = ["get", "list", "delete", "patch"]
+    resources = [
+        {"name": plural, "kind": kind, "namespaced": namespaced, "verbs": everything}
+        for plural, kind, namespaced in (
+            ("namespaces", "Namespace", False),
+            ("nodes", "Node", False),
+            ("configmaps", "ConfigMap", True),
+            ("pods", "Pod", True),
+        )
+    ]
+    lease = {"name": "leases", "kind": "Lease", "namespaced": True, "verbs": everything}
+    group = {"name": "coordination.k8s.io", "preferredVersion": {"version": "v1"}}
+    api.on("GET", "/api/v1$", lambda h: h.json(200, {"resources": resources}), times=99)
+    api.on("GET", "/apis$", lambda h: h.json(200, {"groups": [group]}), times=99)
+    api.on("GET", "/apis/coordination.k8s.io/v1$", lambda h: h.json(200, {"resources": [lease]}), times=99)
+
+
+def test_remains_of_a_dead_run_go_and_everything_else_stays(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.put(SPACES, marked("left", "dead"))
+    api.put(f"{SPACES}/left/pods", marked("inside", "dead", "left"))
+    api.put(MAPS, marked("ours", "dead", "shop"))
+    api.put(MAPS, {"metadata": {"name": "theirs", "namespace": "shop"}})
+    api.put(SPACES, {"metadata": {"name": "precious", "labels": {"netlibrary.io/run": "dead"}}})  # adopted long ago
+    api.put(SPACES, marked("young", "alive", age=300))
+    swept = sweep(cluster)
+    assert sorted(swept.removed) == ["ConfigMap 'shop/ours': removed", "Namespace 'left': removed"]
+    assert sorted(api.objects[SPACES]) == ["precious", "young"]
+    assert list(api.objects[MAPS]) == ["theirs"]
+    assert "Namespace 'precious': has the label of run dead, which did not create it" in swept.left
+    assert any(line.startswith("Namespace 'young': run alive gave a sign of life 30") for line in swept.left)
+    assert all({"uid", "resourceVersion"} == set(r[4]["preconditions"]) for r in api.seen("DELETE", ""))
+
+
+def test_run_of_hours_with_a_heartbeat_is_never_swept(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.put(SPACES, marked("long", "alive"))
+    lease = marked("netlibrary-alive", "alive", "shop") | {
+        "spec": {"holderIdentity": "ci-7 process 12", "renewTime": ago(15)}
+    }
+    api.put(LEASES, lease)
+    swept = sweep(cluster, older_than=0, run="alive")  # 80 s are the least
+    assert swept.removed == []
+    assert any(re.search(r"run alive \(ci-7 process 12\) gave a sign of life 1\d s ago", line) for line in swept.left)
+    api.put(LEASES, {**lease, "spec": {"renewTime": ago(100)}})
+    assert len(sweep(cluster, older_than=0).removed) == 2
+
+
+def test_changes_of_a_dead_run_on_a_node_are_put_back(
+    api: ApiServer, connect: Callable[..., Cluster], lists: None
+) -> None:
+    api.put(
+        NODES, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n", "labels": {"pool": "old"}}, "spec": {}}
+    )
+    dead = connect()
+    dead.change("Node", "n", None, {"metadata": {"labels": {"pool": "gold"}}, "spec": {"unschedulable": True}})
+    record = api.objects[NODES]["n"]["metadata"]["annotations"]["changed-by.netlibrary.io/run-1"]
+    assert '"time":"20' in record
+    other = connect()
+    other.run_id = "run-2"
+    assert sweep(other).removed == []  # it has just been made
+    aged = record.replace(record[9:34], ago(90).replace("Z", "+00:00"))
+    api.put(NODES, {**api.objects[NODES]["n"], "metadata": {
+        **api.objects[NODES]["n"]["metadata"], "annotations": {"changed-by.netlibrary.io/run-1": aged}}})  # fmt: skip
+    assert sweep(other, older_than=80, dry_run=True).removed == ["Node 'n': changes of run run-1 would be put back"]
+    assert sorted(sweep(other, older_than=80).removed) == [
+        "Node 'n': metadata.labels.pool put back",
+        "Node 'n': spec.unschedulable put back",
+    ]
+    assert api.objects[NODES]["n"]["metadata"]["labels"] == {"pool": "old"}
+    assert api.objects[NODES]["n"]["spec"] == {}
+
+
+def test_labels_of_cyperf_nodes_are_taken_off(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    note = {"netlibrary.io/labels-dead": "agenttype"}
+    api.put(NODES, {"metadata": {"name": "n", "labels": {"agenttype": "client", "zone": "a"}, "annotations": note}})
+    assert sweep(cluster).removed == ["Node 'n': metadata.labels.agenttype put back"]
+    assert api.objects[NODES]["n"]["metadata"]["labels"] == {"zone": "a"}
+
+
+def test_look_alone_removes_nothing(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.put(SPACES, marked("left", "dead"))
+    assert sweep(cluster, dry_run=True).removed == ["Namespace 'left': would be removed"]
+    assert api.seen("DELETE", "") == []
+
+
+def test_kinds_that_may_not_be_listed_are_told(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.put(SPACES, marked("left", "dead"))
+    api.refuse("GET", r"/api/v1/(pods|nodes)\?", 403, "Forbidden", "no", times=9)
+    swept = sweep(cluster)
+    assert swept.removed == ["Namespace 'left': removed"]
+    assert swept.unseen == ["nodes, pods: this account may not list them"]
+
+
+def test_only_the_run_that_is_named_is_swept(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.put(SPACES, marked("one", "dead-1"))
+    api.put(SPACES, marked("two", "dead-2"))
+    sweep(cluster, run="dead-2")
+    assert list(api.objects[SPACES]) == ["one"]
+
+
+def test_command_lists_what_it_would_remove(api: ApiServer, tmp_path: Any, lists: None) -> None:
+    api.put(SPACES, marked("left", "dead"))
+    config = str(api.kubeconfig(tmp_path / "kubeconfig"))
+    shown = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--dry-run"])
+    assert shown.exit_code == 0, shown.output
+    assert (
+        "run dead: last sign of life 2 h ago, objects: 1\nWould be removed:\n  Namespace 'left': would be removed"
+        in (shown.output)
+    )
+    wrong = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--older-than", "1 fortnight"])
+    assert wrong.exit_code == 2
+    assert "--older-than" in wrong.output
+
+
+def test_heartbeat_is_renewed_in_own_namespaces_and_never_in_those_of_others(api: ApiServer, cluster: Cluster) -> None:
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "kube-system"}})
+    heart = Heartbeat(lambda: [cluster])
+    heart.beat()
+    first = api.objects[LEASES]["netlibrary-run-1"]["spec"]["renewTime"]
+    heart.beat()
+    assert api.objects[LEASES]["netlibrary-run-1"]["spec"]["renewTime"] > first
+    assert not api.objects["/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"]
+
+
+def test_account_that_may_write_no_lease_is_asked_once(api: ApiServer, cluster: Cluster) -> None:
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    api.refuse("POST", "/leases", 403, "Forbidden", "no", times=9)
+    heart = Heartbeat(lambda: [cluster])
+    heart.beat()
+    heart.beat()
+    assert len(api.seen("POST", "/leases")) == 1
