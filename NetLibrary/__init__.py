@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from robot.api.deco import library
+from robot.errors import DataError
+from robot.utils import timestr_to_secs
 
 from NetLibrary.keywords._listener import ListenerMixin
 from NetLibrary.keywords._session import Session
@@ -52,7 +54,9 @@ class NetLibrary(
     takes the lab in any case, `-v CLUSTER:lab:NAME` the lab of that name, `-v CLUSTER:kubeconfig` never falls back to
     it.
 
-    Several clusters have aliases, see [Connect To Cluster]; keywords take them as `cluster=`.
+    `-v CONTEXT:NAME` takes a context of the kubeconfig other than its current one. Kubeconfigs mean what they mean to
+    kubectl, field by field: what cannot be honoured is refused. Several clusters have aliases, see [Connect To
+    Cluster]; keywords take them as `cluster=`.
 
     # Waiting
 
@@ -107,14 +111,21 @@ class NetLibrary(
         *,
         kubeconfig: str | None = None,
         context: str | None = None,
-        timeout: timedelta = timedelta(seconds=60),
+        timeout: timedelta | str = timedelta(seconds=60),
     ) -> None:
         """Prepares the library; nothing is connected before the first keyword that needs a cluster.
 
         Args:
             kubeconfig: File that names the cluster; see the section about connecting for what happens without one.
-            context: Context of that file, its current one by default.
-            timeout: How long waits take at the most when a keyword does not say otherwise.
+            context: Context of the kubeconfig; `${CONTEXT}`, or else its current one, by default.
+            timeout: How long waits take at the most when a keyword does not say otherwise, for instance `90 s`.
         """
+        # Were it declared as a time alone, Robot would end the whole run with a traceback for what is none
+        try:
+            seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timestr_to_secs(timeout)
+        except (ValueError, TypeError):
+            seconds = 0.0
+        if seconds <= 0:
+            raise DataError(f"timeout is '{timeout}'; allowed is a time above zero such as '90 s' or '2 min'.")
         ListenerMixin.__init__(self)
-        self.session = Session(timeout=timeout.total_seconds(), kubeconfig=kubeconfig, context=context)
+        self.session = Session(timeout=seconds, kubeconfig=kubeconfig, context=context)

@@ -35,7 +35,8 @@ def connect(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Connects to the scripted API server, by default without repeating requests that were not answered."""
 
     def connected(*, repeat_for: float = 0.0, **options: Any) -> Cluster:
-        monkeypatch.setattr(connection_module, "RECONNECT_FOR", repeat_for)
+        for limit in ("FIRST_ANSWER_FOR", "RECONNECT_FOR", "BUSY_FOR"):
+            monkeypatch.setattr(connection_module, limit, repeat_for)
         choice = choose(api.kubeconfig(tmp_path / "kubeconfig"), environment={}, home=tmp_path)
         return Cluster.connect(choice, run_id="run-1", **options)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,8 @@ Runner = Callable[..., Run]
 @pytest.fixture
 def run(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Runs a suite against the scripted server."""
-    monkeypatch.setattr(connection_module, "RECONNECT_FOR", 0.0)
+    for limit in ("FIRST_ANSWER_FOR", "RECONNECT_FOR", "BUSY_FOR"):
+        monkeypatch.setattr(connection_module, limit, 0.0)
     config = api.kubeconfig(tmp_path / "kubeconfig")
     return lambda text, **options: Run(tmp_path, options.pop("kubeconfig", config), text, **options)
 
@@ -412,3 +416,27 @@ def test_lab_tells_how_far_it_is_while_it_starts(
     test = run(text, kubeconfig=None, variable=["CLUSTER:lab"]).tests["T"]
     assert "that was enough" in test.message
     assert "[lab] Kubernetes: 10 of 900 packages compiled\n" in seen[0]
+
+
+def test_import_argument_and_variable_context_count_for_connect_to_cluster(tmp_path: Path, api: ApiServer) -> None:
+    config = json.loads(api.kubeconfig(tmp_path / "config").read_text())
+    config["contexts"].append({"name": "other", "context": {"cluster": "c", "user": "u"}})
+    (tmp_path / "config").write_text(json.dumps({**config, "current-context": "gone"}))
+    text = f"Library    NetLibrary    kubeconfig={tmp_path}/config    AS    Mine\n*** Test Cases ***\nT\n"
+    text += "    Mine.Connect To Cluster\n    Mine.Connect To Cluster    alias=second    context=x\n"
+    done = Run(tmp_path, "", text, variable=["CONTEXT:other", "CLUSTER:kubeconfig"])
+    assert done.tests["T"].passed, done.tests["T"].message
+    assert [r[1] for r in api.requests].count("/version") == 2
+
+
+def test_time_that_is_none_costs_one_line(tmp_path: Path) -> None:
+    (tmp_path / "t.robot").write_text(
+        "*** Settings ***\nLibrary    NetLibrary    timeout=1 fortnight\n*** Test Cases ***\nT\n    Log    x\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "robot", "--output", "none", "--log", "none", "--report", "none", "t.robot"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    said = done.stderr.strip()
+    assert said.endswith("failed: timeout is '1 fortnight'; allowed is a time above zero such as '90 s' or '2 min'.")
+    assert len(said.splitlines()) == 1

@@ -47,6 +47,7 @@ class ClusterError(NetLibraryError):
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after: float | None = None  # seconds after which the server asks to come again
 
 
 class NotFound(ClusterError):
@@ -92,6 +93,7 @@ class Unreachable(ClusterError):
     def __init__(self, message: str, *, status: int = 0, reason: str = "", sent: bool = True) -> None:
         super().__init__(message, status=status, reason=reason)
         self.sent = sent
+        self.final = False  # whether asking again is pointless, for instance because a certificate is not trusted
 
 
 class NotOwned(NetLibraryError):

@@ -78,8 +78,12 @@ class Session:
     def connect(self, alias: str, kubeconfig: str | Path | None = None, context: str | None = None) -> Cluster:
         """Connects to a cluster, says which and why in one console line, and remembers it.
 
-        The same kubeconfig and context under a second alias share one connection.
+        Without a kubeconfig of its own, the library's import arguments and the variables `${KUBECONFIG}` and
+        `${CONTEXT}` count. The same kubeconfig and context under a second alias share one connection.
         """
+        if not kubeconfig:
+            kubeconfig, context = self._kubeconfig, context or self._context
+            context = context or str(_robot.variable("CONTEXT") or "") or None
         choice = choose(
             kubeconfig or None,
             variable=str(_robot.variable("KUBECONFIG") or "") or None,

@@ -26,13 +26,14 @@ class ClusterKeywords(KeywordBase):
     ) -> str:
         """Connects to a cluster under an alias that other keywords take as `cluster=`.
 
-        Without `kubeconfig` the usual order decides: `${KUBECONFIG}`, the environment, the pod's account,
-        `~/.kube/config`, the lab. The same kubeconfig under two aliases is one connection.
+        Without `kubeconfig` the usual order decides: the library's import argument, `${KUBECONFIG}`, the environment,
+        the pod's account, `~/.kube/config`, the lab. The same kubeconfig under two aliases is one connection.
 
         Args:
             alias: Name for `cluster=`; keywords without it use `default`.
             kubeconfig: File that names the cluster.
-            context: Context of that file; its current one by default.
+            context: Context of the kubeconfig; by default its current one, or without `kubeconfig` what the import or
+                `${CONTEXT}` say.
         Returns:
             Version of the API server, for instance `v1.35.4`.
 

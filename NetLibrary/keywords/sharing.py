@@ -8,7 +8,7 @@ from robot.api import Error
 from robot.libraries.BuiltIn import BuiltIn
 
 from NetLibrary._mechanics.http import clean_session
-from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube import Cluster, transport
 from NetLibrary.keywords._base import KeywordBase, keyword
 
 
@@ -38,13 +38,19 @@ class GuestKeywords(KeywordBase):
             Should Be True    ${count} > 0
         ```
         """
-        choice = self.session.cluster(cluster).connection.choice
+        connection = self.session.cluster(cluster).connection
+        choice = connection.choice
         guest = _instance(library)
+        if connection.target.user.impersonate:
+            raise Error(
+                f"The kubeconfig '{connection.target.origin}' impersonates somebody, which KubeLibrary would ignore: "
+                "it would have more rights than the run."
+            )
         if choice.source == "in-cluster":
             guest.reload_config(incluster=True)
         else:
             files = ":".join(str(path) for path in choice.kubeconfig)
-            guest.reload_config(kube_config=files, context=choice.context)
+            guest.reload_config(kube_config=files, context=connection.context)
 
     @keyword(tags=["cluster"])
     def share_cluster_with_requestslibrary(
@@ -78,15 +84,17 @@ class GuestKeywords(KeywordBase):
 
 def prepare(session: Any, cluster: Cluster) -> None:
     """Gives a `requests` session trust and credentials of a cluster, the latter out of sight."""
-    configuration = cluster.connection.configuration
+    connection = cluster.connection
 
-    def credentials() -> dict[str, str]:
-        return {k: v for k, v in cluster.connection.headers().items() if k.lower() == "authorization"}
+    def credentials() -> list[tuple[str, str]]:
+        return [(k, v) for k, v in connection.headers().items() if k not in ("User-Agent", "Accept")]
 
     clean_session(session, cluster.server, credentials)
-    session.verify = (configuration.ssl_ca_cert or True) if configuration.verify_ssl else False
-    if configuration.cert_file:
-        session.cert = (configuration.cert_file, configuration.key_file)
+    authority = transport.authority_file(connection.target)
+    session.verify = str(authority) if authority and connection.target.verify else connection.target.verify
+    held = connection.credentials.get()
+    if held.certificate:
+        session.cert = tuple(map(str, transport.client_files(held)))
 
 
 def _instance(library: str) -> Any:

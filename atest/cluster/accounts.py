@@ -31,14 +31,14 @@ class accounts:  # noqa: N801
         asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
         token = cluster.raw("POST", path, body=asked)["status"]["token"]
         self._tokens.append(token)
-        authority = Path(cluster.connection.configuration.ssl_ca_cert).read_bytes()
+        authority = cluster.connection.target.authority.encode()
         return self._write(name, cluster.server, token, authority)
 
     @keyword
     def make_kubeconfig_with_token(self, token: str) -> str:
         """Returns the path of a kubeconfig for the cluster, with a token that it does not know."""
         cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        authority = Path(cluster.connection.configuration.ssl_ca_cert).read_bytes()
+        authority = cluster.connection.target.authority.encode()
         return self._write("stranger", cluster.server, token, authority)
 
     @keyword

@@ -184,8 +184,10 @@ def test_environment_of_other_programs_does_not_matter(
 
 
 def test_proxy_of_the_kubeconfig_is_used(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "RECONNECT_FOR", 0.0)
-    changed = {"clusters": [{"name": "c", "cluster": {"server": "http://cluster.invalid", "proxy-url": api.url}}]}
+    for limit in ("FIRST_ANSWER_FOR", "RECONNECT_FOR", "BUSY_FOR"):
+        monkeypatch.setattr(connection_module, limit, 0.0)
+    cluster = {"server": "http://cluster.invalid", "proxy-url": api.url}
+    changed = {"clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": {}}]}
     choice = choose(api.kubeconfig(tmp_path / "config", **changed), environment={}, home=tmp_path)
     Cluster.connect(choice)
     assert api.requests[0][1] == "http://cluster.invalid/version"

@@ -46,18 +46,20 @@ def choose(
         kubeconfig: Value of a keyword or import argument; several files are separated by `:` as kubectl does.
         variable: Value of the Robot variable `${KUBECONFIG}`.
         force: `lab` or `lab:NAME` takes the lab whatever else is there; `kubeconfig` never falls back to the lab.
-        context: Context of the kubeconfig.
+        context: Context of the kubeconfig, refused where none is used.
         environment: Stands in for the process' environment in tests.
         home: Stands in for the home folder in tests.
         service_account: Where Kubernetes mounts a pod's credentials.
 
     Raises:
-        InputError: A file that was named does not exist, or `force` is not one of its words.
+        InputError: A file that was named does not exist, `force` is not one of its words, or there is no kubeconfig for
+            the context.
     """
     environment = dict(os.environ) if environment is None else environment
     if force:
         word, _, name = force.partition(":")
         if word == "lab":
+            _refuse_context(context, "CLUSTER asks for the lab")
             return Choice("lab", "CLUSTER asks for the lab", lab=name or "default")
         if word != "kubeconfig":
             raise InputError(f"CLUSTER is '{force}'; allowed are 'lab', 'lab:NAME' and 'kubeconfig'.")
@@ -69,13 +71,20 @@ def choose(
         if value:
             return Choice("kubeconfig", f"named by {origin}", _files(str(value), origin), context)
     if (service_account / "token").exists() and environment.get("KUBERNETES_SERVICE_HOST"):
+        _refuse_context(context, "no kubeconfig is named, and the account of this pod has none")
         return Choice("in-cluster", "this process runs in a pod")
     default = (home or Path.home()) / ".kube" / "config"
     if default.exists():
         return Choice("kubeconfig", "~/.kube/config is there", (default,), context)
     if force == "kubeconfig":
         raise InputError("CLUSTER is 'kubeconfig', but no kubeconfig is named and ~/.kube/config does not exist.")
+    _refuse_context(context, "no kubeconfig is named and ~/.kube/config does not exist")
     return Choice("lab", "no kubeconfig is named and ~/.kube/config does not exist")
+
+
+def _refuse_context(context: str | None, why: str) -> None:
+    if context:
+        raise InputError(f"The context '{context}' is asked for, but {why}; a context is part of a kubeconfig.")
 
 
 def _files(value: str, origin: str) -> tuple[Path, ...]:

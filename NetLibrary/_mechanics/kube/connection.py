@@ -1,44 +1,38 @@
-"""HTTP to one API server: credentials, time limits, and errors that read like sentences."""
+"""HTTP to one API server: credentials, time limits, patience with a server that restarts, and readable errors."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import re
-import ssl
+import os
+import threading
 import time
-from http import HTTPStatus
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import getproxies
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.choice import Choice
+from NetLibrary._mechanics.kube import answers, kubeconfig, transport
+from NetLibrary._mechanics.kube.answers import cause
+from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
+from NetLibrary._mechanics.kube.credentials import Credential, Credentials
+from NetLibrary._mechanics.kube.transport import CONNECT_TIMEOUT
 
 if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
+    from urllib3 import BaseHTTPResponse, PoolManager
 
-CONNECT_TIMEOUT = 5.0
+__all__ = ["CONNECT_TIMEOUT", "Connection", "cause"]
+
 READ_TIMEOUT = 30.0
-# A server that restarts refuses connections for a moment; within this time reads are repeated, and writes that
-# certainly never left.
-RECONNECT_FOR = 3.0
-# A server that is overloaded refuses before it does anything, and says when to come again; all may be repeated then.
+# A server that has never answered may have the wrong address: it is given up soon.
+FIRST_ANSWER_FOR = 3.0
+# One that has answered may restart, or sit behind a load balancer that has not noticed yet. The time counts from when
+# it fell silent, so that the requests after it do not wait once more each.
+RECONNECT_FOR = 30.0
+# A server that is overloaded, or whose store looks for a leader, says so; it is asked again for so long.
 BUSY_FOR = 15.0
-# Networks that no proxy leads to: this machine, and the one that labs on this machine use (RFC 2544)
-_NEARBY = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"), ipaddress.ip_network("198.18.0.0/15"))
 
-_BY_STATUS = {
-    400: errors.Invalid,
-    401: errors.Unauthorized,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    409: errors.Conflict,
-    410: errors.Expired,
-    422: errors.Invalid,
-    429: errors.TooManyRequests,
-}
+T = TypeVar("T")
 
 
 class Connection:
@@ -49,42 +43,57 @@ class Connection:
         alias: Name of the cluster in messages.
 
     Raises:
-        errors.InputError: The kubeconfig is not readable or lacks the context.
+        errors.InputError: The kubeconfig is not usable.
     """
 
     def __init__(self, choice: Choice, alias: str = "default") -> None:
-        from kubernetes.client.configuration import Configuration
-        from kubernetes.client.rest import RESTClientObject
-
         self.alias = alias
         self.choice = choice
-        self.configuration = Configuration()
-        # Configuration reads SSL settings of the environment for its own use only; a cluster's CA is in its kubeconfig
-        self.configuration.connection_pool_maxsize = 64
-        self.configuration.retries = False
-        self.context = _load(choice, self.configuration)
-        self.server = str(self.configuration.host).rstrip("/")
-        if self.configuration.proxy and not _leads_there(self.configuration, self.server):
-            self.configuration.proxy = None
-        self.configuration.keep_alive = True  # a path that died silently must not keep a watch for ever
-        try:
-            if self.server.startswith("https"):
-                self.tls()  # or else unusable certificates would show at the first request, as a dead server
-            self.http = RESTClientObject(self.configuration).pool_manager
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            files = ":".join(map(str, choice.kubeconfig)) or choice.source
-            raise errors.InputError(
-                f"The kubeconfig '{files}' is not usable: its certificates cannot be read: {cause(error)}."
-            ) from error
+        self.target = _in_cluster() if choice.source == "in-cluster" else kubeconfig.load(
+            choice.kubeconfig, choice.context
+        )  # fmt: skip
+        self.context = self.target.context or choice.source
+        self.server = self.target.server
+        self.credentials = Credentials(self.target)
+        self._lock = threading.Lock()
+        self._pool: tuple[str, PoolManager] | None = None
+        self._answered = False
+        self._silent_since: float | None = None
+        if self.target.user.plugin is None:
+            # Unusable certificates would show at the first request, as a dead server
+            self._pool_for(Credential(certificate=self.target.user.certificate, key=self.target.user.key))
 
-    def headers(self) -> dict[str, str]:
-        """Returns the headers that identify us; tokens are renewed here where the kubeconfig says how."""
-        result = {"User-Agent": "NetLibrary", "Accept": "application/json"}
-        settings: dict[str, Any] = dict(self.configuration.auth_settings())
-        for setting in settings.values():
-            if setting["in"] == "header" and setting["value"]:
-                result[setting["key"]] = setting["value"]
-        return result
+    @property
+    def http(self) -> PoolManager:
+        """The pool of connections, with the client certificate that counts now."""
+        return self._pool_for(self.credentials.get())
+
+    def _pool_for(self, credential: Credential) -> PoolManager:
+        with self._lock:
+            if self._pool is None or self._pool[0] != credential.certificate:  # a plugin gave a new certificate
+                try:
+                    self._pool = (credential.certificate, transport.pool(self.target, credential))
+                except transport.Unreadable as error:
+                    raise errors.InputError(
+                        f"The kubeconfig '{self.target.origin}' is not usable: "
+                        f"its certificates cannot be read: {error}."
+                    ) from None
+            return self._pool[1]
+
+    def headers(self, credential: Credential | None = None) -> dict[str, str]:
+        """Returns the headers that identify us, renewed where the kubeconfig says how.
+
+        Headers of impersonation may come several times, so the result is a multi-valued dictionary of urllib3.
+        """
+        from urllib3 import HTTPHeaderDict
+
+        held = credential or self.credentials.get()
+        result = HTTPHeaderDict({"User-Agent": "NetLibrary", "Accept": "application/json"})
+        if held.authorization:
+            result.add("Authorization", held.authorization)
+        for name, value in self.credentials.impersonate:
+            result.add(name, value)
+        return result  # type: ignore[return-value]
 
     def url(self, path: str, query: dict[str, Any] | list[tuple[str, Any]] | None = None) -> str:
         """Returns the address of an API path with its query, None values left out."""
@@ -101,19 +110,33 @@ class Connection:
         body: Any = None,
         content_type: str = "application/json",
         timeout: float | None = None,
+        patient: bool = True,
     ) -> Any:
         """Sends one request and returns the decoded answer (dict for JSON, else text).
+
+        Args:
+            method: HTTP method.
+            path: Path of the API.
+            query: Query; None values are left out.
+            body: Bytes, or what becomes JSON.
+            content_type: Of the body.
+            timeout: Seconds between two pieces of the answer.
+            patient: Whether to ask again where that is safe and may help.
 
         Raises:
             errors.ClusterError: The server said no, or there was no answer (`Unreachable`).
         """
-        response = self.open(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
-        try:
-            data = self._read(response, method, path)
-        finally:
-            response.release_conn()
-        text = data.decode(errors="replace")
-        if "json" not in response.headers.get("Content-Type", ""):
+
+        def ask() -> tuple[str, str]:
+            response = self._once(method, path, query, body, content_type, timeout)
+            try:
+                data = self._read(response, method, path)
+            finally:
+                response.release_conn()
+            return data.decode(errors="replace"), str(response.headers.get("Content-Type", ""))
+
+        text, kind = self._patiently(ask, method, path, content_type) if patient else ask()
+        if "json" not in kind:
             return text
         try:
             return json.loads(text)
@@ -131,21 +154,6 @@ class Connection:
             raise self._nonsense(method, path, str(answer))
         return answer
 
-    def _nonsense(self, method: str, path: str, text: str) -> errors.ClusterError:
-        return errors.ClusterError(
-            f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something "
-            f"which is no answer of Kubernetes: {_plain(text)[:200] or 'nothing'}."
-        )
-
-    def _read(self, response: BaseHTTPResponse, method: str, path: str) -> bytes:
-        import urllib3
-
-        try:
-            return response.read()
-        # Nothing wider: Robot's stop signal is an ordinary Exception, raised wherever we happen to be
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._unreachable(method, path, error) from error
-
     def open(
         self,
         method: str,
@@ -155,185 +163,170 @@ class Connection:
         body: Any = None,
         content_type: str = "application/json",
         timeout: float | None = None,
+        patient: bool = True,
     ) -> BaseHTTPResponse:
         """Sends one request and returns the unread response, for watches and logs that are followed."""
-        headers = self.headers()
+
+        def ask() -> BaseHTTPResponse:
+            return self._once(method, path, query, body, content_type, timeout)
+
+        return self._patiently(ask, method, path, content_type) if patient else ask()
+
+    def start(self, connect: Callable[[Credential], T], path: str) -> T:
+        """Opens something besides HTTP, a WebSocket for instance, with the same patience and renewal of credentials.
+
+        Args:
+            connect: Opens it with a credential; raises ClusterError. Called again only when nothing can have begun.
+            path: For messages.
+        """
+
+        def ask() -> T:
+            credential = self.credentials.get()
+            try:
+                return connect(credential)
+            except errors.Unauthorized:
+                if not self.credentials.rejected(credential):
+                    raise
+                return connect(self.credentials.get())
+
+        return self._patiently(ask, "POST", path, "")
+
+    # --- asking -----------------------------------------------------------------------------------------
+
+    def _patiently(self, ask: Callable[[], T], method: str, path: str, content_type: str) -> T:
+        begin, attempt = time.monotonic(), 0
+        while True:
+            attempt += 1
+            try:
+                result = ask()
+            except errors.ClusterError as error:
+                wait = error.retry_after
+                pause = answers.pause_before_again(error, method, content_type, path, wait, attempt)
+                if isinstance(error, errors.Unreachable):
+                    with self._lock:
+                        self._silent_since = self._silent_since or begin
+                    end = self._silent_since + (RECONNECT_FOR if self._answered else FIRST_ANSWER_FOR)
+                else:
+                    self._heard()
+                    end = begin + BUSY_FOR
+                if pause is None or time.monotonic() + pause >= end:
+                    if attempt > 1:
+                        error.args = (f"{error} It was asked {attempt} times in {time.monotonic() - begin:.0f} s.",)
+                    raise
+                time.sleep(pause)
+            else:
+                self._heard()
+                return result
+
+    def _heard(self) -> None:
+        with self._lock:
+            self._answered, self._silent_since = True, None
+
+    def _once(
+        self, method: str, path: str, query: Any, body: Any, content_type: str, timeout: float | None
+    ) -> BaseHTTPResponse:
+        credential = self.credentials.get()
+        try:
+            return self._send(method, path, query, body, content_type, timeout, credential)
+        except errors.Unauthorized:
+            # A token may have been renewed meanwhile; what was refused for it was not done
+            if not self.credentials.rejected(credential):
+                raise
+        return self._send(method, path, query, body, content_type, timeout, self.credentials.get())
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Any,
+        body: Any,
+        content_type: str,
+        timeout: float | None,
+        credential: Credential,
+    ) -> BaseHTTPResponse:
+        import urllib3
+
+        headers = self.headers(credential)
         data: bytes | None = None
         if body is not None:
             headers["Content-Type"] = content_type
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        start = time.monotonic()
-        while True:
-            try:
-                response = self._send(method, self.url(path, query), headers, data, timeout)
-            except errors.Unreachable as error:
-                repeatable = method == "GET" or not error.sent
-                if not repeatable or time.monotonic() >= start + RECONNECT_FOR:
-                    raise
-                time.sleep(0.25)
-                continue
-            if response.status < 300:
-                return response
-            pause = _retry_after(response)
-            try:
-                text = self._read(response, method, path).decode(errors="replace")
-            finally:
-                response.release_conn()
-            if response.status == 429 and pause is not None and time.monotonic() + pause < start + BUSY_FOR:
-                time.sleep(pause)
-                continue
-            if response.status < 400:
-                text = f"a redirection to '{response.headers.get('Location', '?')}'"
-            raise self._refused(method, path, response.status, text)
-
-    def _send(
-        self, method: str, url: str, headers: dict[str, str], data: bytes | None, timeout: float | None
-    ) -> BaseHTTPResponse:
-        import urllib3
-
         limit = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT if timeout is None else timeout)
         try:
-            response: BaseHTTPResponse = self.http.request(
-                method,
-                url,
-                body=data,
-                headers=headers,
-                timeout=limit,
-                preload_content=False,
-                retries=False,
-                redirect=False,
-            )
+            response: BaseHTTPResponse = self._pool_for(credential).request(
+                method, self.url(path, query), body=data, headers=headers, timeout=limit, preload_content=False,
+                retries=False, redirect=False,
+            )  # fmt: skip
+        # Nothing wider: Robot's stop signal is an ordinary Exception, raised wherever we happen to be
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            never_sent = isinstance(
-                error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-            )
-            raise self._unreachable(method, url.removeprefix(self.server), error, sent=not never_sent) from error
-        return response
+            raise self.unreachable(method, path, error) from error
+        if response.status < 300:
+            return response
+        try:
+            text = self._read(response, method, path).decode(errors="replace")
+        finally:
+            response.release_conn()
+        if response.status < 400:
+            text = f"a redirection to '{response.headers.get('Location', '?')}'"
+        refusal = answers.refused(self.alias, method, path, response.status, text)
+        refusal.retry_after = answers.retry_after(response)
+        raise refusal
 
-    def _unreachable(self, method: str, path: str, error: BaseException, *, sent: bool = True) -> errors.Unreachable:
-        return errors.Unreachable(
+    def _read(self, response: BaseHTTPResponse, method: str, path: str) -> bytes:
+        import urllib3
+
+        try:
+            return response.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise self.unreachable(method, path, error) from error
+
+    def unreachable(self, method: str, path: str, error: BaseException) -> errors.Unreachable:
+        """Returns the error for a request that was not answered."""
+        import urllib3
+
+        never_sent = isinstance(
+            error,
+            (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError, ConnectionRefusedError),
+        )
+        found = errors.Unreachable(
             f"Cluster '{self.alias}' at {self.server} did not answer {method} {path.partition('?')[0]}: "
             f"{cause(error)}.",
-            sent=sent,
+            sent=not never_sent and not _of_trust(error),
+        )
+        found.final = _of_trust(error)
+        return found
+
+    def _nonsense(self, method: str, path: str, text: str) -> errors.ClusterError:
+        return errors.ClusterError(
+            f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something "
+            f"which is no answer of Kubernetes: {answers.plain(text)[:200] or 'nothing'}."
         )
 
-    def _refused(self, method: str, path: str, status: int, text: str) -> errors.ClusterError:
-        message, reason = _plain(text)[:500] or "no reason given", ""
-        try:
-            body = json.loads(text)
-            message, reason = body.get("message") or message, body.get("reason") or ""
-        except (ValueError, AttributeError):
-            pass
-        kind = _BY_STATUS.get(status, errors.ClusterError)
-        if reason == "AlreadyExists":
-            kind = errors.AlreadyExists
-        return kind(
-            f"Cluster '{self.alias}' answered {method} {path} with {status} {reason or _phrase(status)}: "
-            f"{message.rstrip('.')}.",
-            status=status,
-            reason=reason,
-        )
 
-    def tls(self) -> ssl.SSLContext:
-        """Returns the trust and the client certificate of the kubeconfig, for connections besides `http`."""
-        from urllib3.util.ssl_ import create_urllib3_context
+def _of_trust(error: BaseException) -> bool:
+    """Tells whether certificates did not fit, which no repetition changes."""
+    import ssl
 
-        c = self.configuration
-        context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if c.verify_ssl else ssl.CERT_NONE)
-        context.check_hostname = bool(c.verify_ssl and c.assert_hostname is not False)
-        if c.ssl_ca_cert:
-            context.load_verify_locations(cafile=c.ssl_ca_cert)
-        elif c.verify_ssl:
-            context.load_default_certs()
-        if c.cert_file:
-            context.load_cert_chain(c.cert_file, c.key_file)
-        return context
+    seen: list[BaseException] = [error]
+    for each in seen:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return True
+        nested = [getattr(each, "reason", None), each.__cause__, *each.args]
+        seen += [one for one in nested if isinstance(one, BaseException) and one not in seen]
+    return False
 
 
-def _load(choice: Choice, configuration: Any) -> str:
-    from kubernetes import config
-    from kubernetes.config.config_exception import ConfigException
-    from yaml import YAMLError
-
-    try:
-        if choice.source == "in-cluster":
-            config.load_incluster_config(client_configuration=configuration)
-            return "in-cluster"
-        files = ":".join(str(path) for path in choice.kubeconfig)
-        config.load_kube_config(files, context=choice.context, client_configuration=configuration)
-        return choice.context or _current_context(files)
-    except (ConfigException, OSError, ValueError, TypeError, AttributeError, LookupError, YAMLError) as error:
-        where = ":".join(str(path) for path in choice.kubeconfig) or choice.source
-        wanted = f" with context '{choice.context}'" if choice.context else ""
-        raise errors.InputError(f"The kubeconfig '{where}'{wanted} is not usable: {cause(error)}.") from error
-
-
-def _current_context(files: str) -> str:
-    from kubernetes import config
-
-    return str(config.list_kube_config_contexts(files)[1]["name"])
-
-
-def kubeconfig_dict(path: Path) -> dict[str, Any]:
-    """Reads a kubeconfig as data."""
-    import yaml
-
-    loaded = yaml.safe_load(path.read_text())
-    return loaded if isinstance(loaded, dict) else {}
-
-
-def _leads_there(configuration: Any, server: str) -> bool:
-    """Tells whether requests to the server go through the configured proxy.
-
-    A kubeconfig's own `proxy-url` always counts; the environment's proxies do not for NO_PROXY and nearby servers.
-    """
-    from kubernetes.client.rest import should_bypass_proxies
-
-    if configuration.proxy not in getproxies().values():
-        return True
-    host = urlsplit(server).hostname or ""
-    try:
-        nearby = any(ipaddress.ip_address(host) in network for network in _NEARBY)
-    except ValueError:
-        nearby = host == "localhost"
-    return not nearby and not should_bypass_proxies(server, configuration.no_proxy or "")
-
-
-def _retry_after(response: BaseHTTPResponse) -> float | None:
-    """Returns the seconds after which a refused request may be sent again, None where the server did not say."""
-    value = str(response.headers.get("Retry-After", ""))
-    return max(0.1, float(value)) if value.isdigit() else None
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "error"
-
-
-def _plain(text: str) -> str:
-    """Returns a text, or what a reader of a web page sees of it, in one line."""
-    if text.lstrip().startswith("<"):
-        text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
-    return " ".join(text.split())
+def _in_cluster(account: Path = SERVICE_ACCOUNT) -> kubeconfig.Target:
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    authority = account / "ca.crt"
+    return kubeconfig.Target(
+        origin=str(account),
+        context="",
+        server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        user=kubeconfig.User("service account", token_file=account / "token"),
+        authority=authority.read_text() if authority.exists() else "",
+    )
 
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def cause(error: BaseException) -> str:
-    """Digs the plain words out of urllib3's nested errors."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        error = reason
-    while error.args and isinstance(error.args[-1], BaseException):  # ('Connection aborted.', ConnectionResetError(…))
-        error = error.args[-1]
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    text = " ".join(str(error).split()) or type(error).__name__
-    # "<HTTPSConnection(...) at 0x…>: Failed to establish…" and "HTTPSConnectionPool(host=…): Read timed out…"
-    if text.startswith(("<", "HTTP")) and ": " in text:
-        text = text.split(": ", 1)[1]
-    return text.rstrip(".")

@@ -17,10 +17,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection, cause
+from NetLibrary._mechanics.kube import answers, transport
+from NetLibrary._mechanics.kube.answers import cause
+from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection
+from NetLibrary._mechanics.kube.credentials import Credential
 
 if TYPE_CHECKING:
     import websocket
@@ -64,33 +66,13 @@ class RunningExec:
     """
 
     def __init__(self, connection: Connection, path: str, query: list[tuple[str, Any]], where: str) -> None:
-        import websocket
 
         self.where = where
         self._lost: str | None = None
         self._status: dict[str, Any] | None = None
-        url = connection.url(path, query).replace("http", "ws", 1)
-        try:
-            self._ws: websocket.WebSocket = websocket.create_connection(
-                url,
-                timeout=CONNECT_TIMEOUT + 5,
-                header=[f"{k}: {v}" for k, v in connection.headers().items() if k != "Accept"],
-                subprotocols=PROTOCOLS,
-                enable_multithread=True,
-                skip_utf8_validation=True,
-                suppress_origin=True,
-                **_way(connection),
-            )
-        except websocket.WebSocketBadStatusException as error:
-            body = error.resp_body or b""
-            raise connection._refused(
-                "EXEC", path, error.status_code, body.decode(errors="replace") if isinstance(body, bytes) else str(body)
-            ) from error
-        except (websocket.WebSocketException, OSError) as error:
-            raise errors.Unreachable(
-                f"Cluster '{connection.alias}' at {connection.server} did not take the command for {where}: "
-                f"{cause(error)}."
-            ) from error
+        self._ws: websocket.WebSocket = connection.start(
+            lambda credential: _open(connection, credential, path, query, where), path
+        )
         self._ws.settimeout(FRAME_TIMEOUT)
 
     @property
@@ -241,6 +223,34 @@ class RunningExec:
         return bool(waiting.poll(None if timeout is None else timeout * 1000))
 
 
+def _open(
+    connection: Connection, credential: Credential, path: str, query: list[tuple[str, Any]], where: str
+) -> websocket.WebSocket:
+    import websocket
+
+    try:
+        return websocket.create_connection(
+            connection.url(path, query).replace("http", "ws", 1),
+            timeout=CONNECT_TIMEOUT + 5,
+            header=[f"{k}: {v}" for k, v in connection.headers(credential).items() if k != "Accept"],
+            subprotocols=PROTOCOLS,
+            enable_multithread=True,
+            skip_utf8_validation=True,
+            suppress_origin=True,
+            **transport.websocket_way(connection.target, credential),
+        )
+    except websocket.WebSocketBadStatusException as error:
+        body = error.resp_body or b""
+        text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+        raise answers.refused(connection.alias, "EXEC", path, error.status_code, text) from error
+    except (websocket.WebSocketException, OSError) as error:
+        raise errors.Unreachable(
+            f"Cluster '{connection.alias}' at {connection.server} did not take the command for {where}: "
+            f"{cause(error)}.",
+            sent=not isinstance(error, ConnectionRefusedError),
+        ) from error
+
+
 def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> ExecResult:
     """Feeds a command, collects both of its outputs and waits for its end.
 
@@ -312,33 +322,3 @@ def _exit_code(status: dict[str, Any], where: str) -> int:
         program = message.split('exec: "')[1].split('"')[0] if 'exec: "' in message else "the program"
         raise errors.ToolMissing(f"The image of {where} has no '{program}': {message}.", exit_code=127)
     raise errors.ExecFailed(f"The command in {where} could not be started: {message}.", exit_code=126)
-
-
-def _way(connection: Connection) -> dict[str, Any]:
-    """Returns websocket-client's options for the way to the server: trust, and the proxy or a socket of our own.
-
-    Left alone the library would take a proxy of the environment, whatever the kubeconfig says.
-    """
-    secure = connection.server.startswith("https")
-    server = urlsplit(connection.server)
-    host, port = server.hostname or "", server.port or (443 if secure else 80)
-    name = connection.configuration.tls_server_name or host
-    proxy = connection.configuration.proxy  # None where it does not lead to the server
-    if proxy:
-        parts = urlsplit(proxy)
-        return {
-            "sslopt": {"context": connection.tls(), "server_hostname": name} if secure else {},
-            "http_proxy_host": parts.hostname,
-            "http_proxy_port": parts.port or 3128,
-            "http_proxy_auth": (parts.username, parts.password or "") if parts.username else None,
-            "http_no_proxy": ["no-host.invalid"],  # an empty list would mean the environment's
-            "proxy_type": parts.scheme if parts.scheme.startswith("socks") else "http",
-        }
-    sock = socket.create_connection((host, port), timeout=CONNECT_TIMEOUT)
-    if not secure:
-        return {"socket": sock}
-    try:
-        return {"socket": connection.tls().wrap_socket(sock, server_hostname=name)}
-    except BaseException:
-        sock.close()
-        raise

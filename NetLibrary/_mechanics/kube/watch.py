@@ -98,6 +98,9 @@ class Watch:
                     self._events.put(("FAILED", error))
                     return
                 self.trouble = str(error)
+            except errors.NetLibraryError as error:  # no credentials any more, for instance
+                self._events.put(("FAILED", error))
+                return
             except Exception as error:  # nobody sees what a thread dies of, so its reader gets it
                 self._events.put(("FAILED", self._nonsense(repr(error))))
                 return
@@ -111,7 +114,7 @@ class Watch:
         )
 
     def _list(self) -> str:
-        listing = self._connection.request_object("GET", self._path, query=self._query)
+        listing = self._connection.request_object("GET", self._path, query=self._query, patient=False)
         api_version, kind = listing.get("apiVersion", "v1"), str(listing.get("kind", "")).removesuffix("List")
         present = {}
         for item in listing.get("items") or []:
@@ -136,7 +139,7 @@ class Watch:
             "allowWatchBookmarks": True,
             "timeoutSeconds": max(1, round(WATCH_SECONDS)),
         }
-        response = self._connection.open("GET", self._path, query=query, timeout=WATCH_SECONDS + GRACE)
+        response = self._connection.open("GET", self._path, query=query, timeout=WATCH_SECONDS + GRACE, patient=False)
         self._response = response
         try:
             if self._stopped.is_set():  # stop() came while there was no response that it could have ended
@@ -172,7 +175,9 @@ class Watch:
 
 def _passes(error: errors.ClusterError) -> bool:
     """Tells whether asking again may help."""
-    return isinstance(error, (errors.Unreachable, errors.TooManyRequests)) or error.status >= 500
+    if isinstance(error, errors.Unreachable):
+        return not error.final
+    return isinstance(error, errors.TooManyRequests) or error.status >= 500
 
 
 def _lines(response: BaseHTTPResponse, stopped: threading.Event) -> Iterator[bytes]:

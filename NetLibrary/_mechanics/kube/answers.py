@@ -1,0 +1,120 @@
+"""From what an API server answers, or does not, to errors that read like sentences; and what may be asked again."""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from NetLibrary._mechanics import errors
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+BY_STATUS = {
+    400: errors.Invalid,
+    401: errors.Unauthorized,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    410: errors.Expired,
+    422: errors.Invalid,
+    429: errors.TooManyRequests,
+}
+# What the API server says with status 500 while its store changes its leader or is slow; the request may have been done
+_STORE = ("etcdserver:", "leader changed", "raft proposal dropped")
+# Methods whose repetition changes nothing more, were the first one done after all. Not here: POST, and a JSON patch,
+# which may append.
+_IDEMPOTENT = ("GET", "PUT", "DELETE")
+
+
+def refused(alias: str, method: str, path: str, status: int, text: str) -> errors.ClusterError:
+    """Returns the error for an answer that is a refusal, with the server's own words."""
+    message, reason = plain(text)[:500] or "no reason given", ""
+    try:
+        body = json.loads(text)
+        message, reason = body.get("message") or message, body.get("reason") or ""
+    except (ValueError, AttributeError):
+        pass
+    kind = BY_STATUS.get(status, errors.ClusterError)
+    if reason == "AlreadyExists":
+        kind = errors.AlreadyExists
+    return kind(
+        f"Cluster '{alias}' answered {method} {path} with {status} {reason or _phrase(status)}: "
+        f"{str(message).rstrip('.')}.",
+        status=status,
+        reason=reason,
+    )
+
+
+def idempotent(method: str, content_type: str) -> bool:
+    """Tells whether a request may be sent twice without harm."""
+    return method in _IDEMPOTENT or (method == "PATCH" and "json-patch" not in content_type)
+
+
+def pause_before_again(
+    error: errors.ClusterError, method: str, content_type: str, path: str, retry_after: float | None, attempt: int
+) -> float | None:
+    """Returns the seconds after which a request may be sent again, None when it may not.
+
+    Sent again is what the server certainly did not do, and what may be done twice; an eviction that a disruption budget
+    forbids is refused with the same status as an overload, and is not.
+
+    Args:
+        error: What became of the request.
+        method: HTTP method.
+        content_type: Of the body.
+        path: What was asked.
+        retry_after: Seconds that the server asked for, None when it did not.
+        attempt: How often it was sent, from 1.
+    """
+    backoff = min(0.25 * 2 ** (attempt - 1), 2.0)
+    if isinstance(error, errors.Unreachable):
+        if error.final or (error.sent and not idempotent(method, content_type)):
+            return None
+        return backoff
+    if error.status == 429:
+        return None if path.endswith("/eviction") else (backoff if retry_after is None else retry_after)
+    of_store = error.status == 500 and any(words in str(error) for words in _STORE)
+    if error.status in (502, 503, 504) or of_store or (error.status == 500 and retry_after is not None):
+        never_done = error.status == 503 and retry_after is not None
+        if never_done or idempotent(method, content_type):
+            return backoff if retry_after is None else retry_after
+    return None
+
+
+def retry_after(response: BaseHTTPResponse) -> float | None:
+    """Returns the seconds after which a refused request may be sent again, None where the server did not say."""
+    value = str(response.headers.get("Retry-After", ""))
+    return max(0.1, float(value)) if value.isdigit() else None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "error"
+
+
+def plain(text: str) -> str:
+    """Returns a text, or what a reader of a web page sees of it, in one line."""
+    if text.lstrip().startswith("<"):
+        text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+    return " ".join(text.split())
+
+
+def cause(error: BaseException) -> str:
+    """Digs the plain words out of urllib3's nested errors."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        error = reason
+    while error.args and isinstance(error.args[-1], BaseException):  # ('Connection aborted.', ConnectionResetError(…))
+        error = error.args[-1]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).split()) or type(error).__name__
+    # "<HTTPSConnection(...) at 0x…>: Failed to establish…" and "HTTPSConnectionPool(host=…): Read timed out…"
+    if text.startswith(("<", "HTTP")) and ": " in text:
+        text = text.split(": ", 1)[1]
+    return text.rstrip(".")
