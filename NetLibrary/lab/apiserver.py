@@ -37,7 +37,7 @@ class ApiServer:
     """
 
     def __init__(self, plan: AddressPlan, paths: Paths) -> None:
-        self._host, self._paths = plan.host, paths
+        self._host, self._paths = plan.api_address, paths
         self._tls: ssl.SSLContext | None = None
 
     def _context(self) -> ssl.SSLContext:

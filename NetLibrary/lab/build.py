@@ -156,7 +156,7 @@ def programs(say: Say) -> Path:
     base = cache() / "programs"
     base.mkdir(parents=True, exist_ok=True)
     with lock(base / "build.lock", wait=3600, waiting="another start builds the lab's programs", tell=say):
-        return built(go) or _build(go, base / f"{source_hash()}-go{go}", say)
+        return built(go) or built() or _build(go, base / f"{source_hash()}-go{go}", say)
 
 
 def _build(go: Go, target: Path, say: Say) -> Path:
@@ -175,16 +175,16 @@ def _build(go: Go, target: Path, say: Say) -> Path:
             for name, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor))
         ]
         flags = f"-ldflags=-s -w {' '.join(marks)}"
-        _go_build(go, SOURCES, [flags, "-o", str(new / "labnode"), "."], "Kubernetes", say)
-        _go_build(go, SOURCES, ["-ldflags=-s -w", "-o", str(new / "pause"), "./pause"], "pause", say)
-        _go_build(
+        go_build(go, SOURCES, [flags, "-o", str(new / "labnode"), "."], "Kubernetes", say)
+        go_build(go, SOURCES, ["-ldflags=-s -w", "-o", str(new / "pause"), "./pause"], "pause", say)
+        go_build(
             go,
             SOURCES,
             ["-ldflags=-s -w", "-o", str(new / "agnhost"), "k8s.io/kubernetes/test/images/agnhost"],
             "agnhost",
             say,
         )
-        _go_build(go, SOURCES / "dns", ["-ldflags=-s -w", "-o", str(new / "coredns"), "."], "CoreDNS", say)
+        go_build(go, SOURCES / "dns", ["-ldflags=-s -w", "-o", str(new / "coredns"), "."], "CoreDNS", say)
         new.rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -207,8 +207,16 @@ def _packages(go: Go, folder: Path, package: str) -> int:
     return len(done.stdout.split())
 
 
-def _go_build(go: Go, folder: Path, arguments: list[str], what: str, say: Say) -> None:
-    """Runs `go build` and tells how far it is every few seconds."""
+def go_build(go: Go, folder: Path, arguments: list[str], what: str, say: Say) -> None:
+    """Runs `go build` and tells how far it is every few seconds.
+
+    Args:
+        go: The toolchain.
+        folder: Folder of the module.
+        arguments: Of `go build`, the package last.
+        what: What is built, in words.
+        say: Tells how far it is.
+    """
     say(f"{what}: fetching modules")
     total, begin = _packages(go, folder, arguments[-1]), time.monotonic()
     # the compiler ends with this process, also when that is killed

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
-from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary._mechanics.errors import InputError, NetLibraryError
 from NetLibrary.lab import doctor, start, status, tools
 from NetLibrary.lab.cluster import DEFAULT, NODES, Lab
 from NetLibrary.lab.components import Options
 from NetLibrary.lab.console import Stopwatch, say
+from NetLibrary.lab.networks import LOAD_BALANCERS, NETWORKS
+from NetLibrary.lab.plan import IP_FAMILIES
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,10 +32,35 @@ def _parser() -> argparse.ArgumentParser:
     up = command("up", "Starts a lab and prints the path of its kubeconfig.")
     up.add_argument("--nodes", type=int, default=NODES, help="number of nodes (1 to 16)")
     up.add_argument(
-        "--proxy-mode", choices=["iptables", "nftables"], default="iptables", help="how kube-proxy programs Services"
+        "--network", choices=NETWORKS, default="bridge", help="who connects the pods; none: what you install then"
     )
+    up.add_argument(
+        "--proxy",
+        "--proxy-mode",
+        dest="proxy",
+        choices=["iptables", "nftables", "none"],
+        default="iptables",
+        help="how kube-proxy programs Services; none: without kube-proxy",
+    )
+    up.add_argument(
+        "--load-balancer", choices=LOAD_BALANCERS, default="own", help="who serves Services of type LoadBalancer"
+    )
+    up.add_argument("--no-load-balancer", action="store_true", help="short for --load-balancer none")
     up.add_argument("--mtu", type=int, default=1500, help="largest packet on the links of the lab")
-    up.add_argument("--ip-family", choices=["ipv4", "dual"], default="ipv4", help="addresses of pods and Services")
+    up.add_argument(
+        "--ip-family", choices=list(IP_FAMILIES), default="ipv4", help="addresses of nodes, pods and Services"
+    )
+    up.add_argument("--cluster-domain", default="cluster.local", help="domain of the names of Services")
+    up.add_argument(
+        "--host-names",
+        default="node",
+        metavar="PREFIX",
+        help="what host names of nodes begin with; their number follows",
+    )
+    up.add_argument(
+        "--pod-security", choices=["", "baseline", "restricted"], default="", help="level that namespaces enforce"
+    )
+    up.add_argument("--admission", type=Path, metavar="FILE", help="AdmissionConfiguration of the API server")
     command("down", "Takes a lab down and removes all of it.")
     state = command("status", "Says what runs, with nodes, versions and images.")
     state.add_argument("--json", action="store_true", help="for programs")
@@ -76,10 +104,7 @@ def _end(number: int, frame: object) -> None:
 def _run(options: argparse.Namespace) -> int:
     lab = Lab(options.name)
     if options.command == "up":
-        if not 1280 <= options.mtu <= 65521:
-            print(f"error: --mtu is {options.mtu}; allowed are 1280 to 65521.", file=sys.stderr)
-            return 1
-        lab.up(options.nodes, Options(proxy_mode=options.proxy_mode, mtu=options.mtu, dual=options.ip_family == "dual"))
+        lab.up(options.nodes, _options(options))
         print(lab.kubeconfig)
     elif options.command == "down":
         lab.down()
@@ -107,6 +132,40 @@ def _run(options: argparse.Namespace) -> int:
         tools.ensure(say)
         print(start.prepare(say, Stopwatch())[0])
     return 0
+
+
+def _options(given: argparse.Namespace) -> Options:
+    """Returns what was chosen about a lab, or says what is wrong with it."""
+    if not 1280 <= given.mtu <= 65521:
+        raise InputError(f"--mtu is {given.mtu}; allowed are 1280 to 65521.")
+    if given.admission and not given.admission.is_file():
+        raise InputError(f"--admission names '{given.admission}', which is no file.")
+    if given.admission and given.pod_security:
+        raise InputError("--admission and --pod-security both configure the API server's admission; give one of them.")
+    for flag, text in (("--cluster-domain", given.cluster_domain), ("--host-names", given.host_names)):
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9-])?", text) or len(text) > 60:
+            raise InputError(
+                f"{flag} is '{text}'; allowed are lower-case letters, digits, '-' and '.', as in DNS names."
+            )
+    if given.network not in ("bridge", "none") and given.ip_family != "ipv4":
+        raise InputError(
+            f"--network {given.network} is set up for IPv4 here; --ip-family {given.ip_family} needs bridge."
+        )
+    if given.proxy == "none" and given.network == "bridge":
+        raise InputError(
+            "--proxy none needs a --network that serves Services itself, or none, for you to install one that does."
+        )
+    return Options(
+        proxy_mode=given.proxy,
+        mtu=given.mtu,
+        ip_family=given.ip_family,
+        network=given.network,
+        load_balancer="none" if given.no_load_balancer else given.load_balancer,
+        cluster_domain=given.cluster_domain,
+        host_names=given.host_names,
+        pod_security=given.pod_security,
+        admission=given.admission.read_text() if given.admission else "",
+    )
 
 
 def _shell(lab: Lab, node: str | None) -> int:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import cgroups, disk, network, start, stop, store, sysctls, tools
+from NetLibrary.lab import cgroups, disk, folders, network, start, stop, store, sysctls, tools
 from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
 from NetLibrary.lab.components import CONTROL_PLANE, Options
@@ -180,11 +180,12 @@ class Lab:
         watch = Stopwatch()
         tools.ensure(self._say)
         programs, archives = start.prepare(self._say, watch)
+        extra = start.prepare_network(options, self._say, watch)
         network.load_modules()
         begin = time.monotonic()
         try:
             fresh = self._reserve(nodes, options, programs, automatic)
-            start.Starter(fresh, self._say, watch).run(archives)
+            start.Starter(fresh, self._say, watch).run(archives, extra)
         except BaseException as error:
             with stop.undisturbed():
                 why = "was interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
@@ -194,6 +195,7 @@ class Lab:
         seconds = time.monotonic() - begin
         with lock(root() / ".index.lock"):  # another lab may have left its settings to this one meanwhile
             fresh.sysctls = {**fresh.sysctls, **(self.state or fresh).sysctls}
+            fresh.places = (self.state or fresh).places
             fresh.phase, fresh.timings = "running", {**watch.seconds, "total": round(seconds, 3)}
             fresh.save()
         size = f"{nodes} node{'' if nodes == 1 else 's'}, Kubernetes {fresh.versions['kubernetes']}"
@@ -214,7 +216,9 @@ class Lab:
                 versions=start.versions(programs),
             )
             fresh.save()
-            fresh.sysctls = sysctls.raise_to_needed()
+            fresh.sysctls = sysctls.raise_to_needed(v6=fresh.plan.v6)
+            if options.network != "bridge":
+                fresh.places = folders.make_places()
             fresh.save()
         return fresh
 

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from NetLibrary.lab import folders
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.pki import Authority
 from NetLibrary.lab.plan import AddressPlan
@@ -30,28 +31,41 @@ class Options:
     """What may be chosen about a lab.
 
     Args:
-        proxy_mode: How kube-proxy programs Services: `iptables` or `nftables`.
+        proxy_mode: How kube-proxy programs Services: `iptables` or `nftables`; `none` runs no kube-proxy.
         mtu: Largest packet on every link.
-        dual: IPv6 addresses for pods and Services too.
+        ip_family: Addresses of nodes, pods and Services: `ipv4`, `ipv6`, `dual` or `dual-ipv6-first`.
+        network: Who connects the pods: `bridge` (the lab's own), `flannel`, `flannel-host-gw`, `kube-router`; `none`
+            leaves that to whoever installs a network then.
+        load_balancer: Who serves Services of type LoadBalancer: `own`, `metallb` or `none`.
+        cluster_domain: Domain of the names of Services.
+        host_names: What nodes' host names begin with.
+        pod_security: Level of the PodSecurity admission for all namespaces but kube-system, empty for none.
+        admission: Text of an AdmissionConfiguration for the API server, empty for none.
         extra: More arguments for components, for instance `{"kube-proxy": ["--v=4"]}`.
     """
 
     proxy_mode: str = "iptables"
     mtu: int = 1500
-    dual: bool = False
+    ip_family: str = "ipv4"
+    network: str = "bridge"
+    load_balancer: str = "own"
+    cluster_domain: str = "cluster.local"
+    host_names: str = "node"
+    pod_security: str = ""
+    admission: str = ""
     extra: dict[str, list[str]] = field(default_factory=dict)
 
 
-def certificates(plan: AddressPlan, paths: Paths) -> None:
+def certificates(plan: AddressPlan, paths: Paths, domain: str = "cluster.local") -> None:
     """Makes the certificates, and a kubeconfig for each component that talks to the API server."""
     authority = Authority(paths.pki, f"netlibrary-lab-{plan.name}")
-    services = [str(plan.services[1]), *([str(plan.services_v6[1]), plan.host_v6] if plan.dual else [])]
+    services = [*plan.each(str(plan.services[1]), str(plan.services_v6[1])), *plan.each(plan.host, plan.host_v6)]
     api_names = (
         "localhost",
         "kubernetes",
         "kubernetes.default",
         "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
+        f"kubernetes.default.svc.{domain}",
     )
     authority.issue("apiserver", "kube-apiserver", hosts=("127.0.0.1", plan.loopback, plan.host, *services, *api_names))
     authority.issue("etcd", "etcd", hosts=("localhost", plan.loopback))
@@ -69,7 +83,7 @@ def certificates(plan: AddressPlan, paths: Paths) -> None:
         authority.issue(name, user, groups=groups)
     for node in range(1, plan.nodes + 1):
         own = f"node{node}"
-        addresses = (plan.node_address(node), *([plan.node_address_v6(node)] if plan.dual else []))
+        addresses = plan.node_addresses(node)
         authority.issue(
             own, f"system:node:{own}", groups=("system:nodes",), hosts=(own, "localhost", "127.0.0.1", *addresses)
         )
@@ -86,9 +100,9 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
     """Returns the command line of each program of the control plane."""
     pki, at = paths.pki, plan.loopback
     client, peer = f"https://{at}:2379", f"https://{at}:2380"
-    services = ",".join(map(str, [plan.services, *([plan.services_v6] if plan.dual else [])]))
-    pods = ",".join(map(str, [plan.all_pods, *([plan.all_pods_v6] if plan.dual else [])]))
-    pools = ",".join(map(str, [plan.balancer_pool, *([plan.balancer_pool_v6] if plan.dual else [])]))
+    services = ",".join(plan.each(str(plan.services), str(plan.services_v6)))
+    pods = ",".join(plan.each(str(plan.all_pods), str(plan.all_pods_v6)))
+    pools = ",".join(plan.each(str(plan.balancer_pool), str(plan.balancer_pool_v6)))
     etcd_tls = [
         f"--{who}{what}"
         for who in ("", "peer-")
@@ -130,15 +144,15 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             f"--etcd-certfile={pki}/etcd.crt",
             f"--etcd-keyfile={pki}/etcd.key",
             f"--service-cluster-ip-range={services}",
-            f"--bind-address={plan.host}",
-            f"--advertise-address={plan.host}",
+            f"--bind-address={plan.api_address}",
+            f"--advertise-address={plan.api_address}",
             "--secure-port=6443",
             f"--tls-cert-file={pki}/apiserver.crt",
             f"--tls-private-key-file={pki}/apiserver.key",
             f"--client-ca-file={pki}/ca.crt",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+            f"--service-account-issuer=https://kubernetes.default.svc.{options.cluster_domain}",
             f"--service-account-signing-key-file={pki}/service-accounts.key",
             f"--service-account-key-file={pki}/service-accounts.pub",
             f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt",
@@ -147,6 +161,7 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             "--kubelet-preferred-address-types=InternalIP",
             "--allow-privileged=true",
             "--profiling=false",
+            *([f"--admission-control-config-file={paths.base}/admission.yaml"] if admission(options) else []),
         ],
         "kube-controller-manager": [
             program,
@@ -164,6 +179,7 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             f"--service-cluster-ip-range={services}",
             "--node-monitor-period=2s",
             "--node-monitor-grace-period=20s",
+            *_node_ranges(plan, options),
         ],
         "kube-scheduler": [
             program,
@@ -180,7 +196,38 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             f"--pools={pools}",
         ],
     }
+    if options.load_balancer != "own":
+        del commands["load-balancer"]
     return {name: [*command, *options.extra.get(name, [])] for name, command in commands.items()}
+
+
+def _node_ranges(plan: AddressPlan, options: Options) -> list[str]:
+    """Nodes bring their pod ranges with them, and other networks ask for the controller that would hand them out."""
+    return [] if options.network == "bridge" else ["--allocate-node-cidrs=false"]
+
+
+def admission(options: Options) -> str:
+    """Returns the API server's admission configuration: the user's, one for the level of PodSecurity, or none."""
+    if options.admission or not options.pod_security:
+        return options.admission
+    level = options.pod_security
+    return json.dumps(
+        {
+            "apiVersion": "apiserver.config.k8s.io/v1",
+            "kind": "AdmissionConfiguration",
+            "plugins": [
+                {
+                    "name": "PodSecurity",
+                    "configuration": {
+                        "apiVersion": "pod-security.admission.config.k8s.io/v1",
+                        "kind": "PodSecurityConfiguration",
+                        "defaults": {"enforce": level, "warn": level},
+                        "exemptions": {"namespaces": ["kube-system", "kube-flannel", "metallb-system"]},
+                    },
+                }
+            ],
+        }
+    )
 
 
 def cni_folder() -> Path | None:
@@ -209,18 +256,19 @@ def node_files(plan: AddressPlan, paths: Paths, node: int, options: Options, cgr
     for folder in ("etc", "cni", "manifests", "kubelet", "logs"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     plugins = cni_folder()
-    (base / "cni" / "10-lab.conflist").write_text(json.dumps(_cni(plan, base, node, options), indent=1))
+    if options.network == "bridge":
+        (base / "cni" / "10-lab.conflist").write_text(json.dumps(_cni(plan, base, node, options), indent=1))
+    else:
+        plugins = folders.prepare(base, plugins)
     (base / "etc" / "containerd.toml").write_text(_containerd(base, plugins, snapshotter))
-    kubelet = _kubelet(plan, paths, base, node, cgroup)
+    kubelet = _kubelet(plan, paths, base, node, cgroup, options.cluster_domain)
     (base / "etc" / "kubelet.json").write_text(json.dumps(kubelet, indent=1))
     (base / "etc" / "kube-proxy.json").write_text(json.dumps(_kube_proxy(plan, paths, node, options), indent=1))
 
 
 def _cni(plan: AddressPlan, base: Path, node: int, options: Options) -> dict:
-    ranges, routes = [[{"subnet": str(plan.pods(node))}]], [{"dst": "0.0.0.0/0"}]
-    if plan.dual:
-        ranges.append([{"subnet": str(plan.pods_v6(node))}])
-        routes.append({"dst": "::/0"})
+    ranges = [[{"subnet": subnet}] for subnet in plan.node_pods(node)]
+    routes = plan.each({"dst": "0.0.0.0/0"}, {"dst": "::/0"})
     return {
         "cniVersion": "0.4.0",
         "name": "lab",
@@ -277,11 +325,11 @@ disabled_plugins = {json.dumps(unused)}
 """
 
 
-def _kubelet(plan: AddressPlan, paths: Paths, base: Path, node: int, cgroup: str) -> dict:
+def _kubelet(plan: AddressPlan, paths: Paths, base: Path, node: int, cgroup: str, domain: str) -> dict:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": "0.0.0.0",
+        "address": "::" if plan.v6 else "0.0.0.0",
         "port": 10250,
         "healthzBindAddress": "127.0.0.1",
         "containerRuntimeEndpoint": f"unix://{base}/containerd.sock",
@@ -293,7 +341,7 @@ def _kubelet(plan: AddressPlan, paths: Paths, base: Path, node: int, cgroup: str
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": f"{paths.pki}/node{node}.crt",
         "tlsPrivateKeyFile": f"{paths.pki}/node{node}.key",
-        "clusterDomain": "cluster.local",
+        "clusterDomain": domain,
         "clusterDNS": [plan.dns],
         "resolvConf": str(resolver()),
         "cgroupDriver": "cgroupfs",
@@ -321,13 +369,13 @@ def _kubelet(plan: AddressPlan, paths: Paths, base: Path, node: int, cgroup: str
 
 
 def _kube_proxy(plan: AddressPlan, paths: Paths, node: int, options: Options) -> dict:
-    pods = ",".join(map(str, [plan.all_pods, *([plan.all_pods_v6] if plan.dual else [])]))
+    pods = ",".join(plan.each(str(plan.all_pods), str(plan.all_pods_v6)))
     timing = {"minSyncPeriod": "0.1s", "syncPeriod": "30s"}
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "bindAddress": plan.node_address(node),
-        "healthzBindAddress": "0.0.0.0:10256",
+        "bindAddress": plan.node_addresses(node)[0],
+        "healthzBindAddress": "[::]:10256" if plan.v6 else "0.0.0.0:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "clientConnection": {"kubeconfig": f"{paths.credentials}/kube-proxy"},
         "hostnameOverride": f"node{node}",
@@ -345,7 +393,7 @@ def node_programs(
 ) -> dict[str, list[str | Path]]:
     """Returns the command line of each program of a node."""
     base = paths.node(node)
-    addresses = ",".join([plan.node_address(node), *([plan.node_address_v6(node)] if plan.dual else [])])
+    addresses = ",".join(plan.node_addresses(node))
     commands: dict[str, list[str | Path]] = {
         "containerd": ["containerd", "--config", base / "etc" / "containerd.toml"],
         "kubelet": [
@@ -360,12 +408,15 @@ def node_programs(
         ],
         "kube-proxy": [program, "kube-proxy", f"--config={base}/etc/kube-proxy.json", "--v=2"],
     }
-    for agent, arguments in NODE_AGENTS.items():
+    if options.proxy_mode == "none":
+        del commands["kube-proxy"]
+    # Whoever connects the pods also enforces policies, or does not
+    for agent, arguments in (NODE_AGENTS if options.network == "bridge" else {}).items():
         values = {
             "kubeconfig": paths.credentials / agent,
             "node": f"node{node}",
-            "address": plan.node_address(node),
-            "pods": plan.all_pods,
+            "address": plan.node_addresses(node)[0],
+            "pods": plan.each(plan.all_pods, plan.all_pods_v6)[0],
         }
         commands[agent] = [program, agent, *(text.format(**values) for text in arguments)]
     return {name: [*command, *options.extra.get(name, [])] for name, command in commands.items()}

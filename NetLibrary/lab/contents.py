@@ -152,6 +152,40 @@ def add_programs(tree: FileTree, programs: Iterable[str], image: str) -> None:
         _add_libraries(tree, [source])
 
 
+def add_program_file(tree: FileTree, source: Path, path: str) -> None:
+    """Adds a file of this machine; a program among them brings its shared libraries."""
+    tree.add_file(source, path)
+    with source.open("rb") as file:
+        program = file.read(4) == b"\x7fELF"
+    if program:
+        _add_libraries(tree, [source])
+
+
+def iptables_program() -> Path:
+    """Returns the distribution's one program behind all names of iptables."""
+    found = find_program("iptables")[0]
+    if found is None:
+        raise EnvironmentProblem("iptables is to go into an image. Install it: apt-get install iptables")
+    return found
+
+
+def add_iptables(tree: FileTree) -> None:
+    """Adds iptables under its names, with the extensions that it loads by name at run time."""
+    program = iptables_program()
+    tree.add_file(program, str(program))
+    _add_libraries(tree, [program])
+    for family in ("iptables", "ip6tables"):
+        for name in (family, f"{family}-save", f"{family}-restore"):
+            tree.add_link(f"/usr/sbin/{name}", str(program))
+    for extension in sorted(Path("/usr/lib").glob("*-linux-gnu/xtables/*.so")):
+        tree.add_file(extension, str(extension))
+        _add_libraries(tree, [extension])
+    protocols = Path("/etc/protocols")  # comes with a package that a small machine may not have
+    tree.add(
+        "/etc/protocols", protocols.read_bytes() if protocols.exists() else b"tcp 6 TCP\nudp 17 UDP\nsctp 132 SCTP\n"
+    )
+
+
 def add_shell(tree: FileTree) -> FileTree:
     """Adds busybox with all applets, the usual folders, a user database and certificates of authorities."""
     for folder in FOLDERS:

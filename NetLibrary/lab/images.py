@@ -21,11 +21,14 @@ from pathlib import Path
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.lab.contents import (
     FileTree,
+    add_iptables,
     add_packages,
+    add_program_file,
     add_programs,
     add_python,
     add_shell,
     find_program,
+    iptables_program,
     package_files,
 )
 
@@ -51,6 +54,8 @@ class Recipe:
         entrypoint: Program that the container runs.
         cmd: Its arguments.
         env: Environment variables.
+        iptables: Whether to add this machine's iptables with its extensions, under all of its names.
+        user: User (and group) that the container runs as, for instance `65534:65534`; root when left out.
         stand_in_for: The real program that something in here stands in for; goes into the image's labels.
 
     Example:
@@ -68,6 +73,8 @@ class Recipe:
     entrypoint: tuple[str, ...] = ()
     cmd: tuple[str, ...] = ()
     env: dict[str, str] = field(default_factory=dict)
+    iptables: bool = False
+    user: str = ""
     stand_in_for: str | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +97,9 @@ class Recipe:
         """Returns a hash of everything that decides what the image holds."""
         digest = hashlib.sha256(f"{FORMAT} {platform.machine()} ".encode())
         for entry in fields(self):
-            if entry.name != "files":
+            # what is not used leaves no trace, so that images without it keep their key
+            unused = entry.name in ("iptables", "user") and not getattr(self, entry.name)
+            if entry.name != "files" and not unused:
                 digest.update(f"{entry.name}={getattr(self, entry.name)!r};".encode())
         for path, content in sorted(self.files.items()):
             digest.update(f"{path}=".encode())
@@ -101,6 +110,8 @@ class Recipe:
             digest.update(_stamp(source) if source else b"absent")
         if self.shell:
             digest.update(_stamp(find_program("busybox")[0] or Path("/bin/busybox")))
+        if self.iptables:
+            digest.update(_stamp(iptables_program()))
         if self.needs_python:
             digest.update(f"{platform.python_version()} {platform.python_implementation()}".encode())
         for file, _ in package_files(self.python_packages):
@@ -117,9 +128,11 @@ class Recipe:
         top = FileTree()
         add_packages(top, self.python_packages)
         add_programs(top, self.programs, self.name)
+        if self.iptables:
+            add_iptables(top)
         for path, content in self.files.items():
             if isinstance(content, Path):
-                top.add_file(content, path)
+                add_program_file(top, content, path)
             else:
                 top.add(path, content, 0o755 if content.startswith((b"#!", b"\x7fELF")) else 0o644)
         top.add_folder("tmp")
@@ -195,6 +208,7 @@ def _write_archive(recipe: Recipe, path: Path) -> None:
             "Env": [f"PATH={PATH}", *_python_variables(recipe), *(f"{k}={v}" for k, v in sorted(recipe.env.items()))],
             "WorkingDir": "/",
             "Labels": labels,
+            **({"User": recipe.user} if recipe.user else {}),
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
         "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "netlibrary lab"} for _ in digests],

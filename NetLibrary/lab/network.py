@@ -49,31 +49,33 @@ def addresses_in_use() -> list[str]:
     return found
 
 
-def create(plan: AddressPlan, mtu: int) -> None:
+def create(plan: AddressPlan, mtu: int, *, own: bool = True) -> None:
     """Makes the bridge, the namespaces and the links, all up and routed.
 
     Args:
         plan: Addresses and names.
         mtu: Largest packet on every link of the lab.
+        own: Whether the lab connects its pods itself; else whoever is installed then makes routes between nodes.
     """
     _ip(
         [
             # An address of its own: else the bridge takes one of its ports', and another one when that port goes
             f"link add {plan.bridge} address {link_address(plan.host)} mtu {mtu} type bridge",
             f"addr add {plan.host}/24 dev {plan.bridge}",
-            *([f"addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.dual else []),
+            *([f"addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.v6 else []),
             f"link set {plan.bridge} up",
         ]
     )
     for node in range(1, plan.nodes + 1):
-        create_node(plan, node, mtu)
+        create_node(plan, node, mtu, own=own)
     _outside(plan, mtu)
-    routes = [f"route add {plan.pods(node)} via {plan.node_address(node)}" for node in range(1, plan.nodes + 1)]
+    numbers = range(1, plan.nodes + 1) if own else ()
+    routes = [f"route add {plan.pods(n)} via {plan.node_address(n)}" for n in numbers] if plan.v4 else []
     # An address that nobody serves must be refused at once. Without these routes, packets for a Service would leave by
     # the machine's default route while kube-proxy has no rules yet, and clients would wait for answers that never come.
     routes += [f"route add unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
-    if plan.dual:
-        routes += [f"route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in range(1, plan.nodes + 1)]
+    if plan.v6:
+        routes += [f"route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in numbers]
         routes += [f"route add unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
     _ip(routes)
     _let_through(plan)
@@ -87,6 +89,7 @@ def _outside(plan: AddressPlan, mtu: int) -> None:
         [
             f"link add {outer} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {netns}",
             f"addr add {gateway}/24 dev {outer}",
+            *([f"addr add {plan.outside_network_v6[254]}/64 dev {outer} nodad"] if plan.v6 else []),
             f"link set {outer} up",
         ]
     )
@@ -94,8 +97,10 @@ def _outside(plan: AddressPlan, mtu: int) -> None:
         [
             "link set lo up",
             f"addr add {plan.outside_address}/24 dev eth0",
+            *([f"addr add {plan.outside_network_v6[1]}/64 dev eth0 nodad"] if plan.v6 else []),
             "link set eth0 up",
             f"route add default via {gateway}",
+            *([f"route add ::/0 via {plan.outside_network_v6[254]}"] if plan.v6 else []),
         ],
         netns,
     )
@@ -110,7 +115,7 @@ def link_address(address: object) -> str:
     return "02:00:" + ":".join(f"{int(part):02x}" for part in str(address).split("."))
 
 
-def create_node(plan: AddressPlan, node: int, mtu: int) -> None:
+def create_node(plan: AddressPlan, node: int, mtu: int, *, own: bool = True) -> None:
     """Makes the namespace of a node and its link; nodes count from 1."""
     netns, outer, others = plan.netns(node), plan.interface(node), [n for n in range(1, plan.nodes + 1) if n != node]
     # A machine keeps its link address over a loss of power. With another one, its neighbours would send to the old one
@@ -123,39 +128,36 @@ def create_node(plan: AddressPlan, node: int, mtu: int) -> None:
             f"link set {outer} master {plan.bridge} up",
         ]
     )
-    lines = [
-        "link set lo up",
-        f"addr add {plan.node_address(node)}/24 dev eth0",
-        "link set eth0 up",
-        f"route add default via {plan.host}",
-        *(f"route add {plan.pods(other)} via {plan.node_address(other)}" for other in others),
-    ]
-    if plan.dual:
-        lines += [
-            f"addr add {plan.node_address_v6(node)}/64 dev eth0 nodad",
-            f"route add ::/0 via {plan.host_v6}",
-            *(f"route add {plan.pods_v6(other)} via {plan.node_address_v6(other)}" for other in others),
-        ]
+    lines = ["link set lo up"]
+    if plan.v4:
+        lines.append(f"addr add {plan.node_address(node)}/24 dev eth0")
+    if plan.v6:
+        lines.append(f"addr add {plan.node_address_v6(node)}/64 dev eth0 nodad")
+    lines.append("link set eth0 up")
+    if plan.v4:
+        lines.append(f"route add default via {plan.host}")
+        lines += [f"route add {plan.pods(other)} via {plan.node_address(other)}" for other in others if own]
+    if plan.v6:
+        lines.append(f"route add ::/0 via {plan.host_v6}")
+        lines += [f"route add {plan.pods_v6(other)} via {plan.node_address_v6(other)}" for other in others if own]
     _ip(lines, netns)
     settings = "".join(f"{key}={value}\n" for key, value in NODE_SYSCTLS.items())
     # --ignore: a machine without IPv6 or without the bridge filter does not have all of them
     run("ip", "netns", "exec", netns, "sysctl", "-q", "--ignore", "-p", "-", stdin=settings, check=False)
-    run("ip", "netns", "exec", netns, "nft", "-f", "-", stdin=_masquerade(plan))
+    if own:
+        run("ip", "netns", "exec", netns, "nft", "-f", "-", stdin=_masquerade(plan))
 
 
 def _masquerade(plan: AddressPlan) -> str:
     """Rules by which pods' traffic to addresses outside the pod network gets the node's address, as most CNIs do."""
-    v6 = (
-        f"ip6 saddr {plan.all_pods_v6} ip6 daddr != {plan.all_pods_v6} ip6 daddr != ff00::/8 masquerade"
-        if plan.dual
-        else ""
-    )
+    v4 = f"ip saddr {plan.all_pods} ip daddr != {plan.all_pods} ip daddr != 224.0.0.0/4 masquerade"
+    v6 = f"ip6 saddr {plan.all_pods_v6} ip6 daddr != {plan.all_pods_v6} ip6 daddr != ff00::/8 masquerade"
+    rules = "\n    ".join(plan.each(v4, v6))
     return f"""
 table inet netlibrary {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {plan.all_pods} ip daddr != {plan.all_pods} ip daddr != 224.0.0.0/4 masquerade
-    {v6}
+    {rules}
   }}
 }}
 """
@@ -210,7 +212,7 @@ def remove(plan: AddressPlan) -> None:
         if name in existing:
             run("ip", "link", "del", name, check=False)
     lines = [f"route del unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
-    if plan.dual:
+    if plan.v6:
         lines += [f"route del unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
     with contextlib.suppress(CommandFailed):
         run("ip", "-force", "-batch", "-", stdin="\n".join(lines) + "\n", check=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import cgroups, network
+from NetLibrary.lab import cgroups, folders, network
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import CommandFailed, Component
@@ -25,6 +25,7 @@ hostname "$1"
 umount -l -R /run/netns 2>/dev/null || true
 mount -t tmpfs -o mode=755 lab-netns /run/netns
 mount --make-rshared /
+for bind in "${@:3}"; do mount --bind "${bind%%:*}" "${bind#*:}"; done
 : >"$2"
 exec sleep infinity
 """
@@ -117,11 +118,12 @@ class Node(Vantage):
 
     def __init__(self, plan: AddressPlan, paths: Paths, number: int) -> None:
         group = cgroups.tracker() / plan.cgroup / f"node{number}" / "system"
-        super().__init__(f"node{number}", plan.netns(number), plan.node_address(number), group)
+        super().__init__(f"node{number}", plan.netns(number), plan.node_addresses(number)[0], group)
         self.number = number
         self.interface = plan.interface(number)  # the machine's end of the node's link
         self.bridge = plan.bridge
-        self.pods = str(plan.pods(number))
+        self.pods = plan.node_pods(number)[0]
+        self.host_name = plan.host_name(number)  # what the kernel says; Kubernetes knows the node by its name
         self.folder = paths.node(number)
         self.containerd_socket = self.folder / "containerd.sock"
         self._plan = plan
@@ -138,12 +140,13 @@ class Node(Vantage):
             "--propagation",
             "slave",
             "--",
-            "sh",
+            "bash",
             "-c",
             HOLD,
             "hold",
-            self.name,
+            self.host_name,
             str(ready),
+            *(f"{source}:{target}" for source, target in folders.binds(self.folder)),
         ]
         self._holder.define(words, cgroup=self._cgroup, enter=Vantage._nsenter(self))
         self._holder.start()
@@ -193,7 +196,9 @@ class Node(Vantage):
         if self._holder.alive():
             return
         mtu = int(Path(f"/sys/class/net/{self.bridge}/mtu").read_text())
-        network.create_node(self._plan, self.number, mtu)
+        own = not folders.binds(self.folder)
+        network.create_node(self._plan, self.number, mtu, own=own)
+        folders.forget_run(self.folder)
         shutil.rmtree(self.folder / "run", ignore_errors=True)  # a machine's /run does not survive
         self.containerd_socket.unlink(missing_ok=True)
         self.hold()

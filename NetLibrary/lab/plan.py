@@ -9,12 +9,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TypeVar
 
 from NetLibrary._mechanics.errors import InputError
 
 POOL = ipaddress.IPv4Network("198.18.0.0/15")
 POOL_V6 = ipaddress.IPv6Network("fd6c:6162::/32")
 LABS = 8
+T = TypeVar("T")
+IP_FAMILIES = {
+    "ipv4": ("ipv4",),
+    "ipv6": ("ipv6",),
+    "dual": ("ipv4", "ipv6"),
+    "dual-ipv6-first": ("ipv6", "ipv4"),
+}
 MAX_NODES = 16
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 
@@ -44,7 +52,8 @@ class AddressPlan:
         name: Name of the lab.
         index: Which of the 8 address blocks it uses.
         nodes: How many nodes it has.
-        dual: Whether pods and Services have IPv6 addresses too.
+        families: Address families of nodes, pods and Services, the cluster's own first: `ipv4`, `ipv6`.
+        host_names: What nodes' host names begin with; the number follows. Kubernetes knows them as node1, node2, ….
 
     Example:
         >>> plan = AddressPlan("default", 0, 3)
@@ -55,7 +64,32 @@ class AddressPlan:
     name: str
     index: int
     nodes: int
-    dual: bool = False
+    families: tuple[str, ...] = ("ipv4",)
+    host_names: str = "node"
+
+    @property
+    def v4(self) -> bool:
+        """Tells whether the cluster has IPv4 addresses."""
+        return "ipv4" in self.families
+
+    @property
+    def v6(self) -> bool:
+        """Tells whether the cluster has IPv6 addresses."""
+        return "ipv6" in self.families
+
+    @property
+    def dual(self) -> bool:
+        """Tells whether the cluster has addresses of both families."""
+        return self.v4 and self.v6
+
+    def each(self, ipv4: T, ipv6: T) -> list[T]:
+        """Returns what belongs to the cluster's families, that of its first family first.
+
+        Example:
+            >>> AddressPlan("x", 0, 1, families=("ipv6", "ipv4")).each("four", "six")
+            ['six', 'four']
+        """
+        return [{"ipv4": ipv4, "ipv6": ipv6}[family] for family in self.families]
 
     @property
     def block(self) -> ipaddress.IPv4Network:
@@ -84,6 +118,11 @@ class AddressPlan:
     def balancer_pool(self) -> ipaddress.IPv4Network:
         """Addresses of Services of type LoadBalancer."""
         return self._slice(1, 24)
+
+    @property
+    def outside_network_v6(self) -> ipaddress.IPv6Network:
+        """As `outside_network`."""
+        return self._slice_v6(2, 64)
 
     @property
     def outside_network(self) -> ipaddress.IPv4Network:
@@ -143,7 +182,12 @@ class AddressPlan:
     @property
     def api(self) -> str:
         """URL of the API server."""
-        return f"https://{self.host}:6443"
+        return f"https://[{self.api_address}]:6443" if ":" in self.api_address else f"https://{self.api_address}:6443"
+
+    @property
+    def api_address(self) -> str:
+        """Address at which the API server listens; pods reach it by this one, so it has the cluster's first family."""
+        return self.each(self.host, self.host_v6)[0]
 
     @property
     def loopback(self) -> str:
@@ -153,7 +197,7 @@ class AddressPlan:
     @property
     def dns(self) -> str:
         """Cluster address of the DNS Service."""
-        return str(self.services[10])
+        return str(self.each(self.services[10], self.services_v6[10])[0])
 
     def node_address(self, node: int) -> str:
         """Address of a node; nodes count from 1."""
@@ -163,12 +207,24 @@ class AddressPlan:
         """As `node_address`."""
         return str(self.node_network_v6[node])
 
+    def node_addresses(self, node: int) -> list[str]:
+        """Returns all addresses of a node, that of the cluster's first family first."""
+        return self.each(self.node_address(node), self.node_address_v6(node))
+
+    def node_pods(self, node: int) -> list[str]:
+        """Returns the ranges of a node's pods, that of the cluster's first family first."""
+        return self.each(str(self.pods(node)), str(self.pods_v6(node)))
+
     # --- names --------------------------------------------------------------------------------------
 
     @property
     def bridge(self) -> str:
         """Interface of the machine on the nodes' network."""
         return f"lab{self.index}"
+
+    def host_name(self, node: int) -> str:
+        """Host name of a node."""
+        return f"{self.host_names}{node}"
 
     def interface(self, node: int) -> str:
         """Interface on the machine's side of a node's link."""

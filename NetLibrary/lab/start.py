@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -14,10 +15,11 @@ from pathlib import Path
 import yaml
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
-from NetLibrary.lab import build, cgroups, components, disk, network, recipes, store
+from NetLibrary.lab import build, cgroups, components, disk, network, networks, recipes, store, tools
 from NetLibrary.lab.apiserver import ApiServer, NoAnswer
 from NetLibrary.lab.console import Say, Stopwatch
 from NetLibrary.lab.images import assemble_all
+from NetLibrary.lab.networks import programs as network_programs
 from NetLibrary.lab.node import Node
 from NetLibrary.lab.paths import Paths, cache
 from NetLibrary.lab.processes import Component, run
@@ -55,26 +57,35 @@ class Starter:
         self._restarts: Counter[Path] = Counter()
         self._system = cgroups.tracker() / self.plan.cgroup / "system"
 
-    def run(self, archives: list[Path]) -> None:
+    def run(self, archives: list[Path], extra: list[Path]) -> None:
         """Brings the lab up.
 
         Args:
             archives: The default images.
+            extra: Images of the network and the load balancer that were chosen.
         """
         cgroups.create(self.plan.cgroup, self.plan.nodes)
         self.paths.processes.mkdir(parents=True, exist_ok=True)
         pool = ThreadPoolExecutor(max_workers=8 + 2 * self.plan.nodes, thread_name_prefix="lab")
         try:
-            self._graph(pool, archives)
+            self._graph(pool, archives, extra)
         except BaseException:
             self.cancelled.set()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _graph(self, pool: ThreadPoolExecutor, archives: list[Path]) -> None:
-        wires = pool.submit(self._phase, "network", lambda: network.create(self.plan, self.options.mtu))
-        papers = pool.submit(self._phase, "certificates", lambda: components.certificates(self.plan, self.paths))
+    def _graph(self, pool: ThreadPoolExecutor, archives: list[Path], extra: list[Path]) -> None:
+        wires = pool.submit(
+            self._phase,
+            "network",
+            lambda: network.create(self.plan, self.options.mtu, own=self.options.network == "bridge"),
+        )
+        papers = pool.submit(
+            self._phase,
+            "certificates",
+            lambda: components.certificates(self.plan, self.paths, self.options.cluster_domain),
+        )
         root = pool.submit(self._phase, "image store", lambda: self._store(archives))
         control = pool.submit(self._control_plane, [wires, papers])
         jobs = [control, *(pool.submit(self._node, node, [wires, papers, root], control) for node in self.nodes)]
@@ -83,10 +94,43 @@ class Starter:
             done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
             for job in done:
                 job.result()
+        if extra:
+            with self.watch.phase("network"):
+                self._install(extra)
+        if self.options.network == "none":
+            self.say("nodes get ready when a network is installed: --network none leaves that to you")
+            return
         with self.watch.phase("nodes ready"):
             self._until("the nodes", self._nodes_ready, self._everything(), 2 * POLL)
         with self.watch.phase("DNS ready"):
             self._until("DNS", self._dns_ready, self._everything(), 2 * POLL)
+        if extra:
+            with self.watch.phase("network rolled out"):
+                self._await_rollouts()
+
+    def _install(self, archives: list[Path]) -> None:
+        """Brings the images of a foreign network to the nodes and applies its objects."""
+        for node in self.nodes:
+            for archive in archives:
+                store.import_archive(node.containerd_socket, archive, self.state.snapshotter)
+        found = networks.objects(self.plan, self.options)
+        kinds = [obj for obj in found if obj["kind"] == "CustomResourceDefinition"]
+        for group in (kinds, [obj for obj in found if obj not in kinds]):
+            if group:
+                self._kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(_list(group)))
+            if group is kinds and group:
+                names = [f"crd/{obj['metadata']['name']}" for obj in kinds]
+                self._kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+
+    def _await_rollouts(self) -> None:
+        for obj in networks.objects(self.plan, self.options):
+            if obj["kind"] in ("DaemonSet", "Deployment"):
+                where, name = obj["metadata"]["namespace"], f"{obj['kind'].lower()}/{obj['metadata']['name']}"
+                self._kubectl("-n", where, "rollout", "status", name, f"--timeout={LIMIT:g}s")
+
+    def _kubectl(self, *words: str, stdin: str | None = None) -> str:
+        kubectl = self.paths.programs / "kubectl"
+        return run(kubectl, "--kubeconfig", self.paths.kubeconfig, *words, stdin=stdin, timeout=LIMIT + 30)
 
     def _phase(self, name: str, work: Callable[[], object]) -> object:
         with self.watch.phase(name):
@@ -100,7 +144,7 @@ class Starter:
             job.result()
 
     def _everything(self) -> list[Component]:
-        mine = [Component(name, self.paths.processes) for name in components.CONTROL_PLANE]
+        mine = [c for name in components.CONTROL_PLANE if (c := Component(name, self.paths.processes)).command]
         return [*mine, *(node.process(name) for node in self.nodes for name in node.programs())]
 
     def _until(self, what: str, done: Callable[[], object], needed: list[Component], pause: float = POLL) -> None:
@@ -162,6 +206,9 @@ class Starter:
 
     def _control_plane(self, before: list[Future]) -> None:
         self._await(before)
+        configuration = components.admission(self.options)
+        if configuration:
+            (self.paths.base / "admission.yaml").write_text(configuration)
         commands = components.control_plane(self.plan, self.paths, self.program, self.options)
         parts = {name: Component(name, self.paths.processes) for name in commands}
         for name, command in commands.items():
@@ -175,16 +222,14 @@ class Starter:
         with self.watch.phase("system objects"):
             for obj in self._system_objects():
                 self.api.create(obj)
-        for name in ("kube-controller-manager", "kube-scheduler", "load-balancer"):
-            parts[name].start()
+        for name in parts:
+            if name not in ("etcd", "kube-apiserver"):
+                parts[name].start()
 
     def _system_objects(self) -> list[dict]:
         nodes = []
         for node in self.nodes:
-            ranges = [
-                str(self.plan.pods(node.number)),
-                *([str(self.plan.pods_v6(node.number))] if self.plan.dual else []),
-            ]
+            ranges = self.plan.node_pods(node.number)
             labels = {"kubernetes.io/hostname": node.name, "netlibrary.io/lab": self.plan.name}
             nodes.append(
                 {
@@ -201,6 +246,7 @@ class Starter:
             "{replicas}": str(min(2, self.plan.nodes)),
             "{forward}": "forward . /etc/resolv.conf {\n            max_concurrent 1000\n        }" if servers else "",
             "{families}": "ipFamilyPolicy: PreferDualStack" if self.plan.dual else "",
+            "{domain}": self.options.cluster_domain,
         }
         text = MANIFEST.read_text()
         for mark, value in values.items():
@@ -252,6 +298,22 @@ def prepare(say: Say, watch: Stopwatch) -> tuple[Path, list[Path]]:
     with watch.phase("images"):
         archives = assemble_all(recipes.default(programs, folder), folder)
     return programs, archives
+
+
+def prepare_network(options: components.Options, say: Say, watch: Stopwatch) -> list[Path]:
+    """Returns the archives of the images that a chosen network and load balancer need; none for the lab's own."""
+    names = networks.programs_of(options)
+    if not names:
+        return []
+    tools.ensure(say, ["ipset"] if "kube-router" in names else [])
+    with watch.phase("programs of the network"):
+        built = network_programs.programs(names, say)
+    with watch.phase("images of the network"):
+        return assemble_all(networks.recipes(options, built), cache() / "images")
+
+
+def _list(objects: list[dict]) -> dict:
+    return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
 def versions(programs: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.components import Options
 from NetLibrary.lab.paths import Paths, labs
-from NetLibrary.lab.plan import AddressPlan
+from NetLibrary.lab.plan import IP_FAMILIES, AddressPlan
 from NetLibrary.lab.processes import Identity, start_time
 
 
@@ -38,6 +38,7 @@ class State:
         versions: Versions of what runs in it.
         timings: Seconds that each phase of its start took.
         sysctls: Settings of the machine that labs changed, with the values that they had.
+        places: Folders that were made on the machine for nodes' own ones to lie over.
         installed: What was installed in it: topic → names of the images.
         worker: Pid and start time of the program that starts the lab or takes it down.
     """
@@ -55,13 +56,16 @@ class State:
     versions: dict[str, str] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     sysctls: dict[str, int] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
     installed: dict[str, list[str]] = field(default_factory=dict)
     worker: list[int] = field(default_factory=lambda: whoami())
 
     @property
     def plan(self) -> AddressPlan:
         """Addresses and names of the lab."""
-        return AddressPlan(self.name, self.index, self.nodes, self.options.dual)
+        return AddressPlan(
+            self.name, self.index, self.nodes, IP_FAMILIES[self.options.ip_family], self.options.host_names
+        )
 
     def starter_alive(self) -> bool:
         """Tells whether the program that starts the lab, or takes it down, still runs."""
@@ -92,7 +96,9 @@ def load(name: str) -> State | None:
         data = json.loads(path.read_text())
         # fields that another version of this program wrote and this one does not have are of no use to it
         data = {entry.name: data[entry.name] for entry in fields(State) if entry.name in data}
-        return State(**{**data, "options": Options(**data["options"])})
+        known = {entry.name for entry in fields(Options)}
+        options = Options(**{key: value for key, value in data["options"].items() if key in known})
+        return State(**{**data, "options": options})
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
-from NetLibrary.lab import cgroups, network, sysctls
+from NetLibrary.lab import cgroups, folders, network, sysctls
 from NetLibrary.lab.paths import Paths, lock, root
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import Component, run
@@ -47,9 +47,20 @@ def take_down(state: State) -> None:
         cgroups.give_back_root()
         with lock(root() / ".index.lock"):
             sysctls.give_back(state)
+            _give_back_places(state)
             if not others(state.name):
                 network.forget_namespaces_folder()
     paths.remove()
+
+
+def _give_back_places(state: State) -> None:
+    """Removes the folders that nodes' own ones lay over, or leaves that to another lab that still uses them."""
+    heirs = [other for other in others(state.name) if other.options.network != "bridge"]
+    if heirs:
+        heirs[0].places = [*heirs[0].places, *state.places]
+        heirs[0].save()
+    else:
+        folders.remove_places(state.places)
 
 
 def take_remains(name: str) -> bool:

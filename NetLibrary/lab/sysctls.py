@@ -20,19 +20,23 @@ NEEDED = {
         for number, entries in ((1, 16384), (2, 32768), (3, 65536))
     },
 }
+FORWARD_V6 = "net/ipv6/conf/all/forwarding"
 ROOT = Path("/proc/sys")
 
 
-def raise_to_needed(root: Path = ROOT) -> dict[str, int]:
+def raise_to_needed(root: Path = ROOT, *, v6: bool = False) -> dict[str, int]:
     """Raises what is too low.
 
+    Args:
+        root: Folder of the settings.
+        v6: Whether a lab has IPv6 addresses.
     Returns:
         The settings that were changed, with the values that they had.
     Raises:
         EnvironmentProblem: Packets cannot be forwarded and this cannot be changed.
     """
     changed: dict[str, int] = {}
-    for name, needed in NEEDED.items():
+    for name, needed in {**NEEDED, **(_needed_v6(root) if v6 else {})}.items():
         path = root / name
         try:
             found = int(path.read_text())
@@ -57,7 +61,23 @@ def give_back(state: State, root: Path = ROOT) -> None:
     for name, before in state.sysctls.items():
         path = root / name
         try:
-            if int(path.read_text()) == NEEDED[name]:  # else somebody else has set it meanwhile
+            if int(path.read_text()) == _set_to(name):  # else somebody else has set it meanwhile
                 path.write_text(str(before))
         except (OSError, KeyError):
             continue
+
+
+def _needed_v6(root: Path) -> dict[str, int]:
+    """Returns what labs with IPv6 need: through the machine their nodes reach the outside, and the outside them.
+
+    A machine that forwards ignores router advertisements unless it is told to take them all the same (2), and might so
+    lose its own address. Source: Documentation/networking/ip-sysctl.rst of the kernel, accept_ra.
+    """
+    interfaces = sorted((root / "net/ipv6/conf").glob("*/accept_ra"))
+    listening = [path for path in interfaces if path.read_text().strip() == "1"]
+    return {**{str(path.relative_to(root)): 2 for path in listening}, FORWARD_V6: 1}
+
+
+def _set_to(name: str) -> int:
+    """Returns the value to which a setting was raised."""
+    return 2 if name.endswith("/accept_ra") else {**NEEDED, FORWARD_V6: 1}[name]

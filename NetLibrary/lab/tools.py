@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
@@ -45,6 +46,8 @@ IMAGES = {
     "tcpdump": "tcpdump",
     "getent": "libc-bin",
 }
+# These go into images of networks that not every lab has.
+NETWORKS = {"ipset": "ipset"}
 PLUGIN_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -59,12 +62,17 @@ def find(tool: str) -> str | None:
 
 def package_of(tool: str) -> str | None:
     """Returns the Debian package of a program that the lab knows."""
-    return RUN.get(tool) or IMAGES.get(tool)
+    return RUN.get(tool) or IMAGES.get(tool) or NETWORKS.get(tool)
 
 
-def missing() -> dict[str, str]:
-    """Returns the programs that are not there, with their packages."""
-    return {tool: package for tool, package in {**RUN, **IMAGES}.items() if find(tool) is None}
+def missing(more: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the programs that are not there, with their packages.
+
+    Args:
+        more: Programs of networks that are needed besides.
+    """
+    needed = {**RUN, **IMAGES, **{tool: NETWORKS[tool] for tool in more}}
+    return {tool: package for tool, package in needed.items() if find(tool) is None}
 
 
 def installable() -> bool:
@@ -72,17 +80,21 @@ def installable() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def ensure(say: Say) -> None:
+def ensure(say: Say, more: Iterable[str] = ()) -> None:
     """Installs what is missing, where that is possible.
+
+    Args:
+        say: Tells what is installed.
+        more: Programs of networks that are needed besides.
 
     Raises:
         EnvironmentProblem: Something is missing and cannot be installed; the text has the command that would.
     """
-    packages = sorted(set(missing().values()))
+    packages = sorted(set(missing(more).values()))
     if not packages:
         return
     command = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
-    absent = ", ".join(os.path.basename(tool) for tool in missing())
+    absent = ", ".join(os.path.basename(tool) for tool in missing(more))
     if shutil.which("apt-get") is None:
         raise EnvironmentProblem(
             f"These programs are missing: {absent}. There is no apt-get here; on Debian they come with: {command}"
@@ -96,6 +108,6 @@ def ensure(say: Say) -> None:
         if done.returncode and words[2] != "update":
             last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
             raise EnvironmentProblem(f"'{command}' failed with status {done.returncode}:\n{last}")
-    still = missing()
+    still = missing(more)
     if still:
         raise EnvironmentProblem(f"After '{command}' these programs are still missing: {', '.join(still)}.")

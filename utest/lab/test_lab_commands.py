@@ -142,7 +142,7 @@ def quick(monkeypatch, as_root, tmp_path):
     monkeypatch.setattr(cluster.sysctls, "raise_to_needed", dict)
     monkeypatch.setattr(start, "prepare", lambda say, watch: (tmp_path / "programs-go1", []))
     monkeypatch.setattr(start, "versions", lambda programs: {"kubernetes": "v1"})
-    monkeypatch.setattr(start.Starter, "run", lambda self, archives: calls.append("start"))
+    monkeypatch.setattr(start.Starter, "run", lambda self, archives, extra: calls.append("start"))
     monkeypatch.setattr(cluster.ApiServer, "ready", lambda self: True)
     monkeypatch.setattr(Component, "alive", lambda self: True)
 
@@ -156,7 +156,7 @@ def quick(monkeypatch, as_root, tmp_path):
 
 @pytest.mark.parametrize("error", [EnvironmentProblem("no"), KeyboardInterrupt(), SystemExit(143)])
 def test_failed_or_interrupted_start_is_taken_down(quick, monkeypatch, error, elsewhere):
-    def fail(self, archives):
+    def fail(self, archives, extra):
         raise error
 
     monkeypatch.setattr(start.Starter, "run", fail)
@@ -274,7 +274,7 @@ def test_system_objects_are_complete(tmp_path, monkeypatch, dual, servers):
     resolv = tmp_path / "resolv.conf"
     resolv.write_text(servers)
     monkeypatch.setattr(components, "RESOLVERS", (resolv,))
-    known = written(programs=str(tmp_path), options=Options(dual=dual))
+    known = written(programs=str(tmp_path), options=Options(ip_family="dual" if dual else "ipv4"))
     objects = start.Starter(known, print, start.Stopwatch())._system_objects()
     found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
     assert {o["kind"] for o in objects} <= set(COLLECTIONS)

@@ -18,7 +18,7 @@ def test_masquerade_spares_traffic_between_pods():
     rules = network._masquerade(PLAN)
     assert f"ip saddr {PLAN.all_pods} ip daddr != {PLAN.all_pods}" in rules
     assert "ip6" not in rules
-    assert "ip6 saddr" in network._masquerade(AddressPlan("x", 7, 2, dual=True))
+    assert "ip6 saddr" in network._masquerade(AddressPlan("x", 7, 2, families=("ipv4", "ipv6")))
 
 
 def test_prefixes_of_all_routing_tables_are_read(monkeypatch):
@@ -35,7 +35,7 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual):
         import json, subprocess
         from NetLibrary.lab import network
         from NetLibrary.lab.plan import AddressPlan
-        plan = AddressPlan({PLAN.name!r}, 7, 2, dual={dual})
+        plan = AddressPlan({PLAN.name!r}, 7, 2, families={("ipv4", "ipv6") if dual else ("ipv4",)})
 
         def look():
             words = ["ls /run", "ip -br link", "ip route", "ip -6 route", "nft list ruleset", "ip netns"]

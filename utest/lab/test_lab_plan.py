@@ -7,7 +7,7 @@ import pytest
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary.lab.plan import LABS, MAX_NODES, POOL, AddressPlan, check_name, check_nodes
 
-PLANS = [AddressPlan("x" * 20, index, MAX_NODES, dual=True) for index in range(LABS)]
+PLANS = [AddressPlan("x" * 20, index, MAX_NODES, families=("ipv4", "ipv6")) for index in range(LABS)]
 
 
 def networks(plan):
