@@ -12,10 +12,10 @@ from NetLibrary.keywords._listener import ListenerMixin
 from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.cluster import ClusterKeywords
 from NetLibrary.keywords.cyperf.verdicts import CyPerfKeywords
+from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar.runs import E2sarKeywords
-from NetLibrary.keywords.faults import FaultKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
-from NetLibrary.keywords.outages import BreakKeywords
+from NetLibrary.keywords.outages import OutageKeywords
 from NetLibrary.keywords.results import ResultKeywords
 from NetLibrary.keywords.sharing import GuestKeywords
 from NetLibrary.keywords.skupper import SkupperKeywords
@@ -33,11 +33,11 @@ class NetLibrary(
     SkupperKeywords,
     GuestKeywords,
     ResultKeywords,
-    BreakKeywords,
+    OutageKeywords,
     E2sarKeywords,
     CyPerfKeywords,
     MatrixKeywords,
-    FaultKeywords,
+    DisruptionKeywords,
     TidyingKeywords,
     ListenerMixin,
 ):

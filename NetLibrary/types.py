@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, TypedDict
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(bit/s|bits/s|bps|b/s)?)", re.IGNORECASE)
 _ALLOWED = "Give bits per second: a number from 0 on with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
@@ -98,4 +99,101 @@ class Protocol(Enum):
     UDP = "udp"
 
 
-CONVERTERS: dict[type, Any] = {Bitrate: Bitrate.parse, Percentage: Percentage.parse}
+class TimeLimit(timedelta):
+    """A time with its unit, for instance `500 ms`, `2 s`, `1 min 30 s` or `00:01:30`; only `0` needs none."""
+
+    @classmethod
+    def parse(cls, value: str | int | float | timedelta) -> TimeLimit:
+        """A time with its unit: `500 ms`, `2 s`, `1 min 30 s`, `00:01:30`. A bare number other than 0 is refused."""
+        if not isinstance(value, timedelta):
+            from NetLibrary._mechanics.durations import parse
+
+            text = str(value).strip()
+            try:
+                number: float | None = float(text)
+            except ValueError:
+                number = None
+            if number:
+                raise ValueError(f"Give a unit: '{text} ms' or '{text} s'.")
+            if clock := re.fullmatch(r"(\d+):(\d{2}):(\d{2}(?:\.\d+)?)", text):
+                value = timedelta(hours=int(clock[1]), minutes=int(clock[2]), seconds=float(clock[3]))
+            else:
+                value = parse(text, "The time")
+        if value < timedelta(0):
+            raise ValueError("A limit cannot be negative.")
+        return cls(seconds=value.total_seconds())
+
+    @property
+    def milliseconds(self) -> float:
+        """The time in milliseconds."""
+        return round(self.total_seconds() * 1000, 3)
+
+
+class OutagePath(Enum):
+    """A path through the cluster's network, from the source pod, or from outside where its name says so."""
+
+    ALL = "all"
+    POD_ON_SAME_NODE = "pod on same node"
+    POD_ON_OTHER_NODE = "pod on other node"
+    OWN_NODE = "own node"
+    OTHER_NODE = "other node"
+    OWN_GATEWAY = "own gateway"
+    OTHER_GATEWAY = "other gateway"
+    SERVICE = "service"
+    NODE_PORT = "node port"
+    NODE_PORT_FROM_OUTSIDE = "node port from outside"
+    LOAD_BALANCER_FROM_OUTSIDE = "load balancer from outside"
+    OUTSIDE_ADDRESS = "outside address"
+    DNS = "dns"
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether it is measured from the machine that the tests run on."""
+        return self.value.endswith("from outside")
+
+
+class ProbeKind(Enum):
+    """How a path is probed."""
+
+    ICMP = "icmp"
+    UDP = "udp"
+    TCP_NEW = "tcp_new"
+    TCP_KEPT = "tcp_kept"
+    HTTP = "http"
+    DNS = "dns"
+
+
+class OutageLimits(TypedDict, total=False):
+    """What outages may cost. Each limit that is given is checked when it is given and judged at the end.
+
+    Keys:
+
+    - `longest_outage_at_most`: longest single outage of any stream of probes
+    - `longest_outage_at_least`: an outage of at least this length must be seen, for disturbances that must show
+    - `total_outage_at_most`: sum of the outages of any stream
+    - `slow_at_most`: how long a path may answer, but late
+    - `loss_at_most`: share of the probes of any stream that may be lost
+    - `failed_connections_at_most`: how many new connections may fail in all
+    - `resets_at_most`: how many kept connections may be reset
+    - `lost_connections_at_most`: how many kept connections may break in any way
+    - `retransmits_at_most`: share of the TCP segments that may be sent again
+    - `unaffected`: paths on which there must be no outage at all
+    """
+
+    longest_outage_at_most: TimeLimit
+    longest_outage_at_least: TimeLimit
+    total_outage_at_most: TimeLimit
+    slow_at_most: TimeLimit
+    loss_at_most: Percentage
+    failed_connections_at_most: int
+    resets_at_most: int
+    lost_connections_at_most: int
+    retransmits_at_most: Percentage
+    unaffected: list[OutagePath]
+
+
+CONVERTERS: dict[type, Any] = {
+    Bitrate: Bitrate.parse,
+    Percentage: Percentage.parse,
+    TimeLimit: TimeLimit.parse,
+}

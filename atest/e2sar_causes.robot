@@ -261,4 +261,4 @@ Send Through Black Hole
     Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
-    [Teardown]    Repair All Faults
+    [Teardown]    Restore All Faults

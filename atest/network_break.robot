@@ -18,28 +18,28 @@ Test Tags         break    disruptive    needs-lab
 *** Test Cases ***
 A Kube-Proxy Restart That Resets Connections Is Found
     Measure    service
-    ${node}    Get Break Node    far
-    Fault For    400 ms    Break Traffic On Node    ${node}    protocol=tcp    ports=${{ [7007] }}    how=reset
-    Restart Node Process    kube-proxy    ${node}
-    Breaks The Limits    *kept connections were reset (service*), allowed are 0*    resets=0
+    ${node}    Get Outage Endpoint Node    far
+    Break Traffic On Node    ${node}    protocol=tcp    ports=${{ [7007] }}    how=reset    for=400 ms
+    Restart Process On Nodes    kube-proxy    ${node}
+    Breaks The Limits    *kept connections were reset (service*), allowed are 0*    resets_at_most=0
     Longest Outage Should Be About    400    service    TCP_NEW    refused
 
 A Silent Drop Is Found On The Path That It Hits
     Measure    pod on other node, pod on same node
-    ${node}    Get Break Node    far
-    Fault For    700 ms    Break Traffic On Node    ${node}    how=drop
+    ${node}    Get Outage Endpoint Node    far
+    Break Traffic On Node    ${node}    how=drop    for=700 ms
     Breaks The Limits
     ...    *pod on other node*: * for * ms (certainly*allowed are 100 ms*
-    ...    longest_outage=100 ms
+    ...    longest_outage_at_most=100 ms
     ...    unaffected=['pod on same node']
     Longest Outage Should Be About    700    pod on other node    ICMP    silent drop
     Longest Outage Should Be About    700    pod on other node    UDP    silent drop
 
 An Outage Within The Limits Passes
     Measure    pod on other node
-    ${node}    Get Break Node    far
-    Fault For    300 ms    Break Traffic On Node    ${node}    how=drop
-    ${result}    Stop Break Measurement    longest_outage=10 s    at_least=200 ms    lost_connections=0
+    ${node}    Get Outage Endpoint Node    far
+    Break Traffic On Node    ${node}    how=drop    for=300 ms
+    ${result}    Outages Should Be Within Limits    longest_outage_at_most=10 s    longest_outage_at_least=200 ms    lost_connections_at_most=0
     Should Be Equal    ${result}[lost_connections]    ${0}
 
 A Disturbance That Does Not Show Is Found
@@ -47,12 +47,12 @@ A Disturbance That Does Not Show Is Found
     Wait During Measurement    1 s    step=link that did not flap
     Breaks The Limits
     ...    *no outage of at least 500 ms was seen (the longest was * ms)*
-    ...    at_least=500 ms
+    ...    longest_outage_at_least=500 ms
 
 An Outage On A Spared Path Is Found
     Measure    pod on other node
-    ${node}    Get Break Node    far
-    Cut Node Link    ${node}    down_for=300 ms
+    ${node}    Get Outage Endpoint Node    far
+    Break Link Of Node    ${node}    for=300 ms
     Breaks The Limits
     ...    *pod on other node*on a path that the disturbance must not touch*
     ...    unaffected=['pod on other node']
@@ -62,7 +62,7 @@ A Path That Is Broken Before The Disturbance Is An Invalid Run
     Break Traffic On Node    ${pod}[spec][nodeName]    how=drop    protocol=tcp    ports=${{ [7007] }}
     Measure    pod on other node, pod on same node    probes=${{ ['ICMP', 'TCP_NEW'] }}
     Wait During Measurement    500 ms
-    Repair All Faults
+    Restore All Faults
     Has No Valid Result    *pod on other node tcp_new*no good probe before the disturbance*
 
 A Command That Fails Is A Failed Step And Not A Loss
@@ -70,21 +70,31 @@ A Command That Fails Is A Failed Step And Not A Loss
     Run Keyword And Expect Error
     ...    *'false' ended with exit status 1: it printed nothing*
     ...    Run Command During Measurement    false
-    ${result}    Stop Break Measurement    longest_outage=1 s
+    ${result}    Outages Should Be Within Limits    longest_outage_at_most=1 s
     Should Be Equal    ${result}[errors]    ${{ [] }}
 
 Bad Input Is Refused With What Is Allowed
-    Run Keyword And Expect Error    *paths has 'moon'; allowed are pod on same node, *    Measure    moon
+    Run Keyword And Expect Error    *'moon' that cannot be converted to OutagePath: OutagePath does not have member 'moon'*    Measure    moon
     Run Keyword And Expect Error    *echo_interval is 0 ms; at least 1 ms is needed*
-    ...    Start Break Measurement    x    ${NAMESPACE}    dns    echo_interval=0 ms
-    Run Keyword And Expect Error    *limit is 3 s, which leaves no time for a disturbance*
-    ...    Start Break Measurement    x    ${NAMESPACE}    dns    limit=3 s
+    ...    Start Outage Measurement    x    ${NAMESPACE}    dns    echo_interval=0 ms
+    Run Keyword And Expect Error    *timeout is 3 s, which leaves no time for a disturbance*
+    ...    Start Outage Measurement    x    ${NAMESPACE}    dns    timeout=3 s
     Run Keyword And Expect Error    *has no running pod with the label netlibrary.io/break=source*
-    ...    Start Break Measurement    x    default    dns
-    Run Keyword And Expect Error    No measurement runs*    Stop Break Measurement
+    ...    Start Outage Measurement    x    default    dns
+    Run Keyword And Expect Error    There is nothing to judge*    Outages Should Be Within Limits
+    Run Keyword And Expect Error    No measurement runs*    Stop Outage Measurement
     Run Keyword And Expect Error    *kind is 'Pod'; allowed are Deployment, DaemonSet*
     ...    Restart Workload    Pod    x    default
     Run Keyword And Expect Error    *labels 'app=nobody' fit no pod*    Delete Pods And Wait    default    app=nobody
+
+A Limit Is Refused Before Anything Runs
+    [Documentation]    `longest_outage=500` allowed 500 s, and `unaffected` with a path that nobody measured passed.
+    [Template]    Refused At The Start
+    *longest_outage_at_most* got value '500' that cannot be converted to TimeLimit: Give a unit: '500 ms' or '500 s'*
+    ...    longest_outage_at_most=500
+    *unaffected has 'own node', which is not measured; measured are dns*    unaffected=['own node']
+    *lost_connections_at_most is given, but none of the probes keeps a connection*    lost_connections_at_most=0
+    *longest_outage* not allowed*    longest_outage=1 s
 
 A Path Whose Target Does Not Exist Is Named
     [Tags]    slow
@@ -102,16 +112,16 @@ A Rate That The Source Cannot Hold Is An Error
 
 A Disturbance That Is Longer Than The Limit Is An Error
     [Tags]    slow
-    Measure    pod on same node    limit=4 s
+    Measure    pod on same node    timeout=4 s
     Wait During Measurement    5 s
-    Has No Valid Result    *limit ended the prober in pod * before the disturbance was over*raise limit=*
+    Has No Valid Result    *time limit ended the prober in pod * before the disturbance was over*raise timeout=*
 
 A Prober Pod That Is Deleted Keeps What It Measured
     Measure    pod on same node
     Wait During Measurement    1 s
     Delete Object    Pod    source    ${NAMESPACE}    wait_until_gone=${True}
     Has No Valid Result    *was deleted during the measurement*delivered until then is counted*
-    ${outages}    Get Break Outages    pod on same node    ICMP
+    ${outages}    Get Outages    pod on same node    ICMP
     Should Be Empty    ${outages}
 
 
@@ -119,42 +129,41 @@ A Prober Pod That Is Deleted Keeps What It Measured
 Break Endpoints Are Ready On A Lab
     [Documentation]    These tests break things, so they run on a lab alone.
     Connect To Cluster
-    Repair All Faults
-    Break Endpoints Are Ready
+    Restore All Faults
+    Outage Endpoints Are Ready
 
 Measure
     [Documentation]    Starts a measurement of some paths.
     [Arguments]    ${paths}    &{options}
     VAR    @{names}    @{{ [name.strip() for name in $paths.split(',')] }}
-    Start Break Measurement    ${TEST_NAME}    ${NAMESPACE}    @{names}
-    ...    baseline=1 s    settle=1 s    host_port=${HOST_PORT}    &{options}
-
-Fault For
-    [Documentation]    Injects a fault for a time.
-    [Arguments]    ${duration}    ${fault}    @{arguments}    &{options}
-    ${identity}    Run Keyword    ${fault}    @{arguments}    &{options}
-    Wait During Measurement    ${duration}    step=fault
-    Repair Fault    ${identity}
+    Start Outage Measurement    ${TEST_NAME}    ${NAMESPACE}    @{names}
+    ...    quiet=1 s    settle=1 s    host_port=${OUTAGE_HOST_PORT}    &{options}
 
 Breaks The Limits
     [Documentation]    The measurement must fail with these words.
     [Arguments]    ${words}    &{limits}
-    Run Keyword And Expect Error    ${words}    Stop Break Measurement    &{limits}
+    Run Keyword And Expect Error    ${words}    Outages Should Be Within Limits    &{limits}
 
 Longest Outage Should Be About
     [Documentation]    The fault lasts the given milliseconds and what making and mending it take.
     [Arguments]    ${milliseconds}    ${path}    ${probe}    ${kind}
-    ${outages}    Get Break Outages    ${path}    ${probe}
+    ${outages}    Get Outages    ${path}    ${probe}
     VAR    ${longest}    ${{ max($outages, key=lambda outage: outage['length_ms']) }}
     Should Be Equal    ${longest}[kind]    ${kind}
     Should Be True    ${milliseconds} - 20 <= ${longest}[length_ms] <= ${milliseconds} + 1500
 
+Refused At The Start
+    [Documentation]    Starts a measurement with a limit that must be refused.
+    [Arguments]    ${words}    &{limits}
+    Run Keyword And Expect Error    ${words}    Measure    dns    limits=${limits}
+    Run Keyword And Expect Error    No measurement runs*    Stop Outage Measurement
+
 Has No Valid Result
     [Documentation]    The measurement must end with an error, not with a loss.
     [Arguments]    ${words}
-    Run Keyword And Expect Error    *has no valid result: ${words}    Stop Break Measurement    longest_outage=0 s
+    Run Keyword And Expect Error    *has no valid result: ${words}    Outages Should Be Within Limits    longest_outage_at_most=0 s
 
 Mend And Finish
     [Documentation]    Leaves nothing broken behind.
-    Repair All Faults
-    Finish Break Measurement
+    Restore All Faults
+    Abort Outage Measurement

@@ -10,7 +10,7 @@ Resource          NetLibrary/resources/network_break.resource
 
 Suite Setup       Nodes Are Known
 Suite Teardown    Delete Everything This Run Created    wait=False
-Test Teardown     Finish Break Measurement
+Test Teardown     Abort Outage Measurement
 Test Template     Break By Hand
 
 Test Tags         break    disruptive    needs-lab    slow
@@ -62,7 +62,7 @@ Large Packets Vanish And Small Ones Do Not
 Nodes Are Known
     [Documentation]    Addresses of pods and nodes, for rules by hand.
     Connect To Cluster
-    Break Endpoints Are Ready
+    Outage Endpoints Are Ready
     ${library}    Get Library Instance    NetLibrary
     VAR    ${LAB}    ${{ $library.session.cluster().lab }}    scope=SUITE
     ${here}    Get Object    Pod    source    ${NAMESPACE}
@@ -94,12 +94,12 @@ Break By Hand
         VAR    ${begin}    ${{ string.Template($break).substitute($PLACES) }}
         VAR    ${end}    ${text}
     END
-    Start Break Measurement    ${TEST_NAME}    ${NAMESPACE}    pod on other node
-    ...    baseline=1 s    settle=1 s    recovery=15 s    echo_size=${{ $kinds.get('size', 56) }}
+    Start Outage Measurement    ${TEST_NAME}    ${NAMESPACE}    pod on other node
+    ...    quiet=1 s    settle=1 s    recovery=15 s    echo_size=${{ $kinds.get('size', 56) }}
     ${breaking}    Span On Node    ${role}    ${begin}
     Wait During Measurement    ${milliseconds} ms    step=${begin}
     ${mending}    Span On Node    ${role}    ${end}
-    Stop Break Measurement
+    Outages Should Be Within Limits
     VAR    ${least}    ${{ ($mending[0] - $breaking[1]) * 1000 - $aside }}
     VAR    ${most}    ${{ ($mending[1] - $breaking[0]) * 1000 + $aside }}
     FOR    ${probe}    IN    icmp    udp    tcp_new    tcp_kept
@@ -117,7 +117,7 @@ Span On Node
 Outages Should Be
     [Documentation]    The longest outage is of this kind and about this length, or there is none when no kind is named.
     [Arguments]    ${probe}    ${kind}    ${least}    ${most}
-    ${outages}    Get Break Outages    pod on other node    ${probe}
+    ${outages}    Get Outages    pod on other node    ${probe}
     VAR    ${told}    ${probe}: in truth ${{ round($least) }} to ${{ round($most) }} ms, told ${outages}
     Log    ${told}    console=${True}
     IF    $kind is None

@@ -44,11 +44,11 @@ User Command Keeps Connections
 *** Keywords ***
 Break Endpoints Are Ready On A Lab
     [Documentation]    These tests break things, so they run on a lab alone.
-    VAR    ${BASELINE}    1 s    scope=SUITE
-    VAR    ${SETTLE}    1 s    scope=SUITE
+    VAR    ${OUTAGE_QUIET}    1 s    scope=SUITE
+    VAR    ${OUTAGE_SETTLE}    1 s    scope=SUITE
     Connect To Cluster
-    Repair All Faults
-    Break Endpoints Are Ready
+    Restore All Faults
+    Outage Endpoints Are Ready
 
 Row Must Fail
     [Documentation]    Runs the row of the same name with another disturbance; it must fail with these words.
@@ -58,36 +58,36 @@ Row Must Fail
     ${limits}    Replace Variables    ${{ '\n'.join($row[2:]) }}
     VAR    &{limits}    &{{ dict(line.split('=', 1) for line in $limits.splitlines()) }}
     Should Not Be Empty    ${limits}
-    Run Keyword And Expect Error    ${words}    Measure Break While    ${sabotage}    ${row}[1]    &{limits}
+    Run Keyword And Expect Error    ${words}    Measure Outages While    ${sabotage}    ${row}[1]    &{limits}
 
 Far Node Drops
     [Documentation]    Drops everything on the far node for a while.
-    ${node}    Get Break Node    far
+    ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    how=drop
     Mend After    500 ms
 
 Own Node Drops
     [Documentation]    Drops what the source's node itself and its pods send and get, for longer than the row asks for.
-    ${node}    Get Break Node    source
+    ${node}    Get Outage Endpoint Node    source
     Break Traffic On Node    ${node}    how=drop
     Mend After    2.2 s
 
 Far Node Resets
     [Documentation]    Resets connections of the echo servers on the far node for a while.
-    ${node}    Get Break Node    far
+    ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    how=reset    protocol=tcp    ports=${{ [7007] }}
     Mend After    500 ms
 
 Names Cannot Be Resolved
     [Documentation]    Drops questions to the DNS servers on the source's node for longer than the row allows.
-    ${node}    Get Break Node    source
+    ${node}    Get Outage Endpoint Node    source
     Break Traffic On Node    ${node}    how=drop    protocol=udp    ports=${{ [53] }}
     Mend After    2.5 s
 
 Connections Are Forgotten Too
     [Documentation]    The rules go, and with them what connection tracking knows of the connections that are up.
-    ${node}    Get Break Node    source
-    Flush Service Rules    ${node}    proxy_down_for=1 s    forget_connections=True
+    ${node}    Get Outage Endpoint Node    source
+    Break Service Proxy On Node    ${node}    for=1 s
 
 Nothing At All
     [Documentation]    The disturbance that the row needs does not happen.
@@ -97,9 +97,9 @@ Mend After
     [Documentation]    Mends everything after a time.
     [Arguments]    ${duration}
     Wait During Measurement    ${duration}    step=sabotage
-    Repair All Faults
+    Restore All Faults
 
 Mend And Finish
     [Documentation]    Leaves nothing broken behind.
-    Repair All Faults
-    Finish Break Measurement
+    Restore All Faults
+    Abort Outage Measurement

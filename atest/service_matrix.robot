@@ -89,10 +89,10 @@ Pod That Hangs By A Keyword Is Named
     Run Keyword And Expect Error
     ...    *Pod 'on-node2' does not answer to anybody: * the server hangs.*It began after other rows, which were right:*
     ...    Service Matrix Case Should Be Right    pod ip    settle=0 s
-    Repair All Faults
+    Restore All Faults
     Forget Service Matrix Results
     Service Matrix Case Should Be Right    pod ip
-    [Teardown]    Repair All Faults
+    [Teardown]    Restore All Faults
 
 Pod That Restarts Between Two Rows Is Probed Again
     [Setup]    Matrix Is Built

@@ -36,13 +36,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from NetLibrary._mechanics.outages.archive import INPOD, archive
-from NetLibrary._mechanics.outages.clock import SAME_CLOCK
-from NetLibrary._mechanics.outages.echoes import pauses_in
-from NetLibrary._mechanics.outages.logs import ProberLog
-from NetLibrary._mechanics.outages.prober_config import configuration
+from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.run.archive import INPOD, archive
+from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK
+from NetLibrary._mechanics.outages.run.echoes import pauses_in
+from NetLibrary._mechanics.outages.run.logs import ProberLog
+from NetLibrary._mechanics.outages.run.prober_config import configuration
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult, StreamSpec, Window
-from NetLibrary._mechanics.outages.windows import evaluate
 
 LENGTHS_MS = (50, 100, 300, 1000, 3000)
 FAULTS = ("link", "drop", "reject", "reset")

@@ -24,13 +24,13 @@ from pathlib import Path
 
 from break_accuracy import PERIODS_MS, PORT, Topology, ip
 
-from NetLibrary._mechanics.outages.archive import archive
-from NetLibrary._mechanics.outages.counters import Counters, delta, parse_groups
-from NetLibrary._mechanics.outages.known_test import KnownFigures
-from NetLibrary._mechanics.outages.logs import ProberLog
-from NetLibrary._mechanics.outages.prober_config import configuration
+from NetLibrary._mechanics.outages.results.counters import Counters, delta, parse_groups
+from NetLibrary._mechanics.outages.results.original import KnownFigures
+from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.run.archive import archive
+from NetLibrary._mechanics.outages.run.logs import ProberLog
+from NetLibrary._mechanics.outages.run.prober_config import configuration
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
-from NetLibrary._mechanics.outages.windows import evaluate
 
 KNOWN = "10.201.254"
 SERVER = "10.201.0.2"

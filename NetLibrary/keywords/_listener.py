@@ -52,6 +52,8 @@ class ListenerMixin:
             steps[name] = round(steps.get(name, 0.0) + time.monotonic() - start, 3)
 
     def _end_test(self, data: Any, result: Any) -> None:
+        for callback in self.session.at_test_end:
+            callback()
         for headline in self.session.headlines:
             _robot.log_html(headline)
         self.session.headlines.clear()

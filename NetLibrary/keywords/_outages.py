@@ -1,139 +1,180 @@
-"""What the keywords for network breaks share: arguments, the report of a result, its judgement."""
+"""What the outage and disruption keywords share: the measurement that runs, and how a result is concluded."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robot.api import Failure, logger
+from robot.api import Error, Failure, logger
 
-from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.outages import paths as pathing
-from NetLibrary._mechanics.outages import tables
-from NetLibrary._mechanics.outages.files import write_probes
-from NetLibrary._mechanics.outages.measurement import BreakResult
-from NetLibrary._mechanics.outages.paths import BreakPath, Endpoints, Target
-from NetLibrary._mechanics.report import html_table
-from NetLibrary._mechanics.verdict import Verdict
+from NetLibrary._mechanics.outages.judge import Limits, checks, proven
+from NetLibrary._mechanics.outages.objects import Endpoints
+from NetLibrary._mechanics.outages.results.outcome import OutageResult, read
+from NetLibrary._mechanics.outages.run.measurement import Measurement
+from NetLibrary._mechanics.outages.show import tables
+from NetLibrary._mechanics.outages.show.probes import write_probes
+from NetLibrary._mechanics.report import Picture
+from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
-from NetLibrary.types import Bitrate
+from NetLibrary.keywords._conclude import conclude
 
 if TYPE_CHECKING:
     from NetLibrary.keywords._session import Session
 
-ALL = "all"
+KIND = "network_break"
 WORTH_A_WARNING = 0.1
+MOST_FINDINGS = 4
 
 
-def parse_paths(names: Any) -> list[BreakPath]:
-    """Returns the paths that are named, all for none or `all`.
+@dataclass
+class OutageState:
+    """The measurements of one session.
 
-    Raises:
-        InputError: There is no such path.
-
-    >>> [path.name for path in parse_paths(["Service", "pod on OTHER node"])]
-    ['SERVICE', 'POD_ON_OTHER_NODE']
+    Args:
+        running: The measurement that runs.
+        limits: Limits that were given when it was started.
+        slow_margin_ms: By how much later than the median an answer counts as late; None for each kind's own.
+        parameters: What was asked for, for the record.
+        endpoints: The objects of the running or last measurement.
+        ended: The last result.
+        pending: A result that nobody has judged or recorded yet.
+        repeats: All results of the run by name.
     """
-    found: list[BreakPath] = []
-    known = {plain(path.value): path for path in BreakPath}
-    for name in names or [ALL]:
-        if plain(name) == ALL:
-            found += [path for path in BreakPath if path not in found]
-            continue
-        path = known.get(plain(name))
-        if path is None:
-            raise InputError(f"paths has '{name}'; allowed are {', '.join(p.value for p in BreakPath)} and 'all'.")
-        if path not in found:
-            found.append(path)
+
+    running: Measurement | None = None
+    limits: Limits = field(default_factory=Limits)
+    slow_margin_ms: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    endpoints: Endpoints | None = None
+    ended: OutageResult | None = None
+    pending: OutageResult | None = None
+    repeats: dict[str, list[OutageResult]] = field(default_factory=dict)
+
+
+def state_of(session: Session) -> OutageState:
+    """Returns the measurements of a session; the keyword classes share them by it and know nothing of each other."""
+    found = vars(session).setdefault("outages", OutageState())
+    assert isinstance(found, OutageState)
     return found
 
 
-def plain(name: str) -> str:
-    """Returns a name of a path as it is compared: case, blanks and hyphens do not matter."""
-    return str(name).lower().replace(" ", "").replace("_", "").replace("-", "")
+@contextmanager
+def measured_step(session: Session, name: str) -> Iterator[None]:
+    """Stamps one step of a disturbance on the clock of the measurement, if one runs."""
+    running = state_of(session).running
+    if running is None:
+        yield
+        return
+    with running.step(name):
+        yield
 
 
-def milliseconds(name: str, value: timedelta) -> float:
-    milliseconds = value.total_seconds() * 1000
-    if milliseconds < 1:
-        raise InputError(f"{name} is {milliseconds:g} ms; at least 1 ms is needed.")
-    return milliseconds
+def finish(state: OutageState, *, settle: bool) -> OutageResult:
+    """Ends the running measurement; what it found is pending until it is concluded."""
+    measurement = state.running
+    assert measurement is not None
+    try:
+        recording = measurement.finish(settle=settle)
+    except BaseException:
+        # A stop signal in the settle time: what there is so far was recorded on the way out
+        state.running = None
+        _keep(state, read(measurement.finish(settle=False), slow_margin_ms=state.slow_margin_ms))
+        raise
+    state.running = None
+    result = read(recording, slow_margin_ms=state.slow_margin_ms)
+    _keep(state, result)
+    return result
 
 
-def limit_ms(name: str, value: timedelta | None) -> float | None:
-    if value is None:
-        return None
-    if value.total_seconds() < 0:
-        raise InputError(f"{name} is {value}; it cannot be negative.")
-    return value.total_seconds() * 1000
+def _keep(state: OutageState, result: OutageResult) -> None:
+    state.ended = state.pending = result
+    state.repeats.setdefault(result.name, []).append(result)
 
 
-def iperf_runs(targets: list[Target], rate: Bitrate | None) -> list[dict[str, Any]]:
-    if rate is None:
-        return []
-    runs = []
-    for target in targets:
-        if not target.iperf_port or target.source != pathing.SOURCE:
-            continue
-        for number, protocol in enumerate(("tcp", "udp")):
-            runs.append(
-                {
-                    "name": f"{target.path} {protocol}",
-                    "address": target.address,
-                    "port": target.iperf_port + number,
-                    "protocol": protocol,
-                    "bits_per_second": int(rate.bits_per_second),
-                    "length": 1000,
-                    "reverse": True,
-                }
-            )
-    return runs
+def conclude_pending(session: Session, *, cut_short: bool = False) -> None:
+    """Records and shows a result that nobody has judged; never fails, as nothing was asked."""
+    state = state_of(session)
+    if state.pending is not None:
+        with suppress(Error, Failure):
+            conclude_outages(session, state.pending, Limits(), cut_short=cut_short)
 
 
-def report(
-    session: Session,
-    result: BreakResult,
-    thresholds: dict[str, Any],
-    verdict: Verdict,
-    *,
-    parameters: dict[str, Any],
-    endpoints: Endpoints | None,
-) -> None:
-    """Writes a result as record, probes, tables, picture and a line on the console."""
+def conclude_outages(session: Session, result: OutageResult, limits: Limits, *, cut_short: bool = False) -> None:
+    """Judges a result by limits, records it, shows it, and fails where it has to.
+
+    Raises:
+        Failure: A limit is broken.
+        Error: The measurement is not whole.
+    """
+    state = state_of(session)
+    state.pending = None
+    judged = checks(limits, result)
+    errors, more = _errors(result, judged)
+    if cut_short:
+        errors = ["the measurement was cut short", *errors]
     own = "" if result.name == _robot.current_test() else f"{result.name} "
-    picture = _robot.picture_path(f"{own}timeline")
-    probes = picture.with_suffix(".jsonl.gz")
+    picture = _draw(_robot.picture_path(f"{own}timeline"), result)
+    probes = picture.path.with_suffix(".jsonl.gz")
     count = write_probes(probes, result)
-    session.recorder.add(
-        kind="network_break",
+    _tell(result, count, probes)
+    worst = result.worst
+    broken = sum(1 for check in judged if not check.passed)
+    conclude(
+        session,
+        kind=KIND,
         name=result.name,
-        parameters=parameters,
+        parameters={**state.parameters, "limits": limits.given},
+        checks=judged,
+        errors=errors,
+        summary=tables.summary(result),
         samples=tables.samples(result),
         series=tables.series(result),
-        summary=tables.summary(result),
-        thresholds={key: value for key, value in thresholds.items() if value not in (None, [])},
-        verdict=verdict,
-        images=images_of(map(dict, endpoints.pods.values())) if endpoints else [],
-        files=[picture, probes],
+        causes=more,
+        tables=tables.all_of(result),
+        pictures=[picture],
+        images=images_of(map(dict, state.endpoints.pods.values())) if state.endpoints else [],
+        files=[probes],
+        metadata={"Longest outage": f"{worst.longest_ms:.0f} ms, {worst.spec.name}" if worst else "none"},
+        console=_console(result),
+        lead=f"'{result.name}' broke {broken} of its limits",
     )
-    table = html_table(tables.STREAM_COLUMNS, tables.stream_rows(result), result.name)
-    session.headline(table)
-    _robot.log_table(tables.STREAM_COLUMNS, tables.stream_rows(result), result.name)
-    if result.impacts:
-        steps = html_table(tables.STEP_COLUMNS, tables.step_rows(result), "What each step cost")
-        session.headline(steps)
-        _robot.log_html(steps)
-    _robot.log_table(
-        tables.FIGURE_COLUMNS,
-        tables.figure_rows(result),
-        "Counts as kube-ovn's test-server makes them (by source from kernel counters, by path from our records)",
-    )
-    for run in result.iperf:
-        logger.info(f"iperf3 beside, {run.name}: {run.error or ''} {run.bits_per_second / 1e6:.2f} Mbit/s, "
-                    f"longest gap {run.longest_gap_ms:.0f} ms, retransmits {run.retransmits}, "
-                    f"lost {run.lost_packets} of {run.packets}")  # fmt: skip
+
+
+def _errors(result: OutageResult, judged: Sequence[Check]) -> tuple[list[str], list[str]]:
+    """Returns why there is no valid result, and what else a reader of a failure should know.
+
+    A limit that the probes prove broken stays broken however much an incomplete measurement has missed.
+    """
+    invalid = [str(stream.invalid) for stream in result.streams if stream.invalid]
+    errors = list(dict.fromkeys([*result.unfit, *result.errors, *([] if result.errors else invalid)]))
+    findings = [f"Also: {text}" for stream in result.streams for text in stream.findings]
+    if errors and not result.unfit and any(proven(check) for check in judged):
+        return [], [*findings, *(f"Also: {text}" for text in errors)][:MOST_FINDINGS]
+    return errors, findings[:MOST_FINDINGS]
+
+
+def _draw(path: Path, result: OutageResult) -> Picture:
+    from NetLibrary._mechanics.outages.show.timeline import draw
+
+    draw(path, result)
+    return Picture(path, f"{result.name}: outages per path over time")
+
+
+def _console(result: OutageResult) -> str:
+    worst = result.worst
+    paths = {stream.spec.path for stream in result.streams}
+    hit = {stream.spec.path for stream in result.streams if stream.outages}
+    longest = f"longest outage {worst.longest_ms:.0f} ms ({worst.spec.name})" if worst else "no outage"
+    errors = "".join(f"\n  ERROR: {text}" for text in result.errors)
+    return f"  '{result.name}': {longest}, {len(hit)} of {len(paths)} paths hit{errors}"
+
+
+def _tell(result: OutageResult, count: int, probes: Path) -> None:
+    """Writes to the log what is in no table."""
     for text in result.unmeasured:
         logger.info(f"Not measured: {text}")
     for text in dict.fromkeys(result.notes):
@@ -146,39 +187,3 @@ def report(
             "little processor. Lengths of outages are less exact then; they are never made longer by it."
         )
     logger.info(f"{count} probes are in {probes.name}; clocks agree to ±{result.uncertainty_ms:.1f} ms.")
-    _draw(session, picture, result)
-    worst = result.worst
-    _robot.console(
-        f"  '{result.name}': "
-        + (f"longest outage {worst.longest_ms:.0f} ms ({worst.spec.name}), " if worst else "no outage, ")
-        + f"{len({s.spec.path for s in result.streams if s.outages})} of "
-        + f"{len({s.spec.path for s in result.streams})} paths hit"
-        + "".join(f"\n  ERROR: {text}" for text in result.errors)
-    )
-    _robot.set_test_metadata("Longest outage", f"{worst.longest_ms:.0f} ms, {worst.spec.name}" if worst else "none")
-
-
-def _draw(session: Session, picture: Path, result: BreakResult) -> None:
-    from NetLibrary._mechanics.outages.timeline import draw
-
-    draw(picture, result)
-    caption = f"{result.name}: outages per path over time"
-    session.headline(_robot.picture_html(picture, caption))
-    _robot.log_picture(picture, caption)
-
-
-def judge(result: BreakResult, reasons: list[str]) -> None:
-    """Fails when limits are broken; a measurement that is not whole is an error of its own."""
-    invalid = [stream for stream in result.streams if stream.invalid]
-    if reasons and not result.unfit:
-        findings = [text for stream in result.streams for text in stream.findings]
-        more = [f"Also: {text}" for text in [*findings, *result.errors]]
-        raise Failure(
-            f"'{result.name}' broke {len(reasons)} of its limits: {reasons[0]}."
-            + "".join(f"\n{text}" for text in [*reasons[1:12], *more[:4]])
-        )
-    if invalid or result.errors:
-        raise EnvironmentProblem(
-            f"'{result.name}' has no valid result: {[*result.unfit, *result.errors, *(s.invalid for s in invalid)][0]}."
-            + "".join(f"\n{text}" for text in result.errors[1:8])
-        )

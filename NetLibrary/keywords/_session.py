@@ -40,6 +40,8 @@ class Session:
         self.steps: dict[str, float] = {}
         # Called when traffic fails; each returns sentences that explain it (the topic mixins add theirs)
         self.explainers: list[Callable[[], list[str]]] = []
+        # Called at the end of each test, before its headlines are shown
+        self.at_test_end: list[Callable[[], None]] = []
         self.recorder = Recorder(_robot.output_dir, self._surroundings)
         self._kubeconfig, self._context = kubeconfig, context
         self._clusters: dict[str, Cluster] = {}

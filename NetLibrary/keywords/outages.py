@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -9,42 +11,64 @@ from robot.api import logger
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.outages import paths as pathing
-from NetLibrary._mechanics.outages import tables
-from NetLibrary._mechanics.outages.echoes import EchoPod, OutsideEcho
-from NetLibrary._mechanics.outages.measurement import BreakResult, Measurement, check_times
-from NetLibrary._mechanics.outages.paths import BreakPath, Endpoints, Rates
-from NetLibrary._mechanics.outages.probers import LocalProber, PodProber, Prober, missing_route
-from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
-from NetLibrary._mechanics.outages.verdict import Limits, breaches
-from NetLibrary._mechanics.verdict import Verdict
+from NetLibrary._mechanics.outages import objects, places
+from NetLibrary._mechanics.outages.judge import Limits
+from NetLibrary._mechanics.outages.results.repeats import spread
+from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
+from NetLibrary._mechanics.outages.run.settling import Settling
+from NetLibrary._mechanics.outages.show import tables
+from NetLibrary._mechanics.report import html_table
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords._outages import iperf_runs, judge, limit_ms, milliseconds, parse_paths, report
-from NetLibrary.keywords.outage_results import BreakResultKeywords
-from NetLibrary.types import Bitrate, Percentage
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.keywords._outages import (
+    KIND,
+    OutageState,
+    conclude_outages,
+    conclude_pending,
+    finish,
+    measured_step,
+    state_of,
+)
+from NetLibrary.types import Bitrate, OutageLimits, OutagePath, Percentage, ProbeKind, TimeLimit
 
 #: A measurement that nobody stops ends by itself after this time.
 LONGEST = timedelta(minutes=30)
-ECHO_SIZES = range(18, 9001)
+NO_LIMITS: OutageLimits = {}
+OLD_LIMITS = {
+    "longest_outage": "longest_outage_at_most",
+    "at_least": "longest_outage_at_least",
+    "total_outage": "total_outage_at_most",
+    "longest_slow": "slow_at_most",
+    "loss": "loss_at_most",
+    "failed_connections": "failed_connections_at_most",
+    "resets": "resets_at_most",
+    "lost_connections": "lost_connections_at_most",
+    "retransmits": "retransmits_at_most",
+}
 
 
-class BreakKeywords(BreakResultKeywords):
-    """Start, stop and judge measurements of network breaks."""
+class OutageKeywords(KeywordBase):
+    """Start, stop and judge measurements of outages."""
 
-    _break_parameters: dict[str, Any] | None = None
-
-    @keyword(tags=["break"])
-    def start_break_measurement(
+    @keyword(
+        tags=["outages"],
+        formerly=["Start Break Measurement"],
+        renamed={"baseline": "quiet", "limit": "timeout"},
+    )
+    def start_outage_measurement(
         self,
         name: str,
         namespace: str,
-        *paths: str,
+        *paths: OutagePath,
+        optional: Sequence[OutagePath] = (),
         probes: list[ProbeKind] | None = None,
-        baseline: timedelta = timedelta(seconds=2),
+        limits: OutageLimits = NO_LIMITS,
+        quiet: timedelta = timedelta(seconds=2),
         settle: timedelta = timedelta(seconds=3),
         recovery: timedelta = timedelta(seconds=30),
-        limit: timedelta = LONGEST,
+        rollout_timeout: timedelta = timedelta(minutes=5),
+        timeout: timedelta = LONGEST,
         echo_interval: timedelta = timedelta(milliseconds=10),
         connection_interval: timedelta = timedelta(milliseconds=40),
         request_interval: timedelta = timedelta(milliseconds=10),
@@ -53,7 +77,7 @@ class BreakKeywords(BreakResultKeywords):
         slow: timedelta | None = None,
         ipv6: bool = False,
         iperf_bitrate: Bitrate | None = None,
-        host_port: int = pathing.HOST_PORT,
+        host_port: int = objects.HOST_PORT,
         outside_address: str | None = None,
         outside_port: int = 0,
         cluster: str | None = None,
@@ -64,16 +88,21 @@ class BreakKeywords(BreakResultKeywords):
         ICMP and UDP echo, new TCP connections and requests over a kept connection, as far as it allows them. The
         probers survive whatever interrupts `exec`, so kubelets and runtimes may be restarted meanwhile.
 
+        A path that is named and that the cluster does not have skips the test. Limits are checked here, before
+        anything runs, and judged by [Outages Should Be Within Limits].
+
         Args:
             name: Name of the measurement in results and baselines.
             namespace: Where the endpoints are.
-            paths: Names of paths, see [BreakPath]; `all` or none for all of them. Paths that the cluster does not have
-                are named in the result.
+            paths: What is measured; `all`, or none, for every path that the cluster has.
+            optional: Paths that are measured as well where the cluster has them.
             probes: Kinds of probes, for instance `['ICMP', 'TCP_KEPT']`; all by default.
-            baseline: Quiet time before the disturbance.
-            settle: Time after it.
+            limits: What the outages may cost.
+            quiet: Quiet time before the disturbance.
+            settle: Time after it, and after the rollouts that it has started.
             recovery: Time beyond that for which is waited at most while a path is still broken.
-            limit: The measurement ends by itself after this time.
+            rollout_timeout: How long workloads that the disturbance has changed may take until they are stable.
+            timeout: The measurement ends by itself after this time.
             echo_interval: Time between two ICMP or UDP echoes.
             connection_interval: Time between two new TCP connections.
             request_interval: Time between two requests over the kept connection.
@@ -94,222 +123,280 @@ class BreakKeywords(BreakResultKeywords):
         ```robotframework
         *** Test Cases ***
         DNS Rollout
-            Start Break Measurement    dns rollout    demo    dns    service
+            Start Outage Measurement    dns rollout    demo    dns    service
             Restart Workload    Deployment    coredns    kube-system
-            Stop Break Measurement    longest_outage=500 ms
+            Outages Should Be Within Limits    longest_outage_at_most=500 ms
         ```
         """
-        if self._break_measurement is not None:
-            raise InputError(
-                f"The measurement '{self._break_measurement.name}' still runs; use 'Stop Break Measurement' first."
-            )
-        rates = Rates(
-            echo_ms=milliseconds("echo_interval", echo_interval),
-            connection_ms=milliseconds("connection_interval", connection_interval),
-            kept_ms=milliseconds("request_interval", request_interval),
-            timeout_ms=milliseconds("probe_timeout", probe_timeout),
-            echo_bytes=_echo_size(echo_size),
+        state = state_of(self.session)
+        if state.running is not None:
+            raise InputError(f"The measurement '{state.running.name}' still runs; use 'Stop Outage Measurement' first.")
+        conclude_pending(self.session)
+        given = Limits.of(dict(limits))
+        rates = objects.Rates.of(
+            echo_interval=echo_interval,
+            connection_interval=connection_interval,
+            request_interval=request_interval,
+            probe_timeout=probe_timeout,
+            echo_size=echo_size,
         )
-        seconds = limit.total_seconds()
-        check_times(seconds, baseline.total_seconds(), settle.total_seconds())
+        check_times(timeout.total_seconds(), quiet.total_seconds(), settle.total_seconds())
         connection = self.session.cluster(cluster)
-        wanted = parse_paths(paths)
-        endpoints = pathing.discover(connection, namespace, host_port=host_port)
-        echoes: list[EchoPod | OutsideEcho] = [
-            EchoPod(connection, namespace, pod["metadata"]["name"], role)
-            for role, pod in endpoints.pods.items()
-            if role != pathing.SOURCE
-        ]
-        if BreakPath.OUTSIDE_ADDRESS in wanted and outside_address:
-            endpoints.outside_address, endpoints.outside_port = outside_address, outside_port
-        elif BreakPath.OUTSIDE_ADDRESS in wanted and connection.is_lab:
-            vantage = connection.lab.outside
-            outside = OutsideEcho(vantage.address, netns=f"/run/netns/{vantage.netns}")
-            endpoints.outside_address, endpoints.outside_port = outside.address, outside.port
-            endpoints.outside_echo = True
-            echoes.append(outside)
-        targets, missing = pathing.resolve(endpoints, wanted, (4, 6) if ipv6 else (4,))
-        outside_netns = f"/run/netns/{connection.lab.outside.netns}" if connection.is_lab else None
-        for target in [target for target in targets if target.source == pathing.OUTSIDE]:
-            reason = missing_route(target.address, outside_netns)
-            if reason:
-                targets.remove(target)
-                missing.append(f"{target.path}: there is no way from outside to {target.address} ({reason})")
-        missing += [f"{target.path}: {target.note}" for target in targets if target.note]
-        if not targets:
-            raise InputError(f"None of the paths can be measured: {'; '.join(missing)}.")
-        by_source = pathing.streams(targets, rates, probes)
-        probers = _probers(
-            connection, namespace, endpoints, by_source, seconds, iperf=iperf_runs(targets, iperf_bitrate)
-        )
-        measurement = Measurement(
-            name,
-            probers,
-            targets,
-            unmeasured=missing,
-            baseline_s=baseline.total_seconds(),
-            settle_s=settle.total_seconds(),
-            recovery_s=recovery.total_seconds(),
-            echoes=echoes,
-            progress=logger.console,
-            slow_margin_ms=None if slow is None else milliseconds("slow", slow),
-        )
-        self._break_parameters = {
-            "namespace": namespace, "paths": [path.value for path in wanted], "baseline": baseline, "settle": settle,
+        required = [path for path in dict.fromkeys(paths) if path is not OutagePath.ALL]
+        wanted = objects.expand(paths or (OutagePath.ALL,), optional)
+        parameters = {
+            "namespace": namespace, "paths": [path.value for path in wanted], "quiet": quiet, "settle": settle,
             "echo_interval_ms": rates.echo_ms, "connection_interval_ms": rates.connection_ms,
             "request_interval_ms": rates.kept_ms, "echo_bytes": rates.echo_bytes, "probe_timeout_ms": rates.timeout_ms,
             "iperf_bits_per_second": iperf_bitrate.bits_per_second if iperf_bitrate else None,
         }  # fmt: skip
-        _robot.console(
-            f"Measuring '{name}': {sum(map(len, by_source.values()))} streams on {len(targets)} paths"
-            + (f"; not measured: {len(missing)}" if missing else "")
+        plan = places.plan(
+            connection,
+            namespace,
+            wanted,
+            rates,
+            probes=probes,
+            families=(4, 6) if ipv6 else (4,),
+            host_port=host_port,
+            outside=(outside_address or "", outside_port),
+            seconds=timeout.total_seconds(),
+            iperf_bits_per_second=int(iperf_bitrate.bits_per_second) if iperf_bitrate else 0,
         )
-        self._break_measurement, self._break_endpoints = measurement, endpoints
-        self._last_break = None
-        try:
-            measurement.start()
-        except BaseException:
-            self._break_measurement = None
-            raise
-        # Whatever ends the run, what was measured until then is written.
-        self.session.on_close(f"measurement '{name}'", lambda: self._close_measurement(measurement))
-        self.session.note_images(images_of(map(dict, endpoints.pods.values())))
-        measurement.wait_baseline()
-        return [spec.name for specs in by_source.values() for spec in specs]
+        self._require(name, parameters, plan.absent(required))
+        given.require_measured(plan.specs)
+        measurement = Measurement(
+            name,
+            plan.probers,
+            plan.targets,
+            unmeasured=plan.missing,
+            quiet_s=quiet.total_seconds(),
+            settle_s=settle.total_seconds(),
+            recovery_s=recovery.total_seconds(),
+            settling=Settling(connection),
+            rollout_s=rollout_timeout.total_seconds(),
+            echoes=plan.echoes,
+            progress=logger.console,
+        )
+        _robot.console(
+            f"Measuring '{name}': {len(plan.specs)} streams on {len(plan.targets)} paths"
+            + (f"; not measured: {len(plan.missing)}" if plan.missing else "")
+        )
+        self._begin(state, measurement)
+        state.limits, state.parameters, state.endpoints = given, parameters, plan.endpoints
+        state.slow_margin_ms = None if slow is None else objects.milliseconds("slow", slow)
+        self.session.note_images(images_of(map(dict, plan.endpoints.pods.values())))
+        dead = plan.unprobed(required, measurement.impossible())
+        if dead:
+            measurement.abandon()
+            state.running = None
+            self._require(name, parameters, dead)
+        measurement.wait_quiet()
+        return [spec.name for spec in plan.specs]
 
-    @keyword(tags=["break"])
-    def stop_break_measurement(
+    @keyword(tags=["outages"])
+    def stop_outage_measurement(self) -> dict[str, Any]:
+        """Waits until the paths have settled, ends the measurement, and returns what it found; judges nothing.
+
+        Workloads whose pods or specification have changed since the start are awaited first. The result is recorded
+        at the end of the test, unless [Outages Should Be Within Limits] judges and records it before.
+
+        Returns:
+            The summary, with `longest_outage_ms`, `failed_connections`, `lost_connections` and the like.
+        """
+        state = state_of(self.session)
+        if state.running is None:
+            raise InputError("No measurement runs; use 'Start Outage Measurement' first.")
+        return tables.summary(finish(state, settle=True))
+
+    @keyword(tags=["outages"], formerly=["Stop Break Measurement"], renamed=OLD_LIMITS)
+    def outages_should_be_within_limits(
         self,
         *,
-        longest_outage: timedelta | None = None,
-        total_outage: timedelta | None = None,
-        loss: Percentage | None = None,
-        failed_connections: int | None = None,
-        resets: int | None = None,
-        lost_connections: int | None = None,
-        retransmits: Percentage | None = None,
-        longest_slow: timedelta | None = None,
-        at_least: timedelta | None = None,
-        unaffected: list[str] | None = None,
+        longest_outage_at_most: TimeLimit | None = None,
+        longest_outage_at_least: TimeLimit | None = None,
+        total_outage_at_most: TimeLimit | None = None,
+        slow_at_most: TimeLimit | None = None,
+        loss_at_most: Percentage | None = None,
+        failed_connections_at_most: int | None = None,
+        resets_at_most: int | None = None,
+        lost_connections_at_most: int | None = None,
+        retransmits_at_most: Percentage | None = None,
+        unaffected: list[OutagePath] | None = None,
     ) -> dict[str, Any]:
-        """Waits until the paths have settled, ends the measurement, reports it, and judges it by the limits given.
+        """Judges the outages by limits; a measurement that still runs is ended first, when the paths have settled.
 
-        Without limits it only reports. An outage breaks a limit when the probes prove it, that is when even its lower
-        bound is longer. A measurement that could not be made, for instance because a path was broken before the
-        disturbance began, is an error and not a loss.
+        Limits that were given to [Start Outage Measurement] count as well; one that is given here replaces its
+        namesake. An outage breaks a limit when the probes prove it, that is when even its lower bound is longer. A
+        measurement that could not be made, for instance because a path was broken before the disturbance began, is
+        an error and not a loss.
 
         Args:
-            longest_outage: Longest single outage that any stream may have.
-            total_outage: Longest sum of outages that any stream may have.
-            loss: Largest share of probes that any stream may lose.
-            failed_connections: How many new connections may fail in all.
-            resets: How many kept connections may be reset.
-            lost_connections: How many kept connections may break in any way.
-            retransmits: Largest share of TCP segments sent again.
-            longest_slow: How long a path may be merely slow.
-            at_least: An outage of at least this length must have been seen; for disturbances that must show.
+            longest_outage_at_most: Longest single outage that any stream may have.
+            longest_outage_at_least: An outage of at least this length must have been seen; for disturbances that must
+                show.
+            total_outage_at_most: Longest sum of outages that any stream may have.
+            slow_at_most: How long a path may answer, but late.
+            loss_at_most: Largest share of probes that any stream may lose.
+            failed_connections_at_most: How many new connections may fail in all.
+            resets_at_most: How many kept connections may be reset.
+            lost_connections_at_most: How many kept connections may break in any way.
+            retransmits_at_most: Largest share of TCP segments sent again.
             unaffected: Paths on which there must be no outage at all.
         Returns:
             The summary, with `longest_outage_ms` and the like.
         """
-        measurement = self._break_measurement
-        if measurement is None:
-            raise InputError("No measurement runs; use 'Start Break Measurement' first.")
-        limits = Limits(
-            longest_outage_ms=limit_ms("longest_outage", longest_outage),
-            total_outage_ms=limit_ms("total_outage", total_outage),
-            loss_ratio=None if loss is None else loss.fraction,
-            failed_connections=failed_connections,
-            resets=resets,
-            lost_connections=lost_connections,
-            retransmit_ratio=None if retransmits is None else retransmits.fraction,
-            slow_ms=limit_ms("longest_slow", longest_slow),
+        state = state_of(self.session)
+        if state.running is None and state.pending is None:
+            raise InputError("There is nothing to judge; use 'Start Outage Measurement' first.")
+        here = Limits.of(
+            {
+                "longest_outage_at_most": longest_outage_at_most,
+                "longest_outage_at_least": longest_outage_at_least,
+                "total_outage_at_most": total_outage_at_most,
+                "slow_at_most": slow_at_most,
+                "loss_at_most": loss_at_most,
+                "failed_connections_at_most": failed_connections_at_most,
+                "resets_at_most": resets_at_most,
+                "lost_connections_at_most": lost_connections_at_most,
+                "retransmits_at_most": retransmits_at_most,
+                "unaffected": unaffected,
+            }
         )
-        spared = {path.value for path in parse_paths(unaffected)} if unaffected else set()
-        result = self._finish_break(settle=True)
-        reasons = breaches(limits, result.streams, list(result.deltas.items()))
-        least = limit_ms("at_least", at_least)
-        if least is not None and result.longest_outage_ms < least:
-            reasons.append(
-                f"no outage of at least {least:g} ms was seen (the longest was {result.longest_outage_ms:.0f} ms), "
-                "although the disturbance must have caused one"
-            )
-        for stream in result.streams:
-            if stream.outages and stream.spec.base_path in spared:
-                reasons.append(
-                    f"{stream.spec.name}: {stream.outages[0].kind.value} for {stream.longest_ms:.0f} ms on a path that "
-                    "the disturbance must not touch"
-                )
-        thresholds = {**limits.given, "at_least_ms": least, "unaffected": sorted(spared)}
-        judged = bool(limits.given) or least is not None or bool(spared)
-        self._report_break(result, thresholds, Verdict(not reasons if judged else None, reasons))
-        judge(result, reasons)
+        limits = Limits(**{**state.limits.given, **here.given})
+        if state.running is not None:
+            limits.require_measured(state.running.specs)
+        result = finish(state, settle=True) if state.running is not None else state.pending
+        assert result is not None
+        limits.require_measured([stream.spec for stream in result.streams])
+        conclude_outages(self.session, result, limits)
         return tables.summary(result)
 
-    @keyword(tags=["break"])
-    def finish_break_measurement(self) -> None:
-        """Ends a measurement that still runs and writes what it has measured so far; for teardowns.
+    @keyword(tags=["outages"], formerly=["Finish Break Measurement"])
+    def abort_outage_measurement(self) -> None:
+        """Ends a measurement that still runs without waiting, and records what it has measured; for teardowns.
 
         Does nothing when none runs. Judges nothing.
         """
-        if self._break_measurement is not None:
-            self._report_break(self._finish_break(settle=False), {}, Verdict(None, ["the measurement was cut short"]))
+        self._abort(state_of(self.session).running)
+
+    @keyword(tags=["outages"])
+    def get_open_outages(self) -> list[str]:
+        """Returns the streams that are in an outage at this moment."""
+        running = state_of(self.session).running
+        if running is None:
+            raise InputError("No measurement runs; use 'Start Outage Measurement' first.")
+        return running.open_outages()
+
+    @keyword(tags=["outages"], formerly=["Get Break Outages"])
+    def get_outages(self, path: str, probe: ProbeKind) -> list[dict[str, Any]]:
+        """Returns the outages that one kind of probe saw on one path in the last measurement.
+
+        Args:
+            path: Name of the path, see [OutagePath]; with ` IPv4` or ` IPv6` where both were measured.
+            probe: Kind of probe.
+        Returns:
+            For each outage `start_seconds`, `length_ms`, its bounds `shortest_ms` and `longest_ms`, and `kind`.
+        """
+        result = state_of(self.session).ended
+        if result is None:
+            raise InputError("There is no measurement yet; use 'Stop Outage Measurement' first.")
+        wanted = objects.plain(path)
+        for stream in result.streams:
+            names = (objects.plain(stream.spec.path), objects.plain(stream.spec.base_path))
+            if wanted in names and stream.spec.kind is probe:
+                return [tables.window_facts(window, result) for window in stream.outages]
+        known = ", ".join(stream.spec.name for stream in result.streams)
+        raise InputError(f"The last measurement has no stream '{path} {probe.value}'; it has {known}.")
+
+    @keyword(tags=["outages"], formerly=["Get Break Node"])
+    def get_outage_endpoint_node(self, role: str = "far") -> str:
+        """Returns the name of the node on which an endpoint of the running or last measurement is.
+
+        Args:
+            role: `source`, `near`, `far`, `near-host` or `far-host`.
+        Returns:
+            Name of the node.
+        """
+        endpoints = state_of(self.session).endpoints
+        if endpoints is None:
+            raise InputError("There was no measurement yet; use 'Start Outage Measurement' first.")
+        if role not in endpoints.pods:
+            raise InputError(f"role is '{role}'; there are {', '.join(sorted(endpoints.pods))}.")
+        return str(endpoints.pods[role]["spec"]["nodeName"])
+
+    @keyword(tags=["outages"], formerly=["Report Break Repeats"])
+    def show_outage_repeats(self, name: str) -> dict[str, Any]:
+        """Shows median and spread of all measurements of one name in this run.
+
+        Args:
+            name: Name of the measurements.
+        Returns:
+            Median of the longest outage per stream in milliseconds.
+        """
+        results = state_of(self.session).repeats.get(name, [])
+        if not results:
+            raise InputError(f"This run has no measurement named '{name}'.")
+        longest: dict[str, list[float]] = {}
+        for result in results:
+            for stream in result.streams:
+                if stream.invalid is None:
+                    longest.setdefault(stream.spec.name, []).append(stream.longest_ms)
+        spreads = {stream: spread(values) for stream, values in longest.items()}
+        rows = [
+            [
+                stream,
+                len(s.samples),
+                f"{s.median:.0f}",
+                f"{s.least:.0f} to {s.most:.0f}",
+                f"{s.low:.0f} to {s.high:.0f}",
+            ]
+            for stream, s in spreads.items()
+        ]
+        columns = ("stream", "runs", "median ms", "smallest to largest", "95 % confidence of the mean")
+        self.session.headline(html_table(columns, rows, f"{name}: longest outage over {len(results)} runs"))
+        return {stream: s.median for stream, s in spreads.items()}
+
+    @keyword(tags=["outages"])
+    def wait_during_measurement(self, duration: timedelta, *, step: str = "nothing") -> None:
+        """Does nothing for a time, as a step of its own; for the quiet row that shows that nothing is invented.
+
+        Args:
+            duration: How long.
+            step: Name of the step.
+        """
+        with measured_step(self.session, step):
+            time.sleep(duration.total_seconds())
 
     # --- behind the keywords ------------------------------------------------------------------------------
 
-    def _finish_break(self, *, settle: bool) -> BreakResult:
-        measurement = self._break_measurement
-        assert measurement is not None
+    def _begin(self, state: OutageState, measurement: Measurement) -> None:
+        state.running, state.ended = measurement, None
         try:
-            result = measurement.finish(settle=settle)
+            measurement.start()
         except BaseException:
-            # A stop signal in the settle time: the result so far is there, `finish` made it on its way out
-            self._report_break(measurement.finish(settle=False), {}, Verdict(None, ["the measurement was cut short"]))
+            state.running = None
             raise
-        finally:
-            self._break_measurement = None
-        self._last_break = result
-        if self._break_repeats is None:
-            self._break_repeats = {}
-        self._break_repeats.setdefault(result.name, []).append(result)
-        return result
+        # Whatever ends the run, what was measured until then is written.
+        self.session.on_close(f"measurement '{measurement.name}'", lambda: self._abort(measurement))
+        hooks = self.session.at_test_end
+        if not any(getattr(hook, "__name__", "") == "conclude_outages_of_test" for hook in hooks):
 
-    def _close_measurement(self, measurement: Measurement) -> None:
-        if self._break_measurement is measurement:
-            self.finish_break_measurement()
+            def conclude_outages_of_test() -> None:
+                conclude_pending(self.session)
 
-    def _report_break(self, result: BreakResult, thresholds: dict[str, Any], verdict: Verdict) -> None:
-        report(
-            self.session,
-            result,
-            thresholds,
-            verdict,
-            parameters=self._break_parameters or {},
-            endpoints=self._break_endpoints,
-        )
+            hooks.append(conclude_outages_of_test)
 
+    def _abort(self, measurement: Measurement | None) -> None:
+        state = state_of(self.session)
+        if measurement is not None and state.running is measurement:
+            finish(state, settle=False)
+            conclude_pending(self.session, cut_short=True)
 
-def _probers(
-    cluster: Any,
-    namespace: str,
-    endpoints: Endpoints,
-    by_source: dict[str, list[StreamSpec]],
-    seconds: float,
-    *,
-    iperf: list[dict[str, Any]],
-) -> list[Prober]:
-    """Makes a prober for each source: the pod, and a place outside the cluster."""
-    probers: list[Prober] = []
-    if pathing.SOURCE in by_source:
-        pod = endpoints.pods[pathing.SOURCE]["metadata"]["name"]
-        probers.append(PodProber(cluster, namespace, pod, by_source[pathing.SOURCE], duration_s=seconds, iperf=iperf))
-    if pathing.OUTSIDE in by_source:
-        netns = f"/run/netns/{cluster.lab.outside.netns}" if cluster.is_lab else None
-        probers.append(LocalProber("outside", by_source[pathing.OUTSIDE], duration_s=seconds, netns=netns))
-    return probers
-
-
-def _echo_size(size: int) -> int:
-    if size not in ECHO_SIZES:
-        raise InputError(f"echo_size is {size}; allowed are {ECHO_SIZES[0]} to {ECHO_SIZES[-1]} bytes.")
-    return size
+    def _require(self, name: str, parameters: dict[str, Any], absent: Sequence[str]) -> None:
+        """Skips what asks for a path that is not there."""
+        if absent:
+            reason = (
+                f"Skipped: the cluster does not have what is to be measured: {'; '.join(absent)}. Leave the path out, "
+                "or name it under optional= to measure it where it is there."
+            )
+            conclude(self.session, kind=KIND, name=name, parameters=parameters, skip=reason)

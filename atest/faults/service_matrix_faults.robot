@@ -142,14 +142,14 @@ Nothing Is Broken Any More
 Lab And Matrix Are Up
     [Documentation]    One matrix for all faults; whatever an earlier run left broken is repaired first.
     Connect To Cluster
-    Repair All Faults
+    Restore All Faults
     # a SYN is repeated after 1 s, and most of the time of a row is this limit, several times
     Build Service Matrix    time_limit=1.2 s
 
 Nothing Is Left Broken
     [Documentation]    Repairs everything and removes the matrix.
     Repair What Was Broken
-    Repair All Faults
+    Restore All Faults
     Remove Service Matrix
 
 Nothing Should Be Found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from NetLibrary._mechanics.outages.inpod.wire import Outcome
+from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.types import Probe, ProbeKind, StreamSpec
 
 MS = 1_000_000

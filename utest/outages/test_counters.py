@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from NetLibrary._mechanics.outages.counters import Identity, cross_check, delta, parse_files, parse_groups, parse_snmp6
-from NetLibrary._mechanics.outages.known_test import from_counters, of_path
+from NetLibrary._mechanics.outages.results.counters import (
+    Identity,
+    cross_check,
+    delta,
+    parse_files,
+    parse_groups,
+    parse_snmp6,
+)
+from NetLibrary._mechanics.outages.results.original import from_counters, of_path
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult, StreamSpec
 
 SNMP = """\

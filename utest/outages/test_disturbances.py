@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from robot.api import Error, SkipExecution
 
+from NetLibrary._mechanics.disruption import command
+from NetLibrary._mechanics.disruption import workloads as disturb
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.kube import Choice
 from NetLibrary._mechanics.kube.wait import Done, Pending
-from NetLibrary._mechanics.outages import disturb
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords.disruption import _run_here
-from NetLibrary.keywords.outages import BreakKeywords
+from NetLibrary.keywords.disruption import DisruptionKeywords
+from NetLibrary.keywords.outages import OutageKeywords
+from NetLibrary.types import TimeLimit
 
 
 class Cluster:
@@ -57,8 +63,8 @@ def deployment(generation: int, observed: int, updated: int = 1) -> dict[str, An
     return {"metadata": {"name": "d", "generation": generation}, "spec": {"replicas": 1}, "status": status}
 
 
-def keywords(cluster: Any) -> BreakKeywords:
-    library = BreakKeywords()
+def keywords(cluster: Any) -> DisruptionKeywords:
+    library = DisruptionKeywords()
     library.session = SimpleNamespace(cluster=lambda alias: cluster)  # type: ignore[assignment]
     return library
 
@@ -119,9 +125,8 @@ def test_with_leave_it_is_disturbed_but_a_lab_is_still_needed_for_nodes(monkeypa
     monkeypatch.setattr(_robot, "variable", lambda name, default=None: True)
     library = keywords(Cluster([pod("a")], [pod("b")]))
     assert library.delete_pods_and_wait("ns", "app=x") == 1
-    assert library.run_command_during_measurement("echo two words") == "two words\n"
     with pytest.raises(SkipExecution, match="needs the lab"):
-        library.cut_node_link("node1")
+        library.break_link_of_node("node1")
 
 
 def test_arguments_of_the_command_are_checked(monkeypatch):
@@ -132,23 +137,66 @@ def test_arguments_of_the_command_are_checked(monkeypatch):
         library.run_command_during_measurement("ls", pod="x")
 
 
+ENVIRONMENT = {"PATH": os.environ["PATH"]}
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["sh", "-c", "echo broken >&2; exit 3"], "ended with exit status 3: broken"),
+        ("echo broken >&2; exit 3", "ended with exit status 3: broken"),
         (["false"], "ended with exit status 1: it printed nothing"),
+        ("no-such-program", "exit status 127: .*no-such-program"),
         (["no-such-program"], "'no-such-program' does not exist on this machine"),
         (["/etc/passwd"], "may not be run: Permission denied"),
-        (["sleep", "9"], "did not end within 0.2 s"),
     ],
 )
 def test_a_command_that_fails_says_how(words, text):
     with pytest.raises(EnvironmentProblem, match=text):
-        _run_here(words, 0.2 if words[0] == "sleep" else 10)
+        command.run(words, ENVIRONMENT, 10).require_success()
+
+
+def test_a_command_that_does_not_end_is_ended_with_all_that_it_has_started():
+    began = time.monotonic()
+    with pytest.raises(EnvironmentProblem, match=r"'sleep 9 \| sleep 9' did not end within 0.2 s"):
+        command.run("sleep 9 | sleep 9", ENVIRONMENT, 0.2)
+    assert time.monotonic() - began < 3
+
+
+def test_a_command_may_pipe_and_chain():
+    """It was split into words, which can do neither."""
+    assert command.run("echo one && echo two | tr a-z A-Z", ENVIRONMENT, 10).require_success() == "one\nTWO\n"
+
+
+def test_a_command_talks_to_the_cluster_that_is_measured(tmp_path):
+    """It had the caller's environment, and thus another cluster or none."""
+    config = tmp_path / "config"
+    config.write_text("current-context: other\n")
+    connection = SimpleNamespace(choice=Choice("kubeconfig", "", (config,), "prod"), context="prod")
+    with command.kubectl_environment(SimpleNamespace(connection=connection, is_lab=False)) as environment:
+        first, second = environment["KUBECONFIG"].split(os.pathsep)
+        assert yaml.safe_load(Path(first).read_text())["current-context"] == "prod"
+        assert second == str(config)
+    assert not Path(first).exists()
+    inside = SimpleNamespace(choice=Choice("in-cluster", ""), context="in-cluster")
+    with command.kubectl_environment(SimpleNamespace(connection=inside, is_lab=False)) as environment:
+        assert "KUBECONFIG" not in environment
 
 
 def test_stopping_what_does_not_run_says_so():
-    library = keywords(None)
+    library = OutageKeywords()
+    library.session = SimpleNamespace()  # type: ignore[assignment]
+    with pytest.raises(Error, match="There is nothing to judge"):
+        library.outages_should_be_within_limits(longest_outage_at_most=TimeLimit.parse("1 s"))
     with pytest.raises(Error, match="No measurement runs"):
-        library.stop_break_measurement(longest_outage=timedelta(seconds=1))
-    library.finish_break_measurement()  # nothing to do, no error: it is for teardowns
+        library.stop_outage_measurement()
+    library.abort_outage_measurement()  # nothing to do, no error: it is for teardowns
+
+
+def test_for_is_an_argument_of_the_keywords_that_break():
+    from robot.libdoc import LibraryDocumentation
+
+    keywords = {kw.name: kw for kw in LibraryDocumentation("NetLibrary").keywords}
+    link = keywords["Break Link Of Node"]
+    assert {"node", "for", "cluster"} == {argument.name for argument in link.args if argument.name}
+    assert "for_" not in link.doc
+    assert str(link.args.types["for"]).startswith("timedelta")

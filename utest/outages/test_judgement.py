@@ -4,18 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from NetLibrary._mechanics.outages.attribution import BEFORE, SETTLE, attribute
-from NetLibrary._mechanics.outages.clock import Offset, best_offset, drift_note, measure_offset
-from NetLibrary._mechanics.outages.companions import share_refusals
-from NetLibrary._mechanics.outages.counters import Delta
-from NetLibrary._mechanics.outages.repeats import spread
-from NetLibrary._mechanics.outages.types import BreakKind, ProbeKind, Step, StreamResult, StreamSpec, Window
-from NetLibrary._mechanics.outages.verdict import Limits, breaches
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.outages.causes import BEFORE, SETTLE, attribute
+from NetLibrary._mechanics.outages.judge import Limits, checks
+from NetLibrary._mechanics.outages.results.counters import Delta
+from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.results.refusals import share_refusals
+from NetLibrary._mechanics.outages.results.repeats import spread
+from NetLibrary._mechanics.outages.run.clock import Offset, best_offset, drift_note, measure_offset
+from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, Step, StreamResult, StreamSpec, Window
+from NetLibrary.types import OutagePath, Percentage, TimeLimit
 
 MS = 1_000_000
 
 
-def window(start_ms, length_ms, kind=BreakKind.SILENT_DROP, slack_ms=10):
+def window(start_ms, length_ms, kind=OutageKind.SILENT_DROP, slack_ms=10):
     return Window(
         int(start_ms * MS), int((start_ms + length_ms) * MS), length_ms - slack_ms, length_ms + slack_ms, kind, {}, 5
     )
@@ -38,7 +41,7 @@ def test_an_outage_belongs_to_the_step_that_began_last_before_it(start, step):
 
 def test_an_icmp_error_that_only_the_echoes_got_names_the_outage_of_their_path():
     """Kernels send one ICMP error a second: new connections may get none of them."""
-    told, same = window(1000, 900, BreakKind.UNREACHABLE), window(1030, 860, slack_ms=40)
+    told, same = window(1000, 900, OutageKind.UNREACHABLE), window(1030, 860, slack_ms=40)
     later, kept = window(3000, 900), window(1000, 900)
     other_path = window(1000, 900)
     results = [
@@ -49,14 +52,14 @@ def test_an_icmp_error_that_only_the_echoes_got_names_the_outage_of_their_path()
     ]
     share_refusals(results)
     kinds = [[w.kind for w in result.windows] for result in results]
-    silent = BreakKind.SILENT_DROP
-    assert kinds == [[BreakKind.UNREACHABLE], [BreakKind.UNREACHABLE, silent], [silent], [silent]]
+    silent = OutageKind.SILENT_DROP
+    assert kinds == [[OutageKind.UNREACHABLE], [OutageKind.UNREACHABLE, silent], [silent], [silent]]
 
 
 def test_every_step_is_listed_with_what_it_cost():
     results = [
         stream(window(1100, 400), path="a"),
-        stream(window(1150, 700, BreakKind.RESET), window(3100, 50, BreakKind.SLOW), path="b"),
+        stream(window(1150, 700, OutageKind.RESET), window(3100, 50, OutageKind.SLOW), path="b"),
         stream(window(90_000, 20), path="c"),
     ]
     stop, start, later = attribute(results, STEPS, after_s=30)
@@ -68,41 +71,51 @@ def test_every_step_is_listed_with_what_it_cost():
     assert (later.step, later.paths) == (SETTLE, ["c"])
 
 
-def test_no_limits_no_breach():
+def result(*streams, deltas=()):
+    return OutageResult("m", list(streams), [], deltas=dict(deltas))
+
+
+def missed(limits, *streams, deltas=()):
+    return [check.text for check in checks(limits, result(*streams, deltas=deltas)) if not check.passed]
+
+
+def test_no_limits_no_check():
     bad = stream(window(0, 5000), sent=100, answered=0)
-    assert breaches(Limits(), [bad]) == []
-    assert Limits(resets=0).given == {"resets": 0}
+    assert checks(Limits(), result(bad)) == []
+    assert Limits(resets_at_most=0).given == {"resets_at_most": 0}
 
 
 def test_an_outage_breaks_the_limit_only_when_the_probes_prove_it():
-    limits = Limits(longest_outage_ms=100)
-    assert breaches(limits, [stream(window(0, 105))]) == []  # certain are 95 ms
-    (text,) = breaches(limits, [stream(window(0, 120))])
+    limits = Limits(longest_outage_at_most=100)
+    assert missed(limits, stream(window(0, 105))) == []  # certain are 95 ms
+    (text,) = missed(limits, stream(window(0, 120)))
     assert text == "pod icmp: silent drop for 120 ms (certainly 110 to 130 ms), allowed are 100 ms"
-    assert breaches(limits, [stream(window(0, 900, BreakKind.SLOW))]) == []
+    assert missed(limits, stream(window(0, 900, OutageKind.SLOW))) == []
 
 
 def test_a_path_that_is_still_broken_at_the_end_does_not_pass_a_limit_that_it_has_not_reached_yet():
     lasting = replace(window(0, 9000), open_end=True)
-    (text,) = breaches(Limits(longest_outage_ms=90_000), [stream(lasting)])
+    (text,) = missed(Limits(longest_outage_at_most=90_000), stream(lasting))
     assert text.startswith("pod icmp: still broken (silent drop) when the measurement ended, after 9000 ms")
-    assert len(breaches(Limits(longest_outage_ms=5000), [stream(lasting)])) == 1
+    assert len(missed(Limits(longest_outage_at_most=5000), stream(lasting))) == 1
     last_probe = replace(window(0, 10), open_end=True, probes=1)
-    assert breaches(Limits(longest_outage_ms=5000), [stream(last_probe)]) == []
+    assert missed(Limits(longest_outage_at_most=5000), stream(last_probe)) == []
 
 
 def test_each_limit_has_its_sentence():
     kept = stream(kind=ProbeKind.TCP_KEPT, path="svc", kept_breaks=2, kept_resets=1)
     new = stream(kind=ProbeKind.TCP_NEW, path="svc", sent=100, answered=97)
-    slow = stream(window(0, 300, BreakKind.SLOW), path="far", sent=10, answered=10)
+    slow = stream(window(0, 300, OutageKind.SLOW), path="far", sent=10, answered=10)
     many = stream(*(window(at, 50) for at in range(0, 5000, 500)), path="flap", sent=100, answered=50)
     deltas = [("prober", Delta({"Tcp.OutSegs": 90, "Tcp.RetransSegs": 10})), ("other", Delta(invalid="restarted"))]
-    texts = breaches(
-        Limits(total_outage_ms=300, loss_ratio=0.1, failed_connections=2, resets=0, lost_connections=0,
-               retransmit_ratio=0.05, slow_ms=100),
-        [kept, new, slow, many], deltas,
+    texts = missed(
+        Limits(longest_outage_at_least=700, total_outage_at_most=300, loss_at_most=10, failed_connections_at_most=2,
+               resets_at_most=0, lost_connections_at_most=0, retransmits_at_most=5, slow_at_most=100,
+               unaffected=("flap",)),
+        kept, new, slow, many, deltas=deltas,
     )  # fmt: skip
     assert texts == [
+        "no outage of at least 700 ms was seen (the longest was 50 ms), although the disturbance must have caused one",
         "flap icmp: outages of 500 ms in all, allowed are 300 ms",
         "flap icmp: lost 50 of 100 probes (50.00%), allowed are 10.00%",
         "3 new connections failed (svc 3), allowed are 2",
@@ -111,11 +124,70 @@ def test_each_limit_has_its_sentence():
         "far icmp: slow for 300 ms, allowed are 100 ms",
         "prober: 10 TCP segments were sent again (10.00%), allowed are 5.00%",
         "other: retransmits are unknown: restarted",
+        "flap icmp: silent drop for 50 ms on a path that the disturbance must not touch",
     ]
 
 
 def test_invalid_streams_are_not_judged():
-    assert breaches(Limits(loss_ratio=0.0), [stream(sent=5, answered=0, invalid="not measured")]) == []
+    (check,) = checks(Limits(loss_at_most=0.0), result(stream(sent=5, answered=0, invalid="not measured")))
+    assert (check.seen, check.passed) == (None, False)  # nothing was measured: that is no pass either
+
+
+SPECS = [StreamSpec(1, "service", ProbeKind.UDP, "x"), StreamSpec(2, "dns", ProbeKind.DNS, "y")]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"unaffected": [OutagePath.OWN_NODE]},
+            "unaffected has 'own node', which is not measured; measured are service, dns",
+        ),
+        (
+            {"failed_connections_at_most": 0},
+            "failed_connections_at_most is given, but none of the probes opens new conn",
+        ),
+        ({"lost_connections_at_most": 0}, "none of the probes keeps a connection: service, dns are probed by dns, udp"),
+        ({"retransmits_at_most": Percentage(1)}, "none of the probes uses TCP"),
+    ],
+)
+def test_a_limit_about_what_is_not_measured_is_refused(given, words):
+    """`unaffected` with a path that nobody measured passed."""
+    with pytest.raises(InputError, match=words):
+        Limits.of(given).require_measured(SPECS)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"resets_at_most": -1}, "resets_at_most is -1; it cannot be negative"),
+        ({"unaffected": [OutagePath.ALL]}, "unaffected has 'all'"),
+        (
+            {"longest_outage_at_most": TimeLimit.parse("1 s"), "longest_outage_at_least": TimeLimit.parse("2 s")},
+            "longest_outage_at_least is 2000 ms and longest_outage_at_most is 1000 ms",
+        ),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused_when_they_are_given(given, words):
+    with pytest.raises(InputError, match=words):
+        Limits.of(given)
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"), [("500 ms", 500), ("2s", 2000), ("0", 0), ("1m30s", 90_000), ("00:01:30.5", 90_500)]
+)
+def test_a_time_limit_is_read_with_its_unit(text, milliseconds):
+    assert TimeLimit.parse(text).milliseconds == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("500", "Give a unit: '500 ms' or '500 s'"), (3, "Give a unit"), ("-1 s", "negative"), ("x", "500 ms")],
+)
+def test_a_bare_number_is_refused_as_a_time_limit(text, words):
+    """`longest_outage=500` allowed 500 seconds."""
+    with pytest.raises(ValueError, match=words):
+        TimeLimit.parse(text)
 
 
 def test_spread_and_confidence():

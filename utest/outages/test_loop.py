@@ -7,12 +7,12 @@ import re
 import socket
 import time
 
-from NetLibrary._mechanics.outages.inpod import loop as inpod_loop
-from NetLibrary._mechanics.outages.inpod.echo import SO_TIMESTAMPNS, TIMESPEC, arrival
-from NetLibrary._mechanics.outages.inpod.wire import FrameReader, Outcome
-from NetLibrary._mechanics.outages.logs import ProberLog
-from NetLibrary._mechanics.outages.measurement import _notes_of
-from NetLibrary._mechanics.outages.probers import LocalProber
+from NetLibrary._mechanics.outages.results.outcome import _notes_of
+from NetLibrary._mechanics.outages.run.inpod import loop as inpod_loop
+from NetLibrary._mechanics.outages.run.inpod.echo import SO_TIMESTAMPNS, TIMESPEC, arrival
+from NetLibrary._mechanics.outages.run.inpod.wire import FrameReader, Outcome
+from NetLibrary._mechanics.outages.run.logs import ProberLog
+from NetLibrary._mechanics.outages.run.probers import LocalProber
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 
 HOUR_NS = 3600 * 10**9

@@ -3,20 +3,21 @@ from __future__ import annotations
 import pytest
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.outages.paths import (
+from NetLibrary._mechanics.outages.objects import (
     OUTSIDE,
     SOURCE,
-    BreakPath,
     Endpoints,
     Rates,
     Target,
+    expand,
     gateway_of,
     resolve,
     resolver_of,
     streams,
 )
-from NetLibrary._mechanics.outages.types import ProbeKind
-from NetLibrary.keywords._outages import parse_paths
+from NetLibrary._mechanics.outages.places import Plan
+from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
+from NetLibrary.types import OutagePath
 
 
 def pod(node: str, *addresses: str) -> dict:
@@ -59,7 +60,7 @@ def endpoints(**changes) -> Endpoints:
 
 
 def test_all_paths_of_a_whole_cluster_are_found():
-    targets, missing = resolve(endpoints(), list(BreakPath))
+    targets, missing = resolve(endpoints(), [path for path in OutagePath if path is not OutagePath.ALL])
     assert missing == []
     assert {t.path: (t.source, t.address, t.port) for t in targets} == {
         "pod on same node": (SOURCE, "10.1.0.2", 7007),
@@ -82,7 +83,7 @@ def test_what_is_missing_is_said_path_by_path():
         pods={"source": pod("a", "10.1.0.1")}, service=None, gateways={}, dns=None, outside_address="",
         nodes={"a": node("172.16.0.1")},
     )  # fmt: skip
-    targets, missing = resolve(poor, list(BreakPath))
+    targets, missing = resolve(poor, [path for path in OutagePath if path is not OutagePath.ALL])
     assert [t.path for t in targets] == ["own node"]
     assert targets[0].kinds == (ProbeKind.ICMP,)
     assert "no echo pod in the host network" in targets[0].note
@@ -98,7 +99,7 @@ def test_what_is_missing_is_said_path_by_path():
 
 
 def test_both_families_are_paths_of_their_own():
-    targets, missing = resolve(endpoints(), [BreakPath.POD_ON_OTHER_NODE, BreakPath.POD_ON_SAME_NODE], (4, 6))
+    targets, missing = resolve(endpoints(), [OutagePath.POD_ON_OTHER_NODE, OutagePath.POD_ON_SAME_NODE], (4, 6))
     assert [(t.path, t.address) for t in targets] == [
         ("pod on other node IPv4", "10.2.0.1"),
         ("pod on other node IPv6", "fd00:2::1"),
@@ -107,20 +108,20 @@ def test_both_families_are_paths_of_their_own():
     assert missing == ["pod on same node IPv6: pod 'near' has no IPv6 address"]
     specs = [spec for of_source in streams(targets, Rates()).values() for spec in of_source]
     # Limits that name a path mean it in both families
-    assert {spec.base_path for spec in specs} <= {path.value for path in BreakPath}
+    assert {spec.base_path for spec in specs} <= {path.value for path in OutagePath}
     assert {spec.path.rpartition(" ")[2] for spec in specs} == {"IPv4", "IPv6"}
 
 
 def test_a_service_without_load_balancer_or_with_two_node_ports():
     bare = endpoints(service=service(ingress=[], udp_port=30008))
-    (target,), missing = resolve(bare, [BreakPath.LOAD_BALANCER_FROM_OUTSIDE, BreakPath.NODE_PORT])
+    (target,), missing = resolve(bare, [OutagePath.LOAD_BALANCER_FROM_OUTSIDE, OutagePath.NODE_PORT])
     assert "got no load balancer address" in missing[0]
     assert ProbeKind.UDP not in target.kinds
     assert "differs" in target.note
 
 
 def test_streams_are_numbered_per_source_and_filtered_by_kind():
-    targets, _missing = resolve(endpoints(), list(BreakPath))
+    targets, _missing = resolve(endpoints(), [path for path in OutagePath if path is not OutagePath.ALL])
     found = streams(targets, Rates())
     assert [spec.number for spec in found[SOURCE]] == list(range(1, len(found[SOURCE]) + 1))
     assert len(found[OUTSIDE]) == 6
@@ -148,9 +149,29 @@ def test_gateways_are_read_from_the_routes():
     assert resolver_of("nameserver 10.0.0.10\n") == ("10.0.0.10", "cluster.local")
 
 
-def test_names_of_paths_are_forgiving_and_unknown_ones_are_refused_with_all_names():
-    assert parse_paths(["all"]) == list(BreakPath)
-    assert parse_paths([]) == list(BreakPath)
-    assert parse_paths(["Pod_on-Same Node", "pod on same node"]) == [BreakPath.POD_ON_SAME_NODE]
-    with pytest.raises(InputError, match=r"paths has 'mars'; allowed are pod on same node, .*, dns and 'all'"):
-        parse_paths(["mars"])
+def test_all_stands_for_every_path_and_each_is_measured_once():
+    every = [path for path in OutagePath if path is not OutagePath.ALL]
+    assert expand([OutagePath.ALL], [OutagePath.DNS]) == every
+    assert expand([OutagePath.DNS, OutagePath.DNS], []) == [OutagePath.DNS]
+
+
+def a_plan(missing: list[str], specs: list[StreamSpec]) -> Plan:
+    return Plan(endpoints(), [], missing, {"source": specs}, [], [])
+
+
+def test_a_path_that_was_asked_for_and_is_not_there_is_named_with_its_reason():
+    """It was skipped silently, and the row passed."""
+    plan = a_plan(
+        ["dns IPv6: the source's resolv.conf names no IPv6 server"], [StreamSpec(1, "service", ProbeKind.UDP, "x")]
+    )
+    assert plan.absent([OutagePath.SERVICE]) == []
+    assert plan.absent([OutagePath.DNS]) == ["dns IPv6: the source's resolv.conf names no IPv6 server"]
+    assert plan.absent([OutagePath.OWN_NODE]) == ["own node: none of the probes that are asked for fits it"]
+
+
+def test_a_path_that_no_probe_can_measure_after_all_is_named():
+    icmp, udp = StreamSpec(1, "own node", ProbeKind.ICMP, "x"), StreamSpec(2, "own node", ProbeKind.UDP, "x")
+    alone = StreamSpec(3, "own gateway", ProbeKind.ICMP, "y")
+    plan = a_plan([], [icmp, udp, alone])
+    required = [OutagePath.OWN_NODE, OutagePath.OWN_GATEWAY]
+    assert plan.unprobed(required, [(icmp, "no socket"), (alone, "no socket")]) == ["own gateway: no socket"]

@@ -19,16 +19,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from NetLibrary._mechanics.outages.archive import INPOD, archive, echo_server_manifest
-from NetLibrary._mechanics.outages.clock import SAME_CLOCK
-from NetLibrary._mechanics.outages.echoes import pauses_in
-from NetLibrary._mechanics.outages.inpod.dns import question
-from NetLibrary._mechanics.outages.inpod.wire import MAGIC, FrameReader, Outcome, json_frame
-from NetLibrary._mechanics.outages.logs import ProberLog
-from NetLibrary._mechanics.outages.prober_config import configuration
-from NetLibrary._mechanics.outages.probers import LocalProber, missing_route
-from NetLibrary._mechanics.outages.types import BreakKind, ProbeKind, StreamSpec
-from NetLibrary._mechanics.outages.windows import evaluate
+from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.run.archive import INPOD, archive, echo_server_manifest
+from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK
+from NetLibrary._mechanics.outages.run.echoes import pauses_in
+from NetLibrary._mechanics.outages.run.inpod.dns import question
+from NetLibrary._mechanics.outages.run.inpod.wire import MAGIC, FrameReader, Outcome, json_frame
+from NetLibrary._mechanics.outages.run.logs import ProberLog
+from NetLibrary._mechanics.outages.run.prober_config import configuration
+from NetLibrary._mechanics.outages.run.probers import LocalProber, missing_route
+from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,9 +151,9 @@ def test_a_server_that_dies_and_returns_is_an_outage_of_that_length():
     truth_ms = (back - died) / 1e6
     by_kind = {stream.spec.kind: evaluate(stream) for stream in prober.log.stream_logs()}
     kinds = {
-        ProbeKind.UDP: BreakKind.REFUSED,
-        ProbeKind.TCP_NEW: BreakKind.REFUSED,
-        ProbeKind.TCP_KEPT: BreakKind.RESET,
+        ProbeKind.UDP: OutageKind.REFUSED,
+        ProbeKind.TCP_NEW: OutageKind.REFUSED,
+        ProbeKind.TCP_KEPT: OutageKind.RESET,
     }
     for kind, expected in kinds.items():
         (window,) = by_kind[kind].windows
@@ -174,7 +174,7 @@ def test_a_stalled_server_stalls_the_kept_connection_which_resumes():
     kept = next(evaluate(stream) for stream in prober.log.stream_logs() if stream.spec.kind is ProbeKind.TCP_KEPT)
     window = kept.longest
     assert window is not None
-    assert window.kind is BreakKind.STALLED
+    assert window.kind is OutageKind.STALLED
     assert window.length_ms == pytest.approx(1400, abs=200)
     assert kept.kept_survived is True
 
@@ -217,7 +217,7 @@ def test_a_connection_that_is_dead_while_new_ones_work_is_stranded_and_given_up(
     kept = evaluate(log)
     window = kept.longest  # a busy machine may add short ones
     assert window is not None
-    assert window.kind is BreakKind.STRANDED
+    assert window.kind is OutageKind.STRANDED
     # New ones are tried after a second of silence and work at once: given up a second after twice that time
     assert window.length_ms == pytest.approx(3000, abs=700)
     assert (kept.kept_breaks, kept.kept_resets) == (1, 0)
@@ -348,7 +348,7 @@ def test_the_archive_is_the_same_each_time_and_needs_nothing_else():
 
 
 def test_the_manifest_carries_the_present_echo_server():
-    """`python -m NetLibrary._mechanics.outages.archive` writes it anew."""
+    """`python -m NetLibrary._mechanics.outages.run.archive` writes it anew."""
     text = (ROOT / "manifests/network_break/echo-server.yaml").read_text()
     assert text == echo_server_manifest()
     assert yaml.safe_load(text)["data"]["echo_server.py"] == (INPOD / "echo_server.py").read_text()

@@ -10,13 +10,15 @@ import jsonschema
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary._mechanics.outages import tables
-from NetLibrary._mechanics.outages.files import write_probes
-from NetLibrary._mechanics.outages.inpod.wire import FRAME, MAGIC, RECORD, Outcome, json_frame
-from NetLibrary._mechanics.outages.iperf_gaps import iperf_result
-from NetLibrary._mechanics.outages.measurement import Measurement, check_times
-from NetLibrary._mechanics.outages.probers import Prober
-from NetLibrary._mechanics.outages.timeline import draw
+from NetLibrary._mechanics.outages.causes import impacts_of
+from NetLibrary._mechanics.outages.results.iperf import iperf_result
+from NetLibrary._mechanics.outages.results.outcome import read
+from NetLibrary._mechanics.outages.run.inpod.wire import FRAME, MAGIC, RECORD, Outcome, json_frame
+from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
+from NetLibrary._mechanics.outages.run.probers import Prober
+from NetLibrary._mechanics.outages.show import tables
+from NetLibrary._mechanics.outages.show.probes import write_probes
+from NetLibrary._mechanics.outages.show.timeline import draw
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary._mechanics.records import Recorder, Surroundings, plain, schema
 from NetLibrary._mechanics.report import html_table
@@ -81,24 +83,24 @@ SPECS = [
 @pytest.fixture
 def result():
     said: list[str] = []
-    measurement = Measurement("test", [MadeUp(SPECS)], [], baseline_s=0.15, settle_s=0.1, progress=said.append)
+    measurement = Measurement("test", [MadeUp(SPECS)], [], quiet_s=0.15, settle_s=0.1, progress=said.append)
     measurement.start()
-    measurement.wait_baseline()
+    measurement.wait_quiet()
     with measurement.step("stop agent"):
         time.sleep(0.2)
     with measurement.step("start agent"):
         time.sleep(0.01)
-    found = measurement.finish()
-    assert measurement.finish() is found
+    recording = measurement.finish()
+    assert measurement.finish() is recording
     assert any("step 'stop agent'" in line for line in said)
-    return found
+    return read(recording)
 
 
 def test_outages_are_attributed_and_counted(result):
     assert result.errors == []
-    assert [impact.step for impact in result.impacts] == ["stop agent", "start agent"]
-    assert result.impacts[0].paths == ["pod"]
-    assert result.impacts[1].paths == []
+    assert [impact.step for impact in impacts_of(result)] == ["stop agent", "start agent"]
+    assert impacts_of(result)[0].paths == ["pod"]
+    assert impacts_of(result)[1].paths == []
     assert result.longest_outage_ms == pytest.approx(100, abs=1)
     assert result.figures["made up"].total_icmp_echo == result.deltas["made up"].get("Icmp.OutEchos")
 
@@ -154,39 +156,39 @@ def test_the_picture_is_drawn_also_when_nothing_happened(result, tmp_path):
 
 
 def test_a_step_that_fails_is_kept_with_its_error_and_the_rest_is_measured():
-    measurement = Measurement("test", [MadeUp(SPECS)], [], baseline_s=0.1, settle_s=0.05)
+    measurement = Measurement("test", [MadeUp(SPECS)], [], quiet_s=0.1, settle_s=0.05)
     measurement.start()
-    measurement.wait_baseline()
+    measurement.wait_quiet()
     with pytest.raises(RuntimeError, match="boom"), measurement.step("reload"):
         raise RuntimeError("boom")
-    found = measurement.finish()
+    found = read(measurement.finish())
     assert found.steps[0].error == "boom"
     assert found.streams[0].answered > 5
 
 
 def test_a_limit_that_ends_before_the_disturbance_and_a_rate_that_cannot_be_held_are_errors():
     prober = MadeUp(SPECS[:1])
-    measurement = Measurement("test", [prober], [], baseline_s=0.1, settle_s=0.05)
+    measurement = Measurement("test", [prober], [], quiet_s=0.1, settle_s=0.05)
     measurement.start()
-    measurement.wait_baseline()
+    measurement.wait_quiet()
     skipped = [(1, Outcome.SKIPPED, 0, 1000, prober.began, 400)]
     end = {"event": "end", "why": "duration", "t": time.monotonic_ns(), "streams": {}}
     prober.log.feed(prober._frame(skipped) + json_frame(end))
     prober._done.set()
-    found = measurement.finish()
+    found = read(measurement.finish())
     assert "could not hold the rate: 400 of 401 probes" in found.errors[0]
-    assert "limit ended the prober in made up before the disturbance was over" in found.errors[1]
+    assert "time limit ended the prober in made up before the disturbance was over" in found.errors[1]
 
 
 def test_a_prober_that_cannot_measure_is_an_error_at_once():
-    measurement = Measurement("test", [MadeUp(SPECS[:1], dead=True)], [], baseline_s=0.1)
+    measurement = Measurement("test", [MadeUp(SPECS[:1], dead=True)], [], quiet_s=0.1)
     with pytest.raises(EnvironmentProblem, match="Nothing can be measured from made up: icmp: no socket"):
         measurement.start()
 
 
 @pytest.mark.parametrize(
     ("times", "words"),
-    [((60, -1, 2), "baseline is -1 s"), ((60, 0.1, 2), "at least 0.5 s"), ((5, 3, 2), "limit is 5 s, which leaves")],
+    [((60, -1, 2), "quiet is -1 s"), ((60, 0.1, 2), "at least 0.5 s"), ((5, 3, 2), "timeout is 5 s, which leaves")],
 )
 def test_times_that_cannot_work_are_refused(times, words):
     with pytest.raises(InputError, match=words):

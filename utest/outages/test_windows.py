@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from NetLibrary._mechanics.outages.inpod.wire import Outcome
-from NetLibrary._mechanics.outages.types import BreakKind, Probe, ProbeKind, StreamLog
-from NetLibrary._mechanics.outages.windows import evaluate, find_windows, settle, slow_limit_ms
+from NetLibrary._mechanics.outages.results.windows import evaluate, find_windows, slow_limit_ms
+from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
+from NetLibrary._mechanics.outages.run.logs import settle
+from NetLibrary._mechanics.outages.types import OutageKind, Probe, ProbeKind, StreamLog
 
 MS = 1_000_000
 T0 = 1_000_000_000_000
@@ -59,13 +60,13 @@ def test_losses_in_a_row_give_the_bounds_of_the_arithmetic(timeline, losses):
 @pytest.mark.parametrize(
     ("outcome", "kind"),
     [
-        (Outcome.LOST, BreakKind.SILENT_DROP),
-        (Outcome.REFUSED, BreakKind.REFUSED),
-        (Outcome.UNREACHABLE, BreakKind.UNREACHABLE),
-        (Outcome.UNSENT, BreakKind.UNREACHABLE),
-        (Outcome.RESET, BreakKind.RESET),
-        (Outcome.CLOSED, BreakKind.RESET),
-        (Outcome.WRONG, BreakKind.WRONG_ANSWER),
+        (Outcome.LOST, OutageKind.SILENT_DROP),
+        (Outcome.REFUSED, OutageKind.REFUSED),
+        (Outcome.UNREACHABLE, OutageKind.UNREACHABLE),
+        (Outcome.UNSENT, OutageKind.UNREACHABLE),
+        (Outcome.RESET, OutageKind.RESET),
+        (Outcome.CLOSED, OutageKind.RESET),
+        (Outcome.WRONG, OutageKind.WRONG_ANSWER),
     ],
 )
 def test_kind_follows_from_what_the_probes_saw(timeline, outcome, kind):
@@ -80,7 +81,7 @@ def test_rate_limited_icmp_errors_still_name_the_outage(timeline):
     probes = line.probes(8, [(1000, 4000)])
     spoken = [p._replace(outcome=Outcome.UNREACHABLE) if p.sequence % 100 == 0 and p.outcome else p for p in probes]
     (window,) = windows_of(line, spoken)
-    assert window.kind is BreakKind.UNREACHABLE
+    assert window.kind is OutageKind.UNREACHABLE
     assert window.outcomes["LOST"] > 300
 
 
@@ -88,10 +89,10 @@ def test_held_back_answers_end_the_window_when_they_arrive(timeline):
     """Requests of a kept connection all come when TCP repeats; the last ones sent before look quick."""
     line = timeline(ProbeKind.TCP_KEPT, 10)
     (window,) = windows_of(line, line.probes(6, [(1000, 800)], held=True))
-    assert window.kind is BreakKind.STALLED
+    assert window.kind is OutageKind.STALLED
     assert window.length_ms == pytest.approx(800, abs=11)
     (echo,) = windows_of(timeline(), timeline().probes(6, [(1000, 800)], held=True))
-    assert echo.kind is BreakKind.STALLED
+    assert echo.kind is OutageKind.STALLED
     assert echo.length_ms == pytest.approx(800, abs=11)
 
 
@@ -99,7 +100,7 @@ def test_a_slow_path_is_slow_and_not_an_outage(timeline):
     line = timeline()
     probes = [p._replace(elapsed_ns=200 * MS) if 1000 * MS <= p.sent_ns - T0 < 1500 * MS else p for p in line.probes(5)]
     (window,) = windows_of(line, probes)
-    assert window.kind is BreakKind.SLOW
+    assert window.kind is OutageKind.SLOW
     assert not window.is_outage
     assert window.length_ms == pytest.approx(500, abs=15)
 
@@ -121,7 +122,7 @@ def test_a_short_pause_does_not_excuse_a_long_stall(timeline):
 def test_a_pause_never_excuses_a_loss(timeline):
     line = timeline()
     (window,) = windows_of(line, line.probes(6, [(1000, 100)]), paused=[(T0, T0 + 6000 * MS)])
-    assert window.kind is BreakKind.SILENT_DROP
+    assert window.kind is OutageKind.SILENT_DROP
 
 
 def test_flapping_is_one_window_with_its_pieces_kept(timeline):
@@ -148,7 +149,7 @@ def test_a_break_between_two_good_requests_is_not_missed(timeline):
     line = timeline(ProbeKind.TCP_KEPT, 20)
     probes = line.probes(3)
     (window,) = windows_of(line, probes, broken=[(T0 + 1000 * MS, "RESET", 104)])
-    assert window.kind is BreakKind.RESET
+    assert window.kind is OutageKind.RESET
     assert window.probes == 0
     assert window.longest_ms <= 22
 
@@ -158,7 +159,7 @@ def test_how_a_connection_broke_names_the_outage_not_what_followed(timeline):
     probes = line.probes(3, [(1000, 500)], outcome=Outcome.REFUSED)
     last_good = max(p.sent_ns for p in probes if p.outcome is Outcome.OK and p.sent_ns < T0 + 1000 * MS)
     (window,) = windows_of(line, probes, broken=[(last_good + MS, "RESET", 104)])
-    assert window.kind is BreakKind.RESET
+    assert window.kind is OutageKind.RESET
     assert window.outcomes == {"REFUSED": 25}
 
 
@@ -246,7 +247,7 @@ def test_many_short_pauses_do_not_excuse_a_connection_that_got_no_answer_at_all(
     ]
     paused = [(T0 + at * MS, T0 + (at + 20) * MS) for at in range(900, 2200, 30)]
     log = StreamLog(line.spec, probes, end_ns=probes[-1].sent_ns, paused=paused)
-    assert [window.kind for window in evaluate(log).windows] == [BreakKind.SILENT_DROP]
+    assert [window.kind for window in evaluate(log).windows] == [OutageKind.SILENT_DROP]
     # Prober and server that wait for the same processor at the same time wait once
     log.paused = [(T0 + 1000 * MS, T0 + 1300 * MS), (T0 + 1050 * MS, T0 + 1290 * MS)]
     assert len(evaluate(log).windows) == 1

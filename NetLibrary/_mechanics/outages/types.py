@@ -6,22 +6,26 @@ import enum
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .inpod.wire import Outcome
+from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
+from NetLibrary.types import ProbeKind
+
+__all__ = [
+    "NS",
+    "Identity",
+    "OutageKind",
+    "Probe",
+    "ProbeKind",
+    "Step",
+    "StreamLog",
+    "StreamResult",
+    "StreamSpec",
+    "Window",
+]
 
 NS = 1_000_000_000
 
 
-class ProbeKind(enum.Enum):
-    """How a path is probed."""
-
-    ICMP = "icmp"
-    UDP = "udp"
-    TCP_NEW = "tcp_new"
-    TCP_KEPT = "tcp_kept"
-    DNS = "dns"
-
-
-class BreakKind(enum.Enum):
+class OutageKind(enum.Enum):
     """What an outage looked like to the probes."""
 
     SILENT_DROP = "silent drop"
@@ -98,7 +102,7 @@ class Window:
     end_ns: int
     shortest_ms: float
     longest_ms: float
-    kind: BreakKind
+    kind: OutageKind
     outcomes: dict[str, int]
     probes: int
     open_start: bool = False
@@ -114,7 +118,7 @@ class Window:
     @property
     def is_outage(self) -> bool:
         """Whether answers were missing or wrong; a path that is only slow still carries everything."""
-        return self.kind is not BreakKind.SLOW
+        return self.kind is not OutageKind.SLOW
 
 
 @dataclass
@@ -209,3 +213,12 @@ class StreamResult:
     def kept_survived(self) -> bool | None:
         """Whether the kept connection is the one of the beginning; None for other kinds."""
         return self.kept_breaks == 0 if self.spec.kind is ProbeKind.TCP_KEPT else None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose counters they are: another pod, another container or a restart starts again from zero."""
+
+    pod_uid: str = ""
+    container_id: str = ""
+    restarts: int = 0

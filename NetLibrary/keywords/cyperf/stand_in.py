@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from robot.api import Error, SkipExecution, logger
+from robot.api import Error, logger
 
-from NetLibrary._mechanics.cyperf import deployment, tracking_fault
+from NetLibrary._mechanics.cyperf import deployment
 from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses, manifests, wait
@@ -20,7 +20,7 @@ from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase
 
 
 class CyPerfStandInKeywords(CyPerfBase):
-    """Deploy the stand-in, let it misbehave, break agents and nodes of a lab."""
+    """Deploy the stand-in, let it misbehave, break agents."""
 
     @keyword(tags=["cyperf", "stand-in"])
     def deploy_cyperf_controller_stand_in(
@@ -98,41 +98,6 @@ class CyPerfStandInKeywords(CyPerfBase):
         connection.delete("Pod", name, deployed.namespace, grace_seconds=0)
         logger.info(f"Killed pod '{deployed.namespace}/{name}'.")
         return name
-
-    @keyword(tags=["cyperf", "faults", "disruptive"])
-    def fill_connection_tracking_of_node(
-        self, node: str, *, duration: timedelta = timedelta(seconds=30), cluster: str | None = None
-    ) -> int:
-        """Fills the connection tracking table of a lab's node with entries that no packet needs.
-
-        New connections through the node are then really dropped by the kernel, and counted by it, as under too high
-        a connection rate. The entries expire by themselves, so nothing stays even if the run dies.
-
-        Args:
-            node: Name of the node.
-            duration: How long the entries stay.
-            cluster: Alias of the lab; other clusters are never touched.
-        Returns:
-            How many entries were added.
-        """
-        connection = self.session.cluster(cluster)
-        if connection.lab is None:
-            raise SkipExecution(f"Cluster '{connection.alias}' is no lab; only the tables of a lab are filled.")
-        place = connection.lab.node(node)
-        self.session.on_close(f"connection tracking of '{node}'", lambda: tracking_fault.clear(place))
-        return tracking_fault.fill(place, int(duration.total_seconds()))
-
-    @keyword(tags=["cyperf", "faults"])
-    def clear_connection_tracking_of_node(self, node: str, *, cluster: str | None = None) -> None:
-        """Removes the entries of [Fill Connection Tracking Of Node] before they expire.
-
-        Args:
-            node: Name of the node.
-            cluster: Alias of the lab.
-        """
-        connection = self.session.cluster(cluster)
-        if connection.lab is not None:
-            tracking_fault.clear(connection.lab.node(node))
 
 
 def _json(value: Any) -> Any:

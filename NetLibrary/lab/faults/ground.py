@@ -61,3 +61,10 @@ class LabGround:
     def link(self, node: str, state: str) -> None:
         """Sets the host side of a node's link up or down."""
         run_here(["ip", "link", "set", str(self._nodes[node].interface), state])
+
+    def power(self, node: str, state: str) -> None:
+        """Takes a node's power away or gives it back."""
+        if state == "off":
+            self._nodes[node].power_off()
+        else:
+            self._nodes[node].power_on()

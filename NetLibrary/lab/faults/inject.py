@@ -31,6 +31,9 @@ class Ground(Protocol):
     def process(self, node: str, name: str, verb: str) -> None:
         """Stops, starts, pauses or resumes a process of a node."""
 
+    def power(self, node: str, state: str) -> None:
+        """Takes a node's power away or gives it back."""
+
     def link(self, node: str, state: str) -> None:
         """Sets the host side of a node's link up or down."""
 
@@ -127,8 +130,10 @@ class Faults:
                 self.ground.process(step.node, name, verb)
             elif step.action == "link":
                 self.ground.link(step.node, step.words[0])
+            elif step.action == "power":
+                self.ground.power(step.node, step.words[0])
             else:
-                raise InputError(f"The action '{step.action}' is not one of run, process, link.")
+                raise InputError(f"The action '{step.action}' is not one of run, process, link, power.")
         except Exception:
             if not step.optional:
                 raise

@@ -15,8 +15,9 @@ class Step:
     Args:
         node: Node name, or `machine` for the namespace that holds the lab's bridge.
         action: `run` (a command in the node's network namespace), `process` (stop, start, pause or resume a
-            process of the node) or `link` (set the host side of the node's link up or down).
-        words: The command; or process name and verb; or `up` or `down`.
+            process of the node), `link` (set the host side of the node's link up or down) or `power` (take it away,
+            give it back).
+        words: The command; or process name and verb; or `up` or `down`; or `off` or `on`.
         optional: A failure of this step is no failure of the fault.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from NetLibrary.lab.faults.plan import FaultPlan, process, shell
+from NetLibrary.lab.faults.plan import FaultPlan, Step, process, shell
 
 # What kube-proxy has programmed, in its iptables and its nftables mode. Its chains stay, empty, so that other
 # programs' jumps into them keep working; a kube-proxy that starts writes all of it again.
@@ -57,4 +57,15 @@ def flush_service_rules(node: str, *, forget_connections: bool = True) -> FaultP
         f"Node '{node}' has no Service rules: its kube-proxy is stopped and its rules are removed.",
         (process(node, "kube-proxy", "stop"), shell(node, FLUSH), *forget),
         (process(node, "kube-proxy", "start"),),
+    )
+
+
+def power_off(node: str) -> FaultPlan:
+    """A node has no power: all of it ends at once, pods and network included. Its disk keeps what it has."""
+    return FaultPlan(
+        "power off",
+        node,
+        f"Node '{node}' has no power.",
+        (Step(node, "power", ("off",)),),
+        (Step(node, "power", ("on",)),),
     )

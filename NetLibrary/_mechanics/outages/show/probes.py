@@ -6,11 +6,11 @@ import gzip
 import json
 from pathlib import Path
 
-from .measurement import BreakResult
-from .types import NS
+from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.types import NS
 
 
-def write_probes(path: Path, result: BreakResult) -> int:
+def write_probes(path: Path, result: OutageResult) -> int:
     """Writes one line per probe, and steps and windows at the head; returns the number of probes.
 
     Times are seconds since the start of the measurement on the controller's clock. A line of a probe is

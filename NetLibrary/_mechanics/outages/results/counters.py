@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from NetLibrary._mechanics.outages.types import Identity
+
 Counters = dict[str, int]
 #: Values that are no counters: settings and momentary states.
 NOT_COUNTERS = frozenset(
@@ -98,15 +100,6 @@ def parse_files(files: Mapping[str, str]) -> Counters:
     if "snmp6" in files:
         found.update(parse_snmp6(files["snmp6"]))
     return found
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose counters they are: another pod, another container or a restart starts again from zero."""
-
-    pod_uid: str = ""
-    container_id: str = ""
-    restarts: int = 0
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .types import NS, Step, StreamResult, Window
+from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.types import NS, Step, StreamResult, Window
 
 BEFORE = "before the disturbance"
 SETTLE = "after the last step"
@@ -91,3 +92,8 @@ def attribute(
             if window.is_outage and result.spec.path not in impact.paths:
                 impact.paths.append(result.spec.path)
     return impacts + [impact for impact in (before, later) if impact.windows]
+
+
+def impacts_of(result: OutageResult) -> list[Impact]:
+    """Assigns every outage of a measurement to a step; nothing where there is neither."""
+    return attribute(result.streams, result.steps, uncertainty_ns=round(result.uncertainty_ms * 1e6))

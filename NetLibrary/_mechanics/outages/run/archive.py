@@ -103,11 +103,11 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def echo_server_manifest() -> str:
     """Returns the ConfigMap that carries the echo server; `manifests/network_break/echo-server.yaml` holds the same.
 
-    `python -m NetLibrary._mechanics.outages.archive > manifests/network_break/echo-server.yaml` writes it anew.
+    `python -m NetLibrary._mechanics.outages.run.archive > manifests/network_break/echo-server.yaml` writes it anew.
     """
     source = "".join(f"    {line}" if line.strip() else line for line in echo_server().splitlines(keepends=True))
     return (
-        "# The echo server of the network-break suite, from NetLibrary/_mechanics/outages/inpod/echo_server.py.\n"
+        "# The echo server of the network-break suite, from NetLibrary/_mechanics/outages/run/inpod/echo_server.py.\n"
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: netlibrary-echo-server\ndata:\n  echo_server.py: |\n"
         f"{source}"
     )

@@ -2,63 +2,41 @@
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses
-
-from .types import ProbeKind, StreamSpec
+from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
+from NetLibrary.types import OutagePath
 
 ROLE = "netlibrary.io/break"
 ECHO_PORT = 7007
 HOST_PORT = 17007
 OUTSIDE = "outside"
 SOURCE = "source"
-
-
-class BreakPath(enum.Enum):
-    """A path through the cluster's network, from a pod, or from this machine where it ends in `from outside`."""
-
-    POD_ON_SAME_NODE = "pod on same node"
-    POD_ON_OTHER_NODE = "pod on other node"
-    OWN_NODE = "own node"
-    OTHER_NODE = "other node"
-    OWN_GATEWAY = "own gateway"
-    OTHER_GATEWAY = "other gateway"
-    SERVICE = "service"
-    NODE_PORT = "node port"
-    NODE_PORT_FROM_OUTSIDE = "node port from outside"
-    LOAD_BALANCER_FROM_OUTSIDE = "load balancer from outside"
-    OUTSIDE_ADDRESS = "outside address"
-    DNS = "dns"
-
-    @property
-    def from_outside(self) -> bool:
-        """Whether it is measured from this machine."""
-        return self.value.endswith("from outside")
-
+ECHO_SIZES = range(18, 9001)
 
 _ECHO = (ProbeKind.ICMP, ProbeKind.UDP, ProbeKind.TCP_NEW, ProbeKind.TCP_KEPT)
 _PORT_ONLY = (ProbeKind.UDP, ProbeKind.TCP_NEW, ProbeKind.TCP_KEPT)
-KINDS: Mapping[BreakPath, tuple[ProbeKind, ...]] = {
-    BreakPath.POD_ON_SAME_NODE: _ECHO,
-    BreakPath.POD_ON_OTHER_NODE: _ECHO,
-    BreakPath.OWN_NODE: _ECHO,
-    BreakPath.OTHER_NODE: _ECHO,
-    BreakPath.OWN_GATEWAY: (ProbeKind.ICMP,),
-    BreakPath.OTHER_GATEWAY: (ProbeKind.ICMP,),
+KINDS: Mapping[OutagePath, tuple[ProbeKind, ...]] = {
+    OutagePath.POD_ON_SAME_NODE: _ECHO,
+    OutagePath.POD_ON_OTHER_NODE: _ECHO,
+    OutagePath.OWN_NODE: _ECHO,
+    OutagePath.OTHER_NODE: _ECHO,
+    OutagePath.OWN_GATEWAY: (ProbeKind.ICMP,),
+    OutagePath.OTHER_GATEWAY: (ProbeKind.ICMP,),
     # A Service's address answers on its ports alone; what an ICMP echo to it meets depends on the proxy.
-    BreakPath.SERVICE: _PORT_ONLY,
-    BreakPath.NODE_PORT: _PORT_ONLY,
-    BreakPath.NODE_PORT_FROM_OUTSIDE: _PORT_ONLY,
-    BreakPath.LOAD_BALANCER_FROM_OUTSIDE: _PORT_ONLY,
-    BreakPath.OUTSIDE_ADDRESS: (ProbeKind.ICMP,),
-    BreakPath.DNS: (ProbeKind.DNS,),
+    OutagePath.SERVICE: _PORT_ONLY,
+    OutagePath.NODE_PORT: _PORT_ONLY,
+    OutagePath.NODE_PORT_FROM_OUTSIDE: _PORT_ONLY,
+    OutagePath.LOAD_BALANCER_FROM_OUTSIDE: _PORT_ONLY,
+    OutagePath.OUTSIDE_ADDRESS: (ProbeKind.ICMP,),
+    OutagePath.DNS: (ProbeKind.DNS,),
 }
 
 
@@ -72,6 +50,31 @@ class Rates:
     dns_ms: float = 50
     timeout_ms: float = 1000
     echo_bytes: int = 56
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        echo_interval: timedelta,
+        connection_interval: timedelta,
+        request_interval: timedelta,
+        probe_timeout: timedelta,
+        echo_size: int,
+    ) -> Rates:
+        """Makes rates from arguments of a keyword.
+
+        Raises:
+            InputError: A time is too short, or the size is none that an echo can have.
+        """
+        if echo_size not in ECHO_SIZES:
+            raise InputError(f"echo_size is {echo_size}; allowed are {ECHO_SIZES[0]} to {ECHO_SIZES[-1]} bytes.")
+        return cls(
+            echo_ms=milliseconds("echo_interval", echo_interval),
+            connection_ms=milliseconds("connection_interval", connection_interval),
+            kept_ms=milliseconds("request_interval", request_interval),
+            timeout_ms=milliseconds("probe_timeout", probe_timeout),
+            echo_bytes=echo_size,
+        )
 
     def period_ms(self, kind: ProbeKind) -> float:
         """Time between two probes of a kind."""
@@ -143,12 +146,42 @@ class Endpoints:
     host_port: int = HOST_PORT
 
 
+def milliseconds(name: str, value: timedelta) -> float:
+    """Returns a time between two probes in milliseconds.
+
+    Raises:
+        InputError: It is shorter than 1 ms.
+    """
+    found = value.total_seconds() * 1000
+    if found < 1:
+        raise InputError(f"{name} is {found:g} ms; at least 1 ms is needed.")
+    return found
+
+
+def plain(name: str) -> str:
+    """Returns a name of a path as it is compared: case, blanks and hyphens do not matter."""
+    return str(name).lower().replace(" ", "").replace("_", "").replace("-", "")
+
+
+def expand(*groups: Sequence[OutagePath]) -> list[OutagePath]:
+    """Returns each path once, with `all` replaced by every single one.
+
+    >>> [path.name for path in expand([OutagePath.DNS], [OutagePath.SERVICE, OutagePath.DNS])]
+    ['DNS', 'SERVICE']
+    """
+    found: dict[OutagePath, None] = {}
+    for path in [path for group in groups for path in group]:
+        single = [each for each in OutagePath if each is not OutagePath.ALL]
+        found.update(dict.fromkeys(single if path is OutagePath.ALL else [path]))
+    return list(found)
+
+
 class Missing(Exception):
     """A path cannot be measured; the text says why."""
 
 
 def resolve(
-    endpoints: Endpoints, paths: Sequence[BreakPath], families: Sequence[int] = (4,)
+    endpoints: Endpoints, paths: Sequence[OutagePath], families: Sequence[int] = (4,)
 ) -> tuple[list[Target], list[str]]:
     """Finds out where the paths lead.
 
@@ -166,26 +199,26 @@ def resolve(
     return targets, missing
 
 
-def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target:
+def _target(known: Endpoints, path: OutagePath, name: str, family: int) -> Target:
     kinds = KINDS[path]
     source = OUTSIDE if path.from_outside else SOURCE
-    if path in (BreakPath.POD_ON_SAME_NODE, BreakPath.POD_ON_OTHER_NODE):
-        role = "near" if path is BreakPath.POD_ON_SAME_NODE else "far"
+    if path in (OutagePath.POD_ON_SAME_NODE, OutagePath.POD_ON_OTHER_NODE):
+        role = "near" if path is OutagePath.POD_ON_SAME_NODE else "far"
         address = _of_family(addresses.of_pod(_pod(known, role)), family, f"pod '{role}'")
         return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5201, endpoint=role)
-    if path in (BreakPath.OWN_NODE, BreakPath.OTHER_NODE):
+    if path in (OutagePath.OWN_NODE, OutagePath.OTHER_NODE):
         return _node_target(known, path, name, family)
-    if path in (BreakPath.OWN_GATEWAY, BreakPath.OTHER_GATEWAY):
-        role = "source" if path is BreakPath.OWN_GATEWAY else "far"
+    if path in (OutagePath.OWN_GATEWAY, OutagePath.OTHER_GATEWAY):
+        role = "source" if path is OutagePath.OWN_GATEWAY else "far"
         gateway = known.gateways.get((role, family))
         if not gateway:
             raise Missing(f"pod '{role}' has no default gateway with an IPv{family} address of its own")
         return Target(name, source, gateway, 0, kinds)
-    if path is BreakPath.DNS:
+    if path is OutagePath.DNS:
         if known.dns is None or addresses.family_of(known.dns[0]) != family:
             raise Missing(f"the source's resolv.conf names no IPv{family} server")
         return Target(name, source, known.dns[0], 53, kinds, query=f"kubernetes.default.svc.{known.dns[1]}")
-    if path is BreakPath.OUTSIDE_ADDRESS:
+    if path is OutagePath.OUTSIDE_ADDRESS:
         if not known.outside_address:
             raise Missing("no address outside the cluster is given (outside_address=)")
         if addresses.family_of(known.outside_address) != family:
@@ -196,8 +229,8 @@ def _target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target
     return _service_target(known, path, name, family, source)
 
 
-def _node_target(known: Endpoints, path: BreakPath, name: str, family: int) -> Target:
-    own = path is BreakPath.OWN_NODE
+def _node_target(known: Endpoints, path: OutagePath, name: str, family: int) -> Target:
+    own = path is OutagePath.OWN_NODE
     node = str(_pod(known, "source" if own else "far")["spec"]["nodeName"])
     address = _of_family(addresses.of_node(known.nodes.get(node, {})), family, f"node '{node}'")
     if ("near-host" if own else "far-host") in known.pods:
@@ -206,16 +239,16 @@ def _node_target(known: Endpoints, path: BreakPath, name: str, family: int) -> T
     return Target(name, SOURCE, address, 0, (ProbeKind.ICMP,), note)
 
 
-def _service_target(known: Endpoints, path: BreakPath, name: str, family: int, source: str) -> Target:
+def _service_target(known: Endpoints, path: OutagePath, name: str, family: int, source: str) -> Target:
     service = known.service
     if service is None:
         raise Missing("there is no Service 'far'")
     spec = service["spec"]
     kinds = KINDS[path]
-    if path is BreakPath.SERVICE:
+    if path is OutagePath.SERVICE:
         address = _of_family(addresses.of_service(service), family, "Service 'far'")
         return Target(name, source, address, ECHO_PORT, kinds, iperf_port=5203, endpoint="far")
-    if path is BreakPath.LOAD_BALANCER_FROM_OUTSIDE:
+    if path is OutagePath.LOAD_BALANCER_FROM_OUTSIDE:
         found = addresses.of_load_balancer(service)
         if not found:
             raise Missing("Service 'far' got no load balancer address (the cluster has no load balancer)")
@@ -225,7 +258,7 @@ def _service_target(known: Endpoints, path: BreakPath, name: str, family: int, s
         raise Missing(f"Service 'far' of type {spec.get('type')} has no node port")
     if ports.get("UDP") != ports["TCP"]:
         kinds = tuple(kind for kind in kinds if kind is not ProbeKind.UDP)
-    far = _node_target(known, BreakPath.OTHER_NODE, name, family)
+    far = _node_target(known, OutagePath.OTHER_NODE, name, family)
     note = "" if ProbeKind.UDP in kinds else "UDP is not measured: its node port differs from TCP's"
     return Target(name, source, far.address, int(ports["TCP"]), kinds, note, endpoint="far")
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, NetLibraryError
-
-from .archive import INPOD
-from .clock import SAME_CLOCK, Offset
-from .probers import pod_offset
+from NetLibrary._mechanics.outages.run.archive import INPOD
+from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK, Offset
+from NetLibrary._mechanics.outages.run.probers import pod_offset
 
 LOG_LINES = 20_000
 START_S = 5.0

@@ -15,13 +15,11 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.exec import STDERR, STDOUT
-
-from .archive import FOLLOWER, LOADER, archive
-from .clock import CLOCK_PROGRAM, SAME_CLOCK, Offset, measure_offset
-from .counters import Identity
-from .logs import ProberLog
-from .prober_config import configuration
-from .types import StreamSpec
+from NetLibrary._mechanics.outages.run.archive import FOLLOWER, LOADER, archive
+from NetLibrary._mechanics.outages.run.clock import CLOCK_PROGRAM, SAME_CLOCK, Offset, measure_offset
+from NetLibrary._mechanics.outages.run.logs import ProberLog
+from NetLibrary._mechanics.outages.run.prober_config import configuration
+from NetLibrary._mechanics.outages.types import Identity, StreamSpec
 
 KEEP_ALIVE_S = 5.0
 RETRY_S = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from .types import BreakKind, ProbeKind, StreamResult, Window
+from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamResult, Window
 
 ASIDE_MS = 20.0
 _ONE_BY_ONE = (ProbeKind.ICMP, ProbeKind.UDP, ProbeKind.TCP_NEW)
@@ -24,15 +24,15 @@ def share_refusals(streams: Sequence[StreamResult]) -> None:
     """
     for _path, group in groupby(streams, key=lambda stream: stream.spec.path):
         of_path = list(group)
-        told = [window for stream in of_path for window in stream.windows if window.kind is BreakKind.UNREACHABLE]
+        told = [window for stream in of_path for window in stream.windows if window.kind is OutageKind.UNREACHABLE]
         for stream in of_path:
             if stream.spec.kind in _ONE_BY_ONE:
                 stream.windows = [_named(window, told) for window in stream.windows]
 
 
 def _named(window: Window, told: Sequence[Window]) -> Window:
-    if window.kind is BreakKind.SILENT_DROP and any(_together(window, other) for other in told):
-        return replace(window, kind=BreakKind.UNREACHABLE)
+    if window.kind is OutageKind.SILENT_DROP and any(_together(window, other) for other in told):
+        return replace(window, kind=OutageKind.UNREACHABLE)
     return window
 
 

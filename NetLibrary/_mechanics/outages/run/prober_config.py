@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .types import StreamSpec
+from NetLibrary._mechanics.outages.types import StreamSpec
 
 
 def configuration(

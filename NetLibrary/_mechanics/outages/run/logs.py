@@ -6,13 +6,44 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from .inpod.wire import FrameReader, Outcome
-from .types import StreamLog, StreamSpec
-from .windows import settle
+from NetLibrary._mechanics.outages.run.inpod.wire import FrameReader, Outcome
+from NetLibrary._mechanics.outages.types import Probe, StreamLog, StreamSpec
 
 SILENT_NS = 200_000_000
 
 Record = tuple[int, int, int, int, int]
+
+
+def settle(records: Iterable[tuple[int, int, int, int, int]]) -> tuple[list[Probe], int, int]:
+    """Brings a stream's records in order of sending and joins late answers with their probes.
+
+    Args:
+        records: (outcome, code, sequence, sent, elapsed) as recorded.
+
+    Returns:
+        The probes, the number of slots that the prober skipped, the number of duplicate answers.
+    """
+    probes: dict[int, Probe] = {}
+    skipped = duplicates = 0
+    for outcome, code, sequence, sent, elapsed in records:
+        if outcome == Outcome.SKIPPED:
+            skipped += elapsed
+        elif outcome == Outcome.DUPLICATE:
+            known = probes.get(sequence)
+            if known is not None and known.outcome is Outcome.LOST:
+                # The prober was paused and read it too late; the kernel's stamp says that it came in time.
+                probes[sequence] = Probe(sequence, sent, Outcome.OK, 0, elapsed)
+            else:
+                duplicates += 1
+        elif outcome == Outcome.LATE:
+            known = probes.get(sequence)
+            if known is None or known.outcome is Outcome.LOST:
+                probes[sequence] = Probe(sequence, sent, Outcome.LATE, 0, elapsed)
+            else:
+                duplicates += 1
+        else:
+            probes[sequence] = Probe(sequence, sent, Outcome(outcome), code, elapsed)
+    return sorted(probes.values(), key=lambda probe: probe.sent_ns), skipped, duplicates
 
 
 class ProberLog:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .counters import Delta
-from .inpod.wire import Outcome
-from .types import ProbeKind, StreamResult
+from NetLibrary._mechanics.outages.results.counters import Delta
+from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
+from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult
 
 
 @dataclass(frozen=True)

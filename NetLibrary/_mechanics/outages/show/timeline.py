@@ -7,22 +7,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.types import NS, OutageKind, Step, StreamResult, Window
 from NetLibrary._mechanics.pictures import COLOURS, picture
-
-from .measurement import BreakResult
-from .types import NS, BreakKind, Step, StreamResult, Window
 
 #: From the house's colours; grey is what hardly counts.
 KIND_COLOURS = {
-    BreakKind.SILENT_DROP: COLOURS[3],
-    BreakKind.RESET: COLOURS[4],
-    BreakKind.REFUSED: COLOURS[1],
-    BreakKind.UNREACHABLE: COLOURS[0],
-    BreakKind.STALLED: COLOURS[2],
-    BreakKind.STRANDED: COLOURS[5],
-    BreakKind.SLOW: "#999999",
-    BreakKind.WRONG_ANSWER: COLOURS[7],
+    OutageKind.SILENT_DROP: COLOURS[3],
+    OutageKind.RESET: COLOURS[4],
+    OutageKind.REFUSED: COLOURS[1],
+    OutageKind.UNREACHABLE: COLOURS[0],
+    OutageKind.STALLED: COLOURS[2],
+    OutageKind.STRANDED: COLOURS[5],
+    OutageKind.SLOW: "#999999",
+    OutageKind.WRONG_ANSWER: COLOURS[7],
 }
+DARK = (OutageKind.SILENT_DROP, OutageKind.UNREACHABLE, OutageKind.WRONG_ANSWER, OutageKind.STALLED)
 WIDTH_INCHES = 11.0
 LANE_INCHES = 0.2
 TITLE_INCHES = 0.17  # a line of the list of steps
@@ -34,7 +34,7 @@ LINE_LETTERS = 150
 PLATE = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
 
 
-def draw(path: Path, result: BreakResult) -> None:
+def draw(path: Path, result: OutageResult) -> None:
     """Draws the timeline of a measurement.
 
     Args:
@@ -52,7 +52,7 @@ def draw(path: Path, result: BreakResult) -> None:
     height = 1.6 + LANE_INCHES * max(1, len(lanes)) + TITLE_INCHES * len(steps)
     with picture(path, WIDTH_INCHES, height) as axes:
         _draw_paths(axes, lanes)
-        seen: dict[BreakKind, object] = {}
+        seen: dict[OutageKind, object] = {}
         for lane, stream in enumerate(lanes):
             _draw_lane(axes, lane, stream, result.start_ns, length_s, seen)
         rows = _draw_steps(axes, result, length_s)
@@ -105,7 +105,7 @@ def _draw_paths(axes: Any, lanes: list[StreamResult]) -> None:
 
 
 def _draw_lane(
-    axes: Any, lane: int, stream: StreamResult, start_ns: int, length_s: float, seen: dict[BreakKind, object]
+    axes: Any, lane: int, stream: StreamResult, start_ns: int, length_s: float, seen: dict[OutageKind, object]
 ) -> None:
     if stream.invalid:
         text = f"no result: {stream.invalid}"
@@ -141,14 +141,19 @@ def _label(
         axes.text(end + width / 12, lane, text, ha="left", bbox=PLATE, **style)
         return end + width
     if end - start >= width:
-        dark = window.kind in (BreakKind.SILENT_DROP, BreakKind.UNREACHABLE, BreakKind.WRONG_ANSWER, BreakKind.STALLED)
+        dark = window.kind in (
+            OutageKind.SILENT_DROP,
+            OutageKind.UNREACHABLE,
+            OutageKind.WRONG_ANSWER,
+            OutageKind.STALLED,
+        )
         axes.text(end - width / 12, lane, text, ha="right", color="white" if dark else "black", **style)
     elif start - width >= free[0]:
         axes.text(start - width / 12, lane, text, ha="right", **style)
     return end
 
 
-def _draw_steps(axes: Any, result: BreakResult, length_s: float) -> int:
+def _draw_steps(axes: Any, result: OutageResult, length_s: float) -> int:
     """Marks the steps with their numbers; steps close to each other get theirs in rows. Returns the number of rows."""
     taken: list[float] = []  # until where each row holds a number
     for number, step in enumerate(result.steps, start=1):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from NetLibrary._mechanics.report import Cell
-
-from .known_test import of_path
-from .measurement import BreakResult
-from .types import NS, ProbeKind, StreamResult, Window
+from NetLibrary._mechanics.outages.causes import impacts_of
+from NetLibrary._mechanics.outages.results.original import of_path
+from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.types import NS, ProbeKind, StreamResult, Window
+from NetLibrary._mechanics.report import Cell, Table
 
 STREAM_COLUMNS = (
     "path", "probe", "planned", "sent", "answered", "lost", "outages", "longest ms (bounds)", "total ms", "kind",
@@ -17,7 +17,37 @@ STREAM_COLUMNS = (
 STEP_COLUMNS = ("step", "at s", "took s", "paths hit", "longest outage", "kinds")
 
 
-def stream_rows(result: BreakResult) -> list[list[object]]:
+IPERF_COLUMNS = ("iperf3 stream", "Mbit/s", "longest gap ms", "sent again", "lost", "note")
+
+
+def all_of(result: OutageResult) -> list[Table]:
+    """Returns all tables of a measurement, the telling ones first."""
+    found = [Table(STREAM_COLUMNS, stream_rows(result), result.name)]
+    if steps := step_rows(result):
+        found.append(Table(STEP_COLUMNS, steps, "What each step cost"))
+    if result.iperf:
+        found.append(Table(IPERF_COLUMNS, iperf_rows(result), "iperf3 beside the probes", headline=False))
+    caption = "Counts as kube-ovn's test-server makes them (by source from kernel counters, by path from our records)"
+    found.append(Table(FIGURE_COLUMNS, figure_rows(result), caption, headline=False))
+    return found
+
+
+def iperf_rows(result: OutageResult) -> list[list[object]]:
+    """Returns one row per iperf3 stream."""
+    return [
+        [
+            run.name,
+            f"{run.bits_per_second / 1e6:.2f}",
+            f"{run.longest_gap_ms:.0f}",
+            "" if run.retransmits is None else run.retransmits,
+            "" if run.packets is None else f"{run.lost_packets} of {run.packets}",
+            Cell(run.error or "", "warn" if run.error else ""),
+        ]
+        for run in result.iperf
+    ]
+
+
+def stream_rows(result: OutageResult) -> list[list[object]]:
     """Returns one row per stream."""
     return [_stream_row(stream) for stream in result.streams]
 
@@ -58,11 +88,11 @@ def _window_text(window: Window) -> str:
     return f"{window.kind.value} {bounds_text(window)} ms"
 
 
-def step_rows(result: BreakResult) -> list[list[object]]:
+def step_rows(result: OutageResult) -> list[list[object]]:
     """Returns one row per step: what it cost."""
     times = {step.name: step for step in result.steps}
     rows: list[list[object]] = []
-    for impact in result.impacts:
+    for impact in impacts_of(result):
         step = times.get(impact.step)
         at = f"{(step.start_ns - result.start_ns) / NS:.1f}" if step else ""
         took = f"{(step.end_ns - step.start_ns) / NS:.1f}" if step and step.end_ns else ""
@@ -81,7 +111,7 @@ def step_rows(result: BreakResult) -> list[list[object]]:
     return rows
 
 
-def figure_rows(result: BreakResult) -> list[list[object]]:
+def figure_rows(result: OutageResult) -> list[list[object]]:
     """Returns the known test's figures: from the counters per source, from our records per path."""
     rows: list[list[object]] = []
     for source, figures in result.figures.items():
@@ -106,7 +136,7 @@ FIGURE_COLUMNS = (
 )  # fmt: skip
 
 
-def summary(result: BreakResult) -> dict[str, Any]:
+def summary(result: OutageResult) -> dict[str, Any]:
     """Returns the figures that a baseline is compared by; one longest outage per stream among them."""
     streams = [stream for stream in result.streams if stream.invalid is None]
     new = [stream for stream in streams if stream.spec.kind is ProbeKind.TCP_NEW]
@@ -136,7 +166,7 @@ def summary(result: BreakResult) -> dict[str, Any]:
     return found
 
 
-def samples(result: BreakResult) -> list[dict[str, Any]]:
+def samples(result: OutageResult) -> list[dict[str, Any]]:
     """Returns one sample per stream with all its windows."""
     return [
         {
@@ -166,7 +196,7 @@ def samples(result: BreakResult) -> list[dict[str, Any]]:
     ]
 
 
-def window_facts(window: Window, result: BreakResult) -> dict[str, Any]:
+def window_facts(window: Window, result: OutageResult) -> dict[str, Any]:
     """Returns one window for records and suites."""
     return {
         "start_seconds": round((window.start_ns - result.start_ns) / NS, 6),
@@ -181,7 +211,7 @@ def window_facts(window: Window, result: BreakResult) -> dict[str, Any]:
     }
 
 
-def series(result: BreakResult) -> dict[str, Any]:
+def series(result: OutageResult) -> dict[str, Any]:
     """Returns steps and their cost, counters and iperf3 streams."""
     return {
         "steps": [
@@ -196,7 +226,7 @@ def series(result: BreakResult) -> dict[str, Any]:
         "impacts": [
             {"step": i.step, "paths": i.paths, "longest_ms": round(i.longest[1].length_ms, 3) if i.longest else 0.0,
              "kinds": i.kinds}
-            for i in result.impacts
+            for i in impacts_of(result)
         ],
         "counters": {source: changes.invalid or changes.telling for source, changes in result.deltas.items()},
         "known_test": {source: None if f is None else vars(f) for source, f in result.figures.items()},

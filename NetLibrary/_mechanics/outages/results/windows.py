@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from .inpod.wire import Outcome
-from .types import BreakKind, Probe, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
+from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
+from NetLibrary._mechanics.outages.types import OutageKind, Probe, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
 
 #: An answer this much later than the median counts as bad. A lost SYN comes again after a second, so that for new
 #: connections a wider margin loses nothing and spares false alarms from a busy machine.
@@ -37,49 +37,17 @@ AROUND_NS = 1_000_000_000
 LEAST_RTO_NS = 195_000_000
 
 _KIND_OF = {
-    Outcome.LOST: BreakKind.SILENT_DROP,
-    Outcome.REFUSED: BreakKind.REFUSED,
-    Outcome.RESET: BreakKind.RESET,
-    Outcome.CLOSED: BreakKind.RESET,
-    Outcome.UNREACHABLE: BreakKind.UNREACHABLE,
-    Outcome.UNSENT: BreakKind.UNREACHABLE,
-    Outcome.WRONG: BreakKind.WRONG_ANSWER,
-    Outcome.STRANDED: BreakKind.STRANDED,
+    Outcome.LOST: OutageKind.SILENT_DROP,
+    Outcome.REFUSED: OutageKind.REFUSED,
+    Outcome.RESET: OutageKind.RESET,
+    Outcome.CLOSED: OutageKind.RESET,
+    Outcome.UNREACHABLE: OutageKind.UNREACHABLE,
+    Outcome.UNSENT: OutageKind.UNREACHABLE,
+    Outcome.WRONG: OutageKind.WRONG_ANSWER,
+    Outcome.STRANDED: OutageKind.STRANDED,
 }
 #: Which kind names a window that holds several equally often: the more telling first.
-_TELLING = list(BreakKind)
-
-
-def settle(records: Iterable[tuple[int, int, int, int, int]]) -> tuple[list[Probe], int, int]:
-    """Brings a stream's records in order of sending and joins late answers with their probes.
-
-    Args:
-        records: (outcome, code, sequence, sent, elapsed) as recorded.
-
-    Returns:
-        The probes, the number of slots that the prober skipped, the number of duplicate answers.
-    """
-    probes: dict[int, Probe] = {}
-    skipped = duplicates = 0
-    for outcome, code, sequence, sent, elapsed in records:
-        if outcome == Outcome.SKIPPED:
-            skipped += elapsed
-        elif outcome == Outcome.DUPLICATE:
-            known = probes.get(sequence)
-            if known is not None and known.outcome is Outcome.LOST:
-                # The prober was paused and read it too late; the kernel's stamp says that it came in time.
-                probes[sequence] = Probe(sequence, sent, Outcome.OK, 0, elapsed)
-            else:
-                duplicates += 1
-        elif outcome == Outcome.LATE:
-            known = probes.get(sequence)
-            if known is None or known.outcome is Outcome.LOST:
-                probes[sequence] = Probe(sequence, sent, Outcome.LATE, 0, elapsed)
-            else:
-                duplicates += 1
-        else:
-            probes[sequence] = Probe(sequence, sent, Outcome(outcome), code, elapsed)
-    return sorted(probes.values(), key=lambda probe: probe.sent_ns), skipped, duplicates
+_TELLING = list(OutageKind)
 
 
 def slow_limit_ms(spec: StreamSpec, probes: Sequence[Probe], margin_ms: float | None = None) -> tuple[float, float]:
@@ -229,20 +197,20 @@ def _resumed_at(spec: StreamSpec, members: Sequence[Probe]) -> int | None:
     return max(arrivals)
 
 
-def _kind(members: Sequence[Probe], held: bool) -> tuple[BreakKind, dict[str, int]]:
+def _kind(members: Sequence[Probe], held: bool) -> tuple[OutageKind, dict[str, int]]:
     outcomes = Counter("SLOW" if probe.outcome is Outcome.OK else probe.outcome.name for probe in members)
-    kinds: Counter[BreakKind] = Counter()
+    kinds: Counter[OutageKind] = Counter()
     for probe in members:
         if probe.outcome in (Outcome.OK, Outcome.LATE):
-            kinds[BreakKind.STALLED if held else BreakKind.SLOW] += 1
+            kinds[OutageKind.STALLED if held else OutageKind.SLOW] += 1
         else:
             kinds[_KIND_OF[probe.outcome]] += 1
     best = max(kinds, key=lambda kind: (kinds[kind], -_TELLING.index(kind)))
-    if best is BreakKind.SILENT_DROP:
+    if best is OutageKind.SILENT_DROP:
         # Kernels limit their ICMP errors to about one a second and target, so a path that refuses everything looks
         # mostly silent. An explicit refusal each two seconds is enough to name it.
         seconds = (members[-1].sent_ns - members[0].sent_ns) / 1e9
-        spoken = max((BreakKind.RESET, BreakKind.REFUSED, BreakKind.UNREACHABLE), key=lambda kind: kinds[kind])
+        spoken = max((OutageKind.RESET, OutageKind.REFUSED, OutageKind.UNREACHABLE), key=lambda kind: kinds[kind])
         if kinds[spoken] >= max(1.0, seconds / 2):
             best = spoken
     return best, dict(outcomes)
@@ -251,7 +219,7 @@ def _kind(members: Sequence[Probe], held: bool) -> tuple[BreakKind, dict[str, in
 def _merged(windows: list[Window]) -> Window:
     if len(windows) == 1:
         return windows[0]
-    weight: Counter[BreakKind] = Counter()
+    weight: Counter[OutageKind] = Counter()
     outcomes: Counter[str] = Counter()
     for window in windows:
         weight[window.kind] += window.probes
@@ -296,7 +264,7 @@ def _with_breaks(
         if inside is not None:
             # How the connection ended first names the outage; the attempts to open a new one follow from it.
             named.add(inside)
-            result[inside] = replace(result[inside], kind=_KIND_OF.get(Outcome[how], BreakKind.RESET))
+            result[inside] = replace(result[inside], kind=_KIND_OF.get(Outcome[how], OutageKind.RESET))
             continue
         before = next((p.sent_ns for p in reversed(probes) if p.sent_ns <= when), None)
         after = next((p.sent_ns for p in probes if p.sent_ns > when), None)
@@ -309,7 +277,7 @@ def _with_breaks(
                 end_ns=max(when, high),
                 shortest_ms=0.0,
                 longest_ms=(high - low) / 1e6,
-                kind=_KIND_OF.get(Outcome[how], BreakKind.RESET),
+                kind=_KIND_OF.get(Outcome[how], OutageKind.RESET),
                 outcomes={how: 0},
                 probes=0,
                 open_end=after is None,

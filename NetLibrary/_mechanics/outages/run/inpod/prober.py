@@ -1,6 +1,6 @@
 """The prober: measures many paths at once from where it runs and says what it could not do.
 
-Its configuration is one JSON object (see `configuration` in `NetLibrary/_mechanics/outages/prober_config.py`), its
+Its configuration is one JSON object (see `configuration` in `NetLibrary/_mechanics/outages/run/prober_config.py`), its
 result is the stream described in `wire`. It ends by itself after its duration, on TERM or INT (the open probes are
 awaited, the results are complete), and when nobody has touched its lease file for too long.
 """

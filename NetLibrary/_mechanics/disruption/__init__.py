@@ -1,0 +1,1 @@
+"""Breaking and restarting parts of a cluster, whoever measures meanwhile."""

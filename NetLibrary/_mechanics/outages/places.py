@@ -1,0 +1,157 @@
+"""What a measurement consists of before it runs: targets, streams, probers at their places, echo servers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.errors import Unavailable
+from NetLibrary._mechanics.outages import objects
+from NetLibrary._mechanics.outages.objects import Endpoints, Rates, Target
+from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho
+from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober, missing_route
+from NetLibrary._mechanics.outages.types import StreamSpec
+from NetLibrary.types import OutagePath, ProbeKind
+
+#: Small blocks, so that a gap shows; larger ones at a low rate come in lumps.
+IPERF_BLOCK = 1000
+
+
+@dataclass
+class Plan:
+    """All that a measurement needs.
+
+    Args:
+        endpoints: The objects in the cluster.
+        targets: Where the paths lead.
+        missing: A sentence for each path that cannot be measured.
+        by_source: Streams by the place that they are probed from.
+        probers: One for each place.
+        echoes: Echo servers among the endpoints.
+    """
+
+    endpoints: Endpoints
+    targets: list[Target]
+    missing: list[str]
+    by_source: dict[str, list[StreamSpec]]
+    probers: list[Prober]
+    echoes: list[EchoPod | OutsideEcho]
+
+    @property
+    def specs(self) -> list[StreamSpec]:
+        """All streams."""
+        return [spec for specs in self.by_source.values() for spec in specs]
+
+    def absent(self, required: Collection[OutagePath]) -> list[str]:
+        """Says which of the required paths are not measured at all, and why."""
+        measured = {spec.base_path for spec in self.specs}
+        found = []
+        for path in required:
+            if path.value not in measured:
+                why = [text for text in self.missing if text.split(":")[0].split(" IPv")[0] == path.value]
+                found += why[:1] or [f"{path.value}: none of the probes that are asked for fits it"]
+        return found
+
+    def unprobed(self, required: Collection[OutagePath], impossible: Sequence[tuple[StreamSpec, str]]) -> list[str]:
+        """Says which of the required paths no probe can measure after all, for instance for lack of a right."""
+        dead = {spec.name: why for spec, why in impossible}
+        found = []
+        for path in required:
+            own = [spec for spec in self.specs if spec.base_path == path.value]
+            if own and all(spec.name in dead for spec in own):
+                found.append(f"{path.value}: {dead[own[0].name]}")
+        return found
+
+
+def plan(
+    cluster: Any,
+    namespace: str,
+    paths: Sequence[OutagePath],
+    rates: Rates,
+    *,
+    probes: Sequence[ProbeKind] | None,
+    families: Sequence[int],
+    host_port: int,
+    outside: tuple[str, int],
+    seconds: float,
+    iperf_bits_per_second: int = 0,
+) -> Plan:
+    """Finds out where the paths lead and who measures them.
+
+    Args:
+        cluster: The cluster.
+        namespace: Where the endpoints are.
+        paths: The paths.
+        rates: How often they are probed.
+        probes: Only these kinds; None for all that a path allows.
+        families: IP versions.
+        host_port: Port of the echo pods in the host network.
+        outside: Address outside the cluster and TCP port there; in a lab there is one without it.
+        seconds: Outer limit of the measurement.
+        iperf_bits_per_second: Rate of iperf3 streams beside; 0 for none.
+
+    Raises:
+        Unavailable: None of the paths can be measured.
+    """
+    endpoints = objects.discover(cluster, namespace, host_port=host_port)
+    echoes: list[EchoPod | OutsideEcho] = [
+        EchoPod(cluster, namespace, pod["metadata"]["name"], role)
+        for role, pod in endpoints.pods.items()
+        if role != objects.SOURCE
+    ]
+    if OutagePath.OUTSIDE_ADDRESS in paths:
+        _add_outside(cluster, endpoints, echoes, outside)
+    targets, missing = objects.resolve(endpoints, paths, families)
+    netns = f"/run/netns/{cluster.lab.outside.netns}" if cluster.is_lab else None
+    for target in [target for target in targets if target.source == objects.OUTSIDE]:
+        reason = missing_route(target.address, netns)
+        if reason:
+            targets.remove(target)
+            missing.append(f"{target.path}: there is no way from outside to {target.address} ({reason})")
+    missing += [f"{target.path}: {target.note}" for target in targets if target.note]
+    if not targets:
+        raise Unavailable(f"Skipped: none of the paths can be measured: {'; '.join(missing)}.")
+    by_source = objects.streams(targets, rates, probes)
+    probers: list[Prober] = []
+    if objects.SOURCE in by_source:
+        pod = endpoints.pods[objects.SOURCE]["metadata"]["name"]
+        iperf = iperf_runs(targets, iperf_bits_per_second)
+        specs = by_source[objects.SOURCE]
+        probers.append(PodProber(cluster, namespace, pod, specs, duration_s=seconds, iperf=iperf))
+    if objects.OUTSIDE in by_source:
+        probers.append(LocalProber("outside", by_source[objects.OUTSIDE], duration_s=seconds, netns=netns))
+    return Plan(endpoints, targets, missing, by_source, probers, echoes)
+
+
+def _add_outside(
+    cluster: Any, endpoints: Endpoints, echoes: list[EchoPod | OutsideEcho], outside: tuple[str, int]
+) -> None:
+    if outside[0]:
+        endpoints.outside_address, endpoints.outside_port = outside
+    elif cluster.is_lab:
+        vantage = cluster.lab.outside
+        server = OutsideEcho(vantage.address, netns=f"/run/netns/{vantage.netns}")
+        endpoints.outside_address, endpoints.outside_port = server.address, server.port
+        endpoints.outside_echo = True
+        echoes.append(server)
+
+
+def iperf_runs(targets: Sequence[Target], bits_per_second: int) -> list[dict[str, Any]]:
+    """Lists the iperf3 clients beside the probes: TCP and UDP on each path that has servers, towards the source."""
+    if not bits_per_second:
+        return []
+    return [
+        {
+            "name": f"{target.path} {protocol}",
+            "address": target.address,
+            "port": target.iperf_port + number,
+            "protocol": protocol,
+            "bits_per_second": bits_per_second,
+            "length": IPERF_BLOCK,
+            "reverse": True,
+        }
+        for target in targets
+        if target.iperf_port and target.source == objects.SOURCE
+        for number, protocol in enumerate(("tcp", "udp"))
+    ]

@@ -1,0 +1,1 @@
+"""What the records of probers mean: streams, outages, counters, figures."""

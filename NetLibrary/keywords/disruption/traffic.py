@@ -1,0 +1,228 @@
+"""What can be broken of the traffic in a lab: packets, flows, names, single pods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import addresses
+from NetLibrary.keywords._base import keyword
+from NetLibrary.keywords.disruption._shared import DisruptionBase, lasting
+from NetLibrary.types import Percentage
+
+TransportProtocol = Literal["tcp", "udp", "any"]
+PodFault = Literal["unreachable", "refuses", "hangs", "starved"]
+DnsFault = Literal["down", "wrong", "slow", "nxdomain"]
+TrafficFault = Literal["drop", "reject", "reset"]
+
+
+class TrafficDisruptionKeywords(DisruptionBase):
+    """Break packets, flows, names and pods."""
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_traffic_on_node(
+        self,
+        node: str,
+        *,
+        how: TrafficFault = "drop",
+        source: Sequence[str] = (),
+        destination: Sequence[str] = (),
+        protocol: TransportProtocol = "any",
+        ports: Sequence[int] = (),
+        for_: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:
+        """Makes packets that match vanish, be refused or be reset on a node.
+
+        Args:
+            node: Name of the node.
+            how: drop is silent, reject answers with ICMP, reset answers TCP with a reset.
+            source: Source addresses or networks; any when not given.
+            destination: Destination addresses or networks; any when not given.
+            protocol: tcp, udp or any.
+            ports: Destination ports; needs a protocol.
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import network
+
+        make = {"drop": network.drop, "reject": network.reject, "reset": network.reset}[how]
+        what: dict[str, Any] = {"source": list(source), "destination": list(destination), "ports": list(ports)}
+        if protocol != "any":
+            what["protocol"] = protocol
+        return self._break(make(node, **what), for_, cluster)
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_direction_between_nodes(
+        self,
+        sender: str,
+        receiver: str,
+        *,
+        protocol: TransportProtocol = "any",
+        for_: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:
+        """Drops what comes from one node's pods and from the node itself at another node; the way back works.
+
+        Args:
+            sender: Node whose packets are dropped.
+            receiver: Node that drops them.
+            protocol: tcp, udp or any.
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import network
+
+        lab = self._faults(cluster).ground.lab
+        source = [str(lab.node(sender).pods), str(lab.node(sender).address)]
+        what: dict[str, Any] = {"source": source, "hooks": ("prerouting",), "interface": "eth0"}
+        if protocol != "any":
+            what["protocol"] = protocol
+        text = f"Node '{receiver}' drops what comes from node '{sender}'."
+        return self._break(network.drop(receiver, text, **what), for_, cluster)
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_large_packets_of_node(
+        self, node: str, *, above: int = 1000, for_: timedelta | None = None, cluster: str | None = None
+    ) -> str:
+        """Drops large packets between a node and the others without telling the sender: an MTU black hole.
+
+        Args:
+            node: Name of the node.
+            above: Largest packet in bytes that passes.
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import network
+
+        return self._break(network.drop_large(node, above), for_, cluster)
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_share_of_packets_on_node(
+        self,
+        node: str,
+        *,
+        share: Percentage = Percentage(10),
+        protocol: TransportProtocol = "any",
+        ports: Sequence[int] = (),
+        for_: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:
+        """Loses a share of the packets that a node forwards, at random: a lossy link.
+
+        Args:
+            node: Name of the node.
+            share: How many of them.
+            protocol: tcp, udp or any.
+            ports: Destination ports; needs a protocol.
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import network
+
+        what: dict[str, Any] = {"ports": list(ports)}
+        if protocol != "any":
+            what["protocol"] = protocol
+        return self._break(network.lose(node, share.fraction, **what), for_, cluster)
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_new_flows_of_node(
+        self,
+        node: str,
+        *,
+        share: Percentage = Percentage(80),
+        for_: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:
+        """Drops a share of a node's new flows at random.
+
+        Args:
+            node: Name of the node.
+            share: How many of them.
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import network
+
+        return self._break(network.drop_new_flows(node, share.fraction), for_, cluster)
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_dns_on_nodes(
+        self, fault: DnsFault, *nodes: str, for_: timedelta | None = None, cluster: str | None = None
+    ) -> str:
+        """Makes the cluster's DNS fail for the pods of nodes: no answer, wrong addresses, no such name, or late.
+
+        Args:
+            fault: down, wrong, slow (1.2 s) or nxdomain.
+            nodes: Names of the nodes; all when none is given.
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import names
+
+        where = list(nodes) or self._faults(cluster).ground.nodes()
+        plan = names.break_dns(fault, where, upstream=_dns_server(self.session.cluster(cluster)))
+        return self._break(plan, for_, cluster)
+
+    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @lasting
+    def break_pod(
+        self,
+        namespace: str,
+        pod: str,
+        how: PodFault = "unreachable",
+        *,
+        for_: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:
+        """Makes one pod fail: it gets no packets, refuses them, hangs, or answers late.
+
+        Args:
+            namespace: Namespace of the pod.
+            pod: Name of the pod.
+            how: unreachable (its packets vanish), refuses (they are answered by ICMP), hangs (connections come about
+                and nobody answers) or starved (1 ms of processor time in a second).
+            for_: Time after which it is restored; until [Restore Fault] when not given.
+            cluster: Alias of the lab.
+        Returns:
+            Name of the fault for [Restore Fault].
+        """
+        from NetLibrary.lab.faults import network, pods
+
+        self._faults(cluster)
+        found = self.session.cluster(cluster).get("Pod", pod, namespace)
+        node, address = found["spec"].get("nodeName", ""), found["status"].get("podIP", "")
+        if not address:
+            raise InputError(f"The pod '{pod}' in namespace '{namespace}' has no address; it does not run yet.")
+        plans = {
+            "unreachable": lambda: network.isolate_pod(node, address),
+            "refuses": lambda: network.isolate_pod(node, address, "reject with icmpx type port-unreachable"),
+            "hangs": lambda: pods.hang(found),
+            "starved": lambda: pods.starve(found),
+        }
+        return self._break(plans[how](), for_, cluster)
+
+
+def _dns_server(cluster: Any) -> str:
+    """Address of a DNS pod; the Service's own address would lead back to the fault."""
+    return next((server.address for server in addresses.dns_servers(cluster)), "")

@@ -1,0 +1,126 @@
+"""Disturbances that any cluster knows: rollouts, deleted pods, a command of the user's. They need leave."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import timedelta
+
+from robot.api import logger
+
+from NetLibrary._mechanics.disruption import command as commands
+from NetLibrary._mechanics.disruption import workloads
+from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputError
+from NetLibrary.keywords._base import keyword
+from NetLibrary.keywords._outages import measured_step
+from NetLibrary.keywords.disruption._shared import DisruptionBase
+
+
+class WorkloadDisruptionKeywords(DisruptionBase):
+    """Restart and delete workloads, run one's own tools."""
+
+    @keyword(tags=["disruptive"])
+    def run_command_during_measurement(
+        self,
+        *command: str,
+        step: str | None = None,
+        pod: str | None = None,
+        namespace: str | None = None,
+        timeout: timedelta = timedelta(minutes=5),
+        cluster: str | None = None,
+    ) -> str:
+        """Runs a command as a step of the disturbance, for instance the reload tool of a CNI.
+
+        A single text runs in a shell, so that it may pipe, chain and redirect. KUBECONFIG leads to the cluster that is
+        measured, with its context; in a lab kubectl is on PATH. Output and exit status are in the log; a command that
+        fails is an error. What it has started in the cluster and goes on after it has returned, for instance
+        `kubectl rollout restart`, is awaited by [Outages Should Be Within Limits].
+
+        Args:
+            command: A text for the shell, or program and arguments.
+            step: Name of the step in table and picture; the command by default.
+            pod: Pod to run it in; this machine by default.
+            namespace: Namespace of the pod.
+            timeout: Limit for the command.
+            cluster: Alias of the cluster.
+        Returns:
+            What it printed.
+
+        ```robotframework
+        *** Test Cases ***
+        Names Survive A Rollout
+            Start Outage Measurement    rollout    demo    dns
+            Run Command During Measurement    kubectl -n kube-system rollout restart deployment coredns
+            Outages Should Be Within Limits    longest_outage_at_most=1 s
+        ```
+        """
+        text = " ".join(command).strip()
+        if not text:
+            raise InputError("command is empty; give a text for the shell, or a program and its arguments.")
+        if (pod is None) != (namespace is None):
+            raise InputError("pod and namespace belong together: give both or none.")
+        self._allow(cluster, f"the command '{text[:80]}'")
+        connection = self.session.cluster(cluster)
+        seconds = timeout.total_seconds()
+        with measured_step(self.session, step or text[:60]):
+            if pod is not None and namespace is not None:
+                words = shlex.split(command[0]) if len(command) == 1 else list(command)
+                try:
+                    return str(connection.exec(namespace, pod, words, timeout=seconds).stdout)
+                except ExecFailed as err:
+                    raise EnvironmentProblem(f"A step of the disturbance failed: {err}") from err
+            with commands.kubectl_environment(connection) as environment:
+                done = commands.run(command[0] if len(command) == 1 else command, environment, seconds)
+        logger.info(f"'{done.text}' ended with exit status {done.status}; it printed:\n{done.output or '(nothing)'}")
+        if done.errors.strip():
+            logger.info(f"On its standard error:\n{done.errors}")
+        return done.require_success()
+
+    @keyword(tags=["disruptive"])
+    def restart_workload(
+        self,
+        kind: str,
+        name: str,
+        namespace: str,
+        *,
+        timeout: timedelta = timedelta(minutes=3),
+        cluster: str | None = None,
+    ) -> None:
+        """Restarts a Deployment or DaemonSet and waits until its rollout is over, by watching.
+
+        Args:
+            kind: `Deployment` or `DaemonSet`.
+            name: Name of the workload.
+            namespace: Its namespace.
+            timeout: Limit for the rollout.
+            cluster: Alias of the cluster.
+        """
+        self._allow(cluster, f"a restart of {kind} '{namespace}/{name}'")
+        with measured_step(self.session, f"restart {name}"):
+            workloads.restart_workload(
+                self.session.cluster(cluster), kind, name, namespace, timeout=timeout.total_seconds(), say=logger.info
+            )
+
+    @keyword(tags=["disruptive"])
+    def delete_pods_and_wait(
+        self,
+        namespace: str,
+        labels: str,
+        *,
+        timeout: timedelta = timedelta(minutes=3),
+        cluster: str | None = None,
+    ) -> int:
+        """Deletes the pods with certain labels, waits until they are gone and as many new ones are ready.
+
+        Args:
+            namespace: Their namespace.
+            labels: Label selector, for instance `app=ovs`.
+            timeout: Limit for the replacement.
+            cluster: Alias of the cluster.
+        Returns:
+            How many pods were deleted.
+        """
+        self._allow(cluster, f"the deletion of pods '{labels}' in '{namespace}'")
+        with measured_step(self.session, f"delete pods {labels}"):
+            return workloads.delete_pods(
+                self.session.cluster(cluster), namespace, labels, timeout=timeout.total_seconds(), say=logger.info
+            )

@@ -1,0 +1,40 @@
+"""A connection tracking table that is full.
+
+The limit (nf_conntrack_max) belongs to the whole machine and cannot be lowered for one node, but the count belongs to
+the node's network namespace. Entries with the flag ASSURED are not evicted when the table is full
+(net/netfilter/nf_conntrack_core.c, early_drop), so these stay until they expire. Their addresses are from a block for
+documentation (RFC 5737), so they meet no traffic.
+"""
+
+from __future__ import annotations
+
+from NetLibrary.lab.faults.plan import FaultPlan, shell
+
+KIND = "connection tracking full"
+SERVER = "203.0.113.1"
+FOLDER = "/proc/sys/net/netfilter"
+# A little more than there is room for is added: what is refused is the proof that the table is full.
+FILL = f"""
+max=$(cat {FOLDER}/nf_conntrack_max); used=$(cat {FOLDER}/nf_conntrack_count)
+awk -v n=$((max - used + 64)) -v t=SECONDS 'BEGIN {{ for (i = 0; i < n; i++) printf \
+"-I -p tcp -s 198.51.100.%d -d {SERVER} --sport %d --dport 9 --state ESTABLISHED -u SEEN_REPLY,ASSURED -t %d\\n", \
+int(i / 64512) + 1, i % 64512 + 1024, t }}' | conntrack -R - >/dev/null 2>&1
+now=$(cat {FOLDER}/nf_conntrack_count)
+[ "$now" -ge $((max * 99 / 100)) ] || {{ echo "the table has $now of $max entries" >&2; exit 1; }}
+"""
+
+
+def fill(node: str, seconds: int) -> FaultPlan:
+    """New connections through a node are dropped by its kernel, and counted by it, for lack of room in the table.
+
+    Args:
+        node: The node.
+        seconds: The entries expire by themselves after this time, also when nobody repairs.
+    """
+    return FaultPlan(
+        KIND,
+        node,
+        f"The connection tracking table of node '{node}' is full.",
+        (shell(node, FILL.replace("SECONDS", str(seconds))),),
+        (shell(node, f"conntrack -D -d {SERVER} >/dev/null 2>&1; true"),),
+    )
