@@ -33,7 +33,7 @@ def one_matrix(cluster: Cluster, number: int, passes: int) -> tuple[list[object]
         matrix.programming()
         built = time.monotonic() - begin
         for _ in range(passes):
-            matrix.tables.clear()
+            matrix.forget()
             begin = time.monotonic()
             tables = matrix.check_all(list(cases.CASES))
             said += [finding.sentence for finding in matrix.findings()]

@@ -372,7 +372,7 @@ class MatrixKeywords(KeywordBase):
     @keyword(tags=["matrix"])
     def forget_service_matrix_results(self) -> None:
         """Forgets all tables, so that the next diagnosis knows only what is probed from now on."""
-        self._built().tables.clear()
+        self._built().forget()
 
     @keyword(tags=["matrix"])
     def remove_service_matrix(self) -> None:

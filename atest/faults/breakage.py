@@ -72,7 +72,7 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
                 if not any(table.wrong for table in tables):
                     break
             time.sleep(0.5)
-        matrix.tables.clear()
+        matrix.forget()
 
     # --- nodes and their links -------------------------------------------------------------------------------
 

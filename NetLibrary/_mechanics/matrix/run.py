@@ -13,6 +13,7 @@ from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding, diagnose, unexplained
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.losses import Losses
 from NetLibrary._mechanics.matrix.model.objects import NEAR, Layout
 from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.model.world import World
@@ -32,6 +33,10 @@ SHORT_MS = 300
 RATE_LIMITED = 5.0
 # As long as each round finds fewer wrong cells, rounds go on for this many seconds more
 SETTLING = 15.0
+# Once a row is wrong for good, the cells of other rows get so many seconds to become right
+BROKEN_SETTLE = 0.5
+# A follow-up question that was answered so many seconds ago is not asked again for the next row
+FRESH_ANSWER = 45.0
 
 
 class Matrix:
@@ -44,6 +49,9 @@ class Matrix:
     def __init__(self, testbed: Testbed) -> None:
         self.testbed = testbed
         self.tables: dict[str, Table] = {}
+        self.losses = Losses(testbed)
+        self.lost: list[Finding] = []
+        self._answers: dict[tuple[Source, Target], tuple[float, Observation]] = {}
 
     @property
     def cluster(self) -> Cluster:
@@ -117,6 +125,31 @@ class Matrix:
         hinted = [e for e in self.world.endpoints(service, 80, "TCP") if e.for_nodes] if service else []
         return "" if hinted else "the EndpointSlices have no hints for nodes"
 
+    @property
+    def broken(self) -> bool:
+        """Some row is wrong for good, or packets are known to be lost."""
+        return any(t.wrong for t in self.tables.values()) or self.losses.known()
+
+    def judge_first_attempts(self, table: Table) -> None:
+        """Finds out about first attempts that were lost; cells become wrong where packets go on being lost."""
+        if table.case == "programming" or any(c.transient for c in table.cells):
+            return
+        finding = self.losses.judge(table)
+        if finding is None:
+            return
+        same = next((f for f in self.lost if (f.key, f.subject) == (finding.key, finding.subject)), None)
+        if same is not None:
+            same.evidence.extend(finding.evidence)
+        else:
+            self.lost.append(finding)
+
+    def forget(self) -> None:
+        """Forgets all tables and what was found with them."""
+        self.tables.clear()
+        self.lost.clear()
+        self._answers.clear()
+        self.losses = Losses(self.testbed)
+
     def check(self, name: str, *, settle: float = 3.0, override: Override | None = None) -> Table:
         """Probes a case until it is right, `settle` seconds at the most, and keeps its table.
 
@@ -127,6 +160,7 @@ class Matrix:
         """
         case = cases.case_kind(name)
         table = self.probe(case.key, case.title, self.pairs(case), settle=settle, override=override)
+        self.judge_first_attempts(table)
         self.tables[case.key] = table
         return table
 
@@ -141,6 +175,7 @@ class Matrix:
         for kind in kinds:
             if kind.key in pairs:
                 table = Table(kind.key, kind.title, [by_pair[p] for p in pairs[kind.key]], whole.seconds)
+                self.judge_first_attempts(table)
                 self.tables[kind.key] = table
                 found.append(table)
         return found
@@ -163,9 +198,14 @@ class Matrix:
         """
         started = time.monotonic()
         limit = limit_ms or self.options.limit_ms
+        broken = self.broken and steady
+        if broken:
+            # a fault is known already: what it breaks does not get right by being waited for
+            settle = min(settle, BROKEN_SETTLE)
         cells: dict[Pair, Cell] = {}
         open_pairs, rounds, pause = list(pairs), 0, 0.05
         first_wrong: dict[Pair, Cell] = {}
+        first: dict[Pair, Observation] = {}
         proven: set[Pair] = set()
         lossy, quiet_since = False, 0.0
         while open_pairs:
@@ -175,6 +215,8 @@ class Matrix:
             answers = self.fleet.run(asked, limit_ms=limit, gently=rounds > 1)
             for pair, (_, _, seen) in zip(open_pairs, answers, strict=True):
                 seen.rounds = rounds
+                begin = first.setdefault(pair, seen)
+                seen.first_attempts, seen.first_lost = begin.first_attempts, begin.first_lost
                 cell = self._judge(*pair, seen, override)
                 if cell.right:
                     seen.right_after_s = round(time.monotonic() - started, 3)
@@ -193,7 +235,7 @@ class Matrix:
             wrong = [p for p in pairs if p in cells and cells[p].wrong and not _unheard(cells[p])]
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
             better = len(wrong) < before and (rounds > 1 or len(wrong) < before / 2)
-            settling = SETTLING if rounds == 1 or (better and not lossy) else 0.0
+            settling = SETTLING if (rounds == 1 or (better and not lossy)) and not broken else 0.0
             spent = time.monotonic() - started + pause - settling
             limited = [p for p in wrong if _may_be_rate_limited(cells[p])]
             open_pairs = [p for p in wrong if p not in set(limited) and spent <= settle + _patience(cells[p])]
@@ -205,6 +247,8 @@ class Matrix:
                 time.sleep(1.1 if open_pairs is limited else pause)
                 pause = min(1.0, pause * 2)
                 self.refresh()
+        for cell in cells.values():
+            cell.transient = not steady
         table = Table(key, title, [cells[pair] for pair in pairs], time.monotonic() - started)
         table.probers = {s.name: self.fleet.flavours.get(s.name, "") for s in table.sources}
         return table
@@ -235,6 +279,8 @@ class Matrix:
     def _settle_late(
         self, pair: Pair, cell: Cell, seen: Observation, cells: dict[Pair, Cell], before: Mapping[Pair, Cell]
     ) -> None:
+        begin = cells[pair].observed
+        seen.first_attempts, seen.first_lost = begin.first_attempts, begin.first_lost
         if cell.wrong:
             seen.rounds = cells[pair].observed.rounds + 1
             cells[pair] = dataclasses.replace(
@@ -259,6 +305,8 @@ class Matrix:
     def findings(self, *, ask: bool = True) -> list[Finding]:
         """Explains the wrong cells of all tables so far; asks the follow-up questions."""
         tables = list(self.tables.values())
+        if not any(c.symptom != "lost" for t in tables for c in t.wrong):
+            return list(self.lost)
         if ask and any(t.wrong for t in tables) and "pod ip" not in self.tables:
             # nothing tells a Service's fault from a pod's or a node's as well as the pods' own addresses do
             pairs = self.pairs(cases.CASES["pod ip"])
@@ -270,7 +318,11 @@ class Matrix:
             later = self._explain([table for table in tables if table.wrong], ask)
             if not any(f.key == UNKNOWN for f in later):
                 found = [dataclasses.replace(f, aside=aside) for f in later]
-        return found
+        return [*self.lost, *(f for f in found if not self._counted_already(f))]
+
+    def _counted_already(self, finding: Finding) -> bool:
+        """A claim of loss at a place where packets were counted tells nothing new."""
+        return finding.key.startswith("loss") and any(finding.subject == f.subject for f in self.lost)
 
     def _explain(self, tables: Sequence[Table], ask: bool) -> list[Finding]:
         found = diagnose(tables, self.world)
@@ -281,8 +333,11 @@ class Matrix:
 
     def _ask(self, found: Sequence[Finding]) -> None:
         questions = [q for finding in found for q in finding.follow_ups]
-        wanted = list(dict.fromkeys((q.source, q.target) for q in questions))
-        seen = {(s, t): o for s, t, o in self.fleet.run(wanted, limit_ms=self.options.limit_ms)}
+        now = time.monotonic()
+        seen = {pair: answer for pair, (at, answer) in self._answers.items() if now - at < FRESH_ANSWER}
+        wanted = list(dict.fromkeys((q.source, q.target) for q in questions if (q.source, q.target) not in seen))
+        seen |= {(s, t): o for s, t, o in self.fleet.run(wanted, limit_ms=self.options.limit_ms)}
+        self._answers |= {pair: (time.monotonic(), seen[pair]) for pair in wanted}
         for question in questions:
             observed = seen[question.source, question.target]
             if observed.outcome is Outcome.ERROR:

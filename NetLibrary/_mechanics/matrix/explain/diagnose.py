@@ -81,6 +81,7 @@ class Finding:
         hint: What to look at next.
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
+        measured: How the cause itself was measured, where it was: that is more than any probe says.
         aside: Titles of tables without a wrong cell that were left aside, because with them nothing would fit.
     """
 
@@ -93,13 +94,14 @@ class Finding:
     follow_ups: list[FollowUp] = field(default_factory=list)
     alternatives: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
+    measured: str = ""
 
     @property
     def confidence(self) -> str:
         """`confirmed`, `refuted`, `likely`, or `not explained`."""
         if self.key == UNKNOWN:
             return "not explained"
-        if self.key in FROM_OBJECTS:
+        if self.key in FROM_OBJECTS or self.measured:
             return "confirmed"
         answers = {f.answer for f in self.follow_ups} - {"", "told"}
         if "no" in answers:
@@ -127,7 +129,9 @@ class Finding:
         lines = [self.sentence]
         asked = [f for f in self.follow_ups if f.answer]
         lines += [f"  Follow-up: {question}." for question in asked]
-        if self.key not in (UNKNOWN, *FROM_OBJECTS) and not asked:
+        if self.measured:
+            lines.append(f"  Measured: {self.measured}.")
+        elif self.key not in (UNKNOWN, *FROM_OBJECTS) and not asked:
             lines.append("  Not confirmed by a follow-up probe.")
         lines.append(f"  Evidence, {len(self.evidence)} cell(s), for instance {self.evidence[0].describe()}.")
         if self.against:

@@ -17,6 +17,7 @@ SYMPTOMS = (
     "records",
     "dns",
     "slow",
+    "lost",
     "status",
     "object",
     "error",

@@ -118,7 +118,8 @@ def _fact(cell: Cell, case: str, world: World, node_of: dict[str, str]) -> Fact:
         itself=target.kind == "pod" and target.pod == source.name,
         to_host=bool((world.pod(target.pod) or {"spec": {}})["spec"].get("hostNetwork")),
         large=target.extra.startswith("size="),
-        symptom=cell.symptom if cell.wrong else "",
+        # a first attempt that was lost has its own finding; the connection came about
+        symptom=cell.symptom if cell.wrong and cell.symptom != "lost" else "",
     )
 
 

@@ -161,6 +161,8 @@ class Observation:
         slowest_ms: The longest that one of its connections took to its answer, as far as the prober told.
         right_after_s: Seconds from the start of the table until the cell was right for the first time.
         rounds: How often the cell was probed.
+        first_attempts: Connections of the first round.
+        first_lost: Those of them whose first packet stayed without an answer, whatever came later.
     """
 
     outcome: Outcome
@@ -173,6 +175,8 @@ class Observation:
     slowest_ms: float | None = None
     right_after_s: float | None = None
     rounds: int = 1
+    first_attempts: int = 1
+    first_lost: int = 0
 
     @property
     def mixed(self) -> bool:
@@ -205,6 +209,8 @@ class Cell:
     right: bool = True
     symptom: str = ""
     why: str = ""
+    transient: bool = False
+    """Something was changed just before, so what came late says nothing about the network."""
 
     @property
     def wrong(self) -> bool:
@@ -271,6 +277,8 @@ class Cell:
             "clients": sorted(observed.clients),
             "latency_ms": observed.latency_ms,
             "attempts": observed.attempts,
+            "first_attempts": observed.first_attempts,
+            "first_lost": observed.first_lost,
             "right_after_s": observed.right_after_s,
             "rounds": observed.rounds,
             "right": self.right,
@@ -303,6 +311,22 @@ class Table:
     def wrong(self) -> list[Cell]:
         """Cells that are not as expected."""
         return [cell for cell in self.cells if cell.wrong]
+
+    @property
+    def counted(self) -> list[Cell]:
+        """Cells whose first attempts say something about the network: those that must be connected."""
+        return [
+            c
+            for c in self.cells
+            if c.expected.judged and c.expected.promised and c.expected.outcomes == {Outcome.CONNECTED}
+            and c.target.kind != "dns" and not c.transient
+        ]  # fmt: skip
+
+    @property
+    def first_attempts(self) -> tuple[int, int]:
+        """(all, lost) first attempts of the cells that count."""
+        seen = [c.observed for c in self.counted]
+        return sum(o.first_attempts for o in seen), sum(o.first_lost for o in seen)
 
     @property
     def facts(self) -> list[Cell]:

@@ -102,6 +102,11 @@ def client_address(text: str) -> str:
     return found[1] if found else ""
 
 
+def _lost_at_first(reply: Reply, outcome: Outcome) -> bool:
+    """Nothing came back for the first packet of a connection, whether or not a later one was answered."""
+    return outcome is Outcome.TIMEOUT or (outcome is Outcome.CONNECTED and reply.attempts > 1)
+
+
 def observe(replies: Sequence[Reply]) -> Observation:
     """Sums up all connections of one cell.
 
@@ -119,6 +124,7 @@ def observe(replies: Sequence[Reply]) -> Observation:
     if bad:
         worst = Counter(outcome for _, outcome in bad).most_common(1)[0][0]
         detail = next(reply.detail for reply, outcome in bad if outcome is worst)
+    first_lost = sum(_lost_at_first(reply, outcome) for reply, outcome in zip(replies, outcomes, strict=True))
     late = [int(found[1]) for reply in good if (found := LATE.fullmatch(reply.detail))]
     return Observation(
         outcome=worst,
@@ -127,6 +133,8 @@ def observe(replies: Sequence[Reply]) -> Observation:
         failures=Counter(str(outcome) for _, outcome in bad),
         clients=frozenset(filter(None, (client_address(reply.client) for reply in good))),
         latency_ms=round(statistics.median(reply.latency_ms for reply in good), 3) if good else None,
+        first_attempts=len(replies),
+        first_lost=first_lost,
         attempts=max(reply.attempts for reply in replies),
         slowest_ms=max([*(reply.latency_ms for reply in good), *late], default=None),
     )

@@ -52,12 +52,15 @@ def field(cell: Cell, *, wide: bool) -> Field:
         f"the server saw {', '.join(sorted(observed.clients))}" if observed.clients else "",
         f"latency {observed.latency_ms:.2f} ms" if observed.latency_ms is not None else "",
         f"right after {observed.right_after_s:.2f} s, {observed.rounds} round(s)" if observed.right_after_s else "",
+        f"{observed.first_lost} of {observed.first_attempts} first attempts were lost" if observed.first_lost else "",
         observed.detail,
         f"wrong: {cell.why}" if cell.wrong else "",
     )))  # fmt: skip
     if not cell.expected.judged:
         return Field("not judged", "idle", title)
     if cell.right:
+        if observed.first_lost:
+            return Field("✓" if wide else "✓ first attempt lost", "warn", title)
         late = " (late)" if observed.detail.startswith("late:") else ""
         if wide:
             return Field("✓" if observed.outcome is Outcome.CONNECTED else f"✓{MARKS[observed.outcome]}", "good", title)
@@ -69,6 +72,12 @@ def field(cell: Cell, *, wide: bool) -> Field:
     wanted = " or ".join(sorted(str(o) for o in expected.outcomes))
     text = f"✗ {seen}, expected {wanted}" if cell.symptom in ("blocked", "reason", "dns", "open") else f"✗ {seen}"
     return Field(text, "bad", title)
+
+
+def first_attempts(table: Table) -> str:
+    """How many first attempts were answered, where any was not."""
+    total, lost = table.first_attempts
+    return f"; {total - lost} of {total} first attempts were answered" if lost else ""
 
 
 def node_summary(table: Table) -> tuple[list[str], list[list[Field]]]:
@@ -97,7 +106,7 @@ def html_of(table: Table) -> str:
     wide = len(table.columns) > WIDE
     wrong = table.wrong
     parts = []
-    caption = f"{table.title}: {table.count()}, probed in {table.seconds:.1f} s"
+    caption = f"{table.title}: {table.count()}, probed in {table.seconds:.1f} s{first_attempts(table)}"
     if wide:
         columns, rows = node_summary(table)
         parts.append(html_table(columns, rows, f"{table.title}, by node"))

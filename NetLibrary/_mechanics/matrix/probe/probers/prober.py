@@ -69,8 +69,9 @@ async def probe_stream(kind, host, port, extra, until):
         begin = time.monotonic()
         await asyncio.wait_for(loop.sock_connect(sock, address), max(0.01, until - begin))
         latency = time.monotonic() - begin
+        tries = 1 + resent(sock)
         if kind == "connect":
-            return latency, 1, "-", "-", "-"
+            return latency, tries, "-", "-", "-"
         if kind == "http":
             if extra == "-":
                 request = ASK_BOTH
@@ -95,11 +96,19 @@ async def probe_stream(kind, host, port, extra, until):
         whole = int((time.monotonic() - begin) * 1000)
         if detail == "-" and whole >= LATE_MS:
             detail = "answered after %d ms" % whole
-        return latency, 1, who, client, detail
+        return latency, tries, who, client, detail
     except asyncio.TimeoutError:
-        raise Failed("no answer to connect") from None
+        raise Failed("no answer to connect", 2) from None
     finally:
         sock.close()
+
+
+def resent(sock):
+    """How often the kernel had to send the SYN again: tcpi_total_retrans, before there is any data."""
+    try:
+        return struct.unpack_from("I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 100)[0]
+    except (OSError, struct.error, AttributeError):
+        return 0
 
 
 def split(kind, answer, extra):
@@ -121,12 +130,15 @@ def split(kind, answer, extra):
 
 
 async def probe_udp(host, port, extra, until):
-    """Asks for the server's name, then for the client's address, over one socket; sends again on silence."""
+    """Asks for the server's name, then for the client's address, over one socket; sends again on silence.
+
+    What was asked again and answered twice was late and not lost, so attempts are those without an answer, and one.
+    """
     loop = asyncio.get_event_loop()
     family, address = await resolve(host, port, socket.SOCK_DGRAM)
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setblocking(False)
-    tries, latency, begin = 0, 0.0, time.monotonic()
+    tries, answers, latency, begin = 0, 0, 0.0, time.monotonic()
     try:
         sock.connect(address)
         name = None
@@ -142,22 +154,29 @@ async def probe_udp(host, port, extra, until):
                 try:
                     answer = await asyncio.wait_for(loop.sock_recv(sock, 2000), max(0.005, stop - time.monotonic()))
                     while name is not None and answer == name:  # answer to a question sent twice
+                        answers += 1
                         answer = await asyncio.wait_for(loop.sock_recv(sock, 2000), max(0.005, stop - time.monotonic()))
                 except asyncio.TimeoutError:
                     if time.monotonic() >= until - 0.04:
                         if name is None:
                             raise Failed("no answer", max(tries, 1)) from None
-                        return latency, tries, name.decode("latin-1"), "-", "no answer to clientip"
+                        return latency, lost(tries, answers), name.decode("latin-1"), "-", "no answer to clientip"
                     continue
                 if name is None:
                     name, latency = answer, time.monotonic() - begin
+                    answers = 1
                     break
-                return latency, tries, name.decode("latin-1"), answer.decode("latin-1"), "-"
-        return latency, tries, name.decode("latin-1"), "-", "-"
+                return latency, lost(tries, answers), name.decode("latin-1"), answer.decode("latin-1"), "-"
+        return latency, lost(tries, answers), name.decode("latin-1"), "-", "-"
     except OSError as error:
         raise Failed(reason(error), max(tries, 1)) from None
     finally:
         sock.close()
+
+
+def lost(tries, answers):
+    """Attempts as they are told: one, and those that were lost."""
+    return max(1, 1 + tries - answers)
 
 
 async def probe_sctp(host, port, until):
