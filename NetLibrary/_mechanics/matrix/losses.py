@@ -50,11 +50,15 @@ class Losses:
         on being lost, or when a quarter of the first attempts was lost.
         """
         cells = loss.lossy(table.counted)
-        if not cells:
+        if not cells and not self.known():
             return None
-        place, how = self._place(cells)
+        place, how = self._place(cells) if cells else self._found[-1][1:]
         if place is not None:
-            evidence = [c for c in cells if place.touches(c, self._bed.world)] or cells
+            # lost packets make cells slow and flap as well; no other cause is needed for them
+            also = [c for c in table.wrong if c.symptom in ("slow", "flapping", "dns")]
+            evidence = [c for c in (*cells, *also) if place.touches(c, self._bed.world)]
+            if not evidence:
+                return None
             finding = _finding(place, how, evidence)
         else:
             lost = sum(c.observed.first_lost for c in cells)

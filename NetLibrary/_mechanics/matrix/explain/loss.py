@@ -41,6 +41,8 @@ def ends(cell: Cell, world: World) -> set[str]:
     """Nodes that a cell's packets go through: the source's, the entry, and those of the pods that answered or may."""
     names = set(cell.observed.responders) or set(cell.expected.responders or ())
     nodes = {str((world.pod(n) or {"spec": {}})["spec"].get("nodeName") or world.node_called(n)) for n in names}
+    if cell.target.kind in ("dns", "name"):
+        nodes |= {e.node for e in world.dns}
     return ({cell.source.node, cell.target.node} | nodes) - {""}
 
 
