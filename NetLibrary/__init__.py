@@ -13,7 +13,7 @@ from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.cluster import ClusterKeywords
 from NetLibrary.keywords.cyperf.verdicts import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
-from NetLibrary.keywords.e2sar.runs import E2sarKeywords
+from NetLibrary.keywords.e2sar import E2SARKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.outages import OutageKeywords
 from NetLibrary.keywords.results import ResultKeywords
@@ -34,7 +34,7 @@ class NetLibrary(
     GuestKeywords,
     ResultKeywords,
     OutageKeywords,
-    E2sarKeywords,
+    E2SARKeywords,
     CyPerfKeywords,
     MatrixKeywords,
     DisruptionKeywords,

@@ -23,13 +23,13 @@ Bad Parameters Are Refused Before Anything Starts
     *mtu is 100; allowed are 106 to 9000*    mtu=${100}
     *event_bytes is 41; allowed are 42 to*    event_bytes=${41}
     *events is 0; allowed are 1 to*    events=${0}
-    *rate_gbps is -1; allowed are 0*    rate_gbps=${-1}
+    *rate is -1 Gbit/s; allowed are 0*    rate_gbps=${-1}
     *mtu is 8000, but the pods' interfaces take *FRAGMENTATION*    mtu=${8000}
     *but the path carries 10 Mbit/s; allowed is up to*OVERLOAD*    egress_bandwidth=10M
     *buffer_bytes of the receiver is 999999999*CAPPED_BUFFER*    receiver_buffer_bytes=${999999999}
     *duration is 1 s, but the sender needs*SHORT_RECEIVER*    duration=1 s
     *duration is 1.5 s; allowed are whole seconds*    duration=1.5 s
-    *accept is 'LUCK'; allowed are OVERLOAD, FRAGMENTATION*    accept=LUCK
+    *'accept' got value 'LUCK' *allowed are OVERLOAD, FRAGMENTATION*    accept=LUCK
     *port is 80; allowed are 1024 to 65535*    port=${80}
     *threads is 129; allowed are 1 to 128*    threads=${129}
     *senders is 0; allowed are 1 to 16*    senders=${0}
@@ -116,7 +116,7 @@ Namespace Deleted In The Middle Keeps The Logs
     ${namespace}    Prepare Without Inspection    ${E2SAR_NAMESPACE}-doomed
     Start E2SAR Receiver    namespace=${namespace}
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
-    Start E2SAR Sender    events=20000    rate_gbps=0.005    namespace=${namespace}
+    Start E2SAR Sender    events=20000    rate=5M    namespace=${namespace}
     Wait Until E2SAR Events Arrive    100    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
     Delete Namespace    ${namespace}
     Run Keyword And Expect Error
@@ -129,7 +129,7 @@ Namespace Deleted In The Middle Keeps The Logs
 
 Receiver That Is Not Yet Bound Is Named And Mended
     Start E2SAR Receiver    environment=${{ {"START_DELAY": "3"} }}
-    Start E2SAR Sender    events=200    rate_gbps=0.005
+    Start E2SAR Sender    events=200    rate=5M
     Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
     ${lost}    Judge E2SAR Transfer
@@ -143,7 +143,7 @@ Receiver That Is Not Yet Bound Is Named And Mended
 Eviction Is Named
     Start E2SAR Receiver
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
-    Start E2SAR Sender    events=4000    rate_gbps=0.01
+    Start E2SAR Sender    events=4000    rate=10M
     Wait Until E2SAR Events Arrive    300    timeout=${E2SAR_TIMEOUT}
     ${pod}    Get E2SAR Pod    e2sar-receiver-0
     Evict Pod    ${pod}    ${E2SAR_NAMESPACE}
@@ -162,7 +162,7 @@ Events Come From Outside The Cluster
     [Documentation]    A sender on a host that is no node, by the NodePort of a node without the receiver.
     Start E2SAR Receiver
     Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${E2SAR_TIMEOUT}
-    ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate_gbps=0.02
+    ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate=20M
     Should Be Equal As Integers    ${report.frames_sent}    1500
     Judge E2SAR Transfer    delivered_at_least=100 %
     [Teardown]    Forget The Run

@@ -26,7 +26,7 @@ Wrong Port Is Named And Mended
     ...    wrong port
     ...    The sender sent to port 21000, but the receiver listens on 19522; set port to 19522\\.
     ...    events=200
-    ...    rate_gbps=0.005
+    ...    rate=5M
     ...    send_to_port=21000
 
 Receiver That Ends Early Is Named And Mended
@@ -34,7 +34,7 @@ Receiver That Ends Early Is Named And Mended
     ...    receiver ended early
     ...    ended [\\d.]+ s before the sender did, after its 3 s; set duration to \\d+ s or 0
     ...    events=1200
-    ...    rate_gbps=0.002
+    ...    rate=2M
     ...    duration=3 s
     ...    accept=SHORT_RECEIVER
 
@@ -46,7 +46,7 @@ Throttled Receiver Is Named And Mended
     ...    events=60000
     ...    event_bytes=512
     ...    mtu=576
-    ...    rate_gbps=0.12
+    ...    rate=120M
     ...    receiver_buffer_bytes=4194304
     ...    receiver_cpu_limit=25m
 
@@ -56,7 +56,7 @@ Small Buffer Is Named And Mended
     ...    socket buffer of 4096 bytes, room for about \\d+ .*, overran \\d+ times, not the network; set .* to \\d+
     ...    events=40
     ...    event_bytes=60000
-    ...    rate_gbps=0.1
+    ...    rate=100M
     ...    receiver_buffer_bytes=4096
 
 Receiver Without Memory Is Named And Mended
@@ -87,14 +87,14 @@ Two Receivers On One Port Are Named And Mended
 Bandwidth Limit Is Named And Mended
     [Documentation]    A container runtime lets 256 MiB pass before an annotation holds; that burst is taken away.
     ${lost}    Send Through Bandwidth Limit
-    ...    0.05
+    ...    50M
     ...    delivered_at_least=0 %
     ...    delivered_at_most=90 %
     Should Be Equal    ${lost.cause}    bandwidth limit
     Should Match Regexp
     ...    ${lost.sentence}
-    ...    limit of 10 Mbit/s \\(ingress of e2sar-receiver-0\\) dropped \\d+ datagrams .*; set rate_gbps to [\\d.]+
-    Send Through Bandwidth Limit    ${lost.advice}[rate_gbps]    delivered_at_least=100 %
+    ...    limit of 10 Mbit/s \\(ingress of e2sar-receiver-0\\) dropped \\d+ datagrams .*; set rate to [\\d.]+ Mbit/s
+    Send Through Bandwidth Limit    ${lost.advice}[rate]    delivered_at_least=100 %
 
 Fragments That A Firewall Drops Are Named And Mended
     [Tags]    disruptive
@@ -155,7 +155,7 @@ Send From Outside Unruly
     Set Environment Variable    E2SAR_UNRULY    ${how}
     Start E2SAR Receiver
     Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${E2SAR_TIMEOUT}
-    Send E2SAR Events From Outside    events=200    mtu=${mtu}    rate_gbps=0.01    program=${CURDIR}/e2sar_unruly.py
+    Send E2SAR Events From Outside    events=200    mtu=${mtu}    rate=10M    program=${CURDIR}/e2sar_unruly.py
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
     [Teardown]    Remove Environment Variable    E2SAR_UNRULY
@@ -194,7 +194,7 @@ Send One Large Event
     Start E2SAR Sender
     ...    events=1
     ...    event_bytes=25165824
-    ...    rate_gbps=0.15
+    ...    rate=150M
     ...    options=['--smooth']
     ...    environment=${NEW_STYLE}
     Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
@@ -232,9 +232,9 @@ Send Through Bandwidth Limit
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
     ${node}    Get E2SAR Node    e2sar-receiver-0
     Let Bandwidth Limit Of Node Act At Once    ${node}    10mbit
-    Start E2SAR Sender    events=1000    rate_gbps=${rate}    accept=OVERLOAD
+    Start E2SAR Sender    events=1000    rate=${rate}    accept=OVERLOAD
     Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
-    ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: ${rate} Gbit/s
+    ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: ${rate}
     RETURN    ${result}
 
 Send With Fragments Dropped
@@ -244,7 +244,7 @@ Send With Fragments Dropped
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
     ${node}    Get E2SAR Node    e2sar-receiver-0
     Drop Fragments At Node    ${node}
-    Start E2SAR Sender    events=300    event_bytes=1700    rate_gbps=0.005    mtu=${mtu}    accept=${accept}
+    Start E2SAR Sender    events=300    event_bytes=1700    rate=5M    mtu=${mtu}    accept=${accept}
     Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
@@ -257,7 +257,7 @@ Send Through Black Hole
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
     ${node}    Get E2SAR Node    e2sar-receiver-0
     Break Large Packets Of Node    ${node}    above=1000
-    Start E2SAR Sender    events=300    event_bytes=1200    rate_gbps=0.005    mtu=${mtu}
+    Start E2SAR Sender    events=300    event_bytes=1200    rate=5M    mtu=${mtu}
     Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}

@@ -28,9 +28,9 @@ Events Arrive
     [Tags]    smoke
     [Template]    Deliver Events
     # PATH       PLACEMENT     EVENTS    LENGTH    MTU     RATE
-    pod ip       other node    1000      4000      1400    0.05
-    dns          same node     500       512       512     0.01
-    node port    other node    500       1024      1400    0.01
+    pod ip       other node    1000      4000      1400    50M
+    dns          same node     500       512       512     10M
+    node port    other node    500       1024      1400    10M
 
 Several Senders And Receivers
     [Template]    Deliver From Several Senders To Several Receivers
@@ -89,15 +89,15 @@ Events Arrive Behind A Service
     [Tags]    slow
     [Template]    Deliver Events
     # PATH     PLACEMENT     EVENTS    LENGTH    MTU     RATE
-    service    other node    500       1024      1400    0.01
-    service    same node     500       1024      1400    0.01
+    service    other node    500       1024      1400    10M
+    service    same node     500       1024      1400    10M
 
 Delivery Surface
     [Documentation]    Buffer by rate by MTU, with a picture. Every run must deliver something.
     [Tags]    slow
     Sweep E2SAR Transfers
     ...    mtu=[512, 1400]
-    ...    rate_gbps=[0.02, 0.1, 0.4]
+    ...    rate=['20M', '100M', '400M']
     ...    receiver_buffer_bytes=[8192, 65536, 1048576]
     ...    events=5000
     ...    event_bytes=512

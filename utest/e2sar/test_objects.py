@@ -12,13 +12,15 @@ import pytest
 import yaml
 
 from NetLibrary._mechanics.e2sar.evidence import Evidence
-from NetLibrary._mechanics.e2sar.objects import STAND_IN_IMAGE, Files, bandwidth, quantity
-from NetLibrary._mechanics.e2sar.parameters import Placement, PodSettings, ReceiverSettings, SenderSettings
-from NetLibrary._mechanics.e2sar.party import read_inspection
+from NetLibrary._mechanics.e2sar.inspection import read_inspection
+from NetLibrary._mechanics.e2sar.objects import STAND_IN_IMAGE, Files, bandwidth
+from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.stream import split_time
 from NetLibrary._mechanics.e2sar.sweep import combinations
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.standins.e2sar import IMAGE
+from NetLibrary.types import E2SARPlacement as Placement
 
 FOLDER = Path(__file__).resolve().parents[2] / "manifests" / "e2sar"
 FILES = Files(FOLDER)

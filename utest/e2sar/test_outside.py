@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from NetLibrary._mechanics.e2sar import outside
+from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.logs import parse
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, SenderSettings
-from NetLibrary._mechanics.e2sar.party import Party, sender_facts
 from NetLibrary._mechanics.errors import InputError, WaitTimeout
 
 
@@ -40,6 +40,6 @@ def test_program_that_does_not_end_is_ended(tmp_path: Path) -> None:
 
 
 def test_its_exit_status_is_that_of_the_program() -> None:
-    party = Party("outside", "sender", SenderSettings(), PodSettings(), outside=True)
-    party.evidence.exit_code = 255
-    assert sender_facts(party).end.exit_code == 255 and party.terminated() == {"exitCode": 255}
+    endpoint = Endpoint("outside", "sender", SenderSettings(), PodSettings(), outside=True)
+    endpoint.evidence.exit_code = 255
+    assert endpoint.facts().end.exit_code == 255 and endpoint.terminated() == {"exitCode": 255}

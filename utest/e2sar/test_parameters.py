@@ -9,7 +9,6 @@ import pytest
 from NetLibrary._mechanics.e2sar import arithmetic as a
 from NetLibrary._mechanics.e2sar.parameters import (
     ReceiverSettings,
-    Risk,
     SenderSettings,
     Surroundings,
     check_receiver,
@@ -19,6 +18,7 @@ from NetLibrary._mechanics.e2sar.parameters import (
 )
 from NetLibrary._mechanics.e2sar.uri import EjfatUri
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary.types import E2SARRisk as Risk
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_queue_capacity_is_what_the_kernel_showed(size: int, measured: int) -> N
         ({"event_bytes": 41}, "event_bytes is 41; allowed are 42 to"),
         ({"events": 0}, "events is 0"),
         ({"sockets": 129}, "sockets is 129; allowed are 1 to 128"),
-        ({"rate_gbps": -1.0}, "rate_gbps is -1; allowed are 0"),
+        ({"rate_gbps": -1.0}, "rate is -1 Gbit/s; allowed are 0"),
         ({"data_id": 65536}, "data_id is 65536"),
         ({"source_id": -1}, "source_id is -1"),
         ({"port": 80}, "port is 80"),
@@ -90,7 +90,7 @@ PLACE = Surroundings(
         (
             PUBLISHED,
             ReceiverSettings(buffer_bytes=8192),
-            r"125 Mbit/s of IP packets, but the path carries 100 Mbit/s; allowed is up to 0.08\.",
+            r"125 Mbit/s of IP packets, but the path carries 100 Mbit/s; allowed is up to 80 Mbit/s\.",
             Risk.OVERLOAD,
         ),
         (

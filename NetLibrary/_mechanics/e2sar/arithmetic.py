@@ -122,3 +122,12 @@ def port_count(threads: int) -> int:
     [1, 2, 4, 8]
     """
     return 1 << max(0, threads - 1).bit_length()
+
+
+def rate_text(gbps: float) -> str:
+    """A rate as the arguments of keywords take it, never rounded up by more than its third digit.
+
+    >>> rate_text(0.076), rate_text(2.5), rate_text(0.0004)
+    ('76 Mbit/s', '2.5 Gbit/s', '0.4 Mbit/s')
+    """
+    return f"{gbps:.3g} Gbit/s" if gbps >= 1 else f"{gbps * 1000:.3g} Mbit/s"

@@ -6,11 +6,12 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from NetLibrary._mechanics.e2sar.parameters import Placement, PodSettings, ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary._mechanics.kube import manifests
 from NetLibrary._mechanics.kube.quantities import quantity
+from NetLibrary.types import E2SARPlacement as Placement
 
 Object = dict[str, Any]
 STAND_IN_IMAGE = "ghcr.io/netlibrary/e2sar-perf-standin:1"

@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 
 from NetLibrary._mechanics.e2sar import arithmetic
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary.types import E2SARRisk as Risk
 
 PORT = 19522
 IDEAL_BUFFER = 3145728
-
-
-class Placement(Enum):
-    """Where the sender runs, seen from the receiver."""
-
-    OTHER_NODE = "other node"
-    SAME_NODE = "same node"
-    ANY = "any"
-
-
-class Path(Enum):
-    """How the sender addresses the receiver."""
-
-    POD_IP = "pod address"
-    DNS = "stable DNS name of the receiver"
-    SERVICE = "cluster address of a Service"
-    NODE_PORT = "NodePort of a node"
-
-
-class Risk(Enum):
-    """What a run may do although it looks like a mistake."""
-
-    OVERLOAD = "send faster than the bandwidth limit lets through"
-    FRAGMENTATION = "send IP packets larger than the interface takes"
-    SHORT_RECEIVER = "let the receiver end before the sender does"
-    CAPPED_BUFFER = "ask for a socket buffer that the kernel cuts"
 
 
 @dataclass(frozen=True)
@@ -149,12 +123,12 @@ def check_sender(sender: SenderSettings) -> None:
     _within("buffer_bytes", sender.buffer_bytes, 1024, 2**31 - 1, "bytes")
     if not 0 <= sender.rate_gbps <= 10_000:
         raise InputError(
-            f"rate_gbps is {sender.rate_gbps:g}; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to "
+            f"rate is {sender.rate_gbps:g} Gbit/s; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to "
             "10000 Gbit/s of event bytes."
         )
     if sender.rate_gbps and arithmetic.sleep_microseconds(sender.rate_gbps, sender.event_bytes) > 2**31:
         raise InputError(
-            f"rate_gbps is {sender.rate_gbps:g}: an event of {sender.event_bytes} bytes would take more than half "
+            f"rate is {sender.rate_gbps:g} Gbit/s: an event of {sender.event_bytes} bytes would take more than half "
             "an hour."
         )
 
@@ -208,7 +182,7 @@ def check_run(
                 f"{sender.rate_gbps:g} Gbit/s, which is {wire / 1e6:.4g} Mbit/s of IP packets, "
                 f"but the path carries {limit / 1e6:.4g} Mbit/s"
             )
-            raise _risky("rate_gbps", text, f"up to {fitting:.4g}", Risk.OVERLOAD)
+            raise _risky("rate", text, f"up to {arithmetic.rate_text(fitting)}", Risk.OVERLOAD)
     if Risk.CAPPED_BUFFER not in accept:
         for name, size, most, knob in (
             ("buffer_bytes of the receiver", receiver.buffer_bytes, around.rmem_max, "rmem_max"),

@@ -7,8 +7,8 @@ counted; of the 500 events sent 85 are 17.0 %.
 
 from __future__ import annotations
 
+from NetLibrary._mechanics.e2sar.facts import Judgement
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
-from NetLibrary._mechanics.e2sar.verdict import Judgement
 
 SENDER = SenderSettings(events=500, event_bytes=512, rate_gbps=0.1, mtu=512, buffer_bytes=8192)
 RECEIVER = ReceiverSettings(buffer_bytes=8192, duration_seconds=300)

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics.e2sar.arithmetic import rate_text
+from NetLibrary._mechanics.e2sar.endpoint import Endpoint
+from NetLibrary._mechanics.e2sar.facts import Judgement, percent
 from NetLibrary._mechanics.e2sar.parameters import describe, plain
-from NetLibrary._mechanics.e2sar.party import Party
-from NetLibrary._mechanics.e2sar.verdict import Judgement, percent
 from NetLibrary._mechanics.report import Cell, bitrate_text
 
 
-def verdict_rows(judgement: Judgement, senders: Sequence[Party], receivers: Sequence[Party]) -> list[list[object]]:
+def verdict_rows(
+    judgement: Judgement, senders: Sequence[Endpoint], receivers: Sequence[Endpoint]
+) -> list[list[object]]:
     """Rows of the table of one run."""
     frames = judgement.frames
-    good = "good" if judgement.passed else "bad"
+    good = "good" if judgement.passed else "warn" if judgement.errors else "bad"
     rows: list[list[object]] = [
         ["delivered", Cell(judgement.counts.partition(":")[0], good)],
         ["lost in part / silently", f"{judgement.partial} / {judgement.silent}"],
@@ -41,20 +44,20 @@ def _way(judgement: Judgement) -> str:
     return " → ".join(_text(value) for value in (frames.planned, frames.left, frames.reached, frames.read))
 
 
-def _sender_text(party: Party, facts: dict[str, float]) -> str:
-    settings = party.settings
+def _sender_text(endpoint: Endpoint, facts: dict[str, float]) -> str:
+    settings = endpoint.settings
     return (
         f"{settings.events} events of {settings.event_bytes} B in {facts['fragments_per_event']:.0f} datagrams each, "
-        f"mtu {settings.mtu}, {settings.rate_gbps:g} Gbit/s ({bitrate_text(facts['wire_bits_per_second'])} of IP "
+        f"mtu {settings.mtu}, {rate_text(settings.rate_gbps)} ({bitrate_text(facts['wire_bits_per_second'])} of IP "
         "packets), "
-        f"to {party.target}, cpu {party.pod_settings.cpu_limit or 'not limited'}"
+        f"to {endpoint.target}, cpu {endpoint.pod_settings.cpu_limit or 'not limited'}"
     )
 
 
-def _receiver_text(party: Party) -> str:
-    settings, evidence = party.settings, party.evidence
+def _receiver_text(endpoint: Endpoint) -> str:
+    settings, evidence = endpoint.settings, endpoint.evidence
     throttled = evidence.throttled
-    cpu = f"cpu {party.pod_settings.cpu_limit or 'not limited'}"
+    cpu = f"cpu {endpoint.pod_settings.cpu_limit or 'not limited'}"
     if throttled and throttled[1]:
         cpu += f", throttled in {throttled[0]} of {throttled[1]} periods"
     maximum = evidence.knob("rmem_max")
@@ -66,22 +69,22 @@ def _text(value: int | None) -> str:
     return "?" if value is None else str(value)
 
 
-def parameters(senders: Sequence[Party], receivers: Sequence[Party], path: str) -> dict[str, Any]:
+def parameters(senders: Sequence[Endpoint], receivers: Sequence[Endpoint], path: str) -> dict[str, Any]:
     """What was asked for, for the record."""
     return {
         "path": path,
-        "senders": [_party(each) for each in senders],
-        "receivers": [_party(each) for each in receivers],
+        "senders": [_endpoint(each) for each in senders],
+        "receivers": [_endpoint(each) for each in receivers],
     }
 
 
-def _party(party: Party) -> dict[str, Any]:
+def _endpoint(endpoint: Endpoint) -> dict[str, Any]:
     return {
-        "name": party.name,
-        "node": party.node,
-        "target": party.target,
-        **plain(party.settings),
-        "pod": plain(party.pod_settings),
+        "name": endpoint.name,
+        "node": endpoint.node,
+        "target": endpoint.target,
+        **plain(endpoint.settings),
+        "pod": plain(endpoint.pod_settings),
     }
 
 
@@ -90,6 +93,7 @@ def summary(judgement: Judgement) -> dict[str, Any]:
     frames = judgement.frames
     return {
         "delivered_percent": 100 * judgement.delivered,
+        "delivered_at_most_percent": 100 * judgement.delivered_at_most,
         "events": judgement.events,
         "received": judgement.received,
         "partial": judgement.partial,
@@ -105,41 +109,44 @@ def summary(judgement: Judgement) -> dict[str, Any]:
         "frames_overrun": frames.overrun,
         "frames_refused": frames.refused,
         "cause": judgement.cause.kind if judgement.cause else None,
+        "open_because": judgement.open_because,
         "sentence": judgement.sentence,
         "advice": judgement.cause.advice if judgement.cause else {},
     }
 
 
-def series(senders: Sequence[Party], receivers: Sequence[Party]) -> dict[str, Any]:
+def series(senders: Sequence[Endpoint], receivers: Sequence[Endpoint]) -> dict[str, Any]:
     """Values over time: cumulative counts of each report, and datagrams per second of each pod's counters."""
     found: dict[str, Any] = {}
-    for party in receivers:
-        blocks = [block for block in party.report.blocks if block.at is not None]
+    for endpoint in receivers:
+        blocks = [block for block in endpoint.report.blocks if block.at is not None]
         start = blocks[0].at or 0.0 if blocks else 0.0
-        found[f"{party.name}.events"] = [[round((b.at or 0.0) - start, 3), b.received, b.lost] for b in blocks]
-        found[f"{party.name}.datagrams_per_second"] = party.evidence.rate_series("Udp.InDatagrams")
-        found[f"{party.name}.drops_per_second"] = party.evidence.rate_series("Udp.RcvbufErrors")
-    for party in senders:
-        report = party.report
-        found[f"{party.name}.frames_sent"] = report.frames_sent
+        found[f"{endpoint.name}.events"] = [[round((b.at or 0.0) - start, 3), b.received, b.lost] for b in blocks]
+        found[f"{endpoint.name}.datagrams_per_second"] = endpoint.evidence.rate_series("Udp.InDatagrams")
+        found[f"{endpoint.name}.drops_per_second"] = endpoint.evidence.rate_series("Udp.RcvbufErrors")
+    for endpoint in senders:
+        report = endpoint.report
+        found[f"{endpoint.name}.frames_sent"] = report.frames_sent
     return found
 
 
-def draw_progress(path: Path, receivers: Sequence[Party], events: int, title: str) -> Path | None:
+def draw_progress(path: Path, receivers: Sequence[Endpoint], events: int, title: str) -> Path | None:
     """Draws received events over time; None when there is not enough to draw."""
     from NetLibrary._mechanics.pictures import COLOURS, picture
 
-    drawable = [(p, [b for b in p.report.blocks if b.at is not None]) for p in receivers]
-    drawable = [(party, blocks) for party, blocks in drawable if len(blocks) > 2]
+    drawable = [(each, [b for b in each.report.blocks if b.at is not None]) for each in receivers]
+    drawable = [(endpoint, blocks) for endpoint, blocks in drawable if len(blocks) > 2]
     if not drawable:
         return None
     start = min(blocks[0].at or 0.0 for _, blocks in drawable)
     with picture(path) as axes:
-        for index, (party, blocks) in enumerate(drawable):
+        for index, (endpoint, blocks) in enumerate(drawable):
             times = [(block.at or 0.0) - start for block in blocks]
             colour = COLOURS[index % len(COLOURS)]
-            axes.plot(times, [b.received for b in blocks], color=colour, marker=".", label=f"{party.name} received")
-            axes.plot(times, [b.lost for b in blocks], color=colour, linestyle=":", label=f"{party.name} lost in part")
+            axes.plot(times, [b.received for b in blocks], color=colour, marker=".", label=f"{endpoint.name} received")
+            axes.plot(
+                times, [b.lost for b in blocks], color=colour, linestyle=":", label=f"{endpoint.name} lost in part"
+            )
         axes.axhline(events, color="#555555", linestyle="--", linewidth=1, label="sent")
         axes.set_xlabel("seconds")
         axes.set_ylabel("events")

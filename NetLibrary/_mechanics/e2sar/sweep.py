@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from NetLibrary._mechanics.e2sar.verdict import Judgement, percent
+from NetLibrary._mechanics.e2sar.arithmetic import rate_text
+from NetLibrary._mechanics.e2sar.facts import Judgement, percent
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.report import Cell
 
@@ -24,7 +25,7 @@ class Combination:
     @property
     def text(self) -> str:
         """The point in words."""
-        return f"mtu {self.mtu}, {self.rate_gbps:g} Gbit/s, buffer {self.buffer_bytes}"
+        return f"mtu {self.mtu}, {rate_text(self.rate_gbps)}, buffer {self.buffer_bytes}"
 
 
 def combinations(mtu: Sequence[int], rates: Sequence[float], buffers: Sequence[int]) -> list[Combination]:
@@ -33,7 +34,7 @@ def combinations(mtu: Sequence[int], rates: Sequence[float], buffers: Sequence[i
     Raises:
         InputError: An axis is empty, or there are too many points.
     """
-    for name, values in (("mtu", mtu), ("rate_gbps", rates), ("receiver_buffer_bytes", buffers)):
+    for name, values in (("mtu", mtu), ("rate", rates), ("receiver_buffer_bytes", buffers)):
         if not values:
             raise InputError(f"{name} is empty; allowed is a list with at least one value.")
     points = [Combination(int(m), float(r), int(b)) for m, r, b in product(mtu, rates, buffers)]
@@ -45,10 +46,10 @@ def combinations(mtu: Sequence[int], rates: Sequence[float], buffers: Sequence[i
 
 def table(done: Sequence[tuple[Combination, Judgement | None, str]]) -> tuple[list[str], list[list[object]]]:
     """Returns the table of a sweep: a row for each run."""
-    columns = ["mtu", "rate Gbit/s", "buffer B", "delivered", "in part", "silently", "dropped by socket", "cause"]
+    columns = ["mtu", "rate", "buffer B", "delivered", "in part", "silently", "dropped by socket", "cause"]
     rows: list[list[object]] = []
     for run, judgement, text in done:
-        point: list[object] = [run.mtu, f"{run.rate_gbps:g}", run.buffer_bytes]
+        point: list[object] = [run.mtu, rate_text(run.rate_gbps), run.buffer_bytes]
         if judgement is None:
             rows.append([*point, Cell("failed", "bad", text), "", "", "", text])
             continue

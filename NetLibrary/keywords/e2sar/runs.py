@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from robot.api import Error, Failure, logger
-
 from NetLibrary._mechanics.e2sar import parameters as p
 from NetLibrary._mechanics.e2sar import published
 from NetLibrary._mechanics.e2sar.logs import Report
 from NetLibrary._mechanics.e2sar.logs import parse as parse_log
+from NetLibrary._mechanics.e2sar.run import Run, finish
 from NetLibrary._mechanics.e2sar.sweep import Combination, combinations
-from NetLibrary._mechanics.e2sar.verdict import Thresholds
-from NetLibrary._mechanics.errors import InputError, NetLibraryError, WaitFailed, WaitTimeout
+from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary._mechanics.report import Table
+from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.e2sar import _shared as runs
-from NetLibrary.keywords.e2sar._shared import E2sarResult
-from NetLibrary.keywords.e2sar.parties import E2sarPartyKeywords
-from NetLibrary.types import Percentage
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.keywords.e2sar._report import E2SARResult, conclude_run, conclude_sweep
+from NetLibrary.keywords.e2sar._state import ALL, RATE, gigabits, limits_of, run_settings, same_for_all, state_of
+from NetLibrary.types import Bitrate, E2SARPath, E2SARPlacement, E2SARRisks, Percentage
 
-ALL = Percentage(100)
+NO_RISK = E2SARRisks()
 
 
-class E2sarKeywords(E2sarPartyKeywords):
+class E2SARRunKeywords(KeywordBase):
     """Judge, transfer in one piece, sweep, read logs."""
 
-    @keyword(tags=["e2sar"])
+    @keyword("Judge E2SAR Transfer", tags=["e2sar"])
     def judge_e2sar_transfer(
         self, *, delivered_at_least: Percentage = ALL, delivered_at_most: Percentage | None = None,
         partial_at_most: Percentage = ALL, silent_at_most: Percentage = ALL, mangled_at_most: int = 0,
         errors_at_most: int = 0, expected_cause: str | None = None, name: str | None = None, keep: bool = False,
         namespace: str | None = None,
-    ) -> E2sarResult:  # fmt: skip
+    ) -> E2SARResult:  # fmt: skip
         """Ends what still runs in the namespace, counts what was delivered, explains the loss, and judges.
 
         Args:
@@ -50,43 +49,32 @@ class E2sarKeywords(E2sarPartyKeywords):
             name: Name in table and record; from the test's name by default.
             keep: Whether Jobs and pods stay.
             namespace: Namespace; the one prepared last by default.
+
         Returns:
             What was sent and received, the verdict and the causes that were found.
         """
-        bench = self._e2sar.bench(namespace)
-        thresholds = Thresholds(
-            delivered_at_least.fraction, partial_at_most.fraction, silent_at_most.fraction, mangled_at_most,
-            errors_at_most,
-        )  # fmt: skip
-        result = self._e2sar.finish(
-            bench, thresholds, name or _robot.current_test() or "e2sar", delivered_at_most, keep
-        )
-        reasons = list(result.judgement.reasons)
-        if expected_cause and expected_cause not in [each.kind for each in result.judgement.causes]:
-            found = ", ".join(f"'{each.kind}'" for each in result.judgement.causes) or "none"
-            reasons.append(f"Cause '{expected_cause}' was expected; found: {found}.")
-        if reasons:
-            raise Failure(runs.failure(result, reasons))
-        return result
+        given = {key: value for key, value in locals().items() if key != "self"}
+        testbed = state_of(self.session).testbed(namespace)
+        finding = finish(testbed, limits_of(given), keep=keep)
+        return conclude_run(self.session, finding, name or _robot.current_test() or "e2sar", testbed.namespace)
 
-    # --- in one piece ----------------------------------------------------------------------------------------------
-
-    @keyword(tags=["e2sar"])
+    @keyword("Transfer E2SAR Events", tags=["e2sar"])
     def transfer_e2sar_events(
-        self, *, events: int = 1000, event_bytes: int = 1024, rate_gbps: float = 0.05, mtu: int = 1400,
+        self, *, events: int = 1000, event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400,
         sender_buffer_bytes: int = p.IDEAL_BUFFER, receiver_buffer_bytes: int = p.IDEAL_BUFFER, sockets: int = 4,
         threads: int = 1, port: int = p.PORT, send_to_port: int | None = None, duration: timedelta = timedelta(0),
-        path: p.Path = p.Path.POD_IP, placement: p.Placement = p.Placement.OTHER_NODE, sender_node: str = "",
+        path: E2SARPath = E2SARPath.POD_IP,
+        placement: E2SARPlacement = E2SARPlacement.OTHER_NODE, sender_node: str = "",
         receiver_node: str = "", sender_cpu_limit: str = "1", receiver_cpu_limit: str = "1",
         memory_limit: str = "512Mi", egress_bandwidth: str = "", ingress_bandwidth: str = "", senders: int = 1,
-        receivers: int = 1, accept: str = "", delivered_at_least: Percentage = ALL,
+        receivers: int = 1, accept: E2SARRisks = NO_RISK, delivered_at_least: Percentage = ALL,
         delivered_at_most: Percentage | None = None, partial_at_most: Percentage = ALL,
         silent_at_most: Percentage = ALL, mangled_at_most: int = 0, errors_at_most: int = 0,
         expected_cause: str | None = None, start_delay: timedelta | None = None,
         sender_options: Sequence[str] = (), receiver_options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, name: str | None = None, keep: bool = False,
-        timeout: timedelta | None = None, namespace: str | None = None,
-    ) -> E2sarResult:  # fmt: skip
+        timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
+    ) -> E2SARResult:  # fmt: skip
         """Runs receivers and senders from start to verdict: bound, sent, settled, stopped, judged.
 
         Fails when a threshold was missed; the first line counts, the second names cause and remedy. The arguments are
@@ -95,7 +83,7 @@ class E2sarKeywords(E2sarPartyKeywords):
         Args:
             events: Events that each sender sends.
             event_bytes: Bytes of an event.
-            rate_gbps: Gbit/s of event bytes of each sender.
+            rate: Rate of event bytes of each sender, for instance `50 Mbit/s`; 0 is as fast as it goes.
             mtu: Bytes of an IP packet.
             sender_buffer_bytes: Socket buffers of the senders.
             receiver_buffer_bytes: Socket buffer of the receivers.
@@ -131,73 +119,31 @@ class E2sarKeywords(E2sarPartyKeywords):
             keep: Whether Jobs and pods stay.
             timeout: Limit of each wait; sending time is added.
             namespace: Namespace; the one prepared last by default.
+            rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
+
         Returns:
             What was sent and received, the verdict and the causes that were found.
 
         ```robotframework
         *** Test Cases ***
         Published Parameters
-            Transfer E2SAR Events    events=500    event_bytes=512    mtu=512    rate_gbps=0.1
+            Transfer E2SAR Events    events=500    event_bytes=512    mtu=512    rate=100M
             ...    receiver_buffer_bytes=8192    receiver_cpu_limit=100m    delivered_at_least=0 %
         ```
         """
-        runs.counted("senders", senders)
-        runs.counted("receivers", receivers)
-        bench = self._e2sar.bench(namespace)
-        self._e2sar.clear(bench)
-        space = bench.namespace
-        ready = path is not p.Path.POD_IP
-        if path in (p.Path.SERVICE, p.Path.NODE_PORT) and receivers > 1:
-            logger.info("Behind one Service the source sockets of a sender spread over the receivers.")
-        heard = p.ReceiverSettings(receiver_buffer_bytes, runs.whole("duration", duration), port, threads)
-        sent = p.SenderSettings(events, event_bytes, rate_gbps, mtu, sender_buffer_bytes, sockets)
-        around = runs.around(bench, [egress_bandwidth, ingress_bandwidth])
-        p.check_run(sent, heard, around, runs.risks(accept))
-        begun = time.monotonic()
-        try:
-            for index in range(receivers):
-                self.start_e2sar_receiver(
-                    f"e2sar-receiver-{index}", buffer_bytes=receiver_buffer_bytes, duration=duration, port=port,
-                    threads=threads, cpu_limit=receiver_cpu_limit, memory_limit=memory_limit, node=receiver_node,
-                    ingress_bandwidth=ingress_bandwidth, options=receiver_options, environment=environment,
-                    namespace=space,
-                )  # fmt: skip
-            for index in range(receivers):
-                self.wait_until_e2sar_receiver_is_bound(
-                    f"e2sar-receiver-{index}", ready=ready, timeout=timeout, namespace=space
-                )
-            bound = time.monotonic()
-            for index in range(senders):
-                self.start_e2sar_sender(
-                    f"e2sar-sender-{index}", receiver=f"e2sar-receiver-{index % receivers}", events=events,
-                    event_bytes=event_bytes, rate_gbps=rate_gbps, mtu=mtu, buffer_bytes=sender_buffer_bytes,
-                    sockets=sockets, data_id=4321 + index, port=send_to_port, path=path, placement=placement,
-                    node=sender_node, cpu_limit=sender_cpu_limit, memory_limit=memory_limit,
-                    egress_bandwidth=egress_bandwidth, accept=accept, start_delay=start_delay, options=sender_options,
-                    environment=environment, namespace=space,
-                )  # fmt: skip
-            limit = timedelta(seconds=self._e2sar.limit(timeout) + 3 * sent.send_seconds)
-            for index in range(senders):
-                self.wait_for_e2sar_sender(f"e2sar-sender-{index}", timeout=limit, namespace=space)
-        except (WaitFailed, WaitTimeout, Failure) as error:
-            # what was seen so far still deserves its verdict: it knows more about the reason than the wait does
-            logger.info(f"The run did not come to its end: {error}")
-            return self._e2sar.judge_broken(bench, error, delivered_at_least, expected_cause, name, keep)
-        sending = time.monotonic()
-        self.session.steps["e2sar until bound"] = round(bound - begun, 2)
-        self.session.steps["e2sar sending"] = round(sending - bound, 2)
-        return self.judge_e2sar_transfer(
-            delivered_at_least=delivered_at_least, delivered_at_most=delivered_at_most, partial_at_most=partial_at_most,
-            silent_at_most=silent_at_most, mangled_at_most=mangled_at_most, errors_at_most=errors_at_most,
-            expected_cause=expected_cause, name=name, keep=keep, namespace=space,
-        )  # fmt: skip
+        given = {key: value for key, value in locals().items() if key != "self"}
+        state = state_of(self.session)
+        testbed = state.testbed(namespace)
+        finding = Run(testbed, run_settings(state, given)).go()
+        return conclude_run(self.session, finding, name or _robot.current_test() or "e2sar", testbed.namespace)
 
-    @keyword(tags=["e2sar"])
+    @keyword("Sweep E2SAR Transfers", tags=["e2sar"])
     def sweep_e2sar_transfers(
-        self, *, mtu: Sequence[int] = (1400,), rate_gbps: Sequence[float] = (0.05,),
+        self, *, mtu: Sequence[int] = (1400,), rate: Sequence[Bitrate] = (RATE,),
         receiver_buffer_bytes: Sequence[int] = (p.IDEAL_BUFFER,), name: str | None = None,
-        delivered_at_least: Percentage = Percentage(0), namespace: str | None = None, **fixed: Any,
-    ) -> list[E2sarResult]:  # fmt: skip
+        delivered_at_least: Percentage = Percentage(0), namespace: str | None = None,
+        rate_gbps: Sequence[float] | None = None, **fixed: Any,
+    ) -> list[E2SARResult]:  # fmt: skip
         """Runs every combination of MTU, rate and receive buffer, and shows how much each delivered.
 
         One row of the table for each run, one picture of the delivery surface for all. Events, sizes and limits are
@@ -205,53 +151,58 @@ class E2sarKeywords(E2sarPartyKeywords):
 
         Args:
             mtu: MTUs.
-            rate_gbps: Rates.
+            rate: Rates of event bytes.
             receiver_buffer_bytes: Receive buffers.
             name: Name in table and record.
             delivered_at_least: Share that every run must deliver.
             namespace: Namespace; the one prepared last by default.
+            rate_gbps: Deprecated: rates in Gbit/s without a unit; use `rate`.
             fixed: Arguments of Transfer E2SAR Events that are the same for all.
+
         Returns:
             The result of each combination, in the order of the table.
 
         ```robotframework
         *** Test Cases ***
         Delivery Surface
-            Sweep E2SAR Transfers    mtu=[512, 1400]    rate_gbps=[0.02, 0.2]
+            Sweep E2SAR Transfers    mtu=[512, 1400]    rate=['20M', '200M']
             ...    receiver_buffer_bytes=[8192, 1048576]    events=2000    event_bytes=512
         ```
         """
-        points = combinations(mtu, rate_gbps, receiver_buffer_bytes)
-        fixed = runs.converted(E2sarKeywords.transfer_e2sar_events, fixed)
-        for run in points:
-            sent = p.SenderSettings(
-                int(fixed.get("events", 1000)), int(fixed.get("event_bytes", 1024)), run.rate_gbps, run.mtu
-            )
-            around = runs.around(self._e2sar.bench(namespace), [])
-            accepted = runs.risks(str(fixed.get("accept", "")))
-            p.check_run(sent, p.ReceiverSettings(run.buffer_bytes), around, accepted)
+        state = state_of(self.session)
+        testbed = state.testbed(namespace)
+        rates = list(rate_gbps) if rate_gbps is not None else [each.bits_per_second / 1e9 for each in rate]
+        points = combinations(mtu, rates, receiver_buffer_bytes)
+        same = same_for_all(type(self).transfer_e2sar_events, fixed)
+        each_run = [
+            run_settings(
+                state,
+                {**same, "mtu": run.mtu, "rate": Bitrate(run.rate_gbps * 1e9),
+                 "receiver_buffer_bytes": run.buffer_bytes, "delivered_at_least": Percentage(0)},
+            ).checked(testbed)
+            for run in points
+        ]  # fmt: skip
         label = name or _robot.current_test() or "e2sar sweep"
-        done: list[tuple[Combination, E2sarResult | None, str]] = []
-        for index, run in enumerate(points, 1):
+        done: list[tuple[Combination, E2SARResult | None, str]] = []
+        for index, (run, settings) in enumerate(zip(points, each_run, strict=True), 1):
             _robot.console(f"E2SAR sweep {index}/{len(points)}: {run.text}")
             try:
-                result = self.transfer_e2sar_events(
-                    mtu=run.mtu, rate_gbps=run.rate_gbps, receiver_buffer_bytes=run.buffer_bytes,
-                    delivered_at_least=Percentage(0), name=f"{label}: {run.text}", namespace=namespace, **fixed,
-                )  # fmt: skip
-                done.append((run, result, ""))
-            except (Failure, Error, NetLibraryError) as error:
+                finding = Run(testbed, settings).go()
+            except NetLibraryError as error:
                 done.append((run, None, str(error).splitlines()[0]))
-        return self._e2sar.show_sweep(label, done, delivered_at_least)
+                continue
+            result = conclude_run(self.session, finding, f"{label}: {run.text}", testbed.namespace, judged=False)
+            wrong = finding.judgement.errors
+            done.append((run, None, wrong[0]) if wrong else (run, result, ""))
+        return conclude_sweep(self.session, label, done, delivered_at_least.percent)
 
-    # --- what needs no run ----------------------------------------------------------------------
-
-    @keyword(tags=["e2sar"])
+    @keyword("Parse E2SAR Log", tags=["e2sar"])
     def parse_e2sar_log(self, path: Path) -> Report:
         """Reads a log of `e2sar_perf`, 0.1.4 to 0.3.2, sender or receiver, whole or cut off.
 
         Args:
             path: File with the log.
+
         Returns:
             Its content, for instance `${report.final.received}`, `${report.frames_sent}`, `${report.failures}`.
         """
@@ -260,26 +211,34 @@ class E2sarKeywords(E2sarPartyKeywords):
         except OSError as error:
             raise InputError(f"path is '{path}', which cannot be read: {error.strerror}.") from error
 
-    @keyword(tags=["e2sar"])
+    @keyword("Describe E2SAR Traffic", tags=["e2sar"])
     def describe_e2sar_traffic(
-        self, *, events: int = 1000, event_bytes: int = 1024, rate_gbps: float = 0.05, mtu: int = 1400
+        self,
+        *,
+        events: int = 1000,
+        event_bytes: int = 1024,
+        rate: Bitrate = RATE,
+        mtu: int = 1400,
+        rate_gbps: float | None = None,
     ) -> dict[str, float]:
         """Works out what a sender puts on the wire: datagrams per event, IP bytes, rate, pause, time.
 
         Args:
             events: Events.
             event_bytes: Bytes of an event.
-            rate_gbps: Gbit/s of event bytes.
+            rate: Rate of event bytes.
             mtu: Bytes of an IP packet.
+            rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
+
         Returns:
             These numbers by name, units in the names.
         """
-        settings = p.SenderSettings(events, event_bytes, rate_gbps, mtu)
+        settings = p.SenderSettings(events, event_bytes, gigabits(rate, rate_gbps), mtu)
         p.check_sender(settings)
         return p.describe(settings)
 
-    @keyword(tags=["e2sar"])
-    def compare_e2sar_with_published_run(self, result: E2sarResult) -> None:
+    @keyword("Compare E2SAR With Published Run", tags=["e2sar"])
+    def compare_e2sar_with_published_run(self, result: E2SARResult) -> None:
         """Shows a run beside the published one, whose 93.4 % were 85 of 500 events, and fails unless it is alike.
 
         Alike is a delivery of 1 to 95 % that the receiver's buffer and CPU limit explain.
@@ -287,10 +246,18 @@ class E2sarKeywords(E2sarPartyKeywords):
         Args:
             result: Result of a run with the published parameters.
         """
-        _robot.log_table(list(published.COLUMNS), published.rows(result.judgement), "Against the published run")
         low, high = published.EXPECTED_PERCENT
-        if not low <= result.delivered_percent <= high:
-            raise Failure(
-                f"Delivered {result.delivered_percent:.1f} %; the published parameters give {low:g} to {high:g} % "
-                f"({published.REPRODUCED})."
-            )
+        seen = result.delivered_percent
+        text = f"Delivered {seen:.1f} %; the published parameters give {low:g} to {high:g} % ({published.REPRODUCED})."
+        conclude(
+            self.session,
+            kind="e2sar published run",
+            name=_robot.current_test() or "published run",
+            checks=[
+                Check("delivered at least", low, seen, "%", seen >= low, text),
+                Check("delivered at most", high, seen, "%", seen <= high, text),
+            ],
+            summary={"delivered_percent": seen, "cause": result.cause},
+            tables=[Table(list(published.COLUMNS), published.rows(result.judgement), "Against the published run")],
+            stands_in=["e2sar_perf"],
+        )

@@ -12,6 +12,8 @@ Environment:
     E2SAR_STANDIN_SPIN     `1`: an idle receiver polls without rest, as the real one does; `0`: it sleeps. By default it
                            spins where less than a processor is allowed, since only there it makes a difference outside
     E2SAR_STANDIN_STARTUP  seconds that a sender waits before its first datagram (0.1.4 itself needs 6 to 9), default 0
+    E2SAR_STANDIN_LINGER   seconds of each of the two pauses at the end (1 in the original): in the first a receiver
+                           reads on without reporting; default 1 where it ends after its duration, else 0
 """
 
 NAME = "netlibrary-stand-in"

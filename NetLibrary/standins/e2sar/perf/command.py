@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from . import uri as uris
 from .options import Given, OptionError, check_companions, help_lines, parse
 from .receiver import Post, Receiver, port_count, scarce_processor
-from .sender import Job, Sender, single, sleep_us
+from .sender import Job, Outcome, Sender, single, sleep_us
 from .styles import SenderFacts, Style014, Style032, style_named
 from .wire import LARGEST_DATAGRAM, SHORTEST_EVENT, header_bytes
 
@@ -171,13 +171,23 @@ def _send(given: Given, sender: Sender, style: Style, optimizations: str) -> int
     )
     say(*style.sender_head(facts))
     time.sleep(_seconds("E2SAR_STANDIN_STARTUP"))
+    expected = -(-job.length // job.largest_fragment) * job.number
+    told = []
+
+    def tell(outcome: Outcome) -> None:
+        told.append(outcome.frames)
+        say(*style.sender_tail(outcome.frames, expected, outcome.errors, outcome.last_error, outcome.elapsed_us, facts))
+
     try:
-        outcome = sender.send()
+        outcome = sender.send(None if old else tell)
     except KeyboardInterrupt:
         say("Stopping threads")
-        return 0
-    expected = -(-job.length // job.largest_fragment) * job.number
-    say(*style.sender_tail(outcome.frames, expected, outcome.errors, outcome.last_error, outcome.elapsed_us, facts))
+        outcome = sender.outcome
+        outcome.elapsed_us = sender.elapsed_us
+    if not told:
+        tell(outcome)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    time.sleep(2 * _seconds("E2SAR_STANDIN_LINGER"))
     return 0
 
 
@@ -225,8 +235,19 @@ def receive(given: Given, uri: uris.EjfatUri, style: Style) -> int:
         complain(f"Reassembler encountered an error: Unable to open receive sockets: {os.strerror(error.errno or 0)}")
         return 0
     output = complain if style.to_stderr else say
-    receiver.run(lambda counters: None if given.on("quiet") else output(*style.stats(counters)), report_at_once=old)
-    say(*style.receiver_tail(receiver.per_port, given.int("deq")))
+    stopped = receiver.run(
+        lambda counters: None if given.on("quiet") else output(*style.stats(counters)), report_at_once=old
+    )
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tail = style.receiver_tail(receiver.per_port, given.int("deq"))
+    # The original says that it is done, reads on for a second without reporting, and rests for another one
+    pause = _seconds("E2SAR_STANDIN_LINGER", 0.0 if stopped else 1.0)
+    done = tail.index("Deregistering worker")
+    say(*(["Stopping threads"] if stopped else []), *tail[:done])
+    receiver.read_on(pause)
+    receiver.close()
+    say(*style.receiver_tail(receiver.per_port, given.int("deq"))[done:])
+    time.sleep(pause)
     return 0
 
 
@@ -235,8 +256,8 @@ def _spins() -> bool:
     return wish != "0" if wish else scarce_processor()
 
 
-def _seconds(name: str) -> float:
+def _seconds(name: str, default: float = 0.0) -> float:
     try:
-        return max(0.0, float(os.environ.get(name, "0") or 0))
+        return max(0.0, float(os.environ.get(name, "") or default))
     except ValueError:
-        return 0.0
+        return default

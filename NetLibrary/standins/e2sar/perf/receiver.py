@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,7 @@ class Receiver:
             raise
         self.per_port = {post.port + index: 0 for index in range(len(self.sockets))}
         self._stop = False
+        self._lanes: list[tuple[int, Reassembler, int]] = []
 
     def close(self) -> None:
         """Closes all ports."""
@@ -90,12 +92,16 @@ class Receiver:
         """Ends `run` soon; fit to be a signal handler."""
         self._stop = True
 
-    def run(self, report: Callable[[Counters], None], report_at_once: bool) -> None:
-        """Receives until the time is over or a signal comes."""
+    def run(self, report: Callable[[Counters], None], report_at_once: bool) -> bool:
+        """Receives until the time is over or a signal comes.
+
+        Returns:
+            Whether it was a signal.
+        """
         post, counters = self.post, self.counters
         basket = Basket(_BATCH, LARGEST_DATAGRAM)
         threads = [Reassembler(counters, post.timeout, post.strict) for _ in range(post.threads)]
-        lanes = [
+        lanes = self._lanes = [
             (each.fileno(), threads[index % post.threads], post.port + index) for index, each in enumerate(self.sockets)
         ]
         poller = select.poll()
@@ -142,4 +148,15 @@ class Receiver:
                     give_way()  # spinning shall use up a CPU limit, as the original does, but not starve neighbours
         finally:
             signal.signal(signal.SIGINT, previous)
-            self.close()
+        return self._stop
+
+    def read_on(self, seconds: float) -> None:
+        """Goes on reading without reporting, as the original does between its last words and its end."""
+        basket, end = Basket(_BATCH, LARGEST_DATAGRAM), time.monotonic() + seconds
+        while time.monotonic() < end:
+            ready = select.select(self.sockets, [], [], min(0.05, seconds))[0]
+            for descriptor, thread, port in self._lanes if ready else []:
+                with suppress(OSError):
+                    for datagram in basket.receive(descriptor):
+                        self.per_port[port] += 1
+                        thread.feed(datagram, time.monotonic())

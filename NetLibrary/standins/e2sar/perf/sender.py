@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import random
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import wire
@@ -15,6 +17,7 @@ from .batch import Burst
 _CHANGING_LB, _CHANGING_RE = struct.Struct(">HHQ"), struct.Struct(">Q")
 _SHARED_END = _CHANGING_RE.size
 _SLEEPABLE = 300e-6
+QUEUE = 2047  # events that 0.3 keeps between its main loop and its sending threads
 IP_MTU = 14
 
 
@@ -79,6 +82,8 @@ class Sender:
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.outcome = Outcome()
+        self._began = time.perf_counter()
         self.sockets: list[socket.socket] = []
         try:
             for index in range(max(1, job.sockets)):
@@ -111,63 +116,111 @@ class Sender:
         for each in self.sockets:
             each.close()
 
-    def send(self) -> Outcome:
-        """Sends all events; an error gives up the rest of its event only."""
-        job, outcome = self.job, Outcome()
-        parts = wire.fragments(job.length, job.largest_fragment)
-        event = wire.payload(job.length)
-        size, middle = wire.HEADERS, wire.LB_HEADER.size
-        headers = bytearray(
-            b"".join(wire.headers(0, 0, 0, job.data_id, offset, job.length, job.lb_version) for offset, _ in parts)
-        )
-        # All fragments of an event share the load balancer's header and the event number, which are the ends of the
-        # headers; what is between them is the fragment's own and never changes.
-        first, last = headers[:middle], headers[size - _SHARED_END : size]
-        burst = Burst(
-            [
-                [
-                    (first, 0, middle),
-                    (headers, index * size + middle, size - middle - _SHARED_END),
-                    (last, 0, _SHARED_END),
-                    (event, *part),
-                ]
-                for index, part in enumerate(parts)
-            ]
-        )
+    def send(self, at_first_error: Callable[[Outcome], None] | None = None) -> Outcome:
+        """Sends all events; an error gives up the rest of its event only.
+
+        Args:
+            at_first_error: Called once when a send has failed and the rest fits into the queue of the original, which
+                then says that it is done and goes on sending.
+        """
+        job, outcome = self.job, self.outcome
+        self._began = time.perf_counter()
+        if job.smooth and sleep_us(job.rate, job.length) > 0:
+            self._send_smoothly()
+        else:
+            self._send_in_bursts(at_first_error)
+        outcome.elapsed_us = self.elapsed_us
+        return outcome
+
+    @property
+    def elapsed_us(self) -> int:
+        """Microseconds since the first event."""
+        return int((time.perf_counter() - self._began) * 1e6)
+
+    def _send_in_bursts(self, at_first_error: Callable[[Outcome], None] | None) -> None:
+        job, outcome, event = self.job, self.outcome, _Event(self.job)
         pause, descriptors = sleep_us(job.rate, job.length) / 1e6, [each.fileno() for each in self.sockets]
-        smooth = job.smooth and pause > 0
-        draw, clock, tick_of = random.getrandbits, time.perf_counter, time.time_ns
-        began = due = clock()
+        clock, due = time.perf_counter, self._began
         for number in range(job.number):
             if pause:
                 wait_until(due)
                 due = clock() + pause
-            tick, entropy = tick_of() // 1000, draw(16)
-            if not (tick & 0xFF) & 0x3F:
-                tick = tick & ~0xFF | draw(8)
-            slot = tick & 0xFFFF if job.lb_version == 3 else 0
-            _CHANGING_LB.pack_into(first, 4, slot, entropy, tick)
-            _CHANGING_RE.pack_into(last, 0, number)
-            descriptor = descriptors[number % len(descriptors)]
-            sent, code = _smoothly(burst, descriptor, due, pause) if smooth else burst.send(descriptor)
-            outcome.frames += sent
-            if code:
-                outcome.frames += 1
-                outcome.errors += 1
-                outcome.last_error = os.strerror(code)
-        outcome.elapsed_us = int((clock() - began) * 1e6)
-        return outcome
+            event.stamp(number)
+            sent, code = event.burst.send(descriptors[number % len(descriptors)])
+            self._count(sent, code)
+            if code and at_first_error and job.number - number <= QUEUE:
+                outcome.elapsed_us = self.elapsed_us
+                at_first_error(outcome)
+                at_first_error = None
 
+    def _send_smoothly(self) -> None:
+        """Spreads the datagrams of each event over the time of as many events as there are sockets.
 
-def _smoothly(burst: Burst, descriptor: int, due: float, pause: float) -> tuple[int, int]:
-    """Spreads the datagrams of one event over the time until the next one is due."""
-    begin, step = due - pause, pause / burst.count
-    for index in range(burst.count):
-        wait_until(begin + index * step)
-        sent, code = burst.send(descriptor, index, index + 1)
+        The original paces each of its threads, one for each socket, at its part of the rate.
+        """
+        job, lanes = self.job, [_Event(self.job) for _ in self.sockets]
+        pause, descriptors = sleep_us(job.rate, job.length) / 1e6, [each.fileno() for each in self.sockets]
+        count = lanes[0].burst.count
+        step = pause * len(lanes) / count
+        queue = [(self._began + number * pause, number, 0) for number in range(min(len(lanes), job.number))]
+        while queue:
+            due, number, index = heapq.heappop(queue)
+            lane = number % len(lanes)
+            wait_until(due)
+            if index == 0:
+                lanes[lane].stamp(number)
+            sent, code = lanes[lane].burst.send(descriptors[lane], index, index + 1)
+            self._count(sent, code)
+            if code or index + 1 == count:
+                following = number + len(lanes)
+                if following < job.number:
+                    heapq.heappush(queue, (self._began + following * pause, following, 0))
+            else:
+                heapq.heappush(queue, (due + step, number, index + 1))
+
+    def _count(self, sent: int, code: int) -> None:
+        self.outcome.frames += sent
         if code:
-            return index + sent, code
-    return burst.count, 0
+            self.outcome.frames += 1
+            self.outcome.errors += 1
+            self.outcome.last_error = os.strerror(code)
+
+
+class _Event:
+    """The datagrams of one event, to be stamped and sent again and again.
+
+    All fragments of an event share the load balancer's header and the event number, which are the ends of the headers;
+    what is between them is the fragment's own and never changes.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._version = job.lb_version
+        parts, payload = wire.fragments(job.length, job.largest_fragment), wire.payload(job.length)
+        size, middle = wire.HEADERS, wire.LB_HEADER.size
+        headers = bytearray(
+            b"".join(wire.headers(0, 0, 0, job.data_id, offset, job.length, job.lb_version) for offset, _ in parts)
+        )
+        self._first, self._last = headers[:middle], headers[size - _SHARED_END : size]
+        self.burst = Burst(
+            [
+                [
+                    (self._first, 0, middle),
+                    (headers, index * size + middle, size - middle - _SHARED_END),
+                    (self._last, 0, _SHARED_END),
+                    (payload, *part),
+                ]
+                for index, part in enumerate(parts)
+            ]
+        )
+
+    def stamp(self, number: int) -> None:
+        """Makes it the event of that number, now."""
+        tick, entropy = time.time_ns() // 1000, random.getrandbits(16)
+        if not (tick & 0xFF) & 0x3F:
+            tick = tick & ~0xFF | random.getrandbits(8)
+        slot = tick & 0xFFFF if self._version == 3 else 0
+        _CHANGING_LB.pack_into(self._first, 4, slot, entropy, tick)
+        _CHANGING_RE.pack_into(self._last, 0, number)
 
 
 def wait_until(due: float) -> None:

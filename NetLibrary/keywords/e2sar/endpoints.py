@@ -1,124 +1,37 @@
-"""Keywords for E2SAR senders and receivers: the place they run in, start, wait on evidence, stop."""
+"""Keywords for E2SAR senders and receivers step by step: start, wait on evidence, look, stop."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 
 from robot.api import logger
 
-from NetLibrary._mechanics.e2sar import objects, outside
+from NetLibrary._mechanics.e2sar import outside
 from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar.bench import Bench
+from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.logs import Report
-from NetLibrary._mechanics.e2sar.party import Party
-from NetLibrary._mechanics.errors import WaitFailed, WaitTimeout
-from NetLibrary.keywords import _robot
+from NetLibrary._mechanics.e2sar.run import surroundings
+from NetLibrary._mechanics.errors import WaitFailed
+from NetLibrary._mechanics.polling import until
 from NetLibrary.keywords._base import KeywordBase, keyword
-from NetLibrary.keywords.e2sar import _shared as runs
-from NetLibrary.keywords.e2sar._shared import E2sarRuns
+from NetLibrary.keywords.e2sar._state import RATE, gigabits, pod_settings, state_of, whole
+from NetLibrary.types import Bitrate, E2SARPath, E2SARPlacement, E2SARRisks
+
+NO_RISK = E2SARRisks()
 
 
-class E2sarPartyKeywords(KeywordBase):
-    """Prepare a namespace; start, follow and stop senders and receivers."""
+class E2SAREndpointKeywords(KeywordBase):
+    """Start, follow and stop senders and receivers."""
 
-    @property
-    def _e2sar(self) -> E2sarRuns:
-        found: E2sarRuns = self.__dict__.setdefault("_e2sar_runs", E2sarRuns(self.session))
-        return found
-
-    # --- the place --------------------------------------------------------------------------------------
-
-    @keyword(tags=["e2sar"])
-    def prepare_e2sar_namespace(
-        self, namespace: str | None = None, *, manifests: Path, image: str | None = None, inspect: bool = True,
-        timeout: timedelta | None = None, cluster: str | None = None,
-    ) -> str:  # fmt: skip
-        """Makes the namespace for E2SAR runs and looks at image and place before anything is started.
-
-        A short pod of the image tells the version of `e2sar_perf`, the pods' MTU and the kernel's limits for socket
-        buffers; parameters are checked against these later.
-
-        Args:
-            namespace: Its name; `e2sar-` and the run's id by default.
-            manifests: Folder of the scenario, `manifests/e2sar`.
-            image: Image with `e2sar_perf`; on a lab the stand-in, elsewhere `ibaldin/e2sar:0.1.4` by default.
-            inspect: Whether to look at image and place.
-            timeout: Limit of the inspection.
-            cluster: Alias of the cluster.
-        Returns:
-            The namespace.
-        Raises:
-            Error: The image has no `e2sar_perf` or one that is not supported.
-
-        ```robotframework
-        *** Test Cases ***
-        Everything Arrives
-            Prepare E2SAR Namespace    manifests=${CURDIR}/../manifests/e2sar
-            Transfer E2SAR Events    events=1000    rate_gbps=0.02
-        ```
-        """
-        connection = self.session.cluster(cluster)
-        space = namespace or f"e2sar-{self.session.run_id}"
-        folder = _robot.output_dir() / "e2sar"
-        bench = Bench(connection, space, objects.Files(Path(manifests)), folder, runs.say)
-        bench.tick = lambda: self._e2sar.progress(bench)
-        chosen = image or (objects.STAND_IN_IMAGE if connection.is_lab else objects.REAL_IMAGE)
-        if chosen == objects.STAND_IN_IMAGE:
-            if connection.is_lab:
-                connection.lab.install("e2sar")
-            self.session.note_stand_in("e2sar_perf", f"{chosen}, own Python, direct mode only")
-        bench.prepare()
-        self._e2sar.benches[space] = bench
-        self._e2sar.image = chosen
-        self._e2sar.namespace = space
-        self.session.on_close(f"E2SAR logs of '{space}'", bench.close)
-        if inspect:
-            found = bench.inspect(chosen, timeout=self._e2sar.limit(timeout))
-            if found.stand_in:
-                self.session.note_stand_in("e2sar_perf", f"{chosen}, own Python, direct mode only")
-            around = found.around
-            text = f"{chosen}: {found.version or 'no version'}"
-            _robot.set_suite_metadata("e2sar_perf", text)
-            logger.info(
-                f"{text}; pod MTU {around.pod_mtu}, rmem_max {around.rmem_max}, wmem_max {around.wmem_max} bytes."
-            )
-        return space
-
-    @keyword(tags=["e2sar"])
-    def apply_e2sar_network_policy(
-        self, policy: str, *, port: int = p.PORT, namespace: str | None = None, cluster: str | None = None
-    ) -> None:
-        """Puts one of the prepared NetworkPolicies into force, in place of the one before.
-
-        Args:
-            policy: `allow` (UDP of the senders), `deny-udp`, `tcp-only` (the right port, the wrong protocol),
-                `no-egress` (senders may only ask DNS) or `none`.
-            port: UDP port of the receivers.
-            namespace: Namespace of the runs; the one prepared last by default.
-            cluster: Alias of the cluster.
-        """
-        bench = self._e2sar.bench(namespace)
-        word = policy.lower().replace(" ", "-").replace("_", "-")
-        if word == "none":
-            bench.cluster.delete("NetworkPolicy", objects.POLICY_NAME, bench.namespace)
-            return
-        made = bench.files.policy(word, bench.namespace, port)
-        bench.cluster.delete("NetworkPolicy", objects.POLICY_NAME, bench.namespace)
-        bench.cluster.create(made)
-
-    # --- step by step -----------------------------------------------------------------------------------------
-
-    @keyword(tags=["e2sar"])
+    @keyword("Start E2SAR Receiver", tags=["e2sar"])
     def start_e2sar_receiver(
         self, name: str = "e2sar-receiver-0", *, buffer_bytes: int = p.IDEAL_BUFFER, duration: timedelta = timedelta(0),
         port: int = p.PORT, threads: int = 1, period: timedelta = timedelta(milliseconds=250),
         cpu_limit: str = "1", memory_limit: str = "512Mi", node: str = "", ingress_bandwidth: str = "",
         image: str | None = None, options: Sequence[str] = (), environment: Mapping[str, str] | None = None,
         namespace: str | None = None,
-    ) -> Party:  # fmt: skip
+    ) -> Endpoint:  # fmt: skip
         """Starts a receiver and returns at once; see [Wait Until E2SAR Receiver Is Bound].
 
         Args:
@@ -137,24 +50,18 @@ class E2sarPartyKeywords(KeywordBase):
             environment: Further environment variables.
             namespace: Namespace; the one prepared last by default.
         """
-        bench = self._e2sar.bench(namespace)
+        state = state_of(self.session)
         settings = p.ReceiverSettings(
-            buffer_bytes,
-            runs.whole("duration", duration),
-            port,
-            threads,
-            runs.milliseconds("period", period),
+            buffer_bytes, whole("duration", duration), port, threads, round(period.total_seconds() * 1000),
             tuple(options),
-        )
-        p.check_receiver(settings)
-        pod = p.PodSettings(
-            image or self._e2sar.image, cpu_limit, memory_limit, runs.at_most(cpu_limit, "100m"),
-            runs.at_most(memory_limit, "64Mi"),
-            node, ingress_bandwidth, "", dict(environment or {}),
         )  # fmt: skip
-        return bench.start_receiver(name, settings, pod)
+        p.check_receiver(settings)
+        pod = pod_settings(
+            image or state.image, cpu_limit, memory_limit, node, ingress=ingress_bandwidth, environment=environment
+        )
+        return state.testbed(namespace).start_receiver(name, settings, pod)
 
-    @keyword(tags=["e2sar"])
+    @keyword("Wait Until E2SAR Receiver Is Bound", tags=["e2sar"])
     def wait_until_e2sar_receiver_is_bound(
         self, name: str = "e2sar-receiver-0", *, ready: bool = False, timeout: timedelta | None = None,
         namespace: str | None = None,
@@ -168,25 +75,28 @@ class E2sarPartyKeywords(KeywordBase):
             ready: Whether DNS and Services must know it too.
             timeout: Limit.
             namespace: Namespace; the one prepared last by default.
+
         Returns:
             Seconds since it was started.
         """
-        bench = self._e2sar.bench(namespace)
-        seconds = bench.wait_bound(runs.party(bench, name), timeout=self._e2sar.limit(timeout), ready=ready)
+        state = state_of(self.session)
+        receiver = state.endpoint(name, namespace)
+        seconds = state.testbed(namespace).wait_bound(receiver, timeout=state.limit(timeout), ready=ready)
         logger.info(f"Receiver '{name}' is bound {seconds:.1f} s after its start.")
         return seconds
 
-    @keyword(tags=["e2sar"])
+    @keyword("Start E2SAR Sender", tags=["e2sar"])
     def start_e2sar_sender(
         self, name: str = "e2sar-sender-0", *, receiver: str | None = "e2sar-receiver-0", events: int = 1000,
-        event_bytes: int = 1024, rate_gbps: float = 0.05, mtu: int = 1400, buffer_bytes: int = p.IDEAL_BUFFER,
+        event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = p.IDEAL_BUFFER,
         sockets: int = 4, source_id: int = 1234, data_id: int = 4321, port: int | None = None, address: str = "",
-        path: p.Path = p.Path.POD_IP, placement: p.Placement = p.Placement.OTHER_NODE, node: str = "",
-        cpu_limit: str = "1", memory_limit: str = "512Mi", egress_bandwidth: str = "", accept: str = "",
+        path: E2SARPath = E2SARPath.POD_IP,
+        placement: E2SARPlacement = E2SARPlacement.OTHER_NODE, node: str = "",
+        cpu_limit: str = "1", memory_limit: str = "512Mi", egress_bandwidth: str = "", accept: E2SARRisks = NO_RISK,
         resolve_timeout: timedelta = timedelta(seconds=60), start_delay: timedelta | None = None,
         image: str | None = None, options: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None, namespace: str | None = None,
-    ) -> Party:  # fmt: skip
+        environment: Mapping[str, str] | None = None, namespace: str | None = None, rate_gbps: float | None = None,
+    ) -> Endpoint:  # fmt: skip
         """Starts a sender and returns at once; see [Wait For E2SAR Sender].
 
         Everything is checked before: limits of e2sar_perf, MTU of the pods, bandwidth annotations, socket buffers, and
@@ -198,7 +108,8 @@ class E2sarPartyKeywords(KeywordBase):
             receiver: Receiver to send to; none when only `address` is known.
             events: Events to send.
             event_bytes: Bytes of an event, 42 and more.
-            rate_gbps: Gbit/s of event bytes, headers not counted; 0 is as fast as it goes (from 0.2.1 on).
+            rate: Rate of event bytes, headers not counted, for instance `50 Mbit/s`; 0 is as fast as it goes
+                (from 0.2.1 on).
             mtu: Bytes of an IP packet, 106 to 9000.
             buffer_bytes: Size of the socket buffers to ask for.
             sockets: Source sockets.
@@ -220,31 +131,33 @@ class E2sarPartyKeywords(KeywordBase):
             options: Further options of this `e2sar_perf`.
             environment: Further environment variables.
             namespace: Namespace; the one prepared last by default.
+            rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
         """
-        bench = self._e2sar.bench(namespace)
-        target = runs.party(bench, receiver) if receiver and not address else None
+        state = state_of(self.session)
+        testbed = state.testbed(namespace)
+        target = state.endpoint(receiver, namespace) if receiver and not address else None
         settings = p.SenderSettings(
-            events, event_bytes, rate_gbps, mtu, buffer_bytes, sockets, source_id, data_id,
+            events, event_bytes, gigabits(rate, rate_gbps), mtu, buffer_bytes, sockets, source_id, data_id,
             port or (target.settings.port if target else p.PORT), tuple(options),
         )  # fmt: skip
-        pod = p.PodSettings(
-            image or self._e2sar.image, cpu_limit, memory_limit, runs.at_most(cpu_limit, "100m"),
-            runs.at_most(memory_limit, "64Mi"),
-            node, "", egress_bandwidth, dict(environment or {}),
-        )  # fmt: skip
+        pod = pod_settings(
+            image or state.image, cpu_limit, memory_limit, node, egress=egress_bandwidth, environment=environment
+        )
         heard = target.settings if target else p.ReceiverSettings()
         limits = [egress_bandwidth, target.pod_settings.ingress_bandwidth if target else ""]
-        p.check_run(settings, heard, runs.around(bench, limits), runs.risks(accept))
-        others = [each for each in bench.parties.values() if each.role == "sender" and not each.terminated()]
+        p.check_run(settings, heard, surroundings(testbed, limits), accept)
+        others = [each for each in testbed.endpoints.values() if each.role == "sender" and not each.terminated()]
         if target:
             p.check_several([settings, *(each.settings for each in others if each.target.startswith(target.address))])
-        return bench.start_sender(
+            if placement is E2SARPlacement.OTHER_NODE and not node:
+                testbed.require_nodes(2)
+        return testbed.start_sender(
             name, settings, pod, target, path=path, placement=placement, address=address,
             resolve_seconds=max(1, round(resolve_timeout.total_seconds())),
-            start_delay=None if start_delay is None else runs.whole("start_delay", start_delay),
+            start_delay=None if start_delay is None else whole("start_delay", start_delay),
         )  # fmt: skip
 
-    @keyword(tags=["e2sar"])
+    @keyword("Wait For E2SAR Sender", tags=["e2sar"])
     def wait_for_e2sar_sender(
         self, name: str = "e2sar-sender-0", *, timeout: timedelta | None = None, namespace: str | None = None
     ) -> Report:
@@ -254,12 +167,13 @@ class E2sarPartyKeywords(KeywordBase):
             name: Its name.
             timeout: Limit.
             namespace: Namespace; the one prepared last by default.
+
         Returns:
             What its log says, for instance `${report.frames_sent}` and `${report.errors}`.
         """
         return self._report_of_ended(name, timeout, namespace)
 
-    @keyword(tags=["e2sar"])
+    @keyword("Wait For E2SAR Receiver", tags=["e2sar"])
     def wait_for_e2sar_receiver(
         self, name: str = "e2sar-receiver-0", *, timeout: timedelta | None = None, namespace: str | None = None
     ) -> Report:
@@ -269,27 +183,29 @@ class E2sarPartyKeywords(KeywordBase):
             name: Its name.
             timeout: Limit.
             namespace: Namespace; the one prepared last by default.
+
         Returns:
             What its log says; `${report.final.received}` counts the events.
         """
         return self._report_of_ended(name, timeout, namespace)
 
-    @keyword(tags=["e2sar"])
+    @keyword("Stop E2SAR Receiver", tags=["e2sar"])
     def stop_e2sar_receiver(self, name: str = "e2sar-receiver-0", *, namespace: str | None = None) -> Report:
         """Ends a receiver in good order and keeps its log to the last line.
 
         Args:
             name: Its name.
             namespace: Namespace; the one prepared last by default.
+
         Returns:
             What its log says.
         """
-        bench = self._e2sar.bench(namespace)
-        party = runs.party(bench, name)
-        bench.stop(party)
-        return party.report
+        state = state_of(self.session)
+        endpoint = state.endpoint(name, namespace)
+        state.testbed(namespace).stop(endpoint)
+        return endpoint.report
 
-    @keyword(tags=["e2sar"])
+    @keyword("Wait Until E2SAR Events Arrive", tags=["e2sar"])
     def wait_until_e2sar_events_arrive(
         self, count: int = 1, *, name: str = "e2sar-receiver-0", timeout: timedelta | None = None,
         namespace: str | None = None,
@@ -301,21 +217,20 @@ class E2sarPartyKeywords(KeywordBase):
             name: The receiver.
             timeout: Limit.
             namespace: Namespace; the one prepared last by default.
+
         Returns:
             Events received by then.
         """
-        bench = self._e2sar.bench(namespace)
-        party = runs.party(bench, name)
-        deadline = time.monotonic() + self._e2sar.limit(timeout)
-        while time.monotonic() < deadline:
-            final = party.report.final
-            if final and final.received >= count:
-                return final.received
-            time.sleep(0.1)
-        got = party.report.final.received if party.report.final else 0
-        raise WaitTimeout(f"Receiver '{name}' got {got} of {count} events within {self._e2sar.limit(timeout):g} s.")
+        state = state_of(self.session)
+        endpoint = state.endpoint(name, namespace)
+        until(
+            lambda: endpoint.received() >= count,
+            timeout=state.limit(timeout),
+            what=lambda: f"{count} events at receiver '{name}', which got {endpoint.received()}",
+        )
+        return endpoint.received()
 
-    @keyword(tags=["e2sar"])
+    @keyword("Get E2SAR Pod", tags=["e2sar"])
     def get_e2sar_pod(self, name: str, *, namespace: str | None = None) -> str:
         """Returns the name of the pod of a sender or receiver, for keywords that do something to it.
 
@@ -325,7 +240,7 @@ class E2sarPartyKeywords(KeywordBase):
         """
         return self._placed(name, namespace).pod_name
 
-    @keyword(tags=["e2sar"])
+    @keyword("Get E2SAR Node", tags=["e2sar"])
     def get_e2sar_node(self, name: str, *, namespace: str | None = None) -> str:
         """Returns the node that a sender or receiver runs on, for keywords that break something there.
 
@@ -336,25 +251,23 @@ class E2sarPartyKeywords(KeywordBase):
         return self._placed(name, namespace).node
 
     def _report_of_ended(self, name: str, timeout: timedelta | None, namespace: str | None) -> Report:
-        bench = self._e2sar.bench(namespace)
-        party = runs.party(bench, name)
-        bench.wait_end(party, timeout=self._e2sar.limit(timeout))
-        return party.report
+        state = state_of(self.session)
+        endpoint = state.endpoint(name, namespace)
+        state.testbed(namespace).wait_end(endpoint, timeout=state.limit(timeout))
+        return endpoint.report
 
-    def _placed(self, name: str, namespace: str | None) -> Party:
-        party = runs.party(self._e2sar.bench(namespace), name)
-        if not party.node:
+    def _placed(self, name: str, namespace: str | None) -> Endpoint:
+        endpoint = state_of(self.session).endpoint(name, namespace)
+        if not endpoint.node:
             raise WaitFailed(f"'{name}' has no pod on a node yet; wait for it first.")
-        return party
+        return endpoint
 
-    # --- from outside -----------------------------------------------------------------------------------------
-
-    @keyword(tags=["e2sar"])
+    @keyword("Send E2SAR Events From Outside", tags=["e2sar"])
     def send_e2sar_events_from_outside(
         self, name: str = "e2sar-outside-0", *, receiver: str = "e2sar-receiver-0", events: int = 1000,
-        event_bytes: int = 1024, rate_gbps: float = 0.05, mtu: int = 1400, buffer_bytes: int = p.IDEAL_BUFFER,
-        sockets: int = 4, data_id: int = 4321, address: str = "", program: str = "", accept: str = "",
-        timeout: timedelta | None = None, namespace: str | None = None,
+        event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = p.IDEAL_BUFFER,
+        sockets: int = 4, data_id: int = 4321, address: str = "", program: str = "", accept: E2SARRisks = NO_RISK,
+        timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
     ) -> Report:  # fmt: skip
         """Sends from a host that is no part of the cluster to the NodePort of a receiver, and waits for the end.
 
@@ -366,7 +279,7 @@ class E2sarPartyKeywords(KeywordBase):
             receiver: Receiver to send to; DNS and Services must know it (`ready=True` while waiting for it).
             events: Events to send.
             event_bytes: Bytes of an event.
-            rate_gbps: Gbit/s of event bytes.
+            rate: Rate of event bytes.
             mtu: Bytes of an IP packet.
             buffer_bytes: Size of the socket buffers to ask for.
             sockets: Source sockets.
@@ -376,15 +289,18 @@ class E2sarPartyKeywords(KeywordBase):
             accept: Risks that are meant, separated by commas.
             timeout: Limit; sending time is added.
             namespace: Namespace; the one prepared last by default.
+            rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
+
         Returns:
             What its log says.
         """
-        bench = self._e2sar.bench(namespace)
-        heard = runs.party(bench, receiver)
-        settings = p.SenderSettings(events, event_bytes, rate_gbps, mtu, buffer_bytes, sockets, data_id=data_id)
-        p.check_run(settings, heard.settings, runs.around(bench, []), runs.risks(accept))
-        limit = self._e2sar.limit(timeout) + 3 * settings.send_seconds
-        host = bench.cluster.lab.outside.enter if bench.cluster.is_lab else []
-        command = [*host, *outside.program(program, stand_in=bench.cluster.is_lab)]
-        sender = bench.send_from_outside(name, settings, heard, command, address=address, timeout=limit)
+        state = state_of(self.session)
+        testbed, heard = state.testbed(namespace), state.endpoint(receiver, namespace)
+        gbps = gigabits(rate, rate_gbps)
+        settings = p.SenderSettings(events, event_bytes, gbps, mtu, buffer_bytes, sockets, data_id=data_id)
+        p.check_run(settings, heard.settings, surroundings(testbed, []), accept)
+        limit = state.limit(timeout) + 3 * settings.send_seconds
+        host = testbed.cluster.lab.outside.enter if testbed.cluster.is_lab else []
+        command = [*host, *outside.program(program, stand_in=testbed.cluster.is_lab)]
+        sender = testbed.send_from_outside(name, settings, heard, command, address=address, timeout=limit)
         return sender.report

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from NetLibrary._mechanics.e2sar.verdict import Cause, Facts, Judgement, SenderFacts
+from NetLibrary._mechanics.e2sar import arithmetic
+from NetLibrary._mechanics.e2sar.causes.rules import Rule
+from NetLibrary._mechanics.e2sar.causes.timing import after_the_end
+from NetLibrary._mechanics.e2sar.facts import Cause, Facts, Judgement, SenderFacts
 
 
-def policy(facts: Facts, judgement: Judgement) -> list[Cause]:
+def _policy(facts: Facts, judgement: Judgement) -> list[Cause]:
     """A NetworkPolicy that keeps everything away."""
     if not facts.blocking_policies or judgement.received:
         return []
@@ -16,14 +19,15 @@ def policy(facts: Facts, judgement: Judgement) -> list[Cause]:
         f"NetworkPolicy {names} does not let UDP port {port} through; add UDP {port} to its ports (a TCP rule does "
         "not cover it)."
     )
+    said = sorted({side.report.last_error for side in facts.senders if side.report.errors})
     evidence = [
         f"{judgement.frames.left} datagrams left the sender, {judgement.frames.reached} reached the receiver",
-        "no send errors: a policy drops silently",
+        f"send errors: {', '.join(said)}" if said else "no send errors: a policy drops silently",
     ]
     return [Cause("network policy", text, float(judgement.frames.planned) + 2, {"policy": "allow"}, evidence)]
 
 
-def policy_lag(facts: Facts, judgement: Judgement) -> list[Cause]:
+def _policy_lag(facts: Facts, judgement: Judgement) -> list[Cause]:
     """A policy lets a fresh pod through only once its node has published the pod's address."""
     lost = judgement.frames.lost_on_the_way or 0
     if not facts.policies or facts.blocking_policies or not lost:
@@ -39,7 +43,7 @@ def policy_lag(facts: Facts, judgement: Judgement) -> list[Cause]:
     return []
 
 
-def mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
+def _mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
     """Packets that are cut into fragments, and full ones that vanish."""
     causes = []
     for sender in facts.senders:
@@ -92,7 +96,7 @@ def _black_hole(sender: SenderFacts, facts: Facts, judgement: Judgement) -> Caus
     )
 
 
-def bandwidth(facts: Facts, judgement: Judgement) -> list[Cause]:
+def _bandwidth(facts: Facts, judgement: Judgement) -> list[Cause]:
     """A bandwidth annotation below the rate of the stream."""
     lost = judgement.frames.lost_on_the_way or 0
     wire = sum(side.settings.wire_bits_per_second for side in facts.senders)
@@ -109,20 +113,20 @@ def bandwidth(facts: Facts, judgement: Judgement) -> list[Cause]:
     text = (
         f"The bandwidth limit of {limit / 1e6:g} Mbit/s ({where}) dropped {lost} datagrams of a stream of "
         f"{wire / 1e6:.4g} Mbit/s of IP packets; "
-        f"set rate_gbps to {most:.3g} or raise the limit above {wire / 1e6:.4g} Mbit/s."
+        f"set rate to {arithmetic.rate_text(most)} or raise the limit above {wire / 1e6:.4g} Mbit/s."
     )
     return [
         Cause(
             "bandwidth limit",
             text,
             lost,
-            {"rate_gbps": f"{most:.3g}"},
+            {"rate": arithmetic.rate_text(most)},
             [f"{lost} datagrams left the sender and did not reach the receiver"],
         )
     ]
 
 
-def interfaces(facts: Facts, judgement: Judgement) -> list[Cause]:
+def _interfaces(facts: Facts, judgement: Judgement) -> list[Cause]:
     """Drops that interfaces of pods and nodes counted."""
     causes = []
     counted = [(f"{side.name} eth0 {name}", side.evidence.interface_grown(name) or 0) for side in facts.sides
@@ -131,19 +135,20 @@ def interfaces(facts: Facts, judgement: Judgement) -> list[Cause]:
         if drops > 0:
             text = (
                 f"The interface counter {where} rose by {drops}; look for a full queue or a faulty device there, "
-                "or lower rate_gbps."
+                "or lower rate."
             )
             causes.append(Cause("interface drops", text, drops, evidence=[f"{where}: {drops}"]))
     return causes
 
 
-def network(facts: Facts, judgement: Judgement) -> list[Cause]:
+def _network(facts: Facts, judgement: Judgement) -> list[Cause]:
     """What left the sender and never came: all, some, or none for seconds."""
     frames = judgement.frames
     lost = frames.lost_on_the_way
     if lost is None or lost <= 0 or frames.left is None:
         return []
     share = lost / max(frames.left, 1)
+    weight = lost * 0.9 - 1.2 * after_the_end(facts)
     nodes = (
         " and ".join(
             dict.fromkeys([*(s.node for s in facts.senders if s.node), *(r.node for r in facts.receivers if r.node)])
@@ -160,18 +165,18 @@ def network(facts: Facts, judgement: Judgement) -> list[Cause]:
             "Nothing of what left the sender reached the receiver's interface, without any error: the link or "
             f"route between {nodes} is cut; check it in this direction."
         )
-        return [Cause("link cut", text, lost * 0.9, evidence=evidence)]
+        return [Cause("link cut", text, weight, evidence=evidence)]
     if gap:
         text = (
             f"The network between {nodes} carried nothing for about {gap:.0f} s in the middle of the run; {lost} "
             "datagrams were lost there, look at the link at that time."
         )
-        return [Cause("link interrupted", text, lost * 0.9, evidence=evidence)]
+        return [Cause("link interrupted", text, weight, evidence=evidence)]
     text = (
         f"The network between {nodes} lost {lost} of {frames.left} datagrams ({100 * share:.1f} %) on the way, the "
         "receiver had room; look for a lossy link or a queue that is full."
     )
-    return [Cause("lossy link", text, lost * 0.9, evidence=evidence)]
+    return [Cause("lossy link", text, weight, evidence=evidence)]
 
 
 def _gap(facts: Facts) -> float | None:
@@ -185,3 +190,39 @@ def _gap(facts: Facts) -> float | None:
                 longest = max(longest, series[two][0] - series[one][0] - 1)
     busy_for = max((side.settings.send_seconds for side in facts.senders), default=0.0)
     return longest if longest >= 1.5 and busy_for >= 3 else None
+
+
+RULES = (
+    Rule(
+        ("network policy",),
+        "path",
+        "nothing was received, and the NetworkPolicies do not allow UDP from this sender",
+        _policy,
+    ),
+    Rule(
+        ("policy not yet in force",),
+        "path",
+        "policies allow it, but the sender's pod was younger than 1.5 s",
+        _policy_lag,
+    ),
+    Rule(
+        ("fragmentation", "MTU black hole"),
+        "path",
+        "IP fragments were made; only the short last datagram of each event arrives",
+        _mtu,
+    ),
+    Rule(
+        ("bandwidth limit",),
+        "path",
+        "datagrams lost on the way, and an IP rate above a bandwidth annotation",
+        _bandwidth,
+    ),
+    Rule(("interface drops",), "path", "drop and error counters of pods' and nodes' interfaces", _interfaces),
+    Rule(
+        ("link cut", "link interrupted", "lossy link"),
+        "path",
+        "datagrams left the sender (`OutDatagrams`) and did not reach the receiver (`InDelivers`): all, all for "
+        "seconds, or some",
+        _network,
+    ),
+)
