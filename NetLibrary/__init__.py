@@ -11,7 +11,7 @@ from robot.utils import timestr_to_secs
 from NetLibrary.keywords._listener import ListenerMixin
 from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.cluster import ClusterKeywords
-from NetLibrary.keywords.cyperf.verdicts import CyPerfKeywords
+from NetLibrary.keywords.cyperf import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords

@@ -92,6 +92,29 @@ class Percentage:
         return f"{self.percent:g} %"
 
 
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:\s*/\s*s)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, order=True)
+class Count:
+    """A number of things, or of things per second: `150`, `2k`, `1.5M`, `300 /s`."""
+
+    value: float
+
+    @classmethod
+    def parse(cls, value: str | int | float | Count) -> Count:
+        """A number with an optional decimal prefix k, M or G: `150`, `2k`, `1.5M`; rates also as `300 /s`."""
+        if isinstance(value, Count):
+            return value
+        match = None if isinstance(value, bool) else _COUNT.fullmatch(str(value).strip())
+        if not match:
+            raise ValueError("Give a number with an optional k, M or G, for instance 150, 2k or 300 /s.")
+        return cls(float(match[1]) * _FACTORS[match[2].lower()])
+
+    def __str__(self) -> str:
+        return f"{self.value:g}"
+
+
 class Protocol(Enum):
     """Transport protocol of a measurement."""
 
@@ -240,6 +263,7 @@ class E2SARRisks(frozenset[E2SARRisk]):
 CONVERTERS: dict[type, Any] = {
     Bitrate: Bitrate.parse,
     Percentage: Percentage.parse,
+    Count: Count.parse,
     TimeLimit: TimeLimit.parse,
     E2SARRisks: E2SARRisks.parse,
 }

@@ -84,7 +84,7 @@ Web Page Instead Of JSON Is Recognised
     Error Should Match
     ...    *answered GET /api/v2/configs with text/html 'End user license agreement*instead of JSON*EULA*
     ...    Open CyPerf Session
-    ...    ${CONFIGURATION}
+    ...    ${CYPERF_CONFIGURATION}
 
 Open Licence Agreement Is Named And Can Be Accepted
     Set CyPerf Stand In Faults    eula_pending=${True}
@@ -120,7 +120,7 @@ Slow Start Ends At Its Limit
 Agents Of Another Session Are Named
     Prepare Session    HTTP App    cluster ip    80    simulated users    1    20 s
     Start CyPerf Test
-    Open CyPerf Session    ${CONFIGURATION}
+    Open CyPerf Session    ${CYPERF_CONFIGURATION}
     Error Should Match    *are in use by another session: *session*of admin*    Assign CyPerf Agents    Client
     Close CyPerf Session
     Abort CyPerf Test
@@ -156,19 +156,8 @@ Run Is Measured With Limits, Units And A Baseline
     Prepare Session    HTTP App    cluster ip    80    connections per second    20    2 s
     Run CyPerf Test
     Set CyPerf Stand In Faults    failing_views=["client-latency"]
-    CyPerf Run Should Reach    connections_per_second=1
-    Error Should Match    *first byte: expected at most*seen no value*    CyPerf Run Should Reach    first_byte=1 s
-    Error Should Match
-    ...    *throughput is '5 ms', but the column is in bit/s*
-    ...    CyPerf Run Should Reach
-    ...    throughput=5 ms
-    Error Should Match
-    ...    *no statistic 'client-thruput'*client-throughput*
-    ...    Get CyPerf Statistic
-    ...    client-thruput
-    ...    x
-    Error Should Match    *has no column 'Speed'; it has*    Get CyPerf Statistic    client-throughput    Speed
-    Error Should Match    *throughput: expected at least 100 Gbit/s*    CyPerf Run Should Reach    throughput=100G
+    CyPerf Run Should Reach    connections_per_second_at_least=1
+    Bad Limits And Names Should Be Named
     Run Should Be Compared With A Baseline
 
 Wrong Server Port Fails The Run And Its Reason Is Named
@@ -271,7 +260,7 @@ Secrets Are In No Output
 Multus Variant Is Applied
     [Documentation]    Needs the definition to be served, which takes a moment.
     Apply Manifest
-    ...    ${MANIFESTS}/multus.yaml
+    ...    ${CYPERF_MANIFESTS}/multus.yaml
     ...    namespace=${NAMESPACE}-multus
     ...    Deployment.spec.replicas=${0}
 
@@ -329,6 +318,27 @@ End Of Test
     [Documentation]    No fault and no session stays.
     Set CyPerf Stand In Faults    reset=${True}
     Close CyPerf Session    every_session=True
+
+Bad Limits And Names Should Be Named
+    [Documentation]    A number that the run lacks, a limit of another unit, and unknown names.
+    Error Should Match
+    ...    *first byte: expected at most*seen no value*
+    ...    CyPerf Run Should Reach
+    ...    first_byte_at_most=1 s
+    Error Should Match
+    ...    *'throughput_at_least'*'5 ms'*cannot be converted to Bitrate*
+    ...    CyPerf Run Should Reach
+    ...    throughput_at_least=5 ms
+    Error Should Match
+    ...    *no statistic 'client-thruput'*client-throughput*
+    ...    Get CyPerf Statistic
+    ...    client-thruput
+    ...    x
+    Error Should Match    *has no column 'Speed'; it has*    Get CyPerf Statistic    client-throughput    Speed
+    Error Should Match
+    ...    *throughput: expected at least 100 Gbit/s*
+    ...    CyPerf Run Should Reach
+    ...    throughput_at_least=100G
 
 Run Should Be Compared With A Baseline
     [Documentation]    The same run is as good as itself; one with a better baseline is not.

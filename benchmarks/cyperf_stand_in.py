@@ -17,12 +17,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from NetLibrary._mechanics.cyperf import judgement, run  # noqa: E402
+from NetLibrary._mechanics.cyperf import results, run  # noqa: E402
 from NetLibrary._mechanics.cyperf.controller import Controller  # noqa: E402
 from NetLibrary._mechanics.cyperf.rest import Connection  # noqa: E402
+from NetLibrary._mechanics.cyperf.results import Statistics  # noqa: E402
 from NetLibrary._mechanics.cyperf.session import TestSession  # noqa: E402
-from NetLibrary._mechanics.cyperf.statistics import Statistics, shown  # noqa: E402
 from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole  # noqa: E402
+from NetLibrary._mechanics.cyperf.units import shown  # noqa: E402
 
 PACKAGE = "NetLibrary.standins.cyperf"
 CASES = (
@@ -64,9 +65,9 @@ def measure(
     test_id = run.start(session, timeout=30).test_id
     run.watch(session, timeout=seconds + 60)
     run.wait_for_result(session, test_id)
-    views = judgement.read_run(Statistics(session.connection, test_id))
+    views = results.read_run(Statistics(session.connection, test_id))
     rows = sorted({row.milliseconds for row in views["client-throughput"].rows})
-    numbers = judgement.totals(views, (rows[1], rows[-1]) if len(rows) > 2 else None)
+    numbers = results.totals(views, (rows[1], rows[-1]) if len(rows) > 2 else None)
     session.delete()
     return (
         f"{shown(numbers.requests_per_second, '/s'):>9} transactions  "

@@ -8,8 +8,12 @@ NetLibraryError
 │   ├── NotFound, AlreadyExists, Conflict, Forbidden, Unauthorized, Invalid, Expired, TooManyRequests
 │   └── Unreachable       no answer at all
 ├── NotOwned              the object is not one that this run created, so it is not deleted
+├── ControllerError       the controller of a product said no, or something that makes no sense
+│   ├── ControllerUnreachable, LoginRefused, Missing, NotJson, OperationFailed
+│   └── LicenceMissing    it has no licence for the test; also Unavailable, so the test is skipped
 ├── WaitTimeout           the goal was not reached in time
 ├── WaitFailed            the goal cannot be reached any more
+│   └── RunFailed         a run could not start, or ended as an error
 ├── ExecFailed            the command in the pod ended with a status other than 0
 │   └── ToolMissing       because its program is not in the image
 └── ExecLost              the connection to the command ended without its exit status
@@ -100,12 +104,53 @@ class NotOwned(NetLibraryError):
     """A deletion was asked for of an object that this run did not create."""
 
 
+class ControllerError(NetLibraryError):
+    """The controller of a product refused a request.
+
+    Args:
+        message: What was asked for and what the controller said.
+        status: HTTP status, 0 when there was none.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ControllerUnreachable(ControllerError):
+    """The controller cannot be reached."""
+
+
+class LoginRefused(ControllerError):
+    """The controller does not accept the credentials."""
+
+
+class NotJson(ControllerError):
+    """The controller's answer is not JSON, for instance a web page."""
+
+
+class Missing(ControllerError):
+    """The controller has no such configuration, session, agent, application or result."""
+
+
+class OperationFailed(ControllerError):
+    """An asynchronous operation of the controller ended as an error."""
+
+
+class LicenceMissing(ControllerError, Unavailable):
+    """The test needs a licence that the controller does not have."""
+
+
 class WaitTimeout(NetLibraryError):
     """The goal of a wait was not reached within its time limit."""
 
 
 class WaitFailed(NetLibraryError):
     """The goal of a wait cannot be reached any more, so waiting on would be pointless."""
+
+
+class RunFailed(WaitFailed):
+    """A run of a product could not start, or ended as an error."""
 
 
 class ExecFailed(NetLibraryError):

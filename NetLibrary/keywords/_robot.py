@@ -12,6 +12,7 @@ from typing import Any
 from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.report import html_table, text_table
 
 _spoke_in = ""
@@ -49,6 +50,18 @@ def suite_name() -> str:
 def current_test() -> str:
     """Returns the name of the test, or an empty text in a suite's setup or teardown."""
     return str(variable("TEST NAME", "") or "")
+
+
+def library_instance(library: str) -> Any:
+    """Returns the instance of another library of the suite.
+
+    Raises:
+        InputError: The suite imports none under that name.
+    """
+    try:
+        return BuiltIn().get_library_instance(library)
+    except RuntimeError:
+        raise InputError(f"library is '{library}', but the suite imports no library under that name.") from None
 
 
 def console(text: str) -> None:

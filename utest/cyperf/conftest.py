@@ -39,7 +39,11 @@ class StandIn:
                 "--certificates", str(folder),
             )
         ]  # fmt: skip
-        self._wait()
+        try:
+            self._wait()
+        except AssertionError:
+            self.stop()
+            raise
         for number, role in ((1, "client"), (2, "server")):
             self._processes.append(self._start("agent", role=role, address=f"127.0.0.{number}"))
 
@@ -59,7 +63,7 @@ class StandIn:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
     def _wait(self) -> None:
-        for _ in range(200):
+        for _ in range(1200):  # the machine may be busy
             with socket.socket() as sock:
                 if sock.connect_ex(("127.0.0.1", self.http)) == 0:
                     return
@@ -94,7 +98,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
     made = StandIn(tmp_path_factory.mktemp("stand-in"))
     try:
         controller = made.controller()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(controller.agents()) < 2:
             assert time.monotonic() < deadline, "the agents did not register"
             time.sleep(0.1)

@@ -16,8 +16,9 @@ class Raw:
     """An answer byte by byte: head, body, promised length, delay, and whether the line is cut after it."""
 
     def __init__(self, body: bytes, kind: str = "application/json", status: int = 200, *, length: int | None = None,
-                 delay: float = 0.0) -> None:  # fmt: skip
+                 delay: float = 0.0, headers: dict[str, str] | None = None) -> None:  # fmt: skip
         self.body, self.kind, self.status, self.length, self.delay = body, kind, status, length, delay
+        self.headers = headers or {}
 
 
 class ScriptedController:
@@ -43,6 +44,8 @@ class ScriptedController:
                 time.sleep(raw.delay)
                 self.send_response(raw.status)
                 self.send_header("Content-Type", raw.kind)
+                for name, value in raw.headers.items():
+                    self.send_header(name, value)
                 length = len(raw.body) if raw.length is None else raw.length
                 self.send_header("Content-Length", str(length))
                 self.end_headers()

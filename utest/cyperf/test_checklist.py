@@ -116,6 +116,18 @@ def test_load_balancer_with_a_host_name_is_recognised(host: str) -> None:
     assert any("a port of Service 'outside' (80), seen 81" in line for line in bad(tree, around))
 
 
+def test_ports_behind_a_device_are_its_own_matter() -> None:
+    tree, around = good()
+    around.services[0]["spec"]["ports"] = [{"port": 80, "targetPort": 8080}]
+    assert any("server ports" in line for line in bad(tree, around))
+    around.device = True
+    assert bad(tree, around) == []
+    ports(tree, DestinationPort=81)
+    assert bad(tree, around) == ["destination ports of 'HTTP App': expected a port of Service 'web' (80), seen 81"]
+    dut(tree).update(ServerDUTHost="192.0.2.77")
+    assert bad(tree, around) == []
+
+
 def no_resolver(tree: dict[str, Any], _: Surroundings) -> None:
     dut(tree).update(ServerDUTHost="web.cyperf.svc.cluster.local")
 

@@ -8,10 +8,9 @@ import pytest
 
 from NetLibrary._mechanics.cyperf import run
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, LicenceMissing, RunFailed
 from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.errors import InputError, WaitTimeout
+from NetLibrary._mechanics.errors import ControllerError, InputError, LicenceMissing, RunFailed, WaitTimeout
 
 from .scripted_controller import ScriptedController
 
@@ -255,5 +254,5 @@ def test_applications_are_added_one_by_one_and_the_broken_one_is_named(
 
 def test_session_without_id_is_an_error(scripted: ScriptedController, controller: Controller) -> None:
     scripted.on("POST", "/api/v2/sessions", (201, []))
-    with pytest.raises(CyPerfError, match="the controller answered '\\[\\]'"):
+    with pytest.raises(ControllerError, match="the controller answered '\\[\\]'"):
         TestSession.create(controller, "x", "Config")

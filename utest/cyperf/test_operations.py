@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from NetLibrary._mechanics.cyperf import operations
-from NetLibrary._mechanics.cyperf.errors import NotJson, OperationFailed
 from NetLibrary._mechanics.cyperf.rest import Connection
-from NetLibrary._mechanics.errors import WaitTimeout
+from NetLibrary._mechanics.errors import NotJson, OperationFailed, WaitTimeout
 
 from .scripted_controller import ScriptedController
 

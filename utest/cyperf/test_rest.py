@@ -3,11 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
 
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, Missing, NotJson, Unauthorized, Unreachable
 from NetLibrary._mechanics.cyperf.rest import Connection
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import (
+    ControllerError,
+    ControllerUnreachable,
+    InputError,
+    LoginRefused,
+    Missing,
+    NotJson,
+)
 
 from .conftest import StandIn, free_port
 from .scripted_controller import TOKEN, Raw, ScriptedController
@@ -60,7 +67,7 @@ def test_environment_is_not_asked_for_proxies_or_bundles(
 
 def test_wrong_password_is_named_without_it(scripted: ScriptedController) -> None:
     scripted.on("POST", TOKEN, (401, {"error_description": f"Invalid user credentials {SECRET}"}))
-    with pytest.raises(Unauthorized, match=r"does not accept user 'admin': Invalid user credentials <secret>"):
+    with pytest.raises(LoginRefused, match=r"does not accept user 'admin': Invalid user credentials <secret>"):
         connect(scripted).call("GET", "/api/v2/time")
 
 
@@ -75,7 +82,7 @@ def test_token_is_renewed_once_after_401(scripted: ScriptedController) -> None:
 
 def test_lasting_401_ends_after_one_renewal(scripted: ScriptedController) -> None:
     scripted.on("GET", "/api/v2/time", (401, {"message": "no way"}))
-    with pytest.raises(Unauthorized, match="401 no way"):
+    with pytest.raises(LoginRefused, match="401 no way"):
         connect(scripted).call("GET", "/api/v2/time")
     assert scripted.asked("GET", "/api/v2/time") == 2
 
@@ -105,16 +112,30 @@ def test_busy_controller_is_asked_again_only_for_reading(scripted: ScriptedContr
     scripted.on("POST", "/a", (503, {"message": "starting"}))
     connection = connect(scripted)
     assert connection.call("GET", "/a") == 1
-    with pytest.raises(CyPerfError, match="503 starting"):
+    with pytest.raises(ControllerError, match="503 starting"):
         connection.call("POST", "/a")
     assert scripted.asked("POST", "/a") == 1
 
 
+def test_controller_that_stays_busy_is_named_after_a_few_tries(scripted: ScriptedController) -> None:
+    scripted.on("GET", "/a", (502, {"message": "bad gateway"}))
+    with pytest.raises(ControllerError, match="502 bad gateway") as caught:
+        connect(scripted).call("GET", "/a")
+    assert caught.value.status == 502
+    assert scripted.asked("GET", "/a") == 3
+
+
+def test_long_retry_after_is_cut(scripted: ScriptedController, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("NetLibrary._mechanics.cyperf.rest._BUSY_LONGEST_SECONDS", 0.05)
+    scripted.on("GET", "/a", Raw(b"{}", status=503, headers={"Retry-After": "3600"}), (200, 1))
+    assert connect(scripted).call("GET", "/a") == 1
+
+
 def test_refused_and_silent_controllers_differ(scripted: ScriptedController) -> None:
-    with pytest.raises(Unreachable, match="Connection refused"):
+    with pytest.raises(ControllerUnreachable, match="Connection refused"):
         Connection(f"127.0.0.1:{free_port()}", refresh_token="x").token()
     scripted.on("GET", "/slow", Raw(b"1", delay=1.0))
-    with pytest.raises(Unreachable, match=r"no answer to GET /slow within 0.2 s"):
+    with pytest.raises(ControllerUnreachable, match=r"no answer to GET /slow within 0.2 s"):
         connect(scripted).call("GET", "/slow", timeout=0.2)
 
 
@@ -123,7 +144,7 @@ def test_untrusted_certificate_is_named(stand_in: StandIn, tmp_path: Path) -> No
 
     write(tmp_path, ["elsewhere"])
     options = {"username": "admin", "password": "CyPerf&Keysight#1"}
-    with pytest.raises(Unreachable, match="certificate is not trusted"):
+    with pytest.raises(ControllerUnreachable, match="certificate is not trusted"):
         Connection(f"127.0.0.1:{stand_in.https}", certificate=tmp_path / "tls.crt", **options).token()
     Connection(f"127.0.0.1:{stand_in.https}", certificate=stand_in.certificate, **options).token()
     Connection(f"127.0.0.1:{stand_in.https}", **options).token()
@@ -136,7 +157,7 @@ def test_missing_is_its_own_error(scripted: ScriptedController) -> None:
 
 def test_download_that_breaks_leaves_nothing(scripted: ScriptedController, tmp_path: Path) -> None:
     scripted.on("GET", "/file", Raw(b"x" * 10, "application/zip", length=100))
-    with pytest.raises(CyPerfError, match=r"failed: the connection ended after \d+ of 100 bytes"):
+    with pytest.raises(ControllerError, match=r"failed: the connection ended after \d+ of 100 bytes"):
         connect(scripted).download("/file", tmp_path / "report.zip")
     assert list(tmp_path.iterdir()) == []
     assert scripted.asked("GET", "/file") == 2
@@ -175,7 +196,7 @@ def test_old_controllers_are_refused(scripted: ScriptedController, releases: lis
     scripted.on("GET", "/api/v2/deployment/helm/cluster/releases", (200, releases))
     controller = Controller(connect(scripted))
     if message:
-        with pytest.raises(CyPerfError, match=message):
+        with pytest.raises(ControllerError, match=message):
             controller.open()
     else:
         controller.open()
@@ -184,7 +205,7 @@ def test_old_controllers_are_refused(scripted: ScriptedController, releases: lis
 
 def test_open_licence_agreement_is_named_or_accepted(healthy: StandIn) -> None:
     healthy.faults(eula_pending=True)
-    with pytest.raises(CyPerfError, match=r"licence agreement .* is not accepted"):
+    with pytest.raises(ControllerError, match=r"licence agreement .* is not accepted"):
         healthy.controller()
     controller = Controller(Connection(f"http://127.0.0.1:{healthy.http}", refresh_token="stand-in-offline-token"))
     controller.open(accept_eula=True)
@@ -192,10 +213,10 @@ def test_open_licence_agreement_is_named_or_accepted(healthy: StandIn) -> None:
 
 
 def test_shared_session_has_no_token_in_its_requests(healthy: StandIn) -> None:
-    from NetLibrary._mechanics.cyperf.shared_session import make
+    from NetLibrary._mechanics.cyperf.shared_session import prepare
 
     connection = healthy.controller().connection
-    session = make(connection)
+    session = prepare(requests.Session(), connection)
     first = session.get(f"{connection.base}/api/v2/time", timeout=5)
     healthy.faults(expire_tokens=True)
     second = session.get(f"{connection.base}/api/v2/time", timeout=5)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from NetLibrary._mechanics.cyperf import judgement, reports, run
+from NetLibrary._mechanics.cyperf import judge, reports, results, run
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, LicenceMissing, Missing, RunFailed
+from NetLibrary._mechanics.cyperf.results import Statistics
 from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.statistics import Statistics
 from NetLibrary._mechanics.cyperf.types import CyPerfAggregate, CyPerfObjective, CyPerfReport, CyPerfRole
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import ControllerError, InputError, LicenceMissing, Missing, RunFailed
 
 from .conftest import StandIn
 
@@ -60,12 +59,11 @@ def test_traffic_is_real_and_both_sides_agree(
 ) -> None:
     session = prepare(healthy, application, objective, value)
     statistics, _ = finish(session)
-    views = judgement.read_run(statistics)
-    numbers = judgement.totals(views)
-    bad = [
-        str(f) for f in judgement.acceptance(views, numbers, dut=False, http_success_percent=100) if f.passed is False
-    ]
-    assert bad == []
+    views = results.read_run(statistics)
+    numbers = results.totals(views)
+    found = judge.acceptance(views, numbers, dut=False, http_success_percent=100)
+    assert found.errors == []
+    assert [each.sentence for each in found.checks if not each.passed] == []
     server = views["server-http-statistics"].aggregate("Requests Received", SUM)
     assert server == numbers.applications_succeeded
     assert server is not None
@@ -152,7 +150,7 @@ def test_agents_belong_to_one_session_at_a_time(healthy: StandIn) -> None:
     run.start(first, timeout=10)
     with pytest.raises(RunFailed, match=r"is owned by session '.*' of admin"):
         run.start(second, timeout=10)
-    with pytest.raises(CyPerfError, match="409"):
+    with pytest.raises(ControllerError, match="409"):
         first.delete()
     found = run.stop(first, timeout=20)
     assert found.status == "STOPPED"
@@ -220,7 +218,7 @@ def test_configurations_travel_as_zip(healthy: StandIn, tmp_path: Path) -> None:
     imported = controller.import_configuration(tmp_path / "c.zip")
     assert controller.configuration("From A File")["id"] == imported["id"]
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 and nothing more")
-    with pytest.raises(CyPerfError, match="no zip file"):
+    with pytest.raises(ControllerError, match="no zip file"):
         controller.import_configuration(tmp_path / "broken.zip")
     for each in (identifier, imported["id"]):
         controller.delete_configuration(each)

@@ -11,16 +11,41 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.cyperf.judgement import Finding
 from NetLibrary._mechanics.cyperf.nodes import NodeReading
 from NetLibrary._mechanics.cyperf.reach import named_port
 from NetLibrary._mechanics.cyperf.types import Agent
 from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.verdict import Check
 
 Object = dict[str, Any]
 CONNTRACK_SECONDS = 120
 _ENCRYPTED = ("https", "tls", "ssl")
 _TCP_HEADERS = 40  # IPv4 and TCP without options, RFC 879
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the checklist and how it came out.
+
+    Args:
+        rule: What is compared.
+        expected: What the cluster needs.
+        seen: What the session has.
+        passed: Whether they fit; None when it could not be looked at.
+    """
+
+    rule: str
+    expected: str
+    seen: str
+    passed: bool | None
+
+    def __str__(self) -> str:
+        return f"{self.rule}: expected {self.expected}, seen {self.seen}"
+
+    @property
+    def check(self) -> Check:
+        """The point as a check; only for those that could be looked at."""
+        return Check(self.rule, self.expected, self.seen, "", self.passed is True, str(self))
 
 
 @dataclass
@@ -37,6 +62,7 @@ class Surroundings:
         nodes: Readings of the nodes.
         agents: Agents of the pods, as the controller lists them.
         clock_offset: Controller's time minus ours in seconds.
+        device: Whether clients aim at a device under test, whose way to the servers is its own matter.
         last_run: Seconds since the end of the last run against the same pods, and its target.
     """
 
@@ -49,6 +75,7 @@ class Surroundings:
     nodes: list[NodeReading] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
     clock_offset: float | None = None
+    device: bool = False
     last_run: tuple[float, str] | None = None
 
 
@@ -60,8 +87,8 @@ class _Aim:
     service: Object | None
 
 
-def check(tree: Object, around: Surroundings, *, pause: float, max_clock_skew: float) -> list[Finding]:
-    """Returns one finding for each point of the checklist.
+def check(tree: Object, around: Surroundings, *, pause: float, max_clock_skew: float) -> list[Point]:
+    """Returns all points of the checklist.
 
     Args:
         tree: Configuration of the session.
@@ -75,6 +102,8 @@ def check(tree: Object, around: Surroundings, *, pause: float, max_clock_skew: f
     dut = next((each for each in profile.get("DUTNetworkSegment") or [] if each.get("active")), None)
     host = _host(dut)
     aim = find_aim(host, around)
+    if around.device:
+        aim = _Aim("device", aim.service)
     found = [*_addressing(segments), *_target(host, aim)]
     found += _ports(tree, aim, around)
     found += _resolver(host, clients, around)
@@ -84,6 +113,12 @@ def check(tree: Object, around: Surroundings, *, pause: float, max_clock_skew: f
     found += _mtu(segments, around)
     found += _clocks(around, max_clock_skew)
     return found
+
+
+def host_of(tree: Object) -> str:
+    """Returns the host that the clients of a configuration aim at, empty when they meet the servers directly."""
+    profile = (tree.get("NetworkProfiles") or [{}])[0]
+    return _host(next((each for each in profile.get("DUTNetworkSegment") or [] if each.get("active")), None))
 
 
 def _host(dut: Object | None) -> str:
@@ -123,36 +158,41 @@ def _plain(host: str) -> str:
     return host.rstrip(".").lower()
 
 
-def _addressing(segments: Iterable[Object]) -> list[Finding]:
+def _addressing(segments: Iterable[Object]) -> list[Point]:
     found = []
     for segment in segments:
         for each in segment.get("IPRanges") or []:
             switches = {name: bool(each.get(name)) for name in ("IpAuto", "NetMaskAuto", "GwAuto")}
             off = [name for name, value in switches.items() if not value]
             seen = "automatic" if not off else f"{', '.join(off)} off"
-            found.append(Finding(f"addresses of '{segment['Name']}'", "automatic, agents are pods", seen, not off))
+            found.append(Point(f"addresses of '{segment['Name']}'", "automatic, agents are pods", seen, not off))
     return found
 
 
-def _target(host: str, aim: _Aim) -> list[Finding]:
+def _target(host: str, aim: _Aim) -> list[Point]:
     if not host:
-        return [Finding("DUT", "host of a Service, or none for agent to agent", "none, clients meet server pods", True)]
+        return [Point("DUT", "host of a Service, or none for agent to agent", "none, clients meet server pods", True)]
+    if aim.kind == "device":
+        what = f"Service '{aim.service['metadata']['name']}'" if aim.service else "outside of the cluster"
+        return [Point("DUT", "host of the device", f"{host} ({what})", True)]
     seen = f"{host} ({aim.kind if aim.kind != 'unknown' else 'no pod, node or Service of the namespace'})"
     # A DUT in front of the cluster is known to nobody here; that is not a mistake in itself.
-    return [Finding("DUT", "address or name of this cluster", seen, True if aim.kind != "unknown" else None)]
+    return [Point("DUT", "address or name of this cluster", seen, True if aim.kind != "unknown" else None)]
 
 
-def _ports(tree: Object, aim: _Aim, around: Surroundings) -> list[Finding]:
+def _ports(tree: Object, aim: _Aim, around: Surroundings) -> list[Point]:
     found = []
     for name, destination, listen in effective_ports(tree):
         rule = f"ports of '{name}'"
         if aim.kind in ("ClusterIP", "FQDN", "LoadBalancer") and aim.service is not None:
             found += _service_ports(rule, destination, listen, aim.service, around)
+        elif aim.kind == "device" and aim.service is not None:
+            found += _service_ports(rule, destination, listen, aim.service, around)[:1]
         elif aim.kind == "NodePort":
             found += _node_ports(rule, destination, listen, around)
         elif aim.kind in ("pod IP", "servers"):
             seen = f"destination port {destination}, servers listen on {listen}"
-            found.append(Finding(rule, "destination port = server port", seen, destination == listen))
+            found.append(Point(rule, "destination port = server port", seen, destination == listen))
     return found
 
 
@@ -182,28 +222,26 @@ def effective_ports(tree: Object) -> list[tuple[str, int, int]]:
     return found
 
 
-def _service_ports(rule: str, destination: int, listen: int, service: Object, around: Surroundings) -> list[Finding]:
+def _service_ports(rule: str, destination: int, listen: int, service: Object, around: Surroundings) -> list[Point]:
     name, ports = service["metadata"]["name"], service["spec"].get("ports") or []
     entry = next((each for each in ports if each["port"] == destination), None)
     have = ", ".join(str(each["port"]) for each in ports)
-    found = [
-        Finding(f"destination {rule}", f"a port of Service '{name}' ({have})", str(destination), entry is not None)
-    ]
+    found = [Point(f"destination {rule}", f"a port of Service '{name}' ({have})", str(destination), entry is not None)]
     if entry is not None:
         found.append(_target_port(rule, listen, entry, name, around))
     return found
 
 
-def _target_port(rule: str, listen: int, entry: Object, name: str, around: Surroundings) -> Finding:
+def _target_port(rule: str, listen: int, entry: Object, name: str, around: Surroundings) -> Point:
     target = entry.get("targetPort", entry["port"])
     number = target if isinstance(target, int) else named_port(str(target), around.server_pods)
     expected = f"targetPort {target} of Service '{name}'"
     if number is None:
-        return Finding(f"server {rule}", expected, f"{listen}, no container port is named '{target}'", False)
-    return Finding(f"server {rule}", expected, str(listen), number == listen)
+        return Point(f"server {rule}", expected, f"{listen}, no container port is named '{target}'", False)
+    return Point(f"server {rule}", expected, str(listen), number == listen)
 
 
-def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) -> list[Finding]:
+def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) -> list[Point]:
     entries = {
         int(entry["nodePort"]): (service["metadata"]["name"], entry)
         for service in around.services
@@ -213,7 +251,7 @@ def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) 
     low, high = around.node_port_range
     have = ", ".join(f"{port} ({name} {entry['port']})" for port, (name, entry) in sorted(entries.items())) or "none"
     found = [
-        Finding(f"destination {rule}", f"a nodePort in {low}-{high}: {have}", str(destination), destination in entries)
+        Point(f"destination {rule}", f"a nodePort in {low}-{high}: {have}", str(destination), destination in entries)
     ]
     if destination in entries:
         name, entry = entries[destination]
@@ -221,7 +259,7 @@ def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) 
     return found
 
 
-def _resolver(host: str, clients: Iterable[Object], around: Surroundings) -> list[Finding]:
+def _resolver(host: str, clients: Iterable[Object], around: Surroundings) -> list[Point]:
     if not host or is_address(host):
         return []
     found = []
@@ -231,11 +269,11 @@ def _resolver(host: str, clients: Iterable[Object], around: Surroundings) -> lis
         expected = f"{around.dns} (DNS of the cluster) for '{host}'" if inside else f"a name server for '{host}'"
         passed = around.dns in servers if inside and around.dns else bool(servers)
         seen = ", ".join(str(each) for each in servers) or "none"
-        found.append(Finding(f"DNS resolver of '{segment['Name']}'", expected, seen, passed))
+        found.append(Point(f"DNS resolver of '{segment['Name']}'", expected, seen, passed))
     return found
 
 
-def _health_check(dut: Object | None, around: Surroundings) -> list[Finding]:
+def _health_check(dut: Object | None, around: Surroundings) -> list[Point]:
     found = []
     config = (dut or {}).get("HTTPHealthCheck") or {}
     path = next((each.get("Value") for each in config.get("Params") or [] if str(each.get("id")) == "1"), "")
@@ -250,7 +288,7 @@ def _health_check(dut: Object | None, around: Surroundings) -> list[Finding]:
         number = port if isinstance(port, int) else named_port(str(port), around.server_pods)
         passed = bool(dut and config.get("Enabled")) and config.get("Port") == number and path == probe_path
         expected = f"port {number} path {probe_path}, enabled (readiness probe of the server pods)"
-        found.append(Finding("HTTP health check", expected, seen if dut else "no active DUT network", passed))
+        found.append(Point("HTTP health check", expected, seen if dut else "no active DUT network", passed))
     return found
 
 
@@ -271,32 +309,32 @@ def _demand(tree: Object) -> float | None:
     return None
 
 
-def _connection_tracking(tree: Object, around: Surroundings) -> list[Finding]:
+def _connection_tracking(tree: Object, around: Surroundings) -> list[Point]:
     need = _demand(tree)
     if need is None:
         return []
     rule = f"connection tracking (connections per second x {CONNTRACK_SECONDS} s, or concurrent)"
     known = [reading for reading in around.nodes if reading.table_size]
     if not known:
-        return [Finding(rule, f"room for {need:.0f} entries on each node", "the nodes could not be read", None)]
+        return [Point(rule, f"room for {need:.0f} entries on each node", "the nodes could not be read", None)]
     found = []
     for reading in known:
         room = (reading.table_size or 0) - (reading.entries or 0)
         seen = f"{reading.table_size} entries, {reading.entries or 0} in use"
-        found.append(Finding(f"{rule} on node '{reading.node}'", f"room for {need:.0f}", seen, room >= need))
+        found.append(Point(f"{rule} on node '{reading.node}'", f"room for {need:.0f}", seen, room >= need))
     return found
 
 
-def _pause(around: Surroundings, pause: float) -> Finding:
+def _pause(around: Surroundings, pause: float) -> Point:
     expected = f"at least {pause:g} s"
     if around.last_run is None:
-        return Finding("time since the last run against the same pods", expected, "no run known", True)
+        return Point("time since the last run against the same pods", expected, "no run known", True)
     seconds, target = around.last_run
     seen = f"{seconds:.0f} s (against {target})"
-    return Finding("time since the last run against the same pods", expected, seen, seconds >= pause)
+    return Point("time since the last run against the same pods", expected, seen, seconds >= pause)
 
 
-def _mtu(segments: Iterable[Object], around: Surroundings) -> list[Finding]:
+def _mtu(segments: Iterable[Object], around: Surroundings) -> list[Point]:
     sizes = {
         f"{agent.hostname or agent.ip} {interface.get('Name')}": int(interface.get("MTU") or 0)
         for agent in around.agents
@@ -306,26 +344,24 @@ def _mtu(segments: Iterable[Object], around: Surroundings) -> list[Finding]:
     if not sizes:
         return []
     shown = ", ".join(f"{name} {size}" for name, size in sorted(sizes.items()))
-    found = [Finding("MTU of the agents", "the same everywhere", shown, len(set(sizes.values())) == 1)]
+    found = [Point("MTU of the agents", "the same everywhere", shown, len(set(sizes.values())) == 1)]
     largest = min(sizes.values()) - _TCP_HEADERS
     for segment in segments:
         for each in segment.get("IPRanges") or []:
             if not each.get("MssAuto", True) and each.get("Mss"):
                 passed = int(each["Mss"]) <= largest
                 expected = f"at most {largest} (MTU {largest + _TCP_HEADERS} - {_TCP_HEADERS})"
-                found.append(Finding(f"MSS of '{segment['Name']}'", expected, str(each["Mss"]), passed))
+                found.append(Point(f"MSS of '{segment['Name']}'", expected, str(each["Mss"]), passed))
     return found
 
 
-def _clocks(around: Surroundings, limit: float) -> list[Finding]:
+def _clocks(around: Surroundings, limit: float) -> list[Point]:
     clocks = {f"node '{each.node}'": each.clock for each in around.nodes if each.clock is not None}
     base = around.clock_offset
     if base is None or not clocks:
-        return [Finding("clocks of controller and nodes", f"at most {limit:g} s apart", "not readable", None)]
+        return [Point("clocks of controller and nodes", f"at most {limit:g} s apart", "not readable", None)]
     off = {name: offset - base for name, offset in clocks.items()}
     worst = max(off, key=lambda name: abs(off[name]))
     seen = f"{worst} {off[worst]:+.1f} s against the controller"
     # The controller tells whole seconds: that much cannot be judged.
-    return [
-        Finding("clocks of controller and nodes", f"at most {limit:g} s apart", seen, abs(off[worst]) <= limit + 1.0)
-    ]
+    return [Point("clocks of controller and nodes", f"at most {limit:g} s apart", seen, abs(off[worst]) <= limit + 1.0)]

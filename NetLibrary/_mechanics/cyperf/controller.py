@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.cyperf import operations
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, Missing
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.cyperf.types import Agent
-from NetLibrary._mechanics.errors import InputError, WaitTimeout
+from NetLibrary._mechanics.errors import ControllerError, InputError, Missing, WaitTimeout
 
 # PrimaryObjective.Timeline and the DUT fields used here exist since 3.0.
 MINIMUM_VERSION = 3
@@ -36,11 +35,11 @@ class Controller:
         """Makes sure that a usable controller answers and that the credentials are good.
 
         Raises:
-            CyPerfError: Not reachable, credentials refused, licence agreement open, or too old.
+            ControllerError: Not reachable, credentials refused, licence agreement open, or too old.
         """
         if not self.connection.eula_accepted():
             if not accept_eula:
-                raise CyPerfError(
+                raise ControllerError(
                     f"The licence agreement of the CyPerf controller {self.connection.base} is not accepted. "
                     "Accept it in the web interface, or connect with accept_eula=True."
                 )
@@ -51,7 +50,7 @@ class Controller:
     def _find_version(self) -> None:
         try:
             releases = self.connection.items("/api/v2/deployment/helm/cluster/releases")
-        except CyPerfError:
+        except ControllerError:
             self.version = "unknown"
             return
         self.stand_in = any("stand-in" in f"{each.get('name')} {each.get('chart')}".lower() for each in releases)
@@ -60,7 +59,7 @@ class Controller:
         self.version = next((text for text in found if _VERSION.search(text)), "unknown")
         match = _VERSION.search(self.version)
         if match and not self.stand_in and int(match[1]) < MINIMUM_VERSION:
-            raise CyPerfError(
+            raise ControllerError(
                 f"The CyPerf controller {self.connection.base} has version {self.version}; "
                 f"{MINIMUM_VERSION}.0 or newer is needed."
             )
@@ -69,7 +68,7 @@ class Controller:
         """Returns the controller's time as Unix seconds."""
         answer = self.connection.call("GET", "/api/v2/time")
         if not isinstance(answer, dict) or not isinstance(answer.get("now"), (int, float)):
-            raise CyPerfError(f"{self.connection.base} answered the question for its time with {answer!r}.")
+            raise ControllerError(f"{self.connection.base} answered the question for its time with {answer!r}.")
         stamp = float(answer["now"])
         return int(stamp / 1000 if stamp > 1e11 else stamp)
 
@@ -191,7 +190,9 @@ class Controller:
         if isinstance(made, list) and made and made[0].get("id"):
             entry: dict[str, Any] = made[0]
             return {"configUrl": entry["id"], **entry}
-        raise CyPerfError(f"Importing '{file.name}': the controller named no configuration but {str(made)[:120]!r}.")
+        raise ControllerError(
+            f"Importing '{file.name}': the controller named no configuration but {str(made)[:120]!r}."
+        )
 
     def delete_configuration(self, identifier: str) -> None:
         """Deletes a configuration; one that is gone already is fine."""
@@ -227,7 +228,7 @@ class Controller:
             query = {"severity": severity, "sessionId": session_id, "includeSeen": "true"}
             try:
                 entries = self.connection.items("/api/v2/notifications", query=query)
-            except CyPerfError:
+            except ControllerError:
                 continue
             for entry in entries:
                 # A filter that a version does not know must not bring in the trouble of others.

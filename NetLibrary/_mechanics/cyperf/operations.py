@@ -11,9 +11,8 @@ import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.cyperf.errors import NotJson, OperationFailed
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
-from NetLibrary._mechanics.errors import WaitTimeout
+from NetLibrary._mechanics.errors import NotJson, OperationFailed, WaitTimeout
 
 _POLL_SECONDS = (0.1, 0.2, 0.4, 0.7, 1.0)
 RUNNING, SUCCESS = "IN_PROGRESS", "SUCCESS"

@@ -183,7 +183,7 @@ class LastRuns:
                 stay.append(f"{namespace}/{NAME}")
                 continue
             with suppress(NetLibraryError):
-                cluster.raw("DELETE", _path(cluster, namespace, NAME))
+                cluster.delete("ConfigMap", NAME, namespace, allow_foreign=True)  # ours, by its labels
         return stay
 
 

@@ -1,7 +1,7 @@
 """Which nodes take client and server agents, and the label that says so.
 
 The manifests put agents on nodes with the label `agenttype`. A label that somebody else has set is kept and used; one
-that a run sets is noted in an annotation of the node, so that it can be taken off from any machine.
+that a run sets is recorded at the node, so that it can be taken off from any machine.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from NetLibrary._mechanics.errors import InputError, NotFound
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 NODE_LABEL = "agenttype"
-# Value: the keys that this run has set, separated by commas
-NOTE = "netlibrary.io/labels-"
 ROLES = ("client", "server")
 
 Object = Mapping[str, Any]
@@ -38,7 +36,7 @@ class Placement:
 
 def choose(
     nodes: Sequence[Object], *, clients: Sequence[str] | None = None, servers: Sequence[str] | None = None,
-    device: Iterable[str] = (),
+    device: Iterable[str] = (), wanted: Sequence[str] = ROLES,
 ) -> Placement:  # fmt: skip
     """Chooses the nodes of clients and servers.
 
@@ -50,6 +48,7 @@ def choose(
         clients: Names of nodes for clients.
         servers: Names of nodes for servers.
         device: Nodes on which the device under test runs.
+        wanted: Roles that agents have in this cluster; the others run elsewhere.
     Raises:
         InputError: A name is unknown, has another role or is the device's; or there are too few nodes.
     """
@@ -57,11 +56,16 @@ def choose(
     taken = set(device)
     labels = {_name(node): (node["metadata"].get("labels") or {}).get(NODE_LABEL) for node in nodes}
     _check_names(named, labels, taken)
-    roles = {name: role for name, role in labels.items() if role in ROLES and not named[role] and name not in taken}
+    roles: dict[str, str] = {}
+    roles |= {
+        name: str(role)
+        for name, role in labels.items()
+        if role in wanted and not named[str(role)] and name not in taken
+    }
     roles |= {name: role for role, names in named.items() for name in names}
     passed_over = _unusable(nodes, labels, taken)
-    missing = [role for role in ROLES if role not in roles.values()]
-    free = [name for name in labels if name not in passed_over and name not in roles]
+    missing = [role for role in wanted if role not in roles.values()]
+    free = [name for name in labels if name not in passed_over and name not in roles and labels[name] not in ROLES]
     if len(free) < len(missing):
         raise InputError(_too_few(missing, free, passed_over))
     if len(missing) == 2:
@@ -144,48 +148,5 @@ def _too_few(missing: Sequence[str], free: Sequence[str], passed_over: Mapping[s
 
 
 def label(cluster: Cluster, node: str, role: str) -> None:
-    """Sets the label of a node, and the note that this run has set it."""
-    body = {"metadata": {"labels": {NODE_LABEL: role}, "annotations": {NOTE + cluster.run_id: NODE_LABEL}}}
-    cluster.patch("Node", node, None, body)
-
-
-def unlabel(cluster: Cluster, node: str, role: str) -> None:
-    """Takes off the label that this run has set, unless another run uses it too; a node that is gone is fine."""
-    try:
-        metadata = cluster.get("Node", node)["metadata"]
-    except NotFound:
-        return
-    mine = NOTE + cluster.run_id
-    annotations = metadata.get("annotations") or {}
-    if mine not in annotations:
-        return
-    others = [
-        key
-        for key, value in annotations.items()
-        if key.startswith(NOTE) and key != mine and NODE_LABEL in str(value).split(",")
-    ]
-    changed: dict[str, Any] = {"annotations": {mine: None}}
-    if not others and (metadata.get("labels") or {}).get(NODE_LABEL) == role:
-        changed["labels"] = {NODE_LABEL: None}
-    cluster.patch("Node", node, None, {"metadata": changed})
-
-
-def join(cluster: Cluster, nodes: Iterable[Object], roles: Iterable[str]) -> list[str]:
-    """Notes this run at nodes whose label another run has set, so that it stays as long as this run needs it.
-
-    Args:
-        cluster: The cluster.
-        nodes: Its nodes.
-        roles: Names of the nodes that this run uses.
-    Returns:
-        Names of the nodes that got a note.
-    """
-    used, joined = set(roles), []
-    for node in nodes:
-        annotations = node["metadata"].get("annotations") or {}
-        borrowed = [k for k, v in annotations.items() if k.startswith(NOTE) and NODE_LABEL in str(v).split(",")]
-        if _name(node) in used and borrowed:
-            note = {"metadata": {"annotations": {NOTE + cluster.run_id: NODE_LABEL}}}
-            cluster.patch("Node", _name(node), None, note)
-            joined.append(_name(node))
-    return joined
+    """Sets the label of a node; the change is recorded at the node and taken back at the end of the run."""
+    cluster.change("Node", node, None, {"metadata": {"labels": {NODE_LABEL: role}}})

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 from NetLibrary._mechanics.cyperf import operations
-from NetLibrary._mechanics.cyperf.errors import CyPerfError
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.cyperf.types import CyPerfReport
+from NetLibrary._mechanics.errors import ControllerError
 
 _ENDINGS = {CyPerfReport.CSV: "csv.zip", CyPerfReport.PDF: "pdf", CyPerfReport.ALL: "all.zip"}
 
@@ -36,13 +36,13 @@ def download(
         what=f"Making the {kind.value.upper()} report", progress=progress,
     )  # fmt: skip
     if not ended.result_path:
-        raise CyPerfError(f"The controller made the {kind.value.upper()} report, but named no file to download.")
+        raise ControllerError(f"The controller made the {kind.value.upper()} report, but named no file to download.")
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:80] or "cyperf"
     target = folder / f"{safe}-{test_id[:8]}-{_ENDINGS[kind]}".replace("-pdf", ".pdf")
     connection.download(ended.result_path, target, timeout=max(timeout, 60.0))
     problem = _problem(target, kind)
     if problem:
-        raise CyPerfError(f"The {kind.value.upper()} report of test {test_id} is no good: {problem}.")
+        raise ControllerError(f"The {kind.value.upper()} report of test {test_id} is no good: {problem}.")
     return target
 
 

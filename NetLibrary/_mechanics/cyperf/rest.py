@@ -11,11 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, Missing, NotJson, Unauthorized, Unreachable
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import (
+    ControllerError,
+    ControllerUnreachable,
+    InputError,
+    LoginRefused,
+    Missing,
+    NotJson,
+)
 
 if TYPE_CHECKING:
     import requests
+    import urllib3
 
 TOKEN_PATH = "/auth/realms/keysight/protocol/openid-connect/token"
 EULA_PATH = "/eula/v1/eula/CyPerf"
@@ -23,7 +30,8 @@ _CONNECT_SECONDS = 5.0
 _TITLE = re.compile(r"<(?:title|h1)[^>]*>(.*?)</(?:title|h1)>", re.IGNORECASE | re.DOTALL)
 # Answers of a controller whose services restart; only reading is repeated.
 _BUSY = (502, 503, 504)
-_BUSY_PAUSES = (0.5, 1.5)
+_BUSY_TRIES = 3
+_BUSY_LONGEST_SECONDS = 10.0
 _DOWNLOAD_TRIES = 2
 
 
@@ -82,6 +90,7 @@ class Connection:
             # Proxies and certificate bundles of the environment are meant for other hosts.
             self._http.trust_env = False
             self._http.verify = self._verify
+            self._http.mount(self.base, requests.adapters.HTTPAdapter(max_retries=_patience()))
             if not self._verify:
                 urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         return self._http
@@ -99,7 +108,7 @@ class Connection:
         """Returns a live access token; asks for a new one when needed.
 
         Raises:
-            Unauthorized: The credentials are not accepted.
+            LoginRefused: The credentials are not accepted.
         """
         with self._lock:
             if renew or not self._token or time.monotonic() >= self._expires:
@@ -116,12 +125,12 @@ class Connection:
         response = self._send("POST", TOKEN_PATH, data=form)
         if response.status_code in (400, 401, 403):
             who = f"user '{username}'" if username else "the refresh token"
-            raise Unauthorized(
+            raise LoginRefused(
                 f"The CyPerf controller {self.base} does not accept {who}: {self._reason(response)}.",
                 status=response.status_code,
             )
         if not response.ok:
-            raise CyPerfError(
+            raise ControllerError(
                 f"The CyPerf controller {self.base} gave no token: {self._reason(response)}.",
                 status=response.status_code,
             )
@@ -151,11 +160,11 @@ class Connection:
         """Sends one request and returns the JSON of the answer, None for an empty one.
 
         Raises:
-            Unreachable: Nobody answers.
-            Unauthorized: The credentials are not accepted.
+            ControllerUnreachable: Nobody answers.
+            LoginRefused: The credentials are not accepted.
             NotJson: The answer is something else, for instance the licence agreement as a web page.
             Missing: 404.
-            CyPerfError: Any other refusal, with the controller's words.
+            ControllerError: Any other refusal, with the controller's words.
         """
         response = self._authorized(
             method, path, query=query, body=body, data=data, content_type=content_type, timeout=timeout
@@ -166,17 +175,11 @@ class Connection:
         return self._json(response, method, path)
 
     def _authorized(self, method: str, path: str, *, stream: bool = False, **options: Any) -> requests.Response:
-        pauses = iter(_BUSY_PAUSES if method == "GET" else ())
-        renewed = False
-        while True:
-            response = self._send(method, path, token=self.token(), stream=stream, **options)
-            if response.status_code == 401 and not renewed:
-                renewed = True
-                self.token(renew=True)
-            elif response.status_code in _BUSY and (pause := next(pauses, None)) is not None:
-                time.sleep(pause)
-            else:
-                return response
+        response = self._send(method, path, token=self.token(), stream=stream, **options)
+        if response.status_code == 401:
+            response.close()
+            response = self._send(method, path, token=self.token(renew=True), stream=stream, **options)
+        return response
 
     def _send(
         self,
@@ -207,7 +210,7 @@ class Connection:
         except requests.RequestException as error:
             raise self._unreachable(error, method, path, limits[1]) from None
 
-    def _unreachable(self, error: Exception, method: str, path: str, seconds: float) -> Unreachable:
+    def _unreachable(self, error: Exception, method: str, path: str, seconds: float) -> ControllerUnreachable:
         import requests
 
         what = f"{method} {path.split('?')[0]}"
@@ -219,14 +222,14 @@ class Connection:
             reason = f"no answer to {what} within {seconds:g} s"
         else:
             reason = f"{_innermost(error)} ({what})"
-        return Unreachable(self.redact(f"The CyPerf controller {self.base} cannot be reached: {reason}."))
+        return ControllerUnreachable(self.redact(f"The CyPerf controller {self.base} cannot be reached: {reason}."))
 
     def _check(self, response: requests.Response, method: str, path: str) -> None:
         status = response.status_code
         if 200 <= status < 300:
             return
         text = f"{method} {path} at the CyPerf controller {self.base}: {status} {self._reason(response)}."
-        kind: type[CyPerfError] = {401: Unauthorized, 404: Missing}.get(status, CyPerfError)
+        kind: type[ControllerError] = {401: LoginRefused, 404: Missing}.get(status, ControllerError)
         raise kind(self.redact(text), status=status)
 
     def _reason(self, response: requests.Response) -> str:
@@ -282,7 +285,7 @@ class Connection:
         """Writes a download to a file; a file that came only in part is not left behind.
 
         Raises:
-            CyPerfError: Refused, or the connection ended in the middle, twice.
+            ControllerError: Refused, or the connection ended in the middle, twice.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         problem = ""
@@ -290,7 +293,7 @@ class Connection:
             problem = self._download(path, target, timeout)
             if not problem:
                 return target
-        raise CyPerfError(f"The download {path} from the CyPerf controller {self.base} failed: {problem}.")
+        raise ControllerError(f"The download {path} from the CyPerf controller {self.base} failed: {problem}.")
 
     def _download(self, path: str, target: Path, timeout: float) -> str:
         import requests
@@ -323,6 +326,23 @@ class Connection:
         """Closes the connections."""
         if self._http is not None:
             self._http.close()
+
+
+def _patience() -> urllib3.util.Retry:
+    """Returns how often a busy controller is asked again: reading only, with its own Retry-After up to a limit."""
+    import urllib3
+
+    class Patience(urllib3.util.Retry):
+        """Waits as long as the controller asks for, but never longer than a reader would."""
+
+        def get_retry_after(self, response: Any) -> float | None:
+            asked = super().get_retry_after(response)
+            return None if asked is None else min(asked, _BUSY_LONGEST_SECONDS)
+
+    return Patience(
+        total=_BUSY_TRIES - 1, connect=0, read=False, redirect=0, other=0, status=_BUSY_TRIES - 1,
+        status_forcelist=_BUSY, allowed_methods=["GET"], backoff_factor=0.5, raise_on_status=False,
+    )  # fmt: skip
 
 
 def _base(address: str) -> str:

@@ -9,11 +9,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.cyperf import operations
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, LicenceMissing, OperationFailed, RunFailed
 from NetLibrary._mechanics.cyperf.rest import Progress
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.types import RunState
-from NetLibrary._mechanics.errors import InputError, WaitTimeout
+from NetLibrary._mechanics.errors import (
+    ControllerError,
+    InputError,
+    LicenceMissing,
+    OperationFailed,
+    RunFailed,
+    WaitTimeout,
+)
 
 _LICENCE_WORDS = ("license", "licence")
 _IDLE = ("STOPPED", "ERROR", "")
@@ -39,7 +45,7 @@ def state(session: TestSession) -> RunState:
     """Returns the present state of the session's test."""
     answer = session.connection.call("GET", f"{session.path}/test")
     if not isinstance(answer, dict):
-        raise CyPerfError(f"The state of session '{session.name}' is {str(answer)[:100]!r} instead of an object.")
+        raise ControllerError(f"The state of session '{session.name}' is {str(answer)[:100]!r} instead of an object.")
     return RunState.parse(answer)
 
 
@@ -86,7 +92,7 @@ def _addresses_written(session: TestSession, refusal: str, progress: Progress | 
     if "netmask" not in text.lower():
         return False
     lines: list[str] = []
-    with suppress(CyPerfError, InputError):  # what was refused first says more
+    with suppress(ControllerError, InputError):  # what was refused first says more
         lines = session.use_agent_addresses(list(dict.fromkeys(re.findall(r"\[([^\[\]]+)\]", text))))
     if lines and progress:
         progress(f"Automatic addressing found no netmask; {'; '.join(lines)}, and the test is started once more.")
@@ -97,7 +103,7 @@ def _reasons(session: TestSession) -> list[str]:
     try:
         details = state(session).details
         notes = session.controller.notifications(session.id)
-    except CyPerfError as error:
+    except ControllerError as error:
         return [str(error)]
     return ([f"test details: {details}"] if details else []) + notes
 

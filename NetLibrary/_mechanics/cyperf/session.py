@@ -8,9 +8,8 @@ from typing import Any
 
 from NetLibrary._mechanics.cyperf import operations
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, Missing
 from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import ControllerError, InputError, Missing
 
 _PROFILE = "NetworkProfiles/1"
 # Words of a password or token in a configuration: what is under them is not shown or stored.
@@ -32,7 +31,7 @@ class TestSession:
         made = controller.connection.call("POST", "/api/v2/sessions", body=[{"configUrl": config_url}])
         entry = made[0] if isinstance(made, list) and made else made
         if not isinstance(entry, dict) or not entry.get("id"):
-            raise CyPerfError(f"Opening a session of '{config_name}': the controller answered {str(made)[:120]!r}.")
+            raise ControllerError(f"Opening a session of '{config_name}': the controller answered {str(made)[:120]!r}.")
         return cls(controller, str(entry["id"]), str(entry.get("name") or config_name), config_name)
 
     @property
@@ -52,7 +51,7 @@ class TestSession:
         """Changes fields of a node; where PATCH is refused (405) the whole node is PUT."""
         try:
             self.connection.call("PATCH", self._node(path), body=body)
-        except CyPerfError as error:
+        except ControllerError as error:
             if error.status != 405:
                 raise
             self.connection.call("PUT", self._node(path), body={**self.read(path), **body})
@@ -274,7 +273,7 @@ class TestSession:
         objective = self.read(base)
         timeline = objective.get("Timeline")
         if not timeline:
-            raise CyPerfError(
+            raise ControllerError(
                 f"'{self.config_name}' has no PrimaryObjective.Timeline; "
                 f"the controller ({self.controller.version}) is too old."
             )

@@ -1,1 +1,10 @@
-"""CyPerf keywords."""
+"""Keywords that drive CyPerf and judge its application traffic."""
+
+from NetLibrary.keywords.cyperf.agents import CyPerfAgentKeywords
+from NetLibrary.keywords.cyperf.sessions import CyPerfSessionKeywords
+from NetLibrary.keywords.cyperf.stand_in import CyPerfStandInKeywords
+from NetLibrary.keywords.cyperf.verdicts import CyPerfVerdictKeywords
+
+
+class CyPerfKeywords(CyPerfAgentKeywords, CyPerfSessionKeywords, CyPerfVerdictKeywords, CyPerfStandInKeywords):
+    """All CyPerf keywords."""

@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from robot.api import logger
+from robot.utils import printable_name
 
 from NetLibrary._mechanics.cyperf import nodes
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.deployment import Deployed, keep_logs
-from NetLibrary._mechanics.cyperf.errors import CyPerfError
-from NetLibrary._mechanics.cyperf.judgement import Totals
+from NetLibrary._mechanics.cyperf.judge import Totals
+from NetLibrary._mechanics.cyperf.objects import Deployed, keep_logs, live_pods
 from NetLibrary._mechanics.cyperf.pause import USUAL_SECONDS, LastRuns, Pause, Target
+from NetLibrary._mechanics.cyperf.results import View
 from NetLibrary._mechanics.cyperf.run import Finished, abort, state
 from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.statistics import View
 from NetLibrary._mechanics.cyperf.types import CyPerfRole
-from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary._mechanics.errors import ControllerError, InputError, NetLibraryError
 from NetLibrary._mechanics.paths import shipped
+from NetLibrary._mechanics.report import Picture, Table
+from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase
+from NetLibrary.keywords._base import keyword as marked
 
+F = TypeVar("F", bound=Callable[..., Any])
+KIND = "cyperf"
 MANIFESTS = shipped("manifests", "cyperf")
 _IDLE = ("STOPPED", "ERROR", "")
+
+
+def keyword(
+    *, tags: Sequence[str] = ("cyperf",), formerly: Sequence[str] = (), renamed: Mapping[str, str] | None = None
+) -> Callable[[F], F]:
+    """Marks a CyPerf keyword; its name is that of the method, with product names as their makers write them."""
+
+    def decorate(method: F) -> F:
+        name = printable_name(method.__name__, code_style=True)
+        for plain, written in (("Cyperf", "CyPerf"), ("Tls", "TLS"), ("Requestslibrary", "RequestsLibrary")):
+            name = name.replace(plain, written)
+        return marked(name, tags=tags, formerly=formerly, renamed=renamed)(method)
+
+    return decorate
 
 
 @dataclass(frozen=True)
@@ -34,11 +55,13 @@ class Aim:
         name: Service or host in words.
         target: What is behind it, for the pause between runs.
         namespace: Namespace where the time of the run is kept.
+        device: Whether it is a device under test in front of the servers.
     """
 
     name: str = ""
     target: Target = field(default_factory=lambda: Target("the server agents"))
     namespace: str = ""
+    device: bool = False
 
 
 @dataclass
@@ -53,7 +76,7 @@ class Run:
     """
 
     session: TestSession
-    tree: dict[str, object]
+    tree: dict[str, Any]
     aim: Aim
     tracking: list[nodes.NodeReading] = field(default_factory=list)
     test_id: str = ""
@@ -62,7 +85,8 @@ class Run:
     views: dict[str, View] = field(default_factory=dict)
     totals: Totals | None = None
     window: tuple[int, int] | None = None
-    notes: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
 
 
 @dataclass
@@ -82,6 +106,7 @@ class CyPerfState:
     ends: LastRuns = field(default_factory=lambda: LastRuns(""))
     pause: Pause | None = None
     device_nodes: list[str] = field(default_factory=list)
+    labelled: set[str] = field(default_factory=set)
     reader_namespace: str = ""
 
 
@@ -117,18 +142,32 @@ class CyPerfBase(KeywordBase):
             raise InputError("No CyPerf test was started; use 'Start CyPerf Test' or 'Run CyPerf Test' first.")
         return self._cyperf.run
 
+    def _show(self, table: Table) -> None:
+        """Writes a table to the log."""
+        _robot.log_table(table.columns, table.rows, table.caption)
+
     def _seconds(self, timeout: object) -> float:
         seconds = getattr(timeout, "total_seconds", None)
         return float(seconds()) if seconds else self.session.default_timeout
+
+    def _agent_pods(self) -> dict[CyPerfRole, list[dict[str, Any]]]:
+        """Returns the pods of the agents that this run deployed, by role."""
+        shared = self._cyperf
+        return {
+            role: live_pods(self.session.cluster(shared.clusters.get(role)), deployed)
+            for role, deployed in shared.deployed.items()
+        }
 
     def _keep_agent_logs(self, folder: Path) -> list[Path]:
         """Writes the logs of all agents into the output folder and returns the files."""
         files = []
         for role, deployed in self._cyperf.deployed.items():
             try:
-                keep_logs(self.session.cluster(self._cyperf.clusters.get(role)), deployed)
+                problems = keep_logs(self.session.cluster(self._cyperf.clusters.get(role)), deployed)
             except NetLibraryError as error:
-                logger.info(f"Logs of {role.value.lower()} agents could not be read: {error}")
+                problems = [str(error)]
+            for problem in problems:
+                logger.info(f"Logs of {role.value.lower()} agents could not be read: {problem}")
             for name, text in deployed.logs.items():
                 file = folder / "cyperf" / f"agent-{name}.log"
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +188,7 @@ class CyPerfBase(KeywordBase):
         for controller, identifier in state_of_all.imported:
             try:
                 controller.delete_configuration(identifier)
-            except CyPerfError as error:
+            except ControllerError as error:
                 logger.warn(f"The imported CyPerf configuration '{identifier}' was not deleted: {error}")
         for controller in state_of_all.controllers.values():
             controller.connection.close()
@@ -179,6 +218,6 @@ class CyPerfBase(KeywordBase):
 def _answers(controller: Controller) -> bool:
     try:
         controller.now()
-    except CyPerfError:
+    except ControllerError:
         return False
     return True

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from robot.api import logger
 from robot.api.types import Secret
-from robot.libraries.BuiltIn import BuiltIn
 
-from NetLibrary._mechanics.cyperf import deployment, nodes, placement, reach
+from NetLibrary._mechanics import polling
+from NetLibrary._mechanics.cyperf import causes, nodes, objects, placement, reach, show
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.deployment import Deployed
-from NetLibrary._mechanics.cyperf.errors import CyPerfError
+from NetLibrary._mechanics.cyperf.objects import Deployed
 from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.types import Agent, CyPerfRole
-from NetLibrary._mechanics.errors import InputError, NotFound
+from NetLibrary._mechanics.errors import ControllerError, InputError, NotFound, WaitTimeout
+from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase
+from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase, keyword
 
 STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysight"
 
@@ -30,7 +28,7 @@ STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysig
 class CyPerfAgentKeywords(CyPerfBase):
     """Connect to a controller; deploy, scale and watch agents."""
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def connect_to_cyperf_controller(
         self, address: str, *, username: str | None = None, password: Secret | None = None,
         refresh_token: Secret | None = None, certificate: Path | None = None, accept_eula: bool = False,
@@ -51,7 +49,8 @@ class CyPerfAgentKeywords(CyPerfBase):
                 comes with a self-signed one.
             accept_eula: Whether to accept the licence agreement when nobody has.
             agents_address: Address at which agents reach the controller, if it is another one.
-            requests_alias: Alias under which RequestsLibrary gets a session of this connection, without its token.
+            requests_alias: Alias for a session of RequestsLibrary, see
+                [Share CyPerf Controller With RequestsLibrary].
             timeout: How long one answer may take.
             wait_for: How long to wait for a controller that does not answer yet.
         Returns:
@@ -83,10 +82,41 @@ class CyPerfAgentKeywords(CyPerfBase):
         logger.info(text)
         _robot.set_suite_metadata("CyPerf controller", text + (" (STAND-IN)" if controller.stand_in else ""))
         if requests_alias:
-            _share(connection, requests_alias)
+            self._share(requests_alias, "RequestsLibrary")
         return controller.version
 
-    @keyword(tags=["cyperf"])
+    @keyword()
+    def share_cyperf_controller_with_requestslibrary(
+        self, alias: str = "cyperf", *, library: str = "RequestsLibrary"
+    ) -> None:
+        """Makes a RequestsLibrary session for the controller, as [Share Cluster With RequestsLibrary] does.
+
+        The token is added when a request leaves, after RequestsLibrary has logged it, and renewed when it expires.
+
+        Args:
+            alias: Alias of the session, for `GET On Session`.
+            library: Name under which the suite imported RequestsLibrary.
+
+        ```robotframework
+        *** Settings ***
+        Library    NetLibrary
+        Library    RequestsLibrary
+
+        *** Test Cases ***
+        Controller Tells Its Time
+            Share CyPerf Controller With RequestsLibrary
+            ${answer}    GET On Session    cyperf    /api/v2/time
+        ```
+        """
+        self._share(alias, library)
+
+    def _share(self, alias: str, library: str) -> None:
+        from NetLibrary._mechanics.cyperf.shared_session import prepare
+
+        connection = self._controller().connection
+        prepare(_robot.library_instance(library).create_session(alias, connection.base), connection)
+
+    @keyword()
     def get_cyperf_agents(self, *, tag: str | None = None, offline: bool = False) -> list[Agent]:
         """Returns the agents that the controller lists, and shows them in the log.
 
@@ -95,25 +125,27 @@ class CyPerfAgentKeywords(CyPerfBase):
             offline: Whether to include agents that have been silent for long.
         """
         agents = self._controller().agents(tag=tag, offline=offline)
-        _show_agents("Agents of the CyPerf controller", agents)
+        self._show(show.agents(agents, "Agents of the CyPerf controller"))
         return agents
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def label_cyperf_nodes(
         self, *, client_nodes: list[str] | str | None = None, server_nodes: list[str] | str | None = None,
-        device_namespace: str | None = None, device_labels: str | None = None, cluster: str | None = None,
+        device_namespace: str | None = None, device_labels: str | None = None, role: CyPerfRole | None = None,
+        cluster: str | None = None,
     ) -> dict[str, str]:  # fmt: skip
         """Labels nodes with `agenttype=client` and `agenttype=server`, where the manifests put the agents.
 
         A label that is there already is kept, used and never removed. Where a role has none, nodes are chosen: ready,
-        schedulable, Linux, and not used by the device under test. Labels that this keyword sets are noted in the
-        annotation `netlibrary.io/labels-<run>` of the node and removed at the end of the run.
+        schedulable, Linux, and not used by the device under test. Labels that this keyword sets are recorded at the
+        node and removed at the end of the run, or by a sweep from another machine.
 
         Args:
             client_nodes: Nodes for clients, as a list or as names separated by commas.
             server_nodes: Nodes for servers.
             device_namespace: Namespace of the pods of a device under test that runs in this cluster.
             device_labels: Labels of these pods, for instance `app=firewall`; agents never share a node with them.
+            role: The only role that agents have in this cluster, where the others run elsewhere; both by default.
             cluster: Alias of the cluster.
         Returns:
             Role by node name.
@@ -128,16 +160,13 @@ class CyPerfAgentKeywords(CyPerfBase):
         device = reach.device_nodes(connection, device_namespace, device_labels)
         listed = connection.list("Node")
         found = placement.choose(
-            listed, clients=_names(client_nodes), servers=_names(server_nodes), device=device
+            listed, clients=_names(client_nodes), servers=_names(server_nodes), device=device,
+            wanted=[role.value.lower()] if role else placement.ROLES,
         )  # fmt: skip
         self._cyperf.device_nodes = sorted(device)
-        borrowed = placement.join(connection, listed, set(found.roles) - set(found.new))
-        for name, role in {**found.new, **{name: found.roles[name] for name in borrowed}}.items():
-            self.session.on_close(
-                f"label of node '{name}'", functools.partial(placement.unlabel, connection, name, role)
-            )
-        for name, role in found.new.items():
-            placement.label(connection, name, role)
+        for name, label in found.new.items():
+            placement.label(connection, name, label)
+            self._cyperf.labelled.add(name)
         kept = {name: role for name, role in found.roles.items() if name not in found.new}
         rows = [
             [name, role, "set by this run" if name in found.new else "was there"] for name, role in found.roles.items()
@@ -149,17 +178,43 @@ class CyPerfAgentKeywords(CyPerfBase):
             logger.info(f"The label {placement.NODE_LABEL} was there already and is kept: {words}")
         return found.roles
 
-    @keyword(tags=["cyperf"])
+    @keyword()
+    def show_what_cyperf_leaves_behind(self) -> list[str]:
+        """Says what stays after `Keep Everything This Run Created`, with the commands to look at it and to remove it.
+
+        Returns:
+            The commands.
+        """
+        run = self.session.run_id
+        places = sorted({each.namespace for each in self._cyperf.deployed.values()})
+        lines = []
+        for place in places:
+            lines += [
+                f"kubectl --namespace {place} get deployments,pods,services --selector netlibrary.io/run={run}",
+                f"kubectl --namespace {place} logs --selector app=cyperf-agent --tail 50",
+            ]
+        lines.append(f"kubectl get namespaces --selector netlibrary.io/run={run}")
+        lines.append(f"kubectl delete namespaces --selector netlibrary.io/run={run}")
+        labelled = " ".join(sorted(self._cyperf.labelled))
+        if labelled:
+            lines.append(f"kubectl label nodes {labelled} {placement.NODE_LABEL}-")
+        _robot.console("CyPerf agents stay; to look at them and to remove them:\n  " + "\n  ".join(lines))
+        logger.info("CyPerf agents stay; to look at them and to remove them:\n" + "\n".join(lines))
+        return lines
+
+    @keyword()
     def deploy_cyperf_agents(
         self, role: CyPerfRole, namespace: str, *, replicas: int = 1, image: str | None = None,
         manifest: Path | None = None, node_selector: Mapping[str, str] | None = None, memory: str | None = None,
+        memory_request: str | None = None, memory_limit: str | None = None, cpu_request: str | None = None,
+        cpu_limit: str | None = None, management_interface: str | None = None, test_interface: str | None = None,
         readiness: Literal["startup", "traffic", "none"] = "startup", one_per_node: bool = False,
-        timeout: timedelta | None = None, cluster: str | None = None,
+        controller_later: bool = False, timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Deploys agents and waits until the controller lists exactly the agents of these pods.
 
         The agents get a tag of their own beside those of the manifest, so that neither agents of others nor
-        stale ones of former pods are ever mixed up with them.
+        stale ones of former pods are ever mixed up with them. What is not given stays as the manifest has it.
 
         Args:
             role: Client or Server.
@@ -168,10 +223,17 @@ class CyPerfAgentKeywords(CyPerfBase):
             image: Image instead of that of the manifest.
             manifest: File with the Deployment; `manifests/cyperf/client.yaml` or `server.yaml` by default.
             node_selector: Labels of the nodes; `agenttype` as in the manifest when not given.
-            memory: Memory of each agent, for instance `256Mi`; that of the manifest when not given.
+            memory: Request and limit of memory in one, for instance `4Gi`.
+            memory_request: Memory that the node has to have free.
+            memory_limit: Memory beyond which the agent is killed.
+            cpu_request: Processors that the node has to have free, for instance `3500m`.
+            cpu_limit: Processors beyond which the agent is slowed down.
+            management_interface: Interface towards the controller, for instance `eth0`.
+            test_interface: Interface of the traffic, for instance `net1`; that towards the controller by default.
             readiness: `startup`: ready once started. `traffic`: ready only while a test is served, for scaling up
                 during a run. `none`: no probe.
             one_per_node: Whether two agents may never share a node.
+            controller_later: Leave the agents without a controller, for [Set Controller Of CyPerf Agents].
             timeout: How long pods and registration may take together.
             cluster: Alias of the cluster.
         Returns:
@@ -180,52 +242,95 @@ class CyPerfAgentKeywords(CyPerfBase):
         ```robotframework
         *** Test Cases ***
         Two Servers
-            Deploy CyPerf Agents    Server    cyperf    replicas=2    image=${AGENT_IMAGE}
+            Deploy CyPerf Agents    Server    cyperf    replicas=2    memory=4Gi    cpu_limit=3.5
         ```
         """
         controller, connection = self._controller(), self.session.cluster(cluster)
         if replicas < 1:
             raise InputError(f"replicas is {replicas}; at least 1 is needed.")
-        value = deployment.tag_value(self.session.run_id, namespace, role)
-        file = manifest or MANIFESTS / f"{role.value.lower()}.yaml"
-        objects = deployment.render(
-            file, role, namespace=namespace, image=image, controller=self._cyperf.agents_address,
-            tags={deployment.TAG_KEY: value}, replicas=replicas,
-            node_selector=dict(node_selector) if node_selector is not None else None, memory=memory,
-            readiness=readiness, one_per_node=one_per_node, avoid=self._cyperf.device_nodes,
+        value = objects.tag_value(self.session.run_id, namespace, role)
+        interfaces = {
+            "AGENT_MANAGEMENT_INTERFACE": management_interface or "", "AGENT_TEST_INTERFACE": test_interface or "",
+        }  # fmt: skip
+        rendered = objects.render(
+            manifest or MANIFESTS / f"{role.value.lower()}.yaml", role, namespace=namespace, image=image,
+            controller=None if controller_later else self._cyperf.agents_address,
+            tags={objects.TAG_KEY: value}, replicas=replicas, node_selector=node_selector,
+            resources=objects.resources_of(memory, memory_request, memory_limit, cpu_request, cpu_limit),
+            environment={name: text for name, text in interfaces.items() if text}, readiness=readiness,
+            one_per_node=one_per_node, avoid=self._cyperf.device_nodes,
+            labels={STAND_IN_LABEL: "cyperf-agent"} if controller.stand_in else None,
         )  # fmt: skip
         try:
             connection.get("Namespace", namespace)
         except NotFound:
             raise InputError(f"namespace is '{namespace}', which does not exist; use 'Create Namespace'.") from None
-        for obj in objects:
+        objects.check_kinds(connection, rendered)
+        for obj in rendered:
             connection.apply(obj)
-        made = objects[-1]
-        shown = str(made["spec"]["template"]["spec"]["containers"][0]["image"])
+        container = objects.agent_container(rendered[-1], role)
         deployed = Deployed(
-            role, namespace, made["metadata"]["name"], f"{deployment.TAG_KEY}:{value}", shown, replicas,
-            readiness == "traffic",
+            role, namespace, rendered[-1]["metadata"]["name"], f"{objects.TAG_KEY}:{value}", str(container["image"]),
+            replicas, readiness == "traffic", str(container["name"]),
         )  # fmt: skip
         self._cyperf.deployed[role] = deployed
         self._cyperf.clusters[role] = cluster
-        self._registered(controller, deployed, self._seconds(timeout))
+        if controller_later:
+            objects.wait_for_pods(connection, deployed, self._seconds(timeout), logger.info)
+        else:
+            self._registered(controller, deployed, self._seconds(timeout))
         return deployed.tag
+
+    @keyword()
+    def set_controller_of_cyperf_agents(
+        self, role: CyPerfRole, address: str | None = None, *, timeout: timedelta | None = None
+    ) -> None:
+        """Tells agents their controller by their own command line, and waits until the controller lists them.
+
+        The agents run `cyperfagent controller set`, as on virtual machines.
+
+        Args:
+            role: Client or Server.
+            address: Address of the controller as the agents reach it; that of the connection when not given.
+            timeout: How long registration may take.
+
+        ```robotframework
+        *** Test Cases ***
+        Agents Learn Their Controller Later
+            Deploy CyPerf Agents    Server    cyperf    controller_later=True
+            Set Controller Of CyPerf Agents    Server
+        ```
+        """
+        deployed = self._deployed(role)
+        connection = self.session.cluster(self._cyperf.clusters.get(role))
+        wanted = address or self._cyperf.agents_address
+        for pod in objects.live_pods(connection, deployed):
+            name = str(pod["metadata"]["name"])
+            command = ["cyperfagent", "controller", "set", wanted]
+            said = connection.exec(deployed.namespace, name, command, container=deployed.container or None, timeout=60)
+            logger.info(f"{name}: {(said.stdout + said.stderr).strip() or 'controller set'}")
+        self._registered(self._controller(), deployed, self._seconds(timeout))
 
     def _registered(self, controller: Controller, deployed: Deployed, seconds: float) -> dict[str, Agent]:
         connection = self.session.cluster(self._cyperf.clusters.get(deployed.role))
         begin = time.monotonic()
         try:
-            pods = deployment.wait_for_pods(connection, deployed, seconds, logger.info)
+            pods = objects.wait_for_pods(connection, deployed, seconds, logger.info)
             left = max(1.0, seconds - (time.monotonic() - begin))
             return controller.wait_for_agents(
                 pods, deployed.tag, timeout=left, progress=logger.info,
-                still_there=lambda: deployment.check_pods(connection, [deployed]),
+                still_there=lambda: objects.check_pods(connection, [deployed]),
             )  # fmt: skip
+        except WaitTimeout as error:
+            self._keep_agent_logs(_robot.output_dir())
+            host, _, port = self._cyperf.agents_address.partition(":")
+            lines = causes.probe(connection, deployed, host, int(port or 443))
+            raise WaitTimeout("\n".join([str(error), *lines])) from error
         except Exception:
             self._keep_agent_logs(_robot.output_dir())
             raise
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def scale_cyperf_agents(
         self, role: CyPerfRole, replicas: int, *, wait_until_registered: bool = True, timeout: timedelta | None = None
     ) -> None:
@@ -244,7 +349,7 @@ class CyPerfAgentKeywords(CyPerfBase):
         if replicas < 0:
             raise InputError(f"replicas is {replicas}; it cannot be negative.")
         connection = self.session.cluster(self._cyperf.clusters.get(role))
-        deployment.keep_logs(connection, deployed)
+        objects.keep_logs(connection, deployed)
         body = {"spec": {"replicas": replicas}}
         connection.patch("Deployment", deployed.name, deployed.namespace, body, subresource="scale")
         logger.info(f"{role.value} agents: {deployed.replicas} -> {replicas}")
@@ -252,7 +357,7 @@ class CyPerfAgentKeywords(CyPerfBase):
         if wait_until_registered:
             self._registered(self._controller(), deployed, self._seconds(timeout))
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def wait_until_cyperf_agents_are_registered(
         self, role: CyPerfRole, *, timeout: timedelta | None = None
     ) -> dict[str, Agent]:
@@ -270,7 +375,27 @@ class CyPerfAgentKeywords(CyPerfBase):
         _robot.log_table(["Pod", "Address", "Agent", "Tags"], rows, f"{role.value} agents")
         return found
 
-    @keyword(tags=["cyperf"])
+    @keyword(tags=["cyperf", "disruptive"])
+    def kill_cyperf_agent_pod(self, role: CyPerfRole) -> str:
+        """Kills one agent pod of this run at once, after its log was kept.
+
+        Args:
+            role: Client or Server.
+        Returns:
+            Name of the pod.
+        """
+        deployed = self._deployed(role)
+        connection = self.session.cluster(self._cyperf.clusters.get(role))
+        self._keep_agent_logs(_robot.output_dir())
+        pods = objects.live_pods(connection, deployed)
+        if not pods:
+            raise InputError(f"There is no {role.value.lower()} agent pod to kill.")
+        name = str(pods[0]["metadata"]["name"])
+        connection.delete("Pod", name, deployed.namespace, grace_seconds=0)
+        logger.info(f"Killed pod '{deployed.namespace}/{name}'.")
+        return name
+
+    @keyword()
     def purge_offline_cyperf_agents(self) -> int:
         """Deletes the offline agents of this run at the controller, never those of others.
 
@@ -282,7 +407,7 @@ class CyPerfAgentKeywords(CyPerfBase):
         logger.info(f"Deleted {len(gone)} offline agents: {', '.join(agent.hostname for agent in gone) or 'none'}.")
         return len(gone)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def save_cyperf_agent_logs(self) -> list[Path]:
         """Writes the log of every agent pod of this run into the output folder.
 
@@ -293,7 +418,7 @@ class CyPerfAgentKeywords(CyPerfBase):
         """
         return self._keep_agent_logs(_robot.output_dir())
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def read_cyperf_nodes(
         self, namespace: str, *, image: str | None = None, timeout: timedelta | None = None, cluster: str | None = None
     ) -> list[nodes.NodeReading]:
@@ -314,49 +439,27 @@ class CyPerfAgentKeywords(CyPerfBase):
             nodes.deploy(connection, MANIFESTS / "node-reader.yaml", namespace, image, self._seconds(timeout))
             self._cyperf.reader_namespace = namespace
         found = nodes.read(connection, namespace)
-        rows = [
-            [each.node, each.entries, each.table_size, each.losses, f"{each.clock:+.1f} s" if each.clock else "-"]
-            for each in found
-        ]
-        _robot.log_table(["Node", "Tracked", "Table", "Refused since boot", "Clock"], rows, "Connection tracking")
+        self._show(show.readings(found))
         return found
 
 
 def _open(controller: Controller, accept_eula: bool, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
+    refused: list[ControllerError] = []
+
+    def answers() -> bool:
         try:
             controller.open(accept_eula=accept_eula)
-        except CyPerfError as error:
-            waiting = error.status in (0, 502, 503, 504) and time.monotonic() < deadline
-            if not waiting:
+        except ControllerError as error:
+            if error.status not in (0, 502, 503, 504):
                 raise
-            time.sleep(0.5)
-        else:
-            return
+            refused[:] = [error]
+            return False
+        return True
 
-
-def _share(connection: Connection, alias: str) -> None:
-    from NetLibrary._mechanics.cyperf.shared_session import make
-
-    try:
-        library: Any = BuiltIn().get_library_instance("RequestsLibrary")
-    except RuntimeError as error:
-        raise InputError("requests_alias needs a suite that imports RequestsLibrary under its own name.") from error
-    library._cache.register(make(connection), alias=alias)
+    if not polling.settle(answers, timeout=seconds, every=0.5):
+        raise refused[0]
 
 
 def _names(value: list[str] | str | None) -> list[str] | None:
     parts = value.split(",") if isinstance(value, str) else value or []
     return [part.strip() for part in parts if part.strip()] or None
-
-
-def _show_agents(caption: str, agents: list[Agent]) -> None:
-    rows = [
-        [
-            agent.hostname, agent.ip, "offline" if agent.offline else agent.status, agent.session_name or "-",
-            ", ".join(agent.tags), agent.version,
-        ]
-        for agent in agents
-    ]  # fmt: skip
-    _robot.log_table(["Host", "Address", "State", "Session", "Tags", "Version"], rows, caption)

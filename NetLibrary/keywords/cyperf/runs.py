@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from robot.api import Failure, SkipExecution, logger
+from robot.api import logger
 
-from NetLibrary._mechanics.cyperf import checklist, deployment, nodes, reach
+from NetLibrary._mechanics.cyperf import checklist, nodes, objects, reach, show
 from NetLibrary._mechanics.cyperf import pause as pausing
 from NetLibrary._mechanics.cyperf import run as running
-from NetLibrary._mechanics.cyperf.errors import LicenceMissing
-from NetLibrary._mechanics.cyperf.judgement import Finding
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.types import CyPerfRole, RunState
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import InputError, RunFailed
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.report import Cell
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run, keyword
 
 CONSOLE_SECONDS = 5.0
 
@@ -30,11 +27,11 @@ class CyPerfRunKeywords(CyPerfBase):
 
     # --- the check before a run ---------------------------------------------------------------------
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def cyperf_configuration_should_fit_cluster(
         self, *, pause: timedelta | None = None, max_clock_skew: timedelta = timedelta(seconds=2),
         cluster: str | None = None,
-    ) -> list[Finding]:  # fmt: skip
+    ) -> list[checklist.Point]:  # fmt: skip
         """Compares the session with the objects of the cluster and fails naming every mismatch with both values.
 
         Looked at are: automatic addresses, the DUT, destination port against Service port or nodePort, server port
@@ -48,22 +45,27 @@ class CyPerfRunKeywords(CyPerfBase):
             max_clock_skew: How far clocks of nodes and controller may be apart; else statistics are empty.
             cluster: Alias of the server agents' cluster.
         Returns:
-            All findings.
+            All points.
         """
         session = self._current()
         around = self._surroundings_of(session, cluster)
         wanted = self._pause(pause, around.nodes)
-        findings = checklist.check(
+        points = checklist.check(
             session.snapshot(), around, pause=wanted.seconds, max_clock_skew=max_clock_skew.total_seconds()
         )
-        _show_findings(f"Session '{session.name}' against the cluster", findings)
-        bad = [str(finding) for finding in findings if finding.passed is False]
-        if bad:
-            raise Failure(
-                f"The CyPerf configuration does not fit the cluster in {len(bad)} of {len(findings)} points:\n"
-                + "\n".join(bad)
-            )
-        return findings
+        judged = [point.check for point in points if point.passed is not None]
+        bad = sum(1 for check in judged if not check.passed)
+        conclude(
+            self.session, kind="cyperf_configuration", name=_robot.current_test() or session.name,
+            parameters={
+                "configuration": session.config_name, "target": self._cyperf.aim.name,
+                "not_checked": [str(point) for point in points if point.passed is None],
+            },
+            checks=judged, tables=[show.points(points, f"Session '{session.name}' against the cluster")],
+            lead=f"The CyPerf configuration does not fit the cluster in {bad} of {len(points)} points",
+            stands_in=["CyPerf"],
+        )  # fmt: skip
+        return points
 
     def _surroundings_of(self, session: TestSession, cluster: str | None) -> checklist.Surroundings:
         shared = self._cyperf
@@ -75,9 +77,9 @@ class CyPerfRunKeywords(CyPerfBase):
         if servers:
             places = dict.fromkeys([servers.namespace, shared.aim.namespace or servers.namespace])
             around.services = [each for place in places for each in connection.list("Service", place)]
-            around.server_pods = deployment.live_pods(connection, servers)
+            around.server_pods = objects.live_pods(connection, servers)
         if clients:
-            around.client_pods = deployment.live_pods(
+            around.client_pods = objects.live_pods(
                 self.session.cluster(shared.clusters.get(CyPerfRole.CLIENT)), clients
             )
         try:
@@ -85,6 +87,7 @@ class CyPerfRunKeywords(CyPerfBase):
         except InputError:
             around.dns = ""
         around.nodes = self._readings()
+        around.device = shared.aim.device
         tags = [each.tag for each in shared.deployed.values()]
         around.agents = [a for a in session.controller.agents() if any(a.has(tag) for tag in tags)]
         around.clock_offset = session.controller.now() - time.time()
@@ -95,7 +98,7 @@ class CyPerfRunKeywords(CyPerfBase):
 
     # --- the pause between runs ---------------------------------------------------------------------
 
-    @keyword(name="Wait For Pause Between CyPerf Runs", tags=["cyperf"])
+    @keyword()
     def wait_for_pause_between_cyperf_runs(self, pause: timedelta | None = None) -> timedelta:
         """Waits for what is left of the pause since the last run against the same pods.
 
@@ -117,6 +120,9 @@ class CyPerfRunKeywords(CyPerfBase):
             Run CyPerf Test
         ```
         """
+        return timedelta(seconds=self._wait_for_pause(pause))
+
+    def _wait_for_pause(self, pause: timedelta | None) -> float:
         shared = self._cyperf
         readings = self._readings()
         wanted = shared.pause = self._pause(pause, readings)
@@ -127,16 +133,11 @@ class CyPerfRunKeywords(CyPerfBase):
             f"Pause between runs against {shared.aim.target.key}: {wanted.seconds:g} s ({wanted.reason}); "
             f"waited {waited:.1f} s{before}."
         )
-        return timedelta(seconds=waited)
+        return waited
 
     def _pause(self, given: timedelta | None, readings: list[nodes.NodeReading]) -> pausing.Pause:
         """Returns the pause that counts."""
-        shared = self._cyperf
-        agents = [
-            pod
-            for role, deployed in shared.deployed.items()
-            for pod in deployment.live_pods(self.session.cluster(shared.clusters.get(role)), deployed)
-        ]
+        agents = [pod for pods in self._agent_pods().values() for pod in pods]
         return pausing.due(
             given.total_seconds() if given is not None else None,
             stand_in=self._controller().stand_in, readings=readings, nodes=pausing.nodes_of(agents),
@@ -158,7 +159,7 @@ class CyPerfRunKeywords(CyPerfBase):
 
     # --- running -------------------------------------------------------------------------------------
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def start_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=10)) -> str:
         """Starts the session's test and returns when traffic flows; skips the test when a licence is missing.
 
@@ -167,18 +168,18 @@ class CyPerfRunKeywords(CyPerfBase):
         Returns:
             Id of the run, which is also that of its result.
         """
+        return self._start(timeout)
+
+    def _start(self, timeout: timedelta) -> str:
         session = self._current()
         shared = self._cyperf
         shared.run = Run(session, session.snapshot(), shared.aim, self._readings())
         _robot.console(f"CyPerf: starting the test of session '{session.name}'")
-        try:
-            begun = running.start(session, timeout=timeout.total_seconds(), progress=_robot.console)
-        except LicenceMissing as error:
-            raise SkipExecution(str(error)) from error
+        begun = running.start(session, timeout=timeout.total_seconds(), progress=_robot.console)
         shared.run.test_id, shared.run.begun = begun.test_id, time.time()
         return begun.test_id
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def wait_for_cyperf_test(self, *, timeout: timedelta | None = None, may_end_early: bool = False) -> RunState:
         """Waits until the test has stopped, its result is complete, and its agents are free again.
 
@@ -188,6 +189,9 @@ class CyPerfRunKeywords(CyPerfBase):
         Returns:
             Last state of the test.
         """
+        return self._finish(timeout, may_end_early=may_end_early)
+
+    def _finish(self, timeout: timedelta | None, *, may_end_early: bool = False) -> RunState:
         run = self._last_run()
         seconds = timeout.total_seconds() if timeout else running.state(run.session).duration_seconds + 120.0
         progress = _Progress()
@@ -207,7 +211,7 @@ class CyPerfRunKeywords(CyPerfBase):
         if problem:
             logger.info(problem)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def run_cyperf_test(self, *, timeout: timedelta | None = None) -> RunState:
         """Starts the session's test and waits for its end.
 
@@ -216,10 +220,10 @@ class CyPerfRunKeywords(CyPerfBase):
         Returns:
             Last state of the test.
         """
-        self.start_cyperf_test()
-        return self.wait_for_cyperf_test(timeout=timeout)
+        self._start(timedelta(minutes=10))
+        return self._finish(timeout)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def let_cyperf_test_run(self, duration: timedelta) -> RunState:
         """Lets the running test go on for a while, and fails when it ends or errs meanwhile.
 
@@ -236,12 +240,12 @@ class CyPerfRunKeywords(CyPerfBase):
             may_end_early=True,
         ).state  # fmt: skip
         if found.elapsed_seconds < goal:
-            raise Failure(
+            raise RunFailed(
                 f"The CyPerf test ended ({found.status}) after {found.elapsed_seconds} s, before the second {goal:.0f}."
             )
         return found
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def stop_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=2)) -> RunState:
         """Stops the running test gracefully and waits for its result.
 
@@ -256,7 +260,7 @@ class CyPerfRunKeywords(CyPerfBase):
         self._ended(run)
         return found
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def abort_cyperf_test(self) -> None:
         """Aborts the running test without waiting for open connections."""
         run = self._last_run()
@@ -276,9 +280,3 @@ class _Progress:
         if state.status != self._status or now - self._said >= CONSOLE_SECONDS:
             self._status, self._said = state.status, now
             _robot.console(f"CyPerf: {state.status}, {state.elapsed_seconds} of {state.duration_seconds} s")
-
-
-def _show_findings(caption: str, findings: list[Finding]) -> None:
-    words = {True: Cell("holds", "good"), False: Cell("FAILS", "bad"), None: Cell("not checked", "idle")}
-    rows = [[finding.rule, finding.expected, finding.seen, words[finding.passed]] for finding in findings]
-    _robot.log_table(["Point", "Expected", "Seen", ""], rows, caption)

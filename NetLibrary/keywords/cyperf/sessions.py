@@ -9,22 +9,20 @@ from typing import Any, Literal
 from robot.api import SkipExecution, logger
 
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.cyperf import deployment, pause, reach
-from NetLibrary._mechanics.cyperf.errors import CyPerfError
+from NetLibrary._mechanics.cyperf import objects, pause, reach
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole, CyPerfTarget
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import ControllerError, InputError
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.cyperf._shared import Aim, CyPerfBase
-from NetLibrary.types import Bitrate
+from NetLibrary.keywords.cyperf._shared import Aim, CyPerfBase, keyword
+from NetLibrary.types import Bitrate, Count
 
 
 class CyPerfSessionKeywords(CyPerfBase):
     """Open, shape and close sessions."""
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def open_cyperf_session(self, configuration: str) -> str:
         """Opens a session: a working copy of a configuration. It is deleted at the end of the run.
 
@@ -57,7 +55,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         logger.info(f"Opened session '{session.name}' from configuration '{name}'.")
         return session.id
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def close_cyperf_session(self, *, every_session: bool = False) -> None:
         """Ends the session's test if one runs, frees its agents, and deletes the session; does nothing without one.
 
@@ -68,7 +66,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         for session in list(self._cyperf.sessions) if every_session else latest:
             self._drop(session)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def use_cyperf_applications(self, *names: str) -> list[str]:
         """Replaces the applications of the session by those of the controller's catalogue.
 
@@ -81,7 +79,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             raise InputError("Name at least one application, for instance 'HTTP App'.")
         return self._current().use_applications(list(names))
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def assign_cyperf_agents(self, role: CyPerfRole, tag: str | None = None) -> None:
         """Lets the agents with a tag play a role in the session.
 
@@ -105,7 +103,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             raise InputError(f"Agents with the tag '{wanted}' are in use by another session: {names}.")
         session.assign_tag(role, wanted)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def aim_cyperf_clients_at_service(
         self, target: CyPerfTarget, *, port: int = 80, service: str | None = None, namespace: str | None = None,
         name_servers: list[str] | None = None,
@@ -157,7 +155,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             )
         return [reach.cluster_dns(self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT)))]
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def aim_cyperf_clients_at_host(
         self, host: str, *, destination_port: int | None = None, server_port: int | None = None,
         name_servers: list[str] | None = None, automatic_addresses: bool = True,
@@ -179,10 +177,63 @@ class CyPerfSessionKeywords(CyPerfBase):
         session.set_name_servers(resolvers)
         if destination_port is not None or server_port is not None:
             session.set_ports(destination_port, server_port)
-        agents = self._cyperf.deployed.get(CyPerfRole.CLIENT) or self._cyperf.deployed.get(CyPerfRole.SERVER)
-        self._cyperf.aim = Aim(host, pause.of_host(host), agents.namespace if agents else "")
+        self._cyperf.aim = Aim(host, pause.of_host(host), self._agents_namespace())
 
-    @keyword(tags=["cyperf"])
+    @keyword()
+    def aim_cyperf_clients_at_device(
+        self, host: str | None = None, *, service: str | None = None, port: int = 0, server_port: int = 0,
+        name_servers: list[str] | str | None = None,
+    ) -> str:  # fmt: skip
+        """Aims the clients at a device under test that stands in front of the server agents.
+
+        The device is named by its host, or by a Service of the cluster in front of its pods. What it does with the
+        connections is its own matter: only its port is checked before a run, and the verdict of a run through it should
+        be asked for with `dut=True`.
+
+        Args:
+            host: IPv4 address or name of the device.
+            service: Service of the device instead, as `namespace/name`.
+            port: Port of the device that the clients connect to; 0 is the application's own (80, 443 with TLS).
+            server_port: Port that the servers listen on; 0 is the application's own.
+            name_servers: DNS servers for a device that has a name; those of the clients' cluster when not given.
+        Returns:
+            Address or name that the clients aim at.
+
+        ```robotframework
+        *** Test Cases ***
+        Firewall Lets Traffic Through
+            Aim CyPerf Clients At Device    fw.example.com    port=8080
+            Measure CyPerf Traffic    dut=True    connections_per_second_at_least=100
+        ```
+        """
+        if bool(host) == bool(service):
+            raise InputError("Name the device either by its host or by its service.")
+        session = self._current()
+        if service:
+            namespace, _, name = service.partition("/")
+            if not name:
+                raise InputError(f"service is '{service}'; write it as namespace/name.")
+            connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.SERVER))
+            found: dict[str, Any] = connection.get("Service", name, namespace)
+            host = reach.cluster_ip(found)
+            aim = Aim(service, pause.of_service(found, reach.pods_behind(connection, found)), namespace, device=True)
+        else:
+            host = reach.refuse_ipv6(str(host), "host")
+            aim = Aim(host, pause.of_host(host), self._agents_namespace(), device=True)
+        given = name_servers.replace(",", " ").split() if isinstance(name_servers, str) else name_servers
+        resolvers = [] if is_address(host) else given or self._resolvers(host)
+        session.use_automatic_addresses()
+        session.aim_at(host)
+        session.set_name_servers(resolvers)
+        session.set_ports(port, server_port)
+        self._cyperf.aim = aim
+        return host
+
+    def _agents_namespace(self) -> str:
+        agents = self._cyperf.deployed.get(CyPerfRole.SERVER) or self._cyperf.deployed.get(CyPerfRole.CLIENT)
+        return agents.namespace if agents else ""
+
+    @keyword()
     def set_cyperf_ports(
         self, destination_port: int | None = None, server_port: int | None = None, *, application: str | None = None
     ) -> None:
@@ -198,7 +249,7 @@ class CyPerfSessionKeywords(CyPerfBase):
                 raise InputError(f"{name} is {value}; allowed are 0 to 65535.")
         self._current().set_ports(destination_port, server_port, application=application)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def set_cyperf_name_servers(self, *addresses: str) -> None:
         """Sets the DNS servers of the clients; none without arguments.
 
@@ -209,7 +260,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         resolved = [reach.cluster_dns(connection) if each == "cluster" else each for each in addresses]
         self._current().set_name_servers(resolved)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def set_cyperf_tls(self, enabled: bool = True, *, version: Literal["1.2", "1.3"] = "1.3") -> None:
         """Switches TLS on or off for the applications of the session.
 
@@ -219,10 +270,8 @@ class CyPerfSessionKeywords(CyPerfBase):
         """
         self._current().set_tls(enabled, version)
 
-    @keyword(tags=["cyperf"])
-    def set_cyperf_health_check(
-        self, enabled: bool = True, *, port: int = 80, path: str = deployment.HEALTH_PATH
-    ) -> None:
+    @keyword()
+    def set_cyperf_health_check(self, enabled: bool = True, *, port: int = 80, path: str = objects.HEALTH_PATH) -> None:
         """Lets the emulated servers answer an HTTP health check while a test runs.
 
         Args:
@@ -232,9 +281,9 @@ class CyPerfSessionKeywords(CyPerfBase):
         """
         self._current().set_health_check(enabled, port, path)
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def set_cyperf_objective(
-        self, objective: CyPerfObjective, value: Bitrate, duration: timedelta, *,
+        self, objective: CyPerfObjective, value: Count | Bitrate, duration: timedelta, *,
         ramp_up: timedelta = timedelta(0), ramp_down: timedelta = timedelta(0),
     ) -> None:  # fmt: skip
         """Sets what the run strives for, and for how long.
@@ -246,12 +295,15 @@ class CyPerfSessionKeywords(CyPerfBase):
             ramp_up: Time in which the load is raised in steps.
             ramp_down: Time in which it is lowered.
         """
+        if isinstance(value, Bitrate) and objective is not CyPerfObjective.THROUGHPUT:
+            raise InputError(f"value is {value}, but the objective '{objective.value}' is a plain number such as 2000.")
+        number = value.bits_per_second if isinstance(value, Bitrate) else value.value
         self._current().set_objective(
-            objective, value.bits_per_second, int(duration.total_seconds()),
+            objective, number, int(duration.total_seconds()),
             ramp_up=int(ramp_up.total_seconds()), ramp_down=int(ramp_down.total_seconds()),
         )  # fmt: skip
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def save_cyperf_session_as(self, name: str) -> str:
         """Saves the session's configuration at the controller under a name, and keeps it there.
 
@@ -264,16 +316,16 @@ class CyPerfSessionKeywords(CyPerfBase):
 
 
 def _resolve(
-    cluster: Cluster, target: CyPerfTarget, service: dict[str, Any], port: int, servers: deployment.Deployed
+    cluster: Cluster, target: CyPerfTarget, service: dict[str, Any], port: int, servers: objects.Deployed
 ) -> tuple[str, int, int]:
     """Returns host, destination port and server port for a kind of target."""
     name, namespace = str(service["metadata"]["name"]), str(service["metadata"]["namespace"])
     entry = addresses.service_port(service, port)
-    pods = deployment.live_pods(cluster, servers)
+    pods = objects.live_pods(cluster, servers)
     listen = reach.listen_port(entry, pods)
     if target is CyPerfTarget.POD_IP:
         if not pods:
-            raise CyPerfError(f"There is no server agent pod in '{namespace}' to aim at.")
+            raise ControllerError(f"There is no server agent pod in '{namespace}' to aim at.")
         return reach.pod_address(pods[0]), listen, listen
     if target is CyPerfTarget.CLUSTER_IP:
         return reach.cluster_ip(service), port, listen

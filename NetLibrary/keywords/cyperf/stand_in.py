@@ -1,4 +1,4 @@
-"""Keywords for the stand-in of a CyPerf controller, and for what goes wrong around agents."""
+"""Keywords for the stand-in of a CyPerf controller, and how it misbehaves."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from robot.api import Error, logger
+from robot.api import Error
 
-from NetLibrary._mechanics.cyperf import deployment
-from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses, manifests, wait
-from NetLibrary.keywords import _robot
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase
+from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase, keyword
 
 
 class CyPerfStandInKeywords(CyPerfBase):
-    """Deploy the stand-in, let it misbehave, break agents."""
+    """Deploy the stand-in, let it misbehave."""
 
     @keyword(tags=["cyperf", "stand-in"])
     def deploy_cyperf_controller_stand_in(
@@ -78,26 +74,6 @@ class CyPerfStandInKeywords(CyPerfBase):
         )
         if response.status_code != 200:
             raise InputError(f"The stand-in refused the faults: {response.json().get('message', response.text)}.")
-
-    @keyword(tags=["cyperf", "disruptive"])
-    def kill_cyperf_agent_pod(self, role: CyPerfRole) -> str:
-        """Kills one agent pod of this run at once, after its log was kept.
-
-        Args:
-            role: Client or Server.
-        Returns:
-            Name of the pod.
-        """
-        deployed = self._deployed(role)
-        connection = self.session.cluster(self._cyperf.clusters.get(role))
-        self._keep_agent_logs(_robot.output_dir())
-        pods = deployment.live_pods(connection, deployed)
-        if not pods:
-            raise InputError(f"There is no {role.value.lower()} agent pod to kill.")
-        name = str(pods[0]["metadata"]["name"])
-        connection.delete("Pod", name, deployed.namespace, grace_seconds=0)
-        logger.info(f"Killed pod '{deployed.namespace}/{name}'.")
-        return name
 
 
 def _json(value: Any) -> Any:

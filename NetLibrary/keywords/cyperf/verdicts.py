@@ -1,49 +1,50 @@
-"""Keywords that drive CyPerf and judge its application traffic."""
+"""Keywords that judge CyPerf runs: statistics, acceptance rules, limits, baselines, explanations, reports."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from robot.api import Failure, logger
+from robot.api import logger
 
-from NetLibrary._mechanics import records
-from NetLibrary._mechanics.cyperf import checklist, evidence, judgement, picture, reports
-from NetLibrary._mechanics.cyperf.errors import CyPerfError
-from NetLibrary._mechanics.cyperf.judgement import Finding, Totals
-from NetLibrary._mechanics.cyperf.statistics import Statistics, View, shown, unit_of
+from NetLibrary._mechanics import polling
+from NetLibrary._mechanics.cyperf import baseline as earlier
+from NetLibrary._mechanics.cyperf import causes, checklist, judge, reports, show
+from NetLibrary._mechanics.cyperf.judge import Judged
+from NetLibrary._mechanics.cyperf.results import Statistics, View, read_run, steady_window, totals
 from NetLibrary._mechanics.cyperf.types import CyPerfAggregate, CyPerfReport, CyPerfRole
-from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.report import Cell
-from NetLibrary._mechanics.verdict import Verdict
+from NetLibrary._mechanics.cyperf.units import shown, unit_of
+from NetLibrary._mechanics.errors import ControllerError, InputError, NetLibraryError, WaitTimeout
+from NetLibrary._mechanics.facts import images_of
+from NetLibrary._mechanics.report import Picture
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords._base import keyword
-from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run
-from NetLibrary.keywords.cyperf.agents import CyPerfAgentKeywords
-from NetLibrary.keywords.cyperf.runs import CyPerfRunKeywords, _show_findings
-from NetLibrary.keywords.cyperf.sessions import CyPerfSessionKeywords
-from NetLibrary.keywords.cyperf.stand_in import CyPerfStandInKeywords
-from NetLibrary.types import Percentage
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.keywords.cyperf._shared import KIND, Run, keyword
+from NetLibrary.keywords.cyperf.runs import CyPerfRunKeywords
+from NetLibrary.types import Bitrate, Count, Percentage, TimeLimit
 
-KIND = "cyperf"
 ALL_REQUESTS, SOME_WORSE = Percentage(100.0), Percentage(20.0)
-# Series of a record: name, view, column, whether more is better
-_SERIES = (
-    ("throughput_bits_per_second", "client-throughput", "Throughput (bps)", True),
-    ("connections_per_second", "client-application-connection-rate", "Connections Succeeded Per Second", True),
-    ("requests_per_second", "http-requests-rate", "Requests Per Second", True),
-    ("concurrent_connections", "client-application-concurrent-connections", "Concurrent Connections", True),
-    ("first_byte_us", "client-latency", "Avg Time to First Byte", False),
-)
+LIMIT_NAMES = {
+    "throughput": "throughput_at_least",
+    "connections_per_second": "connections_per_second_at_least",
+    "concurrent_connections": "concurrent_connections_at_least",
+    "requests_per_second": "requests_per_second_at_least",
+    "http_success": "http_success_at_least",
+    "connect_latency": "connect_latency_at_most",
+    "first_byte": "first_byte_at_most",
+    "last_byte": "last_byte_at_most",
+    "failed_connections": "failed_connections_at_most",
+    "aborted_connections": "aborted_connections_at_most",
+    "failed_transactions": "failed_transactions_at_most",
+}
 
 
-class CyPerfVerdictKeywords(CyPerfBase):
+class CyPerfVerdictKeywords(CyPerfRunKeywords):
     """Statistics, verdicts, reports and explanations."""
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def get_cyperf_statistic(
         self, view: str, column: str, *, aggregate: CyPerfAggregate = CyPerfAggregate.MEAN,
         where: dict[str, str] | None = None,
@@ -63,7 +64,7 @@ class CyPerfVerdictKeywords(CyPerfBase):
         logger.info(f"{aggregate.value} of '{column}' in {view}: {shown(value, unit_of(view, found.column(column)))}")
         return value
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def cyperf_statistic_should_be(
         self, view: str, column: str, *, at_least: str | None = None, at_most: str | None = None,
         aggregate: CyPerfAggregate = CyPerfAggregate.MEAN, where: dict[str, str] | None = None,
@@ -88,16 +89,21 @@ class CyPerfVerdictKeywords(CyPerfBase):
         """
         if at_least is None and at_most is None:
             raise InputError("Give at_least, at_most or both.")
+        run = self._last_run()
         found = self._view(view, where)
-        value, unit, findings = judgement.statistic(found, column, aggregate, at_least, at_most)
-        _show_findings(f"Statistic {view}", findings)
-        bad = [str(finding) for finding in findings if not finding.passed]
-        if bad:
-            raise Failure("\n".join([*bad, *self._reasons(self._last_run())]))
-        logger.info(f"{aggregate.value} of '{column}' in {view} is {shown(value, unit)}.")
+        value, _, checks = judge.statistic(found, column, aggregate, at_least, at_most)
+        judged = Judged(checks)
+        conclude(
+            self.session, kind="cyperf_statistic", name=f"{_label('statistic')}: {column} in {view}",
+            parameters={
+                "view": view, "column": column, "where": where or {}, "aggregate": aggregate, "test_id": run.test_id,
+            },
+            checks=checks, summary={"value": value}, causes=self._causes(run, judged),
+            tables=[show.judged(judged, f"Statistic {view}")], stands_in=["CyPerf"],
+        )  # fmt: skip
         return value
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def wait_until_cyperf_statistic_is(
         self, view: str, column: str, *, at_least: str | None = None, at_most: str | None = None,
         aggregate: CyPerfAggregate = CyPerfAggregate.LAST, where: dict[str, str] | None = None,
@@ -119,22 +125,24 @@ class CyPerfVerdictKeywords(CyPerfBase):
         if at_least is None and at_most is None:
             raise InputError("Give at_least, at_most or both.")
         run, seconds = self._last_run(), self._seconds(timeout)
-        deadline, seen = time.monotonic() + seconds, "no rows yet"
-        while True:
+        state: dict[str, Any] = {"value": None, "seen": "no rows yet"}
+
+        def within() -> bool:
             try:
                 found = self._view(view, where)
-            except InputError:
-                if time.monotonic() >= deadline:
-                    raise
-            else:
-                value, _, findings = judgement.statistic(found, column, aggregate, at_least, at_most)
-                seen = "; ".join(str(finding) for finding in findings)
-                if all(finding.passed for finding in findings):
-                    logger.info(f"{seen}.")
-                    return value
-            if time.monotonic() >= deadline:
-                raise Failure("\n".join([f"Not within {seconds:g} s: {seen}.", *self._reasons(run)]))
-            time.sleep(0.5)
+            except InputError as error:
+                state["seen"] = str(error)
+                return False  # a statistic appears with its first row
+            value, _, checks = judge.statistic(found, column, aggregate, at_least, at_most)
+            state.update(value=value, seen="; ".join(check.sentence for check in checks))
+            return all(check.passed for check in checks)
+
+        if not polling.settle(within, timeout=seconds, every=0.5):
+            lines = [f"Not within {seconds:g} s: {state['seen']}.", *self._reasons(run)]
+            raise WaitTimeout("\n".join(lines))
+        logger.info(f"{state['seen']}.")
+        found: float | None = state["value"]
+        return found
 
     def _view(self, name: str, where: dict[str, str] | None) -> View:
         run = self._last_run()
@@ -143,9 +151,9 @@ class CyPerfVerdictKeywords(CyPerfBase):
 
     # --- verdicts ----------------------------------------------------------------------------------
 
-    @keyword(tags=["cyperf"])
+    @keyword(renamed={"http_success": "http_success_at_least"})
     def cyperf_traffic_should_meet_acceptance_rules(
-        self, *, dut: bool = False, http_success: Percentage = ALL_REQUESTS, name: str | None = None
+        self, *, dut: bool = False, http_success_at_least: Percentage = ALL_REQUESTS, name: str | None = None
     ) -> None:
         """Applies the acceptance rules that Keysight's own regression scripts use to the latest run.
 
@@ -155,152 +163,198 @@ class CyPerfVerdictKeywords(CyPerfBase):
 
         Args:
             dut: Whether something stands in between that may fail connections.
-            http_success: Least share of HTTP requests that end with 2xx.
+            http_success_at_least: Least share of HTTP requests that end with 2xx.
             name: Name in table and record; from the test's name by default.
         """
         run = self._last_run()
         self._measure(run)
         assert run.totals is not None
-        findings = judgement.acceptance(run.views, run.totals, dut=dut, http_success_percent=http_success.percent)
-        limits = {"http_success_percent": http_success.percent, "dut": dut}
-        self._judge(run, "acceptance rules", findings, limits, name)
+        judged = judge.acceptance(
+            run.views, run.totals, dut=dut, http_success_percent=http_success_at_least.percent
+        )  # fmt: skip
+        self._judge(run, "acceptance rules", judged, name, dut=dut)
 
-    @keyword(tags=["cyperf"])
+    @keyword(renamed=LIMIT_NAMES)
     def cyperf_run_should_reach(
-        self, *, throughput: str | None = None, connections_per_second: str | None = None,
-        concurrent_connections: str | None = None, requests_per_second: str | None = None,
-        http_success: str | None = None, connect_latency: str | None = None, first_byte: str | None = None,
-        last_byte: str | None = None, failed_connections: str | None = None, aborted_connections: str | None = None,
-        failed_transactions: str | None = None, name: str | None = None,
+        self, *, throughput_at_least: Bitrate | None = None, connections_per_second_at_least: Count | None = None,
+        concurrent_connections_at_least: Count | None = None, requests_per_second_at_least: Count | None = None,
+        http_success_at_least: Percentage | None = None, connect_latency_at_most: TimeLimit | None = None,
+        first_byte_at_most: TimeLimit | None = None, last_byte_at_most: TimeLimit | None = None,
+        failed_connections_at_most: Count | None = None, aborted_connections_at_most: Count | None = None,
+        failed_transactions_at_most: Count | None = None, name: str | None = None,
     ) -> dict[str, float | None]:  # fmt: skip
-        """Compares the headline numbers of the latest run with thresholds, and records them.
+        """Compares the headline numbers of the latest run with limits, and records them.
 
         Rates and latencies are averages over the steady part of the run. Only what is given is judged.
 
         Args:
-            throughput: Least throughput, for instance `100M`.
-            connections_per_second: Least rate of new connections.
-            concurrent_connections: Least number of open connections.
-            requests_per_second: Least rate of HTTP transactions.
-            http_success: Least percentage of HTTP requests answered with 2xx.
-            connect_latency: Longest average time to connect, for instance `20 ms`.
-            first_byte: Longest average time to the first byte.
-            last_byte: Longest average time to the last byte.
-            failed_connections: Most connections that failed, in total.
-            aborted_connections: Most connections that were cut.
-            failed_transactions: Most transactions that failed.
+            throughput_at_least: Least throughput, for instance `100M`.
+            connections_per_second_at_least: Least rate of new connections, for instance `300` or `2k`.
+            concurrent_connections_at_least: Least number of open connections.
+            requests_per_second_at_least: Least rate of HTTP transactions.
+            http_success_at_least: Least percentage of HTTP requests answered with 2xx.
+            connect_latency_at_most: Longest average time to connect, for instance `20 ms`.
+            first_byte_at_most: Longest average time to the first byte.
+            last_byte_at_most: Longest average time to the last byte.
+            failed_connections_at_most: Most connections that failed, in total.
+            aborted_connections_at_most: Most connections that were cut.
+            failed_transactions_at_most: Most transactions that failed.
             name: Name in table and record; from the test's name by default.
         Returns:
             The headline numbers; units are in their names.
+
+        ```robotframework
+        *** Test Cases ***
+        Thousand Connections Per Second
+            CyPerf Run Should Reach    connections_per_second_at_least=950    first_byte_at_most=20 ms
+        ```
         """
-        given = {key: value for key, value in locals().items() if key in judgement.LIMITS and value is not None}
+        wanted = _limits(locals())
         run = self._last_run()
         self._measure(run)
         assert run.totals is not None
-        findings = judgement.limits(run.totals, given)
-        self._judge(run, "limits", findings, given, name)
+        self._judge(run, "limits", Judged(judge.limits(run.totals, wanted)), name)
         return run.totals.numbers()
 
-    @keyword(tags=["cyperf"])
+    @keyword(renamed=LIMIT_NAMES)
+    def measure_cyperf_traffic(
+        self, *, throughput_at_least: Bitrate | None = None, connections_per_second_at_least: Count | None = None,
+        concurrent_connections_at_least: Count | None = None, requests_per_second_at_least: Count | None = None,
+        http_success_at_least: Percentage = ALL_REQUESTS, connect_latency_at_most: TimeLimit | None = None,
+        first_byte_at_most: TimeLimit | None = None, last_byte_at_most: TimeLimit | None = None,
+        failed_connections_at_most: Count | None = None, aborted_connections_at_most: Count | None = None,
+        failed_transactions_at_most: Count | None = None, dut: bool = False, pause: timedelta | None = None,
+        timeout: timedelta | None = None, name: str | None = None,
+    ) -> dict[str, float | None]:  # fmt: skip
+        """Does a whole run of the session: keeps the pause, runs the test, judges it by acceptance rules and limits.
+
+        The same as [Wait For Pause Between CyPerf Runs], [Run CyPerf Test],
+        [CyPerf Traffic Should Meet Acceptance Rules] and [CyPerf Run Should Reach] one after the other, as one
+        measurement with one record. The limits are read before anything runs.
+
+        Args:
+            throughput_at_least: Least throughput, for instance `100M`.
+            connections_per_second_at_least: Least rate of new connections.
+            concurrent_connections_at_least: Least number of open connections.
+            requests_per_second_at_least: Least rate of HTTP transactions.
+            http_success_at_least: Least percentage of HTTP requests answered with 2xx.
+            connect_latency_at_most: Longest average time to connect.
+            first_byte_at_most: Longest average time to the first byte.
+            last_byte_at_most: Longest average time to the last byte.
+            failed_connections_at_most: Most connections that failed, in total.
+            aborted_connections_at_most: Most connections that were cut.
+            failed_transactions_at_most: Most transactions that failed.
+            dut: Whether something stands in between that may fail connections.
+            pause: Pause since the last run against the same pods, as in [Wait For Pause Between CyPerf Runs].
+            timeout: How long the run may take; its planned duration and two minutes more when not given.
+            name: Name in table and record; from the test's name by default.
+        Returns:
+            The headline numbers; units are in their names.
+
+        ```robotframework
+        *** Test Cases ***
+        Ten Megabits Through A Service
+            Open CyPerf Session    CyPerf Two Arm Base
+            Use CyPerf Applications    HTTP App
+            Assign CyPerf Agents    Client
+            Assign CyPerf Agents    Server
+            Aim CyPerf Clients At Service    cluster ip    port=80
+            Set CyPerf Objective    throughput    10M    60 s
+            Measure CyPerf Traffic    throughput_at_least=9M    first_byte_at_most=20 ms
+        ```
+        """
+        wanted = _limits(locals())
+        success = wanted.pop("http_success")
+        self._wait_for_pause(pause)
+        self._start(timedelta(minutes=10))
+        self._finish(timeout)
+        run = self._last_run()
+        self._measure(run)
+        assert run.totals is not None
+        judged = judge.acceptance(run.views, run.totals, dut=dut, http_success_percent=success)
+        judged.checks += judge.limits(run.totals, wanted)
+        self._judge(run, "acceptance rules and limits", judged, name, dut=dut)
+        return run.totals.numbers()
+
+    @keyword()
     def cyperf_run_should_match_baseline(
         self, baseline: Path, *, tolerance: Percentage = SOME_WORSE, name: str | None = None
     ) -> None:
         """Compares the latest run with an earlier one; fails where it is worse beyond tolerance and chance.
 
+        Runs of different configurations, applications or objectives are not compared, nor is one with stand-ins with
+        a real one.
+
         Args:
             baseline: `measurements.jsonl` of the earlier run.
-            tolerance: How much worse an average may be.
+            tolerance: How much worse a median may be.
             name: Name of the measurement in the baseline; that of this test by default.
         """
         run = self._last_run()
         self._measure(run)
         wanted = name or _label("run")
-        try:
-            known = [each for each in records.read(baseline) if each.get("kind") == KIND and each.get("series")]
-        except (OSError, ValueError) as error:
-            raise InputError(f"The baseline '{baseline}' cannot be read: {error}.") from error
-        before = next((each for each in reversed(known) if each.get("name") == wanted), None)
-        if before is None:
-            names = ", ".join(sorted({f"'{each['name']}'" for each in known})) or "none"
-            raise InputError(f"The baseline '{baseline}' has no CyPerf measurement '{wanted}'; it has {names}.")
-        if bool(before.get("stand_ins")) != bool(self.session.stand_ins):
-            raise InputError(f"The baseline '{baseline}' and this run are not both real or both made with stand-ins.")
-        now = _series(run)
-        findings = [
-            judgement.against_baseline(
-                now[key],
-                before["series"][key],
-                key.replace("_", " "),
-                unit_of(view, column),
-                tolerance_percent=tolerance.percent,
-                higher_is_better=more,
-            )
-            for key, view, column, more in _SERIES
-            if key in now and key in before["series"]
-        ]
-        self._judge(run, "against the baseline", findings, {"tolerance_percent": tolerance.percent}, name)
+        before = earlier.find(baseline, wanted, KIND, stand_in=bool(self.session.stand_ins.get("CyPerf")))
+        earlier.comparable(before["parameters"], _parameters(run), baseline)
+        checks = earlier.compare(run.views, run.window, before["series"], tolerance.percent)
+        self._judge(run, "against the baseline", Judged(checks), name)
 
     def _measure(self, run: Run) -> None:
-        """Reads the run's statistics once, draws them, and keeps the agents' logs."""
+        """Reads the run's statistics once and draws them."""
         if run.totals is not None:
             return
         if run.finished is None:
             raise InputError("The CyPerf test has not ended; use 'Wait For CyPerf Test' or 'Stop CyPerf Test' first.")
-        run.views = judgement.read_run(Statistics(run.session.connection, run.test_id))
+        run.views = read_run(Statistics(run.session.connection, run.test_id))
+        run.window = steady_window(run.views)
+        run.totals = totals(run.views, run.window)
         rate = run.views.get("client-throughput")
-        stamps = sorted({row.milliseconds for row in rate.rows}) if rate else []
-        # The first row covers the start of traffic, so it says nothing about the steady part.
-        run.window = (stamps[1], stamps[-1]) if len(stamps) > 2 else None
-        run.totals = judgement.totals(run.views, run.window)
         if rate and rate.rows:
             path = _robot.picture_path("cyperf")
-            picture.draw(path, run.views, self._title(run))
-            _robot.log_picture(path, self._title(run))
-            run.notes.append(str(path))
+            show.draw(path, run.views, self._title(run))
+            run.pictures.append(Picture(path, self._title(run)))
 
     def _title(self, run: Run) -> str:
         title = f"{run.session.config_name} towards {run.aim.name or 'the servers'}"
         return f"{title} (STAND-IN)" if run.session.controller.stand_in else title
 
-    def _judge(
-        self, run: Run, what: str, findings: Sequence[Finding], limits: dict[str, Any], name: str | None
-    ) -> None:
+    def _judge(self, run: Run, what: str, judged: Judged, name: str | None, **parameters: Any) -> None:
+        """Concludes: one measurement with its checks, numbers, picture, causes and files."""
         assert run.totals is not None
-        bad = [str(finding) for finding in findings if finding.passed is False]
-        caption = f"{name or 'CyPerf'}: {what}, {self._title(run)}"
-        _show_findings(caption, list(findings))
-        _show_totals(run.totals, self._title(run))
-        files = [*run.notes, *(str(file) for file in self._keep_agent_logs(_robot.output_dir()))]
-        verdict = Verdict(not bad, bad)
-        self.session.recorder.add(
-            kind=KIND,
-            name=name or _label("run"),
-            parameters={**_parameters(run), "judged_by": what},
-            series=_series(run),
-            summary=run.totals.numbers(),
-            thresholds=limits,
-            verdict=verdict,
-            images=self._images(),
-            files=files,
-        )
-        for key, unit in (("throughput_bits_per_second", "bit/s"), ("requests_per_second", "/s")):
-            value = getattr(run.totals, key)
-            if value is not None:
-                _robot.set_test_metadata(key.replace("_", " "), shown(value, unit))
-        if bad:
-            stand_in = " (STAND-IN)" if run.session.controller.stand_in else ""
-            where = f"{stand_in} towards {run.aim.name or 'the servers'}"
-            first = f"The CyPerf run{where} failed {len(bad)} of {len(findings)} rules."
-            raise Failure("\n".join([f"{first} {bad[0]}.", *bad[1:], *self._reasons(run)]))
+        numbers = run.totals
+        bad = [check for check in judged.checks if not check.passed]
+        stand_in = " (STAND-IN)" if run.session.controller.stand_in else ""
+        where = f"{stand_in} towards {run.aim.name or 'the servers'}"
+        pictures, run.pictures = run.pictures, []  # shown once, also when several keywords judge the run
+        facts = {
+            "Throughput": shown(numbers.throughput_bits_per_second, "bit/s"),
+            "Requests": shown(numbers.requests_per_second, "/s"),
+        }
+        conclude(
+            self.session, kind=KIND, name=name or _label("run"),
+            parameters={
+                **_parameters(run), **parameters, "judged_by": what,
+                "not_checked": [f"{rule}: {why}" for rule, why in judged.unseen],
+            },
+            checks=judged.checks, errors=judged.errors, summary=numbers.numbers(),
+            series=earlier.series(run.views, run.window), causes=self._causes(run, judged),
+            tables=[
+                show.judged(judged, f"{name or 'CyPerf'}: {what}, {self._title(run)}"),
+                show.totals(numbers, self._title(run)),
+            ],
+            pictures=pictures, images=self._images(), files=[*run.files, *self._keep_agent_logs(_robot.output_dir())],
+            metadata=facts, stands_in=["CyPerf"],
+            lead=f"The CyPerf run{where} failed {len(bad)} of {len(judged.checks)} rules",
+        )  # fmt: skip
 
     def _images(self) -> list[dict[str, Any]]:
-        stand_in = "CyPerf agent" if self.session.stand_ins.get("CyPerf") else None
-        found = {each.image for each in self._cyperf.deployed.values()}
-        return [{"reference": image, "stand_in": stand_in} for image in sorted(found)]
+        found: list[dict[str, Any]] = []
+        for pods in self._agent_pods().values():
+            found += [image for image in images_of(pods) if image not in found]
+        return found
 
     # --- explanations ---------------------------------------------------------------------------------
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def explain_cyperf_run(self) -> str:
         """Returns what is known about the latest run, one sentence a line: why it went wrong, if it did.
 
@@ -312,17 +366,21 @@ class CyPerfVerdictKeywords(CyPerfBase):
         logger.info(text or "Nothing is wrong that could be seen.")
         return text
 
+    def _causes(self, run: Run, judged: Judged) -> Sequence[str]:
+        fine = not judged.errors and all(check.passed for check in judged.checks)
+        return [] if fine else self._reasons(run)
+
     def _reasons(self, run: Run) -> list[str]:
         shared = self._cyperf
         found: list[str] = []
         servers = self.session.cluster(shared.clusters.get(CyPerfRole.SERVER)) if shared.deployed else None
         try:
             if servers is not None and shared.reader_namespace:
-                found += evidence.tracking(servers, shared.reader_namespace, run.tracking)
-            found += evidence.lost_agents(run.session.controller, shared.deployed.values())
-            found += evidence.controller_says(run.session)
+                found += causes.tracking(servers, shared.reader_namespace, run.tracking)
+            found += causes.lost_agents(run.session.controller, shared.deployed.values())
+            found += causes.controller_says(run.session)
             for role, deployed in shared.deployed.items():
-                found += evidence.pods(self.session.cluster(shared.clusters.get(role)), [deployed], run.begun)
+                found += causes.pods(self.session.cluster(shared.clusters.get(role)), [deployed], run.begun)
             found += self._probe(run)
         except NetLibraryError as error:
             found.append(f"More could not be found out: {error}")
@@ -330,20 +388,17 @@ class CyPerfVerdictKeywords(CyPerfBase):
 
     def _probe(self, run: Run) -> list[str]:
         clients = self._cyperf.deployed.get(CyPerfRole.CLIENT)
-        tree: dict[str, Any] = run.tree
-        profile = (tree.get("NetworkProfiles") or [{}])[0]
-        dut = next((each for each in profile.get("DUTNetworkSegment") or [] if each.get("active")), None)
-        host = str((dut or {}).get("ServerDUTHost") or (dut or {}).get("host") or "")
-        ports = checklist.effective_ports(tree)
+        host = checklist.host_of(run.tree)
+        ports = checklist.effective_ports(run.tree)
         if not clients or not host or not ports:
             return []
         connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
         numbers = sorted({port for _, port, _ in ports})
-        return [line for port in numbers for line in evidence.probe(connection, clients, host, port)]
+        return [line for port in numbers for line in causes.probe(connection, clients, host, port)]
 
     # --- reports ------------------------------------------------------------------------------------------
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def download_cyperf_report(
         self, kind: CyPerfReport = CyPerfReport.CSV, *, timeout: timedelta = timedelta(minutes=5)
     ) -> Path:
@@ -363,37 +418,37 @@ class CyPerfVerdictKeywords(CyPerfBase):
         )  # fmt: skip
         link = file.relative_to(_robot.output_dir()).as_posix()
         _robot.log_html(f'<a href="{link}">{kind.name} report of the run</a>')
-        run.notes.append(str(file))
+        run.files.append(file)
         return file
 
-    @keyword(tags=["cyperf"])
+    @keyword()
     def delete_cyperf_result(self) -> None:
         """Deletes the latest run's result at the controller."""
         run = self._last_run()
         try:
             run.session.connection.call("DELETE", f"/api/v2/results/{run.test_id}")
-        except CyPerfError as error:
+        except ControllerError as error:
             if error.status != 404:
                 raise
-
-
-class CyPerfKeywords(
-    CyPerfAgentKeywords, CyPerfSessionKeywords, CyPerfRunKeywords, CyPerfVerdictKeywords, CyPerfStandInKeywords
-):
-    """All CyPerf keywords."""
 
 
 def _label(what: str) -> str:
     return _robot.current_test() or what
 
 
-def _series(run: Run) -> dict[str, list[float]]:
+def _limits(given: dict[str, Any]) -> dict[str, float]:
+    """Returns the limits among a keyword's arguments, by the names and in the units of the judgement."""
     found = {}
-    for key, name, column, _ in _SERIES:
-        view = run.views.get(name)
-        if view is not None and column in view.columns:
-            inside = view.between(*run.window) if run.window else view
-            found[key] = [value for _, value in inside.series(column)]
+    for name, argument in LIMIT_NAMES.items():
+        value = given.get(argument)
+        if isinstance(value, Bitrate):
+            found[name] = value.bits_per_second
+        elif isinstance(value, Percentage):
+            found[name] = value.percent
+        elif isinstance(value, Count):
+            found[name] = value.value
+        elif isinstance(value, TimeLimit):
+            found[name] = value.total_seconds() * 1e6
     return found
 
 
@@ -413,15 +468,3 @@ def _parameters(run: Run) -> dict[str, Any]:
         "controller_version": run.session.controller.version,
         "test_id": run.test_id,
     }
-
-
-def _show_totals(numbers: Totals, title: str) -> None:
-    units = {
-        "bits_per_second": "bit/s", "per_second": "/s", "_us": "us", "percent": "%", "bytes_": "B",
-    }  # fmt: skip
-    rows: list[list[object]] = []
-    for key, value in numbers.numbers().items():
-        unit = next((unit for part, unit in units.items() if part in key), "")
-        label = key.removesuffix("_bits_per_second").removesuffix("_us").removesuffix("_percent").replace("_", " ")
-        rows.append([label, Cell(shown(value, unit), "idle" if value is None else "")])
-    _robot.log_table(["Number", "Value"], rows, title)

@@ -14,6 +14,7 @@ from NetLibrary.lab.images import Recipe
 
 CONTROLLER_IMAGE = "ghcr.io/netlibrary/cyperf-controller-stand-in:1"
 AGENT_IMAGE = "ghcr.io/netlibrary/cyperf-agent-stand-in:1"
+_COMMAND = b'#!/bin/sh\nexec /usr/local/bin/python3 -m cyperf_stand_in.agent.command "$@"\n'
 _HOME = "/opt/python/cyperf_stand_in"  # the lab puts /opt/python on the path
 
 
@@ -36,7 +37,7 @@ RECIPES: tuple[Recipe, ...] = (
     Recipe(
         "cyperf-agent-stand-in",
         (AGENT_IMAGE,),
-        files=_sources("agent"),
+        files={**_sources("agent"), "/usr/local/bin/cyperfagent": _COMMAND},
         python=True,
         entrypoint=("/usr/local/bin/python3", "-m", "cyperf_stand_in.agent"),
         env={"PYTHONDONTWRITEBYTECODE": "1"},

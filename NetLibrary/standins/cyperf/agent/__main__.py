@@ -14,7 +14,7 @@ import time
 import uuid
 from typing import Any
 
-from . import host
+from . import command, host
 from .client import Clients
 from .server import Servers
 
@@ -164,12 +164,26 @@ def parse_tags(text: str) -> list[str]:
     return tags
 
 
+def _started() -> None:
+    """Leaves the file that says the agent has started, whether or not it has a controller."""
+    os.makedirs("/appsec", exist_ok=True) if os.geteuid() == 0 and "KUBERNETES_SERVICE_HOST" in os.environ else None
+    with contextlib.suppress(OSError), open("/appsec/startup_ready", "w", encoding="ascii") as ready:
+        ready.write("ready\n")
+
+
+async def _told_later() -> str:
+    """Waits until the command line `cyperfagent controller set` has named a controller."""
+    say("no AGENT_CONTROLLER; waiting for 'cyperfagent controller set'")
+    while not (address := command.controller()):
+        await asyncio.sleep(0.2)
+    return address
+
+
 async def main() -> None:
     """Runs the agent until SIGTERM."""
     environment = os.environ
-    address = environment.get("AGENT_CONTROLLER", "")
-    if not address:
-        raise SystemExit("AGENT_CONTROLLER must name the controller.")
+    _started()
+    address = environment.get("AGENT_CONTROLLER", "") or await _told_later()
     plain = address.startswith("http://")
     address = address.removeprefix("http://").removeprefix("https://")
     cores = environment.get("AGENT_CPU_SET")
@@ -181,9 +195,6 @@ async def main() -> None:
         environment.get("AGENT_TEST_INTERFACE", ""),
         environment.get("AGENT_MANAGEMENT_INTERFACE", ""),
     )
-    os.makedirs("/appsec", exist_ok=True) if os.geteuid() == 0 and "KUBERNETES_SERVICE_HOST" in environment else None
-    with contextlib.suppress(OSError), open("/appsec/startup_ready", "w", encoding="ascii") as ready:
-        ready.write("ready\n")
     say(f"CyPerf agent stand-in {VERSION} on Python {sys.version.split()[0]}, controller {address}")
     task = asyncio.get_running_loop().create_task(agent.talk())
     for number in (signal.SIGTERM, signal.SIGINT):

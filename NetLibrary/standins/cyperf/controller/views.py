@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .plan import STRIKE
-
-if TYPE_CHECKING:
-    from .statistics import AgentSample, Measured, Sample
+from .samples import AgentSample, Measured, Sample
 
 Row = list[Any]
 

@@ -7,15 +7,21 @@ are lost and the end is missing. Here a whole run is always asked for by time si
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.cyperf.errors import CyPerfError, NotJson
 from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import ControllerError, InputError, NotJson
+
+VIEWS = (
+    "client-throughput", "server-throughput", "client-application-connection-rate",
+    "client-application-concurrent-connections", "client-latency", "client-traffic-profile",
+    "client-traffic-profile-tcp", "client-http-statistics", "server-http-statistics", "traffic-agents",
+    "http-requests-rate", "traffic-agents-dns", "agent-clock-offset", "server-agents-number", "client-attack-profile",
+)  # fmt: skip
+PROFILE = "client-traffic-profile"
 
 Value = float | str | None
 _NULLS = ("null", "nan", "none", "")
@@ -188,7 +194,7 @@ class Statistics:
         """
         try:
             return self.read(name)
-        except (InputError, CyPerfError):
+        except (InputError, ControllerError):
             return None
 
     def read_all(self, names: Iterable[str]) -> dict[str, View]:
@@ -196,90 +202,110 @@ class Statistics:
         return {name: view for name in names if (view := self.find(name)) is not None}
 
 
-# --- units ----------------------------------------------------------------------------------------
-
-_UNITS: dict[str, tuple[str, float]] = {
-    "bit/s": ("bit/s", 1.0), "bps": ("bit/s", 1.0), "kbit/s": ("bit/s", 1e3), "kbps": ("bit/s", 1e3),
-    "mbit/s": ("bit/s", 1e6), "mbps": ("bit/s", 1e6), "gbit/s": ("bit/s", 1e9), "gbps": ("bit/s", 1e9),
-    "us": ("us", 1.0), "µs": ("us", 1.0), "ms": ("us", 1e3), "s": ("us", 1e6),
-    "b": ("B", 1.0), "kb": ("B", 1e3), "mb": ("B", 1e6), "gb": ("B", 1e9),
-    "kib": ("B", 1024.0), "mib": ("B", 1024.0**2), "gib": ("B", 1024.0**3),
-    "/s": ("/s", 1.0), "k/s": ("/s", 1e3), "%": ("%", 1.0),
-}  # fmt: skip
-_PREFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
-_QUANTITY = re.compile(r"\s*([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s*(\S*)\s*", re.IGNORECASE)
+# --- headline numbers -------------------------------------------------------------------------------
 
 
-def unit_of(view: str, column: str) -> str:
-    """Returns the unit of a column: `bit/s`, `us`, `B`, `/s`, `%`, `sec`, or empty for a plain number.
+@dataclass
+class Totals:
+    """Headline numbers of a run, None where the controller has no view for it."""
 
-    Latencies are microseconds and throughput is bits per second in every export seen.
+    throughput_bits_per_second: float | None = None
+    connections_per_second: float | None = None
+    failed_connections_per_second: float | None = None
+    concurrent_connections: float | None = None
+    requests_per_second: float | None = None
+    connect_latency_us: float | None = None
+    first_byte_us: float | None = None
+    last_byte_us: float | None = None
+    connections_initiated: float | None = None
+    connections_succeeded: float | None = None
+    connections_failed: float | None = None
+    connections_aborted: float | None = None
+    applications_initiated: float | None = None
+    applications_succeeded: float | None = None
+    applications_failed: float | None = None
+    http_requests: float | None = None
+    http_success_percent: float | None = None
+    bytes_sent: float | None = None
+    bytes_received: float | None = None
 
-    Example:
-        >>> unit_of("client-throughput", "Throughput"), unit_of("client-latency", "Avg Time to First Byte")
-        ('bit/s', 'us')
-    """
-    name = column.lower()
-    if "(bps)" in name or name == "throughput":
-        return "bit/s"
-    if "latency" in view and ("latency" in name or "byte" in name):
-        return "us"
-    if name.endswith("per second"):
-        return "/s"
-    if "percent" in name:
-        return "%"
-    if name.endswith(" sec"):
-        return "sec"
-    if "bytes" in name or name.startswith(("memory", "swap memory")):
-        return "B"
-    return ""
+    def numbers(self) -> dict[str, float | None]:
+        """Returns the numbers by name."""
+        return dict(vars(self))
 
 
-def quantity(text: str | int | float, unit: str, argument: str) -> float:
-    """Returns a threshold in the unit of a column.
+def _steady(view: View | None, window: tuple[int, int] | None) -> View | None:
+    """Rows of the steady part only; a run too short for it keeps all its rows."""
+    if view is None or window is None:
+        return view
+    inside = view.between(*window)
+    return inside if inside.rows else view
+
+
+def value_of(view: View | None, column: str, how: CyPerfAggregate = CyPerfAggregate.MEAN) -> float | None:
+    """Returns one number of a view, None where view or column is missing."""
+    if view is None or column not in view.columns:
+        return None
+    return view.aggregate(column, how)
+
+
+def totals(views: dict[str, View], window: tuple[int, int] | None = None) -> Totals:
+    """Returns the headline numbers.
 
     Args:
-        text: Number with an optional unit or decimal prefix, for instance `100M`, `5 ms`, `2000/s`.
-        unit: Unit of the column.
-        argument: Name for the message.
-    Raises:
-        InputError: It is no quantity, or of another kind.
-
-    Example:
-        >>> quantity("5 ms", "us", "at_most"), quantity("1.5G", "bit/s", "at_least"), quantity("300 /s", "/s", "x")
-        (5000.0, 1500000000.0, 300.0)
+        views: Views by name.
+        window: Unix milliseconds of the steady part; rates are averaged over it.
     """
-    match = _QUANTITY.fullmatch(str(text))
-    if match:
-        number, word = float(match[1]), match[2].lower()
-        if word in _PREFIXES and unit != "us":
-            return number * _PREFIXES[word]
-        if word == "":
-            return number
-        kind, factor = _UNITS.get(word, ("", 0.0))
-        if kind == unit:
-            return number * factor
-        if kind:
-            raise InputError(f"{argument} is '{text}', but the column is in {unit or 'plain numbers'}.")
-    raise InputError(f"{argument} is '{text}'; give a number with a unit such as 100M, 2.5 Gbit/s, 5 ms, 300 /s.")
+    last = CyPerfAggregate.SUM
+    profile, http = views.get(PROFILE), views.get("client-http-statistics")
+    rate = _steady(views.get("client-application-connection-rate"), window)
+    latency = _steady(views.get("client-latency"), window)
+    requests = value_of(http, "Requests Completed", last)
+    good = value_of(http, "Responses Received 2xx", last)
+    return Totals(
+        throughput_bits_per_second=throughput_of(_steady(views.get("client-throughput"), window)),
+        connections_per_second=value_of(rate, "Connections Succeeded Per Second"),
+        failed_connections_per_second=value_of(rate, "Connections Failed Per Second"),
+        concurrent_connections=value_of(
+            _steady(views.get("client-application-concurrent-connections"), window), "Concurrent Connections"
+        ),
+        requests_per_second=value_of(_steady(views.get("http-requests-rate"), window), "Requests Per Second"),
+        connect_latency_us=value_of(latency, "Avg Connection Latency"),
+        first_byte_us=value_of(latency, "Avg Time to First Byte"),
+        last_byte_us=value_of(latency, "Avg Time to Last Byte"),
+        connections_initiated=value_of(profile, "Connections Initiated", last),
+        connections_succeeded=value_of(profile, "Connections Succeeded", last),
+        connections_failed=value_of(profile, "Connections Failed", last),
+        connections_aborted=value_of(profile, "Connections Aborted", last),
+        applications_initiated=value_of(profile, "Applications Initiated", last),
+        applications_succeeded=value_of(profile, "Applications Succeeded", last),
+        applications_failed=value_of(profile, "Applications Failed", last),
+        http_requests=requests,
+        http_success_percent=100.0 * good / requests if requests and good is not None else None,
+        bytes_sent=value_of(profile, "Bytes Sent", last),
+        bytes_received=value_of(profile, "Bytes Received", last),
+    )
 
 
-def shown(value: float | None, unit: str) -> str:
-    """Returns a value with its unit as people read it.
+def throughput_of(view: View | None) -> float | None:
+    """Returns the mean throughput of a view in bits per second."""
+    for column in ("Throughput (bps)", "Throughput"):
+        value = value_of(view, column)
+        if value is not None:
+            return value
+    return None
 
-    Example:
-        >>> shown(2.5e9, "bit/s"), shown(1500, "us"), shown(3.0, ""), shown(None, "B")
-        ('2.5 Gbit/s', '1.5 ms', '3', 'no value')
+
+def steady_window(views: dict[str, View]) -> tuple[int, int] | None:
+    """Returns the Unix milliseconds between which a run was steady; None for one too short to tell.
+
+    The first row covers the start of traffic, so it says nothing about the steady part.
     """
-    from NetLibrary._mechanics.report import bitrate_text, bytes_text
+    rate = views.get("client-throughput")
+    stamps = sorted({row.milliseconds for row in rate.rows}) if rate else []
+    return (stamps[1], stamps[-1]) if len(stamps) > 2 else None
 
-    if value is None:
-        return "no value"
-    if unit == "bit/s":
-        return bitrate_text(value)
-    if unit == "B":
-        return bytes_text(value)
-    if unit == "us":
-        return f"{value / 1000:.3g} ms" if value >= 1000 else f"{value:.3g} µs"
-    number = f"{value:.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
-    return f"{number} {unit}".strip() if unit not in ("/s",) else f"{number}/s"
+
+def read_run(statistics: Statistics) -> dict[str, View]:
+    """Returns all views that a judgement uses."""
+    return statistics.read_all(VIEWS)

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from NetLibrary._mechanics.cyperf import nodes
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.deployment import Deployed, live_pods
-from NetLibrary._mechanics.cyperf.errors import CyPerfError
+from NetLibrary._mechanics.cyperf.objects import Deployed, live_pods
 from NetLibrary._mechanics.cyperf.run import state
 from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary._mechanics.errors import ControllerError, NetLibraryError
 from NetLibrary._mechanics.kube import times, trouble
 from NetLibrary._mechanics.kube.cluster import Cluster
 
@@ -39,8 +38,9 @@ def probe(cluster: Cluster, clients: Deployed, host: str, port: int) -> list[str
         name = str(pod["metadata"]["name"])
         try:
             result = cluster.exec(
-                clients.namespace, name, ["sh", "-c", _PROBE, "probe", host, str(port)], timeout=10, check=False
-            )
+                clients.namespace, name, ["sh", "-c", _PROBE, "probe", host, str(port)],
+                container=clients.container or None, timeout=10, check=False,
+            )  # fmt: skip
         except NetLibraryError as error:
             found.append(f"Probe from pod '{name}' to {host}:{port} could not run: {error}")
             continue
@@ -68,7 +68,7 @@ def pods(cluster: Cluster, deployed: Iterable[Deployed], since: float) -> list[s
         live = live_pods(cluster, each)
         if len(live) != each.replicas:
             found.append(f"{each.role.value} agents: {len(live)} pods where {each.replicas} are wanted.")
-        gone = sorted(set(each.logs) - {str(pod["metadata"]["name"]) for pod in live})
+        gone = sorted(each.seen - {str(pod["metadata"]["name"]) for pod in live})
         found += [f"Agent pod '{each.namespace}/{name}' is gone." for name in gone]
         for pod in live:
             restarts = sum(c.get("restartCount", 0) for c in pod.get("status", {}).get("containerStatuses") or [])
@@ -94,7 +94,7 @@ def controller_says(session: TestSession) -> list[str]:
     try:
         details = state(session).details
         notes = session.controller.notifications(session.id)
-    except CyPerfError as error:
+    except ControllerError as error:
         return [str(error)]
     return ([f"Controller: {details}"] if details else []) + [f"Controller {note}" for note in notes]
 
@@ -104,7 +104,7 @@ def lost_agents(controller: Controller, deployed: Iterable[Deployed]) -> list[st
     tags = [each.tag for each in deployed]
     try:
         agents = controller.agents(offline=True)
-    except CyPerfError as error:
+    except ControllerError as error:
         return [str(error)]
     return [
         f"Agent {agent.hostname or agent.id} ({agent.ip}) lost its connection to the controller."

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.cyperf.types import CyPerfRole
-from NetLibrary._mechanics.errors import InputError, NetLibraryError, WaitFailed
-from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary._mechanics.errors import InputError, NetLibraryError, NotFound, Unavailable, WaitFailed
+from NetLibrary._mechanics.kube import manifests, quantities, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.trouble import problem
 
 TAG_KEY = "netlibrary"
+Resources = dict[str, dict[str, str]]
 HEALTH_PATH = "/CyPerfHTTPHealthCheck"
 _LABEL_VALUE = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -31,7 +32,9 @@ class Deployed:
         image: Image of the agents.
         replicas: How many pods are wanted.
         ready_needs_traffic: Whether the readiness probe passes only while a test runs.
-        logs: Last log of each pod that was seen, by name.
+        container: Name of the agent's container; others in the pod are sidecars.
+        logs: Last log of each pod that could be read, by name.
+        seen: Names of all pods that were seen.
     """
 
     role: CyPerfRole
@@ -41,7 +44,9 @@ class Deployed:
     image: str
     replicas: int
     ready_needs_traffic: bool = False
+    container: str = ""
     logs: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
 
     @property
     def labels(self) -> str:
@@ -60,14 +65,16 @@ def render(
     *,
     namespace: str,
     image: str | None,
-    controller: str,
-    tags: dict[str, str],
+    controller: str | None,
+    tags: Mapping[str, str],
     replicas: int,
-    node_selector: dict[str, str] | None,
-    memory: str | None,
-    readiness: str,
-    one_per_node: bool,
+    node_selector: Mapping[str, str] | None = None,
+    resources: Resources | None = None,
+    environment: Mapping[str, str] | None = None,
+    readiness: str = "startup",
+    one_per_node: bool = False,
     avoid: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Returns the objects of an agents' manifest made to fit.
 
@@ -76,14 +83,16 @@ def render(
         role: Side of the agents.
         namespace: Where they go.
         image: Image instead of that of the manifest.
-        controller: Address that the agents register at.
+        controller: Address that the agents register at; None leaves it to the agent's own command line.
         tags: Tags in addition to those of the manifest.
         replicas: Number of pods.
         node_selector: Labels of the nodes; None keeps those of the manifest.
-        memory: Request and limit of memory, for instance `256Mi`; None keeps those of the manifest.
+        resources: Requests and limits to set, see `resources_of`; what is not named stays as in the manifest.
+        environment: Further environment variables of the agent.
         readiness: `startup` (started), `traffic` (serving a test), or `none`.
         one_per_node: Whether two agents never share a node.
         avoid: Nodes that agents never use, because the device under test runs there.
+        labels: Further labels of the pods.
     """
     objects = manifests.load(file)
     for obj in objects:
@@ -94,15 +103,15 @@ def render(
         raise InputError(f"The manifest '{file}' has {len(found)} Deployments for {role.value} agents; one is needed.")
     spec = found[0]["spec"]
     spec["replicas"] = replicas
+    spec["template"]["metadata"].setdefault("labels", {}).update(labels or {})
     pod = spec["template"]["spec"]
     if node_selector is not None:
         pod["nodeSelector"] = dict(node_selector)
-    container = pod["containers"][0]
+    container = agent_container(found[0], role)
     if image:
         container["image"] = image
-    _environment(container, controller, tags)
-    if memory:
-        container["resources"] = {"requests": {"memory": memory}, "limits": {"memory": memory}}
+    _environment(container, controller, tags, environment or {})
+    _resources(container, resources or {})
     _probe(container, readiness)
     if one_per_node:
         _one_per_node(pod)
@@ -111,13 +120,74 @@ def render(
     return [*others, found[0]]
 
 
-def _environment(container: dict[str, Any], controller: str, tags: dict[str, str]) -> None:
+def agent_container(deployment: Mapping[str, Any], role: CyPerfRole) -> dict[str, Any]:
+    """Returns the container of the agent, told by its name or by the variable that every agent needs.
+
+    Other containers of the pod are sidecars, for instance of a service mesh or a log collector.
+    """
+    containers: list[dict[str, Any]] = deployment["spec"]["template"]["spec"]["containers"]
+    for container in containers:
+        if container["name"] == f"cyperf-agent-{role.value.lower()}":
+            return container
+    for container in containers:
+        if any(entry.get("name") == "AGENT_CONTROLLER" for entry in container.get("env") or []):
+            return container
+    return containers[0]
+
+
+def _environment(
+    container: dict[str, Any], controller: str | None, tags: Mapping[str, str], more: Mapping[str, str]
+) -> None:
     entries = {entry["name"]: entry for entry in container.get("env") or []}
     present = str(entries.get("AGENT_TAGS", {}).get("value") or "")
-    merged = dict(pair.split("=", 1) for pair in present.split(",") if "=" in pair) | tags
-    entries["AGENT_CONTROLLER"] = {"name": "AGENT_CONTROLLER", "value": controller}
+    merged = dict(pair.split("=", 1) for pair in present.split(",") if "=" in pair) | dict(tags)
+    if controller is None:
+        entries.pop("AGENT_CONTROLLER", None)
+    else:
+        entries["AGENT_CONTROLLER"] = {"name": "AGENT_CONTROLLER", "value": controller}
+    entries |= {name: {"name": name, "value": value} for name, value in more.items()}
     entries["AGENT_TAGS"] = {"name": "AGENT_TAGS", "value": ",".join(f"{k}={v}" for k, v in merged.items())}
     container["env"] = list(entries.values())
+
+
+def resources_of(
+    memory: str | None = None, memory_request: str | None = None, memory_limit: str | None = None,
+    cpu_request: str | None = None, cpu_limit: str | None = None,
+) -> Resources:  # fmt: skip
+    """Returns requests and limits as Kubernetes has them, of those that are given.
+
+    Args:
+        memory: Request and limit of memory in one.
+        memory_request: Memory that the node has to have free.
+        memory_limit: Memory beyond which the agent is killed.
+        cpu_request: Processors that the node has to have free.
+        cpu_limit: Processors beyond which the agent is slowed down.
+    Raises:
+        InputError: One of them is no quantity.
+
+    Example:
+        >>> resources_of(memory="4Gi", cpu_limit="3.5")
+        {'requests': {'memory': '4Gi'}, 'limits': {'memory': '4Gi', 'cpu': '3.5'}}
+    """
+    given = {
+        "requests": {"memory": memory_request or memory, "cpu": cpu_request},
+        "limits": {"memory": memory_limit or memory, "cpu": cpu_limit},
+    }
+    found = {kind: {name: value for name, value in named.items() if value} for kind, named in given.items()}
+    for kind, named in found.items():
+        for name, value in named.items():
+            quantities.quantity(value, f"{name}_{kind[:-1]}")
+    return {kind: named for kind, named in found.items() if named}
+
+
+def _resources(container: dict[str, Any], wanted: Resources) -> None:
+    """Sets what is wanted and leaves the rest of the manifest alone; a request above a new limit follows it."""
+    for kind, named in wanted.items():
+        container.setdefault("resources", {}).setdefault(kind, {}).update(named)
+    requests = (container.get("resources") or {}).get("requests") or {}
+    for name, limit in (wanted.get("limits") or {}).items():
+        if name in requests and quantities.quantity(requests[name], name) > quantities.quantity(limit, name):
+            requests[name] = limit
 
 
 def _probe(container: dict[str, Any], readiness: str) -> None:
@@ -139,6 +209,20 @@ def _one_per_node(pod: dict[str, Any]) -> None:
             "labelSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["cyperf-agent"]}]},
         }
     ]
+
+
+def check_kinds(cluster: Cluster, objects: Iterable[Mapping[str, Any]]) -> None:
+    """Skips where the cluster lacks a kind of a manifest, for instance that of Multus.
+
+    Raises:
+        Unavailable: Names the kind and what brings it.
+    """
+    for obj in objects:
+        try:
+            cluster.resources.of(dict(obj))
+        except NotFound as error:
+            brings = " Multus brings it." if obj["kind"] == "NetworkAttachmentDefinition" else ""
+            raise Unavailable(f"The cluster has no kind {obj['kind']} ({obj['apiVersion']}).{brings}") from error
 
 
 def _avoid(pod: dict[str, Any], names: Iterable[str]) -> None:
@@ -220,11 +304,18 @@ def check_pods(cluster: Cluster, deployed: Iterable[Deployed]) -> None:
                     raise WaitFailed(f"Agent pod '{name}' cannot register: {trouble.text}.")
 
 
-def keep_logs(cluster: Cluster, deployed: Deployed) -> None:
-    """Remembers the logs of the pods as they are now: agents do not send them to the controller."""
+def keep_logs(cluster: Cluster, deployed: Deployed) -> list[str]:
+    """Remembers the logs of the agents as they are now: agents do not send them to the controller.
+
+    Returns:
+        Why logs could not be read; what was read before stays then, and the reason is not taken for a log.
+    """
+    problems = []
     for pod in live_pods(cluster, deployed):
         name = str(pod["metadata"]["name"])
+        deployed.seen.add(name)
         try:
-            deployed.logs[name] = cluster.logs(deployed.namespace, name)
+            deployed.logs[name] = cluster.logs(deployed.namespace, name, container=deployed.container or None)
         except NetLibraryError as error:
-            deployed.logs.setdefault(name, f"(no log: {error})")
+            problems.append(f"pod '{name}': {error}")
+    return problems

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from NetLibrary._mechanics.cyperf.errors import NotJson
 from NetLibrary._mechanics.cyperf.rest import Connection
-from NetLibrary._mechanics.cyperf.statistics import Statistics, View, cell, parse, quantity, shown, unit_of
+from NetLibrary._mechanics.cyperf.results import Statistics, View, cell, parse
 from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.cyperf.units import quantity, shown, unit_of
+from NetLibrary._mechanics.errors import InputError, NotJson
 
 from .scripted_controller import ScriptedController
 
