@@ -20,6 +20,7 @@ from NetLibrary.keywords.results import ResultKeywords
 from NetLibrary.keywords.sharing import GuestKeywords
 from NetLibrary.keywords.skupper import SkupperKeywords
 from NetLibrary.keywords.throughput import ThroughputKeywords
+from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
 from NetLibrary.keywords.tidying import TidyingKeywords
 from NetLibrary.types import CONVERTERS
 
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 class NetLibrary(
     ClusterKeywords,
     ThroughputKeywords,
+    ThroughputServerKeywords,
     SkupperKeywords,
     GuestKeywords,
     ResultKeywords,

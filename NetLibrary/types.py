@@ -41,7 +41,7 @@ class Bitrate:
             return cls(float(value))
         text = str(value).strip()
         match = _RATE.fullmatch(text)
-        if not match:
+        if not match or (match[3] or "").startswith(("B/", "Bp")):
             raise ValueError(_ALLOWED + _what_it_looks_like(text))
         return cls(float(match[1]) * _FACTORS[match[2].lower()], bare=not match[2] and not match[3])
 
@@ -120,6 +120,29 @@ class Protocol(Enum):
 
     TCP = "tcp"
     UDP = "udp"
+
+
+class ThroughputPath(Enum):
+    """A path from a client to a server in the same cluster.
+
+    `SAME_NODE` and `OTHER_NODE` go from pod to pod, `HOST_NETWORK` from node to node without the pods' network. The
+    others lead to a pod on another node, through a Service.
+    """
+
+    SAME_NODE = "same node"
+    OTHER_NODE = "other node"
+    HOST_NETWORK = "host network"
+    CLUSTER_IP = "cluster IP"
+    NODE_PORT = "node port"
+    LOAD_BALANCER = "load balancer"
+
+
+class ServiceType(Enum):
+    """Type of a Service, each with all that the one before it has."""
+
+    ClusterIP = "ClusterIP"
+    NodePort = "NodePort"
+    LoadBalancer = "LoadBalancer"
 
 
 class TimeLimit(timedelta):

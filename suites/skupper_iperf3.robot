@@ -7,8 +7,9 @@ Documentation       iperf3 over a Skupper attached connector.
 ...                 *Passes when*: the receiver gets at least the rate of the row; the attached connector carries its
 ...                 share of the direct path's rate; and without the binding the traffic is refused.
 ...
-...                 Variables: BANDWIDTH, DURATION, NAMESPACE_PREFIX, HUB_KUBECONFIG, CLIENT_KUBECONFIG,
-...                 WORKLOAD_KUBECONFIG, IPERF3_IMAGE, READY_TIMEOUT, SKIP_TEARDOWN. For instance:
+...                 Variables: BANDWIDTH, DURATION, NAMESPACE_PREFIX, HUB_NAMESPACE, CLIENT_NAMESPACE,
+...                 WORKLOAD_NAMESPACE, HUB_KUBECONFIG, CLIENT_KUBECONFIG, WORKLOAD_KUBECONFIG, SKUPPER_LINK_ACCESS,
+...                 IPERF3_IMAGE, READY_TIMEOUT, SKIP_TEARDOWN. For instance:
 ...                 robot -d results -v BANDWIDTH:100M -v DURATION:10s suites/skupper_iperf3.robot
 
 Resource            NetLibrary/resources/skupper.resource

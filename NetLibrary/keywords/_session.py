@@ -42,6 +42,8 @@ class Session:
         self.explainers: list[Callable[[], list[str]]] = []
         # Called at the end of each test, before its headlines are shown
         self.at_test_end: list[Callable[[], None]] = []
+        # Programs that carry traffic, by name; each returns its versions and images for the records
+        self.carriers: dict[str, Callable[[], dict[str, Any]]] = {}
         self.recorder = Recorder(_robot.output_dir, self._surroundings)
         self._kubeconfig, self._context = kubeconfig, context
         self._clusters: dict[str, Cluster] = {}

@@ -5,14 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from robot.api import Error, Failure, logger
+from robot.api import logger
 
-from NetLibrary._mechanics.errors import ClusterError, NotFound, WaitTimeout
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, NotFound, WaitTimeout
+from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.skupper import Installation, diagnose, find_installation, ready, state_text
-from NetLibrary._mechanics.skupper.status import API_VERSION, GROUP, KINDS, site_with_endpoints
+from NetLibrary._mechanics.kube.wait import condition
+from NetLibrary._mechanics.report import Picture, html_table
+from NetLibrary._mechanics.skupper import (
+    Installation,
+    diagnose,
+    find_installation,
+    ready,
+    site_with_endpoints,
+    state_text,
+)
+from NetLibrary._mechanics.skupper.objects import GROUP, KINDS, made
+from NetLibrary._mechanics.skupper.run import objects_in, routers_of, versions_of
+from NetLibrary._mechanics.skupper.show import draw_ways, status_table, ways
+from NetLibrary._mechanics.throughput import Measurement
+from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
 
 WAIT = timedelta(seconds=120)
 
@@ -38,7 +53,7 @@ class SkupperKeywords(KeywordBase):
             connection.lab.install("skupper")
             found = find_installation(connection)
         if found is None:
-            raise Error(
+            raise EnvironmentProblem(
                 f"Skupper is not installed in cluster '{connection.alias}' ({connection.server}): it does not serve "
                 f"the API group '{GROUP}'.\nInstall Skupper v2 there, or run on the lab (-v CLUSTER:lab), which has a "
                 "stand-in."
@@ -47,6 +62,8 @@ class SkupperKeywords(KeywordBase):
         return str(found)
 
     def _announce(self, cluster: Cluster, found: Installation) -> None:
+        self.__dict__.setdefault("_skupper_installed", {})[cluster.alias] = found
+        self.session.note_images(found.images)
         if found.stand_in:
             self.session.note_stand_in("skupper", found.stand_in)
         name = "Skupper" if cluster.alias == "default" else f"Skupper {cluster.alias}"
@@ -72,7 +89,7 @@ class SkupperKeywords(KeywordBase):
             The object.
         """
         if kind not in KINDS:
-            raise Error(f"kind is '{kind}'; allowed are {', '.join(KINDS)}.")
+            raise InputError(f"kind is '{kind}'; allowed are {', '.join(KINDS)}.")
         return self._wait(self.session.cluster(cluster), kind, name, namespace, timeout)
 
     @keyword(tags=["skupper"])
@@ -91,14 +108,12 @@ class SkupperKeywords(KeywordBase):
             cluster: Alias of the cluster.
         """
         if redemptions < 1:
-            raise Error(f"redemptions is {redemptions}; allowed are 1 and more.")
+            raise InputError(f"redemptions is {redemptions}; allowed are 1 and more.")
         connection = self.session.cluster(cluster)
         site = self._site(connection, namespace)
         self._wait(connection, "Site", site, namespace, timeout, endpoints=True)
         window = f"{max(1, int(expires_after.total_seconds()))}s"
-        connection.apply(
-            _object("AccessGrant", name, namespace, redemptionsAllowed=redemptions, expirationWindow=window)
-        )
+        connection.apply(made("AccessGrant", name, namespace, redemptionsAllowed=redemptions, expirationWindow=window))
         self._wait(connection, "AccessGrant", name, namespace, timeout)
 
     @keyword(tags=["skupper"])
@@ -127,7 +142,7 @@ class SkupperKeywords(KeywordBase):
         self._wait_for_configured(taker, site, namespace, timeout)
         status = self._wait(giver, "AccessGrant", grant, granting_namespace, timeout)["status"]
         token = name or f"token-{grant}"
-        taker.apply(_object("AccessToken", token, namespace, url=status["url"], code=status["code"], ca=status["ca"]))
+        taker.apply(made("AccessToken", token, namespace, url=status["url"], code=status["code"], ca=status["ca"]))
         self._wait(taker, "AccessToken", token, namespace, timeout)
         return token
 
@@ -139,9 +154,57 @@ class SkupperKeywords(KeywordBase):
             namespaces: Namespaces that take part in the network, all in one cluster.
             cluster: Alias of the cluster.
         """
-        found = self._findings({(self.session.cluster(cluster), name) for name in namespaces})
-        if found:
-            raise Failure("The Skupper network is not complete:\n" + "\n".join(found))
+        objects = self._objects({(self.session.cluster(cluster), name) for name in namespaces})
+        found = diagnose(objects)
+        conclude(
+            self.session,
+            kind="skupper",
+            name=f"network of {', '.join(namespaces)}",
+            parameters={"namespaces": list(namespaces)},
+            checks=[Check("findings", 0, len(found), "", not found, "The Skupper network is not complete:")],
+            causes=found,
+            summary={"findings": len(found), "versions": versions_of(objects)},
+            tables=[status_table(objects)],
+            images=images_of(routers_of(objects)),
+        )
+
+    @keyword(tags=["skupper"])
+    def log_skupper_network(self, measured: Measurement | None = None, *, direct: Measurement | None = None) -> None:
+        """Shows the state of Skupper's objects in the watched namespaces, and the way that traffic takes.
+
+        The table lists Sites, Links, Listeners, connectors and bindings with their status. The picture shows each way
+        from a Listener to the pods behind it; results of measurements are written to it. Where the namespaces have been
+        removed meanwhile, the state is that of the last call.
+
+        Args:
+            measured: Result of a measurement through the network.
+            direct: Result of a measurement of the direct path.
+
+        ```robotframework
+        *** Test Cases ***
+        Through The Network
+            Watch Skupper Namespaces    hub    client    work
+            ${result}    Measure Throughput    iperf3    client    duration=1s    carried_by=skupper
+            Log Skupper Network    ${result}
+        ```
+        """
+        objects = self._objects(self._places)
+        if any(obj.get("kind") in KINDS for obj in objects):
+            self.__dict__["_skupper_seen"] = objects
+        objects = self.__dict__.get("_skupper_seen", objects)
+        table = status_table(objects)
+        html = html_table(table.columns, table.rows, table.caption)
+        _robot.log_html(html)
+        self.session.headline(html)
+        found = ways(objects)
+        if not found:
+            return
+        rates = {"through": measured.bits_per_second if measured else None,
+                 "direct": direct.bits_per_second if direct else None}  # fmt: skip
+        picture = Picture(draw_ways(_robot.picture_path("network"), found, **rates), "Way of the traffic")
+        html = _robot.picture_html(picture.path, picture.caption)
+        _robot.log_html(html)
+        self.session.headline(html)
 
     @keyword(tags=["skupper"])
     def watch_skupper_namespaces(self, *namespaces: str, cluster: str | None = None) -> None:
@@ -156,6 +219,7 @@ class SkupperKeywords(KeywordBase):
         self._places |= places
         if self._explain not in self.session.explainers:
             self.session.explainers.append(self._explain)
+        self.session.carriers["skupper"] = self._facts
 
     @keyword(tags=["skupper"])
     def forget_skupper_namespaces(self) -> None:
@@ -176,15 +240,22 @@ class SkupperKeywords(KeywordBase):
     def _explain(self) -> list[str]:
         return self._findings(self._places)
 
-    def _findings(self, places: set[tuple[Cluster, str]]) -> list[str]:
-        objects: list[dict[str, Any]] = []
+    def _facts(self) -> dict[str, Any]:
+        """Which Skupper carries the traffic, for the records: versions, and the images of controllers and routers."""
+        objects = self._objects(self._places)
+        installed = self.__dict__.get("_skupper_installed", {})
+        images = {image["reference"]: image for one in installed.values() for image in one.images}
+        images |= {image["reference"]: image for image in images_of(routers_of(objects))}
+        return {"versions": versions_of(objects), "images": list(images.values())}
+
+    def _objects(self, places: set[tuple[Cluster, str]]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
         for connection, namespace in sorted(places, key=lambda place: (place[0].alias, place[1])):
-            for kind in (*(f"{kind}.{GROUP}" for kind in KINDS), "Pod"):
-                try:
-                    objects += connection.list(kind, namespace)
-                except ClusterError as error:
-                    logger.debug(f"No {kind} objects for the diagnosis: {error}")
-        return diagnose(objects)
+            found += objects_in(connection, namespace, logger.debug)
+        return found
+
+    def _findings(self, places: set[tuple[Cluster, str]]) -> list[str]:
+        return diagnose(self._objects(places))
 
     def _wait(
         self, cluster: Cluster, kind: str, name: str, namespace: str, timeout: timedelta, *, endpoints: bool = False
@@ -200,13 +271,11 @@ class SkupperKeywords(KeywordBase):
         except WaitTimeout as error:
             last = state_text(cluster.find(f"{kind}.{GROUP}", name, namespace))
             findings = self._findings(self._places | {(cluster, namespace)})
-            raise Failure(
+            raise WaitTimeout(
                 "\n".join([f"{what} was not Ready within {timeout.total_seconds():g} s: {last}.", *findings])
             ) from error
 
     def _wait_for_configured(self, cluster: Cluster, site: str, namespace: str, timeout: timedelta) -> None:
-        from NetLibrary._mechanics.kube.wait import condition
-
         cluster.wait(
             f"Site.{GROUP}", namespace, condition("Configured"), name=site, timeout=timeout.total_seconds(),
             what=f"Site '{namespace}/{site}' Configured", progress=logger.info,
@@ -218,12 +287,3 @@ class SkupperKeywords(KeywordBase):
             raise NotFound(f"Namespace '{namespace}' in cluster '{cluster.alias}' has no Site.", status=404)
         active = [s for s in sites if s.get("status", {}).get("status") == "Ready"] or sites
         return str(active[0]["metadata"]["name"])
-
-
-def _object(kind: str, name: str, namespace: str, **spec: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }

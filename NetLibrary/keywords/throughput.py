@@ -47,7 +47,7 @@ class ThroughputKeywords(KeywordBase):
         self, server: str, namespace: str, *, port: int = 5201, duration: timedelta = timedelta(seconds=10),
         bitrate: Bitrate | None = None, protocol: Protocol = Protocol.TCP, streams: int = 1, reverse: bool = False,
         omit: timedelta = timedelta(0), family: int | None = None, image: str = CLIENT_IMAGE,
-        manifest: Path | None = None, node: str | None = None, retry_for: timedelta = RETRY,
+        manifest: Path | None = None, node: str | None = None, host_network: bool = False, retry_for: timedelta = RETRY,
         at_least: Bitrate | None = None, at_most: Bitrate | None = None, lost_at_most: Percentage | None = None,
         retransmits_at_most: int | None = None, name: str | None = None, carried_by: str | None = None,
         cluster: str | None = None,
@@ -72,6 +72,7 @@ class ThroughputKeywords(KeywordBase):
             image: Image of the client; needs `iperf3` and `sh`.
             manifest: File with a Job to start from, when the client's pod needs more than an image.
             node: Node for the client.
+            host_network: Whether the client uses its node's network instead of a pod's.
             retry_for: How long a server that refuses or is busy is tried again before it counts.
             at_least: Fails when the receiver got less.
             at_most: Fails when the receiver got more, for instance where a policy limits the rate.
@@ -105,7 +106,7 @@ class ThroughputKeywords(KeywordBase):
         )  # fmt: skip
         _tell_units(bitrate=bitrate, at_least=at_least, at_most=at_most)
         connection = self.session.cluster(cluster)
-        outcome = self._run(connection, request, namespace, image, manifest, node, retry_for)
+        outcome = self._run(connection, request, namespace, image, manifest, node, retry_for, host=host_network)
         self._conclude(
             name or _robot.current_test() or "throughput", connection, request, namespace, outcome, limits, carried_by
         )
@@ -203,7 +204,7 @@ class ThroughputKeywords(KeywordBase):
 
     def _run(
         self, connection: Cluster, request: Request, namespace: str, image: str, manifest: Path | None,
-        node: str | None, retry_for: timedelta, *, one_server: bool = True,
+        node: str | None, retry_for: timedelta, *, one_server: bool = True, host: bool = False,
     ) -> Outcome:  # fmt: skip
         if node:
             require_node(connection, node)
@@ -213,7 +214,7 @@ class ThroughputKeywords(KeywordBase):
         retry = retry_for.total_seconds()
         job = job_manifest(
             f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request, retry_seconds=retry, node=node,
-            template=_job_in(manifest) if manifest else None,
+            host_network=host, template=_job_in(manifest) if manifest else None,
         )  # fmt: skip
         outcome = run_job(connection, job, request, retry_seconds=retry, progress=logger.info)
         logger.debug(outcome.output)
@@ -245,13 +246,15 @@ class ThroughputKeywords(KeywordBase):
             console, curve = f"{name}: {problem.kind}", until_it_broke(problem, request)
         picture = draw_rates(_robot.picture_path("rate"), {name: curve}) if curve.intervals else None
         carrier = Carrier(carried_by or "", carried_by in self.session.stand_ins)
+        carrying = self.session.carriers[carried_by]() if carried_by in self.session.carriers else {}
         conclude(
             self.session,
             kind="throughput",
             name=name,
             parameters={
                 **asdict(request), **{k: v for k, v in asdict(limits).items() if v is not None},
-                "attempts": outcome.attempts, "carried_by": carried_by, "over_stand_in": carrier.stand_in,
+                "attempts": outcome.attempts, "carried_by": carried_by, "carrier_versions": carrying.get("versions"),
+                "over_stand_in": carrier.stand_in,
             },
             checks=checks,
             errors=errors,
@@ -260,7 +263,7 @@ class ThroughputKeywords(KeywordBase):
             series={"intervals": [asdict(interval) for interval in curve.intervals]},
             tables=[table_of(name, request, outcome, verdict(checks, errors), carrier)],
             pictures=[Picture(picture, f"Rate over time: {name}")] if picture else [],
-            images=images_of([outcome.pod]),
+            images=[*images_of([outcome.pod]), *carrying.get("images", [])],
             metadata={"Throughput": bitrate_text(result.bits_per_second) if result else str(problem and problem.kind)},
             console=console,
             stands_in=[carried_by] if carried_by else [],

@@ -29,6 +29,7 @@ def pod(place: str, port: int = 5201, **labels: str) -> Object:
         "kind": "Pod",
         "metadata": {"namespace": namespace, "name": name, "labels": labels},
         "spec": {"containers": containers},
+        "status": {"phase": "Pending"},
     }
 
 

@@ -134,7 +134,8 @@ PAIRS = (
     ),
     (
         wrong_site_namespace,
-        "AttachedConnector 'work/iperf3' names the site namespace 'client', but its binding is in 'hub'.",
+        "AttachedConnector 'work/iperf3' names the site namespace 'client', but its binding is in 'hub': set its "
+        "spec.siteNamespace to 'hub'.",
     ),
     (
         names_differ,
@@ -145,8 +146,7 @@ PAIRS = (
     (
         no_usable_pod,
         "AttachedConnector 'work/iperf3' is not ready: Error (No matches for selector). No ready pod matches its "
-        "selector "
-        "'app=iperf3-server'.",
+        "selector 'app=iperf3-server': those that match are not ready: 'iperf3-server-0' (Pending).",
     ),
     (
         no_replica_from_the_start,
@@ -323,7 +323,7 @@ def test_most_likely_cause_comes_first() -> None:
     state(network["hub"], "Pending", "Not Running")
     state(network["link"], "Pending", "Not Operational")
     found = diagnose(network.values())
-    assert [sentence.split(" ")[0] for sentence in found] == ["Site", "Link", "AttachedConnector", "Listener"]
+    assert [sentence.split(" ")[0] for sentence in found] == ["Site", "AttachedConnector", "Listener", "Link"]
 
 
 @pytest.mark.parametrize("selector", ["", "app in (a, b)", "app"])
@@ -340,3 +340,41 @@ def test_pods_without_declared_ports_are_not_judged() -> None:
     network["pod"] = pod("work/p", app="iperf3-server")
     network["pod"]["spec"]["containers"] = [{"name": "c"}]
     assert diagnose(network.values()) == []
+
+
+def test_wrong_site_namespace_has_one_advice() -> None:
+    """ "Create the missing binding" in the wrong namespace was the first of two."""
+    network = healthy()
+    wrong_site_namespace(network)
+    found = [line for line in diagnose(network.values()) if "AttachedConnector" in line]
+    assert len(found) == 1
+    assert "create the missing binding" not in found[0]
+
+
+def test_connector_without_status_is_explained_by_its_pods() -> None:
+    """Skupper gives it no status at all when Binding and Site were there first and no pod matches."""
+    network = healthy()
+    network["connector"]["status"] = {}
+    network["connector"]["spec"]["selector"] = "app=iperf3"
+    state(network["binding"], "Error", NO_CONNECTOR)
+    assert diagnose(network.values())[0] == (
+        "AttachedConnector 'work/iperf3' has no status, which Skupper gives it once a pod matches. No ready pod matches "
+        "its selector 'app=iperf3'. The pods of namespace 'work' have app=iperf3-server."
+    )
+
+
+def test_connector_without_status_although_pods_match_points_to_the_controller() -> None:
+    network = healthy()
+    network["connector"]["status"] = {}
+    network["pod"]["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
+    assert "no status: no Skupper controller has looked at it" in diagnose(network.values())[0]
+
+
+def test_state_of_the_link_is_never_the_first_of_several_findings() -> None:
+    """It has no status, or "Not Operational", for up to 40 s while everything else is ready."""
+    network = healthy()
+    network["link"]["status"] = {}
+    keys_differ(network)
+    found = diagnose(network.values())
+    assert found[-1].startswith("Link 'client/token-grant' does not connect its sites")
+    assert found[0].startswith("Listener")

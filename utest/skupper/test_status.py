@@ -9,8 +9,9 @@ from scripted_api import ApiServer
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import Cluster, Done, Pending
-from NetLibrary._mechanics.skupper import find_installation, installation, ready, state_text
-from NetLibrary._mechanics.skupper.status import is_ready, site_with_endpoints
+from NetLibrary._mechanics.skupper import find_installation, ready, state_text
+from NetLibrary._mechanics.skupper import run as installation
+from NetLibrary._mechanics.skupper.results import is_ready, site_with_endpoints
 
 from .network import obj
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from NetLibrary._mechanics.skupper.diagnosis import diagnose
-from NetLibrary._mechanics.skupper.installation import Installation, find_installation
-from NetLibrary._mechanics.skupper.status import ready, state_text
+from NetLibrary._mechanics.skupper.causes import diagnose
+from NetLibrary._mechanics.skupper.results import is_ready, ready, site_with_endpoints, state_text
+from NetLibrary._mechanics.skupper.run import Installation, find_installation
 
-__all__ = ["Installation", "diagnose", "find_installation", "ready", "state_text"]
+__all__ = [
+    "Installation", "diagnose", "find_installation", "is_ready", "ready", "site_with_endpoints", "state_text",
+]  # fmt: skip

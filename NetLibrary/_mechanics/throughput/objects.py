@@ -39,7 +39,7 @@ done
 
 def job_manifest(
     name: str, namespace: str, image: str, request: Request, *, retry_seconds: float = 0.0, node: str | None = None,
-    template: dict[str, Any] | None = None,
+    host_network: bool = False, template: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Returns the Job that runs one request.
 
@@ -50,6 +50,7 @@ def job_manifest(
         request: What to measure.
         retry_seconds: How long a server that refuses or is busy is tried again.
         node: Node to run on; the scheduler's choice by default.
+        host_network: Whether it uses its node's network.
         template: A Job to start from, such as a manifest of the user's.
     """
     if retry_seconds < 0:
@@ -64,6 +65,8 @@ def job_manifest(
     pod["terminationGracePeriodSeconds"] = 0
     if node:
         pod["nodeName"] = node
+    if host_network:
+        pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
     container = (pod.setdefault("containers", [{}]))[0]
     container.setdefault("name", CONTAINER)
     container["image"] = image

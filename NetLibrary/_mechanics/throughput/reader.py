@@ -269,6 +269,7 @@ def _notes(result: Loss, source: str) -> tuple[str, ...]:
 def _common(document: Document, protocol: str) -> dict[str, Any]:
     start = document.get("start") or {}
     connected = (start.get("connected") or [{}])[0]
+    cpu = _sum(document["end"], "cpu_utilization_percent")
     target = start.get("target_bitrate", _start(document).get("target_bitrate"))
     return {
         "version": _version(document),
@@ -277,6 +278,8 @@ def _common(document: Document, protocol: str) -> dict[str, Any]:
         "reverse": bool(_number(_start(document), "reverse")),
         "remote": f"{connected.get('remote_host', '')}:{connected.get('remote_port', '')}".strip(":"),
         "target_bits_per_second": _number({"": target}, ""),
+        "client_cpu_percent": _number(cpu, "host_total"),
+        "server_cpu_percent": _number(cpu, "remote_total"),
         "omitted_seconds": _number(_start(document), "omit") or 0.0,
     }
 

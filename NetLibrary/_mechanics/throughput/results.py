@@ -102,6 +102,8 @@ class Measurement:
         reverse: Whether the server sent.
         remote: Address and port of the data connection.
         target_bits_per_second: The rate that was asked for, per stream; 0 for no limit.
+        client_cpu_percent: Processor time of the client's process, 100 for one core; None where unknown.
+        server_cpu_percent: That of the server's.
         omitted_seconds: Time at the start that does not count.
         contradictions: Where the two ends, or two figures of one end, cannot both be true: such a run is no result.
         notes: What a reader should know about the figures.
@@ -128,7 +130,22 @@ class Measurement:
     reverse: bool = False
     remote: str = ""
     target_bits_per_second: float | None = None
+    client_cpu_percent: float | None = None
+    server_cpu_percent: float | None = None
     omitted_seconds: float = 0.0
     contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def cpu_seconds_per_gigabit(self) -> float | None:
+        """Processor seconds of both ends for each gigabit that arrived."""
+        if self.client_cpu_percent is None or self.server_cpu_percent is None or not self.bits_per_second:
+            return None
+        return (self.client_cpu_percent + self.server_cpu_percent) / 100 / (self.bits_per_second / 1e9)
+
+    @property
+    def cpu_seconds_per_gigabit_text(self) -> str:
+        """The same for a reader."""
+        value = self.cpu_seconds_per_gigabit
+        return "unknown" if value is None else f"{value:.2g}"

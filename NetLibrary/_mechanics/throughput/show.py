@@ -75,6 +75,12 @@ def _of_result(result: Measurement, verdict: Verdict) -> list[list[object]]:
         rows.append(["jitter", f"{result.jitter_ms:.3f} ms"])
     if result.rtt_ms is not None:
         rows.append(["round trip", f"{result.rtt_ms:.2f} ms"])
+    if result.cpu_seconds_per_gigabit is not None:
+        client, server = result.client_cpu_percent, result.server_cpu_percent
+        text = (
+            f"client {client:.0f} %, server {server:.0f} % of a core; {result.cpu_seconds_per_gigabit_text} s per Gbit"
+        )
+        rows.append(["CPU of iperf3", text])
     rows += [["contradiction", Cell(text, "bad")] for text in result.contradictions]
     rows += [["note", text] for text in result.notes]
     return rows
@@ -156,6 +162,26 @@ def draw_rates(path: Path, runs: Mapping[str, Measurement]) -> Path:
         if axes.get_legend_handles_labels()[0]:
             columns = min(3, len(runs))
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=8, frameon=False)
+    return path
+
+
+def draw_shares(path: Path, rates: Mapping[str, float]) -> Path:
+    """Draws rates as bars, each with its value.
+
+    Args:
+        path: PNG file to write.
+        rates: Rates in bit/s by name.
+    Returns:
+        The path.
+    """
+    with picture(path, 8.0, 0.8 + 0.35 * len(rates)) as axes:
+        names = list(rates)
+        bars = axes.barh(range(len(names)), [rates[name] / 1e9 for name in names], color=COLOURS[0], height=0.6)
+        axes.bar_label(bars, [bitrate_text(rates[name]) for name in names], padding=3, fontsize=8)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.margins(x=0.15)
+        axes.set_xlabel("Gbit/s")
     return path
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from NetLibrary._mechanics.skupper.status import condition, is_ready, state_text
+from NetLibrary._mechanics.kube.trouble import is_ready as pod_is_ready
+from NetLibrary._mechanics.skupper.results import condition, is_ready, state_text
 
 Object = dict[str, Any]
 
@@ -24,7 +25,12 @@ def diagnose(objects: Iterable[Object]) -> list[str]:
         Sentences; empty when nothing is wrong that the objects show.
     """
     view = _View(objects)
-    return [*_sites(view), *_links(view), *_pairs(view), *_connectors(view), *_keys(view), *_ports(view)]
+    found = [
+        *_sites(view), *_tokens(view), *_pairs(view), *_connectors(view), *_keys(view), *_ports(view),
+        # A Link shows no status, or "Not Operational", for up to 40 s while traffic flows already: a state, no cause
+        *_links(view),
+    ]  # fmt: skip
+    return list(dict.fromkeys(found))
 
 
 class _View:
@@ -77,7 +83,7 @@ def _site_hint(site: Object) -> str:
     return ""
 
 
-def _links(view: _View) -> list[str]:
+def _tokens(view: _View) -> list[str]:
     found = []
     for grant in view.all("AccessGrant"):
         if not is_ready(grant):
@@ -94,14 +100,18 @@ def _links(view: _View) -> list[str]:
                 f"Link "
                 "only once, so a new token is needed."
             )
-    for link in view.all("Link"):
-        if not is_ready(link):
-            found.append(f"{_name(link)} does not connect its sites: {state_text(link)}.")
     sites = {_namespace(site) for site in view.all("Site")}
     if len(sites) > 1 and not view.all("Link") and not view.all("AccessToken"):
         names = ", ".join(f"'{name}'" for name in sorted(sites))
         found.append(f"The sites {names} are not linked: there is no Link and no AccessToken.")
     return found
+
+
+def _links(view: _View) -> list[str]:
+    return [
+        f"{_name(link)} does not connect its sites: {state_text(link)}." for link in view.all("Link")
+        if not is_ready(link)
+    ]  # fmt: skip
 
 
 def _links_of(token: Object) -> tuple[str, str]:
@@ -129,7 +139,10 @@ def _pairs(view: _View) -> list[str]:
         name = connector["metadata"]["name"]
         binding = view.get("AttachedConnectorBinding", site, name)
         if binding is None:
-            found.append(_missing_binding(view, connector, site, name))
+            elsewhere = _binding_elsewhere(view, name, own)
+            found.append(
+                _wrong_site(connector, elsewhere) if elsewhere else _missing_binding(view, connector, site, name)
+            )
         elif binding["spec"].get("connectorNamespace") != own:
             allowed = binding["spec"].get("connectorNamespace")
             found.append(
@@ -137,7 +150,7 @@ def _pairs(view: _View) -> list[str]:
                 f"'{own}': set its spec.connectorNamespace to '{own}'."
             )
         elif not is_ready(connector):
-            found.append(f"{_name(connector)} is not ready: {state_text(connector)}.{_pod_hint(connector)}")
+            found.append(_not_ready(view, connector))
     for binding in view.all("AttachedConnectorBinding"):
         home, name = binding["spec"].get("connectorNamespace", ""), binding["metadata"]["name"]
         partner = view.get("AttachedConnector", home, name)
@@ -147,13 +160,25 @@ def _pairs(view: _View) -> list[str]:
                 "equal names, and each names the other's namespace."
             )
         elif partner["spec"].get("siteNamespace") != _namespace(binding):
-            found.append(
-                f"{_name(partner)} names the site namespace '{partner['spec'].get('siteNamespace')}', but its "
-                f"binding is in '{_namespace(binding)}'."
-            )
+            found.append(_wrong_site(partner, binding))
         elif is_ready(partner) and not is_ready(binding) and binding["spec"].get("routingKey") in _wanted(view):
             found.append(f"{_name(binding)} is not ready: {state_text(binding)}.")
-    return list(dict.fromkeys(found))
+    return found
+
+
+def _binding_elsewhere(view: _View, name: str, connector_namespace: str) -> Object | None:
+    """Returns the binding of that name that waits for a connector of that namespace, in whatever namespace it is."""
+    for binding in view.all("AttachedConnectorBinding"):
+        if binding["metadata"]["name"] == name and binding["spec"].get("connectorNamespace") == connector_namespace:
+            return binding
+    return None
+
+
+def _wrong_site(connector: Object, binding: Object) -> str:
+    return (
+        f"{_name(connector)} names the site namespace '{connector['spec'].get('siteNamespace')}', but its "
+        f"binding is in '{_namespace(binding)}': set its spec.siteNamespace to '{_namespace(binding)}'."
+    )
 
 
 def _missing_binding(view: _View, connector: Object, site: str, name: str) -> str:
@@ -164,18 +189,37 @@ def _missing_binding(view: _View, connector: Object, site: str, name: str) -> st
     return f"{text}, so its pods are not offered to the network: create the missing binding."
 
 
-def _pod_hint(connector: Object) -> str:
+def _not_ready(view: _View, connector: Object) -> str:
+    """Says what a connector lacks, from its pods: the controller may give it no status at all when none matches."""
+    hint = _pod_hint(view, connector)
+    if hint and not connector.get("status"):
+        return f"{_name(connector)} has no status, which Skupper gives it once a pod matches.{hint}"
+    return f"{_name(connector)} is not ready: {state_text(connector)}.{hint}"
+
+
+def _pod_hint(view: _View, connector: Object) -> str:
+    selector, namespace = str(connector["spec"].get("selector", "")), _namespace(connector)
     message = str(connector.get("status", {}).get("message", ""))
-    if "No matches for selector" in message or "Not ready" in message:
-        return f" No ready pod matches its selector '{connector['spec'].get('selector', '')}'."
-    return ""
+    blamed = "No matches for selector" in message or "Not ready" in message
+    here = [pod for pod in view.all("Pod") if _namespace(pod) == namespace]
+    chosen = [pod for pod in here if selects_text(selector, pod)]
+    if any(pod_is_ready(pod) for pod in chosen):
+        return ""
+    if not blamed and (connector.get("status") or selector_is_unknown(selector)):
+        return ""
+    text = f" No ready pod matches its selector '{selector}'"
+    if chosen:
+        names = ", ".join(f"'{pod['metadata']['name']}' ({pod.get('status', {}).get('phase', '?')})" for pod in chosen)
+        return f"{text}: those that match are not ready: {names}."
+    labels = sorted({f"{k}={v}" for pod in here for k, v in (pod["metadata"].get("labels") or {}).items()})
+    return f"{text}." + (f" The pods of namespace '{namespace}' have {', '.join(labels[:8])}." if labels else "")
 
 
 def _connectors(view: _View) -> list[str]:
     found = []
     for connector in view.all("Connector"):
         if not is_ready(connector) and connector["spec"].get("routingKey") in _wanted(view):
-            found.append(f"{_name(connector)} is not ready: {state_text(connector)}.{_pod_hint(connector)}")
+            found.append(_not_ready(view, connector))
     return found
 
 
@@ -210,7 +254,7 @@ def _ports(view: _View) -> list[str]:
     found = []
     for connector in view.all("Connector") + view.all("AttachedConnector"):
         port, selector = connector["spec"].get("port"), connector["spec"].get("selector", "")
-        pods = [p for p in view.all("Pod") if _namespace(p) == _namespace(connector) and _selects(selector, p)]
+        pods = [p for p in view.all("Pod") if _namespace(p) == _namespace(connector) and selects_text(selector, p)]
         declared = {
             entry["containerPort"]
             for pod in pods
@@ -227,7 +271,12 @@ def _ports(view: _View) -> list[str]:
     return found
 
 
-def _selects(selector: str, pod: Object) -> bool:
+def selector_is_unknown(selector: str) -> bool:
+    """Tells whether a selector has a form that is not looked into: anything but equalities."""
+    return not selector or any("=" not in term or "!=" in term or "(" in term for term in selector.split(","))
+
+
+def selects_text(selector: str, pod: Object) -> bool:
     """Tells whether a selector of equalities matches a pod; other forms match none, so nothing is said of them."""
     labels = pod["metadata"].get("labels") or {}
     terms = [term.replace("==", "=").partition("=") for term in selector.split(",")]

@@ -10,12 +10,6 @@ from typing import Any
 
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending
 
-GROUP = "skupper.io"
-API_VERSION = "skupper.io/v2alpha1"
-KINDS = (
-    "Site", "Link", "Listener", "Connector", "AttachedConnector", "AttachedConnectorBinding", "AccessGrant",
-    "AccessToken",
-)  # fmt: skip
 # Kinds whose whole readiness is this condition instead of `status.status`
 _BY_CONDITION = {"AccessToken": "Redeemed", "Certificate": "Ready"}
 

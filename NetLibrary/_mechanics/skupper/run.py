@@ -1,7 +1,8 @@
-"""Whether Skupper is installed in a cluster, and which."""
+"""Which Skupper runs in a cluster, and what its objects are just now."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import pods_ready
-from NetLibrary._mechanics.skupper.status import GROUP
+from NetLibrary._mechanics.skupper.objects import GROUP, KINDS
 
 # A controller that was applied a moment ago
 START_SECONDS = 30.0
@@ -70,3 +71,34 @@ def find_installation(cluster: Cluster) -> Installation | None:
     running = [pod for pod in pods if is_ready(pod)] or _wait_for_controller(cluster)
     names = tuple(f"{p['metadata']['namespace']}/{p['metadata']['name']}" for p in running)
     return Installation(stand_in, names, tuple(images_of(running)))
+
+
+def objects_in(cluster: Cluster, namespace: str, said: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Returns Skupper's objects of a namespace, and its pods.
+
+    Args:
+        cluster: Where it is.
+        namespace: Its name.
+        said: Gets a line for each kind that the account may not list.
+    """
+    found: list[dict[str, Any]] = []
+    for kind in (*(f"{kind}.{GROUP}" for kind in KINDS), "Pod"):
+        try:
+            found += cluster.list(kind, namespace)
+        except ClusterError as error:
+            said(f"No {kind} objects: {error}")
+    return found
+
+
+def routers_of(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the router pods among objects."""
+    return [
+        obj for obj in objects
+        if obj.get("kind") == "Pod" and (obj["metadata"].get("labels") or {}).get("skupper.io/component") == "router"
+    ]  # fmt: skip
+
+
+def versions_of(objects: Iterable[dict[str, Any]]) -> list[str]:
+    """Returns which controllers look after the Sites among objects, with their versions."""
+    found = [site.get("status", {}).get("controller") or {} for site in objects if site.get("kind") == "Site"]
+    return sorted({f"{c.get('namespace')}/{c.get('name')} {c.get('version')}" for c in found if c})

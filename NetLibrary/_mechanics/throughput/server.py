@@ -1,0 +1,194 @@
+"""An iperf3 server in the cluster, and the addresses at which a client reaches it over each path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.errors import ClusterError, Unavailable
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
+from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending
+from NetLibrary.types import ThroughputPath
+
+Object = dict[str, Any]
+
+
+def server_manifests(
+    name: str, namespace: str, image: str, *, port: int = 5201, node: str | None = None, host_network: bool = False,
+    service_type: str = "ClusterIP",
+) -> list[Object]:  # fmt: skip
+    """Returns the Deployment of one iperf3 server and its Service, for TCP and UDP.
+
+    The control connection is TCP also in a UDP test, so the Service needs both.
+    """
+    labels = {"app": name}
+    container: Object = {
+        "name": "iperf3",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        # Its log tells at once who is connected
+        "command": ["iperf3", "-s", "-p", str(port), "--forceflush"],
+        "ports": [{"containerPort": port, "protocol": each} for each in ("TCP", "UDP")],
+        # The socket table, not a connection: iperf3 takes every connection for the beginning of a test
+        "readinessProbe": {
+            "exec": {"command": ["sh", "-c", f"grep -qi ':{port:04X} .* 0A ' /proc/net/tcp /proc/net/tcp6"]},
+            "periodSeconds": 1,
+        },
+    }
+    pod: Object = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    if node:
+        pod["nodeName"] = node
+    if host_network:
+        pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata,
+        "spec": {
+            "replicas": 1,
+            # One server only, and with the host's network its port is taken until the old one is gone
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    }
+    ports = [{"name": each.lower(), "port": port, "targetPort": port, "protocol": each} for each in ("TCP", "UDP")]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {"type": service_type, "selector": labels, "ports": ports},
+    }
+    return [deployment, service]
+
+
+def load_balancer_ready() -> Goal:
+    """Goal: a Service has an address of a load balancer."""
+
+    def goal(objects: list[Object]) -> Outcome:
+        if objects and of_load_balancer(objects[0]):
+            return Done(objects[0])
+        return Pending("no address of a load balancer yet")
+
+    return goal
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a client has to be, and what it has to reach.
+
+    Args:
+        host: Address or name for the client.
+        port: Port for the client.
+        node: Node for the client; None for any.
+        host_network: Whether the client uses its node's network.
+        text: What it is, in words.
+    """
+
+    host: str
+    port: int
+    node: str | None = None
+    host_network: bool = False
+    text: str = ""
+
+
+def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, family: int | None = None) -> Way:
+    """Returns how a client in the server's cluster takes a path to it.
+
+    Raises:
+        Unavailable: The cluster does not offer that path.
+    """
+    service = cluster.get("Service", name, namespace)
+    pod = _server_pod(cluster, service, namespace)
+    home = str(pod["spec"].get("nodeName"))
+    host = bool(pod["spec"].get("hostNetwork"))
+    port = int(service["spec"]["ports"][0]["port"])
+    other = next((each for each in _worker_nodes(cluster) if each != home), None)
+    if path is not ThroughputPath.SAME_NODE and other is None:
+        raise Unavailable(f"'{path.value}' needs a second node for the client; there is only '{home}'.")
+    if path in (ThroughputPath.SAME_NODE, ThroughputPath.OTHER_NODE):
+        node = home if path is ThroughputPath.SAME_NODE else other
+        address = _first(of_pod(pod, family), "the pod", family)
+        return Way(address, port, node, text=f"pod on {home} from a pod on {node}")
+    if path is ThroughputPath.HOST_NETWORK:
+        if not host:
+            raise Unavailable(f"'{path.value}' needs a server with host_network=True; '{name}' has a pod's network.")
+        address = _first(of_node(cluster.get("Node", home), family), f"node '{home}'", family)
+        return Way(address, port, other, True, f"{home} from {other}, without pods' network")
+    if path is ThroughputPath.CLUSTER_IP:
+        return Way(_first(of_service(service, family), "the Service", family), port, other, text="cluster IP")
+    if path is ThroughputPath.NODE_PORT:
+        kind = service["spec"].get("type", "ClusterIP")
+        if kind not in ("NodePort", "LoadBalancer"):
+            raise Unavailable(f"'{path.value}' needs a Service of type NodePort; '{name}' is of type {kind}.")
+        # Of a third node where there is one: both hops are then the network's
+        entry = next((n for n in _worker_nodes(cluster) if n not in (home, other)), home)
+        address = _first(of_node(cluster.get("Node", entry), family), f"node '{entry}'", family)
+        return Way(address, node_port(service, port, "TCP"), other, text=f"NodePort of {entry}")
+    return Way(_balancer(service, name, family), port, other, text="load balancer")
+
+
+def direct_way(cluster: Cluster, name: str, namespace: str, *, same_cluster: bool) -> Way:
+    """Returns the most direct way to the server behind a Service: its pod, or from another cluster what leads there.
+
+    Raises:
+        Unavailable: Nothing leads there from another cluster.
+    """
+    service = cluster.get("Service", name, namespace)
+    port = int(service["spec"]["ports"][0]["port"])
+    if same_cluster:
+        pod = _server_pod(cluster, service, namespace)
+        return Way(_first(of_pod(pod), "the pod", None), port, text="the server's pod")
+    found = of_load_balancer(service)
+    if found:
+        return Way(found[0], port, text="the load balancer, since the client is in another cluster")
+    if service["spec"].get("type") in ("NodePort", "LoadBalancer"):
+        for node in _worker_nodes(cluster):
+            addresses = of_node(cluster.get("Node", node), kind="ExternalIP") or of_node(cluster.get("Node", node))
+            if addresses:
+                text = f"the NodePort of {node}, since the client is in another cluster"
+                return Way(addresses[0], node_port(service, port, "TCP"), text=text)
+    raise Unavailable(
+        f"There is no direct path: the client is in another cluster, and Service '{namespace}/{name}' has neither a "
+        "load balancer nor a NodePort. Make it one of type LoadBalancer or NodePort."
+    )
+
+
+def _server_pod(cluster: Cluster, service: Object, namespace: str) -> Object:
+    labels = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
+    pods = [pod for pod in cluster.list("Pod", namespace, labels=labels) if is_ready(pod)] if labels else []
+    if not pods:
+        raise Unavailable(f"No ready pod stands behind Service '{namespace}/{service['metadata']['name']}'.")
+    return pods[0]
+
+
+def _worker_nodes(cluster: Cluster) -> list[str]:
+    """Nodes that take pods, sorted; none where the account may not list them."""
+    try:
+        nodes = cluster.list("Node")
+    except ClusterError:
+        return []
+    return sorted(
+        str(node["metadata"]["name"])
+        for node in nodes
+        if not node["spec"].get("unschedulable")
+        and not any(t.get("effect") in ("NoSchedule", "NoExecute") for t in node["spec"].get("taints") or [])
+    )
+
+
+def _balancer(service: Object, name: str, family: int | None) -> str:
+    found = of_load_balancer(service, family)
+    if not found:
+        kind = service["spec"].get("type", "ClusterIP")
+        why = "nothing gave it an address" if kind == "LoadBalancer" else f"it is of type {kind}"
+        raise Unavailable(f"Service '{name}' has no load balancer: {why}.")
+    return found[0]
+
+
+def _first(addresses: list[str], what: str, family: int | None) -> str:
+    if not addresses:
+        raise Unavailable(f"{what[0].upper()}{what[1:]} has no address" + (f" of family {family}." if family else "."))
+    return addresses[0]

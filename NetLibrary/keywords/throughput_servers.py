@@ -1,0 +1,184 @@
+"""Keywords for iperf3 servers and the paths to them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from robot.api import logger
+
+from NetLibrary._mechanics.errors import InputError, WaitTimeout
+from NetLibrary._mechanics.kube.addresses import require_node
+from NetLibrary._mechanics.kube.wait import deployment_available
+from NetLibrary._mechanics.report import Picture, Table, bitrate_text
+from NetLibrary._mechanics.throughput import Measurement
+from NetLibrary._mechanics.throughput.server import Way, direct_way, find_way, load_balancer_ready, server_manifests
+from NetLibrary._mechanics.throughput.show import draw_shares
+from NetLibrary._mechanics.verdict import Check, at_least
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.types import Percentage, ServiceType, ThroughputPath
+
+SERVER_IMAGE = "quay.io/skupper/lanyard:latest"
+WAIT = timedelta(seconds=60)
+
+
+class ThroughputServerKeywords(KeywordBase):
+    """Start iperf3 servers, find the paths to them, compare the paths."""
+
+    @keyword(tags=["iperf3"])
+    def start_iperf3_server(
+        self, namespace: str, name: str = "iperf3-server", *, node: str | None = None, host_network: bool = False,
+        service_type: ServiceType = ServiceType.ClusterIP, port: int = 5201, image: str = SERVER_IMAGE,
+        timeout: timedelta = WAIT, cluster: str | None = None,
+    ) -> str:  # fmt: skip
+        """Starts an iperf3 server with a Service in a namespace, and waits until it listens.
+
+        It ends with the namespace, or with the run.
+
+        Args:
+            namespace: Where it runs.
+            name: Name of its Deployment and Service.
+            node: Node for the server; the scheduler's choice by default.
+            host_network: Whether it uses its node's network.
+            service_type: ClusterIP, NodePort or LoadBalancer.
+            port: Port of server and Service, TCP and UDP.
+            image: Image of the server; needs `iperf3` and `sh`.
+            timeout: Limit of the wait; an address of a load balancer that does not come by then is no failure.
+            cluster: Alias of the cluster.
+        Returns:
+            Name of the node that it runs on.
+
+        ```robotframework
+        *** Test Cases ***
+        Through A Cluster IP
+            Create Namespace    demo
+            Start Iperf3 Server    demo    node=node2
+            Measure Throughput    iperf3-server    demo    node=node1    duration=2s    at_least=100M
+        ```
+        """
+        connection = self.session.cluster(cluster)
+        if node:
+            require_node(connection, node)
+        manifests = server_manifests(
+            name, namespace, image, port=port, node=node, host_network=host_network, service_type=service_type.value
+        )
+        for obj in manifests:
+            connection.apply(obj)
+        limit = timeout.total_seconds()
+        connection.wait(
+            "Deployment", namespace, deployment_available(), name=name, timeout=limit,
+            what=f"iperf3 server '{namespace}/{name}'", progress=logger.info,
+        )  # fmt: skip
+        if service_type is ServiceType.LoadBalancer:
+            try:
+                connection.wait(
+                    "Service", namespace, load_balancer_ready(), name=name, timeout=min(limit, 20.0),
+                    what=f"Address of Service '{namespace}/{name}'", progress=logger.info,
+                )  # fmt: skip
+            except WaitTimeout as error:
+                logger.info(f"{error} Paths through the load balancer are skipped.")
+        pods = connection.list("Pod", namespace, labels=f"app={name}")
+        return str(next((pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")), ""))
+
+    @keyword(tags=["iperf3"])
+    def get_path_to_iperf3_server(
+        self, path: ThroughputPath, namespace: str, name: str = "iperf3-server", *, family: int | None = None,
+        cluster: str | None = None,
+    ) -> Way:  # fmt: skip
+        """Returns where a client has to be, and what it has to reach, to take a path to a server.
+
+        The test is skipped where the cluster does not offer that path, with the reason.
+
+        Args:
+            path: The path.
+            namespace: Namespace of the server.
+            name: Name of its Service.
+            family: `4` or `6` for an address of that IP family.
+            cluster: Alias of the cluster.
+        Returns:
+            Its `host` and `port`, the client's `node`, whether that needs `host_network`, and a `text` for the reader.
+
+        ```robotframework
+        *** Test Cases ***
+        Through A Node Port
+            ${path}    Get Path To Iperf3 Server    node port    demo
+            Measure Throughput    ${path.host}    demo    port=${path.port}    node=${path.node}    duration=2s
+        ```
+        """
+        way = find_way(self.session.cluster(cluster), path, name, namespace, family)
+        logger.info(f"{path.value}: {way.text}, {way.host}:{way.port}.")
+        return way
+
+    @keyword(tags=["iperf3"])
+    def get_direct_path_to_iperf3_server(
+        self, namespace: str, name: str = "iperf3-server", *, cluster: str | None = None,
+        client_cluster: str | None = None,
+    ) -> Way:  # fmt: skip
+        """Returns the most direct path to a server: its pod, or from another cluster its load balancer or NodePort.
+
+        The test is skipped where nothing leads to the server from the client's cluster.
+
+        Args:
+            namespace: Namespace of the server.
+            name: Name of its Service.
+            cluster: Alias of the server's cluster.
+            client_cluster: Alias of the client's cluster.
+        Returns:
+            Its `host` and `port`, and a `text` for the reader.
+        """
+        here, there = self.session.cluster(cluster), self.session.cluster(client_cluster)
+        ids = {c.get("Namespace", "kube-system")["metadata"]["uid"] for c in (here, there)}
+        way = direct_way(here, name, namespace, same_cluster=len(ids) == 1)
+        logger.info(f"Direct path: {way.text}, {way.host}:{way.port}.")
+        return way
+
+    @keyword(tags=["iperf3"])
+    def paths_should_carry_their_share(
+        self, reference: str, at_least_share: Percentage = Percentage(0), /, name: str = "paths compared",
+        **measured: Measurement,
+    ) -> None:  # fmt: skip
+        """Compares the throughputs of several paths with one of them, in a table and a picture.
+
+        Args:
+            reference: Name of the result that the others are compared with.
+            at_least_share: Smallest acceptable share; 0 only shows them.
+            name: Name in table and record.
+            measured: Results of `Measure Throughput` by name.
+
+        ```robotframework
+        *** Test Cases ***
+        Services Cost Little
+            ${pod}    Measure Throughput    10.0.0.7    demo    duration=2s
+            ${service}    Measure Throughput    iperf3-server    demo    duration=2s
+            Paths Should Carry Their Share    pod    50 %    pod=${pod}    service=${service}
+        ```
+        """
+        if reference not in measured:
+            raise InputError(f"reference is '{reference}'; there are {', '.join(measured) or 'no results'}.")
+        base = measured[reference].bits_per_second
+        if base <= 0:
+            raise InputError(f"'{reference}' carried nothing, so there is no share of it.")
+        shares = {each: 100 * run.bits_per_second / base for each, run in measured.items()}
+        checks: list[Check] = []
+        if at_least_share.percent:
+            checks = [
+                at_least(f"share of {each}", at_least_share.percent, share, "%")
+                for each, share in shares.items() if each != reference
+            ]  # fmt: skip
+        rows = [
+            [each, bitrate_text(run.bits_per_second), f"{shares[each]:.0f} %", run.cpu_seconds_per_gigabit_text]
+            for each, run in measured.items()
+        ]
+        columns = ["path", "throughput", f"share of {reference}", "CPU seconds per Gbit, client + server"]
+        path = draw_shares(_robot.picture_path("paths"), {each: run.bits_per_second for each, run in measured.items()})
+        conclude(
+            self.session,
+            kind="comparison",
+            name=name,
+            parameters={"reference": reference},
+            checks=checks,
+            summary={f"{each}_share_percent".replace(" ", "_"): share for each, share in shares.items()},
+            tables=[Table(columns, rows, name)],
+            pictures=[Picture(path, name)],
+        )

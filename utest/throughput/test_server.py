@@ -1,0 +1,218 @@
+"""The server that keywords start, and the addresses at which a client reaches it over each path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from NetLibrary._mechanics.errors import NotFound, Unavailable
+from NetLibrary._mechanics.throughput.causes import about_the_server, behind, peers, several_servers
+from NetLibrary._mechanics.throughput.results import Iperf3Problem
+from NetLibrary._mechanics.throughput.server import direct_way, find_way, server_manifests
+from NetLibrary.types import ThroughputPath
+
+Object = dict[str, Any]
+# Peers of port 5201 (1451): one established from 10.244.1.7 twice, one from an IPv6 address, one only listening
+SOCKETS = """  sl  local_address rem_address   st tx_queue rx_queue
+   0: 00000000:1451 00000000:0000 0A 00000000:00000000
+   1: 0200000A:1451 0701F40A:9C40 01 00000000:00000000
+   2: 0200000A:1451 0701F40A:9C42 01 00000000:00000000
+   3: 0200000A:0050 0801F40A:9C42 01 00000000:00000000
+  sl  local_address                         remote_address                        st
+   0: 0000000000000000FFFF00000200000A:1451 0000000000000000FFFF00000901F40A:9C40 01
+   1: 000000FD000000000000000001000000:1451 000000FD000000000000000002000000:9C40 01
+"""
+
+
+def node(name: str, **spec: Any) -> Object:
+    return {
+        "metadata": {"name": name},
+        "spec": spec,
+        "status": {"addresses": [{"type": "InternalIP", "address": f"192.0.2.{name[-1]}"}]},
+    }
+
+
+def pod(name: str, where: str, address: str, *, ready: bool = True, **spec: Any) -> Object:
+    return {
+        "metadata": {"name": name, "namespace": "demo", "labels": {"app": "s"}},
+        "spec": {"nodeName": where, "containers": [{"name": "iperf3"}], **spec},
+        "status": {
+            "phase": "Running",
+            "podIP": address,
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        },
+    }
+
+
+def service(kind: str = "ClusterIP", *, balancer: list[Object] | None = None, **more: Any) -> Object:
+    port = {"port": 5201, "protocol": "TCP", "nodePort": 30001 if kind != "ClusterIP" else None}
+    return {
+        "metadata": {"name": "s", "namespace": "demo", **more.pop("metadata", {})},
+        "spec": {"type": kind, "selector": {"app": "s"}, "clusterIP": "10.96.0.9", "ports": [port], **more},
+        "status": {"loadBalancer": {"ingress": balancer or []}},
+    }
+
+
+class Cluster:
+    """The objects of a cluster, as far as this topic asks for them."""
+
+    alias = "default"
+
+    def __init__(self, *objects: Object, nodes: tuple[Object, ...] = (), logs: str = "") -> None:
+        self.objects, self.nodes, self.log = list(objects), list(nodes), logs
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        found = self.find(kind, name, namespace)
+        if found is None:
+            raise NotFound(f"{kind} '{name}' not found", status=404)
+        return found
+
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        return next((o for o in self.list(kind, namespace) if o["metadata"]["name"] == name), None)
+
+    def list(
+        self, kind: str, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
+    ) -> list[Object]:
+        if kind == "Node":
+            return self.nodes
+        if kind == "EndpointSlice":
+            pods = [o for o in self.objects if "nodeName" in o["spec"]]
+            return [{"endpoints": [{"targetRef": {"kind": "Pod", "name": p["metadata"]["name"]}} for p in pods]}]
+        of_kind = [o for o in self.objects if ("nodeName" in o["spec"]) == (kind == "Pod")]
+        if fields:
+            return [o for o in of_kind if o["status"].get("podIP") == fields.partition("=")[2]]
+        return of_kind
+
+    def exec(self, *_: Any, **__: Any) -> Any:
+        return type("Result", (), {"stdout": SOCKETS})
+
+    def logs(self, *_: Any, **__: Any) -> str:
+        return self.log
+
+
+NODES = (node("node1"), node("node2"), node("node3"))
+SERVER = pod("s-0", "node1", "10.0.0.2")
+
+
+def way(path: str, *objects: Object, nodes: tuple[Object, ...] = NODES) -> tuple[str, int, str | None, bool]:
+    found = find_way(Cluster(*objects, nodes=nodes), ThroughputPath[path], "s", "demo")  # type: ignore[arg-type]
+    return found.host, found.port, found.node, found.host_network
+
+
+def test_each_path_has_its_address_and_place() -> None:
+    both = (service("LoadBalancer", balancer=[{"ip": "198.51.100.1"}]), SERVER)
+    assert way("SAME_NODE", *both) == ("10.0.0.2", 5201, "node1", False)
+    assert way("OTHER_NODE", *both) == ("10.0.0.2", 5201, "node2", False)
+    assert way("CLUSTER_IP", *both) == ("10.96.0.9", 5201, "node2", False)
+    assert way("NODE_PORT", *both) == ("192.0.2.3", 30001, "node2", False)
+    assert way("LOAD_BALANCER", *both) == ("198.51.100.1", 5201, "node2", False)
+    assert way("HOST_NETWORK", service(), pod("s-0", "node1", "192.0.2.1", hostNetwork=True)) == (
+        "192.0.2.1", 5201, "node2", True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("NODE_PORT", "needs a Service of type NodePort; 's' is of type ClusterIP"),
+        ("LOAD_BALANCER", "Service 's' has no load balancer: it is of type ClusterIP"),
+        ("HOST_NETWORK", "needs a server with host_network=True"),
+    ],
+)
+def test_path_that_is_not_offered_is_skipped_with_the_reason(path: str, words: str) -> None:
+    with pytest.raises(Unavailable, match=words):
+        way(path, service(), SERVER)
+
+
+def test_tainted_and_cordoned_nodes_take_no_client() -> None:
+    nodes = (node("node1"), node("node2", unschedulable=True), node("node3", taints=[{"effect": "NoSchedule"}]))
+    with pytest.raises(Unavailable, match="needs a second node"):
+        way("OTHER_NODE", service(), SERVER, nodes=nodes)
+    with pytest.raises(Unavailable, match="No ready pod"):
+        way("SAME_NODE", service(), pod("s-0", "node1", "10.0.0.2", ready=False))
+
+
+def test_direct_path_from_another_cluster_is_never_a_pod() -> None:
+    """It measured to a pod address of another cluster."""
+
+    def direct(same: bool, *objects: Object) -> tuple[str, int]:
+        found = direct_way(Cluster(*objects, nodes=NODES), "s", "demo", same_cluster=same)  # type: ignore[arg-type]
+        return found.host, found.port
+
+    assert direct(True, service(), SERVER) == ("10.0.0.2", 5201)
+    assert direct(False, service("LoadBalancer", balancer=[{"ip": "198.51.100.1"}]), SERVER) == ("198.51.100.1", 5201)
+    assert direct(False, service("NodePort"), SERVER) == ("192.0.2.1", 30001)
+    with pytest.raises(Unavailable, match="neither a load balancer nor a NodePort"):
+        direct(False, service(), SERVER)
+
+
+def test_server_listens_for_both_protocols_and_is_one() -> None:
+    deployment, made = server_manifests("s", "demo", "i:1", node="node1", host_network=True, service_type="NodePort")
+    assert [port["protocol"] for port in made["spec"]["ports"]] == ["TCP", "UDP"]
+    assert deployment["spec"]["replicas"] == 1
+    assert deployment["spec"]["template"]["spec"]["hostNetwork"] is True
+
+
+# --- what stands behind an address ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("server", ["s", "s.demo", "s.demo.svc.cluster.local", "10.96.0.9"])
+def test_two_servers_behind_one_address_are_refused(server: str) -> None:
+    cluster = Cluster(service(), SERVER, pod("s-1", "node2", "10.0.1.2"))
+    text = several_servers(cluster, server, "demo")  # type: ignore[arg-type]
+    assert text.startswith(f"2 pods stand behind '{server}' ('s-0', 's-1'); iperf3 needs one")
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        service(sessionAffinity="ClientIP"),
+        service(metadata={"labels": {"internal.skupper.io/listener": "true"}}),
+    ],
+)
+def test_several_pods_that_lead_to_one_server_are_fine(one: Object) -> None:
+    cluster = Cluster(one, SERVER, pod("s-1", "node2", "10.0.1.2"))
+    assert several_servers(cluster, "s", "demo") == ""  # type: ignore[arg-type]
+
+
+def test_names_outside_of_the_cluster_are_left_alone() -> None:
+    assert behind(Cluster(service(), SERVER), "s.example.com", "demo").service is None  # type: ignore[arg-type]
+
+
+def test_peers_of_a_port_are_read_from_the_socket_tables() -> None:
+    assert peers(SOCKETS, 5201)[:2] == ["10.244.1.7", "10.244.1.9"]
+    assert len(peers(SOCKETS, 5201)) == 3
+
+
+def test_busy_server_is_told_with_its_holder_and_since_when() -> None:
+    log = (
+        "2026-01-01T10:00:00.5Z Server listening on 5201 (test #1)\n"
+        "2026-01-01T10:00:01.5Z Accepted connection from ::ffff:10.244.1.7, port 40000\n"
+    )
+    client = pod("first", "node2", "10.244.1.7")
+    cluster = Cluster(service(), SERVER, client, logs=log)
+    cluster.objects.remove(client)
+    cluster.objects.append({**client, "metadata": {**client["metadata"], "namespace": "other"}})
+    said = about_the_server(cluster, Iperf3Problem("busy", "b"), "10.0.0.2", "demo", 5201)  # type: ignore[arg-type]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "The server 'demo/s-0' is held by 10.244.1.7 (pod 'other/first' on node2, Running) since "
+    )
+    assert "kubectl -n demo delete pod s-0" in said[0]
+
+
+def test_server_that_was_killed_is_told() -> None:
+    import time
+
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    dead = pod("s-0", "node1", "10.0.0.2")
+    dead["status"]["containerStatuses"] = [
+        {"name": "iperf3", "lastState": {"terminated": {"finishedAt": stamp, "exitCode": 137, "reason": "Error"}}}
+    ]
+    said = about_the_server(Cluster(dead), Iperf3Problem("closed", "c"), "10.0.0.2", "demo", 1)  # type: ignore[arg-type]
+    assert said == [f"The server's container 'iperf3' in pod 'demo/s-0' ended at {stamp} with exit status 137 (Error)."]
+
+
+def test_refused_connection_asks_nobody() -> None:
+    assert about_the_server(None, Iperf3Problem("refused", "r"), "s", "demo", 1) == []  # type: ignore[arg-type]
