@@ -5,6 +5,7 @@ Documentation       The throughput keywords on a real cluster: what they measure
 ...                 *Traffic*: TCP and UDP for one second each.
 ...                 *Passes when*: every measurement is judged by its limits, and each failure names its cause.
 
+Library             OperatingSystem
 Library             NetLibrary
 
 Suite Setup         Server Is Started
@@ -82,6 +83,26 @@ Busy Server Is Named
     ...    Measure    retry_for=1s
     [Teardown]    Run In Pod    ${SERVER}    ${NAMESPACE}    sh    -c    pkill -f 'iperf3 -c' || true
 
+Server That Ends In The Middle Is A Break And No Rerun
+    [Documentation]    It passed with many attempts: the measurement was repeated until it went through.
+    Start Iperf3 Server    ${NAMESPACE}    doomed    image=${IMAGE}    timeout=60s
+    ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=doomed
+    Run In Pod    ${pods}[0][metadata][name]    ${NAMESPACE}    sh    -c
+    ...    (sleep 5; kill -TERM 1) >/dev/null 2>&1 &
+    ${message}    Run Keyword And Expect Error
+    ...    The traffic from '${NAMESPACE}' to 'doomed:5201' broke after * s of 8 s: closed: *
+    ...    Measure    doomed    duration=8s    bitrate=10M
+    Should Contain    ${message}    Until then 10 Mbit/s.
+    ${attempts}    Get Last Record    parameters    attempts
+    Should Be Equal As Integers    ${attempts}    1
+    ${after}    Get Last Record    summary    broke_after_seconds
+    Should Be True    0 < ${after} < 8
+
+Several Servers Behind One Address Are Refused At Once
+    [Setup]    Scale Server To    2
+    Run Keyword And Expect Error    2 pods stand behind 'iperf3-server' (*); iperf3 needs one: *    Measure
+    [Teardown]    Scale Server To    1
+
 
 *** Keywords ***
 Server Is Started
@@ -104,3 +125,20 @@ Measure
     VAR    &{all}    image=${IMAGE}    duration=1s    &{options}
     ${result}    Measure Throughput    ${server}    ${NAMESPACE}    &{all}
     RETURN    ${result}
+
+Scale Server To
+    [Documentation]    Gives the server a number of replicas and waits for them.
+    [Arguments]    ${replicas}
+    Apply Manifest
+    ...    ${SERVER_MANIFEST}
+    ...    namespace=${NAMESPACE}
+    ...    Deployment.spec.template.spec.containers.0.image=${IMAGE}
+    ...    Deployment.spec.replicas=${{ int($replicas) }}
+    Wait Until Deployment Is Available    iperf3-server    ${NAMESPACE}    timeout=60s
+
+Get Last Record
+    [Documentation]    Returns a field of the last measurement of this run.
+    [Arguments]    ${part}    ${field}
+    ${text}    Get File    ${OUTPUT DIR}/measurements.jsonl
+    ${record}    Evaluate    json.loads($text.strip().splitlines()[-1])
+    RETURN    ${record}[${part}][${field}]
