@@ -283,6 +283,85 @@ class E2SARRisks(frozenset[E2SARRisk]):
         return cls(found)
 
 
+class MatrixCase(Enum):
+    """A row of the Service matrix: which sources ask what.
+
+    Case, spaces, underscores and hyphens do not matter. `ENDLESS` is the old name of `NO_ENDPOINTS`.
+    """
+
+    POD_IP = "pod ip"
+    """Every pod by its own address, from every pod and node."""
+    LARGE_PACKETS = "large packets"
+    """Packets up to the MTU of the path over TCP, UDP and DNS."""
+    CLUSTER_IP = "cluster ip"
+    """One Service for each pod."""
+    HAIRPIN = "hairpin"
+    """A pod to itself through its own Service."""
+    SPREAD = "spread"
+    """One Service with all pods behind it, several connections a cell."""
+    SEVERAL_PORTS = "several ports"
+    """Several ports and protocols of one Service."""
+    NO_ENDPOINTS = "no endpoints"
+    """A Service without endpoints gives no connection."""
+    READINESS = "readiness"
+    """A pod that is not ready: hidden by one Service, published by another."""
+    NAMES = "names"
+    """DNS names of Services."""
+    HEADLESS = "headless"
+    """The name of a headless Service leads to its pods."""
+    EXTERNAL_NAME = "external name"
+    """An ExternalName Service that leads to a name inside the cluster."""
+    OUTSIDE_NAME = "outside name"
+    """An ExternalName Service that leads to a name outside the cluster."""
+    HOST_BACKENDS = "host backends"
+    """Services with backends on the host network."""
+    INTERNAL_LOCAL = "internal local"
+    """internalTrafficPolicy Local."""
+    NEAR = "near"
+    """trafficDistribution PreferSameNode."""
+    NODE_PORT = "node port"
+    """NodePorts, from every source through every entry node."""
+    NODE_PORT_LOCAL = "node port local"
+    """NodePorts with externalTrafficPolicy Local."""
+    AFFINITY = "affinity"
+    """Session affinity on the ClusterIP."""
+    AFFINITY_NODE_PORT = "affinity node port"
+    """Session affinity on NodePorts."""
+    EXTERNAL_IP = "external ip"
+    """A Service with externalIPs."""
+    LOAD_BALANCER = "load balancer"
+    """LoadBalancer addresses from inside."""
+    LOAD_BALANCER_OUTSIDE = "load balancer outside"
+    """LoadBalancer addresses from outside."""
+    AFFINITY_LOAD_BALANCER = "affinity load balancer"
+    """Session affinity on LoadBalancer addresses."""
+    SOURCE_RANGES = "source ranges"
+    """loadBalancerSourceRanges that list nobody."""
+    SCTP = "sctp"
+    """SCTP, pod to pod."""
+    DUAL_STACK = "dual stack"
+    """Addresses of the second family."""
+    PROXY_NAME_LABEL = "proxy name label"
+    """The label service-proxy-name takes a Service from the proxy, and gives it back."""
+    HEADLESS_LABEL = "headless label"
+    """The label headless does the same."""
+    TYPE_CHANGE = "type change"
+    """A Service that changes its type."""
+    TERMINATING = "terminating"
+    """A terminating backend that still serves."""
+    UDP_FLOWS = "udp flows"
+    """UDP flows over changes of the backend."""
+    AFFINITY_TIMEOUT = "affinity timeout"
+    """Session affinity ends after its time limit."""
+    ENDLESS = "endless"
+    """Deprecated: `NO_ENDPOINTS`."""
+
+    @property
+    def key(self) -> str:
+        """Its name in tables, files and records; that of the new case for a deprecated one."""
+        return MatrixCase.NO_ENDPOINTS.value if self is MatrixCase.ENDLESS else str(self.value)
+
+
 CONVERTERS: dict[type, Any] = {
     Bitrate: Bitrate.parse,
     Percentage: Percentage.parse,

@@ -36,9 +36,9 @@ All Pods Behind One Service
 Several Ports And Protocols
     [Tags]    cluster-ip
     several ports
-No Endpoints Means Refused
-    [Tags]    cluster-ip    endless
-    endless
+No Endpoints Means No Connection
+    [Tags]    cluster-ip    no-endpoints
+    no endpoints
 Unready And Published Pod
     [Tags]    cluster-ip    readiness
     readiness

@@ -8,34 +8,30 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from robot.api import Failure, SkipExecution, logger
+from robot.api import logger
 
 from NetLibrary._mechanics.errors import InputError, ToolMissing
 from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.matrix import bandwidth
 from NetLibrary._mechanics.matrix.building import Builder, Options
-from NetLibrary._mechanics.matrix.cases import CASES, case_kind
+from NetLibrary._mechanics.matrix.cases import CASES
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.judge import compare
+from NetLibrary._mechanics.matrix.judge.override import override
 from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
-from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Table
 from NetLibrary._mechanics.matrix.run import Matrix, latency_rows
-from NetLibrary._mechanics.matrix.show import render
-from NetLibrary._mechanics.report import bitrate_text
-from NetLibrary._mechanics.verdict import Verdict
+from NetLibrary._mechanics.matrix.show import grids, render
+from NetLibrary._mechanics.report import Picture, bitrate_text
+from NetLibrary._mechanics.report import Table as Shown
+from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
-from NetLibrary.types import Bitrate, Percentage
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.types import Bitrate, MatrixCase, Percentage
 
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
-EXPECTATIONS = {
-    "as computed": None,
-    "connected": frozenset({Outcome.CONNECTED}),
-    "refused": frozenset({Outcome.REFUSED}),
-    "timed out": frozenset({Outcome.TIMEOUT}),
-    "blocked": frozenset({Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE}),
-}
-ProberName = Literal["auto", "python", "bash", "sh"]
+ProberName = Literal["auto", "python", "bash", "sh", "agnhost"]
 Expectation = Literal["as computed", "connected", "refused", "timed out", "blocked"]
 
 
@@ -58,6 +54,7 @@ class MatrixKeywords(KeywordBase):
         load_balancer_timeout: timedelta = timedelta(seconds=10),
         external_name: str = "",
         external_ip: str = "",
+        namespace: str = "",
         prober: ProberName = "auto",
         time_limit: timedelta = timedelta(seconds=1.5),
         in_flight: int = 300,
@@ -80,12 +77,15 @@ class MatrixKeywords(KeywordBase):
             external_name: Name outside the cluster for a Service of type ExternalName, for instance `example.com`; the
                 case `outside name` is skipped without.
             external_ip: Address for the Service with externalIPs, one of your own; a node's address when not given.
-            prober: What probes in the pods; `auto` takes the fastest that the image can run.
+            prober: What probes in the pods; `auto` takes the fastest that the image can run. `agnhost` probes with
+                `agnhost connect`, one process for each probe, which does not ask who answers.
             time_limit: The one time limit of all connections that get no answer. Linux repeats a SYN after 1 s, so
                 1.3 s and more survive one lost packet.
             in_flight: Connections that all sources together work on at once, 10 to 5000; those that only wait for the
                 time limit do not count. Less is gentler to a slow cluster.
             timeout: Time for pods and endpoints to get ready.
+            namespace: Namespace for pods and Services. One that exists is worked in, and keeps what others have there;
+                by default one is made, and removed at the end.
             cluster: Alias of the cluster.
         Returns:
             Facts: namespace, nodes, nodes left out, measured facts, programming latency by node in seconds.
@@ -103,7 +103,7 @@ class MatrixKeywords(KeywordBase):
         MatrixKeywords._matrices += 1
         target = self.session.cluster(cluster)
         options = Options(
-            namespace=f"matrix-{self.session.run_id}-{MatrixKeywords._matrices}",
+            namespace=namespace or f"matrix-{self.session.run_id}-{MatrixKeywords._matrices}",
             image=image,
             pods_per_node=pods_per_node,
             nodes=tuple(nodes),
@@ -140,25 +140,27 @@ class MatrixKeywords(KeywordBase):
         notes = [*matrix.testbed.notes, *(f"'{s.name}' probes with {matrix.fleet.flavours.get(s.name) or 'nothing'}."
                                   for s in matrix.sources)]  # fmt: skip
         _robot.log_table(["what the matrix knows"], [[note] for note in notes])
-        self.session.note_images(_images(matrix))
         slowest = max((max(v) for v in by_node.values()), default=0.0)
-        _robot.console(
-            f"Service matrix: {len(matrix.sources)} sources on {len(by_node)} nodes, {len(matrix.world.services)} "
-            f"Services; ready after {matrix.seconds['build']:.1f} s, programmed everywhere {slowest:.1f} s later"
-        )
-        self.session.recorder.add(
+        conclude(
+            self.session,
             kind="service programming",
             name="programming of new Services",
             parameters={"nodes": len(by_node), "services": len(matrix.world.services)},
             samples=[value for values in by_node.values() for value in values],
-            summary={"slowest_seconds": slowest, **{f"{n}_seconds": max(v) for n, v in by_node.items()}},
+            summary={
+                "slowest_seconds": slowest,
+                **{f"{n}_seconds": max(v) for n, v in by_node.items()},
+                **{f"{step}_seconds": round(took, 3) for step, took in matrix.seconds.items()},
+            },
             images=_images(matrix),
-            timings=dict(matrix.seconds),
+            console=f"Service matrix: {len(matrix.sources)} sources on {len(by_node)} nodes, "
+            f"{len(matrix.world.services)} Services; ready after {matrix.seconds['build']:.1f} s, programmed "
+            f"everywhere {slowest:.1f} s later",
         )
 
     @keyword(tags=["matrix"])
     def service_matrix_case_should_be_right(
-        self, case: str, *, expect: Expectation = "as computed", settle: timedelta = timedelta(seconds=3)
+        self, case: MatrixCase, *, expect: Expectation = "as computed", settle: timedelta = timedelta(seconds=3)
     ) -> dict[str, Any]:
         """Probes one case from all its sources and fails with the cause when cells are wrong.
 
@@ -167,7 +169,7 @@ class MatrixKeywords(KeywordBase):
         Cases that the cluster lacks something for are skipped with the reason.
 
         Args:
-            case: One of the catalogue: `pod ip`, `cluster ip`, `node port`, … an unknown one lists all.
+            case: Row of the matrix, for instance `pod ip`, `cluster ip` or `node port`.
             expect: Overrides the computed outcome of every cell.
             settle: Time for wrong cells to become right.
         Returns:
@@ -176,47 +178,55 @@ class MatrixKeywords(KeywordBase):
             AssertionError: Cells are wrong; the text says which cause explains them, with evidence.
         """
         matrix = self._built()
-        name = " ".join(case.lower().replace("_", " ").replace("-", " ").split())
+        name = _key_of(case)
         if name in LIFECYCLE:
             table = LIFECYCLE[name](matrix)
             matrix.tables[name] = table
         else:
-            if name not in CASES:
-                raise InputError(f"The case '{case}' is unknown; known are {', '.join([*CASES, *LIFECYCLE])}.")
-            lacking = matrix.lacking(case_kind(name))
+            lacking = matrix.lacking(CASES[name])
             if lacking:
-                raise SkipExecution(f"Case '{name}' cannot be run on this cluster: {lacking}.")
-            table = matrix.check(name, settle=settle.total_seconds(), override=_override(expect))
+                reason = f"Case '{name}' cannot be run on this cluster: {lacking}."
+                conclude(self.session, kind="service matrix", name=name, skip=reason)
+            table = matrix.check(name, settle=settle.total_seconds(), override=override(expect))
         return self._report_case(matrix, table)
 
     def _report_case(self, matrix: Matrix, table: Table) -> dict[str, Any]:
-        findings = matrix.findings() if table.wrong else []
-        html = render.html_of(table)
-        if findings:
-            html = render.findings_html(findings) + html
-        self.session.headline(html)
+        findings = matrix.findings_of(table) if table.wrong else []
+        tables = ([render.findings_table(findings)] if findings else []) + render.tables_of(table)
+        pictures = []
         if table.wrong or len(table.cells) >= 16:
             path = _robot.picture_path("heat map")
             render.heat_map(table, path)
-            _robot.log_picture(path, f"{table.title}: latency and wrong cells")
-        latencies = [c.observed.latency_ms for c in table.cells if c.observed.latency_ms is not None]
-        reasons = [f.sentence for f in findings]
-        self.session.recorder.add(
+            pictures = [Picture(path, f"{table.title}: latency and wrong cells", headline=False)]
+        if table.wrong:
+            _robot.console(render.text_of(table))
+        total, lost = table.first_attempts
+        right = len(table.cells) - len(table.wrong)
+        text = render.headline(table, findings) if table.wrong else ""
+        conclude(
+            self.session,
             kind="service matrix",
             name=table.case,
             parameters={"sources": len(table.sources), "targets": len(table.columns)},
-            samples=latencies,
-            summary={"cells": len(table.cells), "wrong_cells": len(table.wrong), "seconds": round(table.seconds, 3)},
-            verdict=Verdict(not table.wrong, reasons),
+            samples=[c.observed.latency_ms for c in table.cells if c.observed.latency_ms is not None],
+            summary={
+                "cells": len(table.cells),
+                "wrong_cells": len(table.wrong),
+                "not_promised_cells": sum(not c.expected.promised for c in table.cells),
+                "first_attempts": total,
+                "first_attempts_lost": lost,
+                "seconds": round(table.seconds, 3),
+            },
+            checks=[Check("cells as promised", len(table.cells), right, passed=not table.wrong, text=text)],
+            causes=render.explanation(table, findings) if table.wrong else [],
+            tables=tables,
+            pictures=pictures,
             images=_images(matrix),
         )
-        if table.wrong:
-            _robot.console(render.text_of(table))
-            raise Failure(render.failure_text(table, findings))
         return {"cells": len(table.cells), "wrong": 0, "seconds": table.seconds, "findings": []}
 
     @keyword(tags=["matrix"])
-    def probe_service_matrix(self, *cases: str, settle: timedelta = timedelta(seconds=3)) -> dict[str, Any]:
+    def probe_service_matrix(self, *cases: MatrixCase, settle: timedelta = timedelta(seconds=3)) -> dict[str, Any]:
         """Probes several cases in one go and does not fail; [Diagnose Service Matrix] explains what is wrong.
 
         All connections that get no answer, of all cases together, wait in the same time limit. Cases that the cluster
@@ -229,7 +239,7 @@ class MatrixKeywords(KeywordBase):
             `cells`, `wrong`, `seconds`, and `cases` with the number of wrong cells by case.
         """
         matrix = self._built()
-        tables = matrix.check_all(cases or list(CASES), settle=settle.total_seconds())
+        tables = matrix.check_all([_key_of(c) for c in cases] or list(CASES), settle=settle.total_seconds())
         rows = [[t.title, len(t.cells), len(t.wrong)] for t in tables]
         _robot.log_table(["case", "cells", "wrong"], rows, "Service matrix")
         for table in tables:
@@ -242,12 +252,12 @@ class MatrixKeywords(KeywordBase):
             "cases": {t.case: len(t.wrong) for t in tables},
         }
 
-    @keyword(tags=["matrix"])
+    @keyword(tags=["matrix"], renamed={"limit": "pod_limit"})
     def bandwidth_between_pods_should_be(
         self,
         *,
         at_least: Bitrate | None = None,
-        limit: str = "",
+        pod_limit: Bitrate | None = None,
         tolerance: Percentage = Percentage(20),
         duration: timedelta = timedelta(seconds=1),
     ) -> list[dict[str, Any]]:
@@ -255,50 +265,56 @@ class MatrixKeywords(KeywordBase):
 
         Args:
             at_least: Every pair must reach this.
-            limit: Bandwidth annotation of an extra pod, for instance `20M`; only this pod's rate is measured then, to
-                one pod of another node, and must be at or under the limit.
+            pod_limit: Limit of an extra pod by the annotation `kubernetes.io/egress-bandwidth`, for instance `20M`;
+                only this pod's rate is measured then, to one pod of another node, and must be at or under the limit.
             tolerance: How far the rate may be above the limit; headers and bursts count.
             duration: Length of each transfer.
         Returns:
             A list of `source`, `target`, `bits_per_second`, `detail`.
         Raises:
             AssertionError: A pair is slower, nothing was transferred, or the limit is not kept.
+
+        ```robotframework
+        *** Test Cases ***
+        Pods Of Different Nodes Reach 80 Mbit/s
+            Build Service Matrix
+            Bandwidth Between Pods Should Be    at_least=80M
+        ```
         """
         matrix = self._built()
-        limit_bits = Bitrate.parse(limit).bits_per_second if limit else 0.0
+        seconds, name = (
+            duration.total_seconds(),
+            "bandwidth between pods" + (f" limited to {pod_limit}" if pod_limit else ""),
+        )
+        asked = {"seconds": seconds, "pod_limit_bits_per_second": pod_limit.bits_per_second if pod_limit else None}
+        skip, rates = "", []
         try:
-            seconds = duration.total_seconds()
             rates = (
-                bandwidth.measure_limited(matrix, seconds=seconds, annotation=limit, limit=limit_bits)
-                if limit
+                bandwidth.measure_limited(matrix, seconds=seconds, limit=pod_limit.bits_per_second)
+                if pod_limit
                 else bandwidth.measure(matrix, seconds=seconds)
             )
+            skip = "" if rates else "Bandwidth is measured between nodes, and the matrix has one node only."
         except ToolMissing as error:
-            raise SkipExecution(f"Bandwidth cannot be measured with this image: {error}") from error
-        if not rates:
-            raise SkipExecution("Bandwidth is measured between nodes, and the matrix has one node only.")
-        rows = [[r.source, r.target, bitrate_text(r.bits_per_second) if r.bits_per_second else r.detail] for r in rates]
-        _robot.log_table(["from", "to", "rate"], rows, "Bandwidth between pods")
+            skip = f"Bandwidth cannot be measured with this image: {error}"
         reached = [r.bits_per_second for r in rates if r.bits_per_second]
-        bad = [f"nothing from {r.source} to {r.target}: {r.detail}" for r in rates if not r.bits_per_second]
-        most = limit_bits * (1 + tolerance.fraction) if limit else None
-        for rate in (r for r in rates if r.bits_per_second):
-            value = rate.bits_per_second or 0.0
-            if at_least and value < at_least.bits_per_second:
-                bad.append(f"{rate.source} to {rate.target}: {bitrate_text(value)} is below {at_least}")
-            if most and value > most:
-                bad.append(f"{rate.source} to {rate.target}: {bitrate_text(value)} is above the limit of {limit}")
-        self.session.recorder.add(
+        rows = [[r.source, r.target, bitrate_text(r.bits_per_second) if r.bits_per_second else r.detail] for r in rates]
+        conclude(
+            self.session,
             kind="bandwidth matrix",
-            name="bandwidth between pods" + (f" limited to {limit}" if limit else ""),
-            parameters={"seconds": duration.total_seconds(), "limit": limit},
+            name=name,
+            parameters=asked,
             samples=reached,
             summary={"lowest_bits_per_second": min(reached, default=0.0), "pairs": len(rates)},
-            thresholds={"at_least": at_least.bits_per_second if at_least else None, "at_most": most},
-            verdict=Verdict(not bad, bad),
+            checks=bandwidth.checks(
+                rates,
+                at_least=at_least.bits_per_second if at_least else None,
+                at_most=pod_limit.bits_per_second if pod_limit else None,
+                tolerance=tolerance.fraction,
+            ),
+            tables=[Shown(["from", "to", "rate"], rows, "Bandwidth between pods")] if rows else [],
+            skip=skip,
         )
-        if bad:
-            raise Failure(f"Bandwidth between pods is not as demanded: {bad[0]}.\n" + "\n".join(bad[1:10]))
         return [dataclasses.asdict(r) for r in rates]
 
     @keyword(tags=["matrix"])
@@ -312,7 +328,8 @@ class MatrixKeywords(KeywordBase):
         matrix = self._built()
         findings = matrix.findings()
         if findings:
-            _robot.log_html(render.findings_html(findings))
+            shown = render.findings_table(findings)
+            _robot.log_table(shown.columns, shown.rows, shown.caption)
         else:
             logger.info("No cell is wrong, so there is nothing to explain.")
         return [_finding(f) for f in findings]
@@ -352,13 +369,21 @@ class MatrixKeywords(KeywordBase):
         _robot.log_table(columns, rows or [["none"] + [""] * 6], f"{len(changes)} cells differ from {baseline}")
         bad_kinds = ("broken", "missing", "changed") + (() if ignore_latency else ("slower",))
         bad = [c for c in changes if c.kind in bad_kinds]
-        if bad:
-            lines = [f"{c.kind}: {' '.join(c.key)}: was {c.before}, is {c.now}" for c in bad[:20]]
-            raise Failure(f"{len(bad)} cells are worse than in '{baseline}'.\n" + "\n".join(lines))
+        lines = [f"{c.kind}: {' '.join(c.key)}: was {c.before}, is {c.now}" for c in bad[:20]]
+        text = f"{len(bad)} cells are worse than in '{baseline}'."
+        conclude(
+            self.session,
+            kind="service matrix comparison",
+            name="service matrix against a baseline",
+            parameters={"baseline": str(baseline), "ignore_latency": ignore_latency},
+            summary={kind: sum(c.kind == kind for c in changes) for kind in dict.fromkeys(c.kind for c in changes)},
+            checks=[Check("cells worse than the baseline at most", 0, len(bad), passed=not bad, text=text)],
+            causes=lines,
+        )
         return len(changes)
 
     @keyword(tags=["matrix"])
-    def get_service_matrix_cells(self, case: str = "") -> list[dict[str, Any]]:
+    def get_service_matrix_cells(self, case: MatrixCase | None = None) -> list[dict[str, Any]]:
         """Returns the cells that were probed so far.
 
         Args:
@@ -366,8 +391,31 @@ class MatrixKeywords(KeywordBase):
         Returns:
             A list of dictionaries as in `matrix.json`.
         """
-        tables = [t for t in self._built().tables.values() if not case or t.case == case]
+        tables = [t for t in self._built().tables.values() if case is None or t.case == case.key]
         return compare.cells_of(tables)
+
+    @keyword(tags=["matrix"])
+    def get_service_matrix_tables(self, case: MatrixCase) -> str:
+        """Returns a case that was probed as three text tables: expected, observed, comparison.
+
+        Args:
+            case: Row of the matrix.
+
+        ```robotframework
+        *** Test Cases ***
+        Tables Of Pod Addresses
+            Build Service Matrix
+            Service Matrix Case Should Be Right    pod ip
+            ${text}    Get Service Matrix Tables    pod ip
+            Log To Console    ${text}
+        ```
+        """
+        table = self._built().tables.get(case.key)
+        if table is None:
+            raise InputError(
+                f"The case '{case.key}' was not probed yet; use 'Service Matrix Case Should Be Right' first."
+            )
+        return f"{grids.three(table)}\n{grids.LEGEND}"
 
     @keyword(tags=["matrix"])
     def forget_service_matrix_results(self) -> None:
@@ -393,6 +441,12 @@ class MatrixKeywords(KeywordBase):
         return self._matrix
 
 
+def _key_of(case: MatrixCase) -> str:
+    if case is MatrixCase.ENDLESS:
+        logger.warn("The case 'endless' is deprecated; it is called 'no endpoints' now.")
+    return case.key
+
+
 def _images(matrix: Matrix) -> list[dict[str, Any]]:
     return images_of([dict(pod) for pod in matrix.world.pods])
 
@@ -408,19 +462,6 @@ def _limit(value: timedelta) -> int:
     if not 200 <= milliseconds <= 60000:
         raise InputError(f"'time_limit' is {value.total_seconds():g} s; allowed are 0.2 s to 60 s.")
     return milliseconds
-
-
-def _override(expect: str) -> Any:
-    outcomes = EXPECTATIONS[expect]
-    if outcomes is None:
-        return None
-
-    def change(source: Source, target: Target, computed: Expected) -> Expected:
-        keep = outcomes == computed.outcomes
-        responders, clients = (computed.responders, computed.clients) if keep else (None, None)
-        return Expected(outcomes, responders, clients, "the row says so")
-
-    return change
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -318,5 +318,5 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         return network.drop("machine", "balancer", destination=facts["balancers"], hooks=("forward",))
 
     def _dropped_not_refused(self, facts: dict[str, Any]) -> FaultPlan:
-        addresses = [facts["vip"]["endless"], facts["vip"]["hidden"]]
+        addresses = [facts["vip"]["no-endpoints"], facts["vip"]["hidden"]]
         return network.drop("node2", "reject", destination=addresses, hooks=("prerouting", "output"))

@@ -128,7 +128,7 @@ LoadBalancer Not Announced
     balancer not announced    load balancer    outside    load balancer    load balancer outside
 Dropped Instead Of Refused Is A Fact And No Fault
     [Template]    Fault Should Be A Fact
-    dropped not refused    endless    timed out
+    dropped not refused    no endpoints    timed out
 Kubelet Stopped
     kubelet stopped    sources not probed    node2
 Kubelet Hangs

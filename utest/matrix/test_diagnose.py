@@ -200,7 +200,7 @@ def local_ignored(s: Source, t: Target, e: Expected) -> Observation | None:
 def test_how_a_network_says_no_is_a_fact_and_no_fault(outcome):
     seen = tables(lambda s, t, e: blocked(outcome) if e.a_no else None)
     assert not any(t.wrong for t in seen)
-    facts = {c.fact for t in seen for c in t.facts if t.case == "endless"}
+    facts = {c.fact for t in seen for c in t.facts if t.case == "no endpoints"}
     assert facts == {str(outcome)}
 
 
@@ -267,7 +267,7 @@ def pods_isolated(s: Source, t: Target, e: Expected) -> Observation | None:
 
 
 def withdrawn_still_open(s: Source, t: Target, e: Expected) -> Observation | None:
-    return by("on-node1") if t.service == "endless" and s.node == "node3" else None
+    return by("on-node1") if t.service == "no-endpoints" and s.node == "node3" else None
 
 
 CASES = [
@@ -308,7 +308,7 @@ CASES = [
     (second_port_broken, "service port", "several-ports 81/TCP"),
     (one_of_three_dead, "dead backends", "spread: on-node3"),
     (pods_isolated, "pods isolated", "cluster"),
-    (withdrawn_still_open, "open", "endless on node3"),
+    (withdrawn_still_open, "open", "no-endpoints on node3"),
 ]
 
 

@@ -97,7 +97,7 @@ def test_the_client_address_is_not_judged_for_a_pod_that_calls_itself():
 @pytest.mark.parametrize("protocol", ["TCP", "UDP"])
 def test_a_service_without_endpoints_says_no_in_whatever_way(protocol):
     of = world()
-    found = expect(of, source(of, "on-node1"), vip(of, "endless", protocol))
+    found = expect(of, source(of, "on-node1"), vip(of, "no-endpoints", protocol))
     assert {Outcome.REFUSED, Outcome.TIMEOUT, Outcome.UNREACHABLE} <= found.outcomes
     assert found.a_no
     assert str(found) == "no connection"

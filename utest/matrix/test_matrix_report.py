@@ -74,7 +74,8 @@ def test_a_failure_begins_with_the_cause_and_ends_with_cells():
     assert first.startswith("ClusterIP, one Service for each pod: 6 of 36 cells are wrong. A pod cannot reach itself")
     assert "Next: Look at hairpin mode" in text
     assert "on-node1 → to-on-node1" in text
-    assert "A pod cannot reach itself" in render.findings_html(found)
+    assert "Repeats the first: kubectl exec -n matrix-test on-node1 -c agnhost -- curl" in text
+    assert "A pod cannot reach itself" in str(render.findings_table(found).rows)
 
 
 def test_files_hold_every_cell(tmp_path):
@@ -210,3 +211,43 @@ def test_the_line_of_a_cell_says_what_differs_and_not_twice_the_same():
     assert said.count("connected") == 0
     stranger = Observation(Outcome.CONNECTED, responders=Counter(["on-node3"]))
     assert "expected an answer by on-node1, got one by on-node3" in judge(source, target, wanted, stranger).describe()
+
+
+def test_three_text_tables_say_expected_observed_and_comparison():
+    from NetLibrary._mechanics.matrix.show import grids
+
+    text = grids.three(one_table(hairpin))
+    parts = text.split("\n\n")
+    assert [p.split(":")[0] for p in parts] == ["expected", "observed", "comparison"]
+    rows = [next(line for line in part.splitlines() if "on-node1" in line and "to-" not in line) for part in parts]
+    assert [row.split()[-6:].count("X") + row.count("XT") for row in rows] == [0, 2, 2]
+    assert "?" in grids.three(one_table(case="external ip"))
+
+
+def test_each_failing_cell_has_the_line_that_repeats_it(tmp_path):
+    from NetLibrary._mechanics.matrix.show import commands
+
+    for table in tables():
+        for cell in table.cells:
+            line = commands.repeat(cell)
+            assert line.startswith("kubectl exec -n matrix-test") or cell.source.outside, line
+            assert cell.target.host in line or cell.target.kind == "dns"
+    render.write_files(tables(hairpin), [], tmp_path)
+    assert "kubectl exec -n matrix-test on-node1" in (tmp_path / "matrix.md").read_text()
+
+
+def test_a_baseline_from_before_the_case_was_renamed_still_matches():
+    now = compare.cells_of(tables())
+    old = [
+        {**c, "case": "endless", "target": "endless"} if c["case"] == "no endpoints" else dict(c)
+        for c in compare.cells_of(tables())
+    ]
+    assert compare.compare(old, now) == []
+
+
+def test_a_fact_that_changed_is_shown_and_is_no_worse_cell():
+    before = compare.cells_of(tables())
+    now = compare.cells_of(tables(lambda s, t, e: blocked() if e.a_no else None))
+    changes = compare.compare(before, now)
+    assert changes
+    assert {c.kind for c in changes} == {"fact"}

@@ -30,7 +30,7 @@ def test_the_expected_table_is_printed_from_a_file(tmp_path, capsys):
     said = capsys.readouterr().out
     line = next(row for row in said.splitlines() if row.lstrip("| ").startswith("on-node1 "))
     assert "–" in line
-    assert "on-node1 → endless 80/TCP: no connection, because the Service has no endpoint" in said
+    assert "on-node1 → no-endpoints 80/TCP: no connection, because the Service has no endpoint" in said
     assert "on-node2 → to-on-node1 80/UDP: connected by on-node1" in said
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,8 @@ from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
 from NetLibrary._mechanics.matrix.run import Matrix
+from NetLibrary._mechanics.report import bitrate_text
+from NetLibrary._mechanics.verdict import Check
 
 PORT = 5201
 # containerd and kubelet ask for a token bucket of 2^31 bits: only what comes after that is held to the rate
@@ -59,6 +61,38 @@ class Rate:
     target: str
     bits_per_second: float | None
     detail: str = ""
+
+
+def checks(
+    rates: Sequence[Rate], *, at_least: float | None, at_most: float | None, tolerance: float = 0.0
+) -> list[Check]:
+    """What was asked of rates and what was reached, the slowest pair for a lower limit, the fastest for an upper one.
+
+    Args:
+        rates: What was measured.
+        at_least: Bits per second that every pair has to reach.
+        at_most: Bits per second that none may exceed.
+        tolerance: Share by which the upper limit may be exceeded; headers and bursts count.
+    """
+    found = [
+        Check(
+            "transfer", "some", "nothing", passed=False, text=f"Nothing came from {r.source} to {r.target}: {r.detail}."
+        )
+        for r in rates
+        if not r.bits_per_second
+    ]
+    reached = [r for r in rates if r.bits_per_second]
+    for rate in reached:
+        value, pair = rate.bits_per_second or 0.0, f"{rate.source} to {rate.target}"
+        if at_least is not None:
+            below = f"{bitrate_text(value)} is below {bitrate_text(at_least)}"
+            text = f"Bandwidth between pods is not as demanded: {pair}: {below}."
+            found.append(Check("bandwidth at least", at_least, value, "bit/s", value >= at_least, text))
+        if at_most is not None:
+            text = f"{pair}: {bitrate_text(value)} is above the limit of {bitrate_text(at_most)}."
+            kept = value <= at_most * (1 + tolerance)
+            found.append(Check("bandwidth at most", at_most, value, "bit/s", kept, text))
+    return found
 
 
 def read_csv(text: str) -> float | None:
@@ -134,14 +168,13 @@ def measure(matrix: Matrix, *, seconds: float) -> list[Rate]:
     return rates
 
 
-def measure_limited(matrix: Matrix, *, seconds: float, annotation: str, limit: float) -> list[Rate]:
+def measure_limited(matrix: Matrix, *, seconds: float, limit: float) -> list[Rate]:
     """Measures from one extra pod, whose rate is limited, to a pod of another node; it is gone afterwards.
 
     Args:
         matrix: The matrix whose pods are the targets.
         seconds: Length of the transfer that counts.
-        annotation: Value of the pod's annotation `kubernetes.io/egress-bandwidth`.
-        limit: The same in bits per second.
+        limit: Bits per second, for the pod's annotation `kubernetes.io/egress-bandwidth`.
 
     Raises:
         ToolMissing: The image has no iperf.
@@ -151,7 +184,7 @@ def measure_limited(matrix: Matrix, *, seconds: float, annotation: str, limit: f
     if not targets:
         return []
     made: dict[str, Any] = objects.pod(matrix.layout, name, node, role="limited")
-    made["metadata"]["annotations"] = {"kubernetes.io/egress-bandwidth": annotation}
+    made["metadata"]["annotations"] = {"kubernetes.io/egress-bandwidth": f"{limit:.0f}"}
     matrix.cluster.create(made)
     try:
         _await_pod(matrix, name)

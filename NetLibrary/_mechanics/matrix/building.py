@@ -69,7 +69,7 @@ class Builder:
         bed, started = self._bed, time.monotonic()
         bed.layout = _layout(bed.options, bed.cluster.list("Node"))
         name = bed.options.namespace
-        bed.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": PRIVILEGED}})
+        self._take_namespace(name)
         services = [s for s in objects.services(bed.layout) if s["metadata"]["name"] != ALIAS]
         self._create([*services, *objects.pods(bed.layout)])
         self._without_refused()
@@ -85,6 +85,17 @@ class Builder:
         self._measure()
         bed.seconds["build"] = time.monotonic() - started
         return bed
+
+    def _take_namespace(self, name: str) -> None:
+        """Makes the namespace, or works in the one that is there."""
+        try:
+            labels = {"name": name, "labels": PRIVILEGED}
+            self._bed.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": labels})
+        except errors.AlreadyExists:
+            self._bed.own_namespace = False
+        except errors.Forbidden:
+            self._bed.cluster.list("Pod", name)  # an account of one namespace may not make or read namespaces
+            self._bed.own_namespace = False
 
     # --- objects ------------------------------------------------------------------------------------------
 

@@ -122,10 +122,10 @@ def spread(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
             yield source, target
 
 
-def endless(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
+def no_endpoints(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """A Service without endpoints: must refuse at once."""
     for source in _inside(sources):
-        for target in _vip(world, "endless"):
+        for target in _vip(world, "no-endpoints"):
             yield source, target
 
 
@@ -334,7 +334,7 @@ CASES = {
         CaseKind("hairpin", "Hairpin: a pod to itself through its Service", hairpin),
         CaseKind("spread", "One Service with all pods behind it", spread),
         CaseKind("several ports", "Several ports and protocols of one Service", several_ports),
-        CaseKind("endless", "Service without endpoints", endless),
+        CaseKind("no endpoints", "Service without endpoints", no_endpoints),
         CaseKind("readiness", "A pod that is not ready, hidden and published", readiness),
         CaseKind("names", "DNS names of Services", names),
         CaseKind("headless", "Headless Service", headless),

@@ -320,6 +320,11 @@ class Matrix:
                 found = [dataclasses.replace(f, aside=aside) for f in later]
         return [*self.lost, *(f for f in found if not self._counted_already(f))]
 
+    def findings_of(self, table: Table) -> list[Finding]:
+        """The findings over all tables, those that explain cells of one table first."""
+        mine = {id(c) for c in table.wrong}
+        return sorted(self.findings(), key=lambda f: not any(id(c) in mine for c in f.evidence))
+
     def _counted_already(self, finding: Finding) -> bool:
         """A claim of loss at a place where packets were counted tells nothing new."""
         return finding.key.startswith("loss") and any(finding.subject == f.subject for f in self.lost)

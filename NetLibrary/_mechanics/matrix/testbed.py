@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.judge.drift import drift, foreign_policies
-from NetLibrary._mechanics.matrix.model.objects import Layout
+from NetLibrary._mechanics.matrix.model.objects import Layout, pods, services
 from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import Endpoint, Facts, World
 from NetLibrary._mechanics.matrix.probe.fleet import Fleet
@@ -72,6 +73,7 @@ class Testbed:
         world: The objects as they were read last.
         notes: Facts that the reader should know.
         seconds: How long each step took.
+        own_namespace: The matrix has made its namespace; else it is a guest in somebody's.
         refused: What the API server said to objects that it refused, by name of the Service or pod.
     """
 
@@ -86,6 +88,7 @@ class Testbed:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    own_namespace: bool = True
 
     def refresh(self) -> None:
         """Reads all objects that decide where traffic goes."""
@@ -120,6 +123,18 @@ class Testbed:
         """Keeps a fact for the reader, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def remove(self) -> None:
+        """Deletes the namespace, or in somebody else's the objects of the matrix; does not wait for the end."""
+        if self.own_namespace:
+            self.cluster.delete("Namespace", self.options.namespace)
+            return
+        for kind, made in (("Pod", pods(self.layout)), ("Service", services(self.layout))):
+            for each in made:
+                name = each["metadata"]["name"]
+                if name not in self.refused:
+                    with contextlib.suppress(errors.NotFound):
+                        self.cluster.delete(kind, name, self.options.namespace)
 
     def close(self) -> None:
         """Ends the probers; the objects go with the run."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Target
 
+# `agnhost connect` tells whether a connection came about and nothing else
+UNASKED = "identity not asked"
 # Symptoms, the words that the diagnosis works with
 SYMPTOMS = (
     "blocked",
@@ -59,6 +61,8 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
         return "records", f"the records must be {_names(expected.records)}, but are {_names(_records(observed))}"
     if expected.an_address and not any(map(is_address, _records(observed))):
         return "records", f"the name must lead to an address, but its records are {_names(_records(observed))}"
+    if observed.detail == UNASKED:
+        return "", ""
     if expected.responders is not None and expected.records is None:
         strangers = set(observed.responders) - expected.responders
         if strangers or not observed.responders:

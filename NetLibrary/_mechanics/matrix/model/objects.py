@@ -265,7 +265,7 @@ def services(layout: Layout) -> list[Object]:
         service(layout, "nodeport", everybody, type="NodePort"),
         service(layout, "nodeport-local", one, type="NodePort", externalTrafficPolicy="Local"),
         service(layout, "internal-local", one, internalTrafficPolicy="Local"),
-        service(layout, "endless", None),
+        service(layout, "no-endpoints", None),
         service(layout, "sticky", everybody, type="NodePort", **affinity),
         service(layout, "headless", everybody, clusterIP="None", ports=ports("http")),
         service(layout, "hidden", {ROLE: "unready"}),

@@ -34,6 +34,7 @@ SELECT = r"""
 want=$1; nl='
 '
 has() { command -v "$1" >/dev/null 2>&1; }
+[ "$want" = agnhost ] && want=sh
 if [ "$want" != bash ] && [ "$want" != sh ] && has python3; then
   echo "READY python"
   exec python3 -u -c 'import sys
@@ -50,7 +51,7 @@ while IFS= read -r l && [ "$l" != "#END-OF-PROBER" ]; do s="$s$l$nl"; done
 eval "$s"
 """
 SCRIPTS = {"python": "prober.py", "bash": "prober.bash", "sh": "prober.sh"}
-PREFER = ("auto", "python", "bash", "sh")
+PREFER = ("auto", "python", "bash", "sh", "agnhost")
 START_TIMEOUT = 20.0
 # What a prober may need beyond the plan's own time limit, on a machine that is short of processors
 GRACE = 15.0

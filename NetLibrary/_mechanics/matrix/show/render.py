@@ -11,8 +11,10 @@ from typing import Any
 
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Outcome, Table
+from NetLibrary._mechanics.matrix.show import commands, grids
 from NetLibrary._mechanics.pictures import picture
 from NetLibrary._mechanics.report import Cell as Field
+from NetLibrary._mechanics.report import Table as Shown
 from NetLibrary._mechanics.report import html_table, text_table
 
 WIDE = 14
@@ -101,35 +103,33 @@ def node_summary(table: Table) -> tuple[list[str], list[list[Field]]]:
     return ["from node", *columns], rows
 
 
-def html_of(table: Table) -> str:
-    """Everything about a table for the log: summary, cells, reasons, notes."""
+def tables_of(table: Table) -> list[Shown]:
+    """Everything about a table for the log: summary, cells, wrong cells, facts, notes."""
     wide = len(table.columns) > WIDE
     wrong = table.wrong
-    parts = []
-    caption = f"{table.title}: {table.count()}, probed in {table.seconds:.1f} s{first_attempts(table)}"
+    found = []
     if wide:
-        columns, rows = node_summary(table)
-        parts.append(html_table(columns, rows, f"{table.title}, by node"))
-    parts.append(html_table(["source ↓ target →", *headings(table)], grid(table, wide=wide), caption))
-    parts.append(f"<p>{LEGEND}</p>")
+        found.append(Shown(*node_summary(table), f"{table.title}, by node"))
+    caption = f"{table.title}: {table.count()}, probed in {table.seconds:.1f} s{first_attempts(table)}"
+    found.append(Shown(["source ↓ target →", *headings(table)], grid(table, wide=wide), f"{caption}. {LEGEND}"))
     if wrong:
-        rows_of_reasons = [[c.source.name, f"{c.target.name} {c.target.protocol}", c.expected, c.observed, c.why,
-                            c.expected.reason] for c in wrong[:LISTED]]  # fmt: skip
+        reasons = [[c.source.name, f"{c.target.name} {c.target.protocol}", c.difference(), c.expected.reason,
+                    commands.repeat(c)] for c in wrong[:LISTED]]  # fmt: skip
         more = f" (first {LISTED} of {len(wrong)})" if len(wrong) > LISTED else ""
-        names = ["source", "target", "expected", "observed", "what is wrong", "expected because"]
-        parts.append(html_table(names, rows_of_reasons, f"Wrong cells{more}"))
+        names = ["source", "target", "what differs", "expected because", "repeats it"]
+        found.append(Shown(names, reasons, f"Wrong cells{more}"))
     facts = table.observed_facts()
     if facts:
-        parts.append(
-            html_table(
-                ["what Kubernetes leaves to the implementation", "seen", "cells"],
-                [list(row) for row in facts],
-                "Observed facts, never wrong",
-            )
-        )
+        names = ["what Kubernetes leaves to the implementation", "seen", "cells"]
+        found.append(Shown(names, [list(row) for row in facts], "Observed facts, never wrong", headline=False))
     if table.notes:
-        parts.append(html_table(["notes"], [[note] for note in table.notes]))
-    return "\n".join(parts)
+        found.append(Shown(["notes"], [[note] for note in table.notes]))
+    return found
+
+
+def html_of(table: Table) -> str:
+    """The same as HTML."""
+    return "\n".join(html_table(each.columns, each.rows, each.caption) for each in tables_of(table))
 
 
 def text_of(table: Table) -> str:
@@ -158,37 +158,53 @@ def text_of(table: Table) -> str:
     return "\n".join(lines)
 
 
-def failure_text(table: Table, findings: Sequence[Finding]) -> str:
-    """Message of a failed case: what, then the causes, then the cells."""
+def headline(table: Table, findings: Sequence[Finding]) -> str:
+    """First line of a failed case: how much is wrong, and the first cause."""
     wrong = table.wrong
     first = findings[0].sentence if findings else wrong[0].describe()
-    lines = [f"{table.title}: {len(wrong)} of {len(table.cells)} cells are wrong. {first}"]
+    return f"{table.title}: {len(wrong)} of {len(table.cells)} cells are wrong. {first}"
+
+
+def explanation(table: Table, findings: Sequence[Finding]) -> list[str]:
+    """The causes with their evidence, then the first wrong cells, each with the line that repeats the first of them."""
+    lines = []
     for number, finding in enumerate(findings, 1):
         text = finding.text().split("\n")
         lines.append(f"{number}. [{finding.confidence}] {text[0]}")
         lines.extend(text[1:])
+    wrong = table.wrong
     lines.append("Wrong cells" + (f" (6 of {len(wrong)}):" if len(wrong) > 6 else ":"))
     lines.extend(f"  {cell.describe()}" for cell in wrong[:6])
-    return "\n".join(lines)
+    lines.append(f"Repeats the first: {commands.repeat(wrong[0])}")
+    return lines
 
 
-def findings_html(findings: Sequence[Finding]) -> str:
-    """The diagnosis as a table."""
+def failure_text(table: Table, findings: Sequence[Finding]) -> str:
+    """Message of a failed case: what, then the causes, then the cells."""
+    return "\n".join([headline(table, findings), *explanation(table, findings)])
+
+
+def findings_table(findings: Sequence[Finding]) -> Shown:
+    """The diagnosis for the log."""
     rows = []
     for finding in findings:
         good = finding.confidence in ("confirmed", "likely")
-        asked = "; ".join(str(q) for q in finding.follow_ups if q.answer) or "none"
+        asked = finding.measured or "; ".join(str(q) for q in finding.follow_ups if q.answer) or "none"
         rows.append([
             Field(finding.confidence, "bad" if good else "warn"), finding.sentence, finding.subject,
             f"{len(finding.evidence)} wrong cells, e.g. {finding.evidence[0].describe()}", asked, finding.hint,
         ])  # fmt: skip
-    return html_table(["how sure", "cause", "at fault", "evidence", "follow-up", "next"], rows, "Diagnosis")
+    return Shown(["how sure", "cause", "at fault", "evidence", "follow-up", "next"], rows, "Diagnosis")
 
 
 def write_files(tables: Sequence[Table], findings: Sequence[Finding], folder: Path) -> list[Path]:
     """Writes `matrix.json` and `matrix.csv`; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    cells = [{"case": table.case, **cell.as_json()} for table in tables for cell in table.cells]
+    cells = [
+        {"case": table.case, **cell.as_json(), "repeats_it": commands.repeat(cell)}
+        for table in tables
+        for cell in table.cells
+    ]
     report: dict[str, Any] = {
         "cells": cells,
         "cases": [
@@ -224,11 +240,19 @@ def markdown(tables: Sequence[Table], findings: Sequence[Finding]) -> str:
     if findings:
         lines += ["", "## What is broken", ""]
         lines += [f"- **{finding.confidence}**: {finding.sentence}" for finding in findings]
+    wrong = [(table, cell) for table in tables for cell in table.wrong]
+    if wrong:
+        lines += ["", "## Wrong cells, and what repeats each", ""]
+        for table, cell in wrong[:LISTED]:
+            lines += [f"- {table.case}: {cell.describe()}", "", f"      {commands.repeat(cell)}", ""]
     facts = [(table.title, *row) for table in tables for row in table.observed_facts()]
     if facts:
         lines += ["", "## What Kubernetes leaves to the implementation", ""]
         lines += ["| case | what | seen | cells |", "|---|---|---|---|"]
         lines += [f"| {title} | {what} | {seen} | {number} |" for title, what, seen, number in facts]
+    lines += ["", "## Expected, observed, comparison", "", grids.LEGEND]
+    for table in tables:
+        lines += ["", f"### {table.title}", "", *(f"    {line}".rstrip() for line in grids.three(table).splitlines())]
     return "\n".join(lines) + "\n"
 
 

@@ -6,10 +6,25 @@ else tool=none; fi
 
 emit() { printf 'R\t%s\t%s\t0\t1\t%s\t%s\t%s\n' "$1" "$2" "${3:--}" "${4:--}" "${5:--}"; }
 
+lookup() { # ID dns SERVER PORT TYPE/NAME
+  if ! command -v dig >/dev/null 2>&1; then emit "$1" ERROR - - "DNS lookups need dig, bash or python3 in the source image"; return; fi
+  server=''
+  [ "$3" = - ] || server="@$3 -p $4"
+  name=${5#*/}
+  if out=$(dig $server +nocmd +noall +comments +answer +time=$seconds +tries=1 -t "${5%%/*}" "${name%%/*}" 2>&1); then
+    status=$(printf '%s\n' "$out" | sed -n 's/.*status: \([A-Z]*\).*/\1/p' | head -n 1)
+    records=$(printf '%s\n' "$out" | grep -v '^;' | sed '/^$/d' | while read -r _ _ _ _ data; do echo "$data"; done | tr ' \n' '_,' | sed 's/,$//')
+    if [ "$status" = NOERROR ]; then emit "$1" OK "${records:--}" - NOERROR; else emit "$1" FAILED - - "DNS $status"; fi
+  else
+    emit "$1" FAILED - - "DNS server does not answer"
+  fi
+}
+
 one() { # ID KIND HOST PORT EXTRA
   case $3 in *:*) host="[$3]" ;; *) host=$3 ;; esac
   case $2 in
     http|tcp|connect|udp|sctp) ;;
+    dns) lookup "$@"; return ;;
     *) emit "$1" ERROR - - "$2 probes need bash or python3 in the source image"; return ;;
   esac
   case $tool in
