@@ -179,14 +179,14 @@ class MatrixKeywords(KeywordBase):
         """
         matrix = self._built()
         name = _key_of(case)
+        lacking = matrix.beyond_prober(name) if name in LIFECYCLE else matrix.lacking(CASES[name])
+        if lacking:
+            reason = f"Case '{name}' cannot be run on this cluster: {lacking}."
+            conclude(self.session, kind="service matrix", name=name, skip=reason)
         if name in LIFECYCLE:
             table = LIFECYCLE[name](matrix)
             matrix.tables[name] = table
         else:
-            lacking = matrix.lacking(CASES[name])
-            if lacking:
-                reason = f"Case '{name}' cannot be run on this cluster: {lacking}."
-                conclude(self.session, kind="service matrix", name=name, skip=reason)
             table = matrix.check(name, settle=settle.total_seconds(), override=override(expect))
         return self._report_case(matrix, table)
 

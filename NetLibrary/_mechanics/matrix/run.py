@@ -115,7 +115,14 @@ class Matrix:
             "outside name": "" if self.layout.external_name else "no name was given ('external_name')",
             "host pods": "" if self.layout.host_pods else "there are no pods on the host network",
         }
-        return "; ".join(filter(None, (reasons[need] for need in case.needs)))
+        found = [reasons[need] for need in case.needs]
+        return "; ".join(filter(None, (*found, self.beyond_prober(case.key))))
+
+    def beyond_prober(self, name: str) -> str:
+        """Why the chosen prober cannot tell what a case asks; empty when it can."""
+        if self.options.prober in ("agnhost", "sh") and name.startswith(("affinity", "udp flows")):
+            return "'agnhost connect' does not tell who answers and keeps no flow; another prober does"
+        return ""
 
     def _why_not_near(self) -> str:
         """Whether the endpoints carry hints for nodes: older clusters do not know the value, or drop the field."""
