@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.verdict import Check, Verdict
 
 FILE_NAME = "measurements.jsonl"
@@ -121,7 +122,8 @@ class Recorder:
         # One write in append mode: lines of two processes that share a folder do not mix
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(handle, (json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n").encode())
+            line = secrets.hide(json.dumps(record, separators=(",", ":"), allow_nan=False))
+            os.write(handle, (line + "\n").encode())
         finally:
             os.close(handle)
         return record

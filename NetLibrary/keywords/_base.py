@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from robot.api import Error, Failure, SkipExecution
 from robot.api.deco import keyword as robot_keyword
 
-from NetLibrary._mechanics import errors
+from NetLibrary._mechanics import errors, secrets
 from NetLibrary.keywords._deprecation import old_arguments_accepted, old_names_of
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def keyword(
             try:
                 return method(*args, **kwargs)
             except (errors.WaitFailed, errors.WaitTimeout) as error:
-                raise Failure(str(error)) from error
+                raise Failure(secrets.hide(str(error))) from error
             except errors.Unavailable as error:
-                raise SkipExecution(str(error)) from error
+                raise SkipExecution(secrets.hide(str(error))) from error
             except errors.NetLibraryError as error:
-                raise Error(str(error)) from error
+                raise Error(secrets.hide(str(error))) from error
 
         _name_lone_types(translated, method)
         accepted = old_arguments_accepted(translated, renamed or {}) if renamed else translated

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import NetLibraryError, Unreachable
 from NetLibrary._mechanics.kube.evidence import collect
 from NetLibrary.keywords import _robot
@@ -39,10 +40,28 @@ class ListenerMixin:
         self.session.headlines.clear()
         self._depth = []
 
+    def _log_message(self, message: Any) -> None:
+        # Listeners get messages, results and errors before they are written
+        hidden = secrets.hide(message.message, "&lt;secret&gt;" if message.html else secrets.MARK)
+        if hidden != message.message:
+            message.message = hidden
+
+    _message = _log_message
+
+    def _end_library_keyword(self, data: Any, implementation: Any, result: Any) -> None:
+        _hide_in(result)
+
+    def _end_body_item(self, data: Any, result: Any) -> None:
+        _hide_in(result)
+
+    def _end_suite(self, data: Any, result: Any) -> None:
+        _hide_in(result)
+
     def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
         self._depth.append((str(result.name), time.monotonic()))
 
     def _end_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
+        _hide_in(result)
         if not self._depth:
             return
         name, start = self._depth.pop()
@@ -52,6 +71,7 @@ class ListenerMixin:
             steps[name] = round(steps.get(name, 0.0) + time.monotonic() - start, 3)
 
     def _end_test(self, data: Any, result: Any) -> None:
+        _hide_in(result)
         for callback in self.session.at_test_end:
             callback()
         for headline in self.session.headlines:
@@ -84,3 +104,10 @@ class ListenerMixin:
 
     def _close(self) -> None:
         self.session.close()
+
+
+def _hide_in(result: Any) -> None:
+    """Hides secrets in the message of a test, a suite or a step; failures of other libraries may quote them."""
+    message = getattr(result, "message", "")
+    if message and secrets.hide(message) != message:
+        result.message = secrets.hide(message)

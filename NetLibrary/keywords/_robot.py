@@ -12,6 +12,7 @@ from typing import Any
 from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.report import html_table, text_table
 
@@ -70,6 +71,7 @@ def console(text: str) -> None:
     Robot leaves the cursor behind the name of a test that runs, so the first line of each test begins a new one.
     """
     global _spoke_in
+    text = secrets.hide(text)
     place = f"{suite_name()}/{current_test()}"
     logger.console(text if place == _spoke_in or not current_test() else f"\n{text}")
     _spoke_in = place
@@ -116,10 +118,10 @@ def picture_path(name: str) -> Path:
 def set_suite_metadata(name: str, value: str) -> None:
     """Shows a fact at the top of log and report."""
     if running():
-        BuiltIn().set_suite_metadata(name, value, top=True)
+        BuiltIn().set_suite_metadata(name, secrets.hide(value), top=True)
 
 
 def set_test_metadata(name: str, value: str) -> None:
     """Shows a fact at the present test in log and report."""
     if running() and current_test():
-        BuiltIn().set_test_metadata(name, value)
+        BuiltIn().set_test_metadata(name, secrets.hide(value))

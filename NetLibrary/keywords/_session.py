@@ -11,6 +11,7 @@ from typing import Any
 
 from robot.api import logger
 
+from NetLibrary._mechanics import secrets as hidden
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
 from NetLibrary._mechanics.facts import cluster_facts
 from NetLibrary._mechanics.kube import Choice, Cluster, choose
@@ -33,6 +34,7 @@ class Session:
 
     def __init__(self, *, timeout: float, kubeconfig: str | None = None, context: str | None = None) -> None:
         # Valid as a label value and as part of a namespace's name
+        hidden.learn_environment()
         self.run_id = f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self.default_timeout = timeout
         self.stand_ins: dict[str, str] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 from robot.api import logger
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, NotFound, WaitTimeout
 from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.kube import Cluster
@@ -141,6 +142,7 @@ class SkupperKeywords(KeywordBase):
         # A token without a Site to redeem it gets its answer late; Configured comes within a moment
         self._wait_for_configured(taker, site, namespace, timeout)
         status = self._wait(giver, "AccessGrant", grant, granting_namespace, timeout)["status"]
+        secrets.learn(status["code"])
         token = name or f"token-{grant}"
         taker.apply(made("AccessToken", token, namespace, url=status["url"], code=status["code"], ca=status["ca"]))
         self._wait(taker, "AccessToken", token, namespace, timeout)

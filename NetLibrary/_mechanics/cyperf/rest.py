@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import (
     ControllerError,
     ControllerUnreachable,
@@ -76,6 +77,7 @@ class Connection:
         self._token = ""
         self._expires = 0.0
         self._secrets = {each for each in (password, refresh_token) if each}
+        secrets.learn(*self._secrets)
         self._lock = threading.Lock()
         self._http: requests.Session | None = None
 
@@ -139,6 +141,7 @@ class Connection:
         if not isinstance(token, str) or not token:
             raise NotJson(f"{self.base} answered the login without an access token; is it a CyPerf controller?")
         self._secrets |= {token, *(str(answer[k]) for k in ("refresh_token", "id_token") if answer.get(k))}
+        secrets.learn(*self._secrets)
         # Renewed a little early, so that a token does not die on its way; 401 is handled all the same.
         lifetime = answer.get("expires_in")
         self._token = token

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from NetLibrary._mechanics import errors
+from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.kube import answers, kubeconfig, transport
 from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
@@ -139,9 +139,11 @@ class Connection:
         if "json" not in kind:
             return text
         try:
-            return json.loads(text)
+            answer = json.loads(text)
         except ValueError as error:
             raise self._nonsense(method, path, text) from error
+        secrets.learn_answer(text, answer)
+        return answer
 
     def request_object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Sends one request as `request` does, where only an object is an answer.
@@ -251,6 +253,8 @@ class Connection:
         if body is not None:
             headers["Content-Type"] = content_type
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            if not isinstance(body, bytes):
+                secrets.learn_answer(data.decode(), body)
         limit = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT if timeout is None else timeout)
         try:
             response: BaseHTTPResponse = self._pool_for(credential).request(

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.kubeconfig import Plugin, Target
@@ -52,6 +54,10 @@ class Credentials:
         self._lock = threading.Lock()
         self._held: Credential | None = None
         self.impersonate = target.user.impersonate
+        user = target.user
+        secrets.learn(user.token, user.password, user.key, urlsplit(target.proxy).password)
+        if user.plugin is not None:
+            secrets.learn_environment(dict(user.plugin.env))
 
     def get(self) -> Credential:
         """Returns what to send now; fetches it anew when its time is over.
@@ -64,6 +70,7 @@ class Credentials:
             if held is None or (held.until is not None and time.monotonic() >= held.until):
                 self._held = None
                 held = self._held = self._fetch()
+                secrets.learn(held.authorization.partition(" ")[2], held.key, self._user.password)
             return held
 
     def rejected(self, used: Credential) -> bool:

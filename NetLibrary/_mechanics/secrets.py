@@ -1,0 +1,160 @@
+"""Keeps secrets out of everything that is logged, printed, recorded or raised.
+
+Whoever gets hold of a secret has it learnt here; whoever lets text out has it hidden here. Learning works by value, so
+it does not matter by which way a secret comes into a text: a traceback of another library, the log of a pod, an
+assignment at level TRACE. Shapes that are secret whatever their value (private keys, bearer tokens, URLs with
+credentials) are hidden besides.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import os
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MARK = "<secret>"
+# Shorter values would tear holes into ordinary words
+LEAST = 4
+# A value of a Secret may be anything, also "true" or a port; what is as short as that is hidden in base64 only
+LEAST_VALUE = 6
+# More would make hiding slow; a run that reads more Secrets than that hides the latest
+MOST = 4000
+
+_NAME = r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|LICEN[CS]E_?KEY|ACTIVATION)"
+_IS_SECRET = re.compile(_NAME, re.IGNORECASE)
+_ENVIRONMENT = re.compile(rf'"name":\s*"[^"]*{_NAME}[^"]*",\s*"value":\s*"((?:[^"\\]|\\.)+)"', re.IGNORECASE)
+# Keys of Secrets whose values everybody may know
+_PUBLIC_KEYS = {"namespace", "username", "user", "ca.crt", "tls.crt", "host", "hostname", "port", "type", "name"}
+_COMMON = {"default", "kubernetes", "kube-system", "password", "username", "localhost", "disabled", "enabled"}
+
+_KEY = r"[A-Z0-9 ]*PRIVATE KEY"
+_WORD = r"(?:password|passwd|token|secret|api_?key)"
+_SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("PRIVATE KEY", re.compile(rf"-----BEGIN {_KEY}-----.*?(?:-----END {_KEY}-----|\Z)", re.DOTALL), "{mark}"),
+    ("eyJ", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"), "{mark}"),
+    ("://", re.compile(r"(?<=://)[^/\s:@'\"<>]*:[^/\s@'\"<>]+(?=@)"), "{mark}"),
+    ("earer ", re.compile(r"(?i)\b(bearer )[A-Za-z0-9._~+/=-]{12,}"), r"\1{mark}"),
+    ("uthorization", re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer) )[^\s'\",]+"), r"\1{mark}"),
+    ("=", re.compile(rf"(?i)\b((?:\w*_)?{_WORD}=)(?![$<%{{])[^\s&'\",;]{{6,}}"), r"\1{mark}"),
+    ("key-data", re.compile(r"(client-key-data['\"]?\s*:\s*['\"]?)[A-Za-z0-9+/=]{16,}"), r"\1{mark}"),
+)  # fmt: skip
+
+
+class Filter:
+    """What is secret in this process. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forms: dict[str, None] = {}  # in the order in which they were learnt
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, *values: str | None, least: int = LEAST) -> None:
+        """Takes note of secrets; their usual encodings are hidden too."""
+        forms = [form for value in values for form in _forms(value or "", least)]
+        with self._lock:
+            new = [form for form in forms if form not in self._forms]
+            if new:
+                self._forms |= dict.fromkeys(new)
+                for form in list(self._forms)[: len(self._forms) - MOST]:
+                    del self._forms[form]
+                self._pattern = None
+
+    def learn_environment(self, environment: Mapping[str, str] | None = None) -> None:
+        """Takes note of environment variables whose names say that they are secret."""
+        found = os.environ if environment is None else environment
+        for name, value in found.items():
+            # Files that hold a secret are named by such variables as well
+            if _IS_SECRET.search(name) and not value.startswith(("/", "./", "~")):
+                self.learn(value, least=LEAST_VALUE)
+
+    def learn_answer(self, text: str, answer: Any = None) -> None:
+        """Takes note of what is secret in JSON to or from an API server: values of Secrets, secret environment."""
+        if _IS_SECRET.search(text):
+            for match in _ENVIRONMENT.finditer(text):
+                self.learn(_unescaped(match[1]), least=LEAST_VALUE)
+        if '"Secret' in text:
+            self._learn_objects(json.loads(text) if answer is None else answer)
+
+    def _learn_objects(self, answer: Any) -> None:
+        if not isinstance(answer, Mapping):
+            return
+        kind = answer.get("kind")
+        items = answer.get("items") if str(kind).endswith("List") else [answer]
+        for item in items or []:
+            if "Secret" not in (item.get("kind") or str(kind).removesuffix("List")):
+                continue
+            for key, value in (item.get("data") or {}).items():
+                if isinstance(value, str) and key not in _PUBLIC_KEYS:
+                    self.learn(value)
+                    self._learn_value(_decoded(value))
+            for key, value in (item.get("stringData") or {}).items():
+                if key not in _PUBLIC_KEYS:
+                    self._learn_value(str(value))
+
+    def _learn_value(self, value: str) -> None:
+        if value.strip().lower() not in _COMMON:
+            self.learn(value, least=LEAST_VALUE)
+
+    def hide(self, text: str, mark: str = MARK) -> str:
+        """Returns a text without secrets."""
+        if not text:
+            return text
+        pattern = self._compiled()
+        if pattern is not None:
+            text = pattern.sub(mark, text)
+        for sign, shape, instead in _SHAPES:
+            if sign in text:
+                text = shape.sub(instead.replace("{mark}", mark), text)
+        return text
+
+    def _compiled(self) -> re.Pattern[str] | None:
+        with self._lock:
+            if self._pattern is None and self._forms:
+                parts = (_as_word(form) for form in sorted(self._forms, key=len, reverse=True))
+                self._pattern = re.compile("|".join(parts))
+            return self._pattern
+
+
+def _as_word(form: str) -> str:
+    # "team" must not be hidden in "teamwork"
+    return rf"(?<!\w){re.escape(form)}(?!\w)" if len(form) < 12 else re.escape(form)
+
+
+def _forms(value: str, least: int) -> Iterable[str]:
+    value = value.strip()
+    if len(value) < least:
+        return
+    encoded = base64.b64encode(value.encode()).decode()
+    for form in (value, encoded, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]):
+        yield form
+        yield html.escape(form)
+    if "\n" in value:  # a key may come line by line
+        yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= 20 and "-----" not in line)
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ""
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"'))
+    except ValueError:
+        return text
+
+
+_FILTER = Filter()
+learn = _FILTER.learn
+learn_environment = _FILTER.learn_environment
+learn_answer = _FILTER.learn_answer
+hide = _FILTER.hide

@@ -1,0 +1,230 @@
+"""No secret gets into any output, by whatever way it comes into a text."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import robot
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics.secrets import Filter
+
+
+def marked(place: str) -> str:
+    """A secret whose place can be told from an output that leaks it; with characters that every encoding changes."""
+    return f"S3cr3t-{place}-&<\"'é%/+"
+
+
+class Places:
+    """The secrets that a test has planted, by place."""
+
+    def __init__(self) -> None:
+        self.planted: dict[str, str] = {}
+
+    def __call__(self, place: str, value: str = "") -> str:
+        return self.planted.setdefault(place, value or f"s3cr3t-{place}-Zq9x7")
+
+    def leaks(self, text: str) -> list[str]:
+        found = []
+        for place, value in self.planted.items():
+            encoded = base64.b64encode(value.encode()).decode()
+            if any(form in text for form in (value, encoded, quote(value, safe=""), json.dumps(value)[1:-1])):
+                found.append(place)
+        return found
+
+
+def test_no_planted_secret_is_in_any_output_at_trace_level(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plant = Places()
+    plain = base64.b64encode
+    # --- who we are ------------------------------------------------------------------------------------------
+    config = json.loads(api.kubeconfig(tmp_path / "base").read_text())
+    config["users"][0]["user"] = {"token": plant("kubeconfig-token")}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    (tmp_path / "token").write_text(plant("token-file") + "\n")
+    config["users"][0]["user"] = {"tokenFile": str(tmp_path / "token")}
+    (tmp_path / "with-file").write_text(json.dumps(config))
+    plugin = tmp_path / "plugin"
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+                  "status": {"token": plant("plugin-token")}}  # fmt: skip
+    plugin.write_text(
+        f"#!/bin/sh\nif [ -n \"$FAIL\" ]; then echo cannot log in with token=$FAIL >&2; exit 3; fi\necho '{json.dumps(credential)}'\n"
+    )
+    plugin.chmod(plugin.stat().st_mode | stat.S_IXUSR)
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    config["users"][0]["user"] = {"exec": command}
+    (tmp_path / "with-plugin").write_text(json.dumps(config))
+    failing = {**command, "env": [{"name": "FAIL", "value": plant("plugin-words")}]}
+    config["users"][0]["user"] = {"exec": failing}
+    (tmp_path / "with-failing-plugin").write_text(json.dumps(config))
+    config["users"][0]["user"] = {"username": "joe", "password": plant("basic-password")}
+    (tmp_path / "with-password").write_text(json.dumps(config))
+    config["clusters"][0]["cluster"] = {
+        "server": "http://127.0.0.1:9",
+        "proxy-url": f"http://joe:{plant('proxy')}@127.0.0.1:9",
+    }
+    config["users"][0]["user"] = {}
+    (tmp_path / "with-proxy").write_text(json.dumps(config))
+    # --- in the cluster ---------------------------------------------------------------------------------------
+    values = {"password": plant("secret-value"), "odd": plant("secret-odd", marked("odd"))}
+    data = {key: plain(value.encode()).decode() for key, value in values.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "demo"}, "data": data}
+    api.put("/api/v1/namespaces/demo/secrets", secret)
+    env = [{"name": "DB_PASSWORD", "value": plant("pod-environment")}]
+    pod = {"metadata": {"name": "web", "namespace": "demo"}, "spec": {"containers": [{"name": "c", "env": env}]},
+           "status": {"phase": "Running"}}  # fmt: skip
+    api.put("/api/v1/namespaces/demo/pods", pod)
+    api.logs["web"] = f"starting with {values['password']} and {env[0]['value']}\n"
+    api.command = lambda command: (command.say(1, f"it is {values['password']}".encode()), command.exit(0))[1]
+    manifest = tmp_path / "secret.yaml"
+    manifest.write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: mine, namespace: demo}\n"
+        f"stringData:\n  password: {plant('manifest-text')}\n"
+    )
+    api.refuse("PATCH", "/configmaps", 422, "Invalid", f"webhook says: {values['password']} is wrong")
+    # --- around -------------------------------------------------------------------------------------------------
+    monkeypatch.setenv("CYPERF_PASSWORD", plant("environment"))
+    key = (
+        "-----BEGIN RSA PRIVATE KEY-----\n"
+        + plant("private-key", "MIIEowIBAAKCAQEAplantedKeyBody0123456789")
+        + "\n-----END RSA PRIVATE KEY-----"
+    )
+    helper = tmp_path / "helper.py"
+    helper.write_text(
+        "from NetLibrary._mechanics import secrets\n"
+        "def another_library_fails(token):\n    raise ValueError('could not log in with ' + token)\n"
+        f"def print_key():\n    print({key!r})\n"
+        f"def return_key():\n    return {{'key': {key!r}}}\n"
+        f"def bearer():\n    print('Authorization: Bearer {plant('bearer-of-others')}')\n"
+        f"def url():\n    print('GET https://joe:{plant('url-of-others')}@proxy.example/x')\n"
+    )
+    suite = tmp_path / "suite.robot"
+    suite.write_text(f"""
+*** Settings ***
+Library    NetLibrary
+Library    {helper}
+
+*** Test Cases ***
+Reads
+    Connect To Cluster
+    ${{secret}}    Get Object    Secret    s    demo
+    Log    ${{secret}}
+    Log Many    &{{secret}}[data]
+    ${{all}}    Get Objects    Secret    demo
+    ${{pod}}    Get Object    Pod    web    demo
+    ${{value}}    Evaluate    base64.b64decode($secret['data']['password']).decode()
+    Log    ${{value}}
+    Log    ${{value}}    html=True
+    Log    warned ${{value}}    WARN
+    Apply Manifest    {manifest}
+    ${{mine}}    Get Object    Secret    mine    demo
+Fails With A Secret In Its Message
+    ${{secret}}    Get Object    Secret    s    demo
+    ${{value}}    Evaluate    base64.b64decode($secret['data']['password']).decode()
+    Should Be Equal    ${{value}}    other
+Fails In Another Library
+    ${{secret}}    Get Object    Secret    s    demo
+    ${{value}}    Evaluate    base64.b64decode($secret['data']['password']).decode()
+    Another Library Fails    ${{value}}
+Shapes
+    Print Key
+    ${{key}}    Return Key
+    Bearer
+    Url
+Environment
+    Log    %{{CYPERF_PASSWORD}}
+Evidence Of A Pod
+    Create Namespace    demo
+    Fail    on purpose
+Token File
+    Connect To Cluster    alias=a    kubeconfig={tmp_path}/with-file
+    Get Objects    Pod    demo    cluster=a
+Plugin
+    Connect To Cluster    alias=b    kubeconfig={tmp_path}/with-plugin
+    Get Objects    Pod    demo    cluster=b
+Failing Plugin
+    Connect To Cluster    alias=c    kubeconfig={tmp_path}/with-failing-plugin
+Password
+    Connect To Cluster    alias=d    kubeconfig={tmp_path}/with-password
+Proxy
+    Connect To Cluster    alias=e    kubeconfig={tmp_path}/with-proxy
+""")
+    out = tmp_path / "out"
+    with open(tmp_path / "console", "w") as console:
+        robot.run(
+            str(suite), outputdir=str(out), loglevel="TRACE", variable=[f"KUBECONFIG:{kubeconfig}"], debugfile="debug.txt",
+            xunit="xunit.xml", stdout=console, stderr=console, console="verbose",
+        )  # fmt: skip
+    shown = capfd.readouterr()
+    texts = {file.name: file.read_text() for file in out.iterdir() if file.is_file()}
+    texts |= {"console": (tmp_path / "console").read_text(), "stdout": shown.out, "stderr": shown.err}
+    assert len(plant.planted) >= 12
+    assert {name: leaks for name, text in texts.items() if (leaks := plant.leaks(text))} == {}
+    # and the rest of the texts is still there
+    assert "warned <secret>" in texts["console"]
+    assert "could not log in with &lt;secret&gt;" in texts["output.xml"]
+    assert "on purpose" in texts["output.xml"]
+    assert '<status status="PASS"' in texts["output.xml"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("the token abcd1234 is wrong", "the token <secret> is wrong"),
+        ("xabcd1234y", "xabcd1234y"),  # part of another word
+        (base64.b64encode(b"abcd1234").decode(), "<secret>"),
+        ("https://joe:abc@example.org/", "https://<secret>@example.org/"),
+        ("https://example.org:80/a@b", "https://example.org:80/a@b"),
+        ("Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9.c2lnbmF0dXJl", "Bearer <secret>"),
+        ("?token=aaaaaaaaaaaa&x=1", "?token=<secret>&x=1"),
+        ("give password=${PASSWORD}", "give password=${PASSWORD}"),
+        ("a bearer of news", "a bearer of news"),
+        ("-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----.", "<secret>."),
+    ],
+)
+def test_what_is_secret_is_hidden_and_nothing_else(text: str, hidden: str) -> None:
+    secrets = Filter()
+    secrets.learn("abcd1234")
+    assert secrets.hide(text) == hidden
+
+
+def test_ordinary_values_of_secrets_do_not_tear_holes_into_texts() -> None:
+    secrets = Filter()
+    values = {"namespace": "default", "flag": "true", "port": "8080", "username": "administrator", "word": "default"}
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    answer = {"kind": "Secret", "data": data}
+    secrets.learn_answer(json.dumps(answer), answer)
+    text = "default is true on 8080 for administrator"
+    assert secrets.hide(text) == text
+    assert secrets.hide(data["word"]) == "<secret>"
+
+
+def test_only_secret_variables_of_the_environment_are_learnt() -> None:
+    secrets = Filter()
+    secrets.learn_environment(
+        {"HOME": "/home/joe", "API_TOKEN": "tok-123456", "TOKEN_FILE": "/run/token", "USER": "someone"}
+    )
+    assert (
+        secrets.hide("someone in /home/joe with tok-123456 of /run/token")
+        == "someone in /home/joe with <secret> of /run/token"
+    )
+
+
+def test_thousands_of_secrets_do_not_make_hiding_slow() -> None:
+    import time
+
+    secrets = Filter()
+    for number in range(3000):
+        secrets.learn(f"secret-value-{number:05d}-abcdef")
+    text = "an ordinary line of a log with nothing secret in it\n" * 2000
+    secrets.hide("x")
+    begin = time.process_time()
+    assert secrets.hide(text) == text
+    assert time.process_time() - begin < 2.0
