@@ -323,11 +323,11 @@ def test_alias_that_is_given_to_another_cluster_leads_there_and_leaves_nothing_b
         ),
         (
             "Measure Throughput    s    demo    at_most_lost=1%",
-            "at_most_lost is about datagrams; give protocol=UDP with it.",
+            "lost_at_most is about datagrams; give protocol=UDP with it.",
         ),
         (
             "Measure Throughput    s    demo    protocol=UDP    at_most_retransmits=1",
-            "at_most_retransmits is about TCP segments; leave it out with protocol=UDP.",
+            "retransmits_at_most is about TCP segments; leave it out with protocol=UDP.",
         ),
         (
             "Measure Throughput    s    demo    protocol=SCTP",
