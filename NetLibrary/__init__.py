@@ -14,6 +14,7 @@ from NetLibrary.keywords.cluster import ClusterKeywords
 from NetLibrary.keywords.cyperf import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
+from NetLibrary.keywords.health import HealthKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.outages import OutageKeywords
 from NetLibrary.keywords.results import ResultKeywords
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 @library(scope="GLOBAL", version=__version__, doc_format="MARKDOWN", listener="SELF", converters=CONVERTERS)
 class NetLibrary(
     ClusterKeywords,
+    HealthKeywords,
     ThroughputKeywords,
     ThroughputServerKeywords,
     SkupperKeywords,

@@ -37,7 +37,9 @@ def test_keyword_is_documented(keyword: Any) -> None:
     summary = keyword.short_doc
     first = summary.split(" ")[0]
     assert summary.endswith("."), "the summary is a sentence"
-    assert first.endswith("s") or summary.startswith("*DEPRECATED!*"), f"the summary is in the third person, not '{first}'"
+    assert first.endswith("s") or summary.startswith("*DEPRECATED!*"), (
+        f"the summary is in the third person, not '{first}'"
+    )
     assert keyword.tags, "a tag says which topic it is"
     silent = [argument.name for argument in arguments(keyword) if not argument.doc]
     assert not silent, "every argument is documented"

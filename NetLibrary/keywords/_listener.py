@@ -12,6 +12,7 @@ from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import NetLibraryError, Unreachable
 from NetLibrary._mechanics.kube.evidence import collect
 from NetLibrary.keywords import _robot
+from NetLibrary.keywords._variables import keep_contract
 
 if TYPE_CHECKING:
     from NetLibrary.keywords._session import Session
@@ -34,6 +35,7 @@ class ListenerMixin:
 
     def _start_suite(self, data: Any, result: Any) -> None:
         self.session.steps = {}
+        keep_contract(data)
 
     def _start_test(self, data: Any, result: Any) -> None:
         self.session.steps = {}

@@ -1,0 +1,122 @@
+"""The variables that mean the same in every suite, what may be written into them, and what they were called before."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+SWITCH = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0", "none", ""), False),
+}
+
+# Former name → its successors; which of them a suite has decides. Each works for one release and warns.
+FORMER: dict[str, tuple[str, ...]] = {
+    "PROBE_IMAGE": ("HEALTH_IMAGE",),
+}
+
+# Read by the library itself, whatever suite runs
+LIBRARY = ("KUBECONFIG", "CONTEXT", "CLUSTER", "SKIP_TEARDOWN", "ALLOW_DISRUPTION", "REGISTRY", "PULL_SECRET")
+
+
+def switch(value: object) -> bool:
+    """Returns what a switch says: `true`, `yes`, `on`, `1`, their opposites, or an empty text for no.
+
+    Raises:
+        ValueError: It is something else; a typo must not count as a yes.
+    """
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in SWITCH:
+        raise ValueError("allowed are yes and no, true and false, on and off, 1 and 0")
+    return SWITCH[word]
+
+
+def existing_file(value: object) -> object:
+    """Returns the value when it is empty or names a file.
+
+    Raises:
+        ValueError: There is no such file.
+    """
+    if value and not Path(str(value)).expanduser().is_file():
+        raise ValueError("there is no such file")
+    return value
+
+
+# Variable of the contract → what it may hold; checked before a suite does anything
+CHECKS: dict[str, Callable[[object], object]] = {"SKIP_TEARDOWN": switch}
+
+
+def plain(name: str) -> str:
+    """Returns the name as Robot compares it: without case, spaces and underscores."""
+    return re.sub(r"[ _]", "", name).lower()
+
+
+def given(arguments: Iterable[str]) -> list[str]:
+    """Returns the names of the variables that a command line of `robot` sets, in their order.
+
+    Args:
+        arguments: The words of the command line.
+    """
+    names: list[str] = []
+    words = list(arguments)
+    for position, word in enumerate(words):
+        text = ""
+        if word in ("-v", "--variable"):
+            text = words[position + 1] if position + 1 < len(words) else ""
+        elif word.startswith("--variable="):
+            text = word.partition("=")[2]
+        elif re.match(r"-v[A-Za-z_]", word):
+            text = word[2:]
+        name = text.partition(":")[0].strip()
+        if name and name not in names:
+            names.append(name)
+    return names
+
+
+_SECTION = re.compile(r"^\*+ *(\w+)[^\n]*\n(.*?)(?=^\*|\Z)", re.MULTILINE | re.DOTALL)
+_DECLARED = re.compile(r"^[$@&]\{([^}:]+)(?:: [^}]+)?\}", re.MULTILINE)
+_MENTIONED = re.compile(r"[$@&%]\{([\w .]+?)(?:[:=.\[][^}]*)?\}|\$([A-Za-z_]\w*)")
+_RESOURCE = re.compile(r"^Resource {2,}(\S.*?)(?: {2,}.*)?$", re.MULTILINE)
+
+
+class Data:
+    """What suite files and the resources that they import say about variables.
+
+    Args:
+        sources: The suites' files.
+        find: Returns the path of a resource that a file imports, None when there is none: (name, folder of the file).
+    """
+
+    def __init__(self, sources: Iterable[Path], find: Callable[[str, Path], Path | None]) -> None:
+        self.declared: set[str] = set()
+        self.mentioned: set[str] = set()
+        seen: set[Path] = set()
+        waiting: list[Path | None] = list(sources)
+        while waiting:
+            path = waiting.pop()
+            if path is None or path in seen or not path.is_file():
+                continue
+            seen.add(path)
+            text = path.read_text(encoding="utf-8", errors="replace").replace("\t", "    ")
+            for section in _SECTION.finditer(text):
+                if section[1].lower().startswith("variable"):
+                    self.declared.update(name.strip() for name in _DECLARED.findall(section[2]))
+            self.mentioned.update(plain(one or other) for one, other in _MENTIONED.findall(text))
+            waiting += [
+                find(name.replace("${CURDIR}", str(path.parent)), path.parent) for name in _RESOURCE.findall(text)
+            ]
+
+    def knows(self, name: str) -> bool:
+        """Tells whether the variable is declared or used anywhere in these files."""
+        return plain(name) in self.mentioned or plain(name) in {plain(other) for other in self.declared}
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that is most like another, None when none is."""
+    by_plain = {plain(other): other for other in known}
+    found = difflib.get_close_matches(plain(name), by_plain, n=1, cutoff=0.7)
+    return by_plain[found[0]] if found else None

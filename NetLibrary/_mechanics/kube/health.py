@@ -1,0 +1,92 @@
+"""What is wrong with nodes and pods by their own status, and which nodes take ordinary pods."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from NetLibrary._mechanics.kube import times, trouble
+
+Object = dict[str, Any]
+
+# Conditions of a node that are trouble when they are true. Source: Kubernetes, "Node Status".
+PRESSURE = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+
+
+def node_problems(node: Object) -> list[str]:
+    """Returns what a node's conditions say against it.
+
+    Args:
+        node: The Node object.
+
+    Example:
+        >>> node_problems({"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeLost"}]}})
+        ['Ready is Unknown (NodeLost)']
+    """
+    conditions = {entry["type"]: entry for entry in node.get("status", {}).get("conditions", [])}
+    if "Ready" not in conditions:
+        return ["its kubelet has reported nothing yet"]
+    wrong = [kind for kind in PRESSURE if conditions.get(kind, {}).get("status") == "True"]
+    if conditions["Ready"].get("status") != "True":
+        wrong.insert(0, "Ready")
+    return [_condition(conditions[kind]) for kind in wrong]
+
+
+def _condition(entry: Object) -> str:
+    why = entry.get("reason") or "no reason given"
+    said = f": {entry['message']}" if entry.get("message") else ""
+    return f"{entry['type']} is {entry.get('status')} ({why}{said})"
+
+
+def pod_problems(pod: Object, *, restarts_within: float, now: float | None = None) -> list[str]:
+    """Returns what keeps a pod from doing its work, and restarts that were a short while ago.
+
+    A pod that has completed or is being deleted has no problem.
+
+    Args:
+        pod: The Pod object.
+        restarts_within: Seconds back from now in which a restart counts; 0 counts none.
+        now: Present time in seconds since 1970; by default our clock.
+    """
+    if pod.get("metadata", {}).get("deletionTimestamp") or pod.get("status", {}).get("phase") == "Succeeded":
+        return []
+    found = [] if trouble.is_ready(pod) else [str(trouble.problem(pod).text)]
+    present = time.time() if now is None else now
+    for container in pod.get("status", {}).get("containerStatuses", []):
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+        at = times.seconds(ended.get("finishedAt"))
+        if at is not None and restarts_within > 0 and present - at < restarts_within:
+            why = f"exit code {ended.get('exitCode')}, {ended.get('reason', 'no reason given')}"
+            found.append(
+                f"container '{container['name']}' was restarted {max(0, present - at):.0f} s ago ({why}; "
+                f"{container.get('restartCount', 1)} restarts in all)"
+            )
+    return found
+
+
+def takes_pods(node: Object) -> bool:
+    """Tells whether an ordinary pod can be placed on a node: Linux, ready, not cordoned, no taint that forbids it."""
+    labels, spec = node.get("metadata", {}).get("labels") or {}, node.get("spec", {})
+    taints = [taint for taint in spec.get("taints") or [] if taint.get("effect") in ("NoSchedule", "NoExecute")]
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node.get("status", {}).get("conditions", []))
+    return ready and not spec.get("unschedulable") and not taints and labels.get("kubernetes.io/os", "linux") == "linux"
+
+
+def cluster_domain(resolv_conf: str) -> str | None:
+    r"""Returns the cluster's DNS domain, read from the search list of a pod's resolv.conf; None when it has none.
+
+    Example:
+        >>> cluster_domain("search demo.svc.corp.example svc.corp.example corp.example\nnameserver 10.96.0.10\n")
+        'corp.example'
+    """
+    for line in resolv_conf.splitlines():
+        words = line.split()
+        if words[:1] == ["search"]:
+            return next((word[4:].rstrip(".") for word in words[1:] if word.startswith("svc.")), None)
+    return None
+
+
+def sentences(problems: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """Returns one sentence for each thing that has problems: `'node1': Ready is False (…)`."""
+    return [f"'{name}': {'; '.join(texts)}" for name, texts in problems if texts]

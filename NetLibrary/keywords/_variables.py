@@ -1,0 +1,100 @@
+"""The suite contract, kept when a suite starts: variables are checked before anything runs, and typos are named."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from robot.api import logger
+from robot.libraries.BuiltIn import BuiltIn
+
+from NetLibrary._mechanics import contract
+from NetLibrary.keywords import _robot
+
+_told: set[str] = set()
+
+
+def keep_contract(suite: Any) -> None:
+    """Takes over former names, checks and converts the variables of the contract, and warns of names that nobody knows.
+
+    A value that is not allowed makes the suite's setup fail with a sentence that says what is.
+
+    Args:
+        suite: The suite that starts, as Robot hands it to a listener.
+    """
+    if not _robot.running() or suite.source is None:
+        return
+    data = contract.Data([Path(suite.source)], _resource)
+    _take_over_former_names(data)
+    refused = _checked()
+    if refused:
+        suite.setup.config(name="Fail", args=[refused.replace("\\", "\\\\").replace("$", "\\$")])
+    _warn_of_unknown_names(suite)
+
+
+def _resource(name: str, folder: Path) -> Path | None:
+    for base in (folder, *(Path(entry or os.curdir) for entry in sys.path)):
+        if (base / name).is_file():
+            return (base / name).resolve()
+    return None
+
+
+def _take_over_former_names(data: contract.Data) -> None:
+    declared = {contract.plain(name) for name in data.declared}
+    for former, successors in contract.FORMER.items():
+        value = _robot.variable(former)
+        if value is None or contract.plain(former) in declared:
+            continue
+        for name in successors:
+            if contract.plain(name) in declared:
+                BuiltIn().set_suite_variable(f"${{{name}}}", value)
+                _warn_once(f"The variable {former} is now called {name}; the former name works for one release more.")
+
+
+def _checked() -> str:
+    for name, check in contract.CHECKS.items():
+        value = _robot.variable(name)
+        if value is None:
+            continue
+        try:
+            right = check(value)
+        except ValueError as error:
+            return f"The variable {name} is '{value}'; {error}."
+        if right is not value:
+            BuiltIn().set_suite_variable(f"${{{name}}}", right)
+    return ""
+
+
+def _files(suite: Any) -> list[Path]:
+    return [Path(suite.source), *(path for child in suite.suites for path in _files(child))] if suite.source else []
+
+
+def _warn_of_unknown_names(suite: Any) -> None:
+    """Warns of what no suite of the whole run uses: each may have variables of its own."""
+    while suite.parent is not None:
+        suite = suite.parent
+    data = contract.Data(_files(suite), _resource)
+    options = [*sys.argv[1:], *shlex.split(os.environ.get("ROBOT_OPTIONS", ""))]
+    former = {name for name, successors in contract.FORMER.items() if any(data.knows(s) for s in successors)}
+    for name in contract.given(options):
+        known = {contract.plain(other) for other in (*contract.LIBRARY, *former)}
+        if contract.plain(name) in known or data.knows(name) or _robot.variable(name) is None:
+            continue
+        near = contract.nearest(name, {*data.declared, *contract.LIBRARY})
+        advice = (
+            f" Did you mean {near}?"
+            if near
+            else f" There are {', '.join(sorted(data.declared))}."
+            if data.declared
+            else ""
+        )
+        _warn_once(f"The variable {name} of the command line is used nowhere in this run.{advice}")
+
+
+def _warn_once(text: str) -> None:
+    if text not in _told:
+        _told.add(text)
+        logger.warn(text)

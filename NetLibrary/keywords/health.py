@@ -1,0 +1,165 @@
+"""Keywords that look at the health of a cluster before anything is measured in it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from NetLibrary._mechanics.errors import ExecFailed, InputError, NetLibraryError
+from NetLibrary._mechanics.kube import health
+from NetLibrary._mechanics.report import Table
+from NetLibrary._mechanics.verdict import equal
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
+
+
+class HealthKeywords(KeywordBase):
+    """Is the cluster fit for measurements?"""
+
+    @keyword(tags=["cluster"])
+    def get_schedulable_nodes(self, *, cluster: str | None = None) -> list[str]:
+        """Returns the names of the nodes that take ordinary pods.
+
+        They run Linux, are ready and not cordoned, and have no taint that keeps pods away.
+
+        Args:
+            cluster: Alias of the cluster.
+        Returns:
+            Their names, sorted.
+        """
+        nodes = self.session.cluster(cluster).list("Node")
+        return sorted(node["metadata"]["name"] for node in nodes if health.takes_pods(node))
+
+    @keyword(tags=["cluster"])
+    def nodes_should_be_healthy(self, *, cluster: str | None = None) -> None:
+        """Fails when a node is not ready, short of memory, disk or process ids, or without a network.
+
+        Args:
+            cluster: Alias of the cluster.
+        Raises:
+            Failure: A node's conditions say so; each is named with reason and message.
+
+        ```robotframework
+        *** Settings ***
+        Library    NetLibrary
+
+        *** Test Cases ***
+        Every Node Is Healthy
+            Nodes Should Be Healthy
+        ```
+        """
+        nodes = self.session.cluster(cluster).list("Node")
+        wrong = {node["metadata"]["name"]: health.node_problems(node) for node in nodes}
+        said = health.sentences(wrong.items())
+        text = f"{len(said)} of {len(nodes)} nodes are not healthy: {', '.join(said)}."
+        conclude(
+            self.session,
+            kind="cluster_health",
+            name="nodes",
+            checks=[equal("unhealthy nodes", 0, len(said), text=text)],
+            tables=[Table(["Node", "Problems"], [[n, "; ".join(t) or "none"] for n, t in wrong.items()], "Nodes")],
+            summary={"nodes": len(nodes), "unhealthy": len(said)},
+        )
+
+    @keyword(tags=["cluster"])
+    def pods_should_be_healthy(
+        self, namespace: str, *, restarts_within: timedelta = timedelta(minutes=10), cluster: str | None = None
+    ) -> None:
+        """Fails when a pod of a namespace is not ready, or a container of it was restarted a short while ago.
+
+        Pods that have completed or are being deleted do not count.
+
+        Args:
+            namespace: Where to look, for instance `kube-system`.
+            restarts_within: How long ago a restart still counts; `0 s` counts none.
+            cluster: Alias of the cluster.
+        Raises:
+            Failure: Names each such pod with the reason.
+
+        ```robotframework
+        *** Settings ***
+        Library    NetLibrary
+
+        *** Test Cases ***
+        System Pods Work
+            Pods Should Be Healthy    kube-system    restarts_within=1 h
+        ```
+        """
+        pods = self.session.cluster(cluster).list("Pod", namespace)
+        within = restarts_within.total_seconds()
+        wrong = {pod["metadata"]["name"]: health.pod_problems(pod, restarts_within=within) for pod in pods}
+        said = health.sentences(wrong.items())
+        text = f"{len(said)} of {len(pods)} pods in namespace '{namespace}' have problems: {', '.join(said)}."
+        conclude(
+            self.session,
+            kind="cluster_health",
+            name=f"pods of {namespace}",
+            parameters={"namespace": namespace, "restarts_within_seconds": within},
+            checks=[equal("pods with problems", 0, len(said), text=text)],
+            tables=[Table(["Pod", "Problems"], [[n, "; ".join(t) or "none"] for n, t in wrong.items()], namespace)],
+            summary={"pods": len(pods), "with_problems": len(said)},
+        )
+
+    @keyword(tags=["cluster", "dns"])
+    def names_should_resolve_in_pods(
+        self,
+        namespace: str,
+        labels: str,
+        *names: str,
+        timeout: timedelta = timedelta(seconds=15),
+        cluster: str | None = None,
+    ) -> str:
+        """Asks the cluster's DNS from each pod with the labels, so from each node that one of them is on.
+
+        The image needs `nslookup`. `{domain}` in a name stands for the cluster's domain, which is read from the pods'
+        search lists and is not always cluster.local.
+
+        Args:
+            namespace: Namespace of the pods.
+            labels: Labels of the pods, for instance `app=probe`.
+            names: Names to resolve; by default that of the API server.
+            timeout: Limit for one question.
+            cluster: Alias of the cluster.
+        Returns:
+            The cluster's domain.
+        Raises:
+            Failure: Names each node from which a name was not resolved, with what the resolver said.
+
+        ```robotframework
+        *** Settings ***
+        Library    NetLibrary
+
+        *** Keywords ***
+        Names Resolve Everywhere
+            Names Should Resolve In Pods    demo    app=probe    kubernetes.default.svc.{domain}.
+        ```
+        """
+        connection = self.session.cluster(cluster)
+        pods = connection.list("Pod", namespace, labels=labels)
+        if not pods:
+            raise InputError(f"labels is '{labels}', but no pod in namespace '{namespace}' has them.")
+        rows: list[list[str]] = []
+        domain = None
+        for pod in pods:
+            name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
+            read = connection.exec(namespace, name, ["cat", "/etc/resolv.conf"], timeout=timeout.total_seconds()).stdout
+            domain = health.cluster_domain(read) or domain
+            for asked in names or ("kubernetes.default.svc.{domain}.",):
+                full = asked.replace("{domain}", domain or "cluster.local")
+                try:
+                    connection.exec(namespace, name, ["nslookup", full], timeout=timeout.total_seconds())
+                    rows.append([node, full, "resolved"])
+                except (ExecFailed, NetLibraryError) as error:
+                    rows.append([node, full, str(error)])
+        wrong = [row for row in rows if row[2] != "resolved"]
+        said = "; ".join(f"from node '{node}' '{full}': {why}" for node, full, why in wrong)
+        text = f"{len(wrong)} of {len(rows)} questions failed: {said}."
+        conclude(
+            self.session,
+            kind="cluster_health",
+            name="names from every node",
+            parameters={"namespace": namespace, "labels": labels, "names": list(names)},
+            checks=[equal("names not resolved", 0, len(wrong), text=text)],
+            tables=[Table(["Node", "Name", "Outcome"], rows, "Names from every node")],
+            summary={"questions": len(rows), "failed": len(wrong), "domain": domain},
+        )
+        return domain or "cluster.local"

@@ -1,0 +1,86 @@
+"""What nodes and pods say about themselves: each trouble is seen, and healthy ones are not accused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from NetLibrary._mechanics.kube.health import cluster_domain, node_problems, pod_problems, takes_pods
+
+NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
+READY = {"type": "Ready", "status": "True"}
+
+
+def node(*conditions: dict[str, str], **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "n", "labels": {"kubernetes.io/os": spec.pop("os", "linux")}}, "spec": spec,
+            "status": {"conditions": list(conditions)}}  # fmt: skip
+
+
+def pod(ready: bool = True, phase: str = "Running", **container: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "p"},
+        "status": {
+            "phase": phase,
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "containerStatuses": [{"name": "c", "ready": ready, "restartCount": 0, **container}],
+        },
+    }
+
+
+@pytest.mark.parametrize(("conditions", "said"), [
+    ([READY, {"type": "MemoryPressure", "status": "False"}], []),
+    ([{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting."}],
+     ["Ready is Unknown (NodeStatusUnknown: Kubelet stopped posting.)"]),
+    ([READY, {"type": "DiskPressure", "status": "True", "reason": "KubeletHasDiskPressure"}],
+     ["DiskPressure is True (KubeletHasDiskPressure)"]),
+    ([READY, {"type": "NetworkUnavailable", "status": "True"}], ["NetworkUnavailable is True (no reason given)"]),
+    ([], ["its kubelet has reported nothing yet"]),
+])  # fmt: skip
+def test_conditions_of_a_node(conditions: list[dict[str, str]], said: list[str]) -> None:
+    assert node_problems(node(*conditions)) == said
+
+
+def ended(at: str) -> dict[str, Any]:
+    return {"restartCount": 3, "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": at}}}
+
+
+@pytest.mark.parametrize(("one", "said"), [
+    (pod(), []),
+    (pod(False, state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}), ["ImagePullBackOff"]),
+    (pod(False, state={"running": {"startedAt": "2027-01-15T07:00:00Z"}}), ["container 'c' runs but is not ready"]),
+    (pod(**ended("2027-01-15T07:59:30Z")), ["'c' was restarted 30 s ago (exit code 137, OOMKilled; 3 restarts in all)"]),
+    (pod(**ended("2027-01-15T07:00:00Z")), []),
+    (pod(False, phase="Succeeded"), []),
+    (pod(False) | {"metadata": {"name": "p", "deletionTimestamp": "2027-01-15T07:59:59Z"}}, []),
+], ids=["ready", "image", "not ready", "just restarted", "restarted long ago", "completed", "being deleted"])  # fmt: skip
+def test_what_is_wrong_with_a_pod(one: dict[str, Any], said: list[str]) -> None:
+    found = pod_problems(one, restarts_within=600, now=NOW)
+    assert len(found) == len(said)
+    assert all(text in line for text, line in zip(said, found, strict=True))
+
+
+def test_restarts_do_not_count_when_nobody_asks_for_them() -> None:
+    assert pod_problems(pod(**ended("2027-01-15T07:59:59Z")), restarts_within=0, now=NOW) == []
+
+
+@pytest.mark.parametrize(("one", "takes"), [
+    (node(READY), True),
+    (node(READY, unschedulable=True), False),
+    (node(READY, taints=[{"key": "control-plane", "effect": "NoSchedule"}]), False),
+    (node(READY, taints=[{"key": "slow", "effect": "PreferNoSchedule"}]), True),
+    (node(READY, os="windows"), False),
+    (node({"type": "Ready", "status": "Unknown"}), False),
+], ids=["plain", "cordoned", "tainted", "preferred elsewhere", "windows", "lost"])  # fmt: skip
+def test_nodes_that_take_ordinary_pods(one: dict[str, Any], takes: bool) -> None:
+    assert takes_pods(one) is takes
+
+
+@pytest.mark.parametrize(("text", "domain"), [
+    ("search d.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10", "cluster.local"),
+    ("nameserver fd00::a\nsearch d.svc.corp.example svc.corp.example. corp.example", "corp.example"),
+    ("nameserver 192.0.2.1\nsearch example.com", None),
+    ("", None),
+])  # fmt: skip
+def test_the_domain_is_read_from_the_pod(text: str, domain: str | None) -> None:
+    assert cluster_domain(text) == domain
