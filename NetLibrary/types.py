@@ -245,6 +245,7 @@ class E2SARPath(Enum):
     DNS = "stable DNS name of the receiver"
     SERVICE = "cluster address of a Service"
     NODE_PORT = "NodePort of a node"
+    LOAD_BALANCER = "address of a load balancer"
 
 
 class E2SARPlacement(Enum):

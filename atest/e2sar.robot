@@ -36,7 +36,7 @@ Bad Parameters Are Refused Before Anything Starts
 
 Unknown Names Are Refused
     Run Keyword And Expect Error
-    ...    *policy is 'maybe'; allowed are allow, deny-udp, tcp-only, no-egress and none.
+    ...    *policy is 'maybe'; allowed are allow, deny-all, deny-udp, tcp-only, no-egress and none.
     ...    Apply E2SAR Network Policy    maybe
     Run Keyword And Expect Error
     ...    *name is 'nobody'; started in '*' are *
@@ -72,14 +72,14 @@ Receiver That Cannot Bind Fails At Once With Its Own Words
     ...    *'e2sar-receiver-0' never bound UDP port 19522: *Unable to open receive sockets*
     ...    Wait Until E2SAR Receiver Is Bound
     ...    timeout=${E2SAR_TIMEOUT}
-    [Teardown]    Forget The Run
+    [Teardown]    Remove E2SAR Senders And Receivers
 
 Option That This Version Lacks Is Named
     Start E2SAR Receiver    options=['--no-such-option']
     Run Keyword And Expect Error
     ...    *never bound UDP port 19522:*unrecognised option '--no-such-option'*
     ...    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
-    [Teardown]    Forget The Run
+    [Teardown]    Remove E2SAR Senders And Receivers
 
 Name That Does Not Resolve Is Named
     Start E2SAR Sender    receiver=${None}    address=nobody.invalid    resolve_timeout=2 s
@@ -113,7 +113,7 @@ Stray Datagrams Are Counted And Do No Harm
     Should Be Equal As Integers    ${result.judgement.bad_headers}    4
 
 Namespace Deleted In The Middle Keeps The Logs
-    ${namespace}    Prepare Without Inspection    ${E2SAR_NAMESPACE}-doomed
+    ${namespace}    E2SAR Namespace Is Ready    ${E2SAR_NAMESPACE}-doomed    inspect=${False}
     Start E2SAR Receiver    namespace=${namespace}
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
     Start E2SAR Sender    events=20000    rate=5M    namespace=${namespace}
@@ -138,7 +138,7 @@ Receiver That Is Not Yet Bound Is Named And Mended
     ...    errors_at_most=1000
     ...    expected_cause=not yet bound
     Should Match Regexp    ${lost.sentence}    sender began [\\d.]+ s before e2sar-receiver-0 had bound its port; wait
-    [Teardown]    Forget The Run
+    [Teardown]    Remove E2SAR Senders And Receivers
 
 Eviction Is Named
     Start E2SAR Receiver
@@ -156,7 +156,7 @@ Eviction Is Named
     Should Match Regexp
     ...    ${result.sentence}
     ...    'e2sar-receiver-0' was evicted from its node \\S+ while it ran \\(EvictionByEvictionAPI.*; free the node
-    [Teardown]    Forget The Run
+    [Teardown]    Remove E2SAR Senders And Receivers
 
 Events Come From Outside The Cluster
     [Documentation]    A sender on a host that is no node, by the NodePort of a node without the receiver.
@@ -165,7 +165,7 @@ Events Come From Outside The Cluster
     ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate=20M
     Should Be Equal As Integers    ${report.frames_sent}    1500
     Judge E2SAR Transfer    delivered_at_least=100 %
-    [Teardown]    Forget The Run
+    [Teardown]    Remove E2SAR Senders And Receivers
 
 Logs Of A Version That Was Recorded Are Read
     Create File
@@ -190,19 +190,4 @@ Transfer Should Be Refused
 
 Use The Suite's Image Again
     [Documentation]    Makes the suite's namespace the current one.
-    Prepare Without Inspection    ${E2SAR_NAMESPACE}
-
-Prepare Without Inspection
-    [Documentation]    Prepares a namespace with the suite's image.
-    [Arguments]    ${namespace}
-    ${image}    Set Variable If    "${E2SAR_IMAGE}"    ${E2SAR_IMAGE}    ${None}
-    ${made}    Prepare E2SAR Namespace
-    ...    ${namespace}
-    ...    manifests=${E2SAR_MANIFESTS}
-    ...    image=${image}
-    ...    inspect=False
-    RETURN    ${made}
-
-Forget The Run
-    [Documentation]    Ends and removes what still runs, whatever the verdict on it is.
-    Run Keyword And Ignore Error    Judge E2SAR Transfer
+    E2SAR Namespace Is Ready    inspect=${False}

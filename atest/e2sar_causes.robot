@@ -11,7 +11,7 @@ Resource          NetLibrary/resources/e2sar.resource
 Suite Setup       E2SAR Namespace Is Ready
 Suite Teardown    Delete Everything This Run Created    wait=False
 
-Test Teardown     Forget The Run
+Test Teardown     Remove E2SAR Senders And Receivers
 
 Test Tags         e2sar    slow
 
@@ -82,7 +82,7 @@ Two Receivers On One Port Are Named And Mended
     Start E2SAR Receiver    port=19523
     Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
     Stop E2SAR Receiver
-    [Teardown]    Run Keywords    Forget The Run    AND    Use The Suite's Manifests Again
+    [Teardown]    Run Keywords    Remove E2SAR Senders And Receivers    AND    Use The Suite's Manifests Again
 
 Bandwidth Limit Is Named And Mended
     [Documentation]    A container runtime lets 256 MiB pass before an annotation holds; that burst is taken away.
@@ -141,13 +141,10 @@ Unsupported Version Is Named
     ...    ${E2SAR_NAMESPACE}
     ...    manifests=${E2SAR_MANIFESTS}
     ...    image=ghcr.io/netlibrary/e2sar-perf-too-old:1
-    [Teardown]    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}    manifests=${E2SAR_MANIFESTS}    inspect=False
+    [Teardown]    E2SAR Namespace Is Ready    inspect=${False}
 
 
 *** Keywords ***
-Forget The Run
-    [Documentation]    Ends and removes what a failed test left.
-    Run Keyword And Ignore Error    Judge E2SAR Transfer    delivered_at_least=0 %
 
 Send From Outside Unruly
     [Documentation]    Sends from outside with a program that reverses or doubles the datagrams of each event.
@@ -218,12 +215,12 @@ Receivers Have A Rival On Port 19522
     VAR    ${observer}    ${SPACE * 8}- name: observer
     ${text}    Evaluate    $text.replace("initContainers:", "").replace($observer, $rival + "\\n" + $observer)
     Create File    ${folder}/30-receiver.yaml    ${text}
-    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}-rival    manifests=${folder}    inspect=False
+    E2SAR Namespace Is Ready    ${E2SAR_NAMESPACE}-rival    manifests=${folder}    inspect=${False}
 
 Use The Suite's Manifests Again
     [Documentation]    Makes the suite's namespace and manifests the current ones.
     Delete Namespace    ${E2SAR_NAMESPACE}-rival
-    Prepare E2SAR Namespace    ${E2SAR_NAMESPACE}    manifests=${E2SAR_MANIFESTS}    inspect=False
+    E2SAR Namespace Is Ready    inspect=${False}
 
 Send Through Bandwidth Limit
     [Documentation]    Sends to a receiver whose pod may take 10 Mbit/s.

@@ -96,7 +96,7 @@ def test_no_limit_is_possible() -> None:
 def test_policies_follow_the_port() -> None:
     ports = FILES.policy("allow", "space", 20000)["spec"]["ingress"][0]["ports"]
     assert ports == [{"protocol": "UDP", "port": 20000, "endPort": 20127}]
-    with pytest.raises(InputError, match="policy is 'maybe'; allowed are allow, deny-udp"):
+    with pytest.raises(InputError, match="policy is 'maybe'; allowed are allow, deny-all, deny-udp"):
         FILES.policy("maybe", "space", 1)
     with pytest.raises(InputError, match="manifests is '/nowhere'; allowed is a folder"):
         Files(Path("/nowhere"))

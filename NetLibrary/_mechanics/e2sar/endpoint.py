@@ -15,6 +15,7 @@ from NetLibrary._mechanics.e2sar.judge import counts_of
 from NetLibrary._mechanics.e2sar.logs import LogParser, Report
 from NetLibrary._mechanics.e2sar.parameters import PodSettings
 from NetLibrary._mechanics.e2sar.stream import LogStream, split_time
+from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 Object = dict[str, Any]
@@ -31,11 +32,12 @@ class Endpoint:
     here does the same. One that is `outside` is a program of a host and has no pod.
 
     Args:
-        name: Its name and that of its Job.
+        name: Its name.
         role: `sender` or `receiver`, also the name of its container.
         settings: What it was told to do.
         pod_settings: How its pod runs.
         selector: Finds its pod and no other.
+        job: Name of its Job, which is another one where Jobs of earlier runs stay.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Endpoint:
     settings: Any
     pod_settings: PodSettings
     selector: str = ""
+    job: str = ""
     pod: Object = field(default_factory=dict)
     parser: LogParser = field(default_factory=LogParser)
     evidence: Evidence = field(default_factory=Evidence)
@@ -86,12 +89,21 @@ class Endpoint:
         if self.stopped_by_us:
             return
         self.evicted = self.evicted or evicted_by(pod)
-        if pod["metadata"].get("deletionTimestamp") and not self.report.completed:
+        if self._deleted_while_it_ran():
             self.trouble = self.trouble or self._gone
         status = pod.get("status", {})
         if status.get("phase") == "Failed" and status.get("reason"):
             said = f"{status['reason']}: {status.get('message', '').strip().rstrip('.')}".removesuffix(": ")
             self.trouble = self.trouble or f"The pod of {self.role} '{self.name}' was ended by its node ({said})"
+
+    def _deleted_while_it_ran(self) -> bool:
+        """Whether its deletion was asked for before its container ended; either end says `Completed` on its way out."""
+        metadata, report = self.pod["metadata"], self.report
+        asked = times.seconds(metadata.get("deletionTimestamp"))
+        if asked is None or (self.role == "sender" and report.completed and report.frame_shortfall is None):
+            return False
+        finished = times.seconds((self.terminated() or {}).get("finishedAt"))
+        return finished is None or finished >= asked - (metadata.get("deletionGracePeriodSeconds") or 0)
 
     def vanished(self) -> None:
         """Notes that its pod is no longer there."""

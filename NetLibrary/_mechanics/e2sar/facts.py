@@ -198,6 +198,7 @@ class Limits:
     mangled_at_most: int = 0
     errors_at_most: int = 0
     expected_cause: str = ""
+    causes_allowed: tuple[str, ...] = ()
 
 
 @dataclass

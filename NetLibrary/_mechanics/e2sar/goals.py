@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.trouble import is_ready, problem
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, pods_ready
 
@@ -74,5 +75,17 @@ def endpoint_ready(address: str) -> Goal:
                 if address in endpoint.get("addresses", []) and endpoint.get("conditions", {}).get("ready"):
                     return Done(address)
         return Pending(f"{address} is not listed as ready")
+
+    return goal
+
+
+def has_load_balancer() -> Goal:
+    """Goal: a Service has an address or host name of a load balancer. Value: the Service."""
+
+    def goal(services: list[Object]) -> Outcome:
+        for each in services:
+            if addresses.of_load_balancer(each, 4):
+                return Done(each)
+        return Pending("it has no address yet")
 
     return goal

@@ -152,6 +152,8 @@ def check(judgement: Judgement, limits: Limits) -> None:
     found.append(_count_at_most("errors", limits.errors_at_most, errors, text))
     if limits.expected_cause:
         found.append(_cause_check(judgement.causes, limits.expected_cause))
+    if limits.causes_allowed and judgement.received < judgement.events:
+        found.append(_allowed_cause_check(judgement, limits.causes_allowed))
     judgement.checks += found
     for made in open_checks:
         judgement.errors.append(
@@ -201,6 +203,12 @@ def _cause_check(causes: Iterable[Cause], expected: str) -> Check:
     listed = ", ".join(f"'{kind}'" for kind in kinds) or "none"
     text = f"Cause '{expected}' was expected; found: {listed}."
     return Check("cause", expected, ", ".join(kinds), "", expected in kinds, text)
+
+
+def _allowed_cause_check(judgement: Judgement, allowed: tuple[str, ...]) -> Check:
+    kind = judgement.cause.kind if judgement.cause else "none"
+    text = f"The loss was expected to have one of the causes {', '.join(allowed)}; found: {kind}."
+    return Check("cause of the loss", " or ".join(allowed), kind, "", kind in allowed, text)
 
 
 def _total(values: Iterable[int | None]) -> int | None:

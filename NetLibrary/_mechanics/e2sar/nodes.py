@@ -1,10 +1,13 @@
-"""Drops and errors of the nodes' own interfaces; only a lab lets us look into its nodes."""
+"""Nodes that take pods, and drops and errors of their interfaces, which only a lab lets us look at."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from typing import Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.cluster import Cluster
 
 INTERFACES = ("eth0", "cni0")
 COUNTERS = ("dropped", "errors", "over_errors", "fifo_errors")
@@ -46,3 +49,32 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     {'node1 eth0 rx dropped': 3}
     """
     return {key: value - before[key] for key, value in after.items() if key in before and value > before[key]}
+
+
+def require_nodes(cluster: Cluster, count: int) -> None:
+    """Makes sure that ordinary pods can run on so many nodes.
+
+    Raises:
+        errors.Unavailable: They cannot; says how many nodes there are.
+    """
+    try:
+        every = cluster.list("Node")
+    except errors.Forbidden:
+        return  # the scheduler will tell
+    fit = [each["metadata"]["name"] for each in every if _takes_pods(each)]
+    if len(fit) < count:
+        raise errors.Unavailable(
+            f"Sender and receiver shall run on {count} nodes, and {len(fit)} of {len(every)} nodes "
+            f"{'takes' if len(fit) == 1 else 'take'} pods ({', '.join(fit) or 'none'}); give "
+            "placement=same node or placement=any to run on one."
+        )
+
+
+def _takes_pods(node: dict[str, Any]) -> bool:
+    """Whether an ordinary pod can be scheduled to a node."""
+    spec = node.get("spec", {})
+    repelled = any(each.get("effect") in ("NoSchedule", "NoExecute") for each in spec.get("taints") or [])
+    ready = any(
+        each["type"] == "Ready" and each["status"] == "True" for each in node.get("status", {}).get("conditions", [])
+    )
+    return ready and not repelled and not spec.get("unschedulable")

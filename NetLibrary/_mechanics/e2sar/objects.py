@@ -19,19 +19,25 @@ REAL_IMAGE = "ibaldin/e2sar:0.1.4"
 HOST_NAME = "kubernetes.io/hostname"
 NODE_PORT_SERVICE = "e2sar-receiver-node-port"
 RECEIVER_SERVICE = "e2sar-receiver"
-POLICIES = ("allow", "deny-udp", "tcp-only", "no-egress")
+LOAD_BALANCER_SERVICE = "e2sar-receiver-load-balancer"
+DENY_ALL = "deny-all"
+POLICIES = ("allow", "deny-all", "deny-udp", "tcp-only", "no-egress")
 POLICY_NAME = "e2sar-policy"
 
 
 class Files:
     """The folder with the scenario's manifests.
 
+    Args:
+        folder: Where they are.
+        service: Name of the headless Service, in place of the manifests' own.
+
     Raises:
         InputError: It is not there or lacks a file.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, service: str = "") -> None:
+        self.folder, self.service = folder, service or RECEIVER_SERVICE
         if not (folder / "30-receiver.yaml").is_file():
             raise InputError(f"manifests is '{folder}'; allowed is a folder with 10-scripts.yaml to 40-sender.yaml.")
 
@@ -43,7 +49,17 @@ class Files:
                 each["metadata"]["name"] = namespace
             else:
                 each["metadata"]["namespace"] = namespace
+            if each["kind"] == "Service" and each["metadata"]["name"] == RECEIVER_SERVICE:
+                each["metadata"]["name"] = self.service
         return objects
+
+    def load_balancer(self, namespace: str) -> Object:
+        """Returns the Service of the receivers as one of a load balancer."""
+        found = (each for each in self.load("20-service.yaml", namespace) if each["spec"].get("type") == "NodePort")
+        service = next(found)
+        service["metadata"]["name"] = LOAD_BALANCER_SERVICE
+        service["spec"]["type"] = "LoadBalancer"
+        return service
 
     def base(self, namespace: str) -> list[Object]:
         """Returns namespace, scripts and Services."""
@@ -74,7 +90,7 @@ class Files:
             "PERIOD": settings.period_ms,
         }
         spec = _dress(job, name, "receiver", values, settings.options, pod)
-        spec["hostname"] = name
+        spec["hostname"], spec["subdomain"] = name, self.service
         container = spec["containers"][0]
         observer = next((each for each in spec["initContainers"] if each["name"] == "observer"), None)
         if observer is None:
@@ -191,8 +207,9 @@ def _dress(
         for direction, value in (("ingress", pod.ingress_bandwidth), ("egress", pod.egress_bandwidth))
         if value
     }
-    if annotations:
-        template["metadata"]["annotations"] = annotations
+    kept = template["metadata"].get("annotations") or {}
+    kept = {key: value for key, value in kept.items() if not key.endswith("-bandwidth")}
+    template["metadata"]["annotations"] = {**kept, **annotations}
     if pod.node:
         spec["nodeSelector"] = {HOST_NAME: pod.node}
     return spec

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.e2sar import nodes, objects
 from NetLibrary._mechanics.e2sar import parameters as p
 from NetLibrary._mechanics.e2sar.causes import explain
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.facts import Judgement, Limits
 from NetLibrary._mechanics.e2sar.judge import check, judge
-from NetLibrary._mechanics.e2sar.testbed import Testbed
+from NetLibrary._mechanics.e2sar.testbed import POLICY_DELAY, Testbed
 from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary._mechanics.verdict import Check
 from NetLibrary.types import E2SARPath, E2SARPlacement, E2SARRisk
@@ -116,7 +117,7 @@ class Run:
         settings = self.settings.checked(self.testbed)
         self.testbed.clear()
         if settings.placement is E2SARPlacement.OTHER_NODE and not settings.sender_pod.node:
-            self.testbed.require_nodes(2)
+            nodes.require_nodes(self.testbed.cluster, 2)
         broken = ""
         try:
             self._send(settings)
@@ -179,9 +180,40 @@ def finish(testbed: Testbed, limits: Limits, *, broken: str = "", keep: bool = F
     if broken:
         _judge_broken(judgement, limits, broken, ran=any(each.running_since or each.outside for each in senders))
     check(judgement, limits)
+    if facts.blocking_policies and not judgement.received and (judgement.frames.left or 0) > 0:
+        testbed.enforces_policies = True
     if not keep:
         testbed.remove([*senders, *receivers])
     return Finding(judgement, senders, receivers, limits)
+
+
+def require_policies(testbed: Testbed, settings: RunSettings) -> None:
+    """Makes sure that NetworkPolicies have an effect, by a short run with all traffic to the receiver denied.
+
+    It is tried once for each testbed. Policies of others in the namespace may let traffic through whatever ours deny;
+    where there are some, nothing can be told and nothing is.
+
+    Raises:
+        errors.Unavailable: The events arrived all the same.
+    """
+    others = [each for each in testbed.policies() if each["metadata"]["name"] != objects.POLICY_NAME]
+    if testbed.enforces_policies is None and not others:
+        testbed.apply_policy(objects.DENY_ALL)
+        few = replace(settings.sender, events=20, event_bytes=1024, rate_gbps=0.001)
+        try:
+            limits = Limits(delivered_at_least=0, errors_at_most=10**6)
+            tried = Run(testbed, replace(settings, sender=few, limits=limits, start_delay=POLICY_DELAY)).go()
+        finally:
+            testbed.apply_policy("none")
+        arrived = tried.judgement.received
+        if tried.judgement.whole and not any("Nothing was sent" in text for text in tried.judgement.errors):
+            testbed.enforces_policies = arrived == 0
+            testbed.policies_tried = f"{arrived} of {few.events} events arrived"
+    if testbed.enforces_policies is False:
+        raise errors.Unavailable(
+            "NetworkPolicies are not enforced in this cluster: with all traffic to the receiver denied, "
+            f"{testbed.policies_tried}. Its network plug-in does not implement them."
+        )
 
 
 def _judge_broken(judgement: Judgement, limits: Limits, broken: str, *, ran: bool) -> None:
@@ -195,7 +227,7 @@ def _judge_broken(judgement: Judgement, limits: Limits, broken: str, *, ran: boo
 
 def _look_at_policies(testbed: Testbed, senders: Sequence[Endpoint], receivers: Sequence[Endpoint]) -> None:
     for sender in senders:
-        aimed = [each for each in receivers if sender.target.startswith((f"{each.address}:", f"{each.name}."))]
+        aimed = [each for each in receivers if sender.target.startswith((f"{each.address}:", f"{each.job}."))]
         for receiver in aimed or receivers:
             try:
                 sender.blocking += testbed.blocked_by(sender, receiver)

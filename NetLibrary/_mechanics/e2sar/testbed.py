@@ -12,10 +12,15 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.e2sar import nodes, objects, outside
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint, unused
 from NetLibrary._mechanics.e2sar.facts import Facts, ReceiverFacts, SenderFacts
-from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready, pod_over
+from NetLibrary._mechanics.e2sar.goals import (
+    container_begun,
+    container_over,
+    endpoint_ready,
+    pod_over,
+)
 from NetLibrary._mechanics.e2sar.inspection import Inspection, read_inspection
-from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.e2sar.parameters import PORT, PodSettings, ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.targets import target_of
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pods_ready
@@ -46,6 +51,10 @@ class Testbed:
         self.tick: Callable[[], None] = lambda: None  # called about once a second while something is waited for
         self.endpoints: dict[str, Endpoint] = {}
         self.inspection: Inspection | None = None
+        self.keep = False  # whether Jobs and pods stay when their run is over
+        self.enforces_policies: bool | None = None  # None until it was tried
+        self.policies_tried = ""
+        self._kept: list[Endpoint] = []
         self._node_counters: dict[str, int] = {}
 
     def prepare(self) -> None:
@@ -79,24 +88,6 @@ class Testbed:
         self.inspection = read_inspection(image, text)
         return self.inspection
 
-    def require_nodes(self, count: int) -> None:
-        """Makes sure that pods can run on so many nodes.
-
-        Raises:
-            errors.Unavailable: They cannot; says how many nodes there are.
-        """
-        try:
-            every = self.cluster.list("Node")
-        except errors.Forbidden:
-            return  # the scheduler will tell
-        fit = [each["metadata"]["name"] for each in every if _takes_pods(each)]
-        if len(fit) < count:
-            raise errors.Unavailable(
-                f"Sender and receiver shall run on {count} nodes, and {len(fit)} of {len(every)} nodes "
-                f"{'takes' if len(fit) == 1 else 'take'} pods ({', '.join(fit) or 'none'}); give "
-                "placement=same node or placement=any to run on one."
-            )
-
     def clear(self) -> None:
         """Removes what still runs from a run before."""
         left = [each.name for each in self.endpoints.values() if not each.terminated()]
@@ -104,11 +95,18 @@ class Testbed:
             self.say(f"Removing what still runs: {', '.join(left)}.")
         self.remove(list(self.endpoints.values()))
 
+    def apply_policy(self, name: str, port: int = PORT) -> None:
+        """Puts one of the prepared NetworkPolicies into force, in place of the one before; `none` takes it away."""
+        made = None if name == "none" else self.files.policy(name, self.namespace, port)
+        self.cluster.delete("NetworkPolicy", objects.POLICY_NAME, self.namespace)
+        if made:
+            self.cluster.create(made)
+
     # --- receivers ------------------------------------------------------------------------------------------
 
     def start_receiver(self, name: str, settings: ReceiverSettings, pod: PodSettings) -> Endpoint:
         """Creates the Job of a receiver and returns at once."""
-        job = self.files.receiver(self.namespace, name, settings, pod)
+        job = self.files.receiver(self.namespace, self._job_name(name), settings, pod)
         return self._start(name, "receiver", settings, pod, job)
 
     def wait_bound(self, endpoint: Endpoint, *, timeout: float, ready: bool = False) -> float:
@@ -253,10 +251,10 @@ class Testbed:
             start_delay = POLICY_DELAY if self.policies() else 0
         if receiver is not None and not address and not receiver.address:
             self._follow(receiver, timeout=resolve_seconds)  # its pod has an address from the start of a container on
-        target, port = (address, settings.port) if address else self._target(receiver, settings.port, path)
+        target, port = (address, settings.port) if address else target_of(self, receiver, settings.port, path)
         settings = replace(settings, port=port)
         job = self.files.sender(
-            self.namespace, name, settings, pod, target=target, placement=placement,
+            self.namespace, self._job_name(name), settings, pod, target=target, placement=placement,
             receiver_node=receiver.node if receiver else "", resolve_seconds=resolve_seconds, start_delay=start_delay,
         )  # fmt: skip
         endpoint = self._start(name, "sender", settings, pod, job)
@@ -281,7 +279,7 @@ class Testbed:
         """
         self._free_name(name)
         self._node_counters = self._look_at_nodes() or self._node_counters
-        host, port = self._target(receiver, settings.port, E2SARPath.NODE_PORT)
+        host, port = target_of(self, receiver, settings.port, E2SARPath.NODE_PORT)
         endpoint = Endpoint(name, "sender", replace(settings, port=port), PodSettings(), outside=True)
         endpoint.target, endpoint.translated = f"{address or host}:{port}", True
         endpoint.kept.append(unused(self.folder, f"{name}.sender"))
@@ -291,23 +289,6 @@ class Testbed:
         )
         endpoint.take_file(endpoint.kept[0])
         return endpoint
-
-    def _target(self, receiver: Endpoint | None, port: int, path: E2SARPath) -> tuple[str, int]:
-        if receiver is None:
-            raise errors.InputError("address is missing; give one, or start a receiver first.")
-        if path is E2SARPath.POD_IP:
-            return receiver.address, port
-        if path is E2SARPath.DNS:
-            return f"{receiver.name}.{objects.RECEIVER_SERVICE}.{self.namespace}.svc", port
-        service = self.cluster.get("Service", objects.NODE_PORT_SERVICE, self.namespace)
-        entry = service["spec"]["ports"][0]
-        if path is E2SARPath.SERVICE:
-            return str(service["spec"]["clusterIP"]), int(entry["port"])
-        every = addresses.of_nodes(self.cluster, 4)
-        found = [every[name][0] for name in sorted(every, key=lambda name: name == receiver.node)]
-        if not found:
-            raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
-        return found[0], addresses.node_port(service, int(entry["port"]))
 
     def policies(self) -> list[Object]:
         """Returns the NetworkPolicies in force; none when they may not be read."""
@@ -389,8 +370,14 @@ class Testbed:
     def _start(self, name: str, role: str, settings: Any, pod: PodSettings, job: Object) -> Endpoint:
         self._free_name(name)
         uid = str(self.cluster.create(job)["metadata"]["uid"])
-        endpoint = self.endpoints[name] = Endpoint(name, role, settings, pod, selector=f"{CONTROLLER_LABEL}={uid}")
+        endpoint = Endpoint(name, role, settings, pod, f"{CONTROLLER_LABEL}={uid}", job["metadata"]["name"])
+        self.endpoints[name] = endpoint
         return endpoint
+
+    def _job_name(self, name: str) -> str:
+        """Returns a name that no kept Job has."""
+        kept = sum(each.name == name for each in self._kept)
+        return f"{name}-{kept + 1}" if kept else name
 
     def _free_name(self, name: str) -> None:
         if name in self.endpoints:
@@ -429,13 +416,3 @@ class Testbed:
             endpoint.vanished()
         else:
             endpoint.seen(found)
-
-
-def _takes_pods(node: Object) -> bool:
-    """Whether an ordinary pod can be scheduled to a node."""
-    spec = node.get("spec", {})
-    repelled = any(each.get("effect") in ("NoSchedule", "NoExecute") for each in spec.get("taints") or [])
-    ready = any(
-        each["type"] == "Ready" and each["status"] == "True" for each in node.get("status", {}).get("conditions", [])
-    )
-    return ready and not repelled and not spec.get("unschedulable")

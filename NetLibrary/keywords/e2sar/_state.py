@@ -39,7 +39,7 @@ class State:
     def __init__(self, session: Session) -> None:
         self.default_timeout = session.default_timeout
         self.testbeds: dict[str, Testbed] = {}
-        self.image = ""
+        self.images = {"sender": "", "receiver": ""}
         self.namespace = ""
         self._said: tuple[str, float] = ("", 0.0)
 
@@ -106,6 +106,8 @@ def _speed(endpoint: Endpoint) -> str:
 def gigabits(rate: Bitrate, rate_gbps: float | None = None) -> float:
     """Returns a rate in the unit of e2sar_perf; `rate_gbps` is the argument of the release before, in that unit."""
     if rate_gbps is None:
+        if rate.bare and 0 < rate.bits_per_second < 1000:
+            raise InputError(f"rate is {rate.bits_per_second:g} bit/s; say the unit, for instance 50 Mbit/s.")
         return rate.bits_per_second / 1e9
     logger.warn(
         "The argument 'rate_gbps' is deprecated and goes with the next release; use 'rate' with a unit, for instance "
@@ -144,7 +146,7 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
     return Limits(
         given["delivered_at_least"].percent, None if most is None else most.percent, given["partial_at_most"].percent,
         given["silent_at_most"].percent, given["mangled_at_most"], given["errors_at_most"],
-        given["expected_cause"] or "",
+        given["expected_cause"] or "", tuple(given["causes_allowed"]),
     )  # fmt: skip
 
 
@@ -162,9 +164,9 @@ def run_settings(state: State, given: Mapping[str, Any]) -> RunSettings:
     memory, environment = given["memory_limit"], given["environment"]
     return RunSettings(
         sender, receiver,
-        pod_settings(state.image, given["sender_cpu_limit"], memory, given["sender_node"],
+        pod_settings(state.images["sender"], given["sender_cpu_limit"], memory, given["sender_node"],
                      egress=given["egress_bandwidth"], environment=environment),
-        pod_settings(state.image, given["receiver_cpu_limit"], memory, given["receiver_node"],
+        pod_settings(state.images["receiver"], given["receiver_cpu_limit"], memory, given["receiver_node"],
                      ingress=given["ingress_bandwidth"], environment=environment),
         given["senders"], given["receivers"], given["path"], given["placement"], given["send_to_port"],
         None if delay is None else whole("start_delay", delay), given["accept"], limits_of(given),

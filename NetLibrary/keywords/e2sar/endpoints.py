@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from robot.api import logger
 
-from NetLibrary._mechanics.e2sar import outside
+from NetLibrary._mechanics.e2sar import nodes, outside
 from NetLibrary._mechanics.e2sar import parameters as p
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.logs import Report
@@ -57,7 +57,12 @@ class E2SAREndpointKeywords(KeywordBase):
         )  # fmt: skip
         p.check_receiver(settings)
         pod = pod_settings(
-            image or state.image, cpu_limit, memory_limit, node, ingress=ingress_bandwidth, environment=environment
+            image or state.images["receiver"],
+            cpu_limit,
+            memory_limit,
+            node,
+            ingress=ingress_bandwidth,
+            environment=environment,
         )
         return state.testbed(namespace).start_receiver(name, settings, pod)
 
@@ -141,7 +146,12 @@ class E2SAREndpointKeywords(KeywordBase):
             port or (target.settings.port if target else p.PORT), tuple(options),
         )  # fmt: skip
         pod = pod_settings(
-            image or state.image, cpu_limit, memory_limit, node, egress=egress_bandwidth, environment=environment
+            image or state.images["sender"],
+            cpu_limit,
+            memory_limit,
+            node,
+            egress=egress_bandwidth,
+            environment=environment,
         )
         heard = target.settings if target else p.ReceiverSettings()
         limits = [egress_bandwidth, target.pod_settings.ingress_bandwidth if target else ""]
@@ -150,7 +160,7 @@ class E2SAREndpointKeywords(KeywordBase):
         if target:
             p.check_several([settings, *(each.settings for each in others if each.target.startswith(target.address))])
             if placement is E2SARPlacement.OTHER_NODE and not node:
-                testbed.require_nodes(2)
+                nodes.require_nodes(testbed.cluster, 2)
         return testbed.start_sender(
             name, settings, pod, target, path=path, placement=placement, address=address,
             resolve_seconds=max(1, round(resolve_timeout.total_seconds())),

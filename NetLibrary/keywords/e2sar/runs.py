@@ -33,8 +33,8 @@ class E2SARRunKeywords(KeywordBase):
     def judge_e2sar_transfer(
         self, *, delivered_at_least: Percentage = ALL, delivered_at_most: Percentage | None = None,
         partial_at_most: Percentage = ALL, silent_at_most: Percentage = ALL, mangled_at_most: int = 0,
-        errors_at_most: int = 0, expected_cause: str | None = None, name: str | None = None, keep: bool = False,
-        namespace: str | None = None,
+        errors_at_most: int = 0, expected_cause: str | None = None, causes_allowed: Sequence[str] = (),
+        name: str | None = None, keep: bool = False, namespace: str | None = None,
     ) -> E2SARResult:  # fmt: skip
         """Ends what still runs in the namespace, counts what was delivered, explains the loss, and judges.
 
@@ -46,6 +46,7 @@ class E2SARRunKeywords(KeywordBase):
             mangled_at_most: Most events with a wrong head or tail.
             errors_at_most: Most send and receive errors.
             expected_cause: Word of the cause that must be found, for instance `network policy`.
+            causes_allowed: Words of causes, one of which must explain most of a loss, if there is one.
             name: Name in table and record; from the test's name by default.
             keep: Whether Jobs and pods stay.
             namespace: Namespace; the one prepared last by default.
@@ -70,7 +71,7 @@ class E2SARRunKeywords(KeywordBase):
         receivers: int = 1, accept: E2SARRisks = NO_RISK, delivered_at_least: Percentage = ALL,
         delivered_at_most: Percentage | None = None, partial_at_most: Percentage = ALL,
         silent_at_most: Percentage = ALL, mangled_at_most: int = 0, errors_at_most: int = 0,
-        expected_cause: str | None = None, start_delay: timedelta | None = None,
+        expected_cause: str | None = None, causes_allowed: Sequence[str] = (), start_delay: timedelta | None = None,
         sender_options: Sequence[str] = (), receiver_options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, name: str | None = None, keep: bool = False,
         timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
@@ -111,6 +112,7 @@ class E2SARRunKeywords(KeywordBase):
             mangled_at_most: Most mangled events.
             errors_at_most: Most errors.
             expected_cause: Cause that must be found.
+            causes_allowed: Causes, one of which must explain most of a loss, if there is one.
             start_delay: Time between the start of a sender's pod and its first datagram.
             sender_options: Further options of the senders.
             receiver_options: Further options of the receivers.

@@ -9,7 +9,10 @@ from robot.api import logger
 
 from NetLibrary._mechanics.e2sar import objects
 from NetLibrary._mechanics.e2sar import parameters as p
+from NetLibrary._mechanics.e2sar.run import RunSettings, require_policies
 from NetLibrary._mechanics.e2sar.testbed import Testbed
+from NetLibrary._mechanics.errors import Unavailable
+from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
@@ -24,7 +27,9 @@ class E2SARTestbedKeywords(KeywordBase):
     @keyword("Prepare E2SAR Namespace", tags=["e2sar"])
     def prepare_e2sar_namespace(
         self, namespace: str | None = None, *, manifests: Path | None = None, image: str | None = None,
-        inspect: bool = True, timeout: timedelta | None = None, cluster: str | None = None,
+        sender_image: str | None = None, receiver_image: str | None = None,
+        service: str = objects.RECEIVER_SERVICE, direct_mode: bool = True, inspect: bool = True,
+        timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Makes the namespace for E2SAR runs and looks at image and place before anything is started.
 
@@ -35,6 +40,11 @@ class E2SARTestbedKeywords(KeywordBase):
             namespace: Its name; `e2sar-` and the run's id by default.
             manifests: Folder of the scenario; `manifests/e2sar` of the library by default.
             image: Image with `e2sar_perf`; on a lab the stand-in, elsewhere `ibaldin/e2sar:0.1.4` by default.
+            sender_image: Another image for the senders, to try two versions together.
+            receiver_image: Another image for the receivers.
+            service: Name of the headless Service of the receivers.
+            direct_mode: Whether senders send to the receivers directly; without, the test is skipped with what is
+                missing.
             inspect: Whether to look at image and place.
             timeout: Limit of the inspection.
             cluster: Alias of the cluster.
@@ -52,10 +62,17 @@ class E2SARTestbedKeywords(KeywordBase):
             Transfer E2SAR Events    events=1000    rate=20 Mbit/s
         ```
         """
+        if not direct_mode:
+            raise Unavailable(
+                "DIRECT_MODE=false needs what this library cannot bring about: an EJFAT load balancer that rewrites "
+                "the datagrams, its control plane (gRPC) with a URI and token of a reservation, and receivers that it "
+                "reaches. Set E2SAR_DIRECT_MODE to True."
+            )
         state, connection = state_of(self.session), self.session.cluster(cluster)
-        space = namespace or f"e2sar-{self.session.run_id}"
-        files = objects.Files(manifests or shipped("manifests", "e2sar"))
+        space = namespace or free_namespace(connection, f"e2sar-{self.session.run_id}")
+        files = objects.Files(manifests or shipped("manifests", "e2sar"), service)
         testbed = Testbed(connection, space, files, _robot.output_dir() / "e2sar", logger.info)
+        testbed.keep = self.session.keep
         testbed.tick = lambda: state.progress(testbed)
         chosen = image or (objects.STAND_IN_IMAGE if connection.is_lab else objects.REAL_IMAGE)
         if chosen == objects.STAND_IN_IMAGE:
@@ -63,7 +80,8 @@ class E2SARTestbedKeywords(KeywordBase):
                 connection.lab.install("e2sar")
             self.session.note_stand_in("e2sar_perf", f"{chosen}, {STAND_IN_NOTE}")
         testbed.prepare()
-        state.testbeds[space], state.image, state.namespace = testbed, chosen, space
+        state.testbeds[space], state.namespace = testbed, space
+        state.images = {"sender": sender_image or chosen, "receiver": receiver_image or chosen}
         self.session.on_close(f"E2SAR logs of '{space}'", testbed.close)
         if inspect:
             found = testbed.inspect(chosen, timeout=state.limit(timeout))
@@ -84,17 +102,59 @@ class E2SARTestbedKeywords(KeywordBase):
         """Puts one of the prepared NetworkPolicies into force, in place of the one before.
 
         Args:
-            policy: `allow` (UDP of the senders), `deny-udp`, `tcp-only` (the right port, the wrong protocol),
-                `no-egress` (senders may only ask DNS) or `none`.
+            policy: `allow` (UDP of the senders), `deny-all`, `deny-udp`, `tcp-only` (the right port, the wrong
+                protocol), `no-egress` (senders may only ask DNS) or `none`.
             port: UDP port of the receivers.
             namespace: Namespace of the runs; the one prepared last by default.
             cluster: Deprecated; a prepared namespace knows its cluster.
         """
         if cluster is not None:
             logger.warn("The argument 'cluster' is deprecated and goes with the next release: the namespace knows it.")
-        testbed = state_of(self.session).testbed(namespace)
         word = policy.lower().replace(" ", "-").replace("_", "-")
-        made = None if word == "none" else testbed.files.policy(word, testbed.namespace, port)
-        testbed.cluster.delete("NetworkPolicy", objects.POLICY_NAME, testbed.namespace)
-        if made:
-            testbed.cluster.create(made)
+        state_of(self.session).testbed(namespace).apply_policy(word, port)
+
+    @keyword("E2SAR Network Policies Should Be Enforced", tags=["e2sar"])
+    def e2sar_network_policies_should_be_enforced(
+        self, *, timeout: timedelta | None = None, namespace: str | None = None
+    ) -> None:
+        """Skips the test where NetworkPolicies have no effect: with all traffic denied, events arrive all the same.
+
+        One short run tells; it is made once for each namespace, and not at all where an earlier one has shown it.
+
+        Args:
+            timeout: Limit of each wait.
+            namespace: Namespace of the runs; the one prepared last by default.
+
+        ```robotframework
+        *** Test Cases ***
+        Policy Keeps Events Away
+            Prepare E2SAR Namespace
+            E2SAR Network Policies Should Be Enforced
+            Apply E2SAR Network Policy    deny-udp
+            Transfer E2SAR Events    delivered_at_least=0 %    delivered_at_most=0 %    expected_cause=network policy
+        ```
+        """
+        state = state_of(self.session)
+        pods = {role: p.PodSettings(image) for role, image in state.images.items()}
+        settings = RunSettings(sender_pod=pods["sender"], receiver_pod=pods["receiver"], timeout=state.limit(timeout))
+        require_policies(state.testbed(namespace), settings)
+
+    @keyword("Remove E2SAR Senders And Receivers", tags=["e2sar"])
+    def remove_e2sar_senders_and_receivers(self, *, namespace: str | None = None) -> None:
+        """Ends and removes all senders and receivers of a namespace without judging them, as a teardown does.
+
+        Their logs stay in the output folder; with SKIP_TEARDOWN their Jobs stay in the cluster too.
+
+        Args:
+            namespace: Namespace; the one prepared last by default.
+        """
+        state_of(self.session).testbed(namespace).clear()
+
+
+def free_namespace(cluster: Cluster, name: str) -> str:
+    """Returns a name whose namespace is not on its way out, as that of an earlier suite of the run may be."""
+    for wanted in (name, *(f"{name}-{number}" for number in range(2, 100))):
+        found = cluster.find("Namespace", wanted)
+        if not found or not found["metadata"].get("deletionTimestamp"):
+            return wanted
+    return name

@@ -1,0 +1,62 @@
+"""Where a sender has to send to, to reach a receiver over a path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.e2sar import objects
+from NetLibrary._mechanics.e2sar.endpoint import Endpoint
+from NetLibrary._mechanics.e2sar.goals import has_load_balancer
+from NetLibrary._mechanics.kube import addresses
+from NetLibrary.types import E2SARPath
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.e2sar.testbed import Testbed
+
+LOAD_BALANCER_SECONDS = 60.0
+
+
+def target_of(testbed: Testbed, receiver: Endpoint | None, port: int, path: E2SARPath) -> tuple[str, int]:
+    """Returns address or name, and port.
+
+    Args:
+        testbed: Where the receiver runs.
+        receiver: The receiver.
+        port: Its port.
+        path: How it is addressed.
+
+    Raises:
+        errors.InputError: There is no receiver.
+        errors.Unavailable: The cluster has no such path.
+    """
+    if receiver is None:
+        raise errors.InputError("address is missing; give one, or start a receiver first.")
+    if path is E2SARPath.POD_IP:
+        return receiver.address, port
+    if path is E2SARPath.DNS:
+        return f"{receiver.job}.{testbed.files.service}.{testbed.namespace}.svc", port
+    if path is E2SARPath.LOAD_BALANCER:
+        return _load_balancer(testbed), port
+    service = testbed.cluster.get("Service", objects.NODE_PORT_SERVICE, testbed.namespace)
+    entry = service["spec"]["ports"][0]
+    if path is E2SARPath.SERVICE:
+        return str(service["spec"]["clusterIP"]), int(entry["port"])
+    every = addresses.of_nodes(testbed.cluster, 4)
+    found = [every[name][0] for name in sorted(every, key=lambda name: name == receiver.node)]
+    if not found:
+        raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
+    return found[0], addresses.node_port(service, int(entry["port"]))
+
+
+def _load_balancer(testbed: Testbed) -> str:
+    """Returns where a load balancer in front of the receivers listens."""
+    testbed.cluster.apply(testbed.files.load_balancer(testbed.namespace))
+    try:
+        service = testbed.cluster.wait(
+            "Service", testbed.namespace, has_load_balancer(), name=objects.LOAD_BALANCER_SERVICE,
+            timeout=LOAD_BALANCER_SECONDS, what=f"Address of load balancer '{objects.LOAD_BALANCER_SERVICE}'",
+        )  # fmt: skip
+    except errors.WaitTimeout as error:
+        raise errors.Unavailable(f"The cluster gives Services no load balancer for UDP: {error}") from error
+    return addresses.of_load_balancer(service, 4)[0]
