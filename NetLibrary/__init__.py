@@ -23,6 +23,7 @@ from NetLibrary.keywords.skupper import SkupperKeywords
 from NetLibrary.keywords.throughput import ThroughputKeywords
 from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
 from NetLibrary.keywords.tidying import TidyingKeywords
+from NetLibrary.keywords.traffic import TrafficKeywords
 from NetLibrary.types import CONVERTERS
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ class NetLibrary(
     GuestKeywords,
     ResultKeywords,
     OutageKeywords,
+    TrafficKeywords,
     E2SARKeywords,
     CyPerfKeywords,
     MatrixKeywords,

@@ -206,7 +206,61 @@ class ProbeKind(Enum):
     TCP_NEW = "tcp_new"
     TCP_KEPT = "tcp_kept"
     HTTP = "http"
+    HTTP_KEPT = "http_kept"
     DNS = "dns"
+
+
+_SCHEMES = ("icmp", "udp", "tcp", "http", "dns")
+_FROM_OUTSIDE = " from outside"
+
+
+@dataclass(frozen=True)
+class OutageTarget:
+    """Something of the user's own that is measured, written as a URL.
+
+    Args:
+        text: The target as it was written; names its streams in tables and records.
+        scheme: `icmp`, `udp`, `tcp`, `http` or `dns`.
+        host: Address, name of a Service with its namespace (`web.shop`), or any name that the source resolves.
+        port: Port or name of a Service's port; empty for the usual one.
+        query: Path of an HTTP request, or the name to ask a DNS server for.
+        from_outside: Whether it is measured from the machine that the tests run on.
+    """
+
+    text: str
+    scheme: str
+    host: str
+    port: str = ""
+    query: str = ""
+    from_outside: bool = False
+
+    @classmethod
+    def parse(cls, value: str | OutageTarget) -> OutageTarget:
+        """A URL: `http://web.shop:8080/healthz` (a request over a new connection, and one over a kept one),
+        `tcp://db.shop:5432` (new connections), `icmp://10.0.0.1`, `udp://echo.shop:7` (an echo server answers there),
+        `dns://10.96.0.10/web.shop.svc.cluster.local`. The host is an address, a Service with its namespace, or any name
+        that the source can resolve. With ` from outside` behind it, it is measured from the machine the tests run on.
+        """
+        if isinstance(value, OutageTarget):
+            return value
+        text = str(value).strip()
+        match = re.fullmatch(
+            r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9a-fA-F:.]+\]|[^/:\s]+)(?::(?P<port>[\w-]+))?(?P<query>/\S*)?",
+            text.removesuffix(_FROM_OUTSIDE).strip(),
+        )
+        if not match or match["scheme"] not in _SCHEMES:
+            raise ValueError(
+                "Give a URL, for instance http://web.shop:8080/healthz, tcp://db.shop:5432, icmp://10.0.0.1, "
+                "udp://echo.shop:7 or dns://10.96.0.10/web.shop.svc.cluster.local."
+            )
+        scheme, port, query = match["scheme"], match["port"] or "", match["query"] or ""
+        if scheme in ("tcp", "udp") and not port:
+            raise ValueError(f"{scheme}:// needs a port, for instance {scheme}://{match['host']}:80.")
+        if scheme == "dns":
+            query = query.strip("/")
+            if not query:
+                raise ValueError(f"dns:// needs a name to ask for, for instance dns://{match['host']}/web.shop.svc.")
+        return cls(text, scheme, match["host"].strip("[]"), port, query, text.endswith(_FROM_OUTSIDE))
 
 
 class OutageLimits(TypedDict, total=False):
@@ -369,4 +423,5 @@ CONVERTERS: dict[type, Any] = {
     Count: Count.parse,
     TimeLimit: TimeLimit.parse,
     E2SARRisks: E2SARRisks.parse,
+    OutageTarget: OutageTarget.parse,
 }

@@ -94,7 +94,27 @@ A Limit Is Refused Before Anything Runs
     ...    longest_outage_at_most=500
     *unaffected has 'own node', which is not measured; measured are dns*    unaffected=['own node']
     *lost_connections_at_most is given, but none of the probes keeps a connection*    lost_connections_at_most=0
-    *longest_outage* not allowed*    longest_outage=1 s
+    *Item 'longest_outage' not allowed*    longest_outage=1 s
+
+A Rollout That Goes On After Its Command Has Returned Is Seen
+    [Documentation]    The measurement ended two seconds after the command: "no outage" while connections failed.
+    Recreated Service Is There
+    VAR    @{targets}    tcp://recreated:80    http://recreated.${NAMESPACE}:http/
+    Start Outage Measurement    ${TEST_NAME}    ${NAMESPACE}    targets=${targets}    quiet=1 s    settle=1 s
+    ${said}    Run Command During Measurement    kubectl -n ${NAMESPACE} rollout restart deployment recreated | cat
+    Should Contain    ${said}    deployment.apps/recreated restarted
+    Breaks The Limits    *recreated:80 tcp_new: * for * ms (certainly*new connections failed*
+    ...    longest_outage_at_most=200 ms    failed_connections_at_most=0
+    ${outages}    Get Outages    http://recreated.${NAMESPACE}:http/    HTTP
+    Should Be True    max(outage['length_ms'] for outage in $outages) > 500
+
+Traffic Tells What A Rollout Costs
+    Recreated Service Is There
+    Start Traffic To Service    recreated    ${NAMESPACE}    image=${OUTAGE_PROBE_IMAGE}
+    Restart Workload    Deployment    recreated    ${NAMESPACE}
+    ${seen}    Stop Traffic
+    Should Be True    $seen['failed'] > 10 and $seen['longest_gap_ms'] > 500 and $seen['p99_ms'] > 0
+    Breaks The Limits    *new connections failed (http://recreated.*    failed_connections_at_most=0
 
 A Path Whose Target Does Not Exist Is Named
     [Tags]    slow
@@ -126,6 +146,12 @@ A Prober Pod That Is Deleted Keeps What It Measured
 
 
 *** Keywords ***
+Recreated Service Is There
+    [Documentation]    A Deployment that is recreated at each rollout, behind a Service.
+    Apply Manifest    ${CURDIR}/network_break_recreated.yaml    namespace=${NAMESPACE}
+    ...    Deployment.spec.template.spec.containers.0.image=${OUTAGE_PROBE_IMAGE}
+    Wait Until Deployment Is Available    recreated    ${NAMESPACE}
+
 Break Endpoints Are Ready On A Lab
     [Documentation]    These tests break things, so they run on a lab alone.
     Connect To Cluster

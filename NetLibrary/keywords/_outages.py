@@ -43,6 +43,7 @@ class OutageState:
         ended: The last result.
         pending: A result that nobody has judged or recorded yet.
         repeats: All results of the run by name.
+        hooked: Whether the end of each test concludes what is pending.
     """
 
     running: Measurement | None = None
@@ -53,6 +54,7 @@ class OutageState:
     ended: OutageResult | None = None
     pending: OutageResult | None = None
     repeats: dict[str, list[OutageResult]] = field(default_factory=dict)
+    hooked: bool = False
 
 
 def state_of(session: Session) -> OutageState:
@@ -71,6 +73,40 @@ def measured_step(session: Session, name: str) -> Iterator[None]:
         return
     with running.step(name):
         yield
+
+
+def begin(
+    session: Session,
+    measurement: Measurement,
+    *,
+    parameters: dict[str, Any],
+    endpoints: Endpoints,
+    limits: Limits | None = None,
+    slow_margin_ms: float | None = None,
+) -> None:
+    """Starts a measurement; whatever ends the run, what was measured until then is recorded."""
+    state = state_of(session)
+    state.running, state.ended = measurement, None
+    state.parameters, state.endpoints = parameters, endpoints
+    state.limits, state.slow_margin_ms = limits or Limits(), slow_margin_ms
+    session.note_images(images_of(map(dict, endpoints.pods.values())))
+    try:
+        measurement.start()
+    except BaseException:
+        state.running = None
+        raise
+    session.on_close(f"measurement '{measurement.name}'", lambda: abort(session, measurement))
+    if not state.hooked:
+        state.hooked = True
+        session.at_test_end.append(lambda: conclude_pending(session))
+
+
+def abort(session: Session, measurement: Measurement | None) -> None:
+    """Ends a measurement, if it is the one that runs, without waiting, and records what there is."""
+    state = state_of(session)
+    if measurement is not None and state.running is measurement:
+        finish(state, settle=False)
+        conclude_pending(session, cut_short=True)
 
 
 def finish(state: OutageState, *, settle: bool) -> OutageResult:

@@ -10,7 +10,6 @@ from typing import Any
 from robot.api import logger
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.outages import objects, places
 from NetLibrary._mechanics.outages.judge import Limits
 from NetLibrary._mechanics.outages.results.repeats import spread
@@ -23,18 +22,18 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.keywords._outages import (
     KIND,
-    OutageState,
+    abort,
+    begin,
     conclude_outages,
     conclude_pending,
     finish,
     measured_step,
     state_of,
 )
-from NetLibrary.types import Bitrate, OutageLimits, OutagePath, Percentage, ProbeKind, TimeLimit
+from NetLibrary.types import Bitrate, OutageLimits, OutagePath, OutageTarget, Percentage, ProbeKind, TimeLimit
 
 #: A measurement that nobody stops ends by itself after this time.
 LONGEST = timedelta(minutes=30)
-NO_LIMITS: OutageLimits = {}
 OLD_LIMITS = {
     "longest_outage": "longest_outage_at_most",
     "at_least": "longest_outage_at_least",
@@ -62,8 +61,9 @@ class OutageKeywords(KeywordBase):
         namespace: str,
         *paths: OutagePath,
         optional: Sequence[OutagePath] = (),
+        targets: Sequence[OutageTarget] = (),
         probes: list[ProbeKind] | None = None,
-        limits: OutageLimits = NO_LIMITS,
+        limits: OutageLimits | None = None,
         quiet: timedelta = timedelta(seconds=2),
         settle: timedelta = timedelta(seconds=3),
         recovery: timedelta = timedelta(seconds=30),
@@ -96,6 +96,8 @@ class OutageKeywords(KeywordBase):
             namespace: Where the endpoints are.
             paths: What is measured; `all`, or none, for every path that the cluster has.
             optional: Paths that are measured as well where the cluster has them.
+            targets: Services, names and addresses of your own as URLs, see [OutageTarget]; without `paths` they alone
+                are measured, and the namespace needs the pod `source` alone.
             probes: Kinds of probes, for instance `['ICMP', 'TCP_KEPT']`; all by default.
             limits: What the outages may cost.
             quiet: Quiet time before the disturbance.
@@ -132,7 +134,7 @@ class OutageKeywords(KeywordBase):
         if state.running is not None:
             raise InputError(f"The measurement '{state.running.name}' still runs; use 'Stop Outage Measurement' first.")
         conclude_pending(self.session)
-        given = Limits.of(dict(limits))
+        given = Limits.of(dict(limits or {}))
         rates = objects.Rates.of(
             echo_interval=echo_interval,
             connection_interval=connection_interval,
@@ -142,10 +144,12 @@ class OutageKeywords(KeywordBase):
         )
         check_times(timeout.total_seconds(), quiet.total_seconds(), settle.total_seconds())
         connection = self.session.cluster(cluster)
-        required = [path for path in dict.fromkeys(paths) if path is not OutagePath.ALL]
-        wanted = objects.expand(paths or (OutagePath.ALL,), optional)
+        required = [path.value for path in dict.fromkeys(paths) if path is not OutagePath.ALL]
+        required += [target.text for target in targets]
+        wanted = objects.expand(paths or (() if targets else (OutagePath.ALL,)), optional)
         parameters = {
-            "namespace": namespace, "paths": [path.value for path in wanted], "quiet": quiet, "settle": settle,
+            "namespace": namespace, "paths": [path.value for path in wanted],
+            "targets": [target.text for target in targets], "quiet": quiet, "settle": settle,
             "echo_interval_ms": rates.echo_ms, "connection_interval_ms": rates.connection_ms,
             "request_interval_ms": rates.kept_ms, "echo_bytes": rates.echo_bytes, "probe_timeout_ms": rates.timeout_ms,
             "iperf_bits_per_second": iperf_bitrate.bits_per_second if iperf_bitrate else None,
@@ -161,6 +165,7 @@ class OutageKeywords(KeywordBase):
             outside=(outside_address or "", outside_port),
             seconds=timeout.total_seconds(),
             iperf_bits_per_second=int(iperf_bitrate.bits_per_second) if iperf_bitrate else 0,
+            own=targets,
         )
         self._require(name, parameters, plan.absent(required))
         given.require_measured(plan.specs)
@@ -181,10 +186,14 @@ class OutageKeywords(KeywordBase):
             f"Measuring '{name}': {len(plan.specs)} streams on {len(plan.targets)} paths"
             + (f"; not measured: {len(plan.missing)}" if plan.missing else "")
         )
-        self._begin(state, measurement)
-        state.limits, state.parameters, state.endpoints = given, parameters, plan.endpoints
-        state.slow_margin_ms = None if slow is None else objects.milliseconds("slow", slow)
-        self.session.note_images(images_of(map(dict, plan.endpoints.pods.values())))
+        begin(
+            self.session,
+            measurement,
+            parameters=parameters,
+            endpoints=plan.endpoints,
+            limits=given,
+            slow_margin_ms=None if slow is None else objects.milliseconds("slow", slow),
+        )
         dead = plan.unprobed(required, measurement.impossible())
         if dead:
             measurement.abandon()
@@ -277,7 +286,7 @@ class OutageKeywords(KeywordBase):
 
         Does nothing when none runs. Judges nothing.
         """
-        self._abort(state_of(self.session).running)
+        abort(self.session, state_of(self.session).running)
 
     @keyword(tags=["outages"])
     def get_open_outages(self) -> list[str]:
@@ -368,29 +377,6 @@ class OutageKeywords(KeywordBase):
             time.sleep(duration.total_seconds())
 
     # --- behind the keywords ------------------------------------------------------------------------------
-
-    def _begin(self, state: OutageState, measurement: Measurement) -> None:
-        state.running, state.ended = measurement, None
-        try:
-            measurement.start()
-        except BaseException:
-            state.running = None
-            raise
-        # Whatever ends the run, what was measured until then is written.
-        self.session.on_close(f"measurement '{measurement.name}'", lambda: self._abort(measurement))
-        hooks = self.session.at_test_end
-        if not any(getattr(hook, "__name__", "") == "conclude_outages_of_test" for hook in hooks):
-
-            def conclude_outages_of_test() -> None:
-                conclude_pending(self.session)
-
-            hooks.append(conclude_outages_of_test)
-
-    def _abort(self, measurement: Measurement | None) -> None:
-        state = state_of(self.session)
-        if measurement is not None and state.running is measurement:
-            finish(state, settle=False)
-            conclude_pending(self.session, cut_short=True)
 
     def _require(self, name: str, parameters: dict[str, Any], absent: Sequence[str]) -> None:
         """Skips what asks for a path that is not there."""

@@ -83,11 +83,11 @@ SPECS = [
 @pytest.fixture
 def result():
     said: list[str] = []
-    measurement = Measurement("test", [MadeUp(SPECS)], [], quiet_s=0.15, settle_s=0.1, progress=said.append)
+    measurement = Measurement("test", [MadeUp(SPECS)], [], quiet_s=0.03, settle_s=0.1, progress=said.append)
     measurement.start()
     measurement.wait_quiet()
     with measurement.step("stop agent"):
-        time.sleep(0.2)
+        time.sleep(0.4)
     with measurement.step("start agent"):
         time.sleep(0.01)
     recording = measurement.finish()

@@ -16,7 +16,7 @@ from NetLibrary.types import OutagePath
 #: Streams that a sentence names; the table has all of them.
 NAMED = 6
 NEW = (ProbeKind.TCP_NEW, ProbeKind.HTTP)
-KEPT = (ProbeKind.TCP_KEPT,)
+KEPT = (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT)
 
 
 @dataclass(frozen=True)

@@ -84,13 +84,15 @@ class Rates:
             ProbeKind.TCP_NEW: self.connection_ms,
             ProbeKind.TCP_KEPT: self.kept_ms,
             ProbeKind.DNS: self.dns_ms,
+            ProbeKind.HTTP: self.connection_ms,
+            ProbeKind.HTTP_KEPT: self.kept_ms,
         }[kind]
 
     def limit_ms(self, kind: ProbeKind) -> float:
         """When a probe counts as lost. A new connection gets a little less than the second after which the kernel
         repeats a SYN: an attempt that succeeds only because of that began while the path was broken.
         """
-        return min(self.timeout_ms, 900) if kind is ProbeKind.TCP_NEW else self.timeout_ms
+        return min(self.timeout_ms, 900) if kind in (ProbeKind.TCP_NEW, ProbeKind.HTTP) else self.timeout_ms
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ class Target:
         kinds: How it can be probed.
         note: What of it cannot be probed and why.
         iperf_port: First of two ports of iperf3 servers; 0 without.
-        query: DNS name to ask for.
+        query: DNS name to ask for, or path of an HTTP request.
         endpoint: Role of the echo server that answers, if it is one of ours.
+        host: Name of the server for the head of an HTTP request.
     """
 
     path: str
@@ -118,6 +121,7 @@ class Target:
     iperf_port: int = 0
     query: str = ""
     endpoint: str = ""
+    host: str = ""
 
 
 @dataclass
@@ -338,6 +342,7 @@ def streams(
                     query=target.query,
                     endpoint=target.endpoint,
                     size=rates.echo_bytes,
+                    host=target.host,
                     # Nothing is known of a foreign server but that it listens
                     exchange=bool(target.endpoint) or target.port == 0,
                 )
@@ -347,12 +352,20 @@ def streams(
     return found
 
 
-def discover(cluster: Any, namespace: str, *, host_port: int = HOST_PORT) -> Endpoints:
+def discover(cluster: Any, namespace: str, *, host_port: int = HOST_PORT, source: str = "") -> Endpoints:
     """Looks up the endpoints in a namespace; see manifests/network_break.
+
+    Args:
+        cluster: The cluster.
+        namespace: Where they are.
+        host_port: Port of the echo servers in the host network.
+        source: Name of the pod that measures; with it no other endpoint is looked up.
 
     Raises:
         InputError: There is no ready pod that could measure.
     """
+    if source:
+        return Endpoints({SOURCE: cluster.get("Pod", source, namespace)}, host_port=host_port)
     pods = {}
     for pod in cluster.list("Pod", namespace, labels=ROLE):
         if pod["metadata"].get("deletionTimestamp") or pod.get("status", {}).get("phase") != "Running":

@@ -8,11 +8,12 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import Unavailable
 from NetLibrary._mechanics.outages import objects
+from NetLibrary._mechanics.outages import targets as own_targets
 from NetLibrary._mechanics.outages.objects import Endpoints, Rates, Target
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober, missing_route
 from NetLibrary._mechanics.outages.types import StreamSpec
-from NetLibrary.types import OutagePath, ProbeKind
+from NetLibrary.types import OutagePath, OutageTarget, ProbeKind
 
 #: Small blocks, so that a gap shows; larger ones at a low rate come in lumps.
 IPERF_BLOCK = 1000
@@ -43,24 +44,24 @@ class Plan:
         """All streams."""
         return [spec for specs in self.by_source.values() for spec in specs]
 
-    def absent(self, required: Collection[OutagePath]) -> list[str]:
+    def absent(self, required: Collection[str]) -> list[str]:
         """Says which of the required paths are not measured at all, and why."""
         measured = {spec.base_path for spec in self.specs}
         found = []
         for path in required:
-            if path.value not in measured:
-                why = [text for text in self.missing if text.split(":")[0].split(" IPv")[0] == path.value]
-                found += why[:1] or [f"{path.value}: none of the probes that are asked for fits it"]
+            if path not in measured:
+                why = [text for text in self.missing if text.startswith((f"{path}:", f"{path} IPv"))]
+                found += why[:1] or [f"{path}: none of the probes that are asked for fits it"]
         return found
 
-    def unprobed(self, required: Collection[OutagePath], impossible: Sequence[tuple[StreamSpec, str]]) -> list[str]:
+    def unprobed(self, required: Collection[str], impossible: Sequence[tuple[StreamSpec, str]]) -> list[str]:
         """Says which of the required paths no probe can measure after all, for instance for lack of a right."""
         dead = {spec.name: why for spec, why in impossible}
         found = []
         for path in required:
-            own = [spec for spec in self.specs if spec.base_path == path.value]
+            own = [spec for spec in self.specs if spec.base_path == path]
             if own and all(spec.name in dead for spec in own):
-                found.append(f"{path.value}: {dead[own[0].name]}")
+                found.append(f"{path}: {dead[own[0].name]}")
         return found
 
 
@@ -76,6 +77,8 @@ def plan(
     outside: tuple[str, int],
     seconds: float,
     iperf_bits_per_second: int = 0,
+    own: Sequence[OutageTarget] = (),
+    source: str = "",
 ) -> Plan:
     """Finds out where the paths lead and who measures them.
 
@@ -90,11 +93,13 @@ def plan(
         outside: Address outside the cluster and TCP port there; in a lab there is one without it.
         seconds: Outer limit of the measurement.
         iperf_bits_per_second: Rate of iperf3 streams beside; 0 for none.
+        own: Targets of the user's own.
+        source: Pod that measures; the one with the role `source` by default.
 
     Raises:
         Unavailable: None of the paths can be measured.
     """
-    endpoints = objects.discover(cluster, namespace, host_port=host_port)
+    endpoints = objects.discover(cluster, namespace, host_port=host_port, source=source)
     echoes: list[EchoPod | OutsideEcho] = [
         EchoPod(cluster, namespace, pod["metadata"]["name"], role)
         for role, pod in endpoints.pods.items()
@@ -103,6 +108,10 @@ def plan(
     if OutagePath.OUTSIDE_ADDRESS in paths:
         _add_outside(cluster, endpoints, echoes, outside)
     targets, missing = objects.resolve(endpoints, paths, families)
+    if own:
+        client = endpoints.pods[objects.SOURCE]["metadata"]["name"]
+        more, lacking = own_targets.resolve(cluster, namespace, client, own, families)
+        targets, missing = targets + more, missing + lacking
     netns = f"/run/netns/{cluster.lab.outside.netns}" if cluster.is_lab else None
     for target in [target for target in targets if target.source == objects.OUTSIDE]:
         reason = missing_route(target.address, netns)

@@ -60,9 +60,10 @@ class StreamSpec:
         port: Port, where the kind has one.
         period_ms: Time between two probes.
         timeout_ms: A probe without answer counts as lost after this time.
-        query: DNS name to ask for.
+        query: DNS name to ask for, or path of an HTTP request.
         exchange: For new connections: whether a message is echoed (else the handshake alone counts).
         size: Bytes of payload of an echo.
+        host: Name of the server for the head of an HTTP request.
     """
 
     number: int
@@ -77,6 +78,7 @@ class StreamSpec:
     exchange: bool = True
     endpoint: str = ""
     size: int = 56
+    host: str = ""
 
     @property
     def base_path(self) -> str:
@@ -167,6 +169,7 @@ class StreamResult:
     outcomes: dict[str, int] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
     median_ms: float | None = None
+    times_ms: dict[str, float] = field(default_factory=dict)  # p50, p90, p99 and max of the good answers
     slow_ms: float = 0.0
     kept_breaks: int = 0
     kept_resets: int = 0
@@ -212,7 +215,7 @@ class StreamResult:
     @property
     def kept_survived(self) -> bool | None:
         """Whether the kept connection is the one of the beginning; None for other kinds."""
-        return self.kept_breaks == 0 if self.spec.kind is ProbeKind.TCP_KEPT else None
+        return self.kept_breaks == 0 if self.spec.kind in (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT) else None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult
 
 
+NEW = (ProbeKind.TCP_NEW, ProbeKind.HTTP)
+
+
 @dataclass(frozen=True)
 class KnownFigures:
     """Keys and meaning as in the program's JSON."""
@@ -48,7 +51,7 @@ def from_counters(changes: Delta, results: Iterable[StreamResult]) -> KnownFigur
     """
     if changes.invalid:
         return None
-    connections = [result for result in results if result.spec.kind is ProbeKind.TCP_NEW]
+    connections = [result for result in results if result.spec.kind in NEW]
     return KnownFigures(
         total_icmp_echo=changes.get("Icmp.OutEchos"),
         icmp_lost=changes.get("Icmp.OutEchos") - changes.get("Icmp.InEchoReps"),
@@ -69,7 +72,7 @@ def of_path(results: Iterable[StreamResult]) -> dict[str, int]:
             replied = result.answered + result.outcomes.get(Outcome.LATE.name, 0)
             figures["TotalIcmpEcho"] += left
             figures["IcmpLost"] += left - replied
-        elif result.spec.kind is ProbeKind.TCP_NEW:
+        elif result.spec.kind in NEW:
             figures["TotalTCPConnection"] += result.sent
             figures["FailedTCPConnection"] += result.lost
     return figures

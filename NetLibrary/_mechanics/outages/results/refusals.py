@@ -9,7 +9,7 @@ from itertools import groupby
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamResult, Window
 
 ASIDE_MS = 20.0
-_ONE_BY_ONE = (ProbeKind.ICMP, ProbeKind.UDP, ProbeKind.TCP_NEW)
+_ONE_BY_ONE = (ProbeKind.ICMP, ProbeKind.UDP, ProbeKind.TCP_NEW, ProbeKind.HTTP)
 
 
 def share_refusals(streams: Sequence[StreamResult]) -> None:

@@ -9,6 +9,7 @@ good; there the answers' arrival is the end, and it is known exactly.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,8 @@ SLOW_MARGIN_MS = {
     ProbeKind.UDP: 40.0,
     ProbeKind.TCP_KEPT: 30.0,
     ProbeKind.TCP_NEW: 150.0,
+    ProbeKind.HTTP: 150.0,
+    ProbeKind.HTTP_KEPT: 150.0,
     ProbeKind.DNS: 300.0,
 }
 #: Windows with fewer good probes between them are one window: flapping is one outage.
@@ -56,6 +59,15 @@ def slow_limit_ms(spec: StreamSpec, probes: Sequence[Probe], margin_ms: float | 
     median = statistics.median(times) / 1e6 if times else 0.0
     margin = SLOW_MARGIN_MS[spec.kind] if margin_ms is None else margin_ms
     return median, median + margin
+
+
+def answer_times(probes: Sequence[Probe]) -> dict[str, float]:
+    """Returns percentiles of the times of the good answers in milliseconds; nothing without one."""
+    times = sorted(probe.elapsed_ns for probe in probes if probe.outcome is Outcome.OK)
+    if not times:
+        return {}
+    shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
+    return {name: round(times[max(0, math.ceil(share * len(times)) - 1)] / 1e6, 3) for name, share in shares.items()}
 
 
 def worst_pause_ms(log: StreamLog) -> float:
@@ -116,7 +128,7 @@ def _usable(spec: StreamSpec, probe: Probe, paused: Sequence[tuple[int, int]]) -
     """
     if probe.outcome is Outcome.NO_DESCRIPTOR:
         return False
-    in_turns = spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS)
+    in_turns = spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS, ProbeKind.HTTP)
     return not (in_turns and probe.outcome is Outcome.LOST and _during(probe, paused))
 
 
@@ -183,13 +195,13 @@ def _resumed_at(spec: StreamSpec, members: Sequence[Probe]) -> int | None:
     last = members[-1]
     if last.outcome not in (Outcome.OK, Outcome.LATE):
         return None  # the last bad probe was never answered: nothing was held back until the end
-    if spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS):
+    if spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS, ProbeKind.HTTP):
         # Each of these is repeated by a timer of its own, of 200 ms or more, and then resumes later than the path. Only
         # what came sooner was held back on the way.
         return last.sent_ns + last.elapsed_ns if last.elapsed_ns < LEAST_RTO_NS else None
     held = [probe for probe in members if probe.outcome in (Outcome.OK, Outcome.LATE)]
     arrivals = [probe.sent_ns + probe.elapsed_ns for probe in held]
-    if spec.kind is ProbeKind.TCP_KEPT:
+    if spec.kind in (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT):
         return max(arrivals)
     # One late echo may be late by itself; several that were sent one after the other and arrive together were held.
     if len(held) < 3 or (max(arrivals) - min(arrivals)) * 2 > held[-1].sent_ns - held[0].sent_ns:
@@ -317,6 +329,7 @@ def evaluate(
             "the pauses around them are not counted"
         )
     result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, margin)
+    result.times_ms = answer_times(probes)
     result.outcomes = dict(Counter(probe.outcome.name for probe in probes))
     result.prober_failures = result.outcomes.get("NO_DESCRIPTOR", 0)
     result.planned = len(probes) + log.skipped

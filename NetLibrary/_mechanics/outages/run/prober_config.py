@@ -36,6 +36,7 @@ def configuration(
                 "timeout_ms": spec.timeout_ms,
                 "query": spec.query,
                 "query_type": spec.query_type,
+                "host": spec.host,
                 "exchange": spec.exchange,
                 "size": spec.size,
             }

@@ -139,7 +139,7 @@ FIGURE_COLUMNS = (
 def summary(result: OutageResult) -> dict[str, Any]:
     """Returns the figures that a baseline is compared by; one longest outage per stream among them."""
     streams = [stream for stream in result.streams if stream.invalid is None]
-    new = [stream for stream in streams if stream.spec.kind is ProbeKind.TCP_NEW]
+    new = [stream for stream in streams if stream.spec.kind in (ProbeKind.TCP_NEW, ProbeKind.HTTP)]
     found: dict[str, Any] = {
         "longest_outage_ms": round(result.longest_outage_ms, 3),
         "longest_outage_stream": result.worst.spec.name if result.worst else None,
@@ -185,6 +185,7 @@ def samples(result: OutageResult) -> list[dict[str, Any]]:
             "duplicates": stream.duplicates,
             "outcomes": stream.outcomes,
             "median_ms": stream.median_ms,
+            "times_ms": stream.times_ms,
             "longest_ms": round(stream.longest_ms, 3),
             "total_ms": round(stream.total_ms, 3),
             "kept_breaks": stream.kept_breaks,

@@ -17,12 +17,20 @@ from typing import Any
 
 from .dns import DnsStream
 from .echo import IcmpSocket, IcmpStream, UdpStream
+from .http import HttpStream, KeptHttpStream
 from .iperf import IperfRun
 from .loop import Loop, monotonic_ns
 from .tcp import KeptConnectionStream, NewConnectionStream
 from .wire import MAGIC  # noqa: F401  (part of the archive's public names)
 
-KINDS = {"udp": UdpStream, "tcp_new": NewConnectionStream, "tcp_kept": KeptConnectionStream, "dns": DnsStream}
+KINDS = {
+    "udp": UdpStream,
+    "tcp_new": NewConnectionStream,
+    "tcp_kept": KeptConnectionStream,
+    "dns": DnsStream,
+    "http": HttpStream,
+    "http_kept": KeptHttpStream,
+}
 COUNTER_FILES = ("/proc/net/snmp", "/proc/net/netstat", "/proc/net/snmp6")
 COUNTERS_EVERY_NS = 10_000_000_000
 

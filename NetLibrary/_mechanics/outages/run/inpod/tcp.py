@@ -21,6 +21,7 @@ class Attempt:
     """One connection on its way: connecting, then (unless only the handshake counts) awaiting its echo."""
 
     __slots__ = ("connected", "received", "sent", "sequence", "sock", "stream")
+    room = 65536
 
     def __init__(self, stream, sequence, now):
         self.stream = stream
@@ -57,19 +58,27 @@ class Attempt:
                 self.end(Outcome.OK, 0)
                 return
             try:
-                self.sock.send(PAYLOAD.pack(MARK, self.stream.number, self.sequence, self.sent))
+                self.sock.send(self.message())
             except OSError as err:
                 self.end(outcome_of(err.errno), err.errno)
                 return
             self.stream.loop.rewatch(self.sock.fileno(), IN)
             return
         try:
-            data = self.sock.recv(64)
+            data = self.sock.recv(self.room)
         except BlockingIOError:
             return
         except OSError as err:
             self.end(outcome_of(err.errno), err.errno)
             return
+        self.take(data)
+
+    def message(self):
+        """Returns what is sent once it is connected."""
+        return PAYLOAD.pack(MARK, self.stream.number, self.sequence, self.sent)
+
+    def take(self, data):
+        """Takes what the server says; nothing when it has closed."""
         if not data:
             self.end(Outcome.CLOSED, 0)
             return
@@ -92,7 +101,9 @@ class Attempt:
 
 
 class TcpStream(Stream):
-    """What both TCP streams do with attempts: any number at once, each with its own time limit."""
+    """What all TCP streams do with attempts: any number at once, each with its own time limit."""
+
+    attempt_class: Any = Attempt
 
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
@@ -105,7 +116,7 @@ class TcpStream(Stream):
             self.loop.record(self.number, Outcome.NO_DESCRIPTOR, 0, sequence, now, 0)
             return
         try:
-            self.attempts[sequence] = Attempt(self, sequence, now)
+            self.attempts[sequence] = self.attempt_class(self, sequence, now)
         except OSError as err:
             code = err.errno or 0
             if code in (errno.EMFILE, errno.ENFILE):
