@@ -17,6 +17,7 @@ from NetLibrary._mechanics.facts import cluster_facts
 from NetLibrary._mechanics.kube import Choice, Cluster, choose
 from NetLibrary._mechanics.kube.cleanup import delete_run, what_stays
 from NetLibrary._mechanics.kube.heartbeat import Heartbeat
+from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.records import Recorder, Surroundings
 from NetLibrary.keywords import _robot
 
@@ -102,6 +103,7 @@ class Session:
                 return self._remember(alias, self._clusters[other], chosen)
         cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
         cluster.say = _say
+        cluster.pod_settings = lambda: PodSettings.of_variables(_robot.variable)
         self._heartbeat.start()
         self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.ownership import Object, place_of
+from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.wait import gone
 
@@ -36,6 +37,7 @@ def create(cluster: Cluster, obj: Object) -> Object:
         errors.AlreadyExists: There is one of that name.
     """
     resource, obj = prepare(cluster, obj)
+    obj = dressed(obj, cluster.pod_settings())
     path = resource.path(obj["metadata"].get("namespace"))
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     deadline = time.monotonic() + ACCOUNT_PATIENCE
@@ -86,6 +88,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
 def _change(cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool) -> Object:
     if not cluster.ownership.owns(resource, found):
         return cluster.foreign.apply(resource, found, obj, force=force)
+    obj = dressed(obj, cluster.pod_settings())
     if cluster.ownership.made(found):
         obj = cluster.ownership.marked(obj)
         _take_fields(cluster, resource, found)

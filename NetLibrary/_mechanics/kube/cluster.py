@@ -16,6 +16,7 @@ from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 from NetLibrary._mechanics.kube.foreign import ForeignChanges
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL as RUN_LABEL
 from NetLibrary._mechanics.kube.ownership import Ownership
+from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.resources import Resources
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left, follow_lines
@@ -55,6 +56,7 @@ class Cluster:
         self.resources = Resources(connection)
         self.ownership = Ownership(self)
         self.foreign = ForeignChanges(self)
+        self.pod_settings: Callable[[], PodSettings] = PodSettings  # what every pod gets that is made here
         self.say: Callable[[str], None] = lambda _: None  # gets what a reader of the log must know
         self._version: str | None = None
 

@@ -1,0 +1,67 @@
+"""The images that the suites use: one table, which documentation, commands and tests read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.kube.pods import in_registry
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image.
+
+    Args:
+        reference: Where it is by default.
+        variable: Variable of suites that names another one; empty where only `REGISTRY` moves it.
+        suites: Suites that run it.
+        needs: What it must contain, in words.
+        origin: `public`, the file in the project that builds it, or the lab.
+    """
+
+    reference: str
+    variable: str
+    suites: tuple[str, ...]
+    needs: str
+    origin: str = "public"
+
+    def at(self, registry: str) -> str:
+        """Returns the reference with `REGISTRY` taken into account."""
+        return in_registry(self.reference, registry)
+
+
+# Built by the lab alone, and published nowhere
+LAB = "the lab only"
+IMAGES = (
+    Image("registry.k8s.io/e2e-test-images/agnhost:2.53", "AGNHOST_IMAGE", ("service_matrix",), "agnhost and a shell"),
+    Image(
+        "quay.io/skupper/lanyard:latest",
+        "IPERF3_IMAGE, THROUGHPUT_IMAGE",
+        ("skupper_iperf3", "throughput"),
+        "iperf3 and a shell",
+    ),
+    Image(
+        "ghcr.io/netlibrary/probe:1",
+        "OUTAGE_PROBE_IMAGE",
+        ("network_break",),
+        "python3, iperf3 and a shell",
+        "containers/probe/Containerfile",
+    ),
+    Image("ibaldin/e2sar:0.1.4", "E2SAR_IMAGE", ("e2sar",), "e2sar_perf and a shell"),
+    Image("public.ecr.aws/keysight/cyperf-agent:release26.0.1", "CYPERF_AGENT_IMAGE", ("cyperf",), "a CyPerf agent"),
+    Image("registry.k8s.io/e2e-test-images/busybox:1.36.1-1", "", ("cyperf",), "sh, cat and date"),
+    Image("docker.io/library/busybox:1.36", "PROBE_IMAGE", ("cluster_health",), "nslookup and a shell"),
+    Image("ghcr.io/netlibrary/cyperf-controller-stand-in:1", "", ("cyperf",), "the stand-in's controller", LAB),
+    Image("ghcr.io/netlibrary/cyperf-agent-stand-in:1", "CYPERF_STAND_IN_IMAGE", ("cyperf",), "its agent", LAB),
+    Image("ghcr.io/netlibrary/e2sar-perf-standin:1", "E2SAR_IMAGE", ("e2sar",), "the stand-in for e2sar_perf", LAB),
+)
+
+
+def rows(registry: str = "", suite: str = "") -> list[list[Any]]:
+    """Returns a table: image, variable, suites, what it needs, where it comes from."""
+    return [
+        [image.at(registry), image.variable or "-", ", ".join(image.suites), image.needs, image.origin]
+        for image in IMAGES
+        if not suite or suite in image.suites
+    ]
