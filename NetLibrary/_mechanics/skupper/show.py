@@ -90,7 +90,7 @@ def _site_of(sites: Sequence[Object], namespace: str) -> str:
 
 
 def _pods(connector: Object | None, pods: Sequence[Object]) -> int:
-    from NetLibrary._mechanics.kube.trouble import is_ready as pod_is_ready
+    from NetLibrary._mechanics.kube.why_not_ready import is_ready as pod_is_ready
     from NetLibrary._mechanics.skupper.causes import selects_text
 
     if connector is None:

@@ -9,8 +9,8 @@ from typing import Any
 from NetLibrary._mechanics.errors import ClusterError, Unavailable
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
-from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary.types import ThroughputPath
 

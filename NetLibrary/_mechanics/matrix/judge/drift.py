@@ -11,7 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.kube.cluster import RUN_LABEL
 from NetLibrary._mechanics.kube.selectors import selects
-from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
 from NetLibrary._mechanics.matrix.model.world import IGNORED_LABELS, Object, World
