@@ -25,6 +25,8 @@ FORMER: dict[str, tuple[str, ...]] = {
     "CLIENT_NAMESPACE": ("SKUPPER_CLIENT_NAMESPACE",),
     "WORKLOAD_NAMESPACE": ("SKUPPER_WORKLOAD_NAMESPACE",),
     "DURATION": ("SKUPPER_DURATION",),
+    "E2SAR_NAMESPACE": ("NAMESPACE",),
+    "E2SAR_TIMEOUT": ("READY_TIMEOUT",),
 }
 
 # Read by the library itself, whatever suite runs
