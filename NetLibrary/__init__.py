@@ -11,6 +11,7 @@ from robot.utils import timestr_to_secs
 from NetLibrary.keywords._listener import ListenerMixin
 from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.cluster import ClusterKeywords
+from NetLibrary.keywords.connections import ConnectionKeywords
 from NetLibrary.keywords.cyperf import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 class NetLibrary(
     ClusterKeywords,
     HealthKeywords,
+    ConnectionKeywords,
     ThroughputKeywords,
     ThroughputServerKeywords,
     SkupperKeywords,

@@ -208,14 +208,22 @@ class Lab:
         with lock(root() / ".index.lock"):  # two starts must not choose the same addresses
             fresh = states.State(
                 self.name,
-                _free_index(self.name, nodes),
+                -1,
                 nodes,
                 options=options,
                 programs=str(programs),
                 automatic=automatic,
                 versions=start.versions(programs),
             )
-            fresh.save()
+            # The lock is that of labs with the same folder of state. One that knows nothing of ours, in a container on
+            # the machine's network, is told by the bridge: whoever made it has the block.
+            for fresh.index in _free_indexes(self.name, nodes):
+                fresh.save()
+                if network.claim(fresh.plan):
+                    break
+            else:
+                self._paths.remove()
+                raise EnvironmentProblem("No address block is free any more: other labs took the last ones just now.")
             fresh.sysctls = sysctls.raise_to_needed(v6=fresh.plan.v6)
             if options.network != "bridge":
                 fresh.places = folders.make_places()
@@ -354,11 +362,12 @@ def _need_root() -> None:
         )
 
 
-def _free_index(name: str, nodes: int) -> int:
-    """Chooses an address block that no other lab has and no route of the machine touches."""
+def _free_indexes(name: str, nodes: int) -> list[int]:
+    """Returns the address blocks that no other lab has and no route of the machine touches."""
     taken = {other.index for other in states.others(name)}
     routed = [network_of(text) for text in network.addresses_in_use()]
     links = {link["ifname"] for link in json.loads(run("ip", "-j", "link"))}
+    found = []
     for index in range(LABS):
         plan = AddressPlan(name, index, nodes)
         if index in taken or plan.bridge in links:
@@ -366,7 +375,9 @@ def _free_index(name: str, nodes: int) -> int:
         if not any(
             prefix.overlaps(plan.block) for prefix in routed if prefix and prefix.version == 4 and prefix.prefixlen > 8
         ):
-            return index
+            found.append(index)
+    if found:
+        return found
     raise EnvironmentProblem(
         f"No address block is free: {len(taken)} labs run, "
         "and routes of the machine touch the other blocks of 198.18.0.0/15."

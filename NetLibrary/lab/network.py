@@ -49,8 +49,20 @@ def addresses_in_use() -> list[str]:
     return found
 
 
+def claim(plan: AddressPlan) -> bool:
+    """Makes the bridge of a lab, by which its address block is taken; tells whether it was free."""
+    try:
+        # An address of its own: else the bridge takes one of its ports', and another one when that port goes
+        run("ip", "link", "add", plan.bridge, "address", link_address(plan.host), "type", "bridge")
+    except CommandFailed as error:
+        if "File exists" in str(error):
+            return False
+        raise
+    return True
+
+
 def create(plan: AddressPlan, mtu: int, *, own: bool = True) -> None:
-    """Makes the bridge, the namespaces and the links, all up and routed.
+    """Makes the namespaces and the links, all up and routed, on the bridge that `claim` has made.
 
     Args:
         plan: Addresses and names.
@@ -59,8 +71,7 @@ def create(plan: AddressPlan, mtu: int, *, own: bool = True) -> None:
     """
     _ip(
         [
-            # An address of its own: else the bridge takes one of its ports', and another one when that port goes
-            f"link add {plan.bridge} address {link_address(plan.host)} mtu {mtu} type bridge",
+            f"link set {plan.bridge} mtu {mtu}",
             f"addr add {plan.host}/24 dev {plan.bridge}",
             *([f"addr add {plan.host_v6}/64 dev {plan.bridge} nodad"] if plan.v6 else []),
             f"link set {plan.bridge} up",

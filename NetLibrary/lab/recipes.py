@@ -44,7 +44,6 @@ AGNHOST_PROGRAMS = (
 )
 NETWORK_PROGRAMS = (
     "bash",
-    "printenv",
     "iperf3",
     "iperf",
     "ping",

@@ -11,6 +11,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.lab import Lab, Options, cluster, components, doctor, network, start, state, stop, sysctls, tools
 from NetLibrary.lab.apiserver import COLLECTIONS
 from NetLibrary.lab.cli import main
+from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import Component
 
 
@@ -117,14 +118,14 @@ def test_blocks_that_routes_or_labs_use_are_not_chosen(monkeypatch):
     monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(network, "addresses_in_use", lambda: ["0.0.0.0/1", "198.18.64.0/24", "10.0.0.0/8"])
     written("other")  # has block 0
-    assert cluster._free_index("x", 3) == 2
+    assert cluster._free_indexes("x", 3) == [2, 3, 4, 5, 6, 7]
 
 
 def test_no_free_block_is_an_error(monkeypatch):
     monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(network, "addresses_in_use", lambda: ["198.18.0.0/15"])
     with pytest.raises(EnvironmentProblem, match="No address block is free"):
-        cluster._free_index("x", 3)
+        cluster._free_indexes("x", 3)
 
 
 # --- up, and what happens when it fails -----------------------------------------------------------------------
@@ -137,6 +138,7 @@ def quick(monkeypatch, as_root, tmp_path):
     monkeypatch.setattr(tools, "ensure", lambda say: None)
     monkeypatch.setattr(network, "load_modules", lambda: None)
     monkeypatch.setattr(network, "addresses_in_use", list)
+    monkeypatch.setattr(network, "claim", lambda plan: True)
     monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(cluster.disk, "prepare", lambda base: base.mkdir(parents=True, exist_ok=True))
     monkeypatch.setattr(cluster.sysctls, "raise_to_needed", dict)
@@ -164,6 +166,23 @@ def test_failed_or_interrupted_start_is_taken_down(quick, monkeypatch, error, el
         Lab("x", tell=lambda _: None).up()
     assert quick == ["down"]
     assert not (elsewhere / "labs").exists()
+
+
+def test_a_block_that_a_lab_of_another_root_takes_meanwhile_is_left_to_it(quick, monkeypatch):
+    theirs = {AddressPlan("x", index, 3).bridge for index in (0, 1)}
+    monkeypatch.setattr(network, "claim", lambda plan: plan.bridge not in theirs)
+    Lab("x", tell=lambda _: None).up(3)
+    assert state.load("x").index == 2
+    assert quick == ["start"]
+
+
+def test_no_block_left_to_claim_is_an_error_and_leaves_nothing(quick, monkeypatch):
+    monkeypatch.setattr(network, "claim", lambda plan: False)
+    monkeypatch.setattr(stop, "take_remains", lambda name: False)
+    with pytest.raises(EnvironmentProblem, match="other labs took the last ones"):
+        Lab("x", tell=lambda _: None).up(3)
+    assert state.load("x") is None
+    assert quick == []
 
 
 def test_up_twice_starts_once(quick):

@@ -46,6 +46,8 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual):
         if {dual}:  # container engines and ufw set these policies
             subprocess.run("iptables -P FORWARD DROP; iptables -P INPUT DROP", shell=True)
         before = look()
+        assert network.claim(plan)
+        assert not network.claim(plan)
         network.create(plan, 1400)
         during = look()
         ping = lambda netns, to: subprocess.run(

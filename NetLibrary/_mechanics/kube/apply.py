@@ -76,8 +76,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
             found = cluster.connection.request_object("GET", resource.path(namespace, name))
         except errors.NotFound:
             break
-        # Somebody who gives its finalizers wants to let it go, which waiting for its end would keep from happening
-        if not found["metadata"].get("deletionTimestamp") or "finalizers" in obj["metadata"]:
+        if not found["metadata"].get("deletionTimestamp"):
             return _change(cluster, resource, found, obj, force)
         cluster.wait(
             kind, namespace, gone(), name=name, timeout=ENDING_PATIENCE,

@@ -6,16 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.kube.why_not_ready import (
-    Hopeless,
-    Lasting,
-    has_ended,
-    is_ready,
-    is_replaced,
-    newest,
-    problem,
-    recent_restarts,
-)
+from NetLibrary._mechanics.kube.trouble import Hopeless, Lasting, is_ready, problem, recent_restarts
 
 Object = dict[str, Any]
 # A container without a readiness probe is ready as soon as it runs, also the moment before it crashes again. One that
@@ -49,31 +40,13 @@ Goal = Callable[[list[Object]], Outcome]
 
 
 def gone() -> Goal:
-    """Goal: no object is left. Says what keeps those that are: finalizers, and a namespace's own conditions."""
+    """Goal: no object is left."""
 
     def goal(objects: list[Object]) -> Outcome:
         names = sorted(o["metadata"]["name"] for o in objects)
-        if not names:
-            return Done()
-        why = [reason for o in objects[:5] for reason in _kept_by(o)]
-        return Pending(f"{len(names)} left ({', '.join(names[:5])})" + (f": {'; '.join(why)}" if why else ""))
+        return Pending(f"{len(names)} left ({', '.join(names[:5])})") if names else Done()
 
     return goal
-
-
-def _kept_by(obj: Object) -> list[str]:
-    metadata = obj["metadata"]
-    if not metadata.get("deletionTimestamp"):
-        return []
-    said = [
-        str(entry.get("message") or entry.get("reason"))
-        for entry in (obj.get("status") or {}).get("conditions") or []
-        if obj.get("kind") in ("Namespace", None)
-        and entry.get("status") == "True"
-        and entry["type"].startswith("Namespace")
-    ]
-    finalizers = ", ".join(f"'{each}'" for each in metadata.get("finalizers") or [])
-    return said + ([f"'{metadata['name']}' is kept by the finalizer {finalizers}"] if finalizers else [])
 
 
 def exists() -> Goal:
@@ -98,10 +71,7 @@ def condition(kind: str, status: str = "True") -> Goal:
 
 
 def pods_ready(count: int = 1) -> Goal:
-    """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods.
-
-    Of the pods of a Deployment those of its newest template count. With `count` 0, no pod may be left.
-    """
+    """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods."""
     hopeless, steady = Hopeless(), Lasting()
 
     def settled(pod: Object) -> bool:
@@ -109,10 +79,7 @@ def pods_ready(count: int = 1) -> Goal:
         return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
     def goal(pods: list[Object]) -> Outcome:
-        if count == 0:
-            left = sorted(pod["metadata"]["name"] for pod in pods if not has_ended(pod))
-            return Pending(f"{len(left)} left ({', '.join(left[:5])})") if left else Done([])
-        live = newest([pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not is_replaced(pod)])
+        live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _replaced(pod)]
         ready = [pod for pod in live if is_ready(pod) and settled(pod)]
         if len(ready) >= count:
             return Done(ready)
@@ -121,14 +88,8 @@ def pods_ready(count: int = 1) -> Goal:
             if hopeless.is_it(name, trouble):
                 return Failed(f"pod '{name}' cannot get ready: {trouble.text}")
         detail = "; ".join(f"{name}: {reasons[name].text}" for name in sorted(reasons)[:3])
-        return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else "" if live else ", no pod there"))
+        return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else ""))
 
-    return _about_readiness(goal)
-
-
-def _about_readiness(goal: Goal) -> Goal:
-    """Marks a goal as one of pods that get ready: what certainly keeps them from it ends the wait."""
-    goal.readiness = True  # type: ignore[attr-defined]
     return goal
 
 
@@ -151,7 +112,7 @@ def deployment_available() -> Goal:
             return Done(obj)
         return Pending(f"{available}/{wanted} available, {updated} of the newest template")
 
-    return _about_readiness(goal)
+    return goal
 
 
 def daemonset_rolled_out() -> Goal:
@@ -169,7 +130,7 @@ def daemonset_rolled_out() -> Goal:
             return Done(obj)
         return Pending(f"{available}/{wanted} available, {updated} of the newest template")
 
-    return _about_readiness(goal)
+    return goal
 
 
 def job_finished() -> Goal:
@@ -192,12 +153,8 @@ def job_finished() -> Goal:
     return goal
 
 
-def pod_ended(container: str | None = None) -> Goal:
-    """Goal: the (one) pod ran to its end, well or not; fails when it evidently never starts. Value: the pod.
-
-    Args:
-        container: The one whose end counts, so that sidecars beside it may go on; all of the pod's by default.
-    """
+def pod_ended() -> Goal:
+    """Goal: the (one) pod ran to its end, well or not; fails when it evidently never starts. Value: the pod."""
     hopeless = Hopeless()
 
     def goal(pods: list[Object]) -> Outcome:
@@ -205,22 +162,26 @@ def pod_ended(container: str | None = None) -> Goal:
             return Pending("no pod yet")
         pod = pods[0]
         # The kubelet shows the end of the containers about a second before it changes the phase
-        if has_ended(pod) or _ran_out(pod, container):
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or _ran_out(pod):
             return Done(pod)
         trouble = problem(pod)
         if hopeless.is_it(pod["metadata"]["uid"], trouble):
             return Failed(f"pod '{pod['metadata']['name']}' cannot start: {trouble.text}")
-        running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses") or [])
+        running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses", []))
         return Pending("running" if running else trouble.text)
 
     return goal
 
 
-def _ran_out(pod: Object, container: str | None) -> bool:
-    """Tells whether the containers that count have ended and will not be started again."""
-    states = {c.get("name"): c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses") or []}
-    if pod["spec"].get("restartPolicy") != "Never":
-        return False
-    if container is not None:
-        return bool(states.get(container, {}).get("terminated"))
-    return len(states) == len(pod["spec"]["containers"]) and all(s.get("terminated") for s in states.values())
+def _ran_out(pod: Object) -> bool:
+    """Tells whether all containers have ended and none will be started again."""
+    states = [c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses", [])]
+    never = pod["spec"].get("restartPolicy") == "Never"
+    return never and len(states) == len(pod["spec"]["containers"]) and all(s.get("terminated") for s in states)
+
+
+def _replaced(pod: Object) -> bool:
+    """Tells whether a pod has ended and its controller makes another one, for instance after an eviction."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+    return ended and any(o.get("controller") and o.get("kind") != "Job" for o in owners)

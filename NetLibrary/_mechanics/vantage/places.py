@@ -1,0 +1,119 @@
+"""Runs a program at a place in the network, and tells what it said."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.wait import is_ready
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a program gave.
+
+    Args:
+        stdout: Its output.
+        stderr: Its error output.
+        exit_code: Its status.
+    """
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+class Vantage(Protocol):
+    """A place in the network.
+
+    Args:
+        name: For tables and messages, for instance `demo/web-0`.
+        repeat: The command line that runs something there by hand, the program and its arguments go behind it.
+    """
+
+    name: str
+    repeat: str
+
+    def run(self, command: Sequence[str], *, timeout: float) -> Ran:
+        """Runs a program there to its end.
+
+        Raises:
+            errors.ToolMissing: The program is not there.
+            errors.NetLibraryError: It could not be run, or did not end in time.
+        """
+        ...
+
+
+class InPod:
+    """A container of a pod.
+
+    Args:
+        cluster: Where it is.
+        pod: The pod's object.
+        name: For messages, `namespace/pod` by default.
+    """
+
+    def __init__(self, cluster: Cluster, pod: dict[str, Any], name: str = "") -> None:
+        self._cluster = cluster
+        self._namespace, self._pod = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        # By name: a sidecar that was injected may come first for the API server
+        self._container = pod["spec"]["containers"][0]["name"]
+        self.name = name or f"{self._namespace}/{self._pod}"
+        self.repeat = f"kubectl exec -n {self._namespace} {self._pod} -c {self._container} --"
+
+    def run(self, command: Sequence[str], *, timeout: float) -> Ran:
+        """Runs a program in the container to its end; see `Vantage`."""
+        result = self._cluster.exec(
+            self._namespace, self._pod, command, container=self._container, timeout=timeout, check=False
+        )
+        return Ran(result.stdout, result.stderr, result.exit_code)
+
+
+class Outside:
+    """A place outside the cluster: the lab's namespace for that, else the machine that runs this.
+
+    Args:
+        cluster: The cluster that it is outside of.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        outside = cluster.lab.outside if cluster.is_lab else None
+        self._enter = list(outside.enter) if outside else []
+        self.name = "outside"
+        self.repeat = f"ip netns exec {outside.netns}" if outside else ""
+
+    def run(self, command: Sequence[str], *, timeout: float) -> Ran:
+        """Runs a program of this machine there to its end; see `Vantage`."""
+        try:
+            done = subprocess.run([*self._enter, *command], capture_output=True, text=True, timeout=timeout)
+        except FileNotFoundError as error:
+            raise errors.ToolMissing(f"'{command[0]}' is not on this machine.") from error
+        except subprocess.TimeoutExpired as error:
+            raise errors.WaitTimeout(f"'{command[0]}' outside did not end within {timeout:g} s.") from error
+        return Ran(done.stdout, done.stderr, done.returncode)
+
+
+def pods_of(cluster: Cluster, namespace: str, which: str) -> list[dict[str, Any]]:
+    """Returns a pod by its name, or all ready pods with some labels.
+
+    Args:
+        cluster: Where to look.
+        namespace: Their namespace.
+        which: Name of a pod, or a label selector, which holds a `=`.
+
+    Raises:
+        errors.NotFound: There is no such pod.
+        errors.InputError: No ready pod has these labels.
+    """
+    if "=" not in which:
+        return [cluster.get("Pod", which, namespace)]
+    found = cluster.list("Pod", namespace, labels=which)
+    ready = [pod for pod in found if is_ready(pod)]
+    if not ready:
+        state = f"{len(found)} pods have them and none is ready" if found else "no pod has them"
+        raise errors.InputError(f"The labels '{which}' in namespace '{namespace}' lead to no ready pod: {state}.")
+    return sorted(ready, key=lambda pod: str(pod["metadata"]["name"]))

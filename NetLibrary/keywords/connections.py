@@ -1,0 +1,381 @@
+"""Keywords that test the network of a user's own application: connections, names, path MTUs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from robot.api import logger
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.connections import judge, objects, run, show
+from NetLibrary._mechanics.connections.results import CONNECTED, REFUSED, SILENT, UNREACHABLE, WORDS
+from NetLibrary._mechanics.connections.run import Request, Target
+from NetLibrary._mechanics.durations import seconds
+from NetLibrary._mechanics.kube import Cluster, addresses, wait
+from NetLibrary._mechanics.vantage import InPod, Outside, Vantage, pods_of
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._conclude import conclude
+from NetLibrary.types import AddressFamily, BlockedBy, Protocol, RecordType, Source
+
+TWO_SECONDS = timedelta(seconds=2)
+FIVE_SECONDS = timedelta(seconds=5)
+
+
+class ConnectionKeywords(KeywordBase):
+    """Connect, resolve and measure from pods, nodes and outside."""
+
+    @keyword(tags=["connection"])
+    def start_prober(
+        self, namespace: str, *, labels: Mapping[str, str] | None = None, node: str | None = None,
+        name: str | None = None, image: str = objects.PROBER_IMAGE, timeout: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:  # fmt: skip
+        """Starts a pod that does nothing but connect from, and returns it as a [Source].
+
+        It goes with the end of the run. A NetworkPolicy sees its labels, so that one prober can stand for a client
+        that may, and another for one that may not.
+
+        Args:
+            namespace: Namespace of the pod.
+            labels: Its labels, for instance `{'role': 'frontend'}`.
+            node: Node that it must run on; the scheduler's choice by default.
+            name: Its name, by default one that is free.
+            image: Image with a shell; `agnhost` connects and resolves, one with Python also measures path MTUs.
+            timeout: Limit for its start; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Returns:
+            `namespace/name`, for the argument `source`.
+
+        ```robotframework
+        *** Test Cases ***
+        Only The Front End Reaches The Database
+            ${web}      Start Prober    shop    labels={'tier': 'web'}
+            ${other}    Start Prober    shop
+            Connection Should Succeed       db.shop    5432    ${web}
+            Connection Should Be Blocked    db.shop    5432    ${other}
+        ```
+        """
+        connection = self.session.cluster(cluster)
+        if node:
+            addresses.require_node(connection, node)
+        made = name or f"prober-{secrets.token_hex(3)}"
+        limit = self.session.default_timeout if timeout is None else timeout.total_seconds()
+        self._start(connection, objects.prober(made, namespace, image=image, labels=labels, node=node), limit)
+        return f"{namespace}/{made}"
+
+    @keyword(tags=["connection"])
+    def connection_should_succeed(
+        self, target: str, port: int, source: Source, *, protocol: Protocol = Protocol.TCP,
+        family: AddressFamily = AddressFamily.ANY, attempts: int = 3, timeout: timedelta = TWO_SECONDS,
+        settle: timedelta = FIVE_SECONDS, time_at_most: timedelta | None = None, name: str | None = None,
+        cluster: str | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Connects from a source to a target, and fails unless every judged attempt comes about.
+
+        Rules of Services and policies take effect a moment after they were made, so attempts may fail for as long as
+        `settle` says; the first one that comes about and all after it are judged. What was seen before is in the table.
+
+        Over UDP a datagram is sent, and an answer of any kind counts.
+
+        Args:
+            target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
+            port: Port.
+            source: Where from, see [Source].
+            protocol: TCP or UDP.
+            family: Address family for names that have both.
+            attempts: How many attempts are judged.
+            timeout: Longest wait for an attempt.
+            settle: Time in which attempts may still end otherwise.
+            time_at_most: Longest time in which a connection may come about.
+            name: Name in table and record; from the test's name by default.
+            cluster: Alias of the cluster.
+        Returns:
+            What was seen, a dictionary for each pair of source and target.
+        """
+        request = _request(protocol, family, attempts, timeout, settle)
+        slowest = seconds(time_at_most) * 1000 if time_at_most is not None else None
+        return self._connections("connected", {CONNECTED}, target, port, source, request, slowest, name, cluster)
+
+    @keyword(tags=["connection"])
+    def connection_should_be_refused(
+        self, target: str, port: int, source: Source, *, protocol: Protocol = Protocol.TCP,
+        family: AddressFamily = AddressFamily.ANY, attempts: int = 3, timeout: timedelta = TWO_SECONDS,
+        settle: timedelta = FIVE_SECONDS, name: str | None = None, cluster: str | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Fails unless every judged attempt is refused at once, as by a port where nobody listens.
+
+        Silence is no refusal: it means that something on the way drops packets.
+
+        Args:
+            target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
+            port: Port.
+            source: Where from, see [Source].
+            protocol: TCP or UDP.
+            family: Address family for names that have both.
+            attempts: How many attempts are judged.
+            timeout: Longest wait for an attempt.
+            settle: Time in which attempts may still end otherwise.
+            name: Name in table and record; from the test's name by default.
+            cluster: Alias of the cluster.
+        Returns:
+            What was seen, a dictionary for each pair of source and target.
+        """
+        request = _request(protocol, family, attempts, timeout, settle)
+        return self._connections("refused", {REFUSED}, target, port, source, request, None, name, cluster)
+
+    @keyword(tags=["connection"])
+    def connection_should_be_blocked(
+        self, target: str, port: int, source: Source, *, protocol: Protocol = Protocol.TCP,
+        family: AddressFamily = AddressFamily.ANY, by: BlockedBy = BlockedBy.DROP, attempts: int = 3,
+        timeout: timedelta = TWO_SECONDS, settle: timedelta = FIVE_SECONDS, name: str | None = None,
+        cluster: str | None = None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """Fails unless the network keeps every judged attempt away, as a NetworkPolicy does.
+
+        Most implementations of policies drop packets. A refusal counts only with `by=reject` or `by=any`, because a
+        port where nobody listens refuses as well. A name that cannot be resolved is never a blocked connection.
+
+        Args:
+            target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
+            port: Port.
+            source: Where from, see [Source].
+            protocol: TCP or UDP.
+            family: Address family for names that have both.
+            by: How the network keeps packets away.
+            attempts: How many attempts are judged.
+            timeout: How long silence must last.
+            settle: Time in which attempts may still end otherwise.
+            name: Name in table and record; from the test's name by default.
+            cluster: Alias of the cluster.
+        Returns:
+            What was seen, a dictionary for each pair of source and target.
+        """
+        request = _request(protocol, family, attempts, timeout, settle)
+        kept = judge.BLOCKED[by.value]
+        return self._connections("blocked", kept, target, port, source, request, None, name, cluster)
+
+    @keyword(tags=["connection", "dns"])
+    def name_should_resolve_to(
+        self, name: str, *values: str, source: Source, type: RecordType = RecordType.A,
+        time_at_most: timedelta | None = None, timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
+    ) -> list[str]:  # fmt: skip
+        """Fails unless a name has these records, asked from a source with the source's own search list.
+
+        Args:
+            name: Name to ask for, for instance `web.shop` or `web.shop.svc.cluster.local`.
+            values: All records that it must have, in any order; without any, one record of any value is enough.
+            source: Where from, see [Source]; `every node` asks from each node.
+            type: Type of the records.
+            time_at_most: Longest time for the answer.
+            timeout: Limit for the answer.
+            cluster: Alias of the cluster.
+        Returns:
+            The records that the first source got.
+        """
+        answers = run.resolve(self._sources(source, cluster), name, type.name, timeout.total_seconds())
+        slowest = seconds(time_at_most) * 1000 if time_at_most is not None else None
+        checks = judge.names(answers, name, values, slowest)
+        self._conclude_name(name, type, answers, checks)
+        return list(answers[0][1].values)
+
+    @keyword(tags=["connection", "dns"])
+    def name_should_not_resolve(
+        self, name: str, *, source: Source, type: RecordType = RecordType.A,
+        timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Fails unless a name server says that a name does not exist or has no such record.
+
+        A name server that fails or does not answer has not said so.
+
+        Args:
+            name: Name to ask for.
+            source: Where from, see [Source].
+            type: Type of the records.
+            timeout: Limit for the answer.
+            cluster: Alias of the cluster.
+        """
+        answers = run.resolve(self._sources(source, cluster), name, type.name, timeout.total_seconds())
+        self._conclude_name(name, type, answers, judge.no_names(answers, name))
+
+    @keyword(name="Path MTU Should Be", tags=["connection"])
+    def path_mtu_should_be(
+        self, mtu: int, target: str, source: Source, *, name: str | None = None, cluster: str | None = None
+    ) -> int:
+        """Fails unless packets of up to a size get from a source to a target, and larger ones are told about.
+
+        Measured by pings with fragmentation forbidden, from the source's own MTU downwards, so the target must answer
+        pings. Larger packets that vanish without an ICMP message fail at any size: connections hang on such a path.
+
+        Args:
+            mtu: Size of the largest packet, in bytes from the IP header on.
+            target: Name or address, or a pod as `namespace/name`.
+            source: Where from, see [Source]; its image needs Python.
+            name: Name in table and record; from the test's name by default.
+            cluster: Alias of the cluster.
+        Returns:
+            The size of the largest packet that got through, in bytes.
+        """
+        sources, targets = self._sources(source, cluster), self._targets(target, 9, cluster)
+        checks, silent, found = [], [], 0
+        for place in sources:
+            for goal in targets:
+                measured = run.measure_path_mtu(place, goal.host)
+                if measured.mtu == 0:
+                    silent.append(f"'{goal.host}' answers no ping from '{place.name}', so nothing was measured.")
+                found = measured.mtu
+                checks.append(judge.path_mtu(measured, mtu, place.name, goal.host))
+        label = name or _robot.current_test() or "path MTU"
+        conclude(
+            self.session, kind="path_mtu", name=label, parameters={"target": target, "source": str(source)},
+            checks=checks, errors=silent, summary={"bytes": found}, metadata={"Path MTU": f"{found} bytes"},
+        )  # fmt: skip
+        return found
+
+    @keyword(tags=["connection"])
+    def skip_unless_network_policies_are_enforced(
+        self, namespace: str, *, image: str = objects.PROBER_IMAGE, timeout: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Skips the test where the network ignores NetworkPolicies, as flannel does.
+
+        Two probers tell: one may not be reached by a policy of its own, so a port of it where nobody listens must be
+        silent, and not refuse. They stay until the end of the run; the answer is remembered.
+
+        Args:
+            namespace: Namespace for the probers.
+            image: Image of the probers.
+            timeout: Limit for their start; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        """
+        connection = self.session.cluster(cluster)
+        limit = self.session.default_timeout if timeout is None else timeout.total_seconds()
+        if connection.server not in self._enforcing:
+            self._enforcing[connection.server] = self._policies_are_enforced(connection, namespace, image, limit)
+        if not self._enforcing[connection.server]:
+            raise errors.Unavailable("The network of this cluster does not enforce NetworkPolicies.")
+
+    # --- helpers --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _node_probers(self) -> dict[tuple[str, str], dict[str, Any]]:
+        return {}
+
+    @cached_property
+    def _enforcing(self) -> dict[str, bool]:
+        return {}
+
+    def _policies_are_enforced(self, cluster: Cluster, namespace: str, image: str, timeout: float) -> bool:
+        word = secrets.token_hex(3)
+        labels = {"netlibrary.io/closed": word}
+        cluster.create(objects.closing_policy(f"closed-{word}", namespace, labels))
+        closed = self._start(cluster, objects.prober(f"closed-{word}", namespace, image=image, labels=labels), timeout)
+        asking = self._start(cluster, objects.prober(f"asking-{word}", namespace, image=image), timeout)
+        target = Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
+        request = Request(attempts=1, limit_seconds=1.0)
+        pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
+        logger.info(f"A port behind a policy that lets nobody in: {pair.seen}.")
+        return pair.count(REFUSED) == 0
+
+    def _connections(
+        self, wanted: str, kept: set[str], target: str, port: int, source: Source, request: Request,
+        slowest_ms: float | None, name: str | None, cluster: str | None,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        expected: Callable[[str], bool] = kept.__contains__
+        pairs = run.connect(self._sources(source, cluster), self._targets(target, port, cluster), request, expected)
+        label = name or _robot.current_test() or f"{target}:{port}"
+        checks = judge.connections(pairs, wanted, expected, slowest_ms)
+        seen = {result: sum(pair.count(result) for pair in pairs) for result in WORDS}
+        times = [attempt.ms for pair in pairs for attempt in pair.attempts]
+        conclude(
+            self.session,
+            kind="connection",
+            name=label,
+            parameters={"target": target, "port": port, "source": str(source), "wanted": wanted, **vars(request)},
+            checks=checks,
+            samples=show.samples(pairs),
+            summary={
+                "pairs": len(pairs),
+                **{f"{result}_attempts": count for result, count in seen.items()},
+                "settling_attempts": sum(len(pair.settling) for pair in pairs),
+                "slowest_ms": max(times),
+            },
+            tables=[show.connections(pairs, checks, label)],
+        )
+        return show.samples(pairs)
+
+    def _conclude_name(self, name: str, type: RecordType, answers: list[Any], checks: list[Any]) -> None:
+        conclude(
+            self.session,
+            kind="name",
+            name=_robot.current_test() or name,
+            parameters={"name": name, "type": type.name},
+            checks=checks,
+            samples=[{"source": source, **vars(answer)} for source, answer in answers],
+            summary={"sources": len(answers), "slowest_ms": max(answer.ms for _, answer in answers)},
+            tables=[show.names(answers, checks, name)],
+        )
+
+    def _targets(self, target: str, port: int, cluster: str | None) -> list[Target]:
+        if "/" not in target:
+            return [Target(target, port)]
+        namespace, _, which = target.partition("/")
+        pods = pods_of(self.session.cluster(cluster), namespace, which)
+        found = [(pod, addresses.of_pod(pod)) for pod in pods]
+        missing = [pod["metadata"]["name"] for pod, own in found if not own]
+        if missing:
+            raise errors.InputError(f"target '{target}': pod '{missing[0]}' has no address yet.")
+        return [Target(own[0], port, f"{namespace}/{pod['metadata']['name']}:{port}") for pod, own in found]
+
+    def _sources(self, source: Source, cluster: str | None) -> list[Vantage]:
+        connection = self.session.cluster(cluster)
+        if source.kind == "outside":
+            return [Outside(connection)]
+        if source.kind == "pods":
+            return [InPod(connection, pod) for pod in pods_of(connection, source.namespace, source.which)]
+        names = addresses.node_names(connection) if source.which == "*" else [source.which]
+        for name in names:
+            addresses.require_node(connection, name, "source")
+        return [self._on_node(connection, name) for name in names]
+
+    def _on_node(self, cluster: Cluster, node: str) -> InPod:
+        """Returns a prober on a node's own network; made when it is needed first, gone with the run."""
+        key = (cluster.server, node)
+        known = self._node_probers.get(key)
+        # The suite before may have removed everything that the run made
+        if known is None or cluster.find("Pod", known["metadata"]["name"], known["metadata"]["namespace"]) is None:
+            known = self._node_probers[key] = self._start_on_node(cluster, node)
+        return InPod(cluster, known, f"node {node}")
+
+    def _start_on_node(self, cluster: Cluster, node: str) -> dict[str, Any]:
+        namespace = f"netlib-{self.session.run_id}-prober-{secrets.token_hex(2)}"
+        cluster.enter_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "privileged"})
+        pod = objects.prober("prober", namespace, image=objects.PROBER_IMAGE, node=node, host_network=True)
+        try:
+            return self._start(cluster, pod, self.session.default_timeout)
+        except errors.Forbidden as error:
+            text = f"A prober on the network of node '{node}' is not allowed here: {error}"
+            raise errors.Unavailable(text) from error
+
+    def _start(self, cluster: Cluster, pod: dict[str, Any], timeout: float) -> dict[str, Any]:
+        cluster.create(pod)
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        cluster.wait(
+            "Pod", namespace, wait.pods_ready(1), name=name, timeout=timeout, what=f"Prober '{namespace}/{name}'",
+            progress=logger.info,
+        )  # fmt: skip
+        return cluster.get("Pod", name, namespace)
+
+
+def _request(
+    protocol: Protocol, family: AddressFamily, attempts: int, timeout: timedelta, settle: timedelta
+) -> Request:
+    if not 1 <= attempts <= 100:
+        raise errors.InputError(f"attempts is {attempts}; allowed are 1 to 100.")
+    if timeout.total_seconds() < 0.1:
+        raise errors.InputError(f"timeout is {timeout.total_seconds():g} s; allowed is 0.1 s and more.")
+    return Request(protocol.value, family.value, attempts, timeout.total_seconds(), settle.total_seconds())

@@ -1,0 +1,49 @@
+*** Settings ***
+Documentation       The network of one's own application: a template to copy, on a small application that comes with it.
+...
+...                 *Topology*: two web servers behind a Service and a NetworkPolicy; one client that the policy lets
+...                 through, one that it does not.
+...                 *Traffic*: a few connections and DNS questions for each row, from the clients and from every node.
+...                 *Passes when*: connections come about or are blocked as the policy says, and the names that the
+...                 application uses resolve from every node.
+...                 *Skipped when*: policies are not enforced, or pods may not use their node's network.
+...                 *Variables*: APPLICATION_MANIFEST, APPLICATION_IMAGE, and those of common.resource.
+...                 For instance: robot -d results -v KUBECONFIG:~/.kube/config suites/own_application.robot
+
+Resource            NetLibrary/resources/own_application.resource
+
+Suite Setup         Application Is Deployed
+Suite Teardown      Delete Everything This Run Created
+
+Test Tags           connection    own-application
+
+
+*** Test Cases ***
+Clients Reach The Service
+    Connection Should Succeed    web    80    ${CLIENT}    time_at_most=1 s
+
+Every Pod Answers Clients
+    Connection Should Succeed    ${NAMESPACE}/app=web    8080    ${CLIENT}
+
+Others Are Kept Away
+    [Tags]    policy
+    Skip Unless Network Policies Are Enforced    ${NAMESPACE}
+    Connection Should Be Blocked    web    80    ${STRANGER}
+
+Clients Reach Nothing But The Open Port
+    [Tags]    policy
+    Skip Unless Network Policies Are Enforced    ${NAMESPACE}
+    Connection Should Be Blocked    ${NAMESPACE}/app=web    8081    ${CLIENT}    attempts=1
+
+Names Resolve From Clients
+    [Tags]    dns
+    ${service}    Get Object    Service    web    ${NAMESPACE}
+    Name Should Resolve To    web    ${service}[spec][clusterIP]    source=${CLIENT}    time_at_most=2 s
+
+Names Resolve From Every Node
+    [Tags]    dns
+    Name Should Resolve To    web.${NAMESPACE}    source=every node    time_at_most=2 s
+
+A Name That Does Not Exist Is Said Not To Exist
+    [Tags]    dns
+    Name Should Not Resolve    no-such-service    source=${CLIENT}
