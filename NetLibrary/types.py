@@ -322,6 +322,9 @@ class E2SARRisk(Enum):
 class E2SARRisks(frozenset[E2SARRisk]):
     """Risks that are meant: names of E2SARRisk, separated by commas."""
 
+    def __str__(self) -> str:
+        return ", ".join(sorted(each.name for each in self))
+
     @classmethod
     def parse(cls, value: str | E2SARRisk | frozenset[E2SARRisk]) -> E2SARRisks:
         """Risks that are meant, separated by commas: OVERLOAD, FRAGMENTATION, SHORT_RECEIVER, CAPPED_BUFFER."""

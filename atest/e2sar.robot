@@ -52,7 +52,7 @@ Image Without The Program Is Named
     Run Keyword And Expect Error
     ...    *Image 'docker.io/library/busybox:1.36' has no e2sar_perf on its PATH; choose another with image=*
     ...    Prepare E2SAR Namespace
-    ...    ${E2SAR_NAMESPACE}
+    ...    ${NAMESPACE}
     ...    manifests=${E2SAR_MANIFESTS}
     ...    image=docker.io/library/busybox:1.36
     [Teardown]    Use The Suite's Image Again
@@ -61,7 +61,7 @@ Image That Cannot Be Had Is Named
     Run Keyword And Expect Error
     ...    *Inspection of image 'absent.invalid/absent:1'*
     ...    Prepare E2SAR Namespace
-    ...    ${E2SAR_NAMESPACE}
+    ...    ${NAMESPACE}
     ...    manifests=${E2SAR_MANIFESTS}
     ...    image=absent.invalid/absent:1
     [Teardown]    Use The Suite's Image Again
@@ -71,19 +71,19 @@ Receiver That Cannot Bind Fails At Once With Its Own Words
     Run Keyword And Expect Error
     ...    *'e2sar-receiver-0' never bound UDP port 19522: *Unable to open receive sockets*
     ...    Wait Until E2SAR Receiver Is Bound
-    ...    timeout=${E2SAR_TIMEOUT}
+    ...    timeout=${READY_TIMEOUT}
     [Teardown]    Remove E2SAR Senders And Receivers
 
 Option That This Version Lacks Is Named
     Start E2SAR Receiver    options=['--no-such-option']
     Run Keyword And Expect Error
     ...    *never bound UDP port 19522:*unrecognised option '--no-such-option'*
-    ...    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    ...    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     [Teardown]    Remove E2SAR Senders And Receivers
 
 Name That Does Not Resolve Is Named
     Start E2SAR Sender    receiver=${None}    address=nobody.invalid    resolve_timeout=2 s
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Run Keyword And Expect Error
     ...    *found no receiver: 'nobody.invalid' did not resolve to an IPv4 address within 2 s*
     ...    Judge E2SAR Transfer
@@ -95,33 +95,33 @@ Denied Transfer Fails With Policy And Remedy
     ...    Transfer E2SAR Events
     ...    events=200
     ...    start_delay=0 s
-    ...    timeout=${E2SAR_TIMEOUT}
+    ...    timeout=${READY_TIMEOUT}
     [Teardown]    Apply E2SAR Network Policy    none
 
 Stray Datagrams Are Counted And Do No Harm
     Start E2SAR Receiver    environment=${NEW_STYLE}
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     ${pod}    Get E2SAR Pod    e2sar-receiver-0
     VAR    ${strays}
     ...    import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);
     ...    to = (socket.gethostbyname(socket.gethostname()), 19522);
     ...    [s.sendto(data, to) for data in (b"", b"hello", bytes(36), b"x" * 9000)]
-    Run In Pod    ${pod}    ${E2SAR_NAMESPACE}    python3    -c    ${strays}    container=observer
+    Run In Pod    ${pod}    ${NAMESPACE}    python3    -c    ${strays}    container=observer
     Start E2SAR Sender    events=300    environment=${NEW_STYLE}
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     ${result}    Judge E2SAR Transfer
     Should Be Equal As Integers    ${result.judgement.bad_headers}    4
 
 Namespace Deleted In The Middle Keeps The Logs
-    ${namespace}    E2SAR Namespace Is Ready    ${E2SAR_NAMESPACE}-doomed    inspect=${False}
+    ${namespace}    E2SAR Namespace Is Ready    ${NAMESPACE}-doomed    inspect=${False}
     Start E2SAR Receiver    namespace=${namespace}
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}    namespace=${namespace}
     Start E2SAR Sender    events=20000    rate=5M    namespace=${namespace}
-    Wait Until E2SAR Events Arrive    100    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
+    Wait Until E2SAR Events Arrive    100    timeout=${READY_TIMEOUT}    namespace=${namespace}
     Delete Namespace    ${namespace}
     Run Keyword And Expect Error
     ...    *End of sender 'e2sar-sender-0': The pod of sender* was deleted while it ran*
-    ...    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}    namespace=${namespace}
+    ...    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}    namespace=${namespace}
     Run Keyword And Expect Error
     ...    Delivered * of 20000 events*\nThe pod of * 'e2sar-*-0' was deleted while it ran.*
     ...    Judge E2SAR Transfer    namespace=${namespace}
@@ -130,8 +130,8 @@ Namespace Deleted In The Middle Keeps The Logs
 Receiver That Is Not Yet Bound Is Named And Mended
     Start E2SAR Receiver    environment=${{ {"START_DELAY": "3"} }}
     Start E2SAR Sender    events=200    rate=5M
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     ${lost}    Judge E2SAR Transfer
     ...    delivered_at_least=0 %
     ...    delivered_at_most=0 %
@@ -142,12 +142,12 @@ Receiver That Is Not Yet Bound Is Named And Mended
 
 Eviction Is Named
     Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     Start E2SAR Sender    events=4000    rate=10M
-    Wait Until E2SAR Events Arrive    300    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Events Arrive    300    timeout=${READY_TIMEOUT}
     ${pod}    Get E2SAR Pod    e2sar-receiver-0
-    Evict Pod    ${pod}    ${E2SAR_NAMESPACE}
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Evict Pod    ${pod}    ${NAMESPACE}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     ${result}    Judge E2SAR Transfer
     ...    delivered_at_least=1 %
     ...    delivered_at_most=90 %
@@ -161,7 +161,7 @@ Eviction Is Named
 Events Come From Outside The Cluster
     [Documentation]    A sender on a host that is no node, by the NodePort of a node without the receiver.
     Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${READY_TIMEOUT}
     ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate=20M
     Should Be Equal As Integers    ${report.frames_sent}    1500
     Judge E2SAR Transfer    delivered_at_least=100 %
@@ -185,7 +185,7 @@ Transfer Should Be Refused
     [Documentation]    The transfer must be refused with these words, and leave no Job behind.
     [Arguments]    ${words}    &{arguments}
     Run Keyword And Expect Error    ${words}    Transfer E2SAR Events    &{arguments}
-    ${jobs}    Get Objects    Job    ${E2SAR_NAMESPACE}
+    ${jobs}    Get Objects    Job    ${NAMESPACE}
     Should Be Empty    ${jobs}
 
 Use The Suite's Image Again

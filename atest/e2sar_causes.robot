@@ -77,10 +77,10 @@ Two Receivers On One Port Are Named And Mended
     Run Keyword And Expect Error
     ...    *Receiver 'e2sar-receiver-0' never bound UDP port 19522: UDP port 19522 is already bound by something else*
     ...    Wait Until E2SAR Receiver Is Bound
-    ...    timeout=${E2SAR_TIMEOUT}
+    ...    timeout=${READY_TIMEOUT}
     Run Keyword And Ignore Error    Judge E2SAR Transfer
     Start E2SAR Receiver    port=19523
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     Stop E2SAR Receiver
     [Teardown]    Run Keywords    Remove E2SAR Senders And Receivers    AND    Use The Suite's Manifests Again
 
@@ -138,7 +138,7 @@ Unsupported Version Is Named
     Run Keyword And Expect Error
     ...    *'ghcr.io/netlibrary/e2sar-perf-too-old:1' (0.0.9) is not supported: --help does not show *--recv*
     ...    Prepare E2SAR Namespace
-    ...    ${E2SAR_NAMESPACE}
+    ...    ${NAMESPACE}
     ...    manifests=${E2SAR_MANIFESTS}
     ...    image=ghcr.io/netlibrary/e2sar-perf-too-old:1
     [Teardown]    E2SAR Namespace Is Ready    inspect=${False}
@@ -151,7 +151,7 @@ Send From Outside Unruly
     [Arguments]    ${how}    ${mtu}    &{expectations}
     Set Environment Variable    E2SAR_UNRULY    ${how}
     Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${READY_TIMEOUT}
     Send E2SAR Events From Outside    events=200    mtu=${mtu}    rate=10M    program=${CURDIR}/e2sar_unruly.py
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
@@ -168,7 +168,7 @@ Loss Is Explained And Mended
     ...    mangled_at_most=1000000
     ...    errors_at_most=1000000
     ...    name=${TEST NAME}: before
-    ...    timeout=${E2SAR_TIMEOUT}
+    ...    timeout=${READY_TIMEOUT}
     Should Be Equal    ${lost.cause}    ${cause}    ${lost.sentence}
     Should Match Regexp    ${lost.sentence}    ${words}
     Should Not Be Empty    ${lost.advice}
@@ -177,7 +177,7 @@ Loss Is Explained And Mended
     ...    &{mended}
     ...    delivered_at_least=100 %
     ...    name=${TEST NAME}: as advised
-    ...    timeout=${E2SAR_TIMEOUT}
+    ...    timeout=${READY_TIMEOUT}
 
 Send One Large Event
     [Documentation]    One event of 24 MiB to a receiver with so much memory.
@@ -187,14 +187,14 @@ Send One Large Event
     ...    environment=${NEW_STYLE}
     ...    buffer_bytes=4194304
     ...    options=['--timeout', '10000']
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     Start E2SAR Sender
     ...    events=1
     ...    event_bytes=25165824
     ...    rate=150M
     ...    options=['--smooth']
     ...    environment=${NEW_STYLE}
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: ${memory}
     RETURN    ${result}
 
@@ -215,22 +215,22 @@ Receivers Have A Rival On Port 19522
     VAR    ${observer}    ${SPACE * 8}- name: observer
     ${text}    Evaluate    $text.replace("initContainers:", "").replace($observer, $rival + "\\n" + $observer)
     Create File    ${folder}/30-receiver.yaml    ${text}
-    E2SAR Namespace Is Ready    ${E2SAR_NAMESPACE}-rival    manifests=${folder}    inspect=${False}
+    E2SAR Namespace Is Ready    ${NAMESPACE}-rival    manifests=${folder}    inspect=${False}
 
 Use The Suite's Manifests Again
     [Documentation]    Makes the suite's namespace and manifests the current ones.
-    Delete Namespace    ${E2SAR_NAMESPACE}-rival
+    Delete Namespace    ${NAMESPACE}-rival
     E2SAR Namespace Is Ready    inspect=${False}
 
 Send Through Bandwidth Limit
     [Documentation]    Sends to a receiver whose pod may take 10 Mbit/s.
     [Arguments]    ${rate}    &{expectations}
     Start E2SAR Receiver    ingress_bandwidth=10M
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     ${node}    Get E2SAR Node    e2sar-receiver-0
     Let Bandwidth Limit Of Node Act At Once    ${node}    10mbit
     Start E2SAR Sender    events=1000    rate=${rate}    accept=OVERLOAD
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: ${rate}
     RETURN    ${result}
 
@@ -238,11 +238,11 @@ Send With Fragments Dropped
     [Documentation]    Sends to a node that lets no fragment but the first of a packet pass.
     [Arguments]    ${mtu}    ${accept}=${EMPTY}    &{expectations}
     Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     ${node}    Get E2SAR Node    e2sar-receiver-0
     Drop Fragments At Node    ${node}
     Start E2SAR Sender    events=300    event_bytes=1700    rate=5M    mtu=${mtu}    accept=${accept}
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
     [Teardown]    Let Fragments Pass
@@ -251,11 +251,11 @@ Send Through Black Hole
     [Documentation]    Sends to a node to which packets above 1000 bytes do not come.
     [Arguments]    ${mtu}    &{expectations}
     Start E2SAR Receiver
-    Wait Until E2SAR Receiver Is Bound    timeout=${E2SAR_TIMEOUT}
+    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     ${node}    Get E2SAR Node    e2sar-receiver-0
     Break Large Packets Of Node    ${node}    above=1000
     Start E2SAR Sender    events=300    event_bytes=1200    rate=5M    mtu=${mtu}
-    Wait For E2SAR Sender    timeout=${E2SAR_TIMEOUT}
+    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     ${result}    Judge E2SAR Transfer    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
     [Teardown]    Restore All Faults

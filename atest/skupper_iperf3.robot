@@ -94,7 +94,7 @@ Namespace That Exists Already Is Left Alone
 
 Server Image That Cannot Be Had Is Named
     Create The Three Namespaces    noimage
-    VAR    ${IPERF3_IMAGE}    registry.invalid/iperf3:1    scope=TEST
+    VAR    ${SKUPPER_IPERF3_IMAGE}    registry.invalid/iperf3:1    scope=TEST
     Start Iperf3 Server In Workload
     ${message}    Run Keyword And Expect Error
     ...    Deployment '${WORKLOAD}/iperf3-server': pod 'iperf3-server-*' cannot get ready: *
@@ -152,7 +152,7 @@ Dead Server Is Named
 Stopped Run Leaves Nothing Behind
     [Documentation]    SIGTERM in the middle: teardown runs, the log is complete, no namespace of the run stays.
     VAR    ${prefix}    stop-${{ __import__('secrets').token_hex(3) }}
-    ${process}    Start Suite    stopped    -v    NAMESPACE_PREFIX:${prefix}    -v    DURATION:30 s
+    ${process}    Start Suite    stopped    -v    NAMESPACE:${prefix}    -v    SKUPPER_DURATION:30 s
     Wait Until Keyword Succeeds    60 s    0.5 s    Get Object    Namespace    ${prefix}-attached-hub
     Send Signal To Process    SIGTERM    ${process}
     ${run}    Wait For Process    ${process}    timeout=90 s    on_timeout=kill

@@ -7,10 +7,12 @@ Documentation       iperf3 over a Skupper attached connector.
 ...                 *Passes when*: the receiver gets at least the rate of the row; the attached connector carries its
 ...                 share of the direct path's rate; and without the binding the traffic is refused.
 ...
-...                 Variables: BANDWIDTH, DURATION, NAMESPACE_PREFIX, HUB_NAMESPACE, CLIENT_NAMESPACE,
-...                 WORKLOAD_NAMESPACE, HUB_KUBECONFIG, CLIENT_KUBECONFIG, WORKLOAD_KUBECONFIG, SKUPPER_LINK_ACCESS,
-...                 IPERF3_IMAGE, READY_TIMEOUT, SKIP_TEARDOWN. For instance:
-...                 robot -d results -v BANDWIDTH:100M -v DURATION:10s suites/skupper_iperf3.robot
+...                 *Skipped when*: no direct path leads from the client's cluster to the server (row "direct").
+...
+...                 *Variables*: SKUPPER_BANDWIDTH, SKUPPER_DURATION, SKUPPER_HUB_KUBECONFIG, SKUPPER_CLIENT_KUBECONFIG,
+...                 SKUPPER_WORKLOAD_KUBECONFIG, SKUPPER_HUB_NAMESPACE, SKUPPER_CLIENT_NAMESPACE,
+...                 SKUPPER_WORKLOAD_NAMESPACE, SKUPPER_LINK_ACCESS, SKUPPER_IPERF3_IMAGE, and those of common.resource.
+...                 robot -d results -v SKUPPER_BANDWIDTH:100M -v SKUPPER_DURATION:10s suites/skupper_iperf3.robot
 
 Resource            NetLibrary/resources/skupper.resource
 
@@ -22,20 +24,20 @@ Test Tags           skupper    iperf3
 
 *** Variables ***
 # 0 sends as fast as it goes
-${BANDWIDTH}    0
-${DURATION}     1 s
+${SKUPPER_BANDWIDTH}    0
+${SKUPPER_DURATION}     1 s
 
 
 *** Test Cases ***
 Traffic Crosses Attached Connector
     [Template]    Measure Through Attached Connector
-    # ROW       DURATION       BANDWIDTH       AT LEAST
-    attached    ${DURATION}    ${BANDWIDTH}    1M
+    # ROW       DURATION               BANDWIDTH               AT LEAST
+    attached    ${SKUPPER_DURATION}    ${SKUPPER_BANDWIDTH}    1M
 
 Attached Connector Carries Its Share Of Direct Path
     [Template]    Measure Direct Path And Compare
-    # ROW     DURATION       BANDWIDTH       AT LEAST    LEAST SHARE
-    direct    ${DURATION}    ${BANDWIDTH}    1M          1 %
+    # ROW     DURATION               BANDWIDTH               AT LEAST    LEAST SHARE
+    direct    ${SKUPPER_DURATION}    ${SKUPPER_BANDWIDTH}    1M          1 %
 
 Traffic Is Refused Without Binding
     [Template]    Refuse Traffic Without Binding

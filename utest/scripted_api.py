@@ -28,8 +28,9 @@ Object = dict[str, Any]
 TOKEN = "sesame-9f2c-never-to-be-seen"
 KINDS = {
     "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment", "configmaps": "ConfigMap", "jobs": "Job",
+    "replicasets": "ReplicaSet", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "leases": "Lease",
     "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site",
-    "limitranges": "LimitRange", "secrets": "Secret", "leases": "Lease",
+    "limitranges": "LimitRange", "secrets": "Secret",
 }  # fmt: skip
 
 
@@ -345,9 +346,16 @@ class _Handler(BaseHTTPRequestHandler):
         if collection != path and not everywhere:
             return False
         labels = obj["metadata"].get("labels") or {}
-        wanted = [part.partition("=") for part in self.query.get("labelSelector", "").split(",") if part]
-        field = self.query.get("fieldSelector", "").removeprefix("metadata.name=")
-        named = not field or obj["metadata"].get("name") == field
+        terms = [term for term in re.split(r",(?![^(]*\))", self.query.get("labelSelector", "")) if term]
+        sets = [re.fullmatch(r"(\S+) in \((.*)\)", term) for term in terms]
+        fits = all(labels.get(each[1]) in re.split(r",\s*", each[2]) for each in sets if each)
+        wanted = [term.partition("=") for term, is_set in zip(terms, sets, strict=True) if not is_set]
+        named = fits
+        for part in filter(None, self.query.get("fieldSelector", "").split(",")):
+            found: Any = obj
+            for key in part.partition("=")[0].split("."):
+                found = (found or {}).get(key)
+            named = named and found == part.partition("=")[2]
         return named and all(labels.get(k) == value if equal else k in labels for k, equal, value in wanted)
 
     def _list(self, path: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-SUMMARY = Path(__file__).parents[1] / ".ci" / "summary.py"
+ROOT = Path(__file__).parents[1]
+SUMMARY = ROOT / ".ci" / "summary.py"
 GOOD = '<testsuite><testcase classname="a" name="one"/><testcase classname="a" name="two"><skipped/></testcase></testsuite>'
 BAD = '<testsuite><testcase classname="a" name="three"><failure message="expected 1, got 2"/></testcase></testsuite>'
 
@@ -39,3 +42,54 @@ def test_the_last_line_says_how_the_run_went(
     found, out = summed(status, *paths)
     assert (found, out.splitlines()[-1]) == (code, last)
     assert said in out
+
+
+# --- Jenkins: the shell steps as they stand -----------------------------------------------------------------------------
+
+
+def steps() -> list[str]:
+    """The shell steps of the Jenkinsfile, with Groovy's escapes undone as Jenkins does it."""
+    text = (ROOT / "Jenkinsfile").read_text()
+    found = re.findall(r"\bsh '''(.*?)'''|\bsh '([^'\n]+)'", text, re.DOTALL)
+    escapes = {"\\\\": "\\", "\\n": "\n", '\\"': '"', "\\'": "'", "\\$": "$"}
+    return [re.sub(r"\\.", lambda m: escapes[m[0]], long or short) for long, short in found]
+
+
+def step(folder: Path, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder), **environment}
+    return subprocess.run(["sh", "-xe", "-c", text], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_jenkins_installs_into_an_environment_of_its_own(tmp_path: Path) -> None:
+    program(tmp_path / "bin" / "python3", 'mkdir -p .venv/bin; printf "#!/bin/sh\\necho pip \\$@\\n" > .venv/bin/pip; chmod +x .venv/bin/pip')  # fmt: skip
+    done = step(tmp_path, steps()[0])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "pip install -q -e .[lab]\n"
+
+
+@pytest.mark.parametrize(("status", "code"), [(0, 0), (7, 0), (249, 0), (252, 1), (255, 1)])
+def test_jenkins_runs_suites_on_several_clusters(tmp_path: Path, status: int, code: int) -> None:
+    program(tmp_path / ".venv" / "bin" / "robot", f'printf "%s|" "$@" > called; exit {status}')
+    done = step(
+        tmp_path, steps()[1], SUITES="suites/a.robot suites/b.robot", OPTIONS="--exclude slow\n-v COMMAND:kubectl ko reload",
+        NAMES="HUB_KUBECONFIG CLIENT_KUBECONFIG", HUB_KUBECONFIG="/secret files/hub", CLIENT_KUBECONFIG="/s/edge",
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    expected = "-d|results|--xunit|xunit.xml|--argumentfile|robot.args|suites/a.robot|suites/b.robot|"
+    assert (tmp_path / "called").read_text() == expected
+    assert (tmp_path / "robot.args").read_text().splitlines() == [
+        "--exclude slow", "-v COMMAND:kubectl ko reload", "--variable HUB_KUBECONFIG:/secret files/hub",
+        "--variable CLIENT_KUBECONFIG:/s/edge",
+    ]  # fmt: skip
+
+
+def test_jenkins_without_kubeconfigs_takes_what_the_library_finds(tmp_path: Path) -> None:
+    program(tmp_path / ".venv" / "bin" / "robot", "exit 0")
+    assert step(tmp_path, steps()[1], SUITES="suites", OPTIONS="--exclude slow", NAMES="").returncode == 0
+    assert (tmp_path / "robot.args").read_text() == "--exclude slow\n"

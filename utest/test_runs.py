@@ -16,7 +16,7 @@ from scripted_api import TOKEN, ApiServer
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import connection as connection_module
-from NetLibrary._mechanics.kube import trouble
+from NetLibrary._mechanics.kube import why_not_ready as trouble
 from NetLibrary.keywords import _listener
 from NetLibrary.lab import Lab
 
@@ -381,8 +381,8 @@ def test_deployment_whose_pods_may_not_be_made_says_why(api: ApiServer, run: Run
         "T"
     ]
     assert test.message == (
-        "Deployment 'demo/web': not reached within 0.2 s; at the end: 0/1 ready.\n"
-        "Its pods cannot be made: exceeded quota: q, requested: pods=1"
+        "Deployment 'demo/web': not reached within 0.2 s; at the end: the controller has not seen it yet.\n"
+        "Deployment 'web' may not make its pods: exceeded quota: q, requested: pods=1"
     )
 
 
@@ -399,7 +399,7 @@ def test_deployment_whose_newer_pods_do_not_come_up_names_them(api: ApiServer, r
     ]
     first, second = test.message.splitlines()
     assert first.endswith("at the end: 1/1 available, 0 of the newest template.")
-    assert second == "Pod 'web-1': container 'c' is ImagePullBackOff: Back-off pulling image \"none:1\""
+    assert second == "pod 'web-1': container 'c' is ImagePullBackOff: Back-off pulling image \"none:1\""
 
 
 def test_lab_tells_how_far_it_is_while_it_starts(

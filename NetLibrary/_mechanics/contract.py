@@ -15,6 +15,18 @@ SWITCH = {
 # Former name → its successors; which of them a suite has decides. Each works for one release and warns.
 FORMER: dict[str, tuple[str, ...]] = {
     "PROBE_IMAGE": ("HEALTH_IMAGE",),
+    "BANDWIDTH": ("SKUPPER_BANDWIDTH",),
+    "NAMESPACE_PREFIX": ("NAMESPACE",),
+    "IPERF3_IMAGE": ("SKUPPER_IPERF3_IMAGE",),
+    "HUB_KUBECONFIG": ("SKUPPER_HUB_KUBECONFIG",),
+    "CLIENT_KUBECONFIG": ("SKUPPER_CLIENT_KUBECONFIG",),
+    "WORKLOAD_KUBECONFIG": ("SKUPPER_WORKLOAD_KUBECONFIG",),
+    "HUB_NAMESPACE": ("SKUPPER_HUB_NAMESPACE",),
+    "CLIENT_NAMESPACE": ("SKUPPER_CLIENT_NAMESPACE",),
+    "WORKLOAD_NAMESPACE": ("SKUPPER_WORKLOAD_NAMESPACE",),
+    "DURATION": ("SKUPPER_DURATION",),
+    "E2SAR_NAMESPACE": ("NAMESPACE",),
+    "E2SAR_TIMEOUT": ("READY_TIMEOUT",),
 }
 
 # Read by the library itself, whatever suite runs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 from robot.api import Error, Failure, logger
 
-from NetLibrary._mechanics.errors import NotFound, WaitTimeout
+from NetLibrary._mechanics.errors import NotFound
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.trouble import is_ready, problem
 from NetLibrary.keywords._base import KeywordBase, keyword
 
 
@@ -224,12 +222,16 @@ class ClusterKeywords(KeywordBase):
         self, namespace: str, labels: str, *, count: int = 1, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """Waits until pods are ready; fails early when one of them evidently never will be.
+        """Waits until pods are ready; fails early when one of them certainly never will be.
+
+        What keeps them is said while it waits and in the failure: the scheduler's words, images, crashes with exit
+        code and last lines, probes, readiness gates, quotas, refusals, lost nodes. Of a Deployment's pods those of the
+        newest template count. Pods and a namespace that do not exist yet are waited for.
 
         Args:
             namespace: Their namespace.
             labels: Label selector, for instance `app=web`.
-            count: How many must be ready.
+            count: How many must be ready; with 0, waits until none is left.
             timeout: Limit; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
@@ -245,7 +247,10 @@ class ClusterKeywords(KeywordBase):
     def wait_until_deployment_is_available(
         self, name: str, namespace: str, *, timeout: timedelta | None = None, cluster: str | None = None
     ) -> None:
-        """Waits until a Deployment has rolled out; fails early when one of its pods never will be ready.
+        """Waits until a Deployment has rolled out; fails early when one of its pods certainly never will be ready.
+
+        What counts are the pods of its newest template. A Deployment that does not exist yet is waited for: an operator
+        may be about to make it.
 
         Args:
             name: Name of the Deployment.
@@ -284,33 +289,8 @@ class ClusterKeywords(KeywordBase):
 
 
 def wait_for_deployment(cluster: Cluster, name: str, namespace: str, timeout: float) -> None:
-    """Waits for a Deployment, watching its pods too, since only they say why it does not come up."""
-    deadline = time.monotonic() + timeout
-    deployment = cluster.get("Deployment", name, namespace)
-    selector = ",".join(f"{k}={v}" for k, v in deployment["spec"]["selector"].get("matchLabels", {}).items())
-    what = f"Deployment '{namespace}/{name}'"
-    try:
-        cluster.wait(
-            "Pod", namespace, wait.pods_ready(deployment["spec"].get("replicas", 1)), labels=selector, timeout=timeout,
-            what=what, progress=logger.info,
-        )  # fmt: skip
-        cluster.wait(
-            "Deployment", namespace, wait.deployment_available(), name=name, timeout=deadline - time.monotonic(),
-            what=what,
-        )  # fmt: skip
-    except WaitTimeout as error:
-        raise WaitTimeout("\n".join([str(error), *_hindrances(cluster, name, namespace, selector)])) from error
-
-
-def _hindrances(cluster: Cluster, name: str, namespace: str, selector: str) -> list[str]:
-    """Returns what else keeps a Deployment: pods that may not be made, pods of a newer template that do not come up."""
-    found = cluster.find("Deployment", name, namespace)
-    if found is None:
-        return [f"The Deployment '{namespace}/{name}' does not exist any more."]
-    entries = found.get("status", {}).get("conditions", [])
-    refused = [e for e in entries if e["type"] == "ReplicaFailure" and e["status"] == "True"]
-    pods = [pod for pod in cluster.list("Pod", namespace, labels=selector) if not is_ready(pod)]
-    return [
-        *(f"Its pods cannot be made: {entry.get('message', entry.get('reason', ''))}" for entry in refused),
-        *(f"Pod '{pod['metadata']['name']}': {problem(pod).text}" for pod in pods[:3]),
-    ]
+    """Waits for a Deployment; its newest pods, and whatever keeps them, are looked at meanwhile."""
+    cluster.wait(
+        "Deployment", namespace, wait.deployment_available(), name=name, timeout=timeout,
+        what=f"Deployment '{namespace}/{name}'", progress=logger.info,
+    )  # fmt: skip

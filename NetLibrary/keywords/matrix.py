@@ -218,7 +218,7 @@ class MatrixKeywords(KeywordBase):
                 "seconds": round(table.seconds, 3),
             },
             checks=[Check("cells as promised", len(table.cells), right, passed=not table.wrong, text=text)],
-            causes=render.explanation(table, findings) if table.wrong else [],
+            causes=_causes_of(matrix, table, findings),
             tables=tables,
             pictures=pictures,
             images=_images(matrix),
@@ -439,6 +439,16 @@ class MatrixKeywords(KeywordBase):
         if self._matrix is None or not self._matrix.sources:
             raise InputError("There is no Service matrix; use 'Build Service Matrix' first.")
         return self._matrix
+
+
+def _causes_of(matrix: Matrix, table: Table, findings: list[Finding]) -> list[str]:
+    if not table.wrong:
+        return []
+    everything = [table, *(t for t in matrix.tables.values() if t is not table)]
+    lines = render.explanation(table, findings, told=matrix.told, tables=everything)
+    for finding in findings:
+        matrix.told.setdefault((finding.key, finding.subject), table.title)
+    return lines
 
 
 def _key_of(case: MatrixCase) -> str:

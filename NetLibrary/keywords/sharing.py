@@ -15,7 +15,7 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 class GuestKeywords(KeywordBase):
     """Lend the connection to other libraries of the same suite."""
 
-    @keyword(tags=["cluster"])
+    @keyword("Share Cluster With KubeLibrary", tags=["cluster"])
     def share_cluster_with_kubelibrary(self, *, library: str = "KubeLibrary", cluster: str | None = None) -> None:
         """Connects KubeLibrary to a cluster of ours.
 
@@ -52,7 +52,7 @@ class GuestKeywords(KeywordBase):
             files = ":".join(str(path) for path in choice.kubeconfig)
             guest.reload_config(kube_config=files, context=connection.context)
 
-    @keyword(tags=["cluster"])
+    @keyword("Share Cluster With RequestsLibrary", tags=["cluster"])
     def share_cluster_with_requestslibrary(
         self, alias: str = "cluster", *, library: str = "RequestsLibrary", cluster: str | None = None
     ) -> None:

@@ -44,6 +44,7 @@ AGNHOST_PROGRAMS = (
 )
 NETWORK_PROGRAMS = (
     "bash",
+    "printenv",
     "iperf3",
     "iperf",
     "ping",

@@ -65,7 +65,7 @@ DNS Gives Wrong Addresses
 DNS Slow
     dns slow    dns slow    cluster
 DNS Knows No Names
-    dns without names    dns    cluster
+    dns without names    dns says no    cluster
 Pod Unreachable
     [Tags]    -slow
     pod unreachable    pod cut off    on-node2

@@ -230,3 +230,26 @@ def test_combinations() -> None:
     ):
         with pytest.raises(InputError, match=words):
             combinations(*axes)
+
+
+def test_the_manifests_have_the_parameters_of_the_original() -> None:
+    wanted = {"MTU": "512", "RATE": "0.1", "LENGTH": "512", "NUM_EVENTS": "10000", "BUF_SIZE": "32768", "DURATION": "300",
+              "PORT": "19522", "THREADS": "1"}  # fmt: skip
+    found: dict[str, str] = {}
+    for name in ("30-receiver.yaml", "40-sender.yaml"):
+        (job,) = FILES.load(name, "space")
+        template = job["spec"]["template"]
+        container = template["spec"]["containers"][0]
+        found |= {each["name"]: each["value"] for each in container["env"] if "value" in each}
+        assert container["resources"]["limits"] == {"cpu": "200m", "memory": "256Mi"}
+        assert bandwidth(template["metadata"]["annotations"], "egress") == 100e6
+    assert {name: found[name] for name in wanted} == wanted
+
+
+def test_a_service_takes_another_name() -> None:
+    files = Files(FILES.folder, "e2sar-receiver-svc")
+    names = [each["metadata"]["name"] for each in files.base("space") if each["kind"] == "Service"]
+    assert names == ["e2sar-receiver-svc", "e2sar-receiver-node-port"]
+    job = files.receiver("space", "r", ReceiverSettings(), PodSettings())
+    assert job["spec"]["template"]["spec"]["subdomain"] == "e2sar-receiver-svc"
+    assert files.load_balancer("space")["spec"]["type"] == "LoadBalancer"

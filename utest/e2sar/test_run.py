@@ -18,6 +18,7 @@ from NetLibrary._mechanics.e2sar.facts import Limits
 from NetLibrary._mechanics.e2sar.objects import Files
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.run import Finding, Run, RunSettings, require_policies
+from NetLibrary._mechanics.kube.pods import PodSettings as RunPods
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._session import Session
@@ -167,6 +168,9 @@ def test_two_nodes_are_asked_for_only_where_they_are_needed() -> None:
 
         def list(self, kind: str) -> list[dict[str, Any]]:
             return self._nodes
+
+        def pod_settings(self) -> RunPods:
+            return RunPods()
 
     taint = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
     testbed = Rehearsal()

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.kube import Done, Failed, Pending, trouble, wait
+from NetLibrary._mechanics.kube import Done, Failed, Pending, wait
+from NetLibrary._mechanics.kube import why_not_ready as trouble
 
 Object = dict[str, Any]
 
@@ -39,16 +40,6 @@ LOST = {
         "container 'c' is ImagePullBackOff: Back-off pulling image \"nowhere/none:1\"",
     ),
     "InvalidImageName": (pod(containerStatuses=waiting("InvalidImageName")), "container 'c' is InvalidImageName"),
-    "CrashLoopBackOff": (
-        pod(
-            containerStatuses=waiting(
-                "CrashLoopBackOff",
-                "back-off 10s restarting failed container",
-                lastState={"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
-            )
-        ),
-        "container 'c' is CrashLoopBackOff: back-off 10s restarting failed container (exit code 137, OOMKilled)",
-    ),
     "CreateContainerConfigError": (
         pod(containerStatuses=waiting("CreateContainerConfigError", 'secret "s" not found')),
         "container 'c' is CreateContainerConfigError: secret \"s\" not found",
@@ -57,14 +48,7 @@ LOST = {
         pod(
             initContainerStatuses=waiting("ErrImagePull", "no such host"), containerStatuses=waiting("PodInitializing")
         ),
-        "container 'c' is ErrImagePull: no such host",
-    ),
-    "Unschedulable": (
-        pod(
-            phase="Pending",
-            conditions=[{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}],
-        ),
-        "Unschedulable: 0/3 nodes are available",
+        "init container 'c' is ErrImagePull: no such host",
     ),
     "Evicted": (
         pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory."),
@@ -74,12 +58,15 @@ LOST = {
 }
 
 
+SURE = ("InvalidImageName", "init container", "Evicted", "Succeeded")  # nothing that comes later changes these
+
+
 @pytest.mark.parametrize("name", LOST)
 def test_lost_cause_fails_after_patience_with_its_reason(name: str, clock: list[float]) -> None:
     bad, words = LOST[name]
     goal = wait.pods_ready(1)
     assert goal([bad]) == Pending(f"0/1 ready (web-1: {words})")
-    clock[0] += (trouble.SECOND_LOOK if name in ("InvalidImageName", "init container") else trouble.PATIENCE) - 0.1
+    clock[0] += (trouble.SECOND_LOOK if name in SURE else trouble.PATIENCE) - 0.1
     assert isinstance(goal([bad]), Pending)
     clock[0] += 0.2
     assert goal([bad]) == Failed(f"pod 'web-1' cannot get ready: {words}")
@@ -125,13 +112,133 @@ def test_trouble_that_passes_in_time_is_forgiven(clock: list[float]) -> None:
     assert goal([ready]) == Done([ready])
 
 
-def test_crash_loop_is_lost_although_it_runs_in_between(clock: list[float]) -> None:
+def crashing(restarts: int, name: str = "c") -> Object:
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    return pod(containerStatuses=waiting("CrashLoopBackOff", "back-off 10s", lastState=ended, restartCount=restarts))
+
+
+def test_crash_loop_is_certain_when_another_start_was_seen_to_crash(clock: list[float]) -> None:
+    words = "container 'c' is CrashLoopBackOff: back-off 10s (exit code 137, OOMKilled)"
     running = pod(containerStatuses=[{"name": "c", "ready": False, "state": {"running": {"startedAt": "t"}}}])
     goal = wait.pods_ready(1)
-    assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Pending)
-    clock[0] += trouble.PATIENCE + 1
+    assert goal([crashing(7)]) == Pending(f"0/1 ready (web-1: {words})")
+    clock[0] += 250  # what it needs may be there now, and its next start is due in up to five minutes
+    assert isinstance(goal([crashing(7)]), Pending)
     assert goal([running]) == Pending("0/1 ready (web-1: container 'c' runs but is not ready)")
-    assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Failed)
+    assert goal([crashing(8)]) == Failed(f"pod 'web-1' cannot get ready: {words}")
+
+
+def test_pod_that_nobody_takes_is_waited_for_with_the_schedulers_words(clock: list[float]) -> None:
+    refused = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
+    goal, bad = wait.pods_ready(1), pod(phase="Pending", conditions=[refused])
+    for _ in range(2):
+        assert goal([bad]) == Pending("0/1 ready (web-1: Unschedulable: 0/3 nodes are available)")
+        clock[0] += 1000
+
+
+STATES = {
+    "sidecar": (
+        {"initContainers": [{"name": "proxy", "restartPolicy": "Always"}]},
+        {
+            "initContainerStatuses": [{"name": "proxy", "ready": False, "state": {"running": {}}}],
+            "containerStatuses": [{"name": "c", "ready": True, "state": {"running": {}}}],
+        },
+        "sidecar 'proxy' runs but is not ready",
+    ),
+    "init container between two tries": (
+        {},
+        {"initContainerStatuses": [{"name": "db", "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]},
+        "init container 'db' ended: exit code 3, Error",
+    ),
+    "init container that takes its time": (
+        {},
+        {
+            "initContainerStatuses": [{"name": "db", "state": {"running": {}}}],
+            "containerStatuses": waiting("PodInitializing"),
+        },
+        "init container 'db' still runs",
+    ),
+    "the container that crashed, not the one that did once": (
+        {},
+        {
+            "containerStatuses": [
+                {
+                    "name": "a", "ready": True, "state": {"running": {}},
+                    "lastState": {"terminated": {"exitCode": 1, "reason": "Error"}},
+                },
+                {"name": "web", "state": {"terminated": {"exitCode": 42, "reason": "Error", "message": "no port\n"}}},
+            ]
+        },
+        "container 'web' ended: exit code 42, Error: no port",
+    ),
+    "startup probe": (
+        {},
+        {"containerStatuses": [{"name": "c", "ready": False, "started": False, "state": {"running": {}}}]},
+        "container 'c' runs but has not passed its startup probe",
+    ),
+    "readiness gate": (
+        {"readinessGates": [{"conditionType": "example.org/lb"}]},
+        {"containerStatuses": [{"name": "c", "ready": True, "state": {"running": {}}}]},
+        "its readiness gate 'example.org/lb' is not true (not set)",
+    ),
+    "node that does not report": (
+        {"nodeName": "node3"},
+        {"containerStatuses": [{"name": "c", "ready": True, "state": {"running": {}}}]},
+        "its containers are ready, but it is not on node 'node3'",
+    ),
+    "node that has not taken it": ({"nodeName": "node3"}, {}, "node 'node3' has not started it yet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_state_is_told_in_the_right_words(name: str) -> None:
+    spec, status, words = STATES[name]
+    bad = pod(**status)
+    bad["spec"] = spec
+    assert trouble.problem(bad).text == words
+
+
+def test_container_that_ended_for_good_beside_a_sidecar_is_certain(clock: list[float]) -> None:
+    ended = {"name": "c", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}}
+    bad = pod(containerStatuses=[ended, {"name": "istio-proxy", "ready": True, "state": {"running": {}}}])
+    bad["spec"] = {"restartPolicy": "Never"}
+    goal = wait.pods_ready(1)
+    goal([bad])
+    clock[0] += trouble.SECOND_LOOK
+    assert goal([bad]) == Failed("pod 'web-1' cannot get ready: container 'c' ended: exit code 1, Error")
+
+
+def test_run_ends_with_its_own_container_and_not_with_the_sidecar() -> None:
+    ended = {"name": "iperf3", "state": {"terminated": {"exitCode": 0}}}
+    job = pod(containerStatuses=[ended, {"name": "istio-proxy", "ready": True, "state": {"running": {}}}])
+    job["spec"] = {"restartPolicy": "Never", "containers": [{"name": "iperf3"}, {"name": "istio-proxy"}]}
+    assert isinstance(wait.pod_ended("iperf3")([job]), Done)
+    assert isinstance(wait.pod_ended()([job]), Pending)
+
+
+def of_template(name: str, template: str, born: str, **options: Any) -> Object:
+    made = pod(name, **options)
+    made["metadata"] |= {
+        "labels": {"pod-template-hash": template}, "creationTimestamp": born,
+        "ownerReferences": [{"kind": "ReplicaSet", "name": f"web-{template}", "controller": True}],
+    }  # fmt: skip
+    return made
+
+
+def test_mended_deployment_is_not_called_broken_because_of_its_old_pod(clock: list[float]) -> None:
+    old = of_template("web-a-1", "a", "2026-01-01T00:00:00Z", containerStatuses=waiting("ErrImagePull", "not found"))
+    new = of_template("web-b-1", "b", "2026-01-01T00:05:00Z", containerStatuses=waiting("ContainerCreating"))
+    goal = wait.pods_ready(1)
+    for _ in range(2):
+        assert goal([old, new]) == Pending("0/1 ready (web-b-1: ContainerCreating)")
+        clock[0] += 60
+
+
+def test_old_pods_of_a_stuck_rollout_do_not_count() -> None:
+    old = [of_template(f"web-a-{n}", "a", "2026-01-01T00:00:00Z", ready=True) for n in "12"]
+    new = of_template("web-b-1", "b", "2026-01-01T00:05:00Z")
+    assert wait.pods_ready(2)([*old, new]) == Pending("0/2 ready (web-b-1: Running)")
+    assert isinstance(wait.pods_ready(2)(old), Done)
 
 
 def test_crash_loop_that_is_ready_for_a_moment_is_not_ready(clock: list[float]) -> None:
@@ -146,7 +253,7 @@ def test_crash_loop_that_is_ready_for_a_moment_is_not_ready(clock: list[float]) 
 
     goal = wait.pods_ready(1)
     assert goal([run(2)]) == Pending("0/1 ready (web-1: it is ready, but was restarted 2 times, just now)")
-    assert isinstance(goal([LOST["CrashLoopBackOff"][0]]), Pending)
+    assert isinstance(goal([crashing(2)]), Pending)
     clock[0] += wait.STEADY + 1
     assert isinstance(goal([run(3)]), Pending)  # not the run that was seen before
     clock[0] += wait.STEADY
@@ -170,7 +277,7 @@ def test_pod_that_its_controller_replaces_is_no_lost_cause(clock: list[float]) -
     goal = wait.pods_ready(1)
     goal([evicted, starting])
     clock[0] += 1000
-    assert goal([evicted, starting]) == Pending("0/1 ready (web-new: Running)")
+    assert goal([evicted, starting]) == Pending("0/1 ready (web-new: ContainerCreating)")
 
 
 def test_pod_of_a_job_that_failed_stays_a_lost_cause(clock: list[float]) -> None:
@@ -184,12 +291,18 @@ def test_pod_of_a_job_that_failed_stays_a_lost_cause(clock: list[float]) -> None
 def test_pods_that_are_deleted_do_not_count() -> None:
     doomed = pod(ready=True)
     doomed["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert wait.pods_ready(1)([doomed]) == Pending("0/1 ready")
+    assert wait.pods_ready(1)([doomed]) == Pending("0/1 ready, no pod there")
 
 
-def test_surplus_and_zero_are_fine() -> None:
+def test_surplus_is_fine() -> None:
     pods = [pod("a", ready=True), pod("b", ready=True)]
     assert wait.pods_ready(1)(pods) == Done(pods)
+
+
+def test_zero_pods_are_asked_for_and_three_are_there() -> None:
+    pods = [pod("a", ready=True), pod("b"), pod("c", phase="Failed")]
+    assert wait.pods_ready(0)(pods) == Pending("2 left (a, b)")
+    assert wait.pods_ready(0)(pods[2:]) == Done([])
     assert wait.pods_ready(0)([]) == Done([])
 
 
@@ -275,5 +388,10 @@ def test_gone_and_exists() -> None:
     objects = [{"metadata": {"name": name}} for name in "cab"]
     assert wait.gone()(objects) == Pending("3 left (a, b, c)")
     assert wait.gone()([]) == Done()
+    remaining = {"type": "NamespaceFinalizersRemaining", "status": "True", "message": "example.org/keep in 1 resource"}
+    metadata = {"name": "demo", "deletionTimestamp": "t", "finalizers": ["example.org/other"]}
+    assert wait.gone()([{"kind": "Namespace", "metadata": metadata, "status": {"conditions": [remaining]}}]) == Pending(
+        "1 left (demo): example.org/keep in 1 resource; 'demo' is kept by the finalizer 'example.org/other'"
+    )
     assert wait.exists()([]) == Pending("not there yet")
     assert wait.exists()(objects) == Done(objects[0])

@@ -174,3 +174,19 @@ def test_a_slow_kubelet_that_is_alive_is_waited_for(monkeypatch):
     bed.layout = objects.Layout("matrix-test", "agnhost:1", (("on-node1", "node1"), ("on-node2", "node2")))
     with pytest.raises(errors.WaitTimeout):
         readiness.await_pods(bed)
+
+
+def test_endpoints_that_lie_are_found_missing_strange_and_double():
+    from NetLibrary._mechanics.matrix.judge.drift import drift
+
+    of = world()
+    assert not drift(layout(), of)
+    mine = next(s for s in of.slices if s["metadata"]["labels"]["kubernetes.io/service-name"] == "spread")
+    mine["endpoints"].append({"addresses": ["10.244.9.9"], "nodeName": "node1", "conditions": {"ready": True}})
+    mine["endpoints"].append(dict(mine["endpoints"][0]))
+    said = drift(layout(), of)["spread"]
+    assert "10.244.9.9, which is none of its pods'" in said
+    assert "more than once" in said
+    mine["ports"] = [p for p in mine["ports"] if p["name"] != "udp"]
+    mine["endpoints"] = mine["endpoints"][:3]
+    assert "no port 'udp'/UDP" in drift(layout(), of)["spread"]

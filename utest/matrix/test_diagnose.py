@@ -290,7 +290,7 @@ CASES = [
     (loss_at_node3, "loss at node", "node3"),
     (dns_down, "dns", "cluster"),
     (dns_down_at_node1, "dns", "node1"),
-    (dns_unknown, "dns", "cluster"),
+    (dns_unknown, "dns says no", "cluster"),
     (dns_wrong, "dns wrong", "cluster"),
     (dns_slow, "dns slow", "cluster"),
     (hairpin_everywhere, "hairpin", "cluster"),
@@ -353,10 +353,10 @@ def test_a_finding_asks_whether_the_pod_address_works_when_the_service_does_not(
     assert direct.source.node == "node2"
     assert found.confidence == "likely"
     again.answer = direct.answer = "yes"
-    assert found.confidence == "confirmed"
+    assert found.confidence == "likely", "other causes fit these answers as well"
     direct.answer = "no"
     assert found.confidence == "in doubt"
-    assert "NOT confirmed" in found.text()
+    assert ": NO (" in found.text()
 
 
 def test_a_proxy_that_stands_still_is_told_from_one_without_rules():

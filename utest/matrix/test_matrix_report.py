@@ -251,3 +251,18 @@ def test_a_fact_that_changed_is_shown_and_is_no_worse_cell():
     changes = compare.compare(before, now)
     assert changes
     assert {c.kind for c in changes} == {"fact"}
+
+
+def test_a_cause_is_told_once_with_its_count_and_referred_to_by_later_rows():
+    of = world()
+    everything = tables(hairpin, of=of)
+    found = diagnose(everything, of)
+    first, later = (next(t for t in everything if t.case == case) for case in ("cluster ip", "hairpin"))
+    text = "\n".join(render.explanation(first, found, told={}, tables=everything))
+    wrong = sum(len(t.wrong) for t in everything)
+    rows = sum(bool(t.wrong) for t in everything)
+    assert f"It explains {wrong} of {wrong} wrong cells in {rows} row(s) so far." in text
+    told = {(f.key, f.subject): first.title for f in found}
+    again = render.explanation(later, found, told=told, tables=everything)
+    assert again[0].startswith(f"1. [likely] As in '{first.title}': A pod cannot reach itself")
+    assert not any("Next:" in line for line in again)

@@ -10,7 +10,7 @@ from NetLibrary._mechanics.cyperf.objects import Deployed, live_pods
 from NetLibrary._mechanics.cyperf.run import state
 from NetLibrary._mechanics.cyperf.session import TestSession
 from NetLibrary._mechanics.errors import ControllerError, NetLibraryError
-from NetLibrary._mechanics.kube import times, trouble
+from NetLibrary._mechanics.kube import times, why_not_ready
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 # Each image has one of these; the first that is there decides.
@@ -74,9 +74,9 @@ def pods(cluster: Cluster, deployed: Iterable[Deployed], since: float) -> list[s
             restarts = sum(c.get("restartCount", 0) for c in pod.get("status", {}).get("containerStatuses") or [])
             name = f"'{each.namespace}/{pod['metadata']['name']}'"
             if restarts:
-                found.append(f"Agent pod {name} restarted {restarts} times ({trouble.exit_text(pod)}).")
-            elif not trouble.is_ready(pod) and not each.ready_needs_traffic:
-                found.append(f"Agent pod {name} is not ready: {trouble.problem(pod).text}.")
+                found.append(f"Agent pod {name} restarted {restarts} times ({why_not_ready.exit_text(pod)}).")
+            elif not why_not_ready.is_ready(pod) and not each.ready_needs_traffic:
+                found.append(f"Agent pod {name} is not ready: {why_not_ready.problem(pod).text}.")
         try:
             events = cluster.list("Event", each.namespace, fields="type=Warning")
         except NetLibraryError:

@@ -12,7 +12,7 @@ from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, NotFound, Unavailable, WaitFailed
 from NetLibrary._mechanics.kube import manifests, quantities, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.trouble import problem
+from NetLibrary._mechanics.kube.why_not_ready import problem
 
 TAG_KEY = "netlibrary"
 Resources = dict[str, dict[str, str]]

@@ -9,7 +9,6 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import times
-from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import (
     Done,
     Goal,
@@ -18,6 +17,7 @@ from NetLibrary._mechanics.kube.wait import (
     daemonset_rolled_out,
     deployment_available,
 )
+from NetLibrary._mechanics.kube.why_not_ready import has_ended, is_ready
 
 Say = Callable[[str], None]
 ROLLOUTS: dict[str, Callable[[], Goal]] = {"Deployment": deployment_available, "DaemonSet": daemonset_rolled_out}
@@ -70,12 +70,16 @@ def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, sa
     Whose pods they are does not matter: whoever calls this has made sure that the cluster may be disturbed.
 
     Returns:
-        How many were deleted.
+        How many were deleted, leaving out those that nobody makes again beside others.
 
     Raises:
         InputError: There is none.
     """
-    old = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in cluster.list("Pod", namespace, labels=labels)}
+    # Pods that have ended, after an eviction for instance, are made again by nobody
+    live = [pod for pod in cluster.list("Pod", namespace, labels=labels) if not has_ended(pod)]
+    of_controllers = [any(o.get("controller") for o in p["metadata"].get("ownerReferences") or []) for p in live]
+    made_again = sum(of_controllers) or len(live)
+    old = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in live}
     if not old:
         raise InputError(f"labels '{labels}' fit no pod in namespace '{namespace}'.")
     for name in old.values():
@@ -84,9 +88,9 @@ def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, sa
     def replaced(pods: list[dict[str, Any]]) -> Outcome:
         left = [pod for pod in pods if pod["metadata"]["uid"] in old]
         new = [pod for pod in pods if pod["metadata"]["uid"] not in old and is_ready(pod)]
-        if not left and len(new) >= len(old):
+        if not left and len(new) >= made_again:
             return Done()
-        return Pending(f"{len(left)} old left, {len(new)} of {len(old)} new ready")
+        return Pending(f"{len(left)} old left, {len(new)} of {made_again} new ready")
 
     cluster.wait(
         "Pod",
@@ -97,7 +101,7 @@ def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, sa
         what=f"Replacement of pods '{labels}' in '{namespace}'",
         progress=say,
     )
-    return len(old)
+    return made_again
 
 
 def wait_node_ready(cluster: Any, node: str, *, timeout: float, say: Say, since: float | None = None) -> None:

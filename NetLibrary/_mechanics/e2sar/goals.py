@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.trouble import is_ready, problem
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, pods_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 
 Object = dict[str, Any]
 

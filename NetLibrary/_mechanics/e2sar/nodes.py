@@ -61,7 +61,8 @@ def require_nodes(cluster: Cluster, count: int) -> None:
         every = cluster.list("Node")
     except errors.Forbidden:
         return  # the scheduler will tell
-    fit = [each["metadata"]["name"] for each in every if _takes_pods(each)]
+    tolerant = bool(cluster.pod_settings().tolerations)
+    fit = [each["metadata"]["name"] for each in every if _takes_pods(each, tolerant)]
     if len(fit) < count:
         raise errors.Unavailable(
             f"Sender and receiver shall run on {count} nodes, and {len(fit)} of {len(every)} nodes "
@@ -70,11 +71,11 @@ def require_nodes(cluster: Cluster, count: int) -> None:
         )
 
 
-def _takes_pods(node: dict[str, Any]) -> bool:
-    """Whether an ordinary pod can be scheduled to a node."""
+def _takes_pods(node: dict[str, Any], tolerant: bool) -> bool:
+    """Whether a pod of the run can be scheduled to a node."""
     spec = node.get("spec", {})
     repelled = any(each.get("effect") in ("NoSchedule", "NoExecute") for each in spec.get("taints") or [])
     ready = any(
         each["type"] == "Ready" and each["status"] == "True" for each in node.get("status", {}).get("conditions", [])
     )
-    return ready and not repelled and not spec.get("unschedulable")
+    return ready and (tolerant or not repelled) and not spec.get("unschedulable")

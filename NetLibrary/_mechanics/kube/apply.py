@@ -76,7 +76,8 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
             found = cluster.connection.request_object("GET", resource.path(namespace, name))
         except errors.NotFound:
             break
-        if not found["metadata"].get("deletionTimestamp"):
+        # Somebody who gives its finalizers wants to let it go, which waiting for its end would keep from happening
+        if not found["metadata"].get("deletionTimestamp") or "finalizers" in obj["metadata"]:
             return _change(cluster, resource, found, obj, force)
         cluster.wait(
             kind, namespace, gone(), name=name, timeout=ENDING_PATIENCE,

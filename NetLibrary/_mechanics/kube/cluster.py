@@ -14,6 +14,7 @@ from NetLibrary._mechanics.kube.choice import Choice
 from NetLibrary._mechanics.kube.connection import Connection
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 from NetLibrary._mechanics.kube.foreign import ForeignChanges
+from NetLibrary._mechanics.kube.hindrances import Advisor
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL as RUN_LABEL
 from NetLibrary._mechanics.kube.ownership import Ownership
 from NetLibrary._mechanics.kube.pods import PodSettings
@@ -28,6 +29,8 @@ _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
 }
+# What the API server says when a pod has several containers and none is named
+_SEVERAL = "a container name must be specified"
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
 TICK = 1.0
 
@@ -279,7 +282,9 @@ class Cluster:
         """
         start = time.monotonic()
         objects: dict[str, Object] = {}
-        said, synced = "", False
+        said, state, synced = "", "no answer to the watch", False
+        ready = bool(getattr(until, "readiness", False))
+        advisor = Advisor(self, kind, namespace, name, labels, readiness=ready)
         with self._watch(kind, namespace, name, labels) as stream:
             while True:
                 left = deadline_left(start + timeout)
@@ -289,20 +294,29 @@ class Cluster:
                     _note(objects, event)
                     event = stream.next(0.0)
                 if synced:
-                    outcome = until(list(objects.values()))
+                    present = list(objects.values())
+                    outcome = until(present)
                     if isinstance(outcome, Done):
                         return outcome.value
                     if isinstance(outcome, Failed):
-                        raise errors.WaitFailed(f"{what}: {outcome.text.rstrip('.')}.")
-                    if outcome.text != said:
-                        said = outcome.text
+                        lines = [f"{what}: {outcome.text.rstrip('.')}.", *advisor.last_words(present)]
+                        raise errors.WaitFailed("\n".join(_unsaid(lines)))
+                    state = outcome.text
+                    hints = advisor.look(present) if left > 0 else []
+                    certain = next((hint.text for hint in hints if hint.certain), "")
+                    if certain:
+                        lines = [f"{what}: {certain.rstrip('.')}.", *advisor.last_words(present)]
+                        raise errors.WaitFailed("\n".join(_unsaid(lines)))
+                    line = "; ".join(_unsaid([outcome.text, *(hint.text for hint in hints)]))
+                    if line != said:
+                        said = line
                         if progress:
                             progress(f"{what}: {said}")
                 if left <= 0:
-                    state = "; ".join(filter(None, (said, stream.trouble))) or "no answer to the watch"
-                    raise errors.WaitTimeout(
-                        f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
-                    )
+                    state = "; ".join(filter(None, ("" if stream.trouble and not synced else state, stream.trouble)))
+                    first = f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
+                    lines = advisor.at_the_end(list(objects.values())) if synced and not stream.trouble else []
+                    raise errors.WaitTimeout("\n".join(_unsaid([first, *lines])))
 
     def _watch(self, kind: str, namespace: str | None, name: str | None, labels: str | None) -> Watch:
         query = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else None}
@@ -317,7 +331,25 @@ class Cluster:
         query: list[tuple[str, Any]] = [("command", word) for word in command]
         query += [("stdin", stdin), ("stdout", True), ("stderr", True), ("tty", False), ("container", container)]
         path = self.resources.find("Pod").path(namespace, pod, "exec")
-        return RunningExec(self.connection, path, query, f"pod '{namespace}/{pod}'")
+        where = f"pod '{namespace}/{pod}'"
+        try:
+            return RunningExec(self.connection, path, query, where)
+        except errors.Invalid as error:
+            if container is not None or _SEVERAL not in str(error):
+                raise
+        query[-1] = ("container", self.first_container(namespace, pod))
+        return RunningExec(self.connection, path, query, where)
+
+    def first_container(self, namespace: str, pod: str) -> str:
+        """Returns the container that is meant when none is named.
+
+        That is the one of the annotation `kubectl.kubernetes.io/default-container`, which injectors of sidecars set, or
+        else the first of the pod.
+        """
+        found = self.get("Pod", pod, namespace)
+        names = [str(each["name"]) for each in found["spec"]["containers"]]
+        wanted = (found["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+        return wanted if wanted in names else names[0]
 
     def exec(
         self,
@@ -367,7 +399,13 @@ class Cluster:
             "timestamps": timestamps or None,
         }
         path = self.resources.find("Pod").path(namespace, pod, "log")
-        result = self.connection.request("GET", path, query=query)
+        try:
+            result = self.connection.request("GET", path, query=query)
+        except errors.Invalid as error:
+            if container is not None or _SEVERAL not in str(error):
+                raise
+            query["container"] = self.first_container(namespace, pod)
+            result = self.connection.request("GET", path, query=query)
         return result if isinstance(result, str) else str(result)
 
     def follow_logs(
@@ -382,7 +420,13 @@ class Cluster:
         """Yields a container's lines from its start on, until it ends or `stopped` is set."""
         path = self.resources.find("Pod").path(namespace, pod, "log")
         query = {"container": container, "follow": True, "timestamps": timestamps or None}
-        response = self.connection.open("GET", path, query=query, timeout=3600)
+        try:
+            response = self.connection.open("GET", path, query=query, timeout=3600)
+        except errors.Invalid as error:
+            if container is not None or _SEVERAL not in str(error):
+                raise
+            query["container"] = self.first_container(namespace, pod)
+            response = self.connection.open("GET", path, query=query, timeout=3600)
         try:
             yield from follow_lines(response, stopped or threading.Event())
         finally:
@@ -406,6 +450,11 @@ class Cluster:
         if method.upper() == "DELETE":
             raise errors.InputError("method is 'DELETE'; use `delete`, which makes sure that the object is the run's.")
         return self.connection.request(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
+
+
+def _unsaid(lines: list[str]) -> list[str]:
+    """Leaves out what the first line says already."""
+    return [lines[0], *(line for line in lines[1:] if line.rpartition(": ")[2].rstrip(".") not in lines[0])]
 
 
 def _note(objects: dict[str, Object], event: tuple[str, Object]) -> None:

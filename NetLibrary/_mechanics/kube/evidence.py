@@ -7,7 +7,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, Unreachable
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.trouble import is_ready, problem
+from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 
 LOG_LINES = 20
 MOST_PODS = 8

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.kube.trouble import Hopeless, Lasting, is_ready, problem, recent_restarts
+from NetLibrary._mechanics.kube.why_not_ready import (
+    Hopeless,
+    Lasting,
+    has_ended,
+    is_ready,
+    is_replaced,
+    newest,
+    problem,
+    recent_restarts,
+)
 
 Object = dict[str, Any]
 # A container without a readiness probe is ready as soon as it runs, also the moment before it crashes again. One that
@@ -40,13 +49,31 @@ Goal = Callable[[list[Object]], Outcome]
 
 
 def gone() -> Goal:
-    """Goal: no object is left."""
+    """Goal: no object is left. Says what keeps those that are: finalizers, and a namespace's own conditions."""
 
     def goal(objects: list[Object]) -> Outcome:
         names = sorted(o["metadata"]["name"] for o in objects)
-        return Pending(f"{len(names)} left ({', '.join(names[:5])})") if names else Done()
+        if not names:
+            return Done()
+        why = [reason for o in objects[:5] for reason in _kept_by(o)]
+        return Pending(f"{len(names)} left ({', '.join(names[:5])})" + (f": {'; '.join(why)}" if why else ""))
 
     return goal
+
+
+def _kept_by(obj: Object) -> list[str]:
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp"):
+        return []
+    said = [
+        str(entry.get("message") or entry.get("reason"))
+        for entry in (obj.get("status") or {}).get("conditions") or []
+        if obj.get("kind") in ("Namespace", None)
+        and entry.get("status") == "True"
+        and entry["type"].startswith("Namespace")
+    ]
+    finalizers = ", ".join(f"'{each}'" for each in metadata.get("finalizers") or [])
+    return said + ([f"'{metadata['name']}' is kept by the finalizer {finalizers}"] if finalizers else [])
 
 
 def exists() -> Goal:
@@ -71,7 +98,10 @@ def condition(kind: str, status: str = "True") -> Goal:
 
 
 def pods_ready(count: int = 1) -> Goal:
-    """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods."""
+    """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods.
+
+    Of the pods of a Deployment those of its newest template count. With `count` 0, no pod may be left.
+    """
     hopeless, steady = Hopeless(), Lasting()
 
     def settled(pod: Object) -> bool:
@@ -79,7 +109,10 @@ def pods_ready(count: int = 1) -> Goal:
         return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
     def goal(pods: list[Object]) -> Outcome:
-        live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not _replaced(pod)]
+        if count == 0:
+            left = sorted(pod["metadata"]["name"] for pod in pods if not has_ended(pod))
+            return Pending(f"{len(left)} left ({', '.join(left[:5])})") if left else Done([])
+        live = newest([pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not is_replaced(pod)])
         ready = [pod for pod in live if is_ready(pod) and settled(pod)]
         if len(ready) >= count:
             return Done(ready)
@@ -88,8 +121,14 @@ def pods_ready(count: int = 1) -> Goal:
             if hopeless.is_it(name, trouble):
                 return Failed(f"pod '{name}' cannot get ready: {trouble.text}")
         detail = "; ".join(f"{name}: {reasons[name].text}" for name in sorted(reasons)[:3])
-        return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else ""))
+        return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else "" if live else ", no pod there"))
 
+    return _about_readiness(goal)
+
+
+def _about_readiness(goal: Goal) -> Goal:
+    """Marks a goal as one of pods that get ready: what certainly keeps them from it ends the wait."""
+    goal.readiness = True  # type: ignore[attr-defined]
     return goal
 
 
@@ -112,7 +151,7 @@ def deployment_available() -> Goal:
             return Done(obj)
         return Pending(f"{available}/{wanted} available, {updated} of the newest template")
 
-    return goal
+    return _about_readiness(goal)
 
 
 def daemonset_rolled_out() -> Goal:
@@ -130,7 +169,7 @@ def daemonset_rolled_out() -> Goal:
             return Done(obj)
         return Pending(f"{available}/{wanted} available, {updated} of the newest template")
 
-    return goal
+    return _about_readiness(goal)
 
 
 def job_finished() -> Goal:
@@ -153,8 +192,12 @@ def job_finished() -> Goal:
     return goal
 
 
-def pod_ended() -> Goal:
-    """Goal: the (one) pod ran to its end, well or not; fails when it evidently never starts. Value: the pod."""
+def pod_ended(container: str | None = None) -> Goal:
+    """Goal: the (one) pod ran to its end, well or not; fails when it evidently never starts. Value: the pod.
+
+    Args:
+        container: The one whose end counts, so that sidecars beside it may go on; all of the pod's by default.
+    """
     hopeless = Hopeless()
 
     def goal(pods: list[Object]) -> Outcome:
@@ -162,26 +205,22 @@ def pod_ended() -> Goal:
             return Pending("no pod yet")
         pod = pods[0]
         # The kubelet shows the end of the containers about a second before it changes the phase
-        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or _ran_out(pod):
+        if has_ended(pod) or _ran_out(pod, container):
             return Done(pod)
         trouble = problem(pod)
         if hopeless.is_it(pod["metadata"]["uid"], trouble):
             return Failed(f"pod '{pod['metadata']['name']}' cannot start: {trouble.text}")
-        running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses", []))
+        running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses") or [])
         return Pending("running" if running else trouble.text)
 
     return goal
 
 
-def _ran_out(pod: Object) -> bool:
-    """Tells whether all containers have ended and none will be started again."""
-    states = [c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses", [])]
-    never = pod["spec"].get("restartPolicy") == "Never"
-    return never and len(states) == len(pod["spec"]["containers"]) and all(s.get("terminated") for s in states)
-
-
-def _replaced(pod: Object) -> bool:
-    """Tells whether a pod has ended and its controller makes another one, for instance after an eviction."""
-    owners = pod["metadata"].get("ownerReferences") or []
-    ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
-    return ended and any(o.get("controller") and o.get("kind") != "Job" for o in owners)
+def _ran_out(pod: Object, container: str | None) -> bool:
+    """Tells whether the containers that count have ended and will not be started again."""
+    states = {c.get("name"): c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses") or []}
+    if pod["spec"].get("restartPolicy") != "Never":
+        return False
+    if container is not None:
+        return bool(states.get(container, {}).get("terminated"))
+    return len(states) == len(pod["spec"]["containers"]) and all(s.get("terminated") for s in states.values())

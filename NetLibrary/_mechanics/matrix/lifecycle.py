@@ -11,8 +11,8 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import Done, Pending
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model import objects

@@ -43,16 +43,21 @@ class Losses:
         """The network is known to lose packets, so that waiting for cells to get right tells nothing."""
         return any(time.monotonic() - at < FRESH for at, _, _ in self._found)
 
-    def judge(self, table: Table) -> Finding | None:
+    def judge(self, table: Table, *, broken: bool = False) -> Finding | None:
         """Makes the cells wrong whose loss is real, and says where it happens; None when nothing is to be said.
 
         A single packet may be lost anywhere at any time. It counts when bursts or a watched flow show that packets go
         on being lost, or when a quarter of the first attempts was lost.
+
+        Args:
+            table: Cells of a row.
+            broken: Something else is wrong already. Then connections to one of several backends fail for that reason,
+                and only bursts tell.
         """
-        cells = loss.lossy(table.counted)
+        cells = [c for c in loss.lossy(table.counted) if not broken or len(c.expected.responders or ()) == 1]
         if not cells and not self.known():
             return None
-        place, how = self._place(cells) if cells else self._found[-1][1:]
+        place, how = self._place(cells, watch=not broken) if cells else self._found[-1][1:]
         if place is not None:
             # lost packets make cells slow and flap as well; no other cause is needed for them
             also = [c for c in table.wrong if c.symptom in ("slow", "flapping", "dns")]
@@ -81,7 +86,7 @@ class Losses:
             cell.why = f"{seen.first_lost} of {seen.first_attempts} first attempts stayed without an answer"
         return finding
 
-    def _place(self, cells: Sequence[Cell]) -> tuple[Place | None, str]:
+    def _place(self, cells: Sequence[Cell], *, watch: bool) -> tuple[Place | None, str]:
         """Where the packets of these cells are lost, and how that was found out."""
         now, world = time.monotonic(), self._bed.world
         for at, place, how in reversed(self._found):
@@ -91,7 +96,7 @@ class Losses:
         pairs = loss.suspects(cells, world, sorted(pods))
         found, how = self._count(pairs, pods)
         lost = sum(c.observed.first_lost for c in cells)
-        if found is None and (any(loss.came_late(c) for c in cells) or lost > 2) and self._watched < WATCHES:
+        if found is None and watch and (any(loss.came_late(c) for c in cells) or lost > 2) and self._watched < WATCHES:
             self._watched += 1
             found, how = self._watch(pairs, pods)
         if found is not None:

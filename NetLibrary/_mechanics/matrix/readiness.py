@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.trouble import Hopeless, Lasting, is_ready, problem
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
+from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, is_ready, problem
 from NetLibrary._mechanics.matrix.model import objects
 
 if TYPE_CHECKING:

@@ -13,9 +13,19 @@ from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding, diagnose, unexplained
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import judge
+from NetLibrary._mechanics.matrix.looking import Looking
 from NetLibrary._mechanics.matrix.losses import Losses
 from NetLibrary._mechanics.matrix.model.objects import NEAR, Layout
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import (
+    BLOCKED,
+    Cell,
+    Expected,
+    Observation,
+    Outcome,
+    Source,
+    Table,
+    Target,
+)
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.probe.alive import UNHEARD
 from NetLibrary._mechanics.matrix.probe.fleet import STARVED, Fleet
@@ -51,6 +61,8 @@ class Matrix:
         self.tables: dict[str, Table] = {}
         self.losses = Losses(testbed)
         self.lost: list[Finding] = []
+        self.looking = Looking(testbed)
+        self.told: dict[tuple[str, str], str] = {}
         self._answers: dict[tuple[Source, Target], tuple[float, Observation]] = {}
 
     @property
@@ -141,7 +153,9 @@ class Matrix:
         """Finds out about first attempts that were lost; cells become wrong where packets go on being lost."""
         if table.case == "programming" or any(c.transient for c in table.cells):
             return
-        finding = self.losses.judge(table)
+        wrong = [c for t in (*self.tables.values(), table) for c in t.wrong if c.symptom != "lost"]
+        blocked = any(c.observed.outcome in BLOCKED and not c.observed.mixed for c in wrong)
+        finding = self.losses.judge(table, broken=blocked)
         if finding is None:
             return
         same = next((f for f in self.lost if (f.key, f.subject) == (finding.key, finding.subject)), None)
@@ -155,6 +169,8 @@ class Matrix:
         self.tables.clear()
         self.lost.clear()
         self._answers.clear()
+        self.told.clear()
+        self.looking = Looking(self.testbed)
         self.losses = Losses(self.testbed)
 
     def check(self, name: str, *, settle: float = 3.0, override: Override | None = None) -> Table:
@@ -341,6 +357,7 @@ class Matrix:
         if ask:
             self._ask(found)
             found = [unexplained(f) if f.refuted_loss else f for f in found]
+            found = self.looking.name(found)
         return found
 
     def _ask(self, found: Sequence[Finding]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from NetLibrary._mechanics.kube.trouble import is_ready as pod_is_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready as pod_is_ready
 from NetLibrary._mechanics.skupper.results import condition, is_ready, state_text
 
 Object = dict[str, Any]

@@ -9,8 +9,8 @@ from typing import Any
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, WaitFailed, WaitTimeout
 from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import pods_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.skupper.objects import GROUP, KINDS
 
 # A controller that was applied a moment ago

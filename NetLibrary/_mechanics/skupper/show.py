@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def _site_of(sites: Sequence[Object], namespace: str) -> str:
 
 
 def _pods(connector: Object | None, pods: Sequence[Object]) -> int:
-    from NetLibrary._mechanics.kube.trouble import is_ready as pod_is_ready
+    from NetLibrary._mechanics.kube.why_not_ready import is_ready as pod_is_ready
     from NetLibrary._mechanics.skupper.causes import selects_text
 
     if connector is None:
@@ -127,7 +128,7 @@ def _draw_way(axes: Any, way: Way, y: float, through: float | None, direct: floa
     step = 10 / len(boxes)
     for number, (text, good) in enumerate(boxes):
         axes.text(
-            step * (number + 0.5), y, text, ha="center", va="center", fontsize=7.5,
+            step * (number + 0.5), y, _narrow(text), ha="center", va="center", fontsize=7.5,
             bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": COLOURS[2] if good else COLOURS[3],
                   "linewidth": 1.5},
         )  # fmt: skip
@@ -136,6 +137,11 @@ def _draw_way(axes: Any, way: Way, y: float, through: float | None, direct: floa
     _arrow(axes, first, last, y + 0.75, label, COLOURS[0], "-")
     if direct is not None:
         _arrow(axes, first, last, y - 0.75, f"direct path: {bitrate_text(direct)}", COLOURS[1], "--")
+
+
+def _narrow(text: str) -> str:
+    """Breaks long names, such as namespaces of a run, so that neighbouring boxes do not overlap."""
+    return "\n".join(textwrap.fill(line, 17, break_long_words=True) for line in text.split("\n"))
 
 
 def _boxes(way: Way) -> list[tuple[str, bool]]:

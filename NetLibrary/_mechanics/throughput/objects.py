@@ -36,6 +36,12 @@ while :; do
 done
 """
 
+# What namespaces that enforce Pod Security "restricted" ask for; iperf3 needs no more than a port above 1024
+RESTRICTED_POD = {
+    "runAsNonRoot": True, "runAsUser": 65534, "runAsGroup": 65534, "seccompProfile": {"type": "RuntimeDefault"},
+}  # fmt: skip
+RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
 
 def job_manifest(
     name: str, namespace: str, image: str, request: Request, *, retry_seconds: float = 0.0, node: str | None = None,
@@ -67,9 +73,13 @@ def job_manifest(
         pod["nodeName"] = node
     if host_network:
         pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
+    if template is None:  # a user's Job keeps what it says, or does not say
+        pod["securityContext"] = dict(RESTRICTED_POD)
     container = (pod.setdefault("containers", [{}]))[0]
     container.setdefault("name", CONTAINER)
     container["image"] = image
+    if template is None:
+        container["securityContext"] = deepcopy(RESTRICTED_CONTAINER)
     # "latest" would otherwise be asked for at a registry each time, also on nodes that have the image and no registry
     container.setdefault("imagePullPolicy", "IfNotPresent")
     words = [f"{retry_seconds:.0f}", str(CONNECT_TIMEOUT_MS), *request.arguments()]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, Unavailable
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
-from NetLibrary._mechanics.kube.trouble import is_ready
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
+from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary.types import ThroughputPath
 
 Object = dict[str, Any]
@@ -37,7 +39,10 @@ def server_manifests(
             "periodSeconds": 1,
         },
     }
-    pod: Object = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    container["securityContext"] = deepcopy(RESTRICTED_CONTAINER)
+    pod: Object = {
+        "terminationGracePeriodSeconds": 0, "securityContext": dict(RESTRICTED_POD), "containers": [container],
+    }  # fmt: skip
     if node:
         pod["nodeName"] = node
     if host_network:

@@ -48,7 +48,7 @@ class NodeDisruptionKeywords(DisruptionBase):
         """
         self._restart_process(process, nodes, timedelta(0), cluster)
 
-    @keyword(tags=["disruptive", "needs-lab"])
+    @keyword("Reload CNI Configuration", tags=["disruptive", "needs-lab"])
     def reload_cni_configuration(self, *nodes: str, cluster: str | None = None) -> None:
         """Writes the CNI configuration of lab nodes anew and has the runtime take it up, as a CNI's installer does.
 

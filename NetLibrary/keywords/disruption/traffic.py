@@ -163,7 +163,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
 
         return self._break(network.drop_new_flows(node, share.fraction), for_, cluster)
 
-    @keyword(tags=["faults", "disruptive", "needs-lab"])
+    @keyword("Break DNS On Nodes", tags=["faults", "disruptive", "needs-lab"])
     @lasting
     def break_dns_on_nodes(
         self, fault: DnsFault, *nodes: str, for_: timedelta | None = None, cluster: str | None = None

@@ -88,9 +88,13 @@ def most(items: Iterable[Any], limit: int = 40) -> list[Any]:
 
 
 def direct(fact: Fact, other: Fact) -> bool:
-    """Another cell asks the backends of this one by their own address, from the same source."""
+    """Another cell asks the backends of this one by their own address, from the same source, over the same protocol."""
     return (
-        other.source == fact.source and other.path == "pod" and bool(other.to_pods & fact.to_pods) and not other.large
+        other.source == fact.source
+        and other.path == "pod"
+        and other.protocol == fact.protocol
+        and bool(other.to_pods & fact.to_pods)
+        and not other.large
     )
 
 

@@ -43,6 +43,21 @@ def of_names(case: Case) -> Iterator[Candidate]:
             compare=lambda f, o: o.source == f.source and o.path == "vip",
             compare_text="Services work by address",
         )
+        denied = [f for f in case.wrong if inside(f) and "NXDOMAIN" in f.cell.observed.detail]
+        if denied:
+            yield Candidate(
+                "dns says no",
+                scope,
+                f"DNS answers {where} and says that the names do not exist (NXDOMAIN), {addresses}: it is asked for another "
+                "domain, or does not know the cluster's Services.",
+                must=lambda f, t=inside: t(f) and f.path == "dns" and f.wants_connection,
+                may=inside,
+                symptoms=frozenset({"dns", "blocked", "flapping", "records"}),
+                share=0.5,
+                least=1,
+                rank=rank - 3,
+                hint="Look at the zones of the Corefile, whether CoreDNS reaches the API server, and which server pods ask.",
+            )
         if any(f.symptom == "records" for f in case.wrong if inside(f)):
             yield Candidate(
                 "dns wrong",
@@ -128,7 +143,7 @@ def of_behaviour(case: Case) -> Iterator[Candidate]:
             "through that Service and it reaches itself by its own address.",
             must=lambda f, m=mine: m(f) and f.hairpin and f.path == "vip",
             may=lambda f, m=mine: m(f) and not f.itself and f.source in f.to_pods,
-            symptoms=STOPPED,
+            symptoms=STOPPED | {"slow"},
             rank=14 + extra,
             hint="Look at hairpin mode of the pods' bridge ports and at the source address translation for hairpin traffic.",
             compare=lambda f, o: o.source == f.source and o.itself,

@@ -98,6 +98,7 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             compare=direct,
             compare_text="the same backend answers by its pod address",
         )
+        yield from _part_of_proxy(case, node)
         yield from _stale_proxy(case, node)
         yield from _no_masquerade(case, node)
         yield from _entry(node)
@@ -160,6 +161,30 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
                 compare=direct,
                 compare_text="the same backend answers by its pod address",
             )
+
+
+def _part_of_proxy(case: Case, node: str) -> Iterator[Candidate]:
+    """Some Services fail from a node though their backends answer there by their own addresses."""
+    failing = [f for f in case.wrong if f.from_node == node and f.path == "vip" and f.symptom in AT_ADDRESS]
+    backed = [f for f in failing if all(not o.wrong for o in case.facts if direct(f, o))]
+    if len(backed) < 0.8 * max(1, len(failing)) or len({f.service for f in backed}) < 2:
+        return
+    yield Candidate(
+        "service proxy of node, in part",
+        node,
+        f"Node '{node}' does not translate the addresses of part of the Services: from its pods some fail, while the same "
+        "Services work from other nodes and others work there.",
+        must=lambda f, n=node: f.from_node == n and f.path == "vip" and f.wants_connection and pods_at_least(f),
+        may=lambda f, n=node: (f.from_node == n and (f.proxied or f.path in BY_NAME)) or f.entry == n,
+        symptoms=AT_ADDRESS | {"dns", "open", "responder"},
+        share=0.2,
+        least=3,
+        rank=36,
+        weight=0.9,
+        hint=f"Look at kube-proxy on '{node}' (or what replaces it), and at its log: are all its rules there?",
+        compare=direct,
+        compare_text="the same backend answers by its pod address",
+    )
 
 
 def _or_the_pod(case: Case, node: str) -> str:

@@ -15,7 +15,7 @@ from NetLibrary._mechanics.matrix.explain.causes import (
     Case,
     between_pods,
 )
-from NetLibrary._mechanics.matrix.model.features import Fact
+from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 
 
 def _one_way(fact: Fact, here: str, there: str) -> bool:
@@ -71,6 +71,24 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
             )
             for here, there in ((one, other), (other, one)):
                 yield from _missing_route(case, here, there)
+            for protocol in ("TCP", "UDP"):
+                yield Candidate(
+                    "protocol between nodes",
+                    f"{protocol} between {one} and {other}",
+                    f"{protocol} between nodes '{one}' and '{other}' fails in both directions, while other protocols pass "
+                    "between them.",
+                    must=lambda f, a=one, b=other, p=protocol: (
+                        f.path == "pod" and not f.large and f.protocol == p and _either_way(f, a, b)
+                    ),
+                    may=lambda f, a=one, b=other, p=protocol: (
+                        (f.protocol == p or (p == "UDP" and f.path in BY_NAME))
+                        and {a, b} <= {f.from_node, f.entry} | f.to_nodes
+                    ),
+                    symptoms=AT_ADDRESS | {"dns"},
+                    least=2,
+                    rank=31,
+                    hint=f"Look for a {protocol} rule on '{one}', on '{other}' and between the two.",
+                )
             yield Candidate(
                 "large packets between nodes",
                 f"{one} and {other}",
@@ -107,6 +125,21 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
             compare_text="connections the other way round work",
         )
         for protocol in ("TCP", "UDP"):
+            yield Candidate(
+                "protocol to pods in one direction",
+                f"{protocol} {one} to {other}",
+                f"{protocol} from node '{one}' to the pods of node '{other}' is lost; other protocols, the way back and the "
+                f"address of '{other}' itself work.",
+                must=lambda f, a=one, b=other, p=protocol: (
+                    f.path == "pod" and not f.large and not f.to_host and f.protocol == p and _one_way(f, a, b)
+                ),
+                may=lambda f, a=one, b=other, p=protocol: (
+                    f.protocol == p and ((f.from_node == a and b in f.to_nodes) or (f.entry == a and b in f.to_nodes))
+                ),
+                symptoms=AT_ADDRESS,
+                rank=33,
+                hint=f"Look for a {protocol} rule about pods on '{one}' and '{other}'.",
+            )
             yield Candidate(
                 "protocol in one direction",
                 f"{protocol} {one} to {other}",

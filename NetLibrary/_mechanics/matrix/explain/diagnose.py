@@ -65,7 +65,7 @@ class FollowUp:
         where = f"({self.source.name} → {self.target.name})"
         if self.answer == "told":
             return f"{self.text} {where}"
-        return f"{self.text}: {'confirmed' if self.answer == 'yes' else 'NOT confirmed'} {where}"
+        return f"{self.text}: {'yes' if self.answer == 'yes' else 'NO'} {where}"
 
 
 @dataclass
@@ -98,15 +98,16 @@ class Finding:
 
     @property
     def confidence(self) -> str:
-        """`confirmed`, `refuted`, `likely`, or `not explained`."""
+        """`confirmed`, `likely`, `in doubt`, or `not explained`."""
         if self.key == UNKNOWN:
             return "not explained"
         if self.key in FROM_OBJECTS or self.measured:
             return "confirmed"
-        answers = {f.answer for f in self.follow_ups} - {"", "told"}
-        if "no" in answers:
+        # that it still fails, and that something else works, fits other causes as well: only a measurement confirms
+        if any(f.answer == "no" for f in self.follow_ups):
             return "in doubt"
-        return "confirmed" if answers == {"yes"} else "likely"
+        # connections that fail beside others that succeed, now, are the loss itself
+        return "confirmed" if any(f.wanted == "partly" and f.answer == "yes" for f in self.follow_ups) else "likely"
 
     @property
     def refuted_loss(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.kube.cluster import RUN_LABEL
 from NetLibrary._mechanics.kube.selectors import selects
-from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
 from NetLibrary._mechanics.matrix.model.world import IGNORED_LABELS, Object, World
@@ -95,25 +95,50 @@ def _labels(now: Object) -> list[str]:
 
 
 def _endpoints(world: World, service: Object) -> list[str]:
-    """Ready pods that its EndpointSlices lack: the controller does not follow."""
+    """Where its EndpointSlices differ from the pods that it selects: missing addresses, strange ones, double ones."""
     selector = service["spec"].get("selector")
     if not selector or service["spec"].get("type") == "ExternalName":
         return []
-    listed = {
-        address
+    mine = [
+        each
         for each in world.slices
         if (each["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == service["metadata"]["name"]
+    ]
+    listed = [
+        (each.get("addressType"), address)
+        for each in mine
         for endpoint in each.get("endpoints") or []
         for address in endpoint["addresses"]
-    }
-    return [
-        f"its EndpointSlices lack the ready pod '{pod['metadata']['name']}'"
-        for pod in world.pods
-        if selects({"matchLabels": selector}, pod["metadata"].get("labels") or {})
-        and not pod["metadata"].get("deletionTimestamp")
-        and is_ready(dict(pod))
-        and pod["status"]["podIP"] not in listed
     ]
+    selected = [
+        p for p in world.pods if selects({"matchLabels": selector}, p["metadata"].get("labels") or {})
+    ]  # fmt: skip
+    known = {ip["ip"] for p in selected for ip in (p.get("status") or {}).get("podIPs") or []}
+    known |= {str((p.get("status") or {}).get("podIP", "")) for p in selected}
+    addresses = {address for _, address in listed}
+    missing = [
+        f"its EndpointSlices lack the ready pod '{pod['metadata']['name']}'"
+        for pod in selected
+        if not pod["metadata"].get("deletionTimestamp")
+        and is_ready(dict(pod))
+        and pod["status"]["podIP"] not in addresses
+    ]
+    strange = [
+        f"its EndpointSlices list the address {address}, which is none of its pods'"
+        for address in sorted(addresses - known)
+    ]
+    double = sorted({address for kind, address in listed if listed.count((kind, address)) > 1})
+    twice = [f"its EndpointSlices list the address {address} more than once" for address in double]
+    return [*missing, *strange, *twice, *_slice_ports(service, mine)]
+
+
+def _slice_ports(service: Object, slices: Sequence[Object]) -> list[str]:
+    """Ports of the Service that no slice has by their name."""
+    names = {(p.get("name") or "", p.get("protocol", "TCP")) for each in slices for p in each.get("ports") or []}
+    if not names:
+        return []
+    wanted = {(p.get("name") or "", p.get("protocol", "TCP")) for p in service["spec"].get("ports") or []}
+    return [f"its EndpointSlices have no port '{name}'/{protocol}" for name, protocol in sorted(wanted - names)]
 
 
 def _words(value: Any) -> str:

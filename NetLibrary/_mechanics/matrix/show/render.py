@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -165,18 +165,45 @@ def headline(table: Table, findings: Sequence[Finding]) -> str:
     return f"{table.title}: {len(wrong)} of {len(table.cells)} cells are wrong. {first}"
 
 
-def explanation(table: Table, findings: Sequence[Finding]) -> list[str]:
-    """The causes with their evidence, then the first wrong cells, each with the line that repeats the first of them."""
+def explanation(
+    table: Table,
+    findings: Sequence[Finding],
+    *,
+    told: Mapping[tuple[str, str], str] | None = None,
+    tables: Sequence[Table] = (),
+) -> list[str]:
+    """The causes with their evidence, then the first wrong cells, and the line that repeats the first of them.
+
+    Args:
+        table: The row.
+        findings: Its causes, the best first.
+        told: Title of the row that has told a cause already, by key and subject; it is referred to.
+        tables: All rows so far, for the count of what a cause explains.
+    """
     lines = []
     for number, finding in enumerate(findings, 1):
+        before = (told or {}).get((finding.key, finding.subject))
+        if before and before != table.title:
+            lines.append(f"{number}. [{finding.confidence}] As in '{before}': {finding.sentence}")
+            continue
         text = finding.text().split("\n")
         lines.append(f"{number}. [{finding.confidence}] {text[0]}")
+        lines.extend(explains(finding, tables))
         lines.extend(text[1:])
     wrong = table.wrong
     lines.append("Wrong cells" + (f" (6 of {len(wrong)}):" if len(wrong) > 6 else ":"))
     lines.extend(f"  {cell.describe()}" for cell in wrong[:6])
     lines.append(f"Repeats the first: {commands.repeat(wrong[0])}")
     return lines
+
+
+def explains(finding: Finding, tables: Sequence[Table]) -> list[str]:
+    """How much of all that is wrong a cause explains."""
+    wrong = {id(c): table.case for table in tables for c in table.wrong}
+    mine = [wrong[id(c)] for c in finding.evidence if id(c) in wrong]
+    if not mine:
+        return []
+    return [f"  It explains {len(mine)} of {len(wrong)} wrong cells in {len(set(mine))} row(s) so far."]
 
 
 def failure_text(table: Table, findings: Sequence[Finding]) -> str:

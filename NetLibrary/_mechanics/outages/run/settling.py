@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.trouble import is_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 
 KINDS = ("Deployment", "DaemonSet", "StatefulSet")
 #: Looking takes a moment on large clusters; never more than this share of the time goes into it.

@@ -1,0 +1,338 @@
+"""What stands in the way of a wait, told by other objects than those waited for: events, controllers, nodes, logs.
+
+Every wait of the library asks here while it waits, so that no topic has to. What is certain ends the wait; the rest is
+shown as progress and in the failure. Nothing here ever fails by itself: what the account may not see is left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import selectors, times, why_not_ready
+from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+# Events come a moment after the state that they explain
+FIRST_LOOK = 1.5
+EVERY = 2.0
+# A controller that may not make its pods says so at once, and again and again. Twice the same is certain.
+REFUSED_FOR = 3.0
+LIMIT = 5.0
+MOST_PODS = 3
+LOG_LINES = 5
+WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
+# Refusals that pass by themselves: the account and the quota of a namespace are made a moment after it
+_PASSING = ('serviceaccount "default" not found', 'service account "default"', "status unknown for quota")
+_MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
+# A kubelet renews its Lease each 10 s
+STALE = 25.0
+
+
+@dataclass(frozen=True)
+class Hint:
+    """Something that stands in the way.
+
+    Args:
+        text: In words.
+        certain: Whether the goal is out of reach because of it.
+    """
+
+    text: str
+    certain: bool = False
+
+
+class Advisor:
+    """Looks for what stands in the way of one wait.
+
+    Args:
+        cluster: Where.
+        kind: Kind that is waited for.
+        namespace: Its namespace.
+        name: Name of the one object, None for several.
+        labels: Label selector of several.
+        readiness: Whether pods are to get ready; else what keeps one of them does not end the wait.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        kind: str,
+        namespace: str | None,
+        name: str | None,
+        labels: str | None,
+        *,
+        readiness: bool,
+    ) -> None:
+        self._cluster, self._kind = cluster, kind.partition(".")[0]
+        self._full_kind, self._namespace, self._name, self._labels = kind, namespace, name, labels
+        self._readiness = readiness
+        self._next = time.monotonic() + FIRST_LOOK
+        self._hints: list[Hint] = []
+        self._hopeless, self._lasting = Hopeless(), Lasting()
+
+    def look(self, objects: Sequence[Object]) -> list[Hint]:
+        """Returns what stands in the way; asks the cluster every two seconds at the most."""
+        if time.monotonic() >= self._next:
+            self._hints = self._ask(objects)
+            self._next = time.monotonic() + EVERY
+        return self._hints
+
+    def at_the_end(self, objects: Sequence[Object]) -> list[str]:
+        """Returns lines for a failure: what stands in the way now, and the last words of containers that ended."""
+        return list(dict.fromkeys([*(hint.text for hint in self._ask(objects)), *self.last_words(objects)]))
+
+    def last_words(self, objects: Sequence[Object]) -> list[str]:
+        """Returns the last lines of containers that do not come up."""
+        return list(self._last_words(self._pods(objects)))
+
+    def _ask(self, objects: Sequence[Object]) -> list[Hint]:
+        try:
+            return list(dict.fromkeys(self._hindrances(objects)))
+        except (KeyError, TypeError, AttributeError, IndexError):  # an object that is not as it should be
+            return []
+
+    def _hindrances(self, objects: Sequence[Object]) -> Iterator[Hint]:
+        if not objects:
+            yield from self._nothing_there()
+        if self._kind in WORKLOADS:
+            for each in objects[:1]:
+                yield from self._of_workload(each)
+        elif self._kind == "Job":
+            for each in objects[:1]:
+                yield from self._of_job(each)
+        elif self._kind == "Pod":
+            live = [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+            yield from self._of_pods(why_not_ready.newest(live))
+            if objects and all(is_ready(pod) or has_ended(pod) for pod in live) and self._labels:
+                yield from self._of_controllers()
+
+    # --- nothing there ------------------------------------------------------------------------------------
+
+    def _nothing_there(self) -> Iterator[Hint]:
+        if self._namespace and self._missing_namespace():
+            yield Hint(f"there is no namespace '{self._namespace}'{self._similar('Namespace', None, self._namespace)}")
+            return
+        if self._name:
+            similar = self._similar(self._full_kind, self._namespace, self._name)
+            if similar:
+                yield Hint(f"there is no {self._kind} '{self._name}'{similar}")
+        if self._kind == "Pod" and self._labels:
+            found = list(self._of_controllers())
+            yield from found or [Hint(self._labels_that_fit_nothing())]
+
+    def _missing_namespace(self) -> bool:
+        try:
+            path = self._cluster.resources.find("Namespace").path(None, self._namespace)
+            self._cluster.connection.request_object("GET", path, timeout=LIMIT, patient=False)
+        except errors.NotFound:
+            return True
+        except errors.NetLibraryError:
+            pass
+        return False
+
+    def _similar(self, kind: str, namespace: str | None, name: str) -> str:
+        names = [str(each["metadata"]["name"]) for each in self._list(kind, namespace)]
+        close = [each for each in difflib.get_close_matches(name, names, 3, 0.6) if each != name]
+        return f"; there is {', '.join(repr(each) for each in close)}" if close else ""
+
+    def _labels_that_fit_nothing(self) -> str:
+        pods = [pod for pod in self._list("Pod", self._namespace) if not has_ended(pod)]
+        where = f" in '{self._namespace}'" if self._namespace else ""
+        text = f"no pod{where} has the labels '{self._labels}'"
+        if not pods:
+            return f"{text}; there are no pods at all"
+        seen = dict.fromkeys(_shown(pod["metadata"].get("labels") or {}) for pod in pods)
+        return f"{text}; there are pods with {'; '.join(list(seen)[:3])}"
+
+    # --- controllers ----------------------------------------------------------------------------------------
+
+    def _of_controllers(self) -> Iterator[Hint]:
+        """What keeps the controllers whose pods would have the labels from making them."""
+        wanted = selectors.parse(self._labels or "")
+        for kind in ("ReplicaSet", "Job", "StatefulSet", "DaemonSet", "Deployment"):
+            for owner in self._list(kind, self._namespace):
+                spec = owner.get("spec") or {}
+                made = (spec.get("template", {}).get("metadata") or {}).get("labels") or {}
+                if kind == "Job":
+                    made = {**made, "job-name": owner["metadata"]["name"]}
+                    made["batch.kubernetes.io/job-name"] = owner["metadata"]["name"]
+                if kind == "ReplicaSet":
+                    made = {**made, **(owner["metadata"].get("labels") or {})}
+                if wanted is None or not selectors.selects(wanted, made):
+                    continue
+                if kind in ("StatefulSet", "Deployment") and spec.get("replicas") == 0:
+                    yield Hint(f"{kind} '{owner['metadata']['name']}' wants 0 replicas")
+                if kind == "Job" and spec.get("suspend"):
+                    yield Hint(f"Job '{owner['metadata']['name']}' is suspended")
+                if kind != "ReplicaSet" or spec.get("replicas"):
+                    yield from self._refusals(kind, owner)
+
+    def _refusals(self, kind: str, owner: Object) -> Iterator[Hint]:
+        """Pods that a controller may not make: admission, quota, a missing ServiceAccount."""
+        name, uid = owner["metadata"]["name"], owner["metadata"].get("uid", "")
+        messages = [
+            str(entry.get("message") or entry.get("reason"))
+            for entry in (owner.get("status") or {}).get("conditions") or []
+            if entry.get("type") == "ReplicaFailure" and entry.get("status") == "True"
+        ] or [event.get("message", "") for event in self._events(uid) if event.get("reason") == "FailedCreate"][:1]
+        for message in messages:
+            text = " ".join(str(message).split())
+            passing = any(words in text for words in _PASSING)
+            patience = why_not_ready.PATIENCE if passing else REFUSED_FOR
+            yield Hint(
+                f"{kind} '{name}' may not make its pods: {text}", self._lasting.lasts(f"refused {uid}", patience)
+            )
+
+    def _of_workload(self, owner: Object) -> Iterator[Hint]:
+        namespace, selector = owner["metadata"].get("namespace"), owner["spec"].get("selector") or {}
+        pods = self._list("Pod", namespace, labels=selectors.text(selector))
+        pods = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        if self._kind != "Deployment":
+            yield from self._refusals(self._kind, owner)
+            yield from self._of_pods(pods)
+            return
+        status = owner.get("status") or {}
+        if status.get("observedGeneration", 0) < owner["metadata"].get("generation", 1):
+            yield from (Hint(hint.text) for hint in self._refusals(self._kind, owner))
+            return  # what there is may belong to an older template
+        sets = self._sets_of(owner)
+        if sets:
+            latest = max(sets, key=_revision)
+            yield from self._refusals("ReplicaSet", latest)
+            hashed = (latest["metadata"].get("labels") or {}).get("pod-template-hash")
+            pods = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get("pod-template-hash") == hashed]
+        else:
+            for hint in self._refusals("Deployment", owner):
+                yield Hint(hint.text.replace("Deployment", "ReplicaSet of Deployment"), hint.certain)
+            pods = why_not_ready.newest(pods)
+        yield from self._of_pods(pods)
+
+    def _sets_of(self, deployment: Object) -> list[Object]:
+        uid, labels = deployment["metadata"].get("uid"), selectors.text(deployment["spec"].get("selector") or {})
+        found = self._list("ReplicaSet", deployment["metadata"].get("namespace"), labels=labels)
+        return [
+            each for each in found if any(o.get("uid") == uid for o in each["metadata"].get("ownerReferences") or [])
+        ]
+
+    def _of_job(self, job: Object) -> Iterator[Hint]:
+        if (job.get("spec") or {}).get("suspend"):
+            yield Hint(f"Job '{job['metadata']['name']}' is suspended")
+        yield from self._refusals("Job", job)
+        labels = f"batch.kubernetes.io/job-name={job['metadata']['name']}"
+        yield from self._of_pods(self._list("Pod", job["metadata"].get("namespace"), labels=labels))
+
+    # --- pods -------------------------------------------------------------------------------------------------
+
+    def _of_pods(self, pods: Sequence[Object]) -> Iterator[Hint]:
+        for pod in [pod for pod in pods if not is_ready(pod) and not why_not_ready.is_replaced(pod)][:MOST_PODS]:
+            trouble = problem(pod)
+            text, certain = self._of_pod(pod, trouble)
+            hopeless = self._hopeless.is_it(pod["metadata"].get("uid", ""), trouble)
+            verdict = f"cannot get ready: {text}" if hopeless or certain else text
+            colon = "" if hopeless or certain else ":"
+            yield Hint(f"pod '{pod['metadata']['name']}'{colon} {verdict}", self._readiness and (hopeless or certain))
+
+    def _of_pod(self, pod: Object, trouble: Trouble) -> tuple[str, bool]:
+        """Returns the trouble of a pod with what its events and its node say about it."""
+        status, node = pod.get("status") or {}, (pod.get("spec") or {}).get("nodeName", "")
+        if trouble.usually_final or has_ended(pod) or not node:
+            return trouble.text, False
+        if (lost := self._node_lost(node, silent=not status.get("startTime"))) and not _runs_unready(trouble):
+            return f"{trouble.text}: {lost}", False
+        events = self._events(pod["metadata"].get("uid", ""))
+        if _runs_unready(trouble):
+            said = next((e["message"] for e in events if e.get("reason") == "Unhealthy"), "")
+            return trouble.text + (
+                f": {' '.join(str(said).split())[:300]}" if said else f"{lost and ': '}{lost}"
+            ), False
+        for event in events:
+            if event.get("reason") in (*_MOUNTS, "FailedCreatePodSandBox"):
+                text = f"{trouble.text}: {event['reason']}: {' '.join(str(event.get('message')).split())[:400]}"
+                missing = event["reason"] in _MOUNTS and "not found" in text
+                key = f"mount {pod['metadata'].get('uid')}"
+                return text, missing and self._lasting.lasts(key, why_not_ready.PATIENCE)
+        return trouble.text, False
+
+    def _node_lost(self, name: str, *, silent: bool) -> str:
+        node = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)
+        if node is None:
+            return ""
+        for entry in (node.get("status") or {}).get("conditions") or []:
+            if entry["type"] == "Ready" and entry["status"] != "True":
+                return f"its node '{name}' is not ready ({entry.get('message') or entry.get('reason', '')})"
+        if silent and self._lasting.lasts(f"silent {name}", LIMIT):
+            leases = self._list("Lease", "kube-node-lease")
+            renewed = {
+                each["metadata"]["name"]: times.seconds((each.get("spec") or {}).get("renewTime")) for each in leases
+            }
+            known = [moment for moment in renewed.values() if moment]
+            # against the newest of them, not against the clock of this machine
+            age = max(known) - (renewed.get(name) or 0.0) if known else 0.0
+            if age > STALE:
+                return f"the kubelet of its node '{name}' has not been heard of for {min(age, 99999):.0f} s"
+        return ""
+
+    def _last_words(self, pods: Sequence[Object]) -> Iterator[str]:
+        for pod in [pod for pod in pods if not is_ready(pod)][:MOST_PODS]:
+            trouble = problem(pod)
+            if not trouble.container or trouble.reason in why_not_ready.PULLS:
+                continue
+            name, namespace = pod["metadata"]["name"], pod["metadata"].get("namespace", "")
+            for previous in (False, True):
+                path = self._cluster.resources.find("Pod").path(namespace, name, "log")
+                query = {"container": trouble.container, "tailLines": LOG_LINES, "previous": previous or None}
+                try:
+                    text = self._cluster.connection.request("GET", path, query=query, timeout=LIMIT, patient=False)
+                except errors.NetLibraryError:
+                    continue
+                if str(text).strip():
+                    yield f"last lines of '{namespace}/{name}' ({trouble.container}): {str(text).strip()[-1000:]}"
+                    break
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def _pods(self, objects: Sequence[Object]) -> list[Object]:
+        if self._kind == "Pod":
+            return [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+        if self._kind in WORKLOADS and objects:
+            selector = (objects[0].get("spec") or {}).get("selector") or {}
+            return self._list("Pod", objects[0]["metadata"].get("namespace"), labels=selectors.text(selector))
+        return []
+
+    def _events(self, uid: str) -> list[Object]:
+        """Events of one object, the latest first."""
+        found = self._list("Event", self._namespace, fields=f"involvedObject.uid={uid}") if uid else []
+        mine = [each for each in found if (each.get("involvedObject") or {}).get("uid", uid) == uid]
+        return sorted(mine, key=times.of_event, reverse=True)
+
+    def _list(
+        self, kind: str, namespace: str | None, *, labels: str | None = None, fields: str | None = None
+    ) -> list[Any]:
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        try:
+            path = self._cluster.resources.find(kind).path(namespace)
+            answer = self._cluster.connection.request_object("GET", path, query=query, timeout=LIMIT, patient=False)
+        except errors.NetLibraryError:
+            return []
+        return answer.get("items") or []
+
+
+def _runs_unready(trouble: Trouble) -> bool:
+    return "runs but" in trouble.text
+
+
+def _revision(replica_set: Object) -> int:
+    text = (replica_set["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", "0")
+    return int(text) if str(text).isdigit() else 0
+
+
+def _shown(labels: Mapping[str, str]) -> str:
+    kept = [f"{key}={value}" for key, value in labels.items() if key not in ("pod-template-hash", "netlibrary.io/run")]
+    return ",".join(kept[:4]) or "no labels"

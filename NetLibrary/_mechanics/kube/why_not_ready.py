@@ -1,0 +1,297 @@
+"""Why a pod is not ready, told from the pod itself; and when it is certain that it never will be.
+
+The table of states, words and times is in docs/waits.md. What only other objects tell (events, nodes, controllers) is
+in `hindrances.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.kube import times
+
+Object = dict[str, Any]
+# How long a pod may sit in a bad state that sometimes passes (a pull is retried, a ConfigMap is still to come).
+PATIENCE = 10.0
+# Shorter where nothing that comes later can change the state: one more look, in case that it was seen half made.
+SECOND_LOOK = 2.0
+PULLS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+DEFINITE_PULLS = ("InvalidImageName", "ErrImageNeverPull")
+DEFINITE_WORDS = (
+    "no such host", "not found", "manifest unknown", "access denied", "unauthorized", "authorization failed",
+    "name unknown", "no match for platform", "no basic auth credentials", "403 Forbidden",
+)  # fmt: skip
+CRASH_LOOP = "CrashLoopBackOff"
+ENDED = "ended"
+# Waiting states that every start goes through
+_STARTING = (None, "", "ContainerCreating", "PodInitializing")
+# A restart longer ago than this says nothing about the container that runs now.
+RECENTLY = 30.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a pod is not ready.
+
+    Args:
+        text: The reason in words, for messages.
+        reason: Kubernetes' own word for a state that usually does not pass, for instance `ErrImagePull`; else empty.
+        container: Whose state it is; empty when it is the pod's.
+        restarts: How often that container has been started again.
+    """
+
+    text: str
+    reason: str = ""
+    container: str = ""
+    restarts: int = 0
+
+    @property
+    def usually_final(self) -> bool:
+        """Tells whether most pods do not get out of this state."""
+        return bool(self.reason)
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the pod is given up."""
+        said = self.reason in PULLS and any(words in self.text for words in DEFINITE_WORDS)
+        definite = said or self.reason in DEFINITE_PULLS or self.reason == ENDED
+        return min(SECOND_LOOK, PATIENCE) if definite else PATIENCE
+
+
+class Lasting:
+    """Remembers since when something is known.
+
+    A break in between does not count: a container that crashes again and again runs for a moment each time.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def lasts(self, key: str, seconds: float) -> bool:
+        """Tells whether it has been known for so many seconds; it is known from the first question on."""
+        now = time.monotonic()
+        return now - self._since.setdefault(key, now) >= seconds
+
+
+class Hopeless:
+    """Remembers the troubles of pods and tells which of them will not pass."""
+
+    def __init__(self) -> None:
+        self._lasting = Lasting()
+        self._restarts: dict[str, int] = {}
+
+    def is_it(self, pod: str, trouble: Trouble) -> bool:
+        """Tells whether a pod will certainly not get ready.
+
+        A container that crashed may have waited for something that is there now. It is given up when it was started
+        once more, while somebody looked, and crashed again.
+        """
+        if trouble.reason == CRASH_LOOP:
+            first = self._restarts.setdefault(f"{pod}/{trouble.container}", trouble.restarts)
+            return trouble.restarts > first
+        # one trouble under two names, which take turns at every try
+        reason = "ErrImagePull" if trouble.reason == "ImagePullBackOff" else trouble.reason
+        return trouble.usually_final and self._lasting.lasts(f"{pod}: {reason}", trouble.patience)
+
+
+def is_ready(pod: Object) -> bool:
+    """Tells whether a pod's Ready condition is true."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions") or [])
+
+
+def has_ended(pod: Object) -> bool:
+    """Tells whether a pod has ended, for instance because it was evicted; it is an object still, and stays ended."""
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def problem(pod: Object) -> Trouble:
+    """Returns what keeps a pod from being ready."""
+    if is_ready(pod):
+        return Trouble(f"it is ready, but was restarted {recent_restarts(pod)} times, just now")
+    status = pod.get("status", {})
+    if has_ended(pod):
+        said = status.get("message") or status.get("reason") or exit_text(pod)
+        jobs = any(o.get("kind") == "Job" for o in pod["metadata"].get("ownerReferences") or [])  # makes another one
+        return Trouble(f"it ended ({status['phase']}): {said}", status["phase"] if jobs else ENDED)
+    for entry in status.get("conditions") or []:
+        if entry["type"] == "PodScheduled" and entry["status"] == "False":
+            return _unscheduled(pod, entry)
+    containers = list(_containers(pod))
+    for look in (_stuck, _over, _unready):
+        for each in containers:
+            found = look(pod, each)
+            if found is not None:
+                return found
+    return _ready_but_for(pod, containers)
+
+
+# --- one container ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Container:
+    word: str  # "container 'web'", "init container 'wait'", "sidecar 'istio-proxy'"
+    init: bool
+    status: Object
+
+    @property
+    def name(self) -> str:
+        return str(self.status.get("name", ""))
+
+    @property
+    def state(self) -> Object:
+        return self.status.get("state") or {}
+
+    def exit(self) -> str:
+        return _exit(self.status) or "no exit status known"
+
+    def trouble(self, text: str, reason: str = "") -> Trouble:
+        return Trouble(text, reason, self.name, int(self.status.get("restartCount") or 0))
+
+
+def _containers(pod: Object) -> Iterator[_Container]:
+    status, spec = pod.get("status", {}), pod.get("spec") or {}
+    sidecars = {c["name"] for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"}
+    for entry in status.get("initContainerStatuses") or []:
+        sidecar = entry.get("name") in sidecars
+        yield _Container(f"{'sidecar' if sidecar else 'init container'} '{entry['name']}'", not sidecar, entry)
+    for entry in status.get("containerStatuses") or []:
+        yield _Container(f"container '{entry['name']}'", False, entry)
+
+
+def _stuck(pod: Object, container: _Container) -> Trouble | None:
+    """A container that cannot be started, or crashes again and again."""
+    waiting = container.state.get("waiting") or {}
+    reason = waiting.get("reason")
+    if reason in _STARTING:
+        return None
+    text = f"{container.word} is {reason}: {waiting.get('message', '')}".rstrip(": ")
+    if reason == CRASH_LOOP:
+        text += f" ({container.exit()})"
+    return container.trouble(text, str(reason))
+
+
+def _over(pod: Object, container: _Container) -> Trouble | None:
+    """A container that has ended although it should not have, or whose next start is due."""
+    ended = container.state.get("terminated")
+    if not ended or (container.init and not ended.get("exitCode")):
+        return None
+    policy = (pod.get("spec") or {}).get("restartPolicy", "Always")
+    stays = policy == "Never" or (policy == "OnFailure" and not ended.get("exitCode"))
+    return container.trouble(
+        f"{container.word} ended: {container.exit()}", ENDED if stays and not container.init else ""
+    )
+
+
+def _unready(pod: Object, container: _Container) -> Trouble | None:
+    if "running" not in container.state:
+        return None
+    if container.init:
+        return container.trouble(f"{container.word} still runs")
+    if container.status.get("ready"):
+        return None
+    if container.status.get("started") is False:
+        return container.trouble(f"{container.word} runs but has not passed its startup probe")
+    return container.trouble(f"{container.word} runs but is not ready")
+
+
+# --- the pod ------------------------------------------------------------------------------------------------
+
+
+def _unscheduled(pod: Object, entry: Object) -> Trouble:
+    if entry.get("reason") == "SchedulingGated":
+        gates = ", ".join(f"'{gate['name']}'" for gate in (pod.get("spec") or {}).get("schedulingGates") or [])
+        return Trouble(f"it waits for its scheduling gates {gates}")
+    # A node may join, become free or get a label: as long as somebody wants to wait it is not lost
+    return Trouble(f"Unschedulable: {entry.get('message') or entry.get('reason', '')}")
+
+
+def _ready_but_for(pod: Object, containers: list[_Container]) -> Trouble:
+    status, spec = pod.get("status", {}), pod.get("spec") or {}
+    known = {entry["type"]: entry for entry in status.get("conditions") or []}
+    regular = [each for each in containers if not each.init]
+    if regular and all(each.status.get("ready") for each in regular):
+        for gate in spec.get("readinessGates") or []:
+            entry = known.get(gate["conditionType"], {})
+            if entry.get("status") != "True":
+                said = entry.get("message") or entry.get("reason") or ("not set" if not entry else entry.get("status"))
+                return Trouble(f"its readiness gate '{gate['conditionType']}' is not true ({said})")
+        ready = known.get("Ready", {})
+        said = ready.get("message") or ready.get("reason")
+        where = f" on node '{spec['nodeName']}'" if spec.get("nodeName") else ""
+        return Trouble(f"its containers are ready, but it is not{where}" + (f" ({said})" if said else ""))
+    creating = next(
+        (c.state["waiting"]["reason"] for c in containers if (c.state.get("waiting") or {}).get("reason")), ""
+    )
+    if not containers and spec.get("nodeName"):
+        return Trouble(f"node '{spec['nodeName']}' has not started it yet")
+    return Trouble(creating or status.get("phase") or "Pending")
+
+
+def recent_restarts(pod: Object) -> int:
+    """Returns how often the containers were restarted, 0 when the last time was a while ago by the wall clock."""
+    found = 0
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
+        if container.get("restartCount") and started and time.time() - (times.seconds(started) or 0.0) < RECENTLY:
+            found += int(container["restartCount"])
+    return found
+
+
+def exit_text(pod: Object) -> str:
+    """Returns how the pod's containers ended, the bad ends only, for instance `exit code 137, OOMKilled`."""
+    found = {c.word: _exit(c.status) for c in _containers(pod)}
+    bad = {word: text for word, text in found.items() if text}
+    if len(found) == 1 and bad:
+        return next(iter(bad.values()))
+    return "; ".join(f"{word}: {text}" for word, text in bad.items()) or "no exit status known"
+
+
+def _exit(status: Object) -> str:
+    for state in (status.get("state") or {}, status.get("lastState") or {}):
+        ended = state.get("terminated")
+        if ended and (ended.get("exitCode") or ended.get("reason") not in (None, "Completed")):
+            text = f"exit code {ended.get('exitCode')}, {ended.get('reason', 'no reason given')}"
+            return f"{text}: {ended['message'].strip()[-300:]}" if ended.get("message") else text
+    for state in (status.get("state") or {}, status.get("lastState") or {}):
+        if state.get("terminated"):
+            return "exit code 0, Completed"
+    return ""
+
+
+# --- several pods -------------------------------------------------------------------------------------------
+
+
+def newest(pods: list[Object]) -> list[Object]:
+    """Leaves out the pods of a Deployment's older templates, which a rollout replaces.
+
+    Of the ReplicaSets of one Deployment the newest is the one whose first pod was made last.
+    """
+    born: dict[str, dict[str, str]] = {}
+    for pod in pods:
+        deployment, replica_set = _template(pod)
+        if deployment:
+            stamp = str(pod["metadata"].get("creationTimestamp") or "")
+            known = born.setdefault(deployment, {})
+            known[replica_set] = min(stamp, known.get(replica_set, stamp))
+    latest = {name: max(known, key=lambda each: known[each]) for name, known in born.items()}
+    return [pod for pod in pods if _template(pod)[1] == latest.get(_template(pod)[0], "")]
+
+
+def _template(pod: Object) -> tuple[str, str]:
+    """Returns the names of a pod's Deployment and ReplicaSet, empty texts for other pods."""
+    labels = pod["metadata"].get("labels") or {}
+    for owner in pod["metadata"].get("ownerReferences") or []:
+        if owner.get("kind") == "ReplicaSet" and owner.get("controller") and "pod-template-hash" in labels:
+            name = str(owner.get("name", ""))
+            return name.removesuffix(f"-{labels['pod-template-hash']}"), name
+    return "", ""
+
+
+def is_replaced(pod: Object) -> bool:
+    """Tells whether a pod has ended and its controller makes another one, for instance after an eviction."""
+    owners = pod["metadata"].get("ownerReferences") or []
+    return has_ended(pod) and any(o.get("controller") and o.get("kind") != "Job" for o in owners)

@@ -1,0 +1,317 @@
+"""Compares the state of a suspected node with that of the others: the difference names the mechanism. Pure functions.
+
+This finds what nobody has listed: whatever is not as on the healthy nodes, and can do what was seen, is the mechanism.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from NetLibrary._mechanics.matrix.probe.state import State
+
+# Causes by what they are about, for the question whether a difference can do that
+REACH = frozenset({
+    "node cut off", "pod network of node", "node pair", "pod network of pair", "one direction", "route to pods",
+    "pod network in one direction", "protocol at node", "protocol in one direction", "protocol between nodes",
+    "protocol to pods in one direction",
+    "protocol",
+    "pod cut off", "source pod", "target pod", "target pod protocol", "pod reaches its own node only", "pods isolated",
+    "loss at node", "loss between nodes", "link flaps", "unknown", "outside", "load balancer",
+})  # fmt: skip
+SERVICES = frozenset({
+    "service proxy of node", "stale proxy of node", "protocol at proxy", "service", "service on node", "service port",
+    "service port on node", "entry node", "entry node from elsewhere", "entry node from outside", "node port at node",
+    "masquerade at node", "protocol through services", "dns", "dns partly", "open", "wrong backend", "hairpin",
+    "unknown", "client address", "affinity", "local policy ignored", "service proxy of node, in part",
+})  # fmt: skip
+SIZES = frozenset({"large packets", "large packets between nodes"})
+SLOW = frozenset({"slow node", "slow pod", "loss at node", "loss between nodes", "dns slow", "unknown"})
+ANY = REACH | SERVICES | SIZES | SLOW
+# Causes whose sentence names a mechanism; another mechanism with the same effect must not confirm it
+CLAIMS = (SERVICES - {"unknown", "hairpin"}) | {"route to pods"}
+OWN = {"route": frozenset({"route to pods"}), "proxy": SERVICES}
+VERDICTS = re.compile(r"\b(drop|reject|queue|dnat to|snat to|masquerade|notrack|limit rate|redirect|set)\b")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not as on the other nodes.
+
+    Args:
+        node: Where.
+        text: What, in words that go behind "there".
+        command: The command that mends it, or that shows more of it.
+        explains: Keys of the causes whose cells it can make wrong.
+        kind: `route`, `proxy`, `hairpin`, or empty.
+    """
+
+    node: str
+    text: str
+    command: str
+    explains: frozenset[str]
+    kind: str = ""
+
+    def confirms(self, key: str) -> bool:
+        """It is what the sentence of the cause claims, and not only something that has the same effect."""
+        return key not in CLAIMS or key in OWN.get(self.kind, frozenset())
+
+
+def differences(node: str, states: Mapping[str, State], suspects: Sequence[str] = ()) -> list[Difference]:
+    """What is not on a node as on the healthy ones, the most telling first.
+
+    Args:
+        node: The suspected node.
+        states: States by node.
+        suspects: Further nodes that do not count as healthy.
+    """
+    mine = states.get(node)
+    if mine is None:
+        return []
+    healthy = [s for n, s in states.items() if n != node and n not in suspects]
+    found: list[Difference] = []
+    for family in (_absolute, _forwarding, _links, _routes, _rules, _programs):
+        found += family(mine, healthy)
+    return list(dict.fromkeys(found))
+
+
+PODS = frozenset({
+    "pod cut off", "source pod", "target pod", "target pod protocol", "pod reaches its own node only", "pods isolated",
+    "pod network of node", "pod network of pair", "pod network in one direction", "slow pod", "unknown",
+    "large packets", "one direction", "node pair", "service", "hairpin", "service on node", "loss at node",
+    "loss between nodes",
+})  # fmt: skip
+
+
+def in_pods(node: str, states: Mapping[str, State], addresses: Sequence[str]) -> list[Difference]:
+    """What the network of a node's pods of the matrix has that the pods of other nodes do not have.
+
+    Args:
+        node: The suspected node.
+        states: States by node.
+        addresses: Addresses of the matrix's pods.
+    """
+    mine = {a: lines for a, lines in (states[node].pods if node in states else {}).items() if a in addresses}
+    others = [
+        _pod_line(a, line)
+        for n, state in states.items()
+        for a, lines in state.pods.items()
+        if a in addresses and (n != node or a not in mine)
+        for line in lines
+    ]
+    found = []
+    for address, lines in mine.items():
+        here = [_pod_line(address, line) for line in lines]
+        for line, shown in zip(here, lines, strict=True):
+            if line not in others and _pod_matters(line):
+                found.append(Difference(
+                    node, f"in the network of the pod {address}: '{shown[2:].strip()}', which other pods do not have",
+                    f"ip netns exec POD {'nft list ruleset' if shown.startswith('F') else 'ip route; ip link'}", PODS,
+                ))  # fmt: skip
+        if (
+            others
+            and any(x.startswith("R default") for x in others)
+            and not any(x.startswith("R default") for x in here)
+        ):
+            text = f"the pod {address} has no default route"
+            found.append(Difference(node, text, "ip route add default via GATEWAY in the pod", PODS))
+    return found
+
+
+def _pod_line(address: str, line: str) -> str:
+    network = address.rsplit(".", 1)[0]
+    line = re.sub(rf"\b{re.escape(address)}\b", "OWN", line)
+    line = re.sub(rf"\b{re.escape(network)}\.", "NET.", line)
+    if line.startswith("L "):
+        found = re.search(r"(\S+?)(?:@\S+)?: <([^>]*)>.* mtu (\d+) qdisc (\S+)", line)
+        return f"L {found[1]} {found[3]} {found[4]} {'UP' in found[2].split(',')}" if found else ""
+    return plain(line)
+
+
+def _pod_matters(line: str) -> bool:
+    if line.startswith("F"):
+        return bool(re.search(r"\b(drop|reject|queue)\b", line)) and "policy accept" not in line
+    if line.startswith("Q"):
+        return not re.search(r"noqueue|fq_codel|pfifo_fast|\bmq\b", line)
+    return line.startswith(("R default", "R blackhole", "R unreachable", "R prohibit", "L eth0"))
+
+
+def _same(values: Sequence[object]) -> bool:
+    return bool(values) and all(v == values[0] for v in values)
+
+
+def _absolute(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    """What is wrong whatever other nodes have."""
+    if mine.sysctl.get("net.ipv4.ip_forward") == "0":
+        yield Difference(
+            mine.node, "the kernel does not forward packets (net.ipv4.ip_forward is 0)",
+            "sysctl -w net.ipv4.ip_forward=1", REACH | SERVICES,
+        )  # fmt: skip
+    used, most = (mine.sysctl.get(f"net.netfilter.nf_conntrack_{n}", "") for n in ("count", "max"))
+    if used.isdigit() and most.isdigit() and int(used) >= 0.95 * int(most) > 0:
+        yield Difference(
+            mine.node, f"the connection tracking table is full ({used} of {most})",
+            f"sysctl -w net.netfilter.nf_conntrack_max={2 * int(most)}", REACH | SERVICES | SLOW,
+        )  # fmt: skip
+    if mine.hairpin == "off" and not mine.promiscuous:
+        yield Difference(
+            mine.node, "hairpin mode of the pods' bridge ports is off, and the bridge is not promiscuous",
+            "bridge link set dev VETH hairpin on, and hairpinMode in the network's configuration",
+            frozenset({"hairpin"}),
+        )  # fmt: skip
+
+
+def _forwarding(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    for name, value in mine.sysctl.items():
+        if name.endswith(("nf_conntrack_count", "nf_conntrack_max", "ip_forward")):
+            continue
+        others = [s.sysctl[name] for s in healthy if name in s.sysctl]
+        if len(others) == len(healthy) and _same(others) and others[0] != value:
+            explains = REACH | SERVICES
+            text = f"{name} is {value}, and {others[0]} on the other nodes"
+            if name.endswith("rp_filter"):
+                if value != "1":
+                    continue
+                text = f"the reverse path filter is strict ({name} is 1, and {others[0]} on the other nodes)"
+            elif "pmtu" in name or "mtu" in name:
+                explains = SIZES
+            elif name.endswith("ip_local_port_range"):
+                explains = frozenset({"unknown", "source pod"})
+            yield Difference(mine.node, text, f"sysctl -w {name}={others[0].replace(' ', chr(32))}", explains)
+
+
+def _links(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    for name in dict.fromkeys([*mine.links, *(n for s in healthy for n in s.links)]):
+        others = [s.links[name] for s in healthy if name in s.links]
+        here = mine.links.get(name)
+        if here is None:
+            if healthy and len(others) == len(healthy) and name != "pods":
+                text = f"the device '{name}' is missing, which the other nodes have"
+                yield Difference(mine.node, text, f"ip link show {name}; restart the network plugin", REACH | SERVICES)
+            continue
+        if here["up"] == "no" and others and all(o["up"] == "yes" for o in others):
+            yield Difference(mine.node, f"the device '{name}' is down", f"ip link set {name} up", REACH | SERVICES)
+        mtus = [o["mtu"] for o in others]
+        if _same(mtus) and len(others) == len(healthy) and here["mtu"] != mtus[0]:
+            text = f"the MTU of '{name}' is {here['mtu']}, and {mtus[0]} on the other nodes"
+            yield Difference(mine.node, text, f"ip link set {name} mtu {mtus[0]}", SIZES | {"unknown"})
+    for name, kind in mine.qdisc.items():
+        others_q = [s.qdisc.get(name, "") for s in healthy]
+        if healthy and _same(others_q) and kind.split()[0] != (others_q[0].split() or [""])[0]:
+            text = f"packets of '{name}' go through a queue of the kind '{kind}', which the other nodes do not have"
+            yield Difference(mine.node, text, f"tc qdisc del dev {name} root", ANY)
+
+
+def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    shared = {line for s in healthy for line in s.special}
+    for line in mine.special:
+        if line not in shared:
+            yield Difference(
+                mine.node,
+                f"a route lets packets end there: '{line}'",
+                f"ip route del {line}",
+                REACH | SERVICES,
+                "route",
+            )
+    for address, way in mine.ways.items():
+        if re.search(r"unreachable|prohibit|blackhole|Invalid argument|Network is", way):
+            text = f"there is no route to the pod {address}: '{way}'"
+            command = f"ip route get {address}; restart the network plugin"
+            yield Difference(mine.node, text, command, REACH | SERVICES, "route")
+            continue
+        device = _device(way)
+        theirs = {_device(s.ways.get(address, "")) for s in healthy if address in s.ways}
+        local = {d for d in theirs if d and _is_local(d)}
+        if device and theirs and device not in theirs and not _is_local(device) and not local:
+            text = (
+                f"packets to the pod {address} leave by '{device}', on the other nodes by '{', '.join(sorted(theirs))}'"
+            )
+            yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
+    rules = [s.policy_rules for s in healthy]
+    if _same(rules) and rules[0] != mine.policy_rules:
+        more = [r for r in mine.policy_rules if r not in rules[0]]
+        fewer = [r for r in rules[0] if r not in mine.policy_rules]
+        text = f"the routing policy differs: {'; '.join(more) or 'nothing more'}" + (
+            f"; missing: {'; '.join(fewer)}" if fewer else ""
+        )
+        yield Difference(mine.node, text, "ip rule", REACH | SERVICES)
+    for address, link in mine.neighbours.items():
+        known = {s.neighbours[address] for s in healthy if address in s.neighbours}
+        if len(known) == 1 and link not in known:
+            text = f"the neighbour {address} has the link address {link}, and {known.pop()} on the other nodes"
+            yield Difference(mine.node, text, f"ip neigh del {address} dev DEVICE", REACH | SERVICES)
+
+
+def _device(way: str) -> str:
+    found = re.search(r"\bdev (\S+)", way)
+    return found[1] if found else ""
+
+
+def _is_local(device: str) -> bool:
+    return device.startswith(("cni", "veth", "cali", "lxc", "cbr", "docker", "kube-bridge", "lo"))
+
+
+def _rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    shared = {policy for s in healthy for policy in s.policies}
+    for policy in mine.policies:
+        if healthy and policy not in shared:
+            text = f"the chain '{policy}' drops what no rule lets pass (policy drop), on the other nodes it accepts"
+            yield Difference(mine.node, text, f"nft list chain {policy}", ANY)
+    common = {plain(line) for s in healthy for line in s.firewall}
+    for line in mine.firewall:
+        if not healthy or plain(line) in common or not VERDICTS.search(line):
+            continue
+        counted = re.search(r"packets (\d+)", line)
+        if counted and counted[1] == "0":
+            continue  # nothing has come to this rule
+        place, _, rule = line.partition(": ")
+        words = place.replace(",", "").split()
+        text = f"a rule of the firewall that the other nodes do not have: '{rule}' ({place})"
+        yield Difference(mine.node, text, f"nft -a list chain {' '.join([*words[1:3], words[4]])}", ANY)
+    counts = [s.service_rules for s in healthy if s.service_rules is not None]
+    if mine.service_rules is not None and counts and mine.service_rules < 0.8 * min(counts):
+        text = f"rules for Services are missing: {mine.service_rules}, on the other nodes at least {min(counts)}"
+        yield Difference(mine.node, text, "restart kube-proxy on the node and look at its log", SERVICES, "proxy")
+    elif healthy and mine.service_rules is not None:
+        # chains of Services; those of endpoints and of traffic policies differ between healthy nodes
+        full = set.intersection(
+            *(
+                {c for c, n in s.service_chains.items() if n and c.startswith(("KUBE-SVC-", "service-"))}
+                for s in healthy
+            )
+        )
+        empty = sorted(c for c in full if not mine.service_chains.get(c))
+        if empty:
+            names = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
+            text = f"chains of the service proxy are empty or missing, which have rules on the other nodes: {names}"
+            yield Difference(mine.node, text, "restart kube-proxy on the node and look at its log", SERVICES, "proxy")
+
+
+def plain(line: str) -> str:
+    """A rule without what differs between healthy nodes: counters, their own addresses, interfaces of pods."""
+    line = re.sub(r"counter packets \d+ bytes \d+", "counter", line)
+    line = re.sub(r"\b(veth|cali|lxc)\w+", "POD", line)
+    line = re.sub(r"\b[A-Z0-9]{16}\b", "HASH", line)
+    line = re.sub(r" # handle \d+", "", line)
+    return (
+        re.sub(r"\b\d+\.\d+\.\d+\.\d+(/\d+)?", "ADDRESS", line) if not re.search(r"\b(drop|reject)\b", line) else line
+    )
+
+
+def _programs(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    for name, explains in (
+        ("kube-proxy", SERVICES),
+        ("kubelet", frozenset({"sources not probed", "source not probed"})),
+    ):
+        others = [s.health.get(name) for s in healthy]
+        if not healthy or not all(others):
+            continue
+        said = mine.health.get(name)
+        if said is None:
+            text = f"{name} gives no answer to its health check, on the other nodes it does"
+            yield Difference(mine.node, text, f"systemctl status {name}, or look at its pod and log", explains, "proxy")
+        elif '"healthy":false' in said.replace(" ", ""):
+            yield Difference(
+                mine.node, f"{name} says that it is not healthy: {said[:120]}", f"look at the log of {name}", explains
+            )

@@ -1,0 +1,112 @@
+"""Looks at the nodes in question before a cause is named: what differs there is the mechanism."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from NetLibrary._mechanics.matrix.explain import look
+from NetLibrary._mechanics.matrix.explain.diagnose import FROM_OBJECTS, UNKNOWN, Finding
+from NetLibrary._mechanics.matrix.explain.look import Difference
+from NetLibrary._mechanics.matrix.explain.loss import ends
+from NetLibrary._mechanics.matrix.probe.state import State, read_all
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.matrix.testbed import Testbed
+
+# States that were read so many seconds ago still hold
+FRESH = 20.0
+# A node that takes part in so many of the wrong cells is looked at when no cause fits
+TAKES_PART = 0.8
+NAMED = 3
+
+
+class Looking:
+    """Reads the states of nodes when there is something to explain.
+
+    Args:
+        testbed: Where.
+    """
+
+    def __init__(self, testbed: Testbed) -> None:
+        self._bed = testbed
+        self._read = (-FRESH, dict[str, State]())
+
+    def name(self, found: Sequence[Finding]) -> list[Finding]:
+        """Adds the mechanism to each finding, where the state of a node shows one."""
+        if not any(f.key not in FROM_OBJECTS and not f.measured for f in found):
+            return list(found)
+        return [self._named(f) for f in found]
+
+    def _named(self, finding: Finding) -> Finding:
+        if finding.key in FROM_OBJECTS or finding.measured:
+            return finding
+        states = self._states()
+        nodes = self._nodes(finding, list(states))
+        addresses = [s.address for s in self._bed.sources if not s.host_network and not s.outside]
+        differ: list[Difference] = []
+        for node in nodes:
+            others = [n for n in nodes if n != node] if len(nodes) < len(states) else []
+            differ += look.differences(node, states, others)
+            differ += look.in_pods(node, states, addresses)
+        fitting = [d for d in differ if finding.key in d.explains]
+        if not fitting:
+            if differ:
+                also = "; ".join(f"on '{d.node}' {d.text}" for d in differ[:NAMED])
+                return dataclasses.replace(finding, hint=f"{finding.hint} Also seen: {also}.")
+            return finding
+        by_text: dict[str, list[str]] = {}
+        for each in fitting:
+            by_text.setdefault(each.text, []).append(each.node)
+        texts = [f"on {_nodes_text(at)} {text}" for text, at in list(by_text.items())[:NAMED]]
+        compared = ", ".join(f"'{n}'" for n in states if n not in nodes) or "what it has to be"
+        changed = dataclasses.replace(
+            finding,
+            measured=f"the state of {_nodes_text(nodes)} was read and compared with {compared}",
+            hint="; ".join(dict.fromkeys(f"on '{d.node}': {d.command}" for d in fitting[:NAMED])),
+        )
+        if finding.key != UNKNOWN and any(d.confirms(finding.key) for d in fitting):
+            return dataclasses.replace(changed, sentence=f"{finding.sentence} Found: {'; '.join(texts)}.")
+        # something else than the cause that fitted best, or than any that is listed, is there to be seen
+        at = list(dict.fromkeys(d.node for d in fitting))
+        text = f"Found {'; '.join(texts)}. It can make these {len(finding.evidence)} wrong cell(s)"
+        return dataclasses.replace(
+            changed,
+            key="node state",
+            subject=" and ".join(at),
+            sentence=f"{text}, {'which no listed cause explains' if finding.key == UNKNOWN else _pattern(finding)}.",
+            follow_ups=[],
+            alternatives=[],
+        )
+
+    def _states(self) -> dict[str, State]:
+        at, states = self._read
+        if time.monotonic() - at > FRESH:
+            states = read_all(self._bed)
+            self._read = time.monotonic(), states
+        return states
+
+    def _nodes(self, finding: Finding, nodes: Sequence[str]) -> list[str]:
+        """The nodes that a finding is about."""
+        words = finding.subject.replace(",", " ").replace("'", " ").split()
+        pods = {s.name: s.node for s in self._bed.sources}
+        named = [n for n in nodes if n in words] or [pods[w] for w in words if pods.get(w) in nodes]
+        if named:
+            return list(dict.fromkeys(named))
+        if finding.key == "hairpin" or not finding.evidence:
+            return list(nodes)
+        counts = Counter(node for cell in finding.evidence for node in ends(cell, self._bed.world))
+        often = [n for n in nodes if counts[n] >= TAKES_PART * len(finding.evidence)]
+        return often or list(nodes)
+
+
+def _pattern(finding: Finding) -> str:
+    return f"which have the pattern '{finding.key}' at {finding.subject}"
+
+
+def _nodes_text(nodes: Sequence[str]) -> str:
+    names = [f"'{n}'" for n in nodes]
+    return f"node {names[0]}" if len(names) == 1 else f"nodes {', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,243 @@
+"""Reads what a node's own kernel and programs say of themselves: the state that decides over its packets. Read only.
+
+In a lab the node is asked directly; elsewhere a pod of the matrix on its network is, which sees everything but the
+rules of the firewall, for these need a right that nobody gives a pod.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.matrix.testbed import Testbed
+
+MARK = "@@"
+# {pods} are addresses of one pod of each node: where would a packet to them go?
+SCRIPT = r"""
+at() { echo "@@$1"; }
+at sysctl
+cd /proc/sys/net && grep -s . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/*/rp_filter ipv4/conf/*/forwarding \
+  ipv4/conf/*/route_localnet ipv4/conf/*/accept_local ipv4/conf/*/arp_ignore ipv4/conf/*/arp_filter \
+  ipv4/conf/*/disable_policy ipv4/ip_local_port_range ipv4/tcp_mtu_probing ipv4/ip_no_pmtu_disc \
+  bridge/bridge-nf-call-iptables netfilter/nf_conntrack_tcp_be_liberal netfilter/nf_conntrack_count \
+  netfilter/nf_conntrack_max ipv4/neigh/default/gc_thresh3 ipv4/icmp_echo_ignore_all
+at links; ip -o -d link
+at ports; bridge -o -d link 2>/dev/null
+at qdisc; tc qdisc show 2>/dev/null
+at routes; ip -4 route show table all 2>/dev/null | grep -v 'table local'
+at rules; ip rule
+at neighbours; ip neigh
+at ways; for to in {pods}; do echo "$to $(ip route get "$to" 2>&1 | head -n 1)"; done
+ask() { echo "$1 $(curl -sm 2 "http://127.0.0.1:$1/$2" 2>/dev/null | head -c 300)"; }
+at proxy; ask 10256 healthz; ask 10249 proxyMode
+at kubelet; curl -sm 2 http://127.0.0.1:10248/healthz 2>/dev/null; echo
+at pods; for n in $(ip netns list 2>/dev/null | cut -d' ' -f1); do
+  a=$(ip -n $n -o addr show scope global 2>/dev/null | sed -n 's/.* inet6* \([^/ ]*\).*/\1/p' | head -n 1)
+  [ -n "$a" ] || continue
+  echo "P $a"; ip -n $n -4 route 2>/dev/null | sed 's/^/R /'; ip -n $n -o link 2>/dev/null | sed 's/^/L /'
+  ip netns exec $n nft list ruleset 2>/dev/null | sed 's/^/F /'
+  ip netns exec $n tc qdisc show 2>/dev/null | sed 's/^/Q /'
+done
+at firewall; nft list ruleset 2>/dev/null
+at end
+"""
+_VETH = re.compile(r"^(veth|cali|lxc|tap|eni)\w{4,}")
+
+
+@dataclass
+class State:
+    """What was read on one node.
+
+    Args:
+        node: Its name.
+        sysctl: Values by name below `net`; interfaces of single pods are left out.
+        links: Interface → flags, MTU, up or down; pods' ends of a kind are one entry, `pods`.
+        qdisc: Queueing disciplines by interface.
+        special: Routes of the types blackhole, unreachable, prohibit and throw.
+        ways: Address of a pod → where a packet to it goes.
+        policy_rules: Rules of the routing policy.
+        neighbours: Address → link address, of those that are known.
+        failed: Neighbours that do not answer.
+        hairpin: Hairpin mode of the bridge ports that lead to pods: `on`, `off`; empty when there is no bridge.
+        promiscuous: Bridges that are promiscuous, which does for hairpin as well.
+        service_rules: How many rules of a service proxy there are.
+        service_chains: How many rules each chain of a service proxy has.
+        firewall: Other rules, each with its table and chain.
+        policies: Base chains whose policy is not accept.
+        pods: What the network of each pod has, by its address: lines of routes, links, queues and rules; in a lab only.
+        health: What proxy and kubelet say of themselves; None when they give no answer.
+    """
+
+    node: str
+    sysctl: dict[str, str] = field(default_factory=dict)
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
+    qdisc: dict[str, str] = field(default_factory=dict)
+    special: list[str] = field(default_factory=list)
+    ways: dict[str, str] = field(default_factory=dict)
+    policy_rules: list[str] = field(default_factory=list)
+    neighbours: dict[str, str] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    hairpin: str = ""
+    promiscuous: bool = False
+    service_rules: int | None = None
+    service_chains: dict[str, int] = field(default_factory=dict)
+    firewall: list[str] = field(default_factory=list)
+    policies: list[str] = field(default_factory=list)
+    pods: dict[str, list[str]] = field(default_factory=dict)
+    health: dict[str, str | None] = field(default_factory=dict)
+
+
+def read_all(bed: Testbed) -> dict[str, State]:
+    """States of all nodes of a matrix that can be asked, by node."""
+    pods = [s for s in bed.sources if not s.host_network and not s.outside and s.address]
+    one_each = {s.node: s.address for s in reversed(pods)}
+    text = SCRIPT.replace("{pods}", " ".join(one_each.values()))
+    nodes = list(dict.fromkeys(s.node for s in bed.sources if s.node))
+
+    def ask(node: str) -> State | None:
+        run = _way_in(bed, node)
+        said = run(text) if run is not None else ""
+        return parse(node, said) if f"{MARK}links" in said else None
+
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="state") as pool:
+        found = pool.map(ask, nodes)
+    return {state.node: state for state in found if state is not None}
+
+
+def _way_in(bed: Testbed, node: str) -> Callable[[str], str] | None:
+    lab: Any = bed.cluster.lab
+    if lab is not None:
+
+        def on_node(text: str) -> str:
+            try:
+                return str(lab.node(node).run(["sh", "-c", text], timeout=20, check=False).stdout)
+            except Exception:  # a node that is off says nothing, and any other trouble of the lab is no finding either
+                return ""
+
+        return on_node
+    host = next((s for s in bed.sources if s.host_network and s.node == node), None)
+    if host is None:
+        return None
+
+    def in_pod(text: str) -> str:
+        words = ["sh", "-c", text]
+        try:
+            ran = bed.cluster.exec(host.namespace, host.name, words, container=CONTAINER, timeout=20, check=False)
+        except errors.NetLibraryError:
+            return ""
+        return ran.stdout
+
+    return in_pod
+
+
+def parse(node: str, text: str) -> State:
+    """Reads what `SCRIPT` has written."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    name = ""
+    for line in text.splitlines():
+        if line.startswith(MARK):
+            name = line[len(MARK) :]
+        elif line.strip():
+            parts[name].append(line)
+    state = State(node)
+    for line in parts["sysctl"]:
+        path, _, value = line.partition(":")
+        if not _VETH.match(path.split("/")[2] if path.count("/") > 2 else ""):
+            state.sysctl["net." + path.replace("/", ".")] = " ".join(value.split())
+    _links(state, parts["links"], parts["qdisc"])
+    _bridge(state, parts["ports"], parts["links"])
+    for line in parts["routes"]:
+        if line.split()[0] in ("blackhole", "unreachable", "prohibit", "throw"):
+            state.special.append(line.strip())
+    for line in parts["ways"]:
+        address, _, way = line.partition(" ")
+        state.ways[address] = way.strip()
+    state.policy_rules = [" ".join(line.split()) for line in parts["rules"]]
+    for line in parts["neighbours"]:
+        words = line.split()
+        if "lladdr" in words:
+            state.neighbours[words[0]] = words[words.index("lladdr") + 1]
+        elif words[-1] == "FAILED":
+            state.failed.append(words[0])
+    for line in parts["proxy"]:
+        port, _, said = line.partition(" ")
+        state.health["kube-proxy" if port == "10256" else "proxy mode"] = said.strip() or None
+    state.health["kubelet"] = parts["kubelet"][0] if parts["kubelet"] else None
+    _firewall(state, parts["firewall"])
+    address = ""
+    for line in parts["pods"]:
+        if line.startswith("P "):
+            address = line[2:].strip()
+            state.pods[address] = []
+        elif address:
+            state.pods[address].append(line.rstrip())
+    return state
+
+
+def _links(state: State, links: list[str], qdiscs: list[str]) -> None:
+    for line in links:
+        words = line.replace("\\", " ").split()
+        name = words[1].rstrip(":").split("@")[0]
+        flags = words[2].strip("<>").split(",")
+        mtu = words[words.index("mtu") + 1] if "mtu" in words else ""
+        at = "pods" if _VETH.match(name) else name
+        entry = state.links.setdefault(at, {"mtu": mtu, "up": "yes"})
+        if mtu.isdigit() and int(mtu) < int(entry["mtu"] or mtu):
+            entry["mtu"] = mtu
+        if "UP" not in flags or "NO-CARRIER" in flags:
+            entry["up"] = "no"
+    for line in qdiscs:
+        words = line.split()
+        if "dev" in words and len(words) > 3:
+            name = words[words.index("dev") + 1]
+            # without its handle and counters
+            kind = " ".join([words[1], *(w for w in words[words.index("dev") + 2 :] if not w.endswith(":"))])
+            at = "pods" if _VETH.match(name) else name
+            if at not in state.qdisc or words[1] not in ("noqueue", "fq_codel", "mq", "pfifo_fast", "fq"):
+                state.qdisc[at] = kind
+
+
+def _bridge(state: State, ports: list[str], links: list[str]) -> None:
+    modes = {
+        found[1]
+        for line in ports
+        if _VETH.match(re.sub(r"^\d+:\s*", "", line)) and (found := re.search(r"hairpin (on|off)", line))
+    }
+    state.hairpin = "off" if modes == {"off"} else ("on" if modes else "")
+    state.promiscuous = any("PROMISC" in line and " bridge " in line for line in links)
+
+
+def _firewall(state: State, lines: list[str]) -> None:
+    if not lines:
+        return
+    table = chain = ""
+    state.service_rules = 0
+    for line in lines:
+        text = line.strip()
+        if found := re.match(r"table (\S+ \S+) \{", text):
+            table = found[1]
+        elif found := re.match(r"chain (\S+) \{", text):
+            chain = found[1]
+            if "KUBE-" in chain or "kube-proxy" in table:
+                state.service_chains.setdefault(chain, 0)
+        elif text.startswith("type ") and "hook" in text:
+            if "policy drop" in text:
+                state.policies.append(f"{table} {chain}")
+        elif text.startswith(("#", "}", "set ", "map ", "elements", "flags", "comment ")) or not text:
+            continue
+        elif "KUBE-" in chain or "KUBE-" in text or "kube-proxy" in table:
+            state.service_rules += 1
+            state.service_chains[chain] = state.service_chains.get(chain, 0) + 1
+        else:
+            state.firewall.append(f"table {table}, chain {chain}: {text}")
+
+
+__all__ = ["SCRIPT", "State", "parse", "read_all"]

@@ -1,0 +1,244 @@
+"""What stands in the way of a wait is found where only other objects tell it, and ends the wait when it is certain."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster, hindrances, wait, why_not_ready
+
+CORE, APPS, BATCH = "/api/v1/namespaces/demo", "/apis/apps/v1/namespaces/demo", "/apis/batch/v1/namespaces/demo"
+Object = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks at once and often; certainty comes ten times as fast."""
+    for name, value in (("FIRST_LOOK", 0.0), ("EVERY", 0.05), ("REFUSED_FOR", 0.3), ("LIMIT", 0.5)):
+        monkeypatch.setattr(hindrances, name, value)
+    monkeypatch.setattr(why_not_ready, "PATIENCE", 1.0)
+    monkeypatch.setattr("NetLibrary._mechanics.kube.cluster.TICK", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def namespace(api: ApiServer) -> None:
+    api.put("/api/v1/namespaces", {"metadata": {"name": "demo"}})
+
+
+def put_pod(api: ApiServer, name: str = "web-1", *, node: str = "node1", **status: Any) -> Object:
+    metadata = {"name": name, "namespace": "demo", "labels": {"app": "web"}}
+    obj = {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": "Pending", "startTime": "t", **status}}
+    return api.put(f"{CORE}/pods", obj)
+
+
+def event(api: ApiServer, about: Object, reason: str, message: str) -> None:
+    name = f"{about['metadata']['name']}.{reason}"
+    involved = {"uid": about["metadata"]["uid"], "name": about["metadata"]["name"]}
+    api.put(
+        f"{CORE}/events", {"metadata": {"name": name}, "involvedObject": involved, "reason": reason, "message": message}
+    )
+
+
+def put_deployment(api: ApiServer, **spec: Any) -> Object:
+    template = {"metadata": {"labels": {"app": "web", "tier": "front"}}}
+    terms = [{"key": "tier", "operator": "In", "values": ["front"]}]
+    selector = {"matchLabels": {"app": "web"}, "matchExpressions": terms}
+    obj = {
+        "metadata": {"name": "web", "namespace": "demo", "generation": 1},
+        "spec": {"replicas": 1, "selector": selector, "template": template, **spec},
+        "status": {"observedGeneration": 1},
+    }
+    return api.put(f"{APPS}/deployments", obj)
+
+
+def put_set(api: ApiServer, owner: Object, hashed: str, revision: int) -> Object:
+    labels = {"app": "web", "tier": "front", "pod-template-hash": hashed}
+    references = [{"kind": "Deployment", "uid": owner["metadata"]["uid"], "controller": True}]
+    metadata = {
+        "name": f"web-{hashed}", "namespace": "demo", "labels": labels, "ownerReferences": references,
+        "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+    }  # fmt: skip
+    return api.put(
+        f"{APPS}/replicasets",
+        {"metadata": metadata, "spec": {"replicas": 1, "template": {"metadata": {"labels": labels}}}},
+    )
+
+
+def pods_message(cluster: Cluster, timeout: float = 0.5, labels: str = "app=web", **options: Any) -> str:
+    goal = options.pop("goal", None) or wait.pods_ready(1)
+    with pytest.raises((errors.WaitTimeout, errors.WaitFailed)) as caught:
+        cluster.wait("Pod", "demo", goal, labels=labels, timeout=timeout, what="Pods", **options)
+    return str(caught.value)
+
+
+def test_labels_that_fit_no_pod_are_named_with_those_that_there_are(api: ApiServer, cluster: Cluster) -> None:
+    put_pod(api)
+    text = pods_message(cluster, labels="app=wbe")
+    assert text.startswith("Pods: not reached within 0.5 s; at the end: 0/1 ready, no pod there.\n")
+    assert "no pod in 'demo' has the labels 'app=wbe'; there are pods with app=web" in text
+
+
+def test_namespace_that_is_missing_is_said_with_similar_ones(api: ApiServer, cluster: Cluster) -> None:
+    with pytest.raises(errors.WaitTimeout, match="there is no namespace 'dmeo'; there is 'demo'"):
+        cluster.wait("Pod", "dmeo", wait.pods_ready(1), labels="app=web", timeout=0.4, what="Pods")
+
+
+def test_deployment_that_an_operator_is_still_to_make_is_waited_for(api: ApiServer, cluster: Cluster) -> None:
+    lines: list[str] = []
+    api.put(f"{APPS}/deployments", {"metadata": {"name": "web-ui"}, "spec": {}})
+    ready = {"observedGeneration": 1, "updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}
+
+    def make() -> None:
+        made = put_deployment(api)
+        api.put(f"{APPS}/deployments", {**made, "status": ready})
+
+    threading.Timer(0.5, make).start()
+    cluster.wait(
+        "Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="D", progress=lines.append
+    )
+    assert "D: not there yet; there is no Deployment 'web'; there is 'web-ui'" in lines
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'pods "web-x" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3',
+        'pods "web-x" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false',
+        'admission webhook "policy.example.org" denied the request: no',
+        'pods "web-x" is forbidden: error looking up service account demo/gone: serviceaccount "gone" not found',
+    ],
+)
+@pytest.mark.parametrize("kind", ["Deployment", "Pod", "Job"])
+def test_pods_that_may_not_be_made_end_the_wait_with_the_servers_words(
+    api: ApiServer, cluster: Cluster, message: str, kind: str
+) -> None:
+    if kind == "Job":
+        template = {"metadata": {"labels": {"app": "web"}}}
+        owner = api.put(
+            f"{BATCH}/jobs", {"metadata": {"name": "web", "namespace": "demo"}, "spec": {"template": template}}
+        )
+    else:
+        owner = put_set(api, put_deployment(api), "b", 2)
+    event(api, owner, "FailedCreate", f"Error creating: {message}")
+    begin = time.monotonic()
+    if kind == "Deployment":
+        with pytest.raises(errors.WaitFailed) as caught:
+            cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="D")
+        text = str(caught.value)
+    else:
+        labels = "batch.kubernetes.io/job-name=web" if kind == "Job" else "app=web,tier in (front, back)"
+        text = pods_message(cluster, 20, labels, goal=wait.pod_ended() if kind == "Job" else None)
+    assert f"may not make its pods: Error creating: {message}." in text
+    assert time.monotonic() - begin < 5
+
+
+def test_only_the_newest_template_of_a_deployment_counts(api: ApiServer, cluster: Cluster) -> None:
+    """A rollback: the ReplicaSet that is the older object has the newer revision."""
+    deployment = put_deployment(api)
+    put_set(api, deployment, "bad", 2)
+    put_set(api, deployment, "good", 3)
+    broken = {"containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "InvalidImageName"}}}]}
+    for hashed, status in (("bad", broken), ("good", {})):
+        pod = put_pod(api, f"web-{hashed}", **status)
+        pod["metadata"]["labels"] = {"app": "web", "tier": "front", "pod-template-hash": hashed}
+        api.put(f"{CORE}/pods", pod)
+    with pytest.raises(errors.WaitTimeout) as caught:
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=2.5, what="D")
+    assert "pod 'web-good': node 'node1' has not started it yet" in str(caught.value)
+    assert "bad" not in str(caught.value)
+    put_set(api, deployment, "bad", 4)
+    with pytest.raises(errors.WaitFailed, match="pod 'web-bad' cannot get ready: container 'c' is InvalidImageName"):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="D")
+
+
+def test_volume_that_cannot_be_mounted_is_told_and_certain_when_its_source_is_missing(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    creating = [{"name": "c", "state": {"waiting": {"reason": "ContainerCreating"}}}]
+    pod = put_pod(api, containerStatuses=creating)
+    event(api, pod, "FailedMount", 'MountVolume.SetUp failed for volume "v": timed out')
+    assert "ContainerCreating: FailedMount: MountVolume.SetUp failed for volume" in pods_message(cluster, 1.5)
+    event(api, pod, "FailedMount", 'MountVolume.SetUp failed for volume "v": secret "s" not found')
+    text = pods_message(cluster, 20)
+    assert text.startswith("Pods: pod 'web-1' cannot get ready: ContainerCreating: FailedMount: MountVolume")
+
+
+def test_probe_that_fails_has_its_words_in_the_message(api: ApiServer, cluster: Cluster) -> None:
+    pod = put_pod(
+        api,
+        phase="Running",
+        containerStatuses=[{"name": "c", "ready": False, "state": {"running": {"startedAt": "t"}}}],
+    )
+    event(api, pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503")
+    assert "runs but is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503" in pods_message(
+        cluster
+    )
+
+
+def test_lost_node_is_named(api: ApiServer, cluster: Cluster) -> None:
+    put_pod(
+        api, phase="Running", containerStatuses=[{"name": "c", "ready": True, "state": {"running": {"startedAt": "t"}}}]
+    )
+    lost = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
+    api.put("/api/v1/nodes", {"metadata": {"name": "node1"}, "status": {"conditions": [lost]}})
+    assert "its node 'node1' is not ready (Kubelet stopped posting node status.)" in pods_message(cluster)
+
+
+def test_kubelet_that_is_silent_is_found_before_its_condition_says_so(api: ApiServer, cluster: Cluster) -> None:
+    api.put(
+        "/api/v1/nodes",
+        {"metadata": {"name": "node1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
+    )
+    leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+    for name, stamp in (("node1", "2026-01-01T00:00:00Z"), ("node2", "2026-01-01T00:01:00Z")):
+        api.put(leases, {"metadata": {"name": name}, "spec": {"renewTime": stamp}})
+    pod = put_pod(api)
+    del pod["status"]["startTime"]
+    api.put(f"{CORE}/pods", pod)
+    assert "the kubelet of its node 'node1' has not been heard of for 60 s" in pods_message(cluster, 1.5)
+
+
+def test_crash_has_its_last_lines_in_the_message(api: ApiServer, cluster: Cluster) -> None:
+    ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    crashed = {"name": "c", "restartCount": 1, "state": waiting, "lastState": ended}
+    put_pod(api, containerStatuses=[crashed])
+    api.logs["web-1"] = "cannot bind port 80\n"
+    threading.Timer(0.4, lambda: put_pod(api, containerStatuses=[{**crashed, "restartCount": 2}])).start()
+    first, second = pods_message(cluster, 20).splitlines()
+    assert (
+        first == "Pods: pod 'web-1' cannot get ready: container 'c' is CrashLoopBackOff: back-off (exit code 1, Error)."
+    )
+    assert second == "last lines of 'demo/web-1' (c): cannot bind port 80"
+
+
+def test_account_that_may_see_nothing_else_still_gets_its_wait(api: ApiServer, cluster: Cluster) -> None:
+    put_pod(api)
+    for pattern in ("/events", "/nodes", "/leases", "/replicasets", "/log"):
+        api.refuse("GET", pattern, 403, "Forbidden", "no", times=1000)
+    assert "node 'node1' has not started it yet" in pods_message(cluster)
+
+
+def test_waits_for_the_end_of_pods_are_not_ended_by_what_keeps_them_unready(api: ApiServer, cluster: Cluster) -> None:
+    pod = put_pod(api, containerStatuses=[{"name": "c", "state": {"waiting": {"reason": "InvalidImageName"}}}])
+    threading.Timer(3.0, lambda: api.remove(f"{CORE}/pods", pod["metadata"]["name"])).start()
+    cluster.wait("Pod", "demo", wait.gone(), labels="app=web", timeout=20, what="Removal")
+
+
+def test_command_and_log_go_to_the_first_container_where_none_is_named(api: ApiServer, cluster: Cluster) -> None:
+    containers = [{"name": "web"}, {"name": "istio-proxy"}]
+    api.put(f"{CORE}/pods", {"metadata": {"name": "two"}, "spec": {"containers": containers}})
+    refusal = "a container name must be specified for pod two, choose one of: [web istio-proxy]"
+    for pattern in ("/exec", "/log"):
+        api.refuse("GET", pattern, 400, "BadRequest", refusal)
+    assert cluster.exec("demo", "two", ["true"]).exit_code == 0
+    cluster.logs("demo", "two")
+    assert [r[2].get("container") for r in api.requests if "/exec" in r[1] or "/log" in r[1]] == [None, "web"] * 2
+    annotated = {"name": "two", "annotations": {"kubectl.kubernetes.io/default-container": "istio-proxy"}}
+    api.put(f"{CORE}/pods", {"metadata": annotated, "spec": {"containers": containers}})
+    assert cluster.first_container("demo", "two") == "istio-proxy"

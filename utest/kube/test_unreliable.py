@@ -1,0 +1,170 @@
+"""An API server that restarts, is overloaded, or whose store looks for a leader: survived where a repetition is safe."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster, answers
+from NetLibrary._mechanics.kube import connection as connection_module
+from NetLibrary._mechanics.kube.wait import exists
+
+PODS = "/api/v1/namespaces/demo/pods"
+Connect = Callable[..., Cluster]
+POD: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "demo"}}
+
+
+@pytest.fixture
+def cluster(connect: Connect, api: ApiServer) -> Cluster:
+    api.put(PODS, {"metadata": {"name": "web", "namespace": "demo"}})
+    return connect(repeat_for=20.0)
+
+
+def refuse(api: ApiServer, method: str, code: int, message: str, times: int, after: str | None = None) -> None:
+    body = f'{{"kind": "Status", "message": "{message}", "reason": "x", "code": {code}}}'
+    headers = {} if after is None else {"Retry-After": after}
+    api.on(method, "/pods", lambda h: h.text(code, body, "application/json", headers), times)
+
+
+UNWELL = [
+    (503, "the server is currently unable to handle the request", "0"),
+    (503, "apiserver is shutting down", None),
+    (504, "request did not complete within the allotted timeout", None),
+    (502, "bad gateway", None),
+    (500, "etcdserver: leader changed", None),
+    (500, "etcdserver: request timed out", None),
+    (500, "come again", "0"),
+    (429, "too many requests, please try again later", None),
+    (429, "too many requests, please try again later", "0"),
+]
+
+
+@pytest.mark.parametrize(("code", "message", "after"), UNWELL)
+def test_reads_survive_a_server_that_is_unwell(
+    api: ApiServer, cluster: Cluster, code: int, message: str, after: str | None
+) -> None:
+    refuse(api, "GET", code, message, 2, after)
+    assert [pod["metadata"]["name"] for pod in cluster.list("Pod", "demo")] == ["web"]
+    assert len(api.seen("GET", PODS)) == 3
+
+
+@pytest.mark.parametrize(("code", "message", "after"), UNWELL)
+def test_writes_are_repeated_only_where_that_cannot_do_them_twice(
+    api: ApiServer, cluster: Cluster, code: int, message: str, after: str | None
+) -> None:
+    refuse(api, "PUT", code, message, 1, after)
+    cluster.replace(POD)
+    assert len(api.seen("PUT", "/pods")) == 2
+    refuse(api, "PATCH", code, message, 1, after)
+    cluster.patch("Pod", "web", "demo", {"metadata": {"labels": {"a": "b"}}})
+    assert len(api.seen("PATCH", "/pods")) == 2
+    certainly_not_done = code == 429 or (code == 503 and after is not None)
+    for method, ask in (
+        ("POST", lambda: cluster.raw("POST", f"{PODS}", body={**POD, "metadata": {"name": "other"}})),
+        ("PATCH", lambda: cluster.patch("Pod", "web", "demo", [], strategy="json")),
+    ):
+        refuse(api, method, code, message, 1, after)
+        before = len(api.seen(method, "/pods"))
+        with contextlib.suppress(errors.ClusterError, TypeError):
+            ask()
+        assert len(api.seen(method, "/pods")) - before == (2 if certainly_not_done else 1)
+
+
+def test_eviction_that_a_budget_forbids_is_not_repeated(api: ApiServer, cluster: Cluster) -> None:
+    refuse(api, "POST", 429, "Cannot evict pod as it would violate the pod's disruption budget.", 9, "0")
+    with pytest.raises(errors.TooManyRequests, match="disruption budget"):
+        cluster.raw("POST", f"{PODS}/web/eviction", body={})
+    assert len(api.seen("POST", "/eviction")) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [(500, "failed calling webhook: connection refused"), (409, "conflict"), (404, "no")]
+)
+def test_refusals_that_no_repetition_changes_are_told_at_once(
+    api: ApiServer, cluster: Cluster, code: int, message: str
+) -> None:
+    refuse(api, "GET", code, message, 9)
+    with pytest.raises(errors.ClusterError, match=message):
+        cluster.list("Pod", "demo")
+    assert len(api.seen("GET", PODS)) == 1
+
+
+def test_patience_ends_and_says_how_often_was_asked(
+    api: ApiServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "BUSY_FOR", 1.0)
+    refuse(api, "GET", 503, "not ready", 99)
+    begin = time.monotonic()
+    with pytest.raises(errors.ClusterError, match=r"503 x: not ready\. It was asked [23] times in [01] s\.$"):
+        cluster.list("Pod", "demo")
+    assert time.monotonic() - begin < 1.5
+
+
+def half(handler: Any) -> None:
+    """Begins an answer and breaks off."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b'{"items": [')
+    handler.wfile.flush()
+    handler.reset()
+
+
+@pytest.mark.parametrize("broken", [half, lambda handler: handler.reset()], ids=["in the answer", "before the answer"])
+def test_reads_survive_a_connection_that_breaks(api: ApiServer, cluster: Cluster, broken: Any) -> None:
+    api.on("GET", "/pods", broken, times=2)
+    assert len(cluster.list("Pod", "demo")) == 1
+
+
+def test_create_whose_answer_was_lost_is_not_sent_again_blindly(api: ApiServer, cluster: Cluster) -> None:
+    api.on("POST", "/pods", half)
+    with pytest.raises(errors.Unreachable):
+        cluster.raw("POST", PODS, body={**POD, "metadata": {"name": "other"}})
+    assert len(api.seen("POST", "/pods")) == 1
+
+
+@pytest.mark.parametrize("ask", ["read", "write", "command", "wait"])
+def test_server_that_restarts_in_between_is_survived(api: ApiServer, cluster: Cluster, ask: str) -> None:
+    api.close_door()
+    cluster.connection.http.clear()
+    threading.Timer(0.8, api.open_door).start()
+    if ask == "read":
+        assert cluster.list("Pod", "demo")
+    elif ask == "write":
+        cluster.raw("POST", PODS, body={**POD, "metadata": {"name": "other"}})
+    elif ask == "command":
+        assert cluster.exec("demo", "web", ["true"]).exit_code == 0
+    else:
+        cluster.wait("Pod", "demo", exists(), timeout=20, what="Pod")
+
+
+def test_silence_is_waited_out_once_and_not_by_every_request(
+    api: ApiServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "RECONNECT_FOR", 1.0)
+    api.close_door()
+    cluster.connection.http.clear()
+    begin = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(errors.Unreachable):
+            cluster.list("Pod")
+    assert time.monotonic() - begin < 2.5
+
+
+def test_address_where_nobody_has_ever_answered_is_given_up_soon() -> None:
+    assert connection_module.FIRST_ANSWER_FOR <= 5 < connection_module.RECONNECT_FOR
+
+
+def test_pauses_grow_and_follow_the_server() -> None:
+    busy = errors.TooManyRequests("x", status=429)
+    pauses = [answers.pause_before_again(busy, "GET", "", "/p", None, attempt) for attempt in (1, 2, 3, 9)]
+    assert pauses == [0.25, 0.5, 1.0, 2.0]
+    assert answers.pause_before_again(busy, "POST", "", "/p", 7.0, 1) == 7.0

@@ -1,0 +1,120 @@
+"""The state of a suspected node against that of healthy ones: what differs is the mechanism."""
+
+from __future__ import annotations
+
+import pytest
+
+from NetLibrary._mechanics.matrix.explain.look import differences, in_pods
+from NetLibrary._mechanics.matrix.probe.state import parse
+
+POD = {1: "10.244.1.10", 2: "10.244.2.10", 3: "10.244.3.10"}
+
+
+def said(number, *, extra="", **changes):
+    """What the script says on a healthy node of three, with changes by section or plain replacements."""
+    ways = [
+        f"{POD[n]} {POD[n]} "
+        + ("dev cni0 src x" if n == number else f"via 172.30.0.{n} dev eth0 src 172.30.0.{number}")
+        for n in (1, 2, 3)
+    ]
+    parts = {
+        "sysctl": "ipv4/ip_forward:1\nipv4/conf/all/rp_filter:0\nipv4/conf/eth0/rp_filter:0\n"
+        "ipv4/conf/veth12345678/rp_filter:0\nnetfilter/nf_conntrack_count:50\nnetfilter/nf_conntrack_max:1000",
+        "links": "2: eth0@if12: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP\n"
+        "3: cni0: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP bridge x\n"
+        f"8: veth{number}a810057@if2: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue master cni0 state UP",
+        "ports": f"8: veth{number}a810057@if2: <UP> mtu 1500 hairpin on guard off",
+        "qdisc": "qdisc noqueue 0: dev eth0 root refcnt 2",
+        "routes": "default via 172.30.0.254 dev eth0",
+        "rules": "0:\tfrom all lookup local\n32766:\tfrom all lookup main",
+        "neighbours": "172.30.0.9 dev eth0 lladdr 02:00:00:00:00:09 REACHABLE",
+        "ways": "\n".join(ways),
+        "proxy": '10256 {"healthy":true}\n10249 iptables',
+        "kubelet": "ok",
+        "firewall": "table ip nat {\n\tchain KUBE-SVC-A {\n"
+        + "\t\tcounter packets 1 bytes 2 jump KUBE-SEP-X\n" * 10
+        + "\t}\n}\ntable inet own {\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+        "\t\tip saddr 10.244.0.0/16 masquerade\n\t}\n}",
+        "pods": f"P {POD[number]}\nR default via 10.244.{number}.1 dev eth0\n"
+        "L 2: eth0@if8: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP",
+    }
+    parts.update({k: parts[k].replace(*v) if isinstance(v, tuple) else v for k, v in changes.items()})
+    return "\n".join(f"@@{name}\n{text}" for name, text in parts.items()) + extra
+
+
+def states(**changes):
+    """Three nodes, of which the second has the changes."""
+    texts = {f"node{n}": said(n, **(changes if n == 2 else {})) for n in (1, 2, 3)}
+    return {node: parse(node, text) for node, text in texts.items()}
+
+
+def found(**changes):
+    return differences("node2", states(**changes))
+
+
+def test_healthy_nodes_do_not_differ():
+    for node in ("node1", "node2", "node3"):
+        assert differences(node, states()) == []
+        assert in_pods(node, states(), list(POD.values())) == []
+
+
+STRANGE = "table inet strange {\n\tchain f {\n\t\ttype filter hook prerouting priority -300; policy accept;\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "command"),
+    [
+        ({"sysctl": ("ip_forward:1", "ip_forward:0")}, "does not forward packets", "sysctl -w net.ipv4.ip_forward=1"),
+        ({"sysctl": ("eth0/rp_filter:0", "eth0/rp_filter:1")}, "reverse path filter is strict", "rp_filter=0"),
+        ({"sysctl": ("count:50", "count:990")}, "connection tracking table is full (990 of 1000)", "nf_conntrack_max"),
+        ({"links": ("mtu 1500 qdisc noqueue state UP\n3", "mtu 1000 qdisc x state UP\n3")}, "MTU of 'eth0' is 1000",
+         "ip link set eth0 mtu 1500"),
+        ({"links": ("cni0: <BROADCAST,UP,", "cni0: <BROADCAST,")}, "'cni0' is down", "ip link set cni0 up"),
+        ({"qdisc": "qdisc netem 8001: dev eth0 root refcnt 2 limit 1000 loss 10%"}, "kind 'netem", "tc qdisc del dev eth0"),
+        ({"routes": "blackhole 10.244.3.0/24"}, "blackhole 10.244.3.0/24", "ip route del blackhole 10.244.3.0/24"),
+        ({"ways": (f"{POD[3]} {POD[3]} via", f"{POD[3]} RTNETLINK answers: Network is unreachable")}, "no route to the pod",
+         "ip route get 10.244.3.10"),
+        ({"rules": "0:\tfrom all lookup local\n99:\tfrom 10.244.2.10 lookup 99"}, "routing policy differs", "ip rule"),
+        ({"neighbours": "172.30.0.9 dev eth0 lladdr 02:00:00:00:00:99 PERMANENT"}, "link address 02:00:00:00:00:99",
+         "ip neigh del 172.30.0.9"),
+        ({"ports": ("hairpin on", "hairpin off")}, "hairpin mode of the pods' bridge ports is off", "hairpin on"),
+        ({"firewall": ("table inet own", STRANGE + "\t\tudp dport 8080 drop\n\t}\n}\ntable inet own")},
+         "'udp dport 8080 drop' (table inet strange, chain f)", "nft -a list chain inet strange f"),
+        ({"firewall": ("jump KUBE-SEP-X\n" * 1, "")}, "", ""),
+        ({"proxy": "10256 \n10249 "}, "kube-proxy gives no answer", "kube-proxy"),
+        ({"kubelet": ""}, "kubelet gives no answer", "kubelet"),
+    ],
+)  # fmt: skip
+def test_what_differs_is_named_with_the_command_that_mends_it(changes, words, command):
+    texts = found(**changes)
+    assert any(words in d.text and command in d.command for d in texts) or not words, texts
+
+
+def test_missing_service_rules_are_counted():
+    emptied = said(2).split("@@firewall")[0] + "@@firewall\ntable ip nat {\n\tchain KUBE-SVC-A {\n\t}\n}\n"
+    of = states()
+    of["node2"] = parse("node2", emptied)
+    assert any("rules for Services are missing: 0" in d.text for d in differences("node2", of))
+
+
+def test_a_rule_to_which_no_packet_has_come_is_no_mechanism():
+    rule = STRANGE + "\t\tudp dport 8080 counter packets 0 bytes 0 drop\n\t}\n}\ntable inet own"
+    assert found(firewall=("table inet own", rule)) == []
+
+
+def test_rules_of_every_node_are_no_difference_though_their_counters_differ():
+    assert found(firewall=("masquerade", "counter packets 7 bytes 8 masquerade")) != []
+    assert found(firewall=("packets 1 bytes 2", "packets 700 bytes 8000")) == []
+
+
+def test_a_rule_inside_a_pod_is_found_and_its_default_route_is_missed():
+    of = states(pods=(f"P {POD[2]}", f'P {POD[2]}\nF \t\tiifname != "lo" drop'))
+    assert any("drop" in d.text and POD[2] in d.text for d in in_pods("node2", of, list(POD.values())))
+    of = states(pods=("R default via 10.244.2.1 dev eth0\n", ""))
+    assert any("no default route" in d.text for d in in_pods("node2", of, list(POD.values())))
+    of = states(pods=("via 10.244.2.1", "via 10.244.2.253"))
+    assert any("default via 10.244.2.253" in d.text for d in in_pods("node2", of, list(POD.values())))
+
+
+def test_a_node_that_cannot_be_asked_differs_in_nothing():
+    assert differences("node9", states()) == []

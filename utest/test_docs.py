@@ -1,0 +1,87 @@
+"""Documentation: what is told about keywords, types and suites is there."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from robot.libdocpkg import LibraryDocumentation
+
+ROOT = Path(__file__).parents[1]
+HEADINGS = ("Topology", "Traffic", "Passes when", "Skipped when", "Variables")
+# Page of each suite; those that still lack a heading, of which there must only become fewer
+PAGES = {path.stem: ROOT / "docs" / f"{path.stem}.md" for path in sorted((ROOT / "suites").glob("*.robot"))}
+LACKING = {"cyperf", "network_break", "service_matrix", "skupper_iperf3"}
+
+
+@cache
+def library() -> Any:
+    return LibraryDocumentation("NetLibrary")
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[ _]", "", name).lower()
+
+
+def texts() -> dict[str, str]:
+    found = {"the introduction": library().doc}
+    for keyword in library().keywords:
+        found[keyword.name] = "\n".join([keyword.doc, *keyword.args.docs.values(), keyword.args.return_doc or ""])
+    found |= {f"type {kind.name}": kind.doc for kind in library().type_docs if kind.type != "Standard"}
+    return found
+
+
+def links(text: str) -> set[str]:
+    """Names in brackets outside of code, which libdoc makes into links."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    return set(re.findall(r"(?<![\w\]\\])\[([A-Z][\w -]+)\](?![\[(:])", text))
+
+
+def test_every_link_of_the_keyword_documentation_leads_somewhere() -> None:
+    sections = set(re.findall(r"^#+ (.+)$", library().doc, re.MULTILINE))
+    known = {
+        plain(name)
+        for name in [*(k.name for k in library().keywords), *(t.name for t in library().type_docs), *sections]
+    }
+    dead = {place: sorted(n for n in links(text) if plain(n) not in known) for place, text in texts().items()}
+    assert {place: names for place, names in dead.items() if names} == {}
+
+
+def test_types_of_ours_have_names_of_their_own() -> None:
+    """A class `Path` of ours would be documented as a path of a file."""
+    import builtins
+    import pathlib
+
+    enums = {kind.name for kind in library().type_docs if kind.type == "Enum"}
+    assert not enums & {*vars(builtins), *vars(pathlib), "Path"}
+
+
+SPELLED = {
+    "CyPerf": r"\bCyperf\b", "E2SAR": r"\bE2sar\b", "DNS": r"\bDns\b", "TLS": r"\bTls\b", "CNI": r"\bCni\b",
+    "KubeLibrary": r"\bKubelibrary\b", "RequestsLibrary": r"\bRequestslibrary\b", "API": r"\bApi\b", "IP": r"\bIp\b",
+}  # fmt: skip
+# Still written otherwise; names are only ever taken away here
+MISSPELLED: set[str] = set()
+
+
+@pytest.mark.parametrize("word", SPELLED)
+def test_products_are_written_as_their_makers_do(word: str) -> None:
+    wrong = {k.name for k in library().keywords if re.search(SPELLED[word], k.name)}
+    assert wrong <= MISSPELLED
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_suite_has_a_page_with_the_same_headings(name: str) -> None:
+    text = PAGES[name].read_text()
+    missing = [heading for heading in HEADINGS if not re.search(rf"^## {heading}$", text, re.MULTILINE)]
+    if name in LACKING:
+        pytest.skip(f"still without {missing}")
+    assert not missing
+
+
+def test_pages_are_in_the_navigation() -> None:
+    listed = (ROOT / "mkdocs.yml").read_text()
+    assert [path.name for path in sorted((ROOT / "docs").glob("*.md")) if f" {path.name}\n" not in listed] == []
