@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from NetLibrary._mechanics.errors import NotFound, Unavailable
-from NetLibrary._mechanics.throughput.causes import about_the_server, behind, peers, several_servers
+from NetLibrary._mechanics.throughput.causes import (
+    about_the_server,
+    behind,
+    peers,
+    server_container,
+    several_servers,
+)
 from NetLibrary._mechanics.throughput.results import Iperf3Problem
 from NetLibrary._mechanics.throughput.server import direct_way, find_way, server_manifests
 from NetLibrary.types import ThroughputPath
@@ -216,3 +222,9 @@ def test_server_that_was_killed_is_told() -> None:
 
 def test_refused_connection_asks_nobody() -> None:
     assert about_the_server(None, Iperf3Problem("refused", "r"), "s", "demo", 1) == []  # type: ignore[arg-type]
+
+
+def test_server_is_found_behind_an_injected_container() -> None:
+    injected, own = {"name": "proxy"}, {"name": "server", "command": ["iperf3", "-s"]}
+    assert server_container({"spec": {"containers": [injected, own]}}) == "server"
+    assert server_container({"spec": {"containers": [injected, {"name": "x"}]}}) == "proxy"

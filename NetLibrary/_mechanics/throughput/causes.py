@@ -163,7 +163,7 @@ def _holders(cluster: Cluster, pod: Object, port: int, own: str) -> list[str]:
 
 def _sockets(cluster: Cluster, pod: Object) -> str:
     command = ["sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; true"]
-    container = str(pod["spec"]["containers"][0]["name"])
+    container = server_container(pod)
     return cluster.exec(
         pod["metadata"]["namespace"], pod["metadata"]["name"], command, container=container, timeout=10
     ).stdout
@@ -191,6 +191,17 @@ def _address(hexadecimal: str) -> str:
     return str(address.ipv4_mapped or address)
 
 
+def server_container(pod: Object) -> str:
+    """Returns the container that is the server: injected ones may come before it."""
+    containers = pod["spec"]["containers"]
+
+    def is_server(container: Object) -> bool:
+        words = [container["name"], *(container.get("command") or []), *(container.get("args") or [])]
+        return any("iperf" in str(word) for word in words)
+
+    return str(next((c for c in containers if is_server(c)), containers[0])["name"])
+
+
 def _owner(cluster: Cluster, address: str) -> str:
     def look(find: Callable[[], list[Object]]) -> list[Object]:
         try:
@@ -208,7 +219,7 @@ def _owner(cluster: Cluster, address: str) -> str:
 
 def _since(cluster: Cluster, pod: Object, address: str) -> str:
     """When the server accepted that client, by its own log."""
-    container = str(pod["spec"]["containers"][0]["name"])
+    container = server_container(pod)
     try:
         log = cluster.logs(
             pod["metadata"]["namespace"], pod["metadata"]["name"], container=container, tail=200, timestamps=True
