@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from robot.api import ExecutionResult
 from robot.api import TestSuite as Suite
 from robot.api.deco import library
 
+from NetLibrary import NetLibrary
 from NetLibrary._mechanics import records
 from NetLibrary._mechanics.report import Table
 from NetLibrary._mechanics.verdict import Check, Status, at_least, at_most, equal, verdict
@@ -134,3 +136,28 @@ def test_an_old_argument_name_works_is_converted_and_warns(tmp_path: Path) -> No
     both = run(tmp_path, "Wait Calmly    duration=1 min    timeout=2s").suite.tests[0]
     assert both.message == "'duration' is the old name of 'timeout'; give only 'timeout'."
     assert "duration: Deprecated name of `timeout`." in (Concluding.wait_calmly.__doc__ or "")
+
+
+KEYWORDS = Path(__file__).parents[1] / "NetLibrary" / "keywords"
+SOURCES = sorted(path for path in KEYWORDS.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(KEYWORDS)))
+def test_nothing_but_the_conclusion_writes_records(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    writing = [call for call in calls if ast.unparse(call.func).endswith("recorder.add")]
+    assert not writing or path.name == "_conclude.py"
+
+
+def test_no_two_keyword_classes_have_a_private_helper_of_one_name() -> None:
+    """They share one `self`, so that the helper of one topic would take the place of another's."""
+    homes: dict[str, set[str]] = {}
+    for base in NetLibrary.__mro__:
+        for name, member in vars(base).items():
+            if name.startswith("_") and not name.startswith("__") and callable(member) and not _robots_own(name):
+                homes.setdefault(name, set()).add(base.__name__)
+    assert {name: where for name, where in homes.items() if len(where) > 1} == {}
+
+
+def _robots_own(name: str) -> bool:
+    return name.startswith(("_start_", "_end_")) and name.rsplit("_", 1)[1] in ("suite", "test", "keyword")

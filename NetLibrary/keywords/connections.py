@@ -65,7 +65,7 @@ class ConnectionKeywords(KeywordBase):
             addresses.require_node(connection, node)
         made = name or f"prober-{secrets.token_hex(3)}"
         limit = self.session.default_timeout if timeout is None else timeout.total_seconds()
-        self._start(connection, objects.prober(made, namespace, image=image, labels=labels, node=node), limit)
+        self._start_prober(connection, objects.prober(made, namespace, image=image, labels=labels, node=node), limit)
         return f"{namespace}/{made}"
 
     @keyword(tags=["connection"])
@@ -273,8 +273,10 @@ class ConnectionKeywords(KeywordBase):
         word = secrets.token_hex(3)
         labels = {"netlibrary.io/closed": word}
         cluster.create(objects.closing_policy(f"closed-{word}", namespace, labels))
-        closed = self._start(cluster, objects.prober(f"closed-{word}", namespace, image=image, labels=labels), timeout)
-        asking = self._start(cluster, objects.prober(f"asking-{word}", namespace, image=image), timeout)
+        closed = self._start_prober(
+            cluster, objects.prober(f"closed-{word}", namespace, image=image, labels=labels), timeout
+        )
+        asking = self._start_prober(cluster, objects.prober(f"asking-{word}", namespace, image=image), timeout)
         target = Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
         request = Request(attempts=1, limit_seconds=1.0)
         pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
@@ -356,12 +358,12 @@ class ConnectionKeywords(KeywordBase):
         cluster.enter_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "privileged"})
         pod = objects.prober("prober", namespace, image=objects.PROBER_IMAGE, node=node, host_network=True)
         try:
-            return self._start(cluster, pod, self.session.default_timeout)
+            return self._start_prober(cluster, pod, self.session.default_timeout)
         except errors.Forbidden as error:
             text = f"A prober on the network of node '{node}' is not allowed here: {error}"
             raise errors.Unavailable(text) from error
 
-    def _start(self, cluster: Cluster, pod: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def _start_prober(self, cluster: Cluster, pod: dict[str, Any], timeout: float) -> dict[str, Any]:
         cluster.create(pod)
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         cluster.wait(
