@@ -78,7 +78,7 @@ Source Pod Isolated
 All Pods Isolated
     pods isolated    pods isolated    cluster
 Dead Backend Behind A Service
-    backend dead behind service    dead backends    spread: *    spread
+    backend dead behind service    service changed    spread    spread
 One Port Of A Service Refused
     one port refused    service port    several-ports 81/TCP    several ports
 Target Port Changed
@@ -100,17 +100,7 @@ One NodePort Dropped
 Packets Lost Between Two Nodes
     link loses packets    loss between nodes    node1 and node2
 UDP Flow Stays With The Old Backend
-    [Template]    Fault Should Be A Fact
-    [Documentation]    What Kubernetes leaves to the implementation is seen, and never wrong.
-    [Arguments]    ${fault}    ${case}    ${fact}
-    Forget Service Matrix Results
-    Break By Name    ${fault}
-    Service Matrix Case Should Be Right    ${case}
-    ${cells}    Get Service Matrix Cells    ${case}
-    Should Contain    ${{[c['fact'] for c in $cells]}}    ${fact}
-    [Teardown]    Repair What Was Broken
-
-Fault Should Be Found By Row
+    [Template]    Fault Should Be Found By Row
     stale udp flow    udp flows    stale flow    node2
 Hairpin Blocked
     hairpin blocked    hairpin    node1    hairpin
@@ -159,6 +149,16 @@ Nothing Should Be Found
     Probe Service Matrix    settle=10 s
     ${findings}    Diagnose Service Matrix
     Should Be Empty    ${findings}    Found something in a healthy lab (${when}): ${findings}
+
+Fault Should Be A Fact
+    [Documentation]    What Kubernetes leaves to the implementation is seen, and never wrong.
+    [Arguments]    ${fault}    ${case}    ${fact}
+    Forget Service Matrix Results
+    Break By Name    ${fault}
+    Service Matrix Case Should Be Right    ${case}
+    ${cells}    Get Service Matrix Cells    ${case}
+    Should Contain    ${{[c['fact'] for c in $cells]}}    ${fact}
+    [Teardown]    Repair What Was Broken
 
 Fault Should Be Found By Row
     [Documentation]    As below, for cases that change objects while they probe.

@@ -66,6 +66,7 @@ def world(plan: Layout | None = None, **facts: object) -> World:
         services.append(made)
         slices.append(slice_of(made, pods))
     given = {"pod_to_node_masqueraded": True, "balancer": True, "outside": True, "outside_address": OUTSIDE_ADDRESS}
+    given["mtus"] = {name: 1500 for name, _ in plan.pods}
     given["addresses"] = {f"node{n}": frozenset({f"172.30.0.{n}", f"10.244.{n}.0"}) for n in range(1, 10)}
     return World(
         nodes=[node(int(n[4:])) for n in dict.fromkeys(at for _, at in plan.pods)],

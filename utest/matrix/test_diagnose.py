@@ -123,13 +123,17 @@ def udp_through_services(s: Source, t: Target, e: Expected) -> Observation | Non
 
 
 def large_at_node2(s: Source, t: Target, e: Expected) -> Observation | None:
-    if t.extra.startswith("size=") and len({s.node, t.node}) == 2 and "node2" in (s.node, t.node):
+    if (
+        (t.extra.startswith("size=") or t.probe == "udpsize")
+        and len({s.node, t.node}) == 2
+        and "node2" in (s.node, t.node)
+    ):
         return blocked(Outcome.NO_ANSWER, "connected but no answer")
     return None
 
 
 def large_everywhere(s: Source, t: Target, e: Expected) -> Observation | None:
-    if t.extra.startswith("size=") and s.node != t.node:
+    if (t.extra.startswith("size=") or t.probe == "udpsize") and s.node != t.node:
         return blocked(Outcome.NO_ANSWER, "connected but no answer")
     return None
 
@@ -390,7 +394,11 @@ def late(milliseconds: float, *names: str) -> Observation:
 
 
 def slow_pod(s: Source, t: Target, e: Expected) -> Observation | None:
-    if e.responders == {"on-node3"} and t.protocol == "TCP" and not t.extra.startswith("size="):
+    if (
+        e.responders == {"on-node3"}
+        and t.protocol == "TCP"
+        and not (t.extra.startswith("size=") or t.probe == "udpsize")
+    ):
         return late(900, "on-node3")
     return None
 

@@ -153,3 +153,30 @@ def test_gaps_of_a_flow_are_found_also_at_its_end():
 
 def test_an_observation_without_loss_says_nothing_about_first_attempts():
     assert Observation(Outcome.CONNECTED, responders=Counter(["a"])).first_lost == 0
+
+
+def test_whole_cells_that_fail_by_heavy_loss_are_given_to_it(monkeypatch):
+    def count(cluster, source, target, port):
+        bad = {source.node, target.node} == {"node1", "node2"}
+        return Counted(source, target, 400, 120 if bad else 400, 400, 400)
+
+    monkeypatch.setattr(losses, "count", count)
+    table = lossy_table(number=2)
+    other = next(
+        c for c in table.cells if {c.source.node, c.target.node} == {"node1", "node2"} and not c.observed.first_lost
+    )
+    other.observed = Observation(Outcome.TIMEOUT, "no answer", failures=Counter({"timed out": 1}))
+    other.right, other.symptom = False, "blocked"
+    found = losses.Losses(Bed()).judge(table)
+    assert other in found.evidence
+    assert not diagnose([table], WORLD)
+
+
+def test_new_connections_that_are_lost_are_no_loss_of_packets(monkeypatch):
+    monkeypatch.setattr(losses, "count", lambda c, s, t, p: Counted(s, t, 400, 396, 396, 396))
+    table = next(t for t in tables() if t.case == "pod ip")
+    for cell in table.cells[:40]:
+        cell.observed = dataclasses.replace(cell.observed, first_lost=1)
+    table.cells[50].right, table.cells[50].symptom = False, "flapping"
+    bed = losses.Losses(Bed())
+    assert bed.judge(table) is None, "the diagnosis has a cause for that"

@@ -81,6 +81,7 @@ class Builder:
         self._find_sources()
         self._learn_from_probers()
         self._create([s for s in objects.services(bed.layout) if s["metadata"]["name"] == ALIAS])
+        self._create([objects.many_endpoints(bed.layout, cases.dns_room(bed.world), bed.world.family)])
         bed.refresh()
         self._measure()
         bed.seconds["build"] = time.monotonic() - started
@@ -167,6 +168,7 @@ class Builder:
                 addresses={s.node: found for s, found in read.items() if found},
                 host_names={s.name: names[s.name] for s in hosts if s.name in names},
                 domain=domain,
+                mtus={name: mtu for name, mtu in bed.fleet.mtus.items() if name in dict(bed.layout.pods)},
             )
         )
         bed.layout = dataclasses.replace(bed.layout, domain=domain)

@@ -8,7 +8,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, NEAR, OUTSIDE_NAME, Layout
+from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, MANY, NEAR, OUTSIDE_NAME, Layout
 from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import World
 
@@ -82,14 +82,38 @@ def pod_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
 
 
 def large_packets(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
-    """A request and an answer of several packets, pod to pod: finds MTU black holes."""
+    """Packets as large as the path takes, over TCP, UDP and DNS: finds MTU black holes of every size."""
     for source in _own_network(sources):
         for name, node in layout.pods:
             item = world.pod(name)
             address = (item or {}).get("status", {}).get("podIP", "")
             if not address:
                 continue
-            yield source, Target(name, "pod", address, HTTP_PORT, extra=f"size={LARGE}", pod=name, node=node)
+            mtu = _mtu(world, source.name, name)
+            # several full segments in a row
+            size = max(LARGE, min(3 * mtu, 30000))
+            yield source, Target(name, "pod", address, HTTP_PORT, extra=f"size={size}", pod=name, node=node)
+            if mtu:
+                bytes_ = mtu - (48 if ":" in address else 28)
+                yield (
+                    source,
+                    Target(name, "pod", address, HTTP_PORT, "UDP", "udpsize", f"{bytes_}", pod=name, node=node),
+                )
+        if world.service(MANY) is not None and _mtu(world, source.name):
+            full = f"{MANY}.{layout.namespace}.svc.{world.facts.domain}"
+            asked = f"{_record(source)}/{full}./{dns_room(world)}"
+            yield source, Target("DNS", "dns", "-", 53, "UDP", "dns", asked, service=MANY, limit_ms=NAMES_MS)
+
+
+def _mtu(world: World, *pods: str) -> int:
+    """Largest packet between pods; 0 when it is not known of all of them."""
+    found = [world.facts.mtus.get(pod, 0) for pod in pods]
+    return min(found) if all(found) else 0
+
+
+def dns_room(world: World) -> int:
+    """Bytes of the largest DNS answer that fits into one packet everywhere; CoreDNS gives no more than 4096."""
+    return min([*world.facts.mtus.values(), 4144]) - 48
 
 
 def cluster_ip(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:

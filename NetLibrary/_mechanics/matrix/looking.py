@@ -73,10 +73,11 @@ class Looking:
         # something else than the cause that fitted best, or than any that is listed, is there to be seen
         at = list(dict.fromkeys(d.node for d in fitting))
         text = f"Found {'; '.join(texts)}. It can make these {len(finding.evidence)} wrong cell(s)"
+        another = finding.key in (UNKNOWN, "route to pods")
         return dataclasses.replace(
             changed,
-            key="node state",
-            subject=" and ".join(at),
+            key="node state" if another else finding.key,
+            subject=" and ".join(at) if another else finding.subject,
             sentence=f"{text}, {'which no listed cause explains' if finding.key == UNKNOWN else _pattern(finding)}.",
             follow_ups=[],
             alternatives=[],

@@ -13,7 +13,8 @@ from NetLibrary._mechanics.matrix.explain import loss
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.explain.loss import Place, Way
 from NetLibrary._mechanics.matrix.model.objects import HTTP_PORT
-from NetLibrary._mechanics.matrix.model.types import Cell, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.probe.counting import count
 from NetLibrary._mechanics.matrix.probe.fleet import ExecPipe, Prober
 
@@ -25,6 +26,8 @@ FRESH = 60.0
 # Long enough to see a link that is down for 2 s in 10 at least once
 WATCH_MS, EVERY_MS = 11000, 100
 WATCHES = 2
+# From this share of lost packets on whole cells fail, with all their attempts
+MANY = 0.2
 
 
 class Losses:
@@ -38,6 +41,7 @@ class Losses:
         self._bed = testbed
         self._found: list[tuple[float, Place, str]] = []
         self._watched = 0
+        self.findings: list[tuple[Place, Finding]] = []
 
     def known(self) -> bool:
         """The network is known to lose packets, so that waiting for cells to get right tells nothing."""
@@ -58,13 +62,17 @@ class Losses:
         if not cells and not self.known():
             return None
         place, how = self._place(cells, watch=not broken) if cells else self._found[-1][1:]
+        if place is not None and _only_new_connections(place, table, self._bed.world):
+            place, how = None, f"{how}; few for so many first attempts, so it is new connections that are lost"
         if place is not None:
-            # lost packets make cells slow and flap as well; no other cause is needed for them
-            also = [c for c in table.wrong if c.symptom in ("slow", "flapping", "dns")]
-            evidence = [c for c in (*cells, *also) if place.touches(c, self._bed.world)]
+            evidence = [c for c in cells if place.touches(c, self._bed.world)]
+            evidence += [c for c in table.wrong if c.symptom != "lost" and self._comes_of(place, c)]
             if not evidence:
                 return None
             finding = _finding(place, how, evidence)
+            self.findings.append((place, finding))
+        elif broken or any(c.symptom == "flapping" for c in table.wrong):
+            return None  # whatever else is wrong here has to be explained first
         else:
             lost = sum(c.observed.first_lost for c in cells)
             total, _ = table.first_attempts
@@ -81,10 +89,25 @@ class Losses:
                 hint="Probe the row again; look at drops and errors of interfaces between the nodes of these cells.",
             )
         for cell in evidence:
-            seen = cell.observed
-            cell.right, cell.symptom = False, "lost"
-            cell.why = f"{seen.first_lost} of {seen.first_attempts} first attempts stayed without an answer"
+            _mark(cell)
         return finding
+
+    def adopt(self, tables: Sequence[Table]) -> None:
+        """Gives wrong cells of all rows to the losses that are known by now and make such cells."""
+        for place, finding in self.findings:
+            for table in tables:
+                for cell in table.wrong:
+                    if cell.symptom != "lost" and self._comes_of(place, cell):
+                        _mark(cell)
+                        finding.evidence.append(cell)
+
+    def _comes_of(self, place: Place, cell: Cell) -> bool:
+        """Lost packets make cells slow and flap; where many are lost, whole cells fail."""
+        silent = cell.observed.outcome in (Outcome.TIMEOUT, Outcome.NO_ANSWER, Outcome.DNS)
+        fits = cell.symptom in ("slow", "flapping", "dns") or (
+            place.share > MANY and silent and cell.symptom == "blocked"
+        )
+        return fits and place.touches(cell, self._bed.world)
 
     def _place(self, cells: Sequence[Cell], *, watch: bool) -> tuple[Place | None, str]:
         """Where the packets of these cells are lost, and how that was found out."""
@@ -164,6 +187,20 @@ class Losses:
         return Place(
             key, subject, text, ways
         ), f"watched: flows between {', '.join(f'{a} and {b}' for a, b in bad)} had gaps"
+
+
+def _mark(cell: Cell) -> None:
+    seen = cell.observed
+    if not cell.symptom:
+        cell.why = f"{seen.first_lost} of {seen.first_attempts} first attempts stayed without an answer"
+    cell.right, cell.symptom = False, "lost"
+
+
+def _only_new_connections(place: Place, table: Table, world: World) -> bool:
+    """Far more first attempts are lost than packets of flows that go on: a full connection tracking table does that."""
+    mine = [c.observed for c in table.counted if place.touches(c, world)]
+    lost, total = sum(o.first_lost for o in mine), sum(o.first_attempts for o in mine)
+    return lost >= 6 and lost > 4 * place.share * total
 
 
 def _share(cell: Cell) -> float:

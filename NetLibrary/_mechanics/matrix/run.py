@@ -132,7 +132,7 @@ class Matrix:
 
     def beyond_prober(self, name: str) -> str:
         """Why the chosen prober cannot tell what a case asks; empty when it can."""
-        if self.options.prober in ("agnhost", "sh") and name.startswith(("affinity", "udp flows")):
+        if self.options.prober in ("agnhost", "sh") and name.startswith(("affinity", "udp flows", "large packets")):
             return "'agnhost connect' does not tell who answers and keeps no flow; another prober does"
         return ""
 
@@ -328,6 +328,7 @@ class Matrix:
     def findings(self, *, ask: bool = True) -> list[Finding]:
         """Explains the wrong cells of all tables so far; asks the follow-up questions."""
         tables = list(self.tables.values())
+        self.losses.adopt(tables)
         if not any(c.symptom != "lost" for t in tables for c in t.wrong):
             return list(self.lost)
         if ask and any(t.wrong for t in tables) and "pod ip" not in self.tables:
@@ -341,7 +342,10 @@ class Matrix:
             later = self._explain([table for table in tables if table.wrong], ask)
             if not any(f.key == UNKNOWN for f in later):
                 found = [dataclasses.replace(f, aside=aside) for f in later]
-        return [*self.lost, *(f for f in found if not self._counted_already(f))]
+        found = [f for f in found if not self._counted_already(f)]
+        # a loss whose place is not known says less than any cause
+        guesses = [] if any(f.key.startswith("loss") for f in found) else [f for f in self.lost if not f.measured]
+        return [*(f for f in self.lost if f.measured), *found, *guesses]
 
     def findings_of(self, table: Table) -> list[Finding]:
         """The findings over all tables, those that explain cells of one table first."""

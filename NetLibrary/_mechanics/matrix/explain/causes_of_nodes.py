@@ -124,7 +124,8 @@ def of_nodes(case: Case) -> Iterator[Candidate]:
             f"Large packets do not get through at node '{node}' and nobody is told (MTU black hole): small requests "
             "work, large ones connect and then hang.",
             must=lambda f, n=node: f.large and f.crosses(n),
-            symptoms=STOPPED,
+            may=lambda f: f.path == "dns" and f.cell.target.extra.count("/") > 1,
+            symptoms=STOPPED | {"dns"},
             rank=12,
             least=2,
             hint=f"Compare the MTU of the interfaces and tunnels of node '{node}' with the path; let ICMP 'too big' pass.",

@@ -94,7 +94,8 @@ def of_pairs(case: Case) -> Iterator[Candidate]:
                 f"{one} and {other}",
                 f"Large packets between '{one}' and '{other}' vanish (MTU black hole); small ones pass.",
                 must=lambda f, a=one, b=other: f.large and {a, b} <= {f.from_node} | f.to_nodes,
-                symptoms=STOPPED,
+                may=lambda f: f.path == "dns" and f.cell.target.extra.count("/") > 1,
+                symptoms=STOPPED | {"dns"},
                 rank=13,
                 hint="Compare the MTU of the path with that of the pods.",
             )

@@ -30,7 +30,10 @@ SIZES = frozenset({"large packets", "large packets between nodes"})
 SLOW = frozenset({"slow node", "slow pod", "loss at node", "loss between nodes", "dns slow", "unknown"})
 ANY = REACH | SERVICES | SIZES | SLOW
 # Causes whose sentence names a mechanism; another mechanism with the same effect must not confirm it
-CLAIMS = (SERVICES - {"unknown", "hairpin"}) | {"route to pods"}
+CLAIMS = frozenset({
+    "route to pods", "service proxy of node", "stale proxy of node", "service proxy of node, in part",
+    "protocol at proxy", "service on node", "service port on node", "masquerade at node", "wrong backend",
+})  # fmt: skip
 OWN = {"route": frozenset({"route to pods"}), "proxy": SERVICES}
 VERDICTS = re.compile(r"\b(drop|reject|queue|dnat to|snat to|masquerade|notrack|limit rate|redirect|set)\b")
 

@@ -25,12 +25,14 @@ class Place:
         subject: The node, or both nodes.
         sentence: In words, with shares and directions.
         ways: The directions (from node, to node) that lose packets.
+        share: Largest share of packets that one of them loses.
     """
 
     key: str
     subject: str
     sentence: str
     ways: tuple[Way, ...]
+    share: float = 0.5
 
     def touches(self, cell: Cell, world: World) -> bool:
         """Packets of the cell go one of the ways, or their answers do."""
@@ -97,6 +99,7 @@ def place(ways: Mapping[Way, tuple[int, int]]) -> Place | None:
     bad = {way: seen for way, seen in ways.items() if seen[1] >= LEAST and seen[1] >= SHARE * seen[0]}
     if not bad:
         return None
+    share = max(lost / sent for sent, lost in bad.values())
     into, out_of = _by_node(ways, 1), _by_node(ways, 0)
     touched = Counter(node for way in bad for node in set(way))
     for node, _ in touched.most_common():
@@ -105,13 +108,15 @@ def place(ways: Mapping[Way, tuple[int, int]]) -> Place | None:
         comes = [w for w in into[node] if w in bad]
         goes = [w for w in out_of[node] if w in bad]
         if len(comes) == len(into[node]) and len(comes) > 1:
-            return Place("loss at node", node, _at_node(node, ways, into, out_of, bool(goes)), tuple(bad))
+            return Place("loss at node", node, _at_node(node, ways, into, out_of, bool(goes)), tuple(bad), share)
         if len(goes) == len(out_of[node]) and len(goes) > 1:
-            return Place("loss at node", node, _at_node(node, ways, into, out_of, bool(comes), first="out"), tuple(bad))
+            return Place(
+                "loss at node", node, _at_node(node, ways, into, out_of, bool(comes), first="out"), tuple(bad), share
+            )
     (here, there), (sent, lost) = max(bad.items(), key=lambda item: item[1][1] / item[1][0])
     if here == there:
         text = f"Packets between pods of node '{here}' are lost on the node itself: {_share(sent, lost)}."
-        return Place("loss at node", here, text, tuple(bad))
+        return Place("loss at node", here, text, tuple(bad), share)
     back = ways.get((there, here), (0, 0))
     both = (there, here) in bad
     back_text = f"the other way {_share(*back)}"
@@ -121,7 +126,7 @@ def place(ways: Mapping[Way, tuple[int, int]]) -> Place | None:
         + (" in both directions" if both else f" on their way from '{here}' to '{there}'")
         + f": {_share(sent, lost)} from '{here}' to '{there}', {back_text}."
     )
-    return Place("loss between nodes", f"{one} and {other}", text, tuple(bad))
+    return Place("loss between nodes", f"{one} and {other}", text, tuple(bad), share)
 
 
 def _by_node(ways: Mapping[Way, tuple[int, int]], end: int) -> dict[str, list[Way]]:

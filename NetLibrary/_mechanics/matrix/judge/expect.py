@@ -102,7 +102,7 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
     if pod["spec"].get("hostNetwork") and clients is not None and not source.outside and target.node != source.node:
         # many networks masquerade what pods send to nodes
         clients = clients | world.node_addresses(source.node) if world.addresses_known(source.node) else None
-    if target.extra.startswith("size="):
+    if target.extra.startswith("size=") or target.probe == "udpsize":
         return Expected(CONNECTED, reason="packets of every size must pass")
     outcomes, reason = CONNECTED, "pods reach each other without translation"
     if open_question:
@@ -299,6 +299,8 @@ def _lookup(world: World, target: Target) -> Expected:
         return Expected(frozenset({Outcome.DNS}), reason=f"Service '{target.service}' does not exist")
     spec = service["spec"]
     kind = target.extra.split("/", 1)[0]
+    if target.extra.count("/") > 1:
+        return Expected(CONNECTED, reason="an answer as large as a packet must pass")
     if spec.get("type") == "ExternalName":
         if kind == "CNAME":
             return Expected(CONNECTED, records=frozenset({spec["externalName"].rstrip(".") + "."}), reason="CNAME")

@@ -117,7 +117,7 @@ def _fact(cell: Cell, case: str, world: World, node_of: dict[str, str]) -> Fact:
         hairpin=through_service and pods == {source.name},
         itself=target.kind == "pod" and target.pod == source.name,
         to_host=bool((world.pod(target.pod) or {"spec": {}})["spec"].get("hostNetwork")),
-        large=target.extra.startswith("size="),
+        large=target.extra.startswith("size=") or target.probe == "udpsize",
         # a first attempt that was lost has its own finding; the connection came about
         symptom=cell.symptom if cell.wrong and cell.symptom != "lost" else "",
     )

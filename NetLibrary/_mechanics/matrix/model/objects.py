@@ -17,6 +17,8 @@ ROLE = "netlibrary.io/role"
 POD = "netlibrary.io/pod"
 HTTP_PORT = 8080
 BANNER_PORT = 9376
+# A headless Service with so many addresses that the answer of DNS fills a packet
+MANY = "many"
 NEVER_READY = "never-ready"
 # The ExternalName Service that leads to a name outside the cluster
 OUTSIDE_NAME = "outside-name"
@@ -254,6 +256,32 @@ def ports(target: int | str = HTTP_PORT, *, port: int = 80) -> list[Object]:
     ]
 
 
+def many_endpoints(layout: Layout, room: int, family: int) -> Object:
+    """An EndpointSlice that makes the DNS answer for `many` as large as a packet; nobody is ever sent to its addresses.
+
+    Args:
+        layout: Where.
+        room: Bytes that the answer may have.
+        family: 4 or 6.
+    """
+    # behind header, question and EDNS each record has a compressed name, ten bytes and the address
+    number = max(1, min(900, (room - 120) // (16 if family == 4 else 28)))
+    made = [f"10.255.{n // 250}.{1 + n % 250}" if family == 4 else f"fd00:ffff::{1 + n:x}" for n in range(number)]
+    labels = {"kubernetes.io/service-name": MANY, "endpointslice.kubernetes.io/managed-by": "netlibrary"}
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": f"{MANY}-1",
+            "namespace": layout.namespace,
+            "labels": {**APP, **labels},
+        },
+        "addressType": f"IPv{family}",
+        "ports": [{"name": "http", "port": HTTP_PORT, "protocol": "TCP"}],
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in made],
+    }
+
+
 def services(layout: Layout) -> list[Object]:
     """All Services that stay for the whole run."""
     everybody, one = {ROLE: "probe"}, {POD: layout.first}
@@ -268,6 +296,7 @@ def services(layout: Layout) -> list[Object]:
         service(layout, "no-endpoints", None),
         service(layout, "sticky", everybody, type="NodePort", **affinity),
         service(layout, "headless", everybody, clusterIP="None", ports=ports("http")),
+        service(layout, MANY, None, clusterIP="None"),
         service(layout, "hidden", {ROLE: "unready"}),
         service(layout, "published", {ROLE: "unready"}, publishNotReadyAddresses=True),
         service(

@@ -71,8 +71,10 @@ class Target:
         host: Address or name; for lookups the DNS server or `-` for the source's own.
         port: Port number.
         protocol: `TCP`, `UDP` or `SCTP`.
-        probe: How to ask: `http` (agnhost netexec), `udp` (netexec), `tcp` (banner), `connect`, `sctp`, `dns`.
-        extra: Argument of the probe: a path, `size=BYTES`, or TYPE/NAME of a lookup; `-` for none.
+        probe: How to ask: `http` (agnhost netexec), `udp` (netexec), `udpsize` (a datagram of that size), `tcp`
+            (banner), `connect`, `sctp`, `dns`.
+        extra: Argument of the probe: a path, `size=BYTES`, BYTES, or TYPE/NAME of a lookup, with /BYTES for the largest
+            answer; `-` for none.
         service: Name of the Service behind it.
         service_port: Port of that Service; the same as `port` except for NodePorts.
         node: Entry node of a NodePort, or node of the pod.

@@ -30,6 +30,7 @@ class Facts:
             prober is missing.
         host_names: What the prober in a pod on the host network takes for its host's name, by name of the pod. Servers
             there answer with it, and it need not be the node's name.
+        mtus: Largest packet of each pod's interface, by name of the pod.
         domain: The cluster's DNS domain, from the search list of a pod.
     """
 
@@ -41,6 +42,7 @@ class Facts:
     addresses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     host_names: Mapping[str, str] = field(default_factory=dict)
     domain: str = "cluster.local"
+    mtus: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class World:
     drift: Mapping[str, str] = field(default_factory=dict)
     settled: str = ""
     foreign_policies: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def family(self) -> int:
+        """The family of the pods' first addresses."""
+        return 6 if any(":" in str(p.get("status", {}).get("podIP", "")) for p in self.pods) else 4
 
     def foreign(self, cell: Cell) -> str:
         """What to say when a cell is blocked, as it must be, by a policy that does not belong here."""

@@ -189,7 +189,7 @@ class Prober:
     def __init__(self, source: Source, open_pipe: Callable[[], Pipe], unheard: Callable[[], str] = lambda: "") -> None:
         self.source = source
         self.flavour = ""
-        self.host_name, self.search = "", ""
+        self.host_name, self.search, self.mtu = "", "", 0
         self._open, self._unheard = open_pipe, unheard
         self._pipe: Pipe | None = None
 
@@ -224,8 +224,9 @@ class Prober:
             pipe.close()
             raise
         self.flavour = f"{hello[1]} {hello[2]}"
-        told = [field.strip() for field in (*hello[3:5], "", "")]
-        self.host_name, self.search = ("" if field == "-" else field for field in told[:2])
+        told = [field.strip() for field in (*hello[3:6], "", "", "")]
+        self.host_name, self.search, mtu = ("" if field == "-" else field for field in told[:3])
+        self.mtu = int(mtu) if mtu.isdigit() else 0
         self._pipe = pipe
 
     def _expect(self, pipe: Pipe, beginning: str) -> str:
@@ -427,6 +428,11 @@ class Fleet:
     def host_names(self) -> dict[str, str]:
         """What each prober takes for its host's name: that of its pod, or on the host network that of the node."""
         return {name: prober.host_name for name, prober in self._probers.items() if prober.host_name}
+
+    @property
+    def mtus(self) -> dict[str, int]:
+        """Largest packet of each pod's interface, as its prober has read it."""
+        return {name: prober.mtu for name, prober in self._probers.items() if prober.mtu}
 
     @property
     def domain(self) -> str:

@@ -32,6 +32,10 @@ def asking(cell: Cell) -> str:
         return f"dig +time={SECONDS} +tries=1{server} {name.split('/')[0]} {kind}"
     if target.protocol == "SCTP":
         return f"/agnhost connect {host}:{target.port} --protocol=sctp --timeout={SECONDS}s"
+    if target.probe == "udpsize":
+        datagram = f"(printf 'echo '; head -c {int(target.extra) - 6} /dev/zero | tr '\\\\0' x; echo)"
+        sent = f"{datagram} | dd bs={target.extra} iflag=fullblock"
+        return f'sh -c "{sent} | nc -u -w{SECONDS} {target.host} {target.port} | wc -c"'
     if target.protocol == "UDP":
         return f"/agnhost connect {host}:{target.port} --protocol=udp --timeout={SECONDS}s"
     if target.probe == "http":

@@ -189,15 +189,42 @@ probe_tool() {
         clock; report "$id" FAILED $((now - begin)) 1 - - "${out##*: }"
       fi
       ;;
+    udpsize)
+      # EXTRA is the size of the datagram; dd sends it by one write
+      local fd text left tries=0 end
+      complaint=
+      if ! { exec {fd}<>"/dev/udp/$host/$port"; }; then
+        complaint; report "$id" FAILED 0 1 - - "$complaint"; return
+      fi
+      printf -v text '%*s' $((extra - 6)) ''
+      left $early_us; clock; end=$((now + 10#${left/[.,]/}))
+      while ((now < end)); do
+        ((tries++))
+        printf 'echo %s\n' "${text// /x}" | dd bs="$extra" iflag=fullblock >&$fd 2>/dev/null
+        for ((turn = 0; turn < 16; turn++)); do
+          if read -t 0 -u $fd; then
+            clock; exec {fd}>&-
+            report "$id" OK $((now - begin)) $tries - - "bytes"
+            return
+          fi
+          read -r -t 0.03 -u $quiet
+        done
+        clock
+      done
+      exec {fd}>&-
+      report_silence "$id" "$begin" $tries "no answer"
+      ;;
     dns)
       # HOST is the DNS server or "-" for the pod's own resolver, EXTRA is type/name.
       if ! command -v dig >/dev/null; then report "$id" ERROR 0 0 - - "DNS lookups need dig or python3 in the source image"; return; fi
-      local server=() left
-      [[ $host != - ]] && server=("@$host" -p "$port")
+      local server=() left name=${extra#*/} room=
+      [[ $name == */* ]] && room=${name#*/} name=${name%%/*}
+      [[ -n $room ]] && server=(+bufsize=$room +ignore)
+      [[ $host != - ]] && server+=("@$host" -p "$port")
       left 100000
       local whole=${left%.*}
       ((whole < 1)) && whole=1
-      if out=$(dig "${server[@]}" +search +nocmd +noall +comments +answer +stats +time=$whole +tries=1 -t "${extra%%/*}" "${extra#*/}" 2>&1); then
+      if out=$(dig "${server[@]}" +search +nocmd +noall +comments +answer +stats +time=$whole +tries=1 -t "${extra%%/*}" "$name" 2>&1); then
         clock
         # dig's own measure leaves its start out
         local status=${out#*status: } records= asked=${out#*Query time: } took=$((now - begin))
@@ -205,7 +232,9 @@ probe_tool() {
         [[ $asked =~ ^[0-9]+$ ]] && took=$((asked * 1000))
         status=${status%%,*}
         while read -r _ _ _ _ data; do [[ -n $data ]] && records+="${records:+,}${data// /_}"; done < <(grep -v '^;' <<<"$out")
-        if [[ $status == NOERROR ]]; then report "$id" OK $took 1 "${records:--}" - "NOERROR"
+        if [[ -n $room && $out == *"flags: "*" tc"* ]]; then report "$id" FAILED $took 1 - - "DNS answer was cut short"
+        elif [[ -n $room && $status == NOERROR ]]; then report "$id" OK $took 1 - - "records"
+        elif [[ $status == NOERROR ]]; then report "$id" OK $took 1 "${records:--}" - "NOERROR"
         else report "$id" FAILED $((now - begin)) 1 - - "DNS ${status:0:60}"; fi
       else
         clock
@@ -610,7 +639,9 @@ command -v curl >/dev/null && curl=" with curl"
 host=- search=
 { read -r host </proc/sys/kernel/hostname; } 2>/dev/null
 while read -r word rest; do [[ $word == search ]] && search=$rest; done 2>/dev/null </etc/resolv.conf
-printf 'HELLO\tbash\t%s\t%s\t%s\n' "${BASH_VERSION%%(*}$curl" "$host" "${search:--}"
+mtu=-
+{ read -r mtu </sys/class/net/eth0/mtu; } 2>/dev/null
+printf 'HELLO\tbash\t%s\t%s\t%s\t%s\n' "${BASH_VERSION%%(*}$curl" "$host" "${search:--}" "$mtu"
 plan=() limit_us=1500000
 while IFS= read -r -t 900 line; do
   case $line in

@@ -174,6 +174,35 @@ async def probe_udp(host, port, extra, until):
         sock.close()
 
 
+async def probe_udp_size(host, port, size, until):
+    """Sends datagrams of so many bytes to be echoed; any answer shows that they arrive whole."""
+    loop = asyncio.get_event_loop()
+    family, address = await resolve(host, port, socket.SOCK_DGRAM)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setblocking(False)
+    question, begin, tries = b"echo " + b"x" * (size - 6) + b"\n", time.monotonic(), 0
+    try:
+        sock.connect(address)
+        for number, pause in enumerate(RESEND_AFTER):
+            following = RESEND_AFTER[number + 1] if number + 1 < len(RESEND_AFTER) else 1e9
+            try:
+                tries += 1
+                sock.send(question)
+                stop = min(until - 0.03, begin + following)
+                answer = await asyncio.wait_for(loop.sock_recv(sock, 65536), max(0.005, stop - time.monotonic()))
+                return time.monotonic() - begin, tries, "-", "-", "bytes=%d" % len(answer)
+            except asyncio.TimeoutError:
+                if time.monotonic() >= until - 0.04:
+                    break
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise
+                raise Failed("no answer: %s" % reason(error), tries) from None
+        raise Failed("no answer", tries)
+    finally:
+        sock.close()
+
+
 def lost(tries, answers):
     """Attempts as they are told: one, and those that were lost."""
     return max(1, 1 + tries - answers)
@@ -254,12 +283,15 @@ def resolver():
     return server, search, ndots
 
 
-async def ask_dns(server, port, kind, name, until):
-    """One DNS question over UDP."""
+async def ask_dns(server, port, kind, name, until, room=0):
+    """One DNS question over UDP; with `room` for so large an answer (EDNS), which must not be cut."""
     loop = asyncio.get_event_loop()
     number = random.randrange(65536)
     question = b"".join(bytes([len(p)]) + p.encode() for p in name.strip(".").split(".")) + b"\0"
-    packet = struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0) + question + struct.pack("!HH", DNS_TYPES[kind], 1)
+    packet = struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, int(room > 0)) + question
+    packet += struct.pack("!HH", DNS_TYPES[kind], 1)
+    if room:
+        packet += b"\0" + struct.pack("!HHIH", 41, room, 0, 0)
     family, address = await resolve(server, port, socket.SOCK_DGRAM)
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setblocking(False)
@@ -271,9 +303,11 @@ async def ask_dns(server, port, kind, name, until):
             if left <= 0:
                 raise Failed("DNS server does not answer")
             try:
-                answer = await asyncio.wait_for(loop.sock_recv(sock, 4096), min(left, 2.0))
+                answer = await asyncio.wait_for(loop.sock_recv(sock, 65536), min(left, 2.0))
             except asyncio.TimeoutError:
                 continue
+            if room and len(answer) > 11 and answer[2] & 2:
+                raise Failed("DNS answer was cut short")
             if len(answer) > 11 and struct.unpack("!H", answer[:2])[0] == number:
                 return read_records(answer)
     finally:
@@ -282,7 +316,7 @@ async def ask_dns(server, port, kind, name, until):
 
 async def probe_dns(host, port, extra, until):
     """Looks a name up, at the given server or as the pod itself would."""
-    kind, name = extra.split("/", 1)
+    kind, name, room = (extra + "/0").split("/")[:3]
     begin, search, ndots = time.monotonic(), [], 0
     if host == "-":
         host, search, ndots = resolver()
@@ -291,11 +325,13 @@ async def probe_dns(host, port, extra, until):
         names = [name + "." + s for s in search] + names
     code, records = "NXDOMAIN", []
     for candidate in names:
-        code, records = await ask_dns(host, port, kind, candidate, until)
+        code, records = await ask_dns(host, port, kind, candidate, until, int(room))
         if records:
             break
     if code != "NOERROR":
         raise Failed("DNS " + code)
+    if int(room):
+        return time.monotonic() - begin, 1, "-", "-", "records=%d" % len(records)
     return time.monotonic() - begin, 1, ",".join(records) or "-", "-", code
 
 
@@ -310,6 +346,8 @@ async def run_one(gate, limit, line):
                 work = probe_stream(kind, host, port, extra, until)
             elif kind == "udp":
                 work = probe_udp(host, port, extra, until)
+            elif kind == "udpsize":
+                work = probe_udp_size(host, port, int(extra), until)
             elif kind == "sctp":
                 work = probe_sctp(host, port, until)
             elif kind == "dns":
@@ -387,6 +425,15 @@ def watch_flow(host, port, interval, duration):
     sys.stdout.flush()
 
 
+def mtu():
+    """Largest packet of the image's first interface."""
+    try:
+        with open("/sys/class/net/eth0/mtu") as text:
+            return text.read().strip()
+    except OSError:
+        return "-"
+
+
 def searched():
     """Search list of the image's resolver."""
     try:
@@ -399,7 +446,8 @@ def main():
     """Reads plans until the end of standard input."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    sys.stdout.write("HELLO\tpython\t%s\t%s\t%s\n" % (sys.version.split()[0], clean(socket.gethostname()), searched()))
+    told = (sys.version.split()[0], clean(socket.gethostname()), searched(), mtu())
+    sys.stdout.write("HELLO\tpython\t%s\t%s\t%s\t%s\n" % told)
     sys.stdout.flush()
     lines, limit = [], 1.5
     while True:
