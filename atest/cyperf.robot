@@ -185,14 +185,14 @@ Full Connection Tracking Is Recognised As Such
     ${nodes}    Get Objects    Pod    ${NAMESPACE}    labels=run=cyperf-agent-client
     VAR    ${node}    ${nodes}[0][spec][nodeName]
     Start CyPerf Test
-    Fill Connection Tracking Of Node    ${node}    duration=120 s
+    ${fault}    Break Connection Tracking Of Node    ${node}
     Let CyPerf Test Run    5 s
-    Clear Connection Tracking Of Node    ${node}
+    Restore Fault    ${fault}
     Stop CyPerf Test
     ${error}    Run Keyword And Expect Error    *    CyPerf Traffic Should Meet Acceptance Rules
     Should Contain    ${error}    Connection tracking of node '${node}' is exhausted
     Should Contain    ${error}    nf_conntrack_max
-    [Teardown]    Run Keywords    Clear Connection Tracking Of Node    ${node}    AND    End Of Test
+    [Teardown]    Run Keywords    Restore All Faults    AND    End Of Test
 
 Lost Agent Is Named
     Prepare Session    HTTP App    cluster ip    80    simulated users    2    30 s
@@ -244,7 +244,7 @@ Secrets Are In No Output
         File Should Not Be Empty    ${folder}/${name}
     END
     ${console}    Get File    ${folder}/debug.txt
-    Should Contain    ${console}    Connect To Cyperf Controller    msg=The suite did not log what it did.
+    Should Contain    ${console}    Connect To CyPerf Controller    msg=The suite did not log what it did.
     Files Should Not Contain
     ...    ${folder}
     ...    CyPerf&amp;Keysight

@@ -7,11 +7,14 @@ Documentation     Application traffic by CyPerf agents in pods, driven through t
 ...               north-south by nodePort and external address.
 ...               *Passes when*: the configuration fits the cluster, every connection and request succeeded, every agent
 ...               took part, and the numbers of the row are reached. Mistakes and faults are named, not just noticed.
-...               *Skipped when*: the controller has no licence, or the cluster gives out no external address.
+...               *Skipped when*: the controller has no licence, the cluster gives out no external address or has no
+...               Multus, no device is named, or clients outside of the cluster cannot reach the target of a row.
 ...
-...               Variables: CYPERF_CONTROLLER, CYPERF_USERNAME, CYPERF_AGENT_IMAGE, CYPERF_AGENT_MEMORY,
-...               CYPERF_CONFIGURATION, CYPERF_DURATION, CYPERF_PAUSE_BETWEEN_RUNS, CYPERF_CLIENT_NODES,
-...               CYPERF_SERVER_NODES, CYPERF_NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; the password comes from the
+...               Variables: CYPERF_CONTROLLER, CYPERF_USERNAME, CYPERF_CONFIGURATION, CYPERF_DURATION,
+...               CYPERF_PAUSE_BETWEEN_RUNS, CYPERF_NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; of the agents
+...               CYPERF_AGENT_IMAGE, CYPERF_AGENT_MEMORY, CYPERF_CPU_LIMIT, CYPERF_CLIENT_NODES, CYPERF_SERVER_NODES,
+...               CYPERF_CLIENT_KUBECONFIG, CYPERF_CLIENT_TAG; of the device CYPERF_DEVICE_HOST,
+...               CYPERF_DEVICE_SERVICE, CYPERF_DEVICE_LABELS. All are in docs/cyperf.md; the password comes from the
 ...               environment variable CYPERF_PASSWORD. For instance:
 ...               robot -d results -v CYPERF_CONTROLLER:cyperf.example -v CYPERF_DURATION:60s suites/cyperf.robot
 
@@ -45,6 +48,16 @@ HTTP Connections By Node Port
 HTTP Open Connections By Load Balancer
     HTTP App         load balancer    80      concurrent connections    100      concurrent_connections_at_least=50
 
+HTTP Through Device
+    [Template]    Traffic Through Device Should Reach Its Numbers
+    # APPLICATION    PORT    OBJECTIVE                 VALUE    LIMITS
+    HTTP App         80      connections per second    50       connections_per_second_at_least=10
+
+HTTP Over A Test Interface Of Multus
+    [Template]    Agents Should Use A Test Interface Of Their Own
+    # APPLICATION    TARGET    PORT    OBJECTIVE                 VALUE    LIMITS
+    HTTP App         pod ip    80      connections per second    50       connections_per_second_at_least=10
+
 Destination Port That No Service Has Is Named
     [Template]    Checklist Should Name
     # TARGET      PORT    CHANGE                   NAMED
@@ -74,6 +87,16 @@ Servers Scaled Out During A Run Take Their Share
     [Template]    Traffic Should Reach Every Server After Scaling Out
     # SERVERS    VALUE
     2            80
+
+Servers With The Published Readiness Probe Are Ready While They Serve
+    [Template]    Servers Should Be Ready Only While They Serve
+    # VALUE    DURATION
+    10         5 minutes
+
+Agents Without A Controller Are Told It Later
+    [Template]    Agents Should Register After Their Controller Is Set
+    # ROLE
+    Client
 
 Server Pod Killed During A Run Is Named
     [Template]    Killed Server Pod Should Be Seen And Named

@@ -128,6 +128,13 @@ def test_ports_behind_a_device_are_its_own_matter() -> None:
     assert bad(tree, around) == []
 
 
+def test_room_is_counted_with_the_timeout_of_the_node() -> None:
+    tree, around = good()
+    objective(tree, "Connections per second", 1200)
+    around.nodes = [NodeReading("node1", 0.1, 131072, 0, 30, {})]
+    assert bad(tree, around) == []
+
+
 def no_resolver(tree: dict[str, Any], _: Surroundings) -> None:
     dut(tree).update(ServerDUTHost="web.cyperf.svc.cluster.local")
 
@@ -189,7 +196,11 @@ CASES: list[tuple[Callable[[dict[str, Any], Surroundings], None], str]] = [
     (wrong_resolver, f"expected {DNS} (DNS of the cluster) for 'web.cyperf.svc.cluster.local', seen 8.8.8.8"),
     (lambda t, a: client(t)["IPRanges"][0].update(GwAuto=False), "automatic, agents are pods, seen GwAuto off"),
     (probe, "port 8080 path /CyPerfHTTPHealthCheck, enabled (readiness probe of the server pods), seen port 80"),
-    (small_table, "on node 'node1': expected room for 144000, seen 131072 entries, 0 in use"),
+    (
+        small_table,
+        "on node 'node1': expected room for 144000 (1200 per second x 120 s), seen 131072 entries, 0 in use; on the "
+        "node 'sysctl -w net.netfilter.nf_conntrack_max=196608'",
+    ),
     (run_before, "expected at least 120 s, seen 30 s (against cyperf/web)"),
     (mixed_mtu, "MTU of the agents: expected the same everywhere, seen c eth0 1500, s eth0 1450"),
     (big_mss, "MSS of 'IP Network 1': expected at most 1410 (MTU 1450 - 40), seen 1460"),

@@ -256,3 +256,18 @@ def test_session_without_id_is_an_error(scripted: ScriptedController, controller
     scripted.on("POST", "/api/v2/sessions", (201, []))
     with pytest.raises(ControllerError, match="the controller answered '\\[\\]'"):
         TestSession.create(controller, "x", "Config")
+
+
+def test_controller_proxy_is_added_awaited_and_its_password_kept_secret(scripted: ScriptedController) -> None:
+    path, password = "/api/v2/brokers", "planted-proxy-password"
+    entry = {"id": 7, "hostName": "10.0.0.7"}
+    waiting = {**entry, "connectionStatus": "IN_PROGRESS"}
+    scripted.on("GET", path, (200, []), (200, [waiting]), (200, [{**entry, "connectionStatus": "ESTABLISHED"}]))
+    scripted.on("POST", path, (201, [entry]))
+    controller = Controller(Connection(scripted.url, refresh_token="x"))
+    assert controller.add_proxy("10.0.0.7", "admin", password, timeout=5) == 7
+    assert controller.add_proxy("10.0.0.7", "admin", password, timeout=5) is None, "known already"
+    failed = {**entry, "connectionStatus": "FAILED", "failureReason": f"login with {password} refused"}
+    scripted.on("GET", path, (200, [failed]))
+    with pytest.raises(ControllerError, match=r"10\.0\.0\.7 is not connected: login with <secret> refused"):
+        controller.add_proxy("10.0.0.7", "admin", password, timeout=5)

@@ -172,6 +172,24 @@ def test_pods_that_run_but_wait_for_traffic_count_as_started() -> None:
     assert isinstance(goal([pod("a", True, True), pod("b", True, True)]), wait.Pending)
 
 
+def test_pods_of_the_template_before_are_not_taken_for_the_new_ones() -> None:
+    def deployment(generation: int, observed: int, updated: int, replicas: int) -> list[dict[str, Any]]:
+        status = {"observedGeneration": observed, "updatedReplicas": updated, "replicas": replicas}
+        return [{"metadata": {"generation": generation}, "status": status}]
+
+    goal = objects.rolled_out(1)
+    assert isinstance(goal([]), wait.Pending)
+    assert isinstance(goal(deployment(2, 1, 1, 1)), wait.Pending)
+    assert isinstance(goal(deployment(2, 2, 0, 1)), wait.Pending)
+    assert isinstance(goal(deployment(2, 2, 1, 2)), wait.Pending)
+    assert isinstance(goal(deployment(2, 2, 1, 1)), wait.Done)
+    refused = deployment(2, 2, 0, 0)
+    refused[0]["status"]["conditions"] = [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]
+    outcome = goal(refused)
+    assert isinstance(outcome, wait.Pending)
+    assert "exceeded quota" in outcome.text
+
+
 def test_tags_are_valid_values() -> None:
     assert objects.tag_value("1121-x", "a b", CyPerfRole.CLIENT) == "1121-x-a-b-client"
 

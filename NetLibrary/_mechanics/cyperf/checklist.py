@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.addresses import is_address
+from NetLibrary._mechanics.cyperf import nodes
 from NetLibrary._mechanics.cyperf.nodes import NodeReading
 from NetLibrary._mechanics.cyperf.reach import named_port
 from NetLibrary._mechanics.cyperf.types import Agent
@@ -31,13 +32,15 @@ class Point:
         rule: What is compared.
         expected: What the cluster needs.
         seen: What the session has.
-        passed: Whether they fit; None when it could not be looked at.
+        passed: Whether they fit; None when it could not be looked at, or is only advice.
+        advice: Whether it is advice that nobody has to follow.
     """
 
     rule: str
     expected: str
     seen: str
     passed: bool | None
+    advice: bool = False
 
     def __str__(self) -> str:
         return f"{self.rule}: expected {self.expected}, seen {self.seen}"
@@ -62,6 +65,7 @@ class Surroundings:
         nodes: Readings of the nodes.
         agents: Agents of the pods, as the controller lists them.
         clock_offset: Controller's time minus ours in seconds.
+        network: What the network plugin was found to be set to.
         device: Whether clients aim at a device under test, whose way to the servers is its own matter.
         last_run: Seconds since the end of the last run against the same pods, and its target.
     """
@@ -75,6 +79,7 @@ class Surroundings:
     nodes: list[NodeReading] = field(default_factory=list)
     agents: list[Agent] = field(default_factory=list)
     clock_offset: float | None = None
+    network: list[Point] = field(default_factory=list)
     device: bool = False
     last_run: tuple[float, str] | None = None
 
@@ -112,6 +117,7 @@ def check(tree: Object, around: Surroundings, *, pause: float, max_clock_skew: f
     found.append(_pause(around, pause))
     found += _mtu(segments, around)
     found += _clocks(around, max_clock_skew)
+    found += around.network
     return found
 
 
@@ -292,8 +298,8 @@ def _health_check(dut: Object | None, around: Surroundings) -> list[Point]:
     return found
 
 
-def _demand(tree: Object) -> float | None:
-    """Returns how many entries of a connection tracking table the objective needs, None if unknown."""
+def _demand(tree: Object) -> tuple[float, bool] | None:
+    """Returns the entries that the objective needs at a time, or each second if true; None if unknown."""
     for profile in tree.get("TrafficProfiles") or []:
         objective = (profile.get("ObjectivesAndTimeline") or {}).get("PrimaryObjective") or {}
         steady = [
@@ -303,25 +309,32 @@ def _demand(tree: Object) -> float | None:
         ]
         kind, value = str(objective.get("Type")), max(steady, default=0.0)
         if kind in ("Connections per second", "Flow rate"):
-            return value * CONNTRACK_SECONDS
+            return value, True
         if kind in ("Concurrent connections", "Simulated users"):
-            return value
+            return value, False
     return None
 
 
 def _connection_tracking(tree: Object, around: Surroundings) -> list[Point]:
-    need = _demand(tree)
-    if need is None:
+    demand = _demand(tree)
+    if demand is None:
         return []
-    rule = f"connection tracking (connections per second x {CONNTRACK_SECONDS} s, or concurrent)"
+    value, each_second = demand
+    rule = "connection tracking"
     known = [reading for reading in around.nodes if reading.table_size]
     if not known:
+        need = value * (CONNTRACK_SECONDS if each_second else 1)
         return [Point(rule, f"room for {need:.0f} entries on each node", "the nodes could not be read", None)]
     found = []
     for reading in known:
+        stay = reading.time_wait_seconds or CONNTRACK_SECONDS
+        need = value * (stay if each_second else 1)
         room = (reading.table_size or 0) - (reading.entries or 0)
         seen = f"{reading.table_size} entries, {reading.entries or 0} in use"
-        found.append(Point(f"{rule} on node '{reading.node}'", f"room for {need:.0f}", seen, room >= need))
+        expected = f"room for {need:.0f}" + (f" ({value:g} per second x {stay} s)" if each_second else "")
+        if room < need:
+            seen += f"; {nodes.advice(need + (reading.entries or 0))}"
+        found.append(Point(f"{rule} on node '{reading.node}'", expected, seen, room >= need))
     return found
 
 

@@ -6,9 +6,11 @@ import difflib
 import re
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics import polling
 from NetLibrary._mechanics.cyperf import operations
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.cyperf.types import Agent
@@ -107,7 +109,7 @@ class Controller:
             )
             if not absent and not foreign:
                 return by_pod
-            line = f"agents with tag '{tag}': {len(by_pod)}/{len(addresses)} listed"
+            line = f"agents with tag '{tag}': {len(by_pod)}/{len(set(addresses.values()))} listed"
             line += f", not yet: {', '.join(absent)}" if absent else ""
             line += f", of no pod: {', '.join(foreign)}" if foreign else ""
             if progress and line != said:
@@ -116,8 +118,9 @@ class Controller:
             if time.monotonic() >= deadline:
                 raise WaitTimeout(
                     f"The CyPerf controller {self.connection.base} does not list exactly the agents of "
-                    f"{len(addresses)} pods after {timeout:g} s: {line}.\n"
-                    "Agents reach the controller on port 443; look at the pods' logs and at AGENT_CONTROLLER."
+                    f"{len(set(addresses.values()))} pods after {timeout:g} s: {line}.\n"
+                    "Agents reach the controller, or its Controller Proxy, on port 443 (before version 3.0 on 30422 "
+                    "too); look at the pods' logs and at AGENT_CONTROLLER."
                 )
             if still_there:
                 still_there()
@@ -142,6 +145,40 @@ class Controller:
             operations.run(
                 self.connection, "/api/v2/agents/operations/release", body=body, timeout=30, what="Releasing agents"
             )
+
+    def add_proxy(self, host: str, username: str, password: str, *, timeout: float = 120.0) -> int | None:
+        """Makes sure that the controller uses a Controller Proxy, which relays agents that cannot reach it.
+
+        Returns:
+            Id of the proxy when it was added here, None when the controller knew it already.
+        Raises:
+            ControllerError: The controller cannot connect to it, with its reason.
+            WaitTimeout: It did not connect in time.
+        """
+        self.connection.keep_secret(password)
+        known = {str(each.get("hostName")): each for each in self.connection.items("/api/v2/brokers")}
+        added = None
+        if host not in known:
+            body = [{"hostName": host, "user": username, "password": password, "trustNew": True}]
+            made = self.connection.call("POST", "/api/v2/brokers", body=body)
+            added = int((made[0] if isinstance(made, list) else made)["id"])
+
+        def connected() -> bool:
+            found = {str(each.get("hostName")): each for each in self.connection.items("/api/v2/brokers")}
+            entry = found.get(host) or {}
+            reason = str(entry.get("failureReason") or "")
+            if entry.get("connectionStatus") not in ("ESTABLISHED", "IN_PROGRESS", None) or reason:
+                text = f"The Controller Proxy {host} is not connected: {reason or entry.get('connectionStatus')}."
+                raise ControllerError(self.connection.redact(text))
+            return entry.get("connectionStatus") == "ESTABLISHED"
+
+        polling.until(connected, timeout=timeout, every=1.0, what=f"Connection of the Controller Proxy {host}")
+        return added
+
+    def remove_proxy(self, identifier: int) -> None:
+        """Removes a Controller Proxy; one that is gone already is fine."""
+        with suppress(Missing):
+            self.connection.call("DELETE", f"/api/v2/brokers/{identifier}")
 
     # --- configurations -------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 
-NAME = "cyperf-node-reader"
+NAME, CONTAINER = "cyperf-node-reader", "reader"
 _SCRIPT = (
     "date +%s.%N 2>/dev/null; cd /proc/sys/net/netfilter 2>/dev/null && "
     "for f in nf_conntrack_max nf_conntrack_count nf_conntrack_tcp_timeout_time_wait; do echo $f $(cat $f); done; "
@@ -108,11 +108,25 @@ def read(cluster: Cluster, namespace: str) -> list[NodeReading]:
         name = str(pod["metadata"]["name"])
         try:
             sent = time.time()
-            result = cluster.exec(namespace, name, ["sh", "-c", _SCRIPT], timeout=10, check=False)
+            result = cluster.exec(namespace, name, ["sh", "-c", _SCRIPT], container=CONTAINER, timeout=10, check=False)
             found.append(parse(str(pod["spec"].get("nodeName")), result.stdout, sent, time.time()))
         except NetLibraryError:
             continue  # a node that cannot be asked has no reading; others have
     return sorted(found, key=lambda each: each.node)
+
+
+def advice(entries: float) -> str:
+    """Returns what to do on a node whose connection tracking is too small, in commands.
+
+    Args:
+        entries: How many entries it has to hold.
+    """
+    size = -(-int(entries) // 65536) * 65536
+    return (
+        f"on the node 'sysctl -w net.netfilter.nf_conntrack_max={size}'; with pod IP as target, which needs no "
+        "Service, tracking can be switched off for the traffic instead: 'iptables -t raw -I PREROUTING -p tcp "
+        "--dport 80 -j CT --notrack' and the same with --sport 80, both in OUTPUT too"
+    )
 
 
 def exhaustion(before: list[NodeReading], after: list[NodeReading]) -> list[str]:
@@ -127,7 +141,8 @@ def exhaustion(before: list[NodeReading], after: list[NodeReading]) -> list[str]
             counts = ", ".join(f"{name} +{count}" for name, count in dropped.items()) or "no drops counted"
             found.append(
                 f"Connection tracking of node '{reading.node}' is exhausted: {reading.entries} of "
-                f"{reading.table_size} entries, {counts} during the run. New connections fail in bursts; raise "
-                "net.netfilter.nf_conntrack_max or lower the rate (needed: connections per second x 120 s)."
+                f"{reading.table_size} entries, {counts} during the run. New connections fail in bursts (needed: "
+                f"connections per second x {reading.time_wait_seconds or 120} s); lower the rate, or "
+                f"{advice(2.0 * (reading.table_size or 0))}."
             )
     return found

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics.cyperf.reach import pod_address
 from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, NotFound, Unavailable, WaitFailed
-from NetLibrary._mechanics.kube import manifests, quantities, wait
+from NetLibrary._mechanics.kube import addresses, manifests, quantities, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.why_not_ready import problem
 
@@ -103,6 +105,8 @@ def render(
         raise InputError(f"The manifest '{file}' has {len(found)} Deployments for {role.value} agents; one is needed.")
     spec = found[0]["spec"]
     spec["replicas"] = replicas
+    # New agents beside old ones would wait for a readiness that only a test brings, and register beside them.
+    spec["strategy"] = {"type": "Recreate"}
     spec["template"]["metadata"].setdefault("labels", {}).update(labels or {})
     pod = spec["template"]["spec"]
     if node_selector is not None:
@@ -268,15 +272,45 @@ def _runs(pod: dict[str, Any]) -> bool:
     return bool(statuses) and all("running" in each.get("state", {}) for each in statuses)
 
 
+def rolled_out(count: int) -> wait.Goal:
+    """Goal: the pods of the latest template have been made and no others are left, whether or not they run yet."""
+
+    def goal(deployments: list[dict[str, Any]]) -> Any:
+        if not deployments:
+            return wait.Pending("it does not exist yet")
+        found, status = deployments[0], deployments[0].get("status") or {}
+        if (status.get("observedGeneration") or 0) < found["metadata"].get("generation", 0):
+            return wait.Pending("its change was not seen yet")
+        made, there = status.get("updatedReplicas") or 0, status.get("replicas") or 0
+        if made == there == count:
+            return wait.Done(found)
+        refused = [
+            str(entry.get("message"))
+            for entry in status.get("conditions") or []
+            if entry.get("type") == "ReplicaFailure" and entry.get("status") == "True"
+        ]
+        return wait.Pending("; ".join([f"{made}/{count} pods made, {there} there", *refused]))
+
+    return goal
+
+
 def wait_for_pods(cluster: Cluster, deployed: Deployed, timeout: float, progress: Any = None) -> dict[str, str]:
     """Waits until the pods of a Deployment run; returns pod names by address."""
+    deadline = time.monotonic() + timeout
+    cluster.wait(
+        "Deployment", deployed.namespace, rolled_out(deployed.replicas), name=deployed.name, timeout=timeout,
+        what=f"Deployment '{deployed.namespace}/{deployed.name}'", progress=progress,
+    )  # fmt: skip
     goal = started(deployed.replicas) if deployed.ready_needs_traffic else _ready(deployed.replicas)
     pods = cluster.wait(
-        "Pod", deployed.namespace, goal, labels=deployed.labels, timeout=timeout,
+        "Pod", deployed.namespace, goal, labels=deployed.labels,
+        timeout=max(1.0, deadline - time.monotonic()),
         what=f"{deployed.replicas} {deployed.role.value.lower()} agent pods of '{deployed.namespace}/{deployed.name}'",
         progress=progress,
     )  # fmt: skip
-    return {str(pod["status"]["podIP"]): str(pod["metadata"]["name"]) for pod in pods}
+    for pod in pods:
+        pod_address(pod)  # refuses those without IPv4
+    return {address: str(pod["metadata"]["name"]) for pod in pods for address in addresses.of_pod(pod)}
 
 
 def _ready(count: int) -> wait.Goal:

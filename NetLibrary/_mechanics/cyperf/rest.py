@@ -104,6 +104,11 @@ class Connection:
                 text = text.replace(form, "<secret>")
         return text
 
+    def keep_secret(self, text: str) -> None:
+        """Keeps a further secret out of all texts of this connection."""
+        if text:
+            self._secrets.add(text)
+
     # --- tokens -------------------------------------------------------------------------------------
 
     def token(self, *, renew: bool = False) -> str:

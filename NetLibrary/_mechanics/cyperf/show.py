@@ -24,7 +24,10 @@ _UNITS = {
 
 def points(found: Iterable[Point], caption: str) -> Table:
     """Returns the table of a checklist."""
-    rows = [[point.rule, point.expected, point.seen, _WORDS[point.passed]] for point in found]
+    rows = [
+        [point.rule, point.expected, point.seen, Cell("advice", "warn") if point.advice else _WORDS[point.passed]]
+        for point in found
+    ]
     return Table(["Point", "Expected", "Seen", ""], rows, caption)
 
 

@@ -1,4 +1,4 @@
-"""Keywords for a CyPerf controller and its agents in Kubernetes."""
+"""Keywords for CyPerf agents in Kubernetes: nodes, Deployments, registration, logs."""
 
 from __future__ import annotations
 
@@ -9,124 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from robot.api import logger
-from robot.api.types import Secret
 
-from NetLibrary._mechanics import polling
 from NetLibrary._mechanics.cyperf import causes, nodes, objects, placement, reach, show
 from NetLibrary._mechanics.cyperf.controller import Controller
 from NetLibrary._mechanics.cyperf.objects import Deployed
-from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.types import Agent, CyPerfRole
-from NetLibrary._mechanics.errors import ControllerError, InputError, NotFound, WaitTimeout
+from NetLibrary._mechanics.errors import InputError, NotFound, WaitTimeout
 from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase, keyword
 
-STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysight"
-
 
 class CyPerfAgentKeywords(CyPerfBase):
-    """Connect to a controller; deploy, scale and watch agents."""
-
-    @keyword()
-    def connect_to_cyperf_controller(
-        self, address: str, *, username: str | None = None, password: Secret | None = None,
-        refresh_token: Secret | None = None, certificate: Path | None = None, accept_eula: bool = False,
-        agents_address: str | None = None, requests_alias: str | None = None,
-        timeout: timedelta = timedelta(seconds=30), wait_for: timedelta = timedelta(0),
-    ) -> str:  # fmt: skip
-        """Connects to a CyPerf controller; the CyPerf keywords use it from then on.
-
-        The token is renewed whenever it expires. Neither it nor the credentials reach a log: they are taken as
-        `Secret` only, which suites make from environment variables.
-
-        Args:
-            address: Host, `host:port` or URL of the controller.
-            username: User, together with `password`.
-            password: Password of the user.
-            refresh_token: Refresh or offline token instead of user and password.
-            certificate: File of authorities to trust; any certificate is accepted without it, since the appliance
-                comes with a self-signed one.
-            accept_eula: Whether to accept the licence agreement when nobody has.
-            agents_address: Address at which agents reach the controller, if it is another one.
-            requests_alias: Alias for a session of RequestsLibrary, see
-                [Share CyPerf Controller With RequestsLibrary].
-            timeout: How long one answer may take.
-            wait_for: How long to wait for a controller that does not answer yet.
-        Returns:
-            Version of the controller.
-
-        ```robotframework
-        *** Variables ***
-        ${PASSWORD: Secret}    %{CYPERF_PASSWORD}
-
-        *** Test Cases ***
-        Controller Answers
-            ${version}    Connect To CyPerf Controller    cyperf.example    username=admin    password=${PASSWORD}
-            Log    ${version}
-        ```
-        """
-        connection = Connection(
-            address, username=username, password=password.value if password else None,
-            refresh_token=refresh_token.value if refresh_token else None, certificate=certificate,
-            timeout=timeout.total_seconds(),
-        )  # fmt: skip
-        controller = Controller(connection)
-        _open(controller, accept_eula, wait_for.total_seconds())
-        shared = self._cyperf
-        shared.controllers[connection.base] = shared.controller = controller
-        shared.agents_address = agents_address or connection.base.partition("://")[2]
-        if controller.stand_in:
-            self.session.note_stand_in("CyPerf", f"{STAND_IN} (version {controller.version})")
-        text = f"CyPerf controller {connection.base}, version {controller.version}"
-        logger.info(text)
-        _robot.set_suite_metadata("CyPerf controller", text + (" (STAND-IN)" if controller.stand_in else ""))
-        if requests_alias:
-            self._share(requests_alias, "RequestsLibrary")
-        return controller.version
-
-    @keyword()
-    def share_cyperf_controller_with_requestslibrary(
-        self, alias: str = "cyperf", *, library: str = "RequestsLibrary"
-    ) -> None:
-        """Makes a RequestsLibrary session for the controller, as [Share Cluster With RequestsLibrary] does.
-
-        The token is added when a request leaves, after RequestsLibrary has logged it, and renewed when it expires.
-
-        Args:
-            alias: Alias of the session, for `GET On Session`.
-            library: Name under which the suite imported RequestsLibrary.
-
-        ```robotframework
-        *** Settings ***
-        Library    NetLibrary
-        Library    RequestsLibrary
-
-        *** Test Cases ***
-        Controller Tells Its Time
-            Share CyPerf Controller With RequestsLibrary
-            ${answer}    GET On Session    cyperf    /api/v2/time
-        ```
-        """
-        self._share(alias, library)
-
-    def _share(self, alias: str, library: str) -> None:
-        from NetLibrary._mechanics.cyperf.shared_session import prepare
-
-        connection = self._controller().connection
-        prepare(_robot.library_instance(library).create_session(alias, connection.base), connection)
-
-    @keyword()
-    def get_cyperf_agents(self, *, tag: str | None = None, offline: bool = False) -> list[Agent]:
-        """Returns the agents that the controller lists, and shows them in the log.
-
-        Args:
-            tag: Only agents with this tag, `key=value` or `key:value`.
-            offline: Whether to include agents that have been silent for long.
-        """
-        agents = self._controller().agents(tag=tag, offline=offline)
-        self._show(show.agents(agents, "Agents of the CyPerf controller"))
-        return agents
+    """Deploy, scale and watch agents."""
 
     @keyword()
     def label_cyperf_nodes(
@@ -441,23 +336,6 @@ class CyPerfAgentKeywords(CyPerfBase):
         found = nodes.read(connection, namespace)
         self._show(show.readings(found))
         return found
-
-
-def _open(controller: Controller, accept_eula: bool, seconds: float) -> None:
-    refused: list[ControllerError] = []
-
-    def answers() -> bool:
-        try:
-            controller.open(accept_eula=accept_eula)
-        except ControllerError as error:
-            if error.status not in (0, 502, 503, 504):
-                raise
-            refused[:] = [error]
-            return False
-        return True
-
-    if not polling.settle(answers, timeout=seconds, every=0.5):
-        raise refused[0]
 
 
 def _names(value: list[str] | str | None) -> list[str] | None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from robot.api import logger
 
-from NetLibrary._mechanics.cyperf import checklist, nodes, objects, reach, show
+from NetLibrary._mechanics.cyperf import checklist, nodes, objects, plugins, reach, show
 from NetLibrary._mechanics.cyperf import pause as pausing
 from NetLibrary._mechanics.cyperf import run as running
 from NetLibrary._mechanics.cyperf.session import TestSession
@@ -36,8 +36,8 @@ class CyPerfRunKeywords(CyPerfBase):
 
         Looked at are: automatic addresses, the DUT, destination port against Service port or nodePort, server port
         against targetPort, resolver for names, health check against readiness probe, room for connection tracking
-        (connections per second x 120 s; needs `Read CyPerf Nodes`), the pause since the last run against the same
-        pods, MTU and MSS, and the clocks.
+        (connections per second x TIME_WAIT; needs `Read CyPerf Nodes`), the pause since the last run against the same
+        pods, MTU and MSS, the clocks, and the settings of Flannel, Calico and the VPC plugin of AWS, which are advice.
 
         Args:
             pause: Pause demanded since the last run against the same pods, as in
@@ -88,6 +88,7 @@ class CyPerfRunKeywords(CyPerfBase):
             around.dns = ""
         around.nodes = self._readings()
         around.device = shared.aim.device
+        around.network = plugins.points(connection)
         tags = [each.tag for each in shared.deployed.values()]
         around.agents = [a for a in session.controller.agents() if any(a.has(tag) for tag in tags)]
         around.clock_offset = session.controller.now() - time.time()

@@ -1,27 +1,26 @@
-"""Keywords that judge CyPerf runs: statistics, acceptance rules, limits, baselines, explanations, reports."""
+"""Keywords that judge CyPerf runs: acceptance rules, limits, baselines, reports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from robot.api import logger
 
-from NetLibrary._mechanics import polling
 from NetLibrary._mechanics.cyperf import baseline as earlier
-from NetLibrary._mechanics.cyperf import causes, checklist, judge, reports, show
+from NetLibrary._mechanics.cyperf import checklist, judge, reports, show
 from NetLibrary._mechanics.cyperf.judge import Judged
-from NetLibrary._mechanics.cyperf.results import Statistics, View, read_run, steady_window, totals
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate, CyPerfReport, CyPerfRole
-from NetLibrary._mechanics.cyperf.units import shown, unit_of
-from NetLibrary._mechanics.errors import ControllerError, InputError, NetLibraryError, WaitTimeout
+from NetLibrary._mechanics.cyperf.results import Statistics, read_run, steady_window, totals
+from NetLibrary._mechanics.cyperf.types import CyPerfReport
+from NetLibrary._mechanics.cyperf.units import shown
+from NetLibrary._mechanics.errors import ControllerError, InputError
 from NetLibrary._mechanics.facts import images_of
 from NetLibrary._mechanics.report import Picture
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.keywords.cyperf._shared import KIND, Run, keyword
+from NetLibrary.keywords.cyperf.explanations import CyPerfExplanationKeywords
 from NetLibrary.keywords.cyperf.runs import CyPerfRunKeywords
 from NetLibrary.types import Bitrate, Count, Percentage, TimeLimit
 
@@ -41,113 +40,8 @@ LIMIT_NAMES = {
 }
 
 
-class CyPerfVerdictKeywords(CyPerfRunKeywords):
-    """Statistics, verdicts, reports and explanations."""
-
-    @keyword()
-    def get_cyperf_statistic(
-        self, view: str, column: str, *, aggregate: CyPerfAggregate = CyPerfAggregate.MEAN,
-        where: dict[str, str] | None = None,
-    ) -> float | None:  # fmt: skip
-        """Returns one number of the latest run's statistics, in the unit of its column.
-
-        Throughput is in bits per second, latencies are in microseconds, amounts are in bytes.
-
-        Args:
-            view: Name of the statistic, for instance `client-throughput`.
-            column: Name of the column; case and blanks do not matter.
-            aggregate: How the rows become one number.
-            where: Only rows with these values, for instance `{"Application": "HTTP App"}`.
-        """
-        found = self._view(view, where)
-        value = found.aggregate(column, aggregate)
-        logger.info(f"{aggregate.value} of '{column}' in {view}: {shown(value, unit_of(view, found.column(column)))}")
-        return value
-
-    @keyword()
-    def cyperf_statistic_should_be(
-        self, view: str, column: str, *, at_least: str | None = None, at_most: str | None = None,
-        aggregate: CyPerfAggregate = CyPerfAggregate.MEAN, where: dict[str, str] | None = None,
-    ) -> float | None:  # fmt: skip
-        """Fails unless one number of the latest run's statistics is within limits.
-
-        Args:
-            view: Name of the statistic.
-            column: Name of its column.
-            at_least: Smallest value, with unit: `100M`, `2.5 Gbit/s`, `300 /s`, `1 MB`.
-            at_most: Largest value: `5 ms`, `0`.
-            aggregate: How the rows become one number.
-            where: Only rows with these values.
-        Returns:
-            The value.
-
-        ```robotframework
-        *** Test Cases ***
-        Quick Answers
-            CyPerf Statistic Should Be    client-latency    Avg Time to First Byte    at_most=50 ms
-        ```
-        """
-        if at_least is None and at_most is None:
-            raise InputError("Give at_least, at_most or both.")
-        run = self._last_run()
-        found = self._view(view, where)
-        value, _, checks = judge.statistic(found, column, aggregate, at_least, at_most)
-        judged = Judged(checks)
-        conclude(
-            self.session, kind="cyperf_statistic", name=f"{_label('statistic')}: {column} in {view}",
-            parameters={
-                "view": view, "column": column, "where": where or {}, "aggregate": aggregate, "test_id": run.test_id,
-            },
-            checks=checks, summary={"value": value}, causes=self._causes(run, judged),
-            tables=[show.judged(judged, f"Statistic {view}")], stands_in=["CyPerf"],
-        )  # fmt: skip
-        return value
-
-    @keyword()
-    def wait_until_cyperf_statistic_is(
-        self, view: str, column: str, *, at_least: str | None = None, at_most: str | None = None,
-        aggregate: CyPerfAggregate = CyPerfAggregate.LAST, where: dict[str, str] | None = None,
-        timeout: timedelta | None = None,
-    ) -> float | None:  # fmt: skip
-        """Waits while a test runs until one number of its statistics is within limits; fails when it never is.
-
-        Args:
-            view: Name of the statistic.
-            column: Name of its column.
-            at_least: Smallest value, with unit.
-            at_most: Largest value, with unit.
-            aggregate: How the rows become one number.
-            where: Only rows with these values, for instance `{"Agent": "cyperf-agent-server-1"}`.
-            timeout: How long to wait.
-        Returns:
-            The value.
-        """
-        if at_least is None and at_most is None:
-            raise InputError("Give at_least, at_most or both.")
-        run, seconds = self._last_run(), self._seconds(timeout)
-        state: dict[str, Any] = {"value": None, "seen": "no rows yet"}
-
-        def within() -> bool:
-            try:
-                found = self._view(view, where)
-            except InputError as error:
-                state["seen"] = str(error)
-                return False  # a statistic appears with its first row
-            value, _, checks = judge.statistic(found, column, aggregate, at_least, at_most)
-            state.update(value=value, seen="; ".join(check.sentence for check in checks))
-            return all(check.passed for check in checks)
-
-        if not polling.settle(within, timeout=seconds, every=0.5):
-            lines = [f"Not within {seconds:g} s: {state['seen']}.", *self._reasons(run)]
-            raise WaitTimeout("\n".join(lines))
-        logger.info(f"{state['seen']}.")
-        found: float | None = state["value"]
-        return found
-
-    def _view(self, name: str, where: dict[str, str] | None) -> View:
-        run = self._last_run()
-        view = Statistics(run.session.connection, run.test_id).read(name)
-        return view.where(where) if where else view
+class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
+    """Verdicts and reports."""
 
     # --- verdicts ----------------------------------------------------------------------------------
 
@@ -351,50 +245,6 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords):
         for pods in self._agent_pods().values():
             found += [image for image in images_of(pods) if image not in found]
         return found
-
-    # --- explanations ---------------------------------------------------------------------------------
-
-    @keyword()
-    def explain_cyperf_run(self) -> str:
-        """Returns what is known about the latest run, one sentence a line: why it went wrong, if it did.
-
-        Asked are the controller (test details, notifications, agents that were lost), the agents' pods and
-        events, the nodes' connection tracking (after `Read CyPerf Nodes`), and a connection of our own from the
-        client pods to the DUT.
-        """
-        text = "\n".join(self._reasons(self._last_run()))
-        logger.info(text or "Nothing is wrong that could be seen.")
-        return text
-
-    def _causes(self, run: Run, judged: Judged) -> Sequence[str]:
-        fine = not judged.errors and all(check.passed for check in judged.checks)
-        return [] if fine else self._reasons(run)
-
-    def _reasons(self, run: Run) -> list[str]:
-        shared = self._cyperf
-        found: list[str] = []
-        servers = self.session.cluster(shared.clusters.get(CyPerfRole.SERVER)) if shared.deployed else None
-        try:
-            if servers is not None and shared.reader_namespace:
-                found += causes.tracking(servers, shared.reader_namespace, run.tracking)
-            found += causes.lost_agents(run.session.controller, shared.deployed.values())
-            found += causes.controller_says(run.session)
-            for role, deployed in shared.deployed.items():
-                found += causes.pods(self.session.cluster(shared.clusters.get(role)), [deployed], run.begun)
-            found += self._probe(run)
-        except NetLibraryError as error:
-            found.append(f"More could not be found out: {error}")
-        return list(dict.fromkeys(line for line in found if line))
-
-    def _probe(self, run: Run) -> list[str]:
-        clients = self._cyperf.deployed.get(CyPerfRole.CLIENT)
-        host = checklist.host_of(run.tree)
-        ports = checklist.effective_ports(run.tree)
-        if not clients or not host or not ports:
-            return []
-        connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
-        numbers = sorted({port for _, port, _ in ports})
-        return [line for port in numbers for line in causes.probe(connection, clients, host, port)]
 
     # --- reports ------------------------------------------------------------------------------------------
 
