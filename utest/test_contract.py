@@ -145,8 +145,8 @@ HEADINGS = ("Topology", "Traffic", "Passes when", "Skipped when", "Variables")
 MANY_MEANINGS = {
     "BASELINE", "TOLERANCE", "MANIFESTS", "SETTLE", "DURATION", "READY_TIMEOUT", "SKIP_TEARDOWN"
 }  # fmt: skip
-NO_HEADINGS = {"cyperf", "e2sar", "service_matrix", "skupper_iperf3"}
-NO_COMMON = {"cyperf", "e2sar", "network_break", "service_matrix", "skupper"}
+NO_HEADINGS = {"e2sar", "service_matrix", "skupper_iperf3"}
+NO_COMMON = {"e2sar", "network_break", "service_matrix", "skupper"}
 
 
 def test_common_resource_is_the_contract() -> None:

@@ -106,7 +106,6 @@ class CyPerfState:
     ends: LastRuns = field(default_factory=lambda: LastRuns(""))
     pause: Pause | None = None
     device_nodes: list[str] = field(default_factory=list)
-    labelled: set[str] = field(default_factory=set)
     reader_namespace: str = ""
 
 

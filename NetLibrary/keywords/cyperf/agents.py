@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -61,7 +62,6 @@ class CyPerfAgentKeywords(CyPerfBase):
         self._cyperf.device_nodes = sorted(device)
         for name, label in found.new.items():
             placement.label(connection, name, label)
-            self._cyperf.labelled.add(name)
         kept = {name: role for name, role in found.roles.items() if name not in found.new}
         rows = [
             [name, role, "set by this run" if name in found.new else "was there"] for name, role in found.roles.items()
@@ -72,30 +72,6 @@ class CyPerfAgentKeywords(CyPerfBase):
             words = ", ".join(f"{name} {role}" for name, role in kept.items())
             logger.info(f"The label {placement.NODE_LABEL} was there already and is kept: {words}")
         return found.roles
-
-    @keyword()
-    def show_what_cyperf_leaves_behind(self) -> list[str]:
-        """Says what stays after `Keep Everything This Run Created`, with the commands to look at it and to remove it.
-
-        Returns:
-            The commands.
-        """
-        run = self.session.run_id
-        places = sorted({each.namespace for each in self._cyperf.deployed.values()})
-        lines = []
-        for place in places:
-            lines += [
-                f"kubectl --namespace {place} get deployments,pods,services --selector netlibrary.io/run={run}",
-                f"kubectl --namespace {place} logs --selector app=cyperf-agent --tail 50",
-            ]
-        lines.append(f"kubectl get namespaces --selector netlibrary.io/run={run}")
-        lines.append(f"kubectl delete namespaces --selector netlibrary.io/run={run}")
-        labelled = " ".join(sorted(self._cyperf.labelled))
-        if labelled:
-            lines.append(f"kubectl label nodes {labelled} {placement.NODE_LABEL}-")
-        _robot.console("CyPerf agents stay; to look at them and to remove them:\n  " + "\n  ".join(lines))
-        logger.info("CyPerf agents stay; to look at them and to remove them:\n" + "\n".join(lines))
-        return lines
 
     @keyword()
     def deploy_cyperf_agents(
@@ -339,5 +315,7 @@ class CyPerfAgentKeywords(CyPerfBase):
 
 
 def _names(value: list[str] | str | None) -> list[str] | None:
+    if isinstance(value, str) and value.strip().startswith("["):
+        value = [str(each) for each in ast.literal_eval(value)]
     parts = value.split(",") if isinstance(value, str) else value or []
     return [part.strip() for part in parts if part.strip()] or None

@@ -13,8 +13,10 @@ from NetLibrary.lab.faults.plan import FaultPlan, shell
 KIND = "connection tracking full"
 SERVER = "203.0.113.1"
 FOLDER = "/proc/sys/net/netfilter"
-# A little more than there is room for is added: what is refused is the proof that the table is full.
+# A little more than there is room for is added: what is refused is the proof that the table is full. Entries of closed
+# connections go first: those that expire in the next seconds would make room again.
 FILL = f"""
+conntrack -D -p tcp --state TIME_WAIT >/dev/null 2>&1
 max=$(cat {FOLDER}/nf_conntrack_max); used=$(cat {FOLDER}/nf_conntrack_count)
 awk -v n=$((max - used + 64)) -v t=SECONDS 'BEGIN {{ for (i = 0; i < n; i++) printf \
 "-I -p tcp -s 198.51.100.%d -d {SERVER} --sport %d --dport 9 --state ESTABLISHED -u SEEN_REPLY,ASSURED -t %d\\n", \
