@@ -1,10 +1,10 @@
 *** Settings ***
 Documentation       The Skupper suite over two clusters: hub and workload in one lab, the client in another one.
 ...
-...                 *Topology*: two labs on this machine; three kubeconfigs, and a fourth in KUBECONFIG that must not count.
+...                 *Topology*: two labs on this machine; three kubeconfigs, and one in KUBECONFIG that must not count.
 ...                 *Traffic*: the suite's own rows.
-...                 *Passes when*: all rows pass, the direct row takes a path that leads from one cluster to the other, and the
-...                 log says whose kubeconfig counted.
+...                 *Passes when*: all rows pass, the direct row takes a path that leads from one cluster to the other,
+...                 and the log says whose kubeconfig counted.
 
 Library             OperatingSystem
 Library             Process

@@ -1,10 +1,10 @@
 *** Settings ***
 Documentation       Throughput of the paths that a cluster offers, with iperf3.
 ...
-...                 *Topology*: one iperf3 server behind a Service of type LoadBalancer, one with its node's network; the
-...                 client is a Job on the same node or on another one, as the path says.
-...                 *Traffic*: TCP with one and four streams, UDP at a fixed rate, to the server (up) and from it (down).
-...                 *Passes when*: the receiver gets at least the rate of the row, and UDP loses at most the row's share.
+...                 *Topology*: one iperf3 server behind a Service of type LoadBalancer, one with its node's network;
+...                 the client is a Job on the same node or on another one, as the path says.
+...                 *Traffic*: TCP with one and four streams, UDP at a rate, to the server (up) and from it (down).
+...                 *Passes when*: the receiver gets at least the row's rate, and UDP loses at most the row's share.
 ...                 Each path's share of the path from pod to pod is shown, and judged by THROUGHPUT_SHARE_AT_LEAST.
 ...                 *Skipped when*: the cluster lacks a path, for instance a second node or a load balancer.
 ...
