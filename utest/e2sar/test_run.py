@@ -30,13 +30,23 @@ from .real_logs import Block, counters, receiver_lines, sender_lines
 SENT = SenderSettings(events=1000, event_bytes=1024, rate_gbps=0.02, mtu=1400)
 
 
+class Nothing:
+    """A cluster in which only deletions are asked for."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def delete(self, kind: str, name: str, *_: Any, **__: Any) -> None:
+        self.deleted.append(f"{kind} {name}")
+
+
 class Rehearsal(beds.Testbed):
     """A testbed whose receiver gets so many of the events that are sent, and whose waits may break."""
 
     def __init__(
         self, received: int = 1000, *, breaks: str = "", unbound: str = "", whole: bool = True, policies: bool = False
     ) -> None:
-        super().__init__(None, "space", Files(shipped("manifests", "e2sar")), Path(), lambda _: None)  # type: ignore[arg-type]
+        super().__init__(Nothing(), "space", Files(shipped("manifests", "e2sar")), Path(), lambda _: None)  # type: ignore[arg-type]
         self.received, self.breaks, self.unbound, self.whole = received, breaks, unbound, whole
         self.denying, self.has_policies = False, policies
         self.started: list[str] = []
@@ -92,12 +102,6 @@ class Rehearsal(beds.Testbed):
     def _look_at_nodes(self) -> dict[str, int]:
         return {}
 
-    def remove(self, endpoints: Any) -> None:
-        for each in list(endpoints):
-            self.endpoints.pop(each.name)
-            if self.keep:
-                self._kept.append(each)
-
 
 def go(testbed: Rehearsal, limits: Limits | None = None, **settings: Any) -> Finding:
     settings.setdefault("placement", E2SARPlacement.ANY)
@@ -139,6 +143,11 @@ def test_jobs_that_stay_do_not_take_the_names_of_the_next_run() -> None:
     go(testbed)
     go(testbed)
     assert testbed.started == ["e2sar-receiver-0", "e2sar-sender-0", "e2sar-receiver-0-2", "e2sar-sender-0-2"]
+    assert testbed.cluster.deleted == []  # type: ignore[attr-defined]
+    testbed.keep = False
+    go(testbed)
+    deleted = testbed.cluster.deleted  # type: ignore[attr-defined]
+    assert deleted[0] == "Job e2sar-sender-0-3" and "Job e2sar-receiver-0-3" in deleted
 
 
 @pytest.mark.parametrize("enforced", [True, False])
@@ -162,8 +171,9 @@ def test_two_nodes_are_asked_for_only_where_they_are_needed() -> None:
         ready = {"conditions": [{"type": "Ready", "status": "True"}]}
         return {"metadata": {"name": name}, "spec": spec, "status": ready}
 
-    class Nodes:
+    class Nodes(Nothing):
         def __init__(self, *nodes: dict[str, Any]) -> None:
+            super().__init__()
             self._nodes = list(nodes)
 
         def list(self, kind: str) -> list[dict[str, Any]]:

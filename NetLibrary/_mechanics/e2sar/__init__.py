@@ -1,1 +1,1 @@
-"""E2SAR sender and receiver runs: parameters, logs, evidence, verdict."""
+"""E2SAR sender and receiver runs: objects, run, results, judgement, causes, what is shown."""

@@ -13,7 +13,7 @@ from NetLibrary._mechanics.e2sar.parameters import describe, plain
 from NetLibrary._mechanics.report import Cell, bitrate_text
 
 
-def verdict_rows(
+def judgement_rows(
     judgement: Judgement, senders: Sequence[Endpoint], receivers: Sequence[Endpoint]
 ) -> list[list[object]]:
     """Rows of the table of one run."""

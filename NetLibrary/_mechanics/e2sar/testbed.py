@@ -93,6 +93,8 @@ class Testbed:
         left = [each.name for each in self.endpoints.values() if not each.terminated()]
         if left:
             self.say(f"Removing what still runs: {', '.join(left)}.")
+        for endpoint in self.endpoints.values() if self.keep else ():
+            self.stop(endpoint)  # what is kept shall not go on receiving
         self.remove(list(self.endpoints.values()))
 
     def apply_policy(self, name: str, port: int = PORT) -> None:
@@ -350,15 +352,18 @@ class Testbed:
             self.say(f"The nodes' interfaces could not be looked at: {error}")
             return {}
 
-    def remove(self, parties: Sequence[Endpoint]) -> None:
-        """Deletes Jobs and pods, so that the names can be used again."""
-        for endpoint in parties:
+    def remove(self, endpoints: Sequence[Endpoint]) -> None:
+        """Frees the names for the next run: deletes Jobs and pods, or leaves them there where they are to be kept."""
+        for endpoint in endpoints:
             endpoint.close()
+            self.endpoints.pop(endpoint.name, None)
+            if self.keep:
+                self._kept.append(endpoint)
+                continue
             if not endpoint.outside:
-                self.cluster.delete("Job", endpoint.name, self.namespace)
+                self.cluster.delete("Job", endpoint.job, self.namespace)
             if endpoint.pod_name:
                 self.cluster.delete("Pod", endpoint.pod_name, self.namespace, grace_seconds=0)
-            self.endpoints.pop(endpoint.name, None)
 
     def close(self) -> None:
         """Ends the threads; what was logged so far is kept."""

@@ -52,7 +52,7 @@ class E2SARRunKeywords(KeywordBase):
             namespace: Namespace; the one prepared last by default.
 
         Returns:
-            What was sent and received, the verdict and the causes that were found.
+            What was sent and received, the judgement and the causes that were found.
         """
         given = {key: value for key, value in locals().items() if key != "self"}
         testbed = state_of(self.session).testbed(namespace)
@@ -76,7 +76,7 @@ class E2SARRunKeywords(KeywordBase):
         environment: Mapping[str, str] | None = None, name: str | None = None, keep: bool = False,
         timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
     ) -> E2SARResult:  # fmt: skip
-        """Runs receivers and senders from start to verdict: bound, sent, settled, stopped, judged.
+        """Runs receivers and senders from start to judgement: bound, sent, settled, stopped, judged.
 
         Fails when a threshold was missed; the first line counts, the second names cause and remedy. The arguments are
         those of [Start E2SAR Receiver], [Start E2SAR Sender] and [Judge E2SAR Transfer].
@@ -124,7 +124,7 @@ class E2SARRunKeywords(KeywordBase):
             rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
 
         Returns:
-            What was sent and received, the verdict and the causes that were found.
+            What was sent and received, the judgement and the causes that were found.
 
         ```robotframework
         *** Test Cases ***
