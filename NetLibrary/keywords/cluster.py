@@ -12,6 +12,7 @@ from robot.api import Error, Failure, logger
 from NetLibrary._mechanics.errors import NotFound
 from NetLibrary._mechanics.kube import manifests, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.hindrances import missing_namespace
 from NetLibrary.keywords._base import KeywordBase, keyword
 
 
@@ -214,8 +215,14 @@ class ClusterKeywords(KeywordBase):
             cluster: Alias of the cluster.
         Returns:
             The objects; an empty list when there are none.
+        Raises:
+            Failure: The namespace does not exist; an empty list would pass for "nothing there".
         """
-        return list(self.session.cluster(cluster).list(kind, namespace, labels=labels))
+        connection = self.session.cluster(cluster)
+        found = list(connection.list(kind, namespace, labels=labels))
+        if not found and namespace and (words := missing_namespace(connection, namespace)):
+            raise Failure(f"No {kind} can be looked for: {words}.")
+        return found
 
     @keyword(tags=["cluster"])
     def wait_until_pods_are_ready(

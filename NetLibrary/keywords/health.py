@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from NetLibrary._mechanics.errors import ExecFailed, InputError, NetLibraryError
 from NetLibrary._mechanics.kube import health
+from NetLibrary._mechanics.kube.hindrances import missing_namespace
 from NetLibrary._mechanics.report import Table
 from NetLibrary._mechanics.verdict import equal
 from NetLibrary.keywords._base import KeywordBase, keyword
@@ -49,6 +50,8 @@ class HealthKeywords(KeywordBase):
         """
         nodes = self.session.cluster(cluster).list("Node")
         wrong = {node["metadata"]["name"]: health.node_problems(node) for node in nodes}
+        if not nodes:
+            raise NetLibraryError("The cluster lists no nodes, so nothing is known about their health.")
         said = health.sentences(wrong.items())
         text = f"{len(said)} of {len(nodes)} nodes are not healthy: {', '.join(said)}."
         conclude(
@@ -84,7 +87,11 @@ class HealthKeywords(KeywordBase):
             Pods Should Be Healthy    kube-system    restarts_within=1 h
         ```
         """
-        pods = self.session.cluster(cluster).list("Pod", namespace)
+        connection = self.session.cluster(cluster)
+        pods = connection.list("Pod", namespace)
+        if not pods:
+            why = missing_namespace(connection, namespace) or f"there is no pod in namespace '{namespace}'"
+            raise NetLibraryError(f"Nothing is known about the health of pods: {why}.")
         within = restarts_within.total_seconds()
         wrong = {pod["metadata"]["name"]: health.pod_problems(pod, restarts_within=within) for pod in pods}
         said = health.sentences(wrong.items())

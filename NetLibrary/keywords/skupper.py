@@ -157,6 +157,11 @@ class SkupperKeywords(KeywordBase):
             cluster: Alias of the cluster.
         """
         objects = self._objects({(self.session.cluster(cluster), name) for name in namespaces})
+        if not any(obj.get("kind") == "Site" for obj in objects):
+            where = ", ".join(f"'{name}'" for name in namespaces) or "no namespace"
+            raise InputError(
+                f"namespaces is {where}, where there is no Site; there is no Skupper network to look into."
+            )
         found = diagnose(objects)
         conclude(
             self.session,

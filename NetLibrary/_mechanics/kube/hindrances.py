@@ -48,6 +48,11 @@ class Hint:
     certain: bool = False
 
 
+def missing_namespace(cluster: Cluster, name: str) -> str:
+    """Returns words about a namespace that does not exist; an empty text when it does, or may not be looked at."""
+    return next((hint.text for hint in Advisor(cluster, "", name, None, None, readiness=False).nothing_there()), "")
+
+
 class Advisor:
     """Looks for what stands in the way of one wait.
 
@@ -100,7 +105,7 @@ class Advisor:
 
     def _hindrances(self, objects: Sequence[Object]) -> Iterator[Hint]:
         if not objects:
-            yield from self._nothing_there()
+            yield from self.nothing_there()
         if self._kind in WORKLOADS:
             for each in objects[:1]:
                 yield from self._of_workload(each)
@@ -115,7 +120,8 @@ class Advisor:
 
     # --- nothing there ------------------------------------------------------------------------------------
 
-    def _nothing_there(self) -> Iterator[Hint]:
+    def nothing_there(self) -> Iterator[Hint]:
+        """Yields why there is none of what is waited for."""
         if self._namespace and self._missing_namespace():
             yield Hint(f"there is no namespace '{self._namespace}'{self._similar('Namespace', None, self._namespace)}")
             return
