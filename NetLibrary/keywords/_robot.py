@@ -122,6 +122,6 @@ def set_suite_metadata(name: str, value: str) -> None:
 
 
 def set_test_metadata(name: str, value: str) -> None:
-    """Shows a fact at the present test in log and report."""
-    if running() and current_test():
+    """Shows a fact at the present test in log and report; before Robot 7.5 only suites have metadata."""
+    if running() and current_test() and hasattr(BuiltIn, "set_test_metadata"):
         BuiltIn().set_test_metadata(name, secrets.hide(value))
