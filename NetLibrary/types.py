@@ -486,6 +486,8 @@ class BlockedBy(Enum):
 class RecordType(Enum):
     """Type of DNS records."""
 
+    ADDRESS = "ADDRESS"
+    """`A` and `AAAA` together: the addresses of both families."""
     A = "A"
     AAAA = "AAAA"
     CNAME = "CNAME"

@@ -161,7 +161,7 @@ class ConnectionKeywords(KeywordBase):
 
     @keyword(tags=["connection", "dns"])
     def name_should_resolve_to(
-        self, name: str, *values: str, source: Source, type: RecordType = RecordType.A,
+        self, name: str, *values: str, source: Source, type: RecordType = RecordType.ADDRESS,
         time_at_most: timedelta | None = None, timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
         """Fails unless a name has these records, asked from a source with the source's own search list.
@@ -185,7 +185,7 @@ class ConnectionKeywords(KeywordBase):
 
     @keyword(tags=["connection", "dns"])
     def name_should_not_resolve(
-        self, name: str, *, source: Source, type: RecordType = RecordType.A,
+        self, name: str, *, source: Source, type: RecordType = RecordType.ADDRESS,
         timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
     ) -> None:  # fmt: skip
         """Fails unless a name server says that a name does not exist or has no such record.

@@ -152,6 +152,7 @@ def test_names_are_resolved_with_what_is_there(tmp_path: Path, programs: list[st
     here = Here(tmp_path, programs)
     assert run.resolve([here], "localhost", "A", 2)[0][1].values == ("127.0.0.1",)
     assert run.resolve([here], "no-such-name.invalid", "A", 2)[0][1].values == ()
+    assert "127.0.0.1" in run.resolve([here], "localhost", "ADDRESS", 2)[0][1].values
 
 
 def test_a_silent_name_server_has_not_said_that_a_name_does_not_exist() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
@@ -131,6 +132,23 @@ def answer(ran: Ran, where: str) -> Answer:
         said = values or (ran.stderr or ran.stdout).strip()[-300:] or "it printed nothing"
         raise EnvironmentProblem(f"'{where}' cannot ask for names: {said}. Use a source with dig.")
     return Answer(status, float(ms), tuple(sorted(value.strip() for value in values.split("|") if value.strip())))
+
+
+def joined(answers: Sequence[Answer]) -> Answer:
+    """Returns the answers for several types of records as one: a failure counts only where no answer has a record.
+
+    Example:
+        >>> joined([Answer("NOERROR", 2, ("10.0.0.1",)), Answer("SERVFAIL", 5)]).status
+        'NOERROR'
+        >>> joined([Answer("NOERROR", 2), Answer("TIMEOUT", 5000)]).status
+        'TIMEOUT'
+    """
+    values = tuple(sorted(value for answer in answers for value in answer.values))
+    slowest = max(answer.ms for answer in answers)
+    if values:
+        return Answer("NOERROR", slowest, values)
+    unanswered = [answer.status for answer in answers if answer.status not in ("NOERROR", "NXDOMAIN")]
+    return Answer((unanswered or [answers[0].status])[0], slowest)
 
 
 def path_mtu(ran: Ran, where: str) -> PathMtu:

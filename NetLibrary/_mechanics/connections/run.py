@@ -106,15 +106,27 @@ def _by_hand(source: Vantage, target: Target, request: Request) -> str:
 
 
 def resolve(sources: Sequence[Vantage], name: str, kind: str, limit_seconds: float) -> list[tuple[str, Answer]]:
-    """Asks for a name from every source; returns each source's name with its answer."""
+    """Asks for a name from every source; returns each source's name with its answer.
+
+    Args:
+        sources: Where from.
+        name: Name to ask for.
+        kind: Type of the records; `ADDRESS` asks for A and AAAA.
+        limit_seconds: Longest wait for an answer.
+    """
+    kinds = ("A", "AAAA") if kind == "ADDRESS" else (kind,)
 
     def ask(source: Vantage) -> tuple[str, Answer]:
-        words = [name, kind, f"{max(1.0, limit_seconds):g}", script("resolve.py")]
-        ran = source.run(["sh", "-c", script("resolve.sh"), "resolve", *words], timeout=limit_seconds * 8 + 10)
-        return source.name, results.answer(ran, source.name)
+        return source.name, results.joined([_ask_name(source, name, each, limit_seconds) for each in kinds])
 
     with ThreadPoolExecutor(min(AT_ONCE, max(1, len(sources)))) as pool:
         return list(pool.map(ask, sources))
+
+
+def _ask_name(source: Vantage, name: str, kind: str, limit_seconds: float) -> Answer:
+    words = [name, kind, f"{max(1.0, limit_seconds):g}", script("resolve.py")]
+    ran = source.run(["sh", "-c", script("resolve.sh"), "resolve", *words], timeout=limit_seconds * 8 + 10)
+    return results.answer(ran, source.name)
 
 
 def measure_path_mtu(source: Vantage, host: str, limit_seconds: float = 0.5) -> PathMtu:

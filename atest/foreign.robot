@@ -1,0 +1,78 @@
+*** Settings ***
+Documentation       Suites on clusters unlike the usual lab must neither fail nor accuse: each row is a healthy cluster.
+...
+...                 One row with everything unusual at once is quick; the others take minutes: tox -e foreign.
+
+Library             kinds.py
+
+Test Teardown       Stop Lab
+Test Template       Suites Pass On Lab
+
+Test Tags           foreign
+
+
+*** Test Cases ***
+Everything Unusual At Once
+    [Documentation]    IPv6 first, another domain, host names unlike node names, no load balancer.
+    [Template]    NONE
+    VAR    ${names}    --cluster-domain corp.example --host-names ip-10-0-0-
+    Start Lab Of Kind    --nodes 2 --ip-family dual-ipv6-first --no-load-balancer ${names}
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    dns
+
+IPv6 Only
+    [Tags]    slow
+    --ip-family ipv6
+
+IPv6 First
+    [Tags]    slow
+    --ip-family dual-ipv6-first
+
+One Node
+    [Tags]    slow
+    --nodes 1
+
+Another Cluster Domain
+    [Tags]    slow
+    --cluster-domain corp.example
+
+Host Names Unlike Node Names
+    [Tags]    slow
+    --host-names ip-10-0-0-
+
+Pods Held To Restricted
+    [Tags]    slow
+    --pod-security restricted
+
+No Load Balancer
+    [Tags]    slow
+    --no-load-balancer
+
+Proxy By Nftables
+    [Tags]    slow
+    --proxy nftables
+
+Flannel And MetalLB
+    [Tags]    slow
+    --network flannel --load-balancer metallb
+
+Flannel With Routes
+    [Tags]    slow
+    --network flannel-host-gw --proxy nftables
+
+Kube-Router
+    [Tags]    slow
+    --network kube-router
+
+
+*** Keywords ***
+Suites Pass On Lab
+    [Documentation]    Starts a lab of a kind and runs the suites that disturb nothing on it.
+    [Arguments]    ${options}
+    Start Lab Of Kind    ${options}
+    FOR    ${suite}    IN    cluster_health    own_application    service_matrix    throughput    skupper_iperf3
+        Suite Should Pass    ${suite}
+    END
+    Suite Should Pass    network_break    -t    Quiet*
+    Suite Should Pass    e2sar    --include    smoke

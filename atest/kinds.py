@@ -1,0 +1,57 @@
+"""Runs suites on labs that are other kinds of clusters than the usual one, each suite in a Robot of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from robot.api import ExecutionResult, logger
+from robot.libraries.BuiltIn import BuiltIn
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT_SECONDS = 900
+
+
+class kinds:  # noqa: N801 - Robot looks for a class of the module's name
+    """Keywords of the suite for other kinds of clusters."""
+
+    ROBOT_LIBRARY_SCOPE = "SUITE"
+
+    def __init__(self) -> None:
+        self._name = ""
+
+    def start_lab_of_kind(self, options: str) -> None:
+        """Starts a lab with options of `lab up`."""
+        self._name = "kind-" + (re.sub(r"[^a-z0-9]+", "-", options.lower()).strip("-")[:14].strip("-") or "plain")
+        self._lab("up", *options.split())
+
+    def stop_lab(self) -> None:
+        """Takes the lab down."""
+        if self._name:
+            self._lab("down")
+
+    def suite_should_pass(self, suite: str, *options: str) -> None:
+        """Runs a suite on the lab; fails with the messages of its tests that failed. Skipped tests are listed."""
+        folder = Path(BuiltIn().get_variable_value("${OUTPUT DIR}")) / self._name / suite
+        words = ["-d", str(folder), "-v", f"CLUSTER:lab:{self._name}", "--exclude", "slow", "--exclude", "disruptive"]
+        command = [sys.executable, "-m", "robot", *words, *options, f"suites/{suite}.robot"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+        logger.info(done.stdout)
+        if not (folder / "output.xml").exists():
+            raise AssertionError(f"{suite} did not run: {done.stderr[-1000:]}")
+        tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+        for test in tests:
+            if test.skipped:
+                logger.info(f"skipped: {test.name}: {test.message.splitlines()[0]}", also_console=True)
+        wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
+        if wrong or not any(test.passed for test in tests):
+            raise AssertionError("\n".join(wrong) or f"No test of {suite} ran.")
+
+    def _lab(self, command: str, *options: str) -> None:
+        words = [sys.executable, "-m", "NetLibrary.lab", command, "--name", self._name, *options]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+        logger.info(done.stderr)
+        if done.returncode:
+            raise AssertionError(f"lab {command} {' '.join(options)} failed: {done.stderr[-1000:]}")
