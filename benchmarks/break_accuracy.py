@@ -46,7 +46,7 @@ from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult, StreamS
 
 LENGTHS_MS = (50, 100, 300, 1000, 3000)
 FAULTS = ("link", "drop", "reject", "reset")
-PERIODS_MS = {ProbeKind.ICMP: 10, ProbeKind.UDP: 10, ProbeKind.TCP_NEW: 40, ProbeKind.TCP_KEPT: 10}
+PERIODS_MS = {ProbeKind.ICMP: 10, ProbeKind.UDP: 10, ProbeKind.TCP_NEW: 10, ProbeKind.TCP_KEPT: 10}
 PORT = 7007
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
@@ -366,7 +366,7 @@ def report(done: list[Injected], log: ProberLog, pauses: list) -> bool:
               f"{percentile(values, 0.05):7.1f} {percentile(values, 0.95):6.1f} {worst:8.1f}   {tail}")  # fmt: skip
     for kinds, limit in (
         ((ProbeKind.ICMP, ProbeKind.UDP), 10),
-        ((ProbeKind.TCP_NEW,), 50),
+        ((ProbeKind.TCP_NEW,), 15),
         ((ProbeKind.TCP_KEPT,), 20),
     ):
         values = [

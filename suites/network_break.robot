@@ -4,7 +4,7 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               *Topology*: a measuring pod, an echo pod on the same node and one on another node behind a Service
 ...               of type LoadBalancer, echo servers on the addresses of both nodes, and a place outside the cluster.
 ...               *Traffic*: on every path at once, ICMP and UDP echo and requests over a kept TCP connection each
-...               10 ms, new TCP connections each 40 ms, DNS questions each 50 ms.
+...               10 ms, new TCP connections each 10 ms, DNS questions each 50 ms.
 ...               *Passes when*: no outage is longer, and no more connections break, than the row allows; and a
 ...               disturbance that must show does show.
 ...
@@ -15,8 +15,8 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               *Variables*: OUTAGE_COMMAND, OUTAGE_LIMITS, OUTAGE_NAMESPACE, OUTAGE_QUIET, OUTAGE_SETTLE,
 ...               OUTAGE_RECOVERY, OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS, OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU,
 ...               OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE, OUTAGE_OUTSIDE_ADDRESS,
-...               OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE, BASELINE, TOLERANCE. For
-...               instance, a CNI's own reload tool:
+...               OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE, OUTAGE_IPERF_PROTOCOLS,
+...               BASELINE, TOLERANCE. For instance, a CNI's own reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "OUTAGE_COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 

@@ -30,7 +30,7 @@ from NetLibrary.keywords._outages import (
     measured_step,
     state_of,
 )
-from NetLibrary.types import Bitrate, OutageLimits, OutagePath, OutageTarget, Percentage, ProbeKind, TimeLimit
+from NetLibrary.types import Bitrate, OutageLimits, OutagePath, OutageTarget, Percentage, ProbeKind, Protocol, TimeLimit
 
 #: A measurement that nobody stops ends by itself after this time.
 LONGEST = timedelta(minutes=30)
@@ -70,13 +70,14 @@ class OutageKeywords(KeywordBase):
         rollout_timeout: timedelta = timedelta(minutes=5),
         timeout: timedelta = LONGEST,
         echo_interval: timedelta = timedelta(milliseconds=10),
-        connection_interval: timedelta = timedelta(milliseconds=40),
+        connection_interval: timedelta = timedelta(milliseconds=10),
         request_interval: timedelta = timedelta(milliseconds=10),
         echo_size: int = 56,
         probe_timeout: timedelta = timedelta(seconds=1),
         slow: timedelta | None = None,
         ipv6: bool = False,
         iperf_bitrate: Bitrate | None = None,
+        iperf_protocols: Sequence[Protocol] = (Protocol.TCP,),
         host_port: int = objects.HOST_PORT,
         outside_address: str | None = None,
         outside_port: int = 0,
@@ -106,15 +107,17 @@ class OutageKeywords(KeywordBase):
             rollout_timeout: How long workloads that the disturbance has changed may take until they are stable.
             timeout: The measurement ends by itself after this time.
             echo_interval: Time between two ICMP or UDP echoes.
-            connection_interval: Time between two new TCP connections.
+            connection_interval: Time between two new TCP connections; after 6000 of them on a path 40 ms at least, so
+                that the tables of connection tracking on the way do not fill.
             request_interval: Time between two requests over the kept connection.
             echo_size: Bytes of payload of an ICMP or UDP echo; 56 is what ping sends. With as many as the path should
                 carry (1472 for Ethernet and IPv4), packets that vanish for their size are an outage too.
             probe_timeout: When a probe counts as lost.
             slow: By how much later than the median an answer counts as late; by kind of probe when not given.
             ipv6: Whether to measure each path over IPv6 as well, where it has IPv6.
-            iperf_bitrate: Rate of iperf3 streams, TCP and UDP, to run beside on the pod and Service paths; none by
-                default.
+            iperf_bitrate: Rate of iperf3 streams to run beside on the pod and Service paths; none by default. Their
+                retransmits are told per path and judged by `retransmits_at_most`.
+            iperf_protocols: What these streams are; each costs processor at source and server.
             host_port: Port of the echo pods in the host network.
             outside_address: Address outside the cluster; in a lab, a vantage point of the lab.
             outside_port: TCP port that listens there; 0 for ICMP alone.
@@ -165,6 +168,7 @@ class OutageKeywords(KeywordBase):
             outside=(outside_address or "", outside_port),
             seconds=timeout.total_seconds(),
             iperf_bits_per_second=int(iperf_bitrate.bits_per_second) if iperf_bitrate else 0,
+            iperf_protocols=[protocol.value for protocol in iperf_protocols],
             own=targets,
         )
         self._require(name, parameters, plan.absent(required))

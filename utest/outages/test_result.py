@@ -11,7 +11,8 @@ import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.outages.causes import impacts_of
-from NetLibrary._mechanics.outages.results.iperf import iperf_result
+from NetLibrary._mechanics.outages.judge import Limits, checks
+from NetLibrary._mechanics.outages.results.iperf import iperf_result, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import read
 from NetLibrary._mechanics.outages.run.inpod.wire import FRAME, MAGIC, RECORD, Outcome, json_frame
 from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
@@ -103,6 +104,27 @@ def test_outages_are_attributed_and_counted(result):
     assert impacts_of(result)[1].paths == []
     assert result.longest_outage_ms == pytest.approx(100, abs=1)
     assert result.figures["made up"].total_icmp_echo == result.deltas["made up"].get("Icmp.OutEchos")
+
+
+def test_the_figures_are_printed_as_the_original_does(result):
+    (document,) = json.loads(tables.as_the_original_prints(result))
+    assert list(document) == [
+        "DurationSeconds", "RemoteAddress", "RemotePort", "TotalIcmpEcho", "IcmpLost", "TotalTCPOutSegments",
+        "TCPRetransSegment", "TotalTCPConnection", "FailedTCPConnection",
+    ]  # fmt: skip
+    assert document["IcmpLost"] == 10
+    assert document["RemotePort"] == 7007
+
+
+def test_retransmits_are_judged_for_each_path(result):
+    end = {"sum_sent": {"retransmits": 50}, "sum_received": {"bytes": 950_000, "seconds": 1}}
+    run = iperf_result({"name": "service tcp", "document": {"start": {"test_start": {"blksize": 1000}}, "end": end}})
+    assert retransmit_percent(run) == pytest.approx(5)
+    result.iperf = [run]
+    found = checks(Limits(retransmits_at_most=1), result)
+    assert [check.text for check in found if not check.passed][-1] == (
+        "service tcp (iperf3): 50 of 1000 segments were sent again (5.00%), allowed are 1.00%"
+    )
 
 
 def test_tables_hold_the_figures_and_escape_foreign_text(result):

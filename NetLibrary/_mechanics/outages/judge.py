@@ -8,6 +8,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.outages.results.counters import Delta
+from NetLibrary._mechanics.outages.results.iperf import IperfResult, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult, StreamSpec
 from NetLibrary._mechanics.verdict import Check
@@ -127,6 +128,7 @@ def checks(limits: Limits, result: OutageResult) -> list[Check]:
         _kept("lost connections", limits.lost_connections_at_most, valid, lambda stream: stream.kept_breaks, "broke"),
         _slow(limits.slow_at_most, valid),
         *_retransmits(limits.retransmits_at_most, result.deltas.items()),
+        *_retransmits_of_paths(limits.retransmits_at_most, result.iperf),
         *(_unaffected(path, valid) for path in limits.unaffected),
     ]
     return [check for check in found if check is not None]
@@ -247,6 +249,22 @@ def _retransmits(limit: float | None, deltas: Iterable[tuple[str, Delta]]) -> li
             f"{source}: {changes.get('Tcp.RetransSegs')} TCP segments were sent again ({seen:.2f}%), "
             f"allowed are {limit:.2f}%"
         )
+        found.append(Check(rule, limit, round(seen, 4), "%", seen <= limit, text))
+    return found
+
+
+def _retransmits_of_paths(limit: float | None, runs: Iterable[IperfResult]) -> list[Check]:
+    """Judges the iperf3 streams; one that did not run is told in the tables, as the probes judge the path anyway."""
+    found = []
+    for run in runs:
+        seen = retransmit_percent(run)
+        if limit is None or seen is None:
+            continue
+        text = (
+            f"{run.name} (iperf3): {run.retransmits} of {run.blocks + (run.retransmits or 0)} segments were sent again "
+            f"({seen:.2f}%), allowed are {limit:.2f}%"
+        )
+        rule = f"retransmits on '{run.name}' at most"
         found.append(Check(rule, limit, round(seen, 4), "%", seen <= limit, text))
     return found
 

@@ -45,7 +45,7 @@ class Rates:
     """Times between probes and their limits, in milliseconds, and how large an echo is."""
 
     echo_ms: float = 10
-    connection_ms: float = 40
+    connection_ms: float = 10
     kept_ms: float = 10
     dns_ms: float = 50
     timeout_ms: float = 1000

@@ -77,6 +77,7 @@ def plan(
     outside: tuple[str, int],
     seconds: float,
     iperf_bits_per_second: int = 0,
+    iperf_protocols: Sequence[str] = ("tcp",),
     own: Sequence[OutageTarget] = (),
     source: str = "",
 ) -> Plan:
@@ -93,6 +94,7 @@ def plan(
         outside: Address outside the cluster and TCP port there; in a lab there is one without it.
         seconds: Outer limit of the measurement.
         iperf_bits_per_second: Rate of iperf3 streams beside; 0 for none.
+        iperf_protocols: `tcp` and `udp`, as the streams are to be.
         own: Targets of the user's own.
         source: Pod that measures; the one with the role `source` by default.
 
@@ -125,7 +127,7 @@ def plan(
     probers: list[Prober] = []
     if objects.SOURCE in by_source:
         pod = endpoints.pods[objects.SOURCE]["metadata"]["name"]
-        iperf = iperf_runs(targets, iperf_bits_per_second)
+        iperf = iperf_runs(targets, iperf_bits_per_second, iperf_protocols)
         specs = by_source[objects.SOURCE]
         probers.append(PodProber(cluster, namespace, pod, specs, duration_s=seconds, iperf=iperf))
     if objects.OUTSIDE in by_source:
@@ -146,8 +148,10 @@ def _add_outside(
         echoes.append(server)
 
 
-def iperf_runs(targets: Sequence[Target], bits_per_second: int) -> list[dict[str, Any]]:
-    """Lists the iperf3 clients beside the probes: TCP and UDP on each path that has servers, towards the source."""
+def iperf_runs(
+    targets: Sequence[Target], bits_per_second: int, protocols: Sequence[str] = ("tcp",)
+) -> list[dict[str, Any]]:
+    """Lists the iperf3 clients beside the probes, on each path that has servers, towards the source."""
     if not bits_per_second:
         return []
     return [
@@ -163,4 +167,5 @@ def iperf_runs(targets: Sequence[Target], bits_per_second: int) -> list[dict[str
         for target in targets
         if target.iperf_port and target.source == objects.SOURCE
         for number, protocol in enumerate(("tcp", "udp"))
+        if protocol in protocols
     ]

@@ -169,6 +169,7 @@ class StreamResult:
     outcomes: dict[str, int] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
     median_ms: float | None = None
+    spacing_ms: float = 0.0  # the longest time between two probes: what is shorter may have been missed
     times_ms: dict[str, float] = field(default_factory=dict)  # p50, p90, p99 and max of the good answers
     slow_ms: float = 0.0
     kept_breaks: int = 0

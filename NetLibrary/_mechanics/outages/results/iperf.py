@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+#: Size of a block where a result does not say it
+BLOCK = 1000
+
+
 @dataclass(frozen=True)
 class IperfResult:
     """One paced stream, from the receiving client's point of view.
@@ -20,6 +24,7 @@ class IperfResult:
         retransmits: TCP segments sent again by the sender.
         lost_packets: UDP packets lost.
         packets: UDP packets.
+        blocks: Blocks of data sent, which at a paced rate are segments as well.
         error: Why there is no result, or why it is cut short.
         version: Version of iperf3.
     """
@@ -31,8 +36,16 @@ class IperfResult:
     retransmits: int | None = None
     lost_packets: int | None = None
     packets: int | None = None
+    blocks: int = 0
     error: str | None = None
     version: str = ""
+
+
+def retransmit_percent(run: IperfResult) -> float | None:
+    """Returns the share of a TCP stream's segments that were sent again, in percent; None when it is not known."""
+    if run.retransmits is None or not run.blocks:
+        return None
+    return 100 * run.retransmits / (run.blocks + run.retransmits)
 
 
 def iperf_result(event: Mapping[str, Any]) -> IperfResult:
@@ -69,6 +82,7 @@ def iperf_result(event: Mapping[str, Any]) -> IperfResult:
         retransmits=None if retransmits is None else int(retransmits),
         lost_packets=None if lost is None else int(lost),
         packets=None if packets is None else int(packets),
+        blocks=total // max(1, int((start.get("test_start") or {}).get("blksize") or BLOCK)),
         error=None if error is None else str(error),
         version=str(start.get("version", "")),
     )

@@ -29,20 +29,6 @@ class KnownFigures:
     total_tcp_connection: int
     failed_tcp_connection: int
 
-    def as_json(self, *, duration_s: float, address: str, port: int) -> dict[str, object]:
-        """Returns what the program would print with `--output=json`."""
-        return {
-            "DurationSeconds": round(duration_s),
-            "RemoteAddress": address,
-            "RemotePort": port,
-            "TotalIcmpEcho": self.total_icmp_echo,
-            "IcmpLost": self.icmp_lost,
-            "TotalTCPOutSegments": self.total_tcp_out_segments,
-            "TCPRetransSegment": self.tcp_retrans_segment,
-            "TotalTCPConnection": self.total_tcp_connection,
-            "FailedTCPConnection": self.failed_tcp_connection,
-        }
-
 
 def from_counters(changes: Delta, results: Iterable[StreamResult]) -> KnownFigures | None:
     """Returns the figures as the program counts them: for the whole namespace, all paths together.

@@ -9,6 +9,7 @@ good; there the answers' arrival is the end, and it is known exactly.
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections import Counter
@@ -68,6 +69,12 @@ def answer_times(probes: Sequence[Probe]) -> dict[str, float]:
         return {}
     shares = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
     return {name: round(times[max(0, math.ceil(share * len(times)) - 1)] / 1e6, 3) for name, share in shares.items()}
+
+
+def longest_spacing_ms(probes: Sequence[Probe]) -> float:
+    """Returns the longest time between the sending of two probes; an outage that is shorter may lie between them."""
+    gaps = (later.sent_ns - earlier.sent_ns for earlier, later in itertools.pairwise(probes))
+    return round(max(gaps, default=0) / 1e6, 3)
 
 
 def worst_pause_ms(log: StreamLog) -> float:
@@ -330,6 +337,7 @@ def evaluate(
         )
     result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, margin)
     result.times_ms = answer_times(probes)
+    result.spacing_ms = longest_spacing_ms(probes)
     result.outcomes = dict(Counter(probe.outcome.name for probe in probes))
     result.prober_failures = result.outcomes.get("NO_DESCRIPTOR", 0)
     result.planned = len(probes) + log.skipped

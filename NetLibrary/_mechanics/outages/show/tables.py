@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from NetLibrary._mechanics.outages.causes import impacts_of
@@ -125,10 +126,35 @@ def figure_rows(result: OutageResult) -> list[list[object]]:
         )  # fmt: skip
     for path in dict.fromkeys(stream.spec.path for stream in result.streams):
         own = of_path([stream for stream in result.streams if stream.spec.path == path])
+        run = next((run for run in result.iperf if run.name == f"{path} tcp" and run.retransmits is not None), None)
         rows.append(
-            [path, own["TotalIcmpEcho"], own["IcmpLost"], "", "", own["TotalTCPConnection"], own["FailedTCPConnection"]]
-        )
+            [path, own["TotalIcmpEcho"], own["IcmpLost"], run.blocks if run else "", run.retransmits if run else "",
+             own["TotalTCPConnection"], own["FailedTCPConnection"]]
+        )  # fmt: skip
     return rows
+
+
+def as_the_original_prints(result: OutageResult) -> str:
+    """Returns the figures of each path as test-server prints them with `--output=json`."""
+    documents = []
+    for path in dict.fromkeys(stream.spec.path for stream in result.streams):
+        streams = [stream for stream in result.streams if stream.spec.path == path]
+        run = next((run for run in result.iperf if run.name == f"{path} tcp"), None)
+        own = of_path(streams)
+        documents.append(
+            {
+                "DurationSeconds": round((result.end_ns - result.start_ns) / NS),
+                "RemoteAddress": streams[0].spec.address,
+                "RemotePort": next((stream.spec.port for stream in streams if stream.spec.port), 0),
+                "TotalIcmpEcho": own["TotalIcmpEcho"],
+                "IcmpLost": own["IcmpLost"],
+                "TotalTCPOutSegments": run.blocks if run else 0,
+                "TCPRetransSegment": (run.retransmits or 0) if run else 0,
+                "TotalTCPConnection": own["TotalTCPConnection"],
+                "FailedTCPConnection": own["FailedTCPConnection"],
+            }
+        )
+    return json.dumps(documents, indent=2)
 
 
 FIGURE_COLUMNS = (
@@ -154,6 +180,7 @@ def summary(result: OutageResult) -> dict[str, Any]:
         "failed_connections": sum(stream.failed for stream in new),
         "resets": sum(stream.kept_resets for stream in streams),
         "lost_connections": sum(stream.kept_breaks for stream in streams),
+        "longest_unseen_ms": round(max((stream.spacing_ms for stream in streams), default=0.0), 3),
         "clock_uncertainty_ms": round(result.uncertainty_ms, 3),
         "duration_seconds": round((result.end_ns - result.start_ns) / NS, 3),
         "errors": result.errors,
@@ -186,6 +213,7 @@ def samples(result: OutageResult) -> list[dict[str, Any]]:
             "outcomes": stream.outcomes,
             "median_ms": stream.median_ms,
             "times_ms": stream.times_ms,
+            "spacing_ms": stream.spacing_ms,
             "longest_ms": round(stream.longest_ms, 3),
             "total_ms": round(stream.total_ms, 3),
             "kept_breaks": stream.kept_breaks,

@@ -124,6 +124,7 @@ class HttpStream(TcpStream):
 
     def send(self, sequence, now):
         self.expire(now)
+        self.ease(sequence)
         self.attempt(sequence, now)
 
 
