@@ -25,7 +25,7 @@ ${OUT}            ${OUTPUT DIR}/network_break_runs
 *** Test Cases ***
 A Run That Is Stopped In The Middle Writes What It Has
     VAR    ${id}    ${{ secrets.token_hex(3) }}
-    ${run}    Start Suite    stopped    -t    User*    -v    COMMAND:sleep 60    -v    BREAK_NAMESPACE:stopped-${id}
+    ${run}    Start Suite    stopped    -t    User*    -v    OUTAGE_COMMAND:sleep 60    -v    NAMESPACE:stopped-${id}
     Wait Until Keyword Succeeds    60 s    0.3 s    Run Should Have Said    stopped    step 'reload'
     Sleep    2 s    Something is measured meanwhile
     Send Signal To Process    SIGTERM    ${run}

@@ -12,11 +12,11 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               cluster that is no lab and -v ALLOW_DISRUPTION:True is not given; the cluster lacks a path that the
 ...               row names.
 ...
-...               *Variables*: OUTAGE_COMMAND, OUTAGE_LIMITS, OUTAGE_NAMESPACE, OUTAGE_QUIET, OUTAGE_SETTLE,
-...               OUTAGE_RECOVERY, OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS, OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU,
-...               OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE, OUTAGE_OUTSIDE_ADDRESS,
-...               OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE, OUTAGE_IPERF_PROTOCOLS,
-...               BASELINE, TOLERANCE. For instance, a CNI's own reload tool:
+...               *Variables*: those of the contract (resources/common.resource), and OUTAGE_COMMAND, OUTAGE_LIMITS,
+...               OUTAGE_QUIET, OUTAGE_SETTLE, OUTAGE_RECOVERY, OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS,
+...               OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU, OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE,
+...               OUTAGE_OUTSIDE_ADDRESS, OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE,
+...               OUTAGE_IPERF_PROTOCOLS; see docs/network_break.md. For instance, a CNI's own reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "OUTAGE_COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 

@@ -146,7 +146,7 @@ MANY_MEANINGS = {
     "BASELINE", "TOLERANCE", "MANIFESTS", "SETTLE", "DURATION", "READY_TIMEOUT", "SKIP_TEARDOWN"
 }  # fmt: skip
 NO_HEADINGS = {"e2sar", "service_matrix", "skupper_iperf3"}
-NO_COMMON = {"e2sar", "network_break", "service_matrix", "skupper"}
+NO_COMMON = {"e2sar", "service_matrix", "skupper"}
 
 
 def test_common_resource_is_the_contract() -> None:

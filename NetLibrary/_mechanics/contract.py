@@ -14,7 +14,22 @@ SWITCH = {
 
 # Former name → its successors; which of them a suite has decides. Each works for one release and warns.
 FORMER: dict[str, tuple[str, ...]] = {
-    "PROBE_IMAGE": ("HEALTH_IMAGE",),
+    "PROBE_IMAGE": ("HEALTH_IMAGE", "OUTAGE_PROBE_IMAGE"),
+    "BREAK_NAMESPACE": ("NAMESPACE",),
+    "BASELINE_FILE": ("BASELINE",),
+    "COMMAND": ("OUTAGE_COMMAND",),
+    "PROBE_CPU": ("OUTAGE_PROBE_CPU",),
+    "HOST_PORT": ("OUTAGE_HOST_PORT",),
+    "HOST_ENDPOINTS": ("OUTAGE_HOST_ENDPOINTS",),
+    "OUTSIDE_ADDRESS": ("OUTAGE_OUTSIDE_ADDRESS",),
+    "OUTSIDE_PORT": ("OUTAGE_OUTSIDE_PORT",),
+    "SERVICE_TYPE": ("OUTAGE_SERVICE_TYPE",),
+    "RECOVERY": ("OUTAGE_RECOVERY",),
+    "SETTLE": ("OUTAGE_SETTLE",),
+    "IPV6": ("OUTAGE_IPV6",),
+    "ECHO_SIZE": ("OUTAGE_ECHO_SIZE",),
+    "IPERF_BITRATE": ("OUTAGE_IPERF_BITRATE",),
+    "REPEATS": ("OUTAGE_REPEATS",),
     "BANDWIDTH": ("SKUPPER_BANDWIDTH",),
     "NAMESPACE_PREFIX": ("NAMESPACE",),
     "IPERF3_IMAGE": ("SKUPPER_IPERF3_IMAGE",),

@@ -42,10 +42,16 @@ IMAGES = (
         "iperf3 and a shell",
     ),
     Image(
+        "docker.io/library/python:3.13-alpine",
+        "OUTAGE_PROBE_IMAGE",
+        ("network_break",),
+        "python3; iperf3 for the streams beside the probes",
+    ),
+    Image(
         "ghcr.io/netlibrary/probe:1",
         "OUTAGE_PROBE_IMAGE",
         ("network_break",),
-        "python3, iperf3 and a shell",
+        "the same with iperf3; the lab's default",
         "containers/probe/Containerfile",
     ),
     Image("ibaldin/e2sar:0.1.4", "E2SAR_IMAGE", ("e2sar",), "e2sar_perf and a shell"),

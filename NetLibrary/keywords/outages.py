@@ -337,6 +337,19 @@ class OutageKeywords(KeywordBase):
             raise InputError(f"role is '{role}'; there are {', '.join(sorted(endpoints.pods))}.")
         return str(endpoints.pods[role]["spec"]["nodeName"])
 
+    @keyword(tags=["outages"])
+    def get_outage_probe_image(self, *, cluster: str | None = None) -> str:
+        """Returns the image that prober and echo servers use by default: the lab's own, else a public one with python3.
+
+        The public one has no iperf3, so that there are no streams beside the probes; `containers/probe` builds one.
+
+        Args:
+            cluster: Alias of the cluster.
+        Returns:
+            The image.
+        """
+        return objects.probe_image(self.session.cluster(cluster))
+
     @keyword(tags=["outages"], formerly=["Report Break Repeats"])
     def show_outage_repeats(self, name: str) -> dict[str, Any]:
         """Shows median and spread of all measurements of one name in this run.

@@ -59,7 +59,7 @@ class TrafficKeywords(KeywordBase):
             request_timeout: A request without an answer counts as failed after this time.
             settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
             recovery: Time beyond that for which is waited at most while requests still fail.
-            image: Image with python3 for the client; that of the file `manifests/network_break/client.yaml` by default.
+            image: Image with python3 for the client; see [Get Outage Probe Image] for the default.
             client_namespace: Namespace of the client pod; that of the Service by default.
             timeout: How long the client may take to start.
             cluster: Alias of the cluster.
@@ -131,8 +131,7 @@ class TrafficKeywords(KeywordBase):
     def _client(self, cluster: Any, namespace: str, image: str, timeout: timedelta | None) -> str:
         (pod,) = manifests.load(CLIENT)
         pod["metadata"].update(namespace=namespace, name=f"traffic-{self.session.run_id}")
-        if image:
-            pod["spec"]["containers"][0]["image"] = image
+        pod["spec"]["containers"][0]["image"] = image or objects.probe_image(cluster)
         name = str(pod["metadata"]["name"])
         if cluster.find("Pod", name, namespace) is None:
             cluster.apply(pod)

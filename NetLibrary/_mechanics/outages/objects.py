@@ -15,6 +15,8 @@ from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary.types import OutagePath
 
 ROLE = "netlibrary.io/break"
+LAB_IMAGE = "ghcr.io/netlibrary/probe:1"
+PUBLIC_IMAGE = "docker.io/library/python:3.13-alpine"
 ECHO_PORT = 7007
 HOST_PORT = 17007
 OUTSIDE = "outside"
@@ -178,6 +180,11 @@ def expand(*groups: Sequence[OutagePath]) -> list[OutagePath]:
         single = [each for each in OutagePath if each is not OutagePath.ALL]
         found.update(dict.fromkeys(single if path is OutagePath.ALL else [path]))
     return list(found)
+
+
+def probe_image(cluster: Any) -> str:
+    """Returns the image for prober and echo servers: the one that a lab has, else a public one with python3."""
+    return LAB_IMAGE if cluster.is_lab else PUBLIC_IMAGE
 
 
 class Missing(Exception):
