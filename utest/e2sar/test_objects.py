@@ -232,6 +232,23 @@ def test_combinations() -> None:
             combinations(*axes)
 
 
+def test_every_pod_satisfies_pod_security_restricted() -> None:
+    pods = [
+        FILES.receiver("space", "r", ReceiverSettings(), PodSettings())["spec"]["template"]["spec"],
+        FILES.sender(
+            "space", "s", SenderSettings(), PodSettings(), target="t", placement=Placement.ANY, receiver_node=""
+        )["spec"]["template"]["spec"],
+        FILES.inspector("space", "image")["spec"],
+    ]
+    for spec in pods:
+        assert spec["securityContext"]["runAsNonRoot"] and spec["securityContext"]["seccompProfile"]
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
 def test_the_manifests_have_the_parameters_of_the_original() -> None:
     wanted = {"MTU": "512", "RATE": "0.1", "LENGTH": "512", "NUM_EVENTS": "10000", "BUF_SIZE": "32768", "DURATION": "300",
               "PORT": "19522", "THREADS": "1"}  # fmt: skip

@@ -165,6 +165,11 @@ class Files:
                 "restartPolicy": "Never",
                 "terminationGracePeriodSeconds": 0,
                 "automountServiceAccountToken": False,
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65534,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
                 **({"nodeSelector": {HOST_NAME: node}} if node else {}),
                 "containers": [
                     {
@@ -172,6 +177,7 @@ class Files:
                         "image": image,
                         "imagePullPolicy": "IfNotPresent",
                         "command": ["/bin/sh", "-c", script],
+                        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
                     }
                 ],
