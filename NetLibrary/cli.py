@@ -14,6 +14,7 @@ from NetLibrary import __version__
 # Name of a command → module and attribute of its click command, and the line for the overview, which imports nothing.
 COMMANDS = {
     "lab": ("NetLibrary.cli:lab", "Starts, inspects and stops a Kubernetes of several nodes on this machine."),
+    "check": ("NetLibrary._cli.check:check", "Tells which rights suites need that an account lacks."),
     "images": ("NetLibrary._cli.images:images", "Lists the images that the suites need."),
     "sweep": ("NetLibrary._cli.sweep:sweep", "Removes what killed runs left in a cluster."),
     "version": ("NetLibrary.cli:version", "Prints the versions of the library and of what it works with."),

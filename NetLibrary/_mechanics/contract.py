@@ -51,7 +51,11 @@ FORMER: dict[str, tuple[str, ...]] = {
 }
 
 # Read by the library itself, whatever suite runs
-LIBRARY = ("KUBECONFIG", "CONTEXT", "CLUSTER", "SKIP_TEARDOWN", "ALLOW_DISRUPTION", "REGISTRY", "PULL_SECRET")
+LIBRARY = (
+    "KUBECONFIG", "CONTEXT", "CLUSTER", "SKIP_TEARDOWN", "ALLOW_DISRUPTION", "REGISTRY", "PULL_SECRET",
+    "IMAGE_PULL_POLICY", "TOLERATIONS", "NODE_SELECTOR", "PRIORITY_CLASS", "POD_LABELS", "POD_ANNOTATIONS",
+    "POD_REQUESTS",
+)  # fmt: skip
 
 
 def switch(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import html
 import time
 from typing import TYPE_CHECKING, Any
@@ -35,12 +36,21 @@ class ListenerMixin:
 
     def _start_suite(self, data: Any, result: Any) -> None:
         self.session.steps = {}
+        self.session.lacking = []
         keep_contract(data)
 
     def _start_test(self, data: Any, result: Any) -> None:
         self.session.steps = {}
         self.session.headlines.clear()
         self._depth = []
+        lacking = [
+            right for rows, right in self.session.lacking if fnmatch.fnmatchcase(data.name.lower(), rows.lower())
+        ]
+        if lacking:
+            data.setup = data.teardown = None
+            data.body.clear()
+            text = f"Skipped: the account lacks {'; '.join(lacking)}."
+            data.body.create_keyword("BuiltIn.Skip", args=[text.replace("$", "\\$")])
 
     def _log_message(self, message: Any) -> None:
         # Listeners get messages, results and errors before they are written

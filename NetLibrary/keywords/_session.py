@@ -56,6 +56,7 @@ class Session:
         self._images: dict[str, str] = {}
         self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
+        self.lacking: list[tuple[str, str]] = []  # rows (a glob pattern) and the right that they lack
         self._told_stays: dict[str, list[str]] = {}
         self._heartbeat = Heartbeat(self._all_clusters)
 

@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from robot.api import Failure, logger
 
-from NetLibrary._mechanics.kube import sweep
+from NetLibrary._mechanics.errors import Unavailable
+from NetLibrary._mechanics.kube import rights, sweep
+from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 
 
@@ -44,6 +46,44 @@ class TidyingKeywords(KeywordBase):
     def get_run_id(self) -> str:
         """Returns the id of this run: short, different for each run, usable in names of objects."""
         return self.session.run_id
+
+    @keyword(tags=["cluster"])
+    def check_rights(
+        self, suite: str, *, namespace: str | None = None, skip: bool = True, cluster: str | None = None
+    ) -> list[str]:
+        """Asks whether the account may do what a suite needs, before anything is made.
+
+        What is missing is one table in the log: the right, the rows that need it, the role that grants it. When a right
+        is missing that all rows need, the suite is skipped; rows that need a missing one of their own are skipped by
+        name, and the others run.
+
+        Args:
+            suite: Name of the suite's file, for instance `e2sar`; see the folder `manifests/access`.
+            namespace: The one namespace to work in; without it the suite makes its own.
+            skip: Whether to skip; otherwise the rights are only told.
+            cluster: Alias of the cluster.
+        Returns:
+            The missing rights.
+
+        ```robotframework
+        *** Settings ***
+        Suite Setup    Check Rights    e2sar
+        ```
+        """
+        lacking = rights.missing(self.session.cluster(cluster), rights.needed(suite, namespace))
+        if lacking:
+            caption = f"Rights that the account lacks; manifests/access/{suite}.yaml grants them"
+            _robot.log_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking), caption)
+        needed = [right for right in lacking if not right.optional]
+        everywhere = [right for right in needed if right.rows == "*"]
+        if skip and everywhere:
+            words = "; ".join(map(str, everywhere[:6])) + (f" and {len(everywhere) - 6} more" if everywhere[6:] else "")
+            raise Unavailable(
+                f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
+            )
+        if skip:
+            self.session.lacking = [(right.rows, f"{right} ({right.role})") for right in needed]
+        return [str(right) for right in lacking]
 
     @keyword(tags=["cluster"])
     def sweep_cluster(

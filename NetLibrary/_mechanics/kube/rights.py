@@ -1,0 +1,127 @@
+"""Asks before the first object is made whether the account may do what a suite needs.
+
+The files in `manifests/access` are both what an administrator applies and what is asked for here.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.cluster import Cluster
+
+ACCESS = Path(__file__).parents[2] / "manifests" / "access"
+SCOPE, ROWS = "netlibrary.io/scope", "netlibrary.io/rows"
+# Without these a suite runs and knows a little less: heartbeats for a sweep, what kube-proxy says, Services of others
+OPTIONAL = {
+    ("coordination.k8s.io", "leases"): "its heartbeat; a sweep then goes by the age of the run's objects",
+    ("", "nodes/proxy"): "what nodes say about themselves",
+}
+OPTIONAL_IN_CLUSTER = {
+    ("", "services"): "addresses of Services in other namespaces",
+    ("discovery.k8s.io", "endpointslices"): "endpoints in other namespaces",
+}
+
+
+@dataclass(frozen=True)
+class Right:
+    """One thing that an account must be allowed to do.
+
+    Args:
+        verb: For instance `create`.
+        group: API group; empty for the core.
+        resource: Plural, with the subresource: `pods/exec`.
+        namespace: Where; empty for everywhere.
+        rows: Names of the tests that need it, as a glob pattern; `*` for all.
+        role: ClusterRole of the access file that grants it.
+        optional: What is missing without it, where the suite runs all the same.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    rows: str
+    role: str
+    optional: str = ""
+
+    def __str__(self) -> str:
+        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {what} " + (
+            f"in namespace '{self.namespace}'" if self.namespace else "in the whole cluster"
+        )
+
+
+def suites() -> list[str]:
+    """Returns the names of the suites whose rights are known."""
+    return sorted(file.stem for file in ACCESS.glob("*.yaml"))
+
+
+def needed(suite: str, namespace: str | None = None) -> list[Right]:
+    """Returns the rights of a suite.
+
+    Args:
+        suite: Its name.
+        namespace: The one namespace to work in; without it the suite makes its own.
+    Raises:
+        errors.InputError: No such suite is known.
+    """
+    file = ACCESS / f"{suite}.yaml"
+    if suite not in suites():
+        raise errors.InputError(f"suite is '{suite}'; allowed are {', '.join(suites())}.")
+    found: list[Right] = []
+    for role in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+        notes = role["metadata"]["annotations"]
+        scope, rows = str(notes[SCOPE]), str(notes.get(ROWS, "*"))
+        if scope == "own-namespaces" and namespace:
+            continue
+        where = (namespace or "") if scope == "namespace" else scope.partition("namespace=")[2]
+        for rule in role["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    optional = OPTIONAL.get((group, resource), "")
+                    if scope == "cluster":
+                        optional = optional or OPTIONAL_IN_CLUSTER.get((group, resource), "")
+                    name = role["metadata"]["name"]
+                    found += [Right(verb, group, resource, where, rows, name, optional) for verb in rule["verbs"]]
+    return found
+
+
+def missing(cluster: Cluster, rights: list[Right]) -> list[Right]:
+    """Returns those of the rights that the account does not have; all are asked for at once."""
+    asked = list(dict.fromkeys((r.verb, r.group, r.resource, r.namespace) for r in rights))
+    with ThreadPoolExecutor(max_workers=12, thread_name_prefix="rights") as pool:
+        allowed = dict(zip(asked, pool.map(lambda each: _allowed(cluster, *each), asked), strict=True))
+    return [r for r in rights if not allowed[(r.verb, r.group, r.resource, r.namespace)]]
+
+
+def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool:
+    plural, _, subresource = resource.partition("/")
+    asked = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
+    }
+    try:
+        answer = cluster.connection.request_object(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body
+        )
+    except errors.Forbidden:
+        return True  # an account that may not even ask is told by the requests themselves
+    return bool((answer.get("status") or {}).get("allowed"))
+
+
+def table(lacking: list[Right]) -> list[list[str]]:
+    """Returns rows of right, who needs it, and what grants it."""
+    return [[str(right), _needed_by(right), right.role] for right in lacking]
+
+
+def _needed_by(right: Right) -> str:
+    if right.optional:
+        return f"optional: {right.optional}"
+    return "all rows" if right.rows == "*" else right.rows

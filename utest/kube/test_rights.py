@@ -1,0 +1,125 @@
+"""Missing rights are found before anything is made, and cost the rows that need them only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from robot_run import Run
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import Cluster, rights
+from NetLibrary.cli import main
+
+REVIEWS = "/selfsubjectaccessreviews"
+ROOT = Path(__file__).parents[2]
+
+
+def allow(api: ApiServer, allowed: Callable[[dict[str, Any]], bool]) -> None:
+    def answer(handler: Any) -> None:
+        asked = handler.body["spec"]["resourceAttributes"]
+        handler.json(201, {"status": {"allowed": allowed(asked)}})
+
+    api.on("POST", REVIEWS, answer, times=10_000)
+
+
+def test_every_suite_has_a_file_of_rights_and_every_file_a_suite() -> None:
+    assert rights.suites() == sorted(file.stem for file in ROOT.glob("suites/*.robot"))
+    for suite in rights.suites():
+        assert all(right.verb and right.resource for right in rights.needed(suite))
+
+
+@pytest.mark.parametrize("suite", rights.suites())
+def test_no_file_grants_more_than_namespaced_work(suite: str) -> None:
+    """No wildcard, no Secrets, nothing that makes or deletes in the whole cluster but namespaces."""
+    for role in yaml.safe_load_all((ROOT / "manifests" / "access" / f"{suite}.yaml").read_text()):
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+            assert "secrets" not in rule["resources"]
+            if role["metadata"]["annotations"]["netlibrary.io/scope"] == "cluster":
+                assert not {"create", "delete", "update"} & set(rule["verbs"])
+
+
+def test_rights_are_asked_for_in_one_batch_and_nothing_is_made(api: ApiServer, cluster: Cluster) -> None:
+    allow(api, lambda asked: asked["resource"] != "jobs")
+    lacking = rights.missing(cluster, rights.needed("e2sar", "team"))
+    assert {str(right) for right in lacking} >= {"create jobs.batch in namespace 'team'"}
+    assert {right.resource for right in lacking} == {"jobs"}
+    assert {request[1] for request in api.requests if request[0] == "POST"} == {
+        "/apis/authorization.k8s.io/v1" + REVIEWS
+    }
+    asked = [request[4]["spec"]["resourceAttributes"] for request in api.seen("POST", REVIEWS)]
+    assert {"verb": "get", "resource": "pods", "subresource": "exec", "namespace": "team"} in asked
+    assert len(asked) == len({str(sorted(each.items())) for each in asked})
+
+
+def test_account_of_one_namespace_needs_no_right_to_make_namespaces() -> None:
+    assert not any(right.resource == "namespaces" for right in rights.needed("e2sar", "team"))
+    assert any(right.resource == "namespaces" for right in rights.needed("e2sar"))
+
+
+def test_unknown_suite_is_told_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="suite is 'e2zar'; allowed are cluster_health, cyperf, e2sar"):
+        rights.needed("e2zar")
+
+
+SUITE = """
+*** Settings ***
+Suite Setup    Check Rights    network_break    namespace=team
+*** Test Cases ***
+DNS Rollout Leaves Names Resolvable
+    [Setup]    Fail    must not run
+    Fail    must not run
+Quiet Network Has No Outage
+    No Operation
+"""
+
+
+@pytest.fixture
+def run(api: ApiServer, tmp_path: Path) -> Callable[[str], Run]:
+    config = api.kubeconfig(tmp_path / "kubeconfig")
+    return lambda text: Run(tmp_path, config, text)
+
+
+def test_row_that_lacks_its_right_is_skipped_by_name_and_others_run(api: ApiServer, run: Callable[[str], Run]) -> None:
+    allow(api, lambda asked: asked["resource"] != "deployments")
+    done = run(SUITE)
+    assert done.tests["DNS Rollout Leaves Names Resolvable"].status == "SKIP"
+    assert "patch deployments.apps in namespace 'kube-system' (netlibrary-network-break-dns)" in (
+        done.tests["DNS Rollout Leaves Names Resolvable"].message
+    )
+    assert done.tests["Quiet Network Has No Outage"].passed
+
+
+def test_suite_without_a_right_that_all_rows_need_is_skipped_with_its_name(
+    api: ApiServer, run: Callable[[str], Run]
+) -> None:
+    allow(api, lambda asked: asked.get("subresource") != "exec")
+    done = run(SUITE)
+    assert {test.status for test in done.tests.values()} == {"SKIP"}
+    assert "get pods/exec in namespace 'team'; create pods/exec in namespace 'team'" in (
+        done.tests["Quiet Network Has No Outage"].message
+    )
+    assert "<td" in done.message("Rights that the account lacks")
+
+
+def test_missing_optional_right_skips_nothing(api: ApiServer, run: Callable[[str], Run]) -> None:
+    allow(api, lambda asked: asked["resource"] != "leases")
+    assert all(test.message != "" or test.passed for test in run(SUITE).tests.values())
+    assert run(SUITE).tests["Quiet Network Has No Outage"].passed
+
+
+def test_command_tells_what_is_missing_and_makes_nothing(api: ApiServer, tmp_path: Path) -> None:
+    config = str(api.kubeconfig(tmp_path / "kubeconfig"))
+    allow(api, lambda asked: asked["resource"] != "nodes")
+    shown = CliRunner().invoke(main, ["check", "--kubeconfig", config, "--suite", "e2sar", "--namespace", "team"])
+    assert shown.exit_code == 1
+    assert "e2sar: cannot run" in shown.output
+    assert "list nodes in the whole cluster" in shown.output
+    assert "netlibrary-e2sar-cluster" in shown.output
+    assert api.seen("POST", "/namespaces") == []
