@@ -82,7 +82,7 @@ Failing Command Is Told With Its Words
 
 Command That Hangs Is Given Up
     Run Keyword And Expect Error
-    ...    The command in pod '${NAMESPACE}/shell' did not end within 1 s; so far it printed: waiting.
+    ...    The command in pod '${NAMESPACE}/shell' did not end within 1 s; so far it printed: waiting. It was killed.
     ...    Run In Pod    shell    ${NAMESPACE}    sh    -c    echo waiting; sleep 5    timeout=1s
 
 Missing Pod Is Told

@@ -70,7 +70,11 @@ class TidyingKeywords(KeywordBase):
         Suite Setup    Check Rights    e2sar
         ```
         """
-        lacking = rights.missing(self.session.cluster(cluster), rights.needed(suite, namespace))
+        connection = self.session.cluster(cluster)
+        asked = rights.needed(suite, namespace)
+        if connection.is_lab:
+            return []  # its kubeconfig may do everything
+        lacking = rights.missing(connection, asked)
         if lacking:
             caption = f"Rights that the account lacks; manifests/access/{suite}.yaml grants them"
             _robot.log_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking), caption)

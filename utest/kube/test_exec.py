@@ -161,21 +161,46 @@ def test_command_that_ends_before_its_input_is_judged_by_its_status(api: ApiServ
 
 def test_timeout_tells_what_was_printed_so_far(api: ApiServer, cluster: Cluster) -> None:
     def command(c: Command) -> None:
-        c.stdout(b"connecting...\n")
-        api.released.wait(20)
+        if c.argv[0] == "sh":
+            hung.set()
+        else:
+            c.stdout(b"connecting...\n")
+            hung.wait(20)
 
+    hung = threading.Event()
     api.command = command
     with pytest.raises(errors.WaitTimeout) as caught:
         cluster.exec("demo", "web", ["nc", "-l"], timeout=0.3)
     assert str(caught.value) == (
-        "The command in pod 'demo/web' did not end within 0.3 s; so far it printed: connecting...."
+        "The command in pod 'demo/web' did not end within 0.3 s; so far it printed: connecting.... It was left running."
     )
+
+
+def test_command_that_is_given_up_is_killed_in_the_pod(api: ApiServer, cluster: Cluster) -> None:
+    """Closing the connection leaves it running; a second command finds it by its words and its age."""
+    killed: list[list[str]] = []
+    ended = threading.Event()
+
+    def command(c: Command) -> None:
+        if c.argv[0] == "sh":
+            killed.append(c.argv)
+            c.stdout(b"ended 1\n")
+            c.exit(0)
+            ended.set()
+        else:
+            ended.wait(20)
+
+    api.command = command
+    with pytest.raises(errors.WaitTimeout, match="It was killed"):
+        cluster.exec("demo", "web", ["nc", "-l"], timeout=0.3)
+    assert killed[0][4:] == ["0", "5", "nc", "-l"]
 
 
 def test_ping_and_then_silence_do_not_block_the_reader(api: ApiServer, cluster: Cluster) -> None:
     def command(c: Command) -> None:
-        c.ping()
-        api.released.wait(20)
+        if c.argv[0] != "sh":
+            c.ping()
+            api.released.wait(5)
 
     api.command = command
     with pytest.raises(errors.WaitTimeout, match="so far it printed: nothing"):

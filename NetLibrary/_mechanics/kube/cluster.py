@@ -12,6 +12,7 @@ from NetLibrary._mechanics.kube import apply as applying
 from NetLibrary._mechanics.kube import exec as execution
 from NetLibrary._mechanics.kube.choice import Choice
 from NetLibrary._mechanics.kube.connection import Connection
+from NetLibrary._mechanics.kube.ending import end_command
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 from NetLibrary._mechanics.kube.foreign import ForeignChanges
 from NetLibrary._mechanics.kube.hindrances import Advisor
@@ -371,7 +372,11 @@ class Cluster:
             errors.WaitTimeout: It did not end within `timeout` seconds.
         """
         running = self.start_exec(namespace, pod, command, container=container, stdin=stdin is not None)
-        result = execution.run(running, stdin, timeout)
+        try:
+            result = execution.run(running, stdin, timeout)
+        except errors.WaitTimeout as error:
+            ended = end_command(self, namespace, pod, command, container=container, age=timeout)
+            raise errors.WaitTimeout(f"{error} It was {'killed' if ended else 'left running'}.") from error
         if check and result.exit_code:
             said = (result.stderr.strip() or result.stdout.strip())[-500:] or "it printed nothing"
             raise errors.ExecFailed(

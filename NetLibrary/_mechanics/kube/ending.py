@@ -1,0 +1,61 @@
+"""Ends a command in a pod that was given up: closing the connection leaves it running."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import exec as execution
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+LIMIT = 5.0
+# A process that came by exec has no parent in the container. Its words and its age tell ours from the same command of
+# somebody else; its children die with it. Only what a shell has built in, and `tr`.
+_SCRIPT = r"""
+least=$1; most=$2; shift 2; want=$(printf '%s\n' "$@"); ended=0
+read -r up _ </proc/uptime; up=${up%.*}
+stat() { line=; read -r line <"/proc/$1/stat"; rest=${line##*) }; set -- $rest; parent=$2; start=${20}; } 2>/dev/null
+tree() {
+  for d in /proc/[0-9]*; do
+    p=${d#/proc/}; parent=; stat "$p"
+    [ "$parent" = "$1" ] && ( tree "$p" )
+  done
+  kill -9 "$1" 2>/dev/null
+}
+for d in /proc/[0-9]*; do
+  pid=${d#/proc/}; [ "$pid" = 1 ] && continue; [ "$pid" = $$ ] && continue
+  parent=; start=; stat "$pid"
+  [ "$parent" = 0 ] || continue
+  [ "$(tr '\0' '\n' <"$d/cmdline" 2>/dev/null)" = "$want" ] || continue
+  age=$((up - start / 100))
+  [ "$age" -ge "$least" ] && [ "$age" -le "$most" ] || continue
+  tree "$pid"; ended=$((ended + 1))
+done
+echo "ended $ended"
+"""
+
+
+def end_command(
+    cluster: Cluster, namespace: str, pod: str, command: Sequence[str], *, container: str | None, age: float
+) -> bool:
+    """Kills a command that was started in a container, with its children; tells whether it was there to be killed.
+
+    Args:
+        cluster: Where.
+        namespace: Namespace of the pod.
+        pod: The pod.
+        command: Program and arguments, as they were started.
+        container: The container.
+        age: Seconds since the start.
+    """
+    bounds = [str(max(0, int(age) - 2)), str(int(age) + 5)]
+    try:
+        running = cluster.start_exec(
+            namespace, pod, ["sh", "-c", _SCRIPT, "sh", *bounds, *command], container=container, stdin=False
+        )
+        return execution.run(running, None, LIMIT).stdout.strip() not in ("", "ended 0")
+    except errors.NetLibraryError:
+        return False  # no shell in the image, or the pod is gone; what counts is the message about the command
