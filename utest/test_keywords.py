@@ -11,7 +11,19 @@ from typing import Any
 import pytest
 from robot.libdocpkg import LibraryDocumentation
 
-HEAVY = ("kubernetes", "matplotlib", "scipy", "numpy", "jinja2", "tabulate", "websocket", "KubeLibrary", "cryptography")
+HEAVY = (
+    "kubernetes",
+    "requests",
+    "urllib3",
+    "matplotlib",
+    "scipy",
+    "numpy",
+    "jinja2",
+    "tabulate",
+    "websocket",
+    "KubeLibrary",
+    "cryptography",
+)
 
 
 @cache

@@ -7,7 +7,6 @@ from typing import Any
 from robot.api import Error
 from robot.libraries.BuiltIn import BuiltIn
 
-from NetLibrary._mechanics.http import clean_session
 from NetLibrary._mechanics.kube import Cluster, transport
 from NetLibrary.keywords._base import KeywordBase, keyword
 
@@ -84,6 +83,8 @@ class GuestKeywords(KeywordBase):
 
 def prepare(session: Any, cluster: Cluster) -> None:
     """Gives a `requests` session trust and credentials of a cluster, the latter out of sight."""
+    from NetLibrary._mechanics.http import clean_session  # imports requests, which most runs do without
+
     connection = cluster.connection
 
     def credentials() -> list[tuple[str, str]]:
