@@ -215,3 +215,15 @@ def test_override_that_fits_nothing_is_told(where: str, words: str) -> None:
     with pytest.raises(errors.InputError) as caught:
         manifests.override(manifests.parse(TWO, {"IMAGE": "i"}), {where: 1}, "m")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["svc", "services", "Service", "SERVICE"])
+def test_kinds_are_written_as_for_kubectl(cluster: Cluster, word: str) -> None:
+    assert cluster.resources.find(word).kind == "Service"
+
+
+def test_missing_namespace_of_one_object_is_told_by_its_argument(api: ApiServer, cluster: Cluster) -> None:
+    with pytest.raises(errors.InputError, match="namespace is missing: a Pod lives in one, so 'c' alone"):
+        cluster.get("Pod", "c")
+    with pytest.raises(errors.InputError, match="namespace is missing"):
+        cluster.delete("Pod", "c")

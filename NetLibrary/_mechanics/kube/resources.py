@@ -26,7 +26,13 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Returns the path of the collection or of one object."""
+        """Returns the path of the collection or of one object.
+
+        Raises:
+            InputError: It is one object of a namespace that is not named.
+        """
+        if name and self.namespaced and not namespace:
+            raise InputError(f"namespace is missing: a {self.kind} lives in one, so '{name}' alone does not name it.")
         parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]
