@@ -249,3 +249,18 @@ def test_where_the_api_leaves_it_open_both_outcomes_are_right():
     found = expect(of, source(of, "host-node1"), vip(of, "to-on-node2"))
     assert {Outcome.CONNECTED, Outcome.TIMEOUT} <= found.outcomes
     assert "left to the network plugin" in found.reason
+
+
+def test_an_outside_client_of_two_families_is_not_held_to_the_address_of_the_other_one():
+    of = world()
+    target = Target("node1", "nodeport", "fd00::1", 30001, service="nodeport-local", service_port=80, node="node1")
+    assert expect(of, source(of, "outside"), target).clients is None
+    assert expect(of, source(of, "outside"), entry(of, "nodeport-local", "node1")).clients == {"198.18.2.1"}
+
+
+def test_large_packets_are_sent_over_tcp_udp_and_dns_up_to_the_mtu():
+    table = next(t for t in tables() if t.case == "large packets")
+    kinds = {(c.target.protocol, c.target.probe) for c in table.cells}
+    assert kinds == {("TCP", "http"), ("UDP", "udpsize"), ("UDP", "dns")}
+    sizes = {c.target.extra for c in table.cells if c.target.probe == "udpsize"}
+    assert sizes == {"1472"}

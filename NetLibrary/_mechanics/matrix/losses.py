@@ -28,6 +28,8 @@ WATCH_MS, EVERY_MS = 11000, 100
 WATCHES = 2
 # From this share of lost packets on whole cells fail, with all their attempts
 MANY = 0.2
+# Up to this share it may be the first packets of new connections alone
+FEW = 0.05
 
 
 class Losses:
@@ -41,11 +43,12 @@ class Losses:
         self._bed = testbed
         self._found: list[tuple[float, Place, str]] = []
         self._watched = 0
+        self._only_new: list[Place] = []
         self.findings: list[tuple[Place, Finding]] = []
 
     def known(self) -> bool:
         """The network is known to lose packets, so that waiting for cells to get right tells nothing."""
-        return any(time.monotonic() - at < FRESH for at, _, _ in self._found)
+        return any(time.monotonic() - at < FRESH for at, place, _ in self._found if place not in self._only_new)
 
     def judge(self, table: Table, *, broken: bool = False) -> Finding | None:
         """Makes the cells wrong whose loss is real, and says where it happens; None when nothing is to be said.
@@ -62,7 +65,8 @@ class Losses:
         if not cells and not self.known():
             return None
         place, how = self._place(cells, watch=not broken) if cells else self._found[-1][1:]
-        if place is not None and _only_new_connections(place, table, self._bed.world):
+        if place is not None and (place in self._only_new or _only_new_connections(place, table, self._bed.world)):
+            self._only_new.append(place)
             place, how = None, f"{how}; few for so many first attempts, so it is new connections that are lost"
         if place is not None:
             evidence = [c for c in cells if place.touches(c, self._bed.world)]
@@ -200,7 +204,7 @@ def _only_new_connections(place: Place, table: Table, world: World) -> bool:
     """Far more first attempts are lost than packets of flows that go on: a full connection tracking table does that."""
     mine = [c.observed for c in table.counted if place.touches(c, world)]
     lost, total = sum(o.first_lost for o in mine), sum(o.first_attempts for o in mine)
-    return lost >= 6 and lost > 4 * place.share * total
+    return place.share < FEW and lost > 2 and lost > 4 * place.share * total
 
 
 def _share(cell: Cell) -> float:

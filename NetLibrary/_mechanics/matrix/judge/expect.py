@@ -96,7 +96,7 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
     blocked, open_question = _policy(world, source, endpoint, target.protocol)
     if blocked and not open_question:
         return Expected(NOTHING, reason=blocked)
-    clients = _own(world, source)
+    clients = _own(world, source, target.host)
     if source.outside and not world.facts.outside_address:
         clients = None
     if pod["spec"].get("hostNetwork") and clients is not None and not source.outside and target.node != source.node:
@@ -115,14 +115,17 @@ def _sctp(target: Target) -> Expected | None:
     return Expected(CONNECTED, reason="an SCTP association comes about") if target.protocol == "SCTP" else None
 
 
-def _own(world: World, source: Source) -> frozenset[str] | None:
+def _own(world: World, source: Source, host: str = "") -> frozenset[str] | None:
     """The source's own address, as a server sees it when nothing is translated; None where that is not promised.
 
     With which of its addresses a node's own process reaches a pod is up to the network (an overlay's device, a tunnel's
     address): Kubernetes promises only that it reaches it.
     """
     if source.outside:
-        return frozenset({world.facts.outside_address}) if world.facts.outside_address else None
+        address = world.facts.outside_address
+        # it has one of each family, of which one is known
+        known = bool(address) and (not host or (":" in host) == (":" in address))
+        return frozenset({address}) if known else None
     if source.host_network:
         return None
     status = (world.pod(source.name) or {}).get("status", {})
@@ -256,7 +259,7 @@ def _clients(
     world: World, source: Source, target: Target, service: Object, chosen: Sequence[Endpoint], internal: bool
 ) -> frozenset[str] | None:
     """Addresses that the backend may see; None where the proxy puts in one of its own choice."""
-    own = _own(world, source)
+    own = _own(world, source, target.host)
     if own is None or any(e.pod == source.name or e.address == source.address for e in chosen):
         return None  # an endpoint that calls itself is seen with an address of its node
     if world.facts.pod_to_node_masqueraded and not source.outside:

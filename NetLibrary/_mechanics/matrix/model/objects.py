@@ -25,7 +25,7 @@ OUTSIDE_NAME = "outside-name"
 # API servers before 1.34 do not know its value and refuse it
 NEAR = "near"
 # Only a filter, which no client passes: nothing is ever sent there. RFC 5737 sets the network apart for documentation.
-NOBODY = "203.0.113.77/32"
+NOBODY, NOBODY_6 = "203.0.113.77/32", "2001:db8::77/128"
 
 
 @dataclass(frozen=True)
@@ -329,10 +329,12 @@ def services(layout: Layout) -> list[Object]:
             service(layout, OUTSIDE_NAME, None, type="ExternalName", externalName=layout.external_name, ports=[])
         )
     if layout.balancer:
+        # of the family that Services have here
+        nobody = NOBODY_6 if ":" in layout.external_ip else NOBODY
         made += [
             service(layout, "balanced", everybody, type="LoadBalancer"),
             service(layout, "balanced-local", one, type="LoadBalancer", externalTrafficPolicy="Local"),
             service(layout, "balanced-sticky", everybody, type="LoadBalancer", **affinity),
-            service(layout, "balanced-closed", one, type="LoadBalancer", loadBalancerSourceRanges=[NOBODY]),
+            service(layout, "balanced-closed", one, type="LoadBalancer", loadBalancerSourceRanges=[nobody]),
         ]
     return made
