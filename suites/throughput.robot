@@ -8,8 +8,9 @@ Documentation       Throughput of the paths that a cluster offers, with iperf3.
 ...                 Each path's share of the path from pod to pod is shown, and judged by THROUGHPUT_SHARE_AT_LEAST.
 ...                 *Skipped when*: the cluster lacks a path, for instance a second node or a load balancer.
 ...
-...                 *Variables*: THROUGHPUT_DURATION, THROUGHPUT_SERVER_NODE, THROUGHPUT_IMAGE, THROUGHPUT_FAMILY,
-...                 THROUGHPUT_SHARE_AT_LEAST, and those of common.resource. For instance:
+...                 *Variables*: THROUGHPUT_DURATION, THROUGHPUT_REPEATS, THROUGHPUT_VARIATION_AT_MOST,
+...                 THROUGHPUT_SERVER_NODE, THROUGHPUT_IMAGE, THROUGHPUT_FAMILY, THROUGHPUT_SHARE_AT_LEAST, and
+...                 those of common.resource. For instance:
 ...                 robot -d results -v THROUGHPUT_DURATION:10s suites/throughput.robot
 
 Resource            NetLibrary/resources/throughput.resource

@@ -113,7 +113,7 @@ def comparable(before: Sequence[Record], now: Sequence[Record], name: str) -> No
     """
     for what, see in (
         ("kind", lambda r: r.get("kind")),
-        ("stand-ins", lambda r: ", ".join(sorted(r.get("stand_ins") or {})) or "none"),
+        ("stand-ins", _stand_ins),
         *((f"parameter {key}", _parameter(key)) for key in _SAME),
     ):
         old, new = {str(see(r)) for r in before}, {str(see(r)) for r in now}
@@ -122,6 +122,14 @@ def comparable(before: Sequence[Record], now: Sequence[Record], name: str) -> No
                 f"'{name}' cannot be compared: {what} of the baseline is {' and '.join(sorted(old))}, of this run "
                 f"{' and '.join(sorted(new))}."
             )
+
+
+def _stand_ins(record: Record) -> str:
+    """Which stand-ins the figures depend on: those of a record are the whole run's, whatever this one is about."""
+    kind, parameters = str(record.get("kind")), record.get("parameters") or {}
+    if kind == "throughput":
+        return str(parameters.get("carried_by")) if parameters.get("over_stand_in") else "none"
+    return ", ".join(sorted(each for each in record.get("stand_ins") or {} if each.lower() in kind.lower())) or "none"
 
 
 def _parameter(key: str) -> Any:

@@ -104,6 +104,19 @@ def block_means(values: Sequence[float], blocks: int = 10) -> list[float]:
     return [statistics.mean(values[i * size : (i + 1) * size]) for i in range(count)]
 
 
+def coefficient_of_variation(values: Sequence[float]) -> float:
+    """Returns the standard deviation of values as a share of their mean.
+
+    Example:
+        >>> round(coefficient_of_variation([90, 100, 110]), 3)
+        0.1
+    """
+    mean = statistics.fmean(values)
+    if not mean:
+        return 0.0 if not any(values) else math.inf
+    return statistics.stdev(values) / abs(mean)
+
+
 @dataclass(frozen=True)
 class Spread:
     """How a figure varied over repeats.

@@ -10,10 +10,11 @@ from NetLibrary._mechanics.errors import InputError, WaitTimeout
 from NetLibrary._mechanics.kube.addresses import require_node
 from NetLibrary._mechanics.kube.wait import deployment_available
 from NetLibrary._mechanics.report import Picture, Table, bitrate_text
+from NetLibrary._mechanics.statistics import Spread, coefficient_of_variation, spread
 from NetLibrary._mechanics.throughput import Measurement
 from NetLibrary._mechanics.throughput.server import Way, direct_way, find_way, load_balancer_ready, server_manifests
 from NetLibrary._mechanics.throughput.show import draw_shares
-from NetLibrary._mechanics.verdict import Check, at_least
+from NetLibrary._mechanics.verdict import Check, at_least, at_most
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
@@ -132,6 +133,60 @@ class ThroughputServerKeywords(KeywordBase):
         way = direct_way(here, name, namespace, same_cluster=len(ids) == 1)
         logger.info(f"Direct path: {way.text}, {way.host}:{way.port}.")
         return way
+
+    @keyword(tags=["iperf3"])
+    def repeats_should_be_steady(
+        self, *measured: Measurement, variation_at_most: Percentage | None = None, name: str | None = None
+    ) -> Spread:  # fmt: skip
+        """Shows how repeats of one measurement vary, and fails when that is too much.
+
+        Shown are median, range, the 95 % confidence interval of the mean (Student's t; it assumes that repeats are
+        independent and scatter normally) and the coefficient of variation: standard deviation by mean.
+
+        Args:
+            measured: Results of `Measure Throughput`, at least two.
+            variation_at_most: Largest acceptable coefficient of variation.
+            name: Name in table and record; from the test's name by default.
+        Returns:
+            The spread in bit/s; its `median`, `least`, `most`, `low` and `high`.
+
+        ```robotframework
+        *** Test Cases ***
+        Steady Throughput
+            VAR    @{results}
+            FOR    ${_}    IN RANGE    5
+                ${result}    Measure Throughput    iperf3-server    demo    duration=2s
+                Append To List    ${results}    ${result}
+            END
+            Repeats Should Be Steady    @{results}    variation_at_most=10 %
+        ```
+        """
+        if len(measured) < 2:
+            raise InputError(f"There are {len(measured)} results; give at least two of 'Measure Throughput'.")
+        rates = [run.bits_per_second for run in measured]
+        found, variation = spread(rates), 100 * coefficient_of_variation(rates)
+        label = name or _robot.current_test() or "repeats"
+        limit = variation_at_most.percent if variation_at_most else None
+        rows: list[list[object]] = [
+            ["repeats", len(rates)],
+            ["median", bitrate_text(found.median)],
+            ["smallest to largest", f"{bitrate_text(found.least)} to {bitrate_text(found.most)}"],
+            ["95 % confidence interval of the mean", f"{bitrate_text(found.low)} to {bitrate_text(found.high)}"],
+            ["coefficient of variation", f"{variation:.1f} %"],
+        ]
+        conclude(
+            self.session,
+            kind="repeats",
+            name=label,
+            checks=[] if limit is None else [at_most("variation", limit, variation, "%")],
+            samples=rates,
+            summary={
+                "median_bits_per_second": found.median, "low_bits_per_second": found.low,
+                "high_bits_per_second": found.high, "variation_percent": variation,
+            },
+            tables=[Table(["", label], rows)],
+        )  # fmt: skip
+        return found
 
     @keyword(tags=["iperf3"])
     def paths_should_carry_their_share(

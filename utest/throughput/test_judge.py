@@ -18,6 +18,7 @@ from NetLibrary._mechanics.verdict import verdict
 from NetLibrary.keywords import _robot, throughput
 from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.throughput import ThroughputKeywords
+from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
 from NetLibrary.types import Bitrate, Percentage, Protocol
 
 TCP = Measurement(5e6, 625_000, 1.0, 5e6, sent_bytes=625_000, retransmits=3, intervals=(Interval(0, 1, 5e6),))
@@ -205,6 +206,30 @@ def test_refusal_is_judged_and_recorded(rig: Rig, end: Any, raised: Any, recorde
     else:
         assert rig.keywords.traffic_should_be_refused("s", "demo", timeout=timedelta(0), name="n") == "r"
     assert rig.record()["verdict"]["status"] == recorded
+
+
+def test_repeats_are_judged_by_their_variation(rig: Rig) -> None:
+    keywords = ThroughputServerKeywords()
+    keywords.session = rig.keywords.session
+    runs = [replace(TCP, bits_per_second=rate) for rate in (90e6, 100e6, 110e6)]
+    assert keywords.repeats_should_be_steady(*runs, name="r").median == 100e6
+    assert rig.record()["verdict"]["status"] == "not judged"
+    assert rig.record()["summary"]["variation_percent"] == pytest.approx(10)
+    with pytest.raises(Failure, match="variation at most 5 %: seen 10 %"):
+        keywords.repeats_should_be_steady(*runs, variation_at_most=Percentage(5), name="r")
+    with pytest.raises(Error, match="There are 1 results"):
+        keywords.repeats_should_be_steady(TCP)
+
+
+def test_paths_are_compared_with_one_of_them(rig: Rig) -> None:
+    keywords = ThroughputServerKeywords()
+    keywords.session = rig.keywords.session
+    keywords.paths_should_carry_their_share("pod", Percentage(50), name="p", pod=UDP, service=TCP)
+    assert (rig.record()["verdict"]["status"], rig.record()["summary"]["pod_share_percent"]) == ("passed", 100)
+    with pytest.raises(Failure, match="share of service at least 60 %"):
+        keywords.paths_should_carry_their_share("pod", Percentage(60), name="p", pod=UDP, service=TCP)
+    with pytest.raises(Error, match="reference is 'x'; there are pod"):
+        keywords.paths_should_carry_their_share("x", pod=UDP)
 
 
 def test_share_of_another_run_is_judged_and_recorded(rig: Rig) -> None:
