@@ -93,9 +93,26 @@ Image That Cannot Be Had Fails Early
     ...    Pods 'app=no-image' in '${NAMESPACE}': pod 'no-image' cannot get ready: container 'main' is *ImagePull*
     ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=no-image
 
-Pod That Fits No Node Fails Early
-    Run Keyword And Expect Error    *pod 'no-node' cannot get ready: Unschedulable: 0/* nodes are available*
-    ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=no-node
+Pod That Fits No Node Is Waited For With The Scheduler's Words
+    Run Keyword And Expect Error    *not reached within 2 s; *(no-node: Unschedulable: 0/* nodes are available*
+    ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=no-node    timeout=2s
+
+Volume That Does Not Exist Is Named
+    Run Keyword And Expect Error
+    ...    *no-volume*ContainerCreating*FailedMount: *secret "none" not found*
+    ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=no-volume    timeout=4s
+
+Pods That A Quota Forbids Are Told Within Seconds
+    Apply Manifest    ${DATA}/quota.yaml    namespace=${NAMESPACE}
+    Run Keyword And Expect Error
+    ...    *Job 'forbidden' may not make its pods: *exceeded quota: none*
+    ...    Wait Until Pods Are Ready    ${NAMESPACE}    batch.kubernetes.io/job-name=forbidden    timeout=20s
+    [Teardown]    Delete Object    ResourceQuota    none    ${NAMESPACE}
+
+Deployment That Is Missing Is Waited For With Similar Names
+    Run Keyword And Expect Error
+    ...    Deployment '${NAMESPACE}/wbe': not reached within 1 s; at the end: not there yet.*there is 'web'
+    ...    Wait Until Deployment Is Available    wbe    ${NAMESPACE}    timeout=1s
 
 Deployment That Crashes Fails Early With Its Exit Status
     [Tags]    slow
@@ -104,7 +121,8 @@ Deployment That Crashes Fails Early With Its Exit Status
     ...    Wait Until Deployment Is Available    crashing    ${NAMESPACE}
 
 Wait Without A Pod Ends At Its Limit
-    Run Keyword And Expect Error    Pods 'app=none' in '${NAMESPACE}': not reached within 1 s; at the end: 0/1 ready.
+    Run Keyword And Expect Error
+    ...    Pods 'app=none' in '${NAMESPACE}': not reached within 1 s; *no pod there.*has the labels 'app=none'; there are*
     ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=none    timeout=1s
 
 Account With Few Rights Is Told What It May Not

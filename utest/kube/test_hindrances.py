@@ -137,6 +137,47 @@ def test_pods_that_may_not_be_made_end_the_wait_with_the_servers_words(
     assert time.monotonic() - begin < 5
 
 
+def at(api: ApiServer, about: Object, reason: str, stamp: str, message: str) -> None:
+    involved = {"uid": about["metadata"]["uid"]}
+    metadata = {"name": f"{reason}.{stamp}"}
+    api.put(
+        f"{CORE}/events",
+        {
+            "metadata": metadata,
+            "involvedObject": involved,
+            "reason": reason,
+            "message": message,
+            "lastTimestamp": stamp,
+        },
+    )
+
+
+def test_refusal_that_has_passed_does_not_end_a_wait(api: ApiServer, cluster: Cluster) -> None:
+    """Its event stays for an hour, beside the pods that were made since."""
+    owner = put_set(api, put_deployment(api), "b", 2)
+    at(api, owner, "FailedCreate", "2026-01-01T00:00:00Z", "exceeded quota: q")
+    at(api, owner, "SuccessfulCreate", "2026-01-01T00:00:05Z", "Created pod: web-b-1")
+    pod = put_pod(api, containerStatuses=[{"name": "c", "state": {"waiting": {"reason": "ContainerCreating"}}}])
+    pod["metadata"]["labels"] = {"app": "web", "tier": "front", "pod-template-hash": "b"}
+    api.put(f"{CORE}/pods", pod)
+    with pytest.raises(errors.WaitTimeout) as caught:
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=1.5, what="D")
+    assert "quota" not in str(caught.value)
+
+
+def test_quota_is_waited_for_while_others_make_room(api: ApiServer, cluster: Cluster) -> None:
+    owner = put_set(api, put_deployment(api), "b", 2)
+    event(api, owner, "FailedCreate", "exceeded quota: q")
+    leaving = put_pod(api, "leaving")
+    leaving["metadata"] |= {"labels": {}, "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    api.put(f"{CORE}/pods", leaving)
+    with pytest.raises(errors.WaitTimeout, match="may not make its pods: exceeded quota: q"):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=1.5, what="D")
+    api.remove(f"{CORE}/pods", "leaving")
+    with pytest.raises(errors.WaitFailed, match="may not make its pods: exceeded quota: q"):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="D")
+
+
 def test_only_the_newest_template_of_a_deployment_counts(api: ApiServer, cluster: Cluster) -> None:
     """A rollback: the ReplicaSet that is the older object has the newer revision."""
     deployment = put_deployment(api)
@@ -164,6 +205,9 @@ def test_volume_that_cannot_be_mounted_is_told_and_certain_when_its_source_is_mi
     event(api, pod, "FailedMount", 'MountVolume.SetUp failed for volume "v": timed out')
     assert "ContainerCreating: FailedMount: MountVolume.SetUp failed for volume" in pods_message(cluster, 1.5)
     event(api, pod, "FailedMount", 'MountVolume.SetUp failed for volume "v": secret "s" not found')
+    api.put(f"{CORE}/secrets", {"metadata": {"name": "s"}})  # there now, but the kubelet has not tried again
+    assert "not reached within 1.5 s" in pods_message(cluster, 1.5)
+    api.remove(f"{CORE}/secrets", "s")
     text = pods_message(cluster, 20)
     assert text.startswith("Pods: pod 'web-1' cannot get ready: ContainerCreating: FailedMount: MountVolume")
 

@@ -7,6 +7,7 @@ shown as progress and in the failure. Nothing here ever fails by itself: what th
 from __future__ import annotations
 
 import difflib
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ LIMIT = 5.0
 MOST_PODS = 3
 LOG_LINES = 5
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-# Refusals that pass by themselves: the account and the quota of a namespace are made a moment after it
-_PASSING = ('serviceaccount "default" not found', 'service account "default"', "status unknown for quota")
+# Refusals that often pass: an account is made after the pods that want it, and the status of a quota a moment after it
+_PASSING = ("error looking up service account", "status unknown for quota")
 _MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 # A kubelet renews its Lease each 10 s
 STALE = 25.0
@@ -187,14 +188,25 @@ class Advisor:
             str(entry.get("message") or entry.get("reason"))
             for entry in (owner.get("status") or {}).get("conditions") or []
             if entry.get("type") == "ReplicaFailure" and entry.get("status") == "True"
-        ] or [event.get("message", "") for event in self._events(uid) if event.get("reason") == "FailedCreate"][:1]
+        ] or self._failed_creation(uid)
         for message in messages:
             text = " ".join(str(message).split())
-            passing = any(words in text for words in _PASSING)
-            patience = why_not_ready.PATIENCE if passing else REFUSED_FOR
-            yield Hint(
-                f"{kind} '{name}' may not make its pods: {text}", self._lasting.lasts(f"refused {uid}", patience)
-            )
+            patience = why_not_ready.PATIENCE if any(words in text for words in _PASSING) else REFUSED_FOR
+            lasts = self._lasting.lasts(f"refused {uid}", patience)
+            certain = lasts and not ("exceeded quota" in text and self._room_is_made())
+            yield Hint(f"{kind} '{name}' may not make its pods: {text}", certain)
+
+    def _failed_creation(self, uid: str) -> list[str]:
+        """Why a controller could not make a pod the last time it tried; none when it could."""
+        events = [e for e in self._events(uid) if e.get("reason") in ("FailedCreate", "SuccessfulCreate")]
+        latest = [each for each in events if times.of_event(each) == times.of_event(events[0])]
+        if not latest or any(each["reason"] == "SuccessfulCreate" for each in latest):
+            return []
+        return [str(latest[0].get("message", ""))]
+
+    def _room_is_made(self) -> bool:
+        """Tells whether pods are on their way out, whose share of a quota becomes free."""
+        return any(pod["metadata"].get("deletionTimestamp") for pod in self._list("Pod", self._namespace))
 
     def _of_workload(self, owner: Object) -> Iterator[Hint]:
         namespace, selector = owner["metadata"].get("namespace"), owner["spec"].get("selector") or {}
@@ -261,10 +273,25 @@ class Advisor:
         for event in events:
             if event.get("reason") in (*_MOUNTS, "FailedCreatePodSandBox"):
                 text = f"{trouble.text}: {event['reason']}: {' '.join(str(event.get('message')).split())[:400]}"
-                missing = event["reason"] in _MOUNTS and "not found" in text
+                missing = event["reason"] in _MOUNTS and self._source_is_missing(pod, text)
                 key = f"mount {pod['metadata'].get('uid')}"
                 return text, missing and self._lasting.lasts(key, why_not_ready.PATIENCE)
         return trouble.text, False
+
+    def _source_is_missing(self, pod: Object, text: str) -> bool:
+        """Tells whether what a volume wants is missing now; a kubelet tries again only every two minutes."""
+        found = re.search(r'(secret|configmap) "([^"/]+)" not found', text, re.IGNORECASE)
+        if found is None:
+            return False
+        kind = {"secret": "Secret", "configmap": "ConfigMap"}[found[1].lower()]
+        try:
+            path = self._cluster.resources.find(kind).path(pod["metadata"].get("namespace"), found[2])
+            self._cluster.connection.request_object("GET", path, timeout=LIMIT, patient=False)
+        except errors.NotFound:
+            return True
+        except errors.NetLibraryError:
+            pass
+        return False
 
     def _node_lost(self, name: str, *, silent: bool) -> str:
         node = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)
