@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from robot.api import Error
-from robot.libraries.BuiltIn import BuiltIn
 
 from NetLibrary._mechanics.kube import Cluster, transport
+from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 
 
@@ -39,7 +39,7 @@ class GuestKeywords(KeywordBase):
         """
         connection = self.session.cluster(cluster).connection
         choice = connection.choice
-        guest = _instance(library)
+        guest = _robot.library_instance(library)
         if connection.target.user.impersonate:
             raise Error(
                 f"The kubeconfig '{connection.target.origin}' impersonates somebody, which KubeLibrary would ignore: "
@@ -77,7 +77,7 @@ class GuestKeywords(KeywordBase):
         ```
         """
         connection = self.session.cluster(cluster)
-        session = _instance(library).create_session(alias, connection.server, timeout=30)
+        session = _robot.library_instance(library).create_session(alias, connection.server, timeout=30)
         prepare(session, connection)
 
 
@@ -96,10 +96,3 @@ def prepare(session: Any, cluster: Cluster) -> None:
     held = connection.credentials.get()
     if held.certificate:
         session.cert = tuple(map(str, transport.client_files(held)))
-
-
-def _instance(library: str) -> Any:
-    try:
-        return BuiltIn().get_library_instance(library)
-    except RuntimeError:
-        raise Error(f"library is '{library}', but the suite imports no library under that name.") from None
