@@ -59,7 +59,8 @@ class CyPerfAgentKeywords(CyPerfBase):
             listed, clients=_names(client_nodes), servers=_names(server_nodes), device=device,
             wanted=[role.value.lower()] if role else placement.ROLES,
         )  # fmt: skip
-        self._cyperf.device_nodes = sorted(device)
+        if device:
+            self._cyperf.device_nodes = sorted(device)
         for name, label in found.new.items():
             placement.label(connection, name, label)
         kept = {name: role for name, role in found.roles.items() if name not in found.new}

@@ -106,7 +106,7 @@ class CyPerfSessionKeywords(CyPerfBase):
     @keyword()
     def aim_cyperf_clients_at_service(
         self, target: CyPerfTarget, *, port: int = 80, service: str | None = None, namespace: str | None = None,
-        name_servers: list[str] | None = None,
+        name_servers: list[str] | str | None = None,
     ) -> str:  # fmt: skip
         """Aims the clients at the server agents, the way `target` says, with ports and resolver to match.
 
@@ -135,7 +135,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             reach.check_reach(target, clients.server, connection.server)
         found: dict[str, Any] = connection.get("Service", name, place)
         host, destination, listen = _resolve(connection, target, found, port, servers)
-        resolvers = [] if is_address(host) else name_servers or self._resolvers(host)
+        resolvers = [] if is_address(host) else _listed(name_servers) or self._resolvers(host)
         session.use_automatic_addresses()
         session.aim_at(host)
         session.set_name_servers(resolvers)
@@ -158,7 +158,7 @@ class CyPerfSessionKeywords(CyPerfBase):
     @keyword()
     def aim_cyperf_clients_at_host(
         self, host: str, *, destination_port: int | None = None, server_port: int | None = None,
-        name_servers: list[str] | None = None, automatic_addresses: bool = True,
+        name_servers: list[str] | str | None = None, automatic_addresses: bool = True,
     ) -> None:  # fmt: skip
         """Aims the clients at any host: an address or name inside or outside of the cluster.
 
@@ -171,7 +171,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         """
         session = self._current()
         reach.refuse_ipv6(host, "host")
-        resolvers = name_servers or ([] if not host or is_address(host) else self._resolvers(host))
+        resolvers = _listed(name_servers) or ([] if not host or is_address(host) else self._resolvers(host))
         session.use_automatic_addresses(automatic_addresses)
         session.aim_at(host)
         session.set_name_servers(resolvers)
@@ -220,8 +220,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         else:
             host = reach.refuse_ipv6(str(host), "host")
             aim = Aim(host, pause.of_host(host), self._agents_namespace(), device=True)
-        given = name_servers.replace(",", " ").split() if isinstance(name_servers, str) else name_servers
-        resolvers = [] if is_address(host) else given or self._resolvers(host)
+        resolvers = [] if is_address(host) else _listed(name_servers) or self._resolvers(host)
         session.use_automatic_addresses()
         session.aim_at(host)
         session.set_name_servers(resolvers)
@@ -313,6 +312,13 @@ class CyPerfSessionKeywords(CyPerfBase):
             Id of the new configuration.
         """
         return self._current().save_as(name)
+
+
+def _listed(value: list[str] | str | None) -> list[str]:
+    """Returns addresses that were given as a list, or as a text with commas or blanks between them."""
+    if isinstance(value, str):
+        return value.strip("[] ").replace(",", " ").replace("'", " ").replace('"', " ").split()
+    return list(value or [])
 
 
 def _resolve(
