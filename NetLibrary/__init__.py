@@ -25,6 +25,7 @@ from NetLibrary.keywords.throughput import ThroughputKeywords
 from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
 from NetLibrary.keywords.tidying import TidyingKeywords
 from NetLibrary.keywords.traffic import TrafficKeywords
+from NetLibrary.keywords.workloads import WorkloadKeywords
 from NetLibrary.types import CONVERTERS
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ class NetLibrary(
     MatrixKeywords,
     DisruptionKeywords,
     TidyingKeywords,
+    WorkloadKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.

@@ -231,6 +231,33 @@ Not Deleted Inside
     assert api.seen("DELETE", "") == []
 
 
+def test_node_that_keywords_changed_is_as_before_at_the_end(api: ApiServer, run: Runner) -> None:
+    node = {"metadata": {"name": "n", "labels": {"zone": "a", "role": "db"}}, "spec": {"podCIDR": "10.0.0.0/24"}}
+    api.put("/api/v1/nodes", node)
+    done = run(
+        """
+*** Test Cases ***
+Changed
+    Label Object    no    n    role=client    zone=
+    Annotate Object    Node    n    note=mine
+    Cordon Node    n
+    ${node}    Get Object    Node    n
+    Should Be Equal    ${node}[metadata][labels][role]    client
+    Should Not Contain    ${node}[metadata][labels]    zone
+    Should Be True    ${node}[spec][unschedulable]
+    Patch Object    Node    n    patch={"spec": {"unschedulable": null}}
+Refused
+    Patch Object    Node    n    patch=spec
+"""
+    )
+    assert done.tests["Changed"].passed, done.tests["Changed"].message
+    assert done.tests["Refused"].message.startswith("patch is no JSON")
+    left = api.objects["/api/v1/nodes"]["n"]
+    assert left["metadata"]["labels"] == {"zone": "a", "role": "db"}
+    assert not left["metadata"]["annotations"]
+    assert left["spec"] == {"podCIDR": "10.0.0.0/24"}
+
+
 def test_foreign_object_is_deleted_only_by_an_argument_that_says_so(api: ApiServer, run: Runner) -> None:
     api.put("/api/v1/namespaces", {"metadata": {"name": "team"}})
     done = run("*** Test Cases ***\nT\n    Delete Namespace    team    allow_foreign=True")

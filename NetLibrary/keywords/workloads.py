@@ -1,0 +1,120 @@
+"""Keywords that change objects, in kubectl's words. What the run did not create is put back at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from robot.api import logger
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary.keywords._base import KeywordBase, keyword
+
+
+class WorkloadKeywords(KeywordBase):
+    """Patch, label, annotate, cordon."""
+
+    @keyword(tags=["cluster"])
+    def patch_object(
+        self, kind: str, name: str, namespace: str | None = None, *, patch: Mapping[str, Any] | str,
+        cluster: str | None = None,
+    ) -> Any:  # fmt: skip
+        """Changes parts of an object by a JSON merge patch, as `kubectl patch --type=merge` does.
+
+        Of an object that the run did not create, the old values come back at the end of the run, and the log names it.
+
+        Args:
+            kind: Kind, or kubectl's short name: `Deployment`, `svc`, `Site.skupper.io`.
+            name: Name of the object.
+            namespace: Its namespace, for kinds that have one.
+            patch: What to change, as a dictionary or as JSON; `None` or `null` removes a value.
+            cluster: Alias of the cluster.
+        Returns:
+            The changed object.
+
+        ```robotframework
+        *** Test Cases ***
+        Service Becomes A NodePort
+            Patch Object    svc    web    demo    patch={"spec": {"type": "NodePort"}}
+        ```
+        """
+        if isinstance(patch, str):
+            try:
+                patch = json.loads(patch)
+            except ValueError as error:
+                raise InputError(f"patch is no JSON: {error}.") from error
+        if not isinstance(patch, Mapping) or not patch:
+            raise InputError('patch is empty or no object; give for instance {"spec": {"replicas": 2}}.')
+        return self.session.cluster(cluster).change(kind, name, namespace, dict(patch))
+
+    @keyword(tags=["cluster"])
+    def label_object(
+        self, kind: str, name: str, namespace: str | None = None, *, cluster: str | None = None, **labels: str
+    ) -> None:
+        """Sets labels of an object; an empty value removes one.
+
+        Of an object that the run did not create, such as a node, the old labels come back at the end of the run.
+
+        Args:
+            kind: Kind, or kubectl's short name.
+            name: Name of the object.
+            namespace: Its namespace, for kinds that have one.
+            cluster: Alias of the cluster.
+            labels: Values by key.
+
+        ```robotframework
+        *** Test Cases ***
+        A Node Gets A Role
+            Label Object    Node    node1    role=client
+        ```
+        """
+        self._set_metadata("labels", kind, name, namespace, labels, cluster)
+
+    @keyword(tags=["cluster"])
+    def annotate_object(
+        self, kind: str, name: str, namespace: str | None = None, *, cluster: str | None = None, **annotations: str
+    ) -> None:
+        """Sets annotations of an object; an empty value removes one.
+
+        Of an object that the run did not create the old annotations come back at the end of the run.
+
+        Args:
+            kind: Kind, or kubectl's short name.
+            name: Name of the object.
+            namespace: Its namespace, for kinds that have one.
+            cluster: Alias of the cluster.
+            annotations: Values by key.
+        """
+        self._set_metadata("annotations", kind, name, namespace, annotations, cluster)
+
+    @keyword(tags=["cluster", "disruptive"])
+    def cordon_node(self, node: str, *, cluster: str | None = None) -> None:
+        """Keeps new pods off a node, as `kubectl cordon` does; put back at the end of the run.
+
+        Args:
+            node: Name of the node.
+            cluster: Alias of the cluster.
+        """
+        self.session.cluster(cluster).change("Node", node, None, {"spec": {"unschedulable": True}})
+
+    @keyword(tags=["cluster", "disruptive"])
+    def uncordon_node(self, node: str, *, cluster: str | None = None) -> None:
+        """Lets new pods onto a node again, as `kubectl uncordon` does.
+
+        A node that was cordoned before the run is cordoned again at the end of it.
+
+        Args:
+            node: Name of the node.
+            cluster: Alias of the cluster.
+        """
+        self.session.cluster(cluster).change("Node", node, None, {"spec": {"unschedulable": None}})
+
+    def _set_metadata(
+        self, part: str, kind: str, name: str, namespace: str | None, values: Mapping[str, str], cluster: str | None
+    ) -> None:
+        if not values:
+            raise InputError(f"No {part} are given; write them as key=value.")
+        body = {"metadata": {part: {key: str(value) if value else None for key, value in values.items()}}}
+        self.session.cluster(cluster).change(kind, name, namespace, body)
+        logger.info(f"{kind} '{name}': {part} {', '.join(f'{key}={value}' for key, value in values.items())}")
