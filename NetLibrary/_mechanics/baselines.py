@@ -129,7 +129,8 @@ def _stand_ins(record: Record) -> str:
     kind, parameters = str(record.get("kind")), record.get("parameters") or {}
     if kind == "throughput":
         return str(parameters.get("carried_by")) if parameters.get("over_stand_in") else "none"
-    return ", ".join(sorted(each for each in record.get("stand_ins") or {} if each.lower() in kind.lower())) or "none"
+    programs = [each for each in record.get("stand_ins") or {} if each.lower().partition("_")[0] in kind.lower()]
+    return ", ".join(sorted(programs)) or "none"
 
 
 def _parameter(key: str) -> Any:
