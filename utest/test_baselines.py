@@ -103,7 +103,9 @@ def test_field_that_is_not_there_lists_those_that_are(rig: Rig) -> None:
 def test_stand_in_is_not_compared_with_the_real_product(rig: Rig) -> None:
     rig.ran({**record(lost_percent=1.0), "kind": "e2sar", "stand_ins": {"e2sar_perf": "x"}},
             before=[{**record(lost_percent=1.0), "kind": "e2sar"}])  # fmt: skip
-    with pytest.raises(Error, match="'m' cannot be compared: stand-ins of the baseline is none, of this run e2sar_perf"):
+    with pytest.raises(
+        Error, match="'m' cannot be compared: stand-ins of the baseline is none, of this run e2sar_perf"
+    ):
         rig.compare()
     over = {"protocol": "udp", "carried_by": "skupper", "over_stand_in": True}
     rig.ran({**record(lost_percent=1.0), "parameters": over}, before=[record(lost_percent=1.0)])
