@@ -116,8 +116,10 @@ Deployment That Is Missing Is Waited For With Similar Names
 
 Deployment That Crashes Fails Early With Its Exit Status
     [Tags]    slow
+    Delete Object    Deployment    crashing    ${NAMESPACE}    wait_until_gone=True
+    Apply Manifest    ${DATA}/broken.yaml    namespace=${NAMESPACE}
     Run Keyword And Expect Error
-    ...    Deployment '${NAMESPACE}/crashing': pod 'crashing-*' cannot get ready: *CrashLoopBackOff*exit code 3*
+    ...    Deployment '${NAMESPACE}/crashing': pod 'crashing-*' cannot get ready: *exit code 3*no configuration
     ...    Wait Until Deployment Is Available    crashing    ${NAMESPACE}
 
 Wait Without A Pod Ends At Its Limit

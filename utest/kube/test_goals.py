@@ -128,6 +128,18 @@ def test_crash_loop_is_certain_when_another_start_was_seen_to_crash(clock: list[
     assert goal([crashing(8)]) == Failed(f"pod 'web-1' cannot get ready: {words}")
 
 
+def test_crash_is_certain_before_the_next_pause_begins(clock: list[float]) -> None:
+    def ended(restarts: int) -> Object:
+        state = {"terminated": {"exitCode": 1, "reason": "Error"}}
+        return pod(containerStatuses=[{"name": "c", "restartCount": restarts, "state": state}])
+
+    goal = wait.pods_ready(1)
+    for restarts in (0, 1):  # the first two ends come within a second, before there is any pause
+        assert isinstance(goal([ended(restarts)]), Pending)
+    assert isinstance(goal([crashing(1)]), Pending)
+    assert goal([ended(2)]) == Failed("pod 'web-1' cannot get ready: container 'c' ended: exit code 1, Error")
+
+
 def test_pod_that_nobody_takes_is_waited_for_with_the_schedulers_words(clock: list[float]) -> None:
     refused = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}
     goal, bad = wait.pods_ready(1), pod(phase="Pending", conditions=[refused])

@@ -212,7 +212,7 @@ class Connection:
                     self._heard()
                     end = begin + BUSY_FOR
                 if pause is None or time.monotonic() + pause >= end:
-                    if attempt > 1:
+                    if attempt > 1 and not isinstance(error, errors.Unreachable):
                         error.args = (f"{error} It was asked {attempt} times in {time.monotonic() - begin:.0f} s.",)
                     raise
                 time.sleep(pause)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from NetLibrary._mechanics.kube import times
@@ -41,12 +41,14 @@ class Trouble:
         reason: Kubernetes' own word for a state that usually does not pass, for instance `ErrImagePull`; else empty.
         container: Whose state it is; empty when it is the pod's.
         restarts: How often that container has been started again.
+        ended_again: Whether the container has ended and is about to be started again.
     """
 
     text: str
     reason: str = ""
     container: str = ""
     restarts: int = 0
+    ended_again: bool = False
 
     @property
     def usually_final(self) -> bool:
@@ -89,9 +91,11 @@ class Hopeless:
         A container that crashed may have waited for something that is there now. It is given up when it was started
         once more, while somebody looked, and crashed again.
         """
+        crashed = f"{pod}/{trouble.container}"
         if trouble.reason == CRASH_LOOP:
-            first = self._restarts.setdefault(f"{pod}/{trouble.container}", trouble.restarts)
-            return trouble.restarts > first
+            return trouble.restarts > self._restarts.setdefault(crashed, trouble.restarts)
+        if trouble.ended_again and crashed in self._restarts:  # the next pause has not begun yet
+            return trouble.restarts > self._restarts[crashed]
         # one trouble under two names, which take turns at every try
         reason = "ErrImagePull" if trouble.reason == "ImagePullBackOff" else trouble.reason
         return trouble.usually_final and self._lasting.lasts(f"{pod}: {reason}", trouble.patience)
@@ -181,9 +185,8 @@ def _over(pod: Object, container: _Container) -> Trouble | None:
         return None
     policy = (pod.get("spec") or {}).get("restartPolicy", "Always")
     stays = policy == "Never" or (policy == "OnFailure" and not ended.get("exitCode"))
-    return container.trouble(
-        f"{container.word} ended: {container.exit()}", ENDED if stays and not container.init else ""
-    )
+    final = ENDED if stays and not container.init else ""
+    return replace(container.trouble(f"{container.word} ended: {container.exit()}", final), ended_again=not stays)
 
 
 def _unready(pod: Object, container: _Container) -> Trouble | None:
