@@ -124,7 +124,7 @@ Deployment That Crashes Fails Early With Its Exit Status
 
 Wait Without A Pod Ends At Its Limit
     Run Keyword And Expect Error
-    ...    Pods 'app=none' in '${NAMESPACE}': not reached within 1 s; *no pod there.*has the labels 'app=none'; there are*
+    ...    Pods 'app=none' in '${NAMESPACE}': not reached within 1 s; *no pod there.*has the labels 'app=none'; there*
     ...    Wait Until Pods Are Ready    ${NAMESPACE}    app=none    timeout=1s
 
 Account With Few Rights Is Told What It May Not

@@ -74,7 +74,8 @@ Bad Applications And Agents Are Named
 Bad Ports And Objectives Are Named
     [Setup]    Prepare Session    HTTP App    cluster ip    80    throughput    1M    2 s
     [Template]    Error Should Match
-    *port is 8443; Service 'cyperf-agent-service' has 80/TCP, 443/TCP*    Aim CyPerf Clients At Service    cluster ip    port=${8443}
+    *port is 8443; Service 'cyperf-agent-service' has 80/TCP, 443/TCP*
+    ...    Aim CyPerf Clients At Service    cluster ip    port=${8443}
     *destination_port is 70000; allowed are 0 to 65535*    Set CyPerf Ports    70000
     *objective must be above 0*    Set CyPerf Objective    throughput    0    5 s
     *No CyPerf test was started*    Get CyPerf Statistic    client-throughput    Throughput

@@ -145,7 +145,6 @@ Unsupported Version Is Named
 
 
 *** Keywords ***
-
 Send From Outside Unruly
     [Documentation]    Sends from outside with a program that reverses or doubles the datagrams of each event.
     [Arguments]    ${how}    ${mtu}    &{expectations}

@@ -39,7 +39,8 @@ An Outage Within The Limits Passes
     Measure    pod on other node
     ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    how=drop    for=300 ms
-    ${result}    Outages Should Be Within Limits    longest_outage_at_most=10 s    longest_outage_at_least=200 ms    lost_connections_at_most=0
+    ${result}    Outages Should Be Within Limits
+    ...    longest_outage_at_most=10 s    longest_outage_at_least=200 ms    lost_connections_at_most=0
     Should Be Equal    ${result}[lost_connections]    ${0}
 
 A Disturbance That Does Not Show Is Found
@@ -74,7 +75,8 @@ A Command That Fails Is A Failed Step And Not A Loss
     Should Be Equal    ${result}[errors]    ${{ [] }}
 
 Bad Input Is Refused With What Is Allowed
-    Run Keyword And Expect Error    *'moon' that cannot be converted to OutagePath: OutagePath does not have member 'moon'*    Measure    moon
+    Run Keyword And Expect Error
+    ...    *'moon' that cannot be converted to OutagePath: OutagePath does not have member 'moon'*    Measure    moon
     Run Keyword And Expect Error    *echo_interval is 0 ms; at least 1 ms is needed*
     ...    Start Outage Measurement    x    ${NAMESPACE}    dns    echo_interval=0 ms
     Run Keyword And Expect Error    *timeout is 3 s, which leaves no time for a disturbance*
@@ -187,7 +189,8 @@ Refused At The Start
 Has No Valid Result
     [Documentation]    The measurement must end with an error, not with a loss.
     [Arguments]    ${words}
-    Run Keyword And Expect Error    *has no valid result: ${words}    Outages Should Be Within Limits    longest_outage_at_most=0 s
+    Run Keyword And Expect Error
+    ...    *has no valid result: ${words}    Outages Should Be Within Limits    longest_outage_at_most=0 s
 
 Mend And Finish
     [Documentation]    Leaves nothing broken behind.

@@ -147,7 +147,8 @@ Kubeconfig That Does Not Exist Is Named
 Dead Server Is Named
     ${kubeconfig}    Kubeconfig Of Dead Server
     ${run}    Run Suite    dead    -v    KUBECONFIG:${kubeconfig}
-    Should Match Regexp    ${run.stdout}    Cluster 'hub' at https://127\\.0\\.0\\.1:1 did not answer GET /version: .*refused
+    Should Match Regexp
+    ...    ${run.stdout}    Cluster 'hub' at https://127\\.0\\.0\\.1:1 did not answer GET /version: .*refused
 
 Stopped Run Leaves Nothing Behind
     [Documentation]    SIGTERM in the middle: teardown runs, the log is complete, no namespace of the run stays.
