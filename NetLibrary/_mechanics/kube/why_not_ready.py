@@ -92,10 +92,10 @@ class Hopeless:
         once more, while somebody looked, and crashed again.
         """
         crashed = f"{pod}/{trouble.container}"
-        if trouble.reason == CRASH_LOOP:
-            return trouble.restarts > self._restarts.setdefault(crashed, trouble.restarts)
-        if trouble.ended_again and crashed in self._restarts:  # the next pause has not begun yet
-            return trouble.restarts > self._restarts[crashed]
+        if trouble.reason == CRASH_LOOP or trouble.ended_again:  # which of them is shown differs by kubelet
+            first = self._restarts.setdefault(crashed, trouble.restarts)
+            # the first two ends come within a second, before there is any pause
+            return trouble.restarts > first and trouble.restarts >= 2
         # one trouble under two names, which take turns at every try
         reason = "ErrImagePull" if trouble.reason == "ImagePullBackOff" else trouble.reason
         return trouble.usually_final and self._lasting.lasts(f"{pod}: {reason}", trouble.patience)
