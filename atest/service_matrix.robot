@@ -57,7 +57,7 @@ Account With Few Rights Is Told What It May Not
 Unknown Case Lists The Known Ones
     [Setup]    Matrix Is Built
     Run Keyword And Expect Error    *'teleport' *
-    ...    Service Matrix Case Should Be Right    teleport
+    ...    Service Matrix Case Should Be Right    ${{ 'teleport' }}
 
 Row May Override What Is Expected
     [Setup]    Matrix Is Built
