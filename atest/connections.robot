@@ -59,7 +59,8 @@ The Path MTU Between Pods Is Measured
     ...    Path MTU Should Be    1500    ${NAMESPACE}/${CLIENT_NAME}    ${CLIENT}
 
 Wrong Arguments Say What Is Allowed
-    Run Keyword And Expect Error    *Give a pod as namespace/name*    Connection Should Succeed    web    80    ${{ 'web' }}
+    Run Keyword And Expect Error
+    ...    *Give a pod as namespace/name*    Connection Should Succeed    web    80    ${{ 'web' }}
     Run Keyword And Expect Error    attempts is 0; allowed are 1 to 100.
     ...    Connection Should Succeed    web    80    ${CLIENT}    attempts=0
     Run Keyword And Expect Error    *lead to no ready pod: no pod has them.
