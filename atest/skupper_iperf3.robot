@@ -33,7 +33,7 @@ Missing Attached Connector Is Named
 Missing Site Is Named
     Create The Three Namespaces    nosite
     Apply Manifest
-    ...    ${MANIFESTS}/client.yaml
+    ...    ${SKUPPER_MANIFESTS}/client.yaml
     ...    namespace=${CLIENT}
     ...    cluster=client
     Delete Object    Site.skupper.io    iperf3-client    ${CLIENT}    wait_until_gone=True    cluster=client
@@ -60,7 +60,7 @@ Wrong Routing Key Is Named
     Create The Three Namespaces    wrongkey
     Create Site And Binding In Hub
     Apply Manifest
-    ...    ${MANIFESTS}/client.yaml
+    ...    ${SKUPPER_MANIFESTS}/client.yaml
     ...    namespace=${CLIENT}
     ...    cluster=client
     ...    Listener.spec.routingKey=iperf4

@@ -14,6 +14,7 @@ SWITCH = {
 
 # Former name → its successors; which of them a suite has decides. Each works for one release and warns.
 FORMER: dict[str, tuple[str, ...]] = {
+    "MANIFESTS": ("SKUPPER_MANIFESTS", "OUTAGE_MANIFESTS"),
     "PROBE_IMAGE": ("HEALTH_IMAGE", "OUTAGE_PROBE_IMAGE"),
     "BREAK_NAMESPACE": ("NAMESPACE",),
     "BASELINE_FILE": ("BASELINE",),
