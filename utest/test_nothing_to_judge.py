@@ -43,6 +43,7 @@ CALLS = {
     "Path MTU Should Be": ["1500", "10.0.0.1", "source=demo/nobody"],
     "Paths Should Carry Their Share": ["direct", "0 %"],
     "Pods Should Be Healthy": ["demo"],
+    "Repeats Should Be Steady": ["${{[]}}"],
     "Service Matrix Case Should Be Right": ["pod ip"],
     "Service Matrix Should Match": ["BASELINE"],
     "Skupper Should Be Installed": [],
