@@ -237,6 +237,7 @@ func TestRenderedRules(t *testing.T) {
 		"ip saddr vmap { 10.0.1.1 : jump from_0 }",
 		"ip6 daddr vmap { fd00::1 : jump to_0 }",
 		"ct direction reply ct state established accept",
+		"icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
 	} {
 		if !strings.Contains(text, "\t\t"+line+"\n") {
 			t.Errorf("missing: %s\n%s", line, text)

@@ -28,6 +28,9 @@ func render(guards []guard) string {
 	}
 	out.WriteString("\tchain forward {\n\t\ttype filter hook forward priority -1; policy accept;\n")
 	out.WriteString("\t\tct direction reply ct state established accept\n\t\tct state related accept\n")
+	// Pods of one node find each other by these, and with the bridge filter on, they come by here. IPv4 has ARP for it,
+	// which no policy sees. Source: RFC 4861.
+	out.WriteString("\t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n")
 	lookup(&out, "saddr", egress)
 	lookup(&out, "daddr", ingress)
 	out.WriteString("\t}\n}\n")
