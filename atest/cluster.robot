@@ -140,7 +140,7 @@ Account With Few Rights Is Told What It May Not
     No Token Should Have Been Logged
 
 Token That Is Not Known Is Refused
-    ${kubeconfig}    Make Kubeconfig With Token    stranger
+    ${kubeconfig}    Make Kubeconfig With Token    a-token-that-nobody-gave-out
     Run Keyword And Expect Error    Cluster 'stranger' answered GET * with 401 Unauthorized: Unauthorized.
     ...    Connect And Ask    stranger    ${kubeconfig}
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 LIMIT = 5.0
 # A process that came by exec has no parent in the container. Its words and its age tell ours from the same command of
-# somebody else; its children die with it. Only what a shell has built in, and `tr`.
+# somebody else; its children die with it. A shell with -c becomes the last command of its script, so that the words of
+# that one count too. Only what a shell has built in, and `tr`.
 _SCRIPT = r"""
-least=$1; most=$2; shift 2; want=$(printf '%s\n' "$@"); ended=0
+least=$1; most=$2; shift 2; ended=0; script=
+[ "$2" = -c ] && script=$(printf %s "$3" | tr ';&|\n' '    ')
 read -r up _ </proc/uptime; up=${up%.*}
 stat() { line=; read -r line <"/proc/$1/stat"; rest=${line##*) }; set -- $rest; parent=$2; start=${20}; } 2>/dev/null
 tree() {
@@ -29,7 +31,8 @@ for d in /proc/[0-9]*; do
   pid=${d#/proc/}; [ "$pid" = 1 ] && continue; [ "$pid" = $$ ] && continue
   parent=; start=; stat "$pid"
   [ "$parent" = 0 ] || continue
-  [ "$(tr '\0' '\n' <"$d/cmdline" 2>/dev/null)" = "$want" ] || continue
+  words=$(tr '\0' ' ' <"$d/cmdline" 2>/dev/null); words=${words% }; [ -n "$words" ] || continue
+  case " $script " in *" $words "*) ;; *) [ "$words" = "$*" ] || continue ;; esac
   age=$((up - start / 100))
   [ "$age" -ge "$least" ] && [ "$age" -le "$most" ] || continue
   tree "$pid"; ended=$((ended + 1))

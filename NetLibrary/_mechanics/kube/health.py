@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from NetLibrary._mechanics.kube import times, trouble
+from NetLibrary._mechanics.kube import times, why_not_ready
 
 Object = dict[str, Any]
 
@@ -51,7 +51,7 @@ def pod_problems(pod: Object, *, restarts_within: float, now: float | None = Non
     """
     if pod.get("metadata", {}).get("deletionTimestamp") or pod.get("status", {}).get("phase") == "Succeeded":
         return []
-    found = [] if trouble.is_ready(pod) else [str(trouble.problem(pod).text)]
+    found = [] if why_not_ready.is_ready(pod) else [str(why_not_ready.problem(pod).text)]
     present = time.time() if now is None else now
     for container in pod.get("status", {}).get("containerStatuses", []):
         ended = (container.get("lastState") or {}).get("terminated") or {}
