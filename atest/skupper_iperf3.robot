@@ -220,7 +220,7 @@ Kubeconfig Of Dead Server
     [Documentation]    Writes a kubeconfig whose server nobody listens at.
     VAR    ${path}    ${OUTPUT DIR}/dead.kubeconfig
     VAR    &{cluster}    name=x    cluster=${{ {"server": "https://127.0.0.1:1"} }}
-    VAR    &{user}    name=x    user=${{ {} }}
+    VAR    &{user}    name=x    user=${{ {"token": "a-token-of-nobody"} }}
     VAR    &{context}    name=x    context=${{ {"cluster": "x", "user": "x"} }}
     VAR    &{config}
     ...    apiVersion=v1

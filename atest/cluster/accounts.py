@@ -44,7 +44,7 @@ class accounts:  # noqa: N801
     @keyword
     def make_kubeconfig_of_nobody(self) -> str:
         """Returns the path of a kubeconfig for a port on which nobody listens."""
-        return self._write("nobody", "https://127.0.0.1:9", "nothing", b"")
+        return self._write("nobody", "https://127.0.0.1:9", "a-token-of-nobody", b"")
 
     @keyword
     def no_token_should_have_been_logged(self) -> None:
