@@ -149,3 +149,13 @@ def test_forwarding_of_ipv6_keeps_router_advertisements_and_is_given_back(tmp_pa
     assert (tmp_path / "net/ipv6/conf/eth0/accept_ra").read_text() == "2"
     assert (tmp_path / "net/ipv6/conf/lo/accept_ra").read_text() == "0"
     assert not any("ipv6/conf" in name for name in sysctls.raise_to_needed(tmp_path))
+
+
+def test_flannel_has_both_firewalls_in_its_image() -> None:
+    """With nftables it ended at once for want of `nft`, and no pod of the lab got a network."""
+    chosen = options("--network", "flannel-host-gw", "--proxy", "nftables")
+    flannel = networks.recipes(chosen, {name: Path("/bin/true") for name in networks.programs_of(chosen)})[0]
+    assert flannel.iptables
+    assert "nft" in flannel.programs
+    config = next(o for o in networks.objects(AddressPlan("x", 0, 2), chosen) if o["kind"] == "ConfigMap")
+    assert '"EnableNFTables": true' in config["data"]["net-conf.json"]

@@ -58,6 +58,7 @@ def recipes(options: Options, built: Mapping[str, Path]) -> list[Recipe]:
                 "flannel",
                 ("ghcr.io/flannel-io/flannel:v0.28.10",),
                 files={"/opt/bin/flanneld": built["flanneld"], "/flannel": built["flannel"]},
+                programs=("nft",),
                 iptables=True,
                 entrypoint=("/opt/bin/flanneld",),
             )
