@@ -9,13 +9,13 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.lab import cgroups, disk, folders, network, start, stop, store, sysctls, tools
 from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
+from NetLibrary.lab.applying import apply_objects
 from NetLibrary.lab.components import CONTROL_PLANE, Options
 from NetLibrary.lab.console import Say, Stopwatch, say
 from NetLibrary.lab.images import Recipe, assemble_all, check_archive
@@ -290,12 +290,7 @@ class Lab:
         references = [reference for file in files for reference in check_archive(file)]
         snapshotter = self.require_up().snapshotter
 
-        def import_all(node: Node) -> None:
-            for file in files:
-                store.import_archive(node.containerd_socket, file, snapshotter)
-
-        with ThreadPoolExecutor(len(self.nodes)) as pool:
-            list(pool.map(import_all, self.nodes))
+        store.import_on_nodes([node.containerd_socket for node in self.nodes], files, snapshotter)
         return references
 
     def add_images(self, recipes: Sequence[Recipe]) -> list[str]:
@@ -328,21 +323,7 @@ class Lab:
 
     def apply(self, objects: Sequence[dict]) -> None:
         """Applies objects by server-side apply; waits for definitions of new kinds before objects of them."""
-        definitions = [o for o in objects if o["kind"] == "CustomResourceDefinition"]
-        rest = [o for o in objects if o["kind"] != "CustomResourceDefinition"]
-        for group in (definitions, rest):
-            if group:
-                self.kubectl(
-                    "apply",
-                    "--server-side",
-                    "--force-conflicts",
-                    "-f",
-                    "-",
-                    stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(group)}),
-                )
-            if group is definitions and group:
-                names = [f"crd/{o['metadata']['name']}" for o in definitions]
-                self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        apply_objects(self.kubectl, objects)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120.0) -> str:
         """Runs the lab's own kubectl as administrator and returns its output."""

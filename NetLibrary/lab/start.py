@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ import yaml
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab import build, cgroups, components, disk, network, networks, recipes, store, tools
 from NetLibrary.lab.apiserver import ApiServer, NoAnswer
+from NetLibrary.lab.applying import apply_objects
 from NetLibrary.lab.console import Say, Stopwatch
 from NetLibrary.lab.images import assemble_all
 from NetLibrary.lab.networks import programs as network_programs
@@ -110,17 +110,8 @@ class Starter:
 
     def _install(self, archives: list[Path]) -> None:
         """Brings the images of a foreign network to the nodes and applies its objects."""
-        for node in self.nodes:
-            for archive in archives:
-                store.import_archive(node.containerd_socket, archive, self.state.snapshotter)
-        found = networks.objects(self.plan, self.options)
-        kinds = [obj for obj in found if obj["kind"] == "CustomResourceDefinition"]
-        for group in (kinds, [obj for obj in found if obj not in kinds]):
-            if group:
-                self._kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(_list(group)))
-            if group is kinds and group:
-                names = [f"crd/{obj['metadata']['name']}" for obj in kinds]
-                self._kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        store.import_on_nodes([node.containerd_socket for node in self.nodes], archives, self.state.snapshotter)
+        apply_objects(self._kubectl, networks.objects(self.plan, self.options))
 
     def _await_rollouts(self) -> None:
         for obj in networks.objects(self.plan, self.options):
@@ -310,10 +301,6 @@ def prepare_network(options: components.Options, say: Say, watch: Stopwatch) -> 
         built = network_programs.programs(names, say)
     with watch.phase("images of the network"):
         return assemble_all(networks.recipes(options, built), cache() / "images")
-
-
-def _list(objects: list[dict]) -> dict:
-    return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
 def versions(programs: Path) -> dict[str, str]:

@@ -11,7 +11,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
@@ -42,6 +43,23 @@ def import_archive(socket: Path, archive: Path, snapshotter: str) -> None:
             time.sleep(0.5)
         else:
             return
+
+
+def import_on_nodes(sockets: Sequence[Path], archives: Sequence[Path], snapshotter: str) -> None:
+    """Imports archives on several nodes side by side.
+
+    Args:
+        sockets: Socket of each node's containerd.
+        archives: Image archives.
+        snapshotter: Kind of snapshots the nodes use.
+    """
+
+    def import_all(socket: Path) -> None:
+        for archive in archives:
+            import_archive(socket, archive, snapshotter)
+
+    with ThreadPoolExecutor(max(1, len(sockets))) as pool:
+        list(pool.map(import_all, sockets))
 
 
 def prepared(

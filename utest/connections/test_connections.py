@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from NetLibrary._mechanics.connections import judge, results, run
+from NetLibrary._mechanics.connections import judge, results, run, show
 from NetLibrary._mechanics.connections.results import Answer, Attempt, Pair, PathMtu
 from NetLibrary._mechanics.connections.run import Request, Target
 from NetLibrary._mechanics.errors import EnvironmentProblem
@@ -208,3 +208,19 @@ def test_what_is_no_source_says_what_is_allowed(text: str) -> None:
 def test_a_crashed_script_is_an_error_with_its_words() -> None:
     with pytest.raises(EnvironmentProblem, match="Segmentation fault"):
         results.attempts(Ran("", "Segmentation fault", 139), "demo/a")
+
+
+def test_the_table_of_a_name_with_time_in_it_is_drawn() -> None:
+    answers = [("a", Answer("NOERROR", 3, ("10.0.0.1",)))]
+    for limit in (None, 5.0):
+        table = show.names(answers, judge.names(answers, "runtime.shop", [], limit), "runtime.shop")
+        assert [str(cell) for cell in table.rows[0]] == ["a", "NOERROR", "10.0.0.1", "3 ms"]
+
+
+def test_a_wrong_port_8080_does_not_colour_port_80() -> None:
+    pairs = [Pair("a", "web:80", [Attempt("connected", 1)]), Pair("a", "web:8080", [Attempt("silent", 2000)])]
+    table = show.connections(pairs, judge.connections(pairs, "connected", {"connected"}.__contains__), "web")
+    assert [row[4].css_class for row in table.rows] == ["good", "bad"]
+    slow = [Pair("a", "web:80", [Attempt("connected", 900)])]
+    table = show.connections(slow, judge.connections(slow, "connected", {"connected"}.__contains__, 100.0), "web")
+    assert [row[4].css_class for row in table.rows] == ["bad"]

@@ -13,6 +13,19 @@ HINTS = {
     ("blocked", REFUSED): "Either nobody listens there, or the network rejects instead of dropping: by=any takes both.",
     ("refused", SILENT): "Something on the way drops packets; a port where nobody listens refuses at once.",
 }
+# Quantities of checks about time; `at_most` makes the rule of them
+TIME, TIME_TO_CONNECT = ", time", ", time to connect"
+
+
+def rules_of(pair: Pair) -> set[str]:
+    """Returns the rules of a pair's checks."""
+    path = f"{pair.source} to {pair.target}"
+    return {path, f"{path}{TIME_TO_CONNECT} at most"}
+
+
+def is_about_time(check: Check) -> bool:
+    """Tells a check of how long a name took from the check of its records."""
+    return check.rule.endswith(f"{TIME} at most")
 
 
 def connections(
@@ -34,7 +47,7 @@ def connections(
         checks.append(Check(path, wanted, seen, "", not wrong and bool(pair.attempts), text))
         if slowest_ms is not None and not wrong:
             slowest = max(attempt.ms for attempt in pair.attempts)
-            checks.append(at_most(f"{path}, time to connect", slowest_ms, slowest, "ms"))
+            checks.append(at_most(f"{path}{TIME_TO_CONNECT}", slowest_ms, slowest, "ms"))
     return checks
 
 
@@ -57,7 +70,7 @@ def names(
         text = "" if right else f"From '{source}', '{name}' should resolve to {wanted}; seen: {seen}."
         checks.append(Check(f"{name} from {source}", wanted, seen, "", right, text))
         if slowest_ms is not None and right:
-            checks.append(at_most(f"{name} from {source}, time", slowest_ms, answer.ms, "ms"))
+            checks.append(at_most(f"{name} from {source}{TIME}", slowest_ms, answer.ms, "ms"))
     return checks
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from NetLibrary._mechanics.connections import judge
 from NetLibrary._mechanics.connections.results import Answer, Pair
 from NetLibrary._mechanics.report import Cell, Table
 from NetLibrary._mechanics.verdict import Check
@@ -17,7 +18,7 @@ def connections(pairs: Sequence[Pair], checks: Sequence[Check], caption: str) ->
     rows: list[list[object]] = []
     for pair in pairs:
         first = [*pair.settling, *pair.attempts][0]
-        bad = any(rule.startswith(f"{pair.source} to {pair.target}") for rule in wrong)
+        bad = bool(wrong & judge.rules_of(pair))
         times = sorted(attempt.ms for attempt in pair.attempts)
         rows.append(
             [
@@ -35,7 +36,9 @@ def connections(pairs: Sequence[Pair], checks: Sequence[Check], caption: str) ->
 def names(answers: Sequence[tuple[str, Answer]], checks: Sequence[Check], name: str) -> Table:
     """Returns a row for each source."""
     rows: list[list[object]] = []
-    for (source, answer), check in zip(answers, [c for c in checks if "time" not in c.rule], strict=True):
+    # A check of the records for each source, in the order of the answers; those of the time come after their own
+    records = [check for check in checks if not judge.is_about_time(check)]
+    for (source, answer), check in zip(answers, records, strict=True):
         values = ", ".join(answer.values) or "none"
         rows.append([source, answer.status, Cell(values, "good" if check.passed else "bad"), f"{answer.ms:.0f} ms"])
     return Table(["from", "status", "records", "time"], rows, name)
