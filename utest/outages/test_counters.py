@@ -96,7 +96,7 @@ def result(kind, **counts):
     return StreamResult(StreamSpec(1, "p", kind, "10.0.0.1"), **counts)
 
 
-def test_the_known_tests_figures_come_from_counters_with_their_blind_spot():
+def test_the_figures_of_the_test_server_come_from_counters_with_their_blind_spot():
     changes = delta(snmp(0, 0, 0, 0), snmp(5817, 5817, 481, 9))
     streams = [
         result(ProbeKind.ICMP, sent=6000, answered=5817, outcomes={"OK": 5817, "UNSENT": 183}),

@@ -1,4 +1,4 @@
-"""Faults of name resolution: the DNS of the cluster does not answer, lies, or is slow for the pods of some nodes."""
+"""Faults of name resolution: the DNS of the cluster is silent, wrong or slow for the pods of some nodes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from NetLibrary.lab.faults import network
 from NetLibrary.lab.faults.plan import FaultPlan, Step, shell
 
 KINDS = ("down", "wrong", "slow", "nxdomain")
-LIAR = Path(__file__).with_name("liar.py")
+PROGRAM = Path(__file__).with_name("wrong_dns.py")
 PORT = 10053
 # Questions of other nodes' pods to a DNS server on this node come in by eth0 and are left alone
 FROM_PODS = 'iifname != "eth0"'
 END_PROCESS = """
 for p in /proc/[0-9]*; do
-  if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'liar[.]py .* {mark} *$'; then kill ${{p#/proc/}}; fi
+  if tr '\\0' ' ' <$p/cmdline 2>/dev/null | grep -q 'wrong_dns[.]py .* {mark} *$'; then kill ${{p#/proc/}}; fi
 done; true
 """
 
 
 def break_dns(kind: str, nodes: Sequence[str], *, upstream: str = "", delay: float = 1.2) -> FaultPlan:
-    """DNS questions of the pods on some nodes are dropped, or answered by a server that lies or waits.
+    """DNS questions of the pods on some nodes are dropped, or answered by a server with wrong or late answers.
 
     Args:
         kind: `down`, `wrong` (every name has the address 203.0.113.99), `slow` or `nxdomain`.
@@ -42,8 +42,8 @@ def break_dns(kind: str, nodes: Sequence[str], *, upstream: str = "", delay: flo
         if kind == "down":
             plan = network.drop(node, protocol="udp", ports=[53], hooks=("prerouting",), extra=FROM_PODS)
         else:
-            mark = f"netlibrary-liar-{uuid.uuid4().hex[:8]}"
-            command = f"{sys.executable} {LIAR} {kind} {delay} {PORT} {upstream or '-'} {mark}"
+            mark = f"netlibrary-wrong-dns-{uuid.uuid4().hex[:8]}"
+            command = f"{sys.executable} {PROGRAM} {kind} {delay} {PORT} {upstream or '-'} {mark}"
             do.append(shell(node, f"setsid {command} </dev/null >/dev/null 2>&1 & sleep 0.5"))
             # the name on its command line is unique, so nothing else can be hit
             undo.append(shell(node, END_PROCESS.format(mark=mark)))

@@ -29,7 +29,7 @@ class OutageResult:
         streams: One result per path and kind of probe.
         steps: What was done meanwhile.
         deltas: Kernel counters by prober.
-        figures: The known test's figures by prober.
+        figures: The figures of kube-ovn's test-server by prober.
         iperf: iperf3 streams that ran beside.
         unmeasured: What could not be measured and why.
         errors: What went wrong with the measuring itself; with any of these the result is incomplete.

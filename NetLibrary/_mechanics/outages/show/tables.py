@@ -113,7 +113,7 @@ def step_rows(result: OutageResult) -> list[list[object]]:
 
 
 def figure_rows(result: OutageResult) -> list[list[object]]:
-    """Returns the known test's figures: from the counters per source, from our records per path."""
+    """Returns the figures of kube-ovn's test-server: from the counters per source, from our records per path."""
     rows: list[list[object]] = []
     for source, figures in result.figures.items():
         if figures is None:
@@ -258,6 +258,6 @@ def series(result: OutageResult) -> dict[str, Any]:
             for i in impacts_of(result)
         ],
         "counters": {source: changes.invalid or changes.telling for source, changes in result.deltas.items()},
-        "known_test": {source: None if f is None else vars(f) for source, f in result.figures.items()},
+        "test_server": {source: None if f is None else vars(f) for source, f in result.figures.items()},
         "iperf": [vars(run) for run in result.iperf],
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A DNS server that lies, for faults: `liar.py KIND DELAY PORT UPSTREAM MARK`. Answers every question over UDP.
+"""A DNS server with wrong answers, for faults: `wrong_dns.py KIND DELAY PORT UPSTREAM MARK`; all questions over UDP.
 
 KIND is `wrong` (the address 203.0.113.99 of RFC 5737, which nobody has), `nxdomain`, or `slow`, which waits and then
 asks UPSTREAM. MARK only makes the process easy to find again.

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What does the test-server program of kube-ovn report of an outage, and what does NetLibrary report of the same one?
 
-    sudo python3 benchmarks/break_known_test.py
+    sudo python3 benchmarks/break_test_server.py
 
 The program (test/server in kube-ovn, read at 1533681) is not run itself. Its method is: ping each 10 ms, a loop of
 curl with 100 ms between two and one second each, iperf3 at 10 Mbit/s in blocks of 1 KB, and what /proc/net/snmp counted
