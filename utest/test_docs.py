@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from functools import cache
 from pathlib import Path
@@ -81,3 +82,13 @@ def test_each_suite_has_a_page_with_the_same_headings(name: str) -> None:
 def test_pages_are_in_the_navigation() -> None:
     listed = (ROOT / "mkdocs.yml").read_text()
     assert [path.name for path in sorted((ROOT / "docs").glob("*.md")) if f" {path.name}\n" not in listed] == []
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_tables_of_causes_are_those_of_the_rules(page: Path) -> None:
+    spec = importlib.util.spec_from_file_location("_tables", ROOT / "docs" / "_tables.py")
+    assert spec is not None and spec.loader is not None
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    text = page.read_text()
+    assert tables.filled(text) == text, "run 'python docs/_tables.py'"

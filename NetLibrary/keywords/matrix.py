@@ -323,7 +323,7 @@ class MatrixKeywords(KeywordBase):
 
         Returns:
             A list of findings with `cause`, `subject`, `sentence`, `confidence` (confirmed, likely, in doubt, not
-            explained), `evidence` (number of cells), `text` and `hint`; empty when nothing is wrong.
+            explained), `evidence` (number of cells), `text`, `hint` and `command`; empty when nothing is wrong.
         """
         matrix = self._built()
         findings = matrix.findings()
@@ -482,6 +482,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "confidence": finding.confidence,
         "evidence": len(finding.evidence),
         "hint": finding.hint,
+        "command": finding.command,
         "text": finding.text(),
     }
 

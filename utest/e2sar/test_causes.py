@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from NetLibrary._mechanics.e2sar.causes import RULES, explain, markdown
+from NetLibrary._mechanics.e2sar.causes import RULES, explain
 from NetLibrary._mechanics.e2sar.endpoint import evicted_by
 from NetLibrary._mechanics.e2sar.evidence import Evidence, Snapshot, Socket
 from NetLibrary._mechanics.e2sar.facts import End, Facts, Judgement, Limits, ReceiverFacts, SenderFacts
@@ -357,9 +357,7 @@ def test_nothing_explains_it() -> None:
     assert judge(facts).sentence.startswith("Nothing in the evidence explains the loss")
 
 
-def test_the_documentation_lists_every_rule() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "e2sar.md").read_text()
-    assert markdown() in text, "put the output of causes.markdown() into docs/e2sar.md"
+def test_every_cause_has_one_rule() -> None:
     kinds = [kind for rule in RULES for kind in rule.kinds]
     assert len(kinds) == len(set(kinds))
 

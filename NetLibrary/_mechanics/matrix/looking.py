@@ -67,6 +67,7 @@ class Looking:
             finding,
             measured=f"the state of {_nodes_text(nodes)} was read and compared with {compared}",
             hint="; ".join(dict.fromkeys(f"on '{d.node}': {d.command}" for d in fitting[:NAMED])),
+            command="",
         )
         if finding.key != UNKNOWN and any(d.confirms(finding.key) for d in fitting):
             return dataclasses.replace(changed, sentence=f"{finding.sentence} Found: {'; '.join(texts)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from NetLibrary._mechanics.e2sar.causes import ends, path, receiver, sender, timing
 from NetLibrary._mechanics.e2sar.causes.rules import Rule
 from NetLibrary._mechanics.e2sar.facts import Cause, Facts, Judgement
+from NetLibrary._mechanics.rules import table
 
 RULES: tuple[Rule, ...] = (*ends.RULES, *timing.RULES, *sender.RULES, *receiver.RULES, *path.RULES)
 """All rules; the order decides between two causes of the same weight."""
@@ -21,5 +22,5 @@ def explain(facts: Facts, judgement: Judgement) -> list[Cause]:
 
 def markdown() -> str:
     """Returns the rules as a table for the documentation: causes, where they are looked for, the facts behind them."""
-    rows = [f"| {', '.join(f'`{kind}`' for kind in rule.kinds)} | {rule.scope} | {rule.fact} |" for rule in RULES]
-    return "\n".join(["| cause | looked for at | evidence |", "| --- | --- | --- |", *rows]) + "\n"
+    rows = [(", ".join(f"`{kind}`" for kind in rule.kinds), rule.scope, rule.fact) for rule in RULES]
+    return table(("cause", "looked for at", "evidence"), rows)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from NetLibrary._mechanics.matrix.explain.causes import Candidate, Case
-from NetLibrary._mechanics.matrix.explain.causes_of_behaviour import of_behaviour, of_names
-from NetLibrary._mechanics.matrix.explain.causes_of_nodes import of_entries, of_nodes
-from NetLibrary._mechanics.matrix.explain.causes_of_objects import of_objects, of_speed
-from NetLibrary._mechanics.matrix.explain.causes_of_pairs import of_pairs
-from NetLibrary._mechanics.matrix.explain.causes_of_pods import of_pods
-from NetLibrary._mechanics.matrix.explain.causes_of_services import of_services
+from NetLibrary._mechanics.matrix.causes import candidates
+from NetLibrary._mechanics.matrix.causes.case import Case
+from NetLibrary._mechanics.matrix.causes.rules import Candidate
 from NetLibrary._mechanics.matrix.judge.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.model.features import Fact, facts_of
 from NetLibrary._mechanics.matrix.model.types import Cell, Observation, Outcome, Source, Table, Target
@@ -79,6 +75,7 @@ class Finding:
         evidence: Wrong cells that it explains.
         against: Right cells that it would have made wrong; few, or the cause would have been discarded.
         hint: What to look at next.
+        command: What shows more of it, or mends it.
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
         measured: How the cause itself was measured, where it was: that is more than any probe says.
@@ -95,6 +92,7 @@ class Finding:
     alternatives: list[str] = field(default_factory=list)
     aside: list[str] = field(default_factory=list)
     measured: str = ""
+    command: str = ""
 
     @property
     def confidence(self) -> str:
@@ -146,6 +144,8 @@ class Finding:
             lines.append(f"  It began after other rows, which were right: {', '.join(self.aside)}.")
         if self.hint:
             lines.append(f"  Next: {self.hint}")
+        if self.command:
+            lines.append(f"  Command: {self.command}")
         return "\n".join(lines)
 
 
@@ -158,7 +158,8 @@ class _Score:
     @property
     def key(self) -> tuple[float, int]:
         # A cell that contradicts the cause weighs as much as two that it explains
-        return (len(self.explained) * self.candidate.weight - 2.0 * self.against, -self.candidate.rank)
+        rule = self.candidate.rule
+        return (len(self.explained) * rule.weight - 2.0 * self.against, -rule.rank)
 
 
 def diagnose(tables: Sequence[Table], world: World, *, most: int = 8) -> list[Finding]:
@@ -188,7 +189,7 @@ def diagnose(tables: Sequence[Table], world: World, *, most: int = 8) -> list[Fi
             if s is not best
             and set(s.explained) == set(best.explained)
             and s.against <= best.against
-            and s.candidate.rank <= best.candidate.rank + 3
+            and s.candidate.rule.rank <= best.candidate.rule.rank + 3
         ]
         findings.append(_finding(best, case, same[:2]))
         explained = set(best.explained)
@@ -198,25 +199,20 @@ def diagnose(tables: Sequence[Table], world: World, *, most: int = 8) -> list[Fi
     return findings
 
 
-def candidates(case: Case) -> Iterator[Candidate]:
-    """Every cause that the wrong cells of a run allow for."""
-    for family in (of_objects, of_entries, of_nodes, of_pairs, of_pods, of_services, of_names, of_behaviour, of_speed):
-        yield from family(case)
-
-
 def _score(candidate: Candidate, case: Case, left: Sequence[Fact]) -> _Score | None:
+    rule = candidate.rule
     universe = [f for f in case.facts if candidate.must(f)]
     hits = [
         f
         for f in universe
-        if f.symptom in candidate.symptoms and (candidate.soft or f.symptom != "flapping" or len(f.to_pods) > 1)
+        if f.symptom in rule.symptoms and (rule.soft or f.symptom != "flapping" or len(f.to_pods) > 1)
     ]
-    if len(hits) < candidate.least or len(hits) < candidate.share * len(universe):
+    if len(hits) < rule.least or len(hits) < rule.share * len(universe):
         return None
-    explained = tuple(f for f in left if f.symptom in candidate.symptoms and (candidate.must(f) or candidate.may(f)))
+    explained = tuple(f for f in left if candidate.explains(f))
     if not any(candidate.must(f) for f in explained):
         return None
-    against = len(universe) - len(hits) if candidate.share >= 0.9 else 0
+    against = len(universe) - len(hits) if rule.share >= 0.9 else 0
     return _Score(candidate, explained, against)
 
 
@@ -233,23 +229,24 @@ def _finding(score: _Score, case: Case, alternatives: list[str]) -> Finding:
         candidate.hint,
         _follow_ups(candidate, core, case),
         alternatives,
+        command=candidate.command,
     )
 
 
 def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[FollowUp]:
     questions = []
     stuck = next((f for f in core if f.symptom in ("blocked", "reason")), None)
-    if stuck is not None and stuck.cell.target.repeat == 1 and not candidate.soft:
+    if stuck is not None and stuck.cell.target.repeat == 1 and not candidate.rule.soft:
         questions.append(FollowUp("it still fails", stuck.cell.source, stuck.cell.target, "fails"))
-    if candidate.compare is not None:
+    if candidate.rule.compare is not None:
         for fact in core[:20]:
             other = next(
-                (o for o in case.facts if not o.wrong and o.wants_connection and candidate.compare(fact, o)), None
+                (o for o in case.facts if not o.wrong and o.wants_connection and candidate.compares(fact, o)), None
             )
             if other is not None:
-                questions.append(FollowUp(candidate.compare_text, other.cell.source, other.cell.target, "works"))
+                questions.append(FollowUp(candidate.rule.compare_text, other.cell.source, other.cell.target, "works"))
                 break
-    if candidate.soft and candidate.key.startswith("loss"):
+    if candidate.rule.soft and candidate.key.startswith("loss"):
         near = [f for f in (*core, *case.facts) if f.path == "pod" and candidate.must(f) and not f.large]
         lossy = next((f for f in near if f.protocol == "TCP"), None)
         if lossy is not None:
