@@ -17,8 +17,11 @@ from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
 from NetLibrary.keywords.health import HealthKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
+from NetLibrary.keywords.nodes import NodeKeywords
 from NetLibrary.keywords.outages import OutageKeywords
+from NetLibrary.keywords.port_forward import PortForwardKeywords
 from NetLibrary.keywords.results import ResultKeywords
+from NetLibrary.keywords.rollouts import RolloutKeywords
 from NetLibrary.keywords.sharing import GuestKeywords
 from NetLibrary.keywords.skupper import SkupperKeywords
 from NetLibrary.keywords.throughput import ThroughputKeywords
@@ -49,6 +52,9 @@ class NetLibrary(
     DisruptionKeywords,
     TidyingKeywords,
     WorkloadKeywords,
+    RolloutKeywords,
+    NodeKeywords,
+    PortForwardKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.

@@ -30,7 +30,7 @@ KINDS = {
     "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment", "configmaps": "ConfigMap", "jobs": "Job",
     "replicasets": "ReplicaSet", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "leases": "Lease",
     "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site",
-    "limitranges": "LimitRange", "secrets": "Secret",
+    "limitranges": "LimitRange", "secrets": "Secret", "controllerrevisions": "ControllerRevision",
 }  # fmt: skip
 
 

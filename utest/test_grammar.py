@@ -13,7 +13,7 @@ from robot.libdocpkg import LibraryDocumentation
 VERBS = {
     # kubectl's, and the like for what is set up
     "Apply", "Create", "Delete", "Deploy", "Label", "Restart", "Scale", "Connect", "Share", "Prepare", "Build", "Grant",
-    "Annotate", "Cordon", "Uncordon", "Patch", "Check", "Redeem", "Assign", "Use", "Aim", "Set", "Open", "Close", "Keep", "Sweep", "Skip",
+    "Annotate", "Cordon", "Uncordon", "Drain", "Taint", "Untaint", "Evict", "Undo", "Patch", "Check", "Redeem", "Assign", "Use", "Aim", "Set", "Open", "Close", "Keep", "Sweep", "Skip",
     # what runs
     "Measure", "Run", "Send", "Start", "Stop", "Abort", "Wait", "Let", "Probe", "Transfer",
     # what breaks
@@ -28,7 +28,7 @@ WAITS_TO_GO = {
     "load_balancer_timeout", "probe_timeout", "request_timeout", "resolve_timeout", "rollout_timeout",
     "time_limit", "wait_for",
 }  # fmt: skip
-SPANS = {"timeout", "duration", "settle", "quiet", "pause", "for", "interval", "recovery"}
+SPANS = {"timeout", "grace", "duration", "settle", "quiet", "pause", "for", "interval", "recovery"}
 
 
 @cache

@@ -59,6 +59,7 @@ CALLS = {
     "Wait Until E2SAR Events Arrive": ["0", "timeout=1s"],
     "Wait Until E2SAR Receiver Is Bound": ["timeout=1s"],
     "Wait Until Pods Are Ready": ["demo", "app=none", "timeout=0.5s"],
+    "Wait Until Rollout Is Complete": ["deploy", "nobody", "demo", "timeout=0.5s"],
     "Wait Until Skupper Is Ready": ["Site", "nobody", "demo", "timeout=0.5s"],
 }
 # Questions whose answer would be taken for "there is none"

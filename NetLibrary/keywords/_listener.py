@@ -67,6 +67,7 @@ class ListenerMixin:
         _hide_in(result)
 
     def _end_suite(self, data: Any, result: Any) -> None:
+        self.session.end_scope(str(data.full_name))
         _hide_in(result)
 
     def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
@@ -84,6 +85,7 @@ class ListenerMixin:
 
     def _end_test(self, data: Any, result: Any) -> None:
         _hide_in(result)
+        self.session.end_scope(str(data.parent.full_name), str(data.name))
         for callback in self.session.at_test_end:
             callback()
         for headline in self.session.headlines:

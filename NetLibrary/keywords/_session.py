@@ -56,6 +56,7 @@ class Session:
         self._images: dict[str, str] = {}
         self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
+        self._scoped: list[tuple[tuple[str, str], str, Callable[[], None]]] = []
         self.lacking: list[tuple[str, str]] = []  # rows (a glob pattern) and the right that they lack
         self._told_stays: dict[str, list[str]] = {}
         self._heartbeat = Heartbeat(self._all_clusters)
@@ -189,6 +190,17 @@ class Session:
         """Has something undone at the end of the run, the latest first, also after SIGTERM."""
         self._closers.append((what, callback))
 
+    def on_scope_end(self, what: str, callback: Callable[[], None]) -> None:
+        """Has something undone at the end of the test that runs, or of the suite when its setup or teardown runs."""
+        self._scoped.append(((_robot.suite_name(), _robot.current_test()), what, callback))
+
+    def end_scope(self, suite: str, test: str = "") -> None:
+        """Undoes what was begun in a test, or in the setup or teardown of a suite, the latest first."""
+        mine = [entry for entry in self._scoped if entry[0] == (suite, test)]
+        self._scoped = [entry for entry in self._scoped if entry[0] != (suite, test)]
+        for _, what, callback in reversed(mine):
+            _undo(what, callback)
+
     @property
     def keep(self) -> bool:
         """Whether everything stays in the clusters at the end: the suite variable SKIP_TEARDOWN, or the keyword."""
@@ -244,15 +256,20 @@ class Session:
                 logger.error(f"The run could not remove everything it made: {'; '.join(left)}.")
         except NetLibraryError as error:
             logger.error(f"Removing what the run made failed: {error}")
+        while self._scoped:
+            _undo(*self._scoped.pop()[1:])
         while self._closers:
-            what, callback = self._closers.pop()
-            try:
-                callback()
-            except Exception as error:  # whatever it is, the next ones must be undone too
-                logger.error(f"Closing {what} failed: {error}")
+            _undo(*self._closers.pop())
         self._clusters.clear()
         self._choices.clear()
         self._replaced.clear()
+
+
+def _undo(what: str, callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except Exception as error:  # whatever it is, the next ones must be undone too
+        logger.error(f"Closing {what} failed: {error}")
 
 
 def _say(text: str) -> None:

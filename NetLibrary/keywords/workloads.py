@@ -13,7 +13,7 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 
 
 class WorkloadKeywords(KeywordBase):
-    """Patch, label, annotate, cordon."""
+    """Patch, label, annotate."""
 
     @keyword(tags=["cluster"])
     def patch_object(
@@ -87,28 +87,6 @@ class WorkloadKeywords(KeywordBase):
             annotations: Values by key.
         """
         self._set_metadata("annotations", kind, name, namespace, annotations, cluster)
-
-    @keyword(tags=["cluster", "disruptive"])
-    def cordon_node(self, node: str, *, cluster: str | None = None) -> None:
-        """Keeps new pods off a node, as `kubectl cordon` does; put back at the end of the run.
-
-        Args:
-            node: Name of the node.
-            cluster: Alias of the cluster.
-        """
-        self.session.cluster(cluster).change("Node", node, None, {"spec": {"unschedulable": True}})
-
-    @keyword(tags=["cluster", "disruptive"])
-    def uncordon_node(self, node: str, *, cluster: str | None = None) -> None:
-        """Lets new pods onto a node again, as `kubectl uncordon` does.
-
-        A node that was cordoned before the run is cordoned again at the end of it.
-
-        Args:
-            node: Name of the node.
-            cluster: Alias of the cluster.
-        """
-        self.session.cluster(cluster).change("Node", node, None, {"spec": {"unschedulable": None}})
 
     def _set_metadata(
         self, part: str, kind: str, name: str, namespace: str | None, values: Mapping[str, str], cluster: str | None

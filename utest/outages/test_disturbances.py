@@ -16,7 +16,7 @@ from robot.api import Error, SkipExecution
 from NetLibrary._mechanics.disruption import command
 from NetLibrary._mechanics.disruption import workloads as disturb
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary._mechanics.kube import Choice
+from NetLibrary._mechanics.kube import Choice, rollouts
 from NetLibrary._mechanics.kube.wait import Done, Pending
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords.disruption import DisruptionKeywords
@@ -40,6 +40,9 @@ class Cluster:
 
     def delete(self, kind: str, name: str, namespace: str, *, allow_foreign: bool = False) -> None:
         self.deleted.append(name)
+
+    def find(self, kind: str, name: str, namespace: str) -> None:
+        return None
 
     def patch(self, kind: str, name: str, namespace: str, body: dict[str, Any], *, strategy: str) -> dict[str, Any]:
         self.patched = body
@@ -84,18 +87,18 @@ def test_a_rollout_is_over_when_the_change_itself_was_seen_and_rolled_out():
     """A watch that lags shows the finished rollout of before the restart."""
     cluster = Cluster([deployment(4, 4)])
     cluster.states += [[deployment(3, 3)], [deployment(4, 3)], [deployment(4, 4, updated=0)], [deployment(4, 4)]]
-    first = cluster.states.pop(0)
-    cluster.patch = lambda *a, **k: first[0]  # type: ignore[method-assign]
-    disturb.restart_workload(cluster, "Deployment", "d", "ns", timeout=5, say=print)
+    cluster.states.pop(0)
+    rollouts.wait(cluster, "Deployment", "d", "ns", generation=4, timeout=5, say=print)
     assert [type(outcome) for outcome in cluster.outcomes] == [Pending, Pending, Pending, Done]
+    cluster.resources = SimpleNamespace(find=lambda kind: SimpleNamespace(kind=kind))
     with pytest.raises(InputError, match="kind is 'Job'; allowed are Deployment, DaemonSet"):
-        disturb.restart_workload(cluster, "Job", "d", "ns", timeout=5, say=print)
+        rollouts.restart(cluster, "Job", "d", "ns")
 
 
 def test_a_daemonset_that_is_not_rolled_out_by_a_restart_is_refused():
     obj = {"metadata": {"generation": 2}, "spec": {"updateStrategy": {"type": "OnDelete"}}}
     with pytest.raises(InputError, match="update strategy OnDelete"):
-        disturb.restart_workload(Cluster([obj]), "DaemonSet", "d", "ns", timeout=5, say=print)
+        rollouts.restart(Cluster([obj]), "DaemonSet", "d", "ns")
 
 
 def test_a_node_is_ready_only_by_a_report_from_after_its_restart():

@@ -4,64 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import times
-from NetLibrary._mechanics.kube.wait import (
-    Done,
-    Goal,
-    Outcome,
-    Pending,
-    daemonset_rolled_out,
-    deployment_available,
-)
+from NetLibrary._mechanics.kube.wait import Done, Outcome, Pending
 from NetLibrary._mechanics.kube.why_not_ready import has_ended, is_ready
 
 Say = Callable[[str], None]
-ROLLOUTS: dict[str, Callable[[], Goal]] = {"Deployment": deployment_available, "DaemonSet": daemonset_rolled_out}
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-
-
-def restart_workload(cluster: Any, kind: str, name: str, namespace: str, *, timeout: float, say: Say) -> None:
-    """Restarts a Deployment or DaemonSet as `kubectl rollout restart` does, and waits for the rollout by watching.
-
-    Raises:
-        InputError: The kind cannot be restarted.
-        WaitFailed: The rollout cannot succeed any more.
-        WaitTimeout: It did not end in time.
-    """
-    if kind not in ROLLOUTS:
-        raise InputError(f"kind is '{kind}'; allowed are {', '.join(ROLLOUTS)}.")
-    stamp = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: stamp}}}}}
-    changed = cluster.patch(kind, name, namespace, body, strategy="strategic")
-    if changed["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
-        raise InputError(
-            f"DaemonSet '{namespace}/{name}' has the update strategy OnDelete: a rollout restarts nothing; "
-            "use 'Delete Pods And Wait'."
-        )
-    cluster.wait(
-        kind,
-        namespace,
-        _of_generation(ROLLOUTS[kind](), changed["metadata"].get("generation", 0)),
-        name=name,
-        timeout=timeout,
-        what=f"Rollout of {kind} '{namespace}/{name}'",
-        progress=say,
-    )
-
-
-def _of_generation(goal: Goal, generation: int) -> Goal:
-    """Makes sure that the goal is judged on what came after our change, not on a watch that lags behind."""
-
-    def newer(objects: list[dict[str, Any]]) -> Outcome:
-        if objects and objects[0]["metadata"].get("generation", 0) < generation:
-            return Pending("the change is not seen yet")
-        return goal(objects)
-
-    return newer
 
 
 def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, say: Say) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 
@@ -35,6 +35,7 @@ def refused(alias: str, method: str, path: str, status: int, text: str) -> error
     try:
         body = json.loads(text)
         message, reason = body.get("message") or message, body.get("reason") or ""
+        message = " ".join([message, *_budgets(body)])
     except (ValueError, AttributeError):
         pass
     kind = BY_STATUS.get(status, errors.ClusterError)
@@ -46,6 +47,12 @@ def refused(alias: str, method: str, path: str, status: int, text: str) -> error
         status=status,
         reason=reason,
     )
+
+
+def _budgets(body: dict[str, Any]) -> list[str]:
+    """Returns what the disruption budgets say that forbid an eviction; the message itself names none."""
+    causes = (body.get("details") or {}).get("causes") or []
+    return [str(cause.get("message", "")) for cause in causes if cause.get("reason") == "DisruptionBudget"]
 
 
 def idempotent(method: str, content_type: str) -> bool:

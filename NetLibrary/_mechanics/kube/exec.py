@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ class RunningExec:
         self._lost: str | None = None
         self._status: dict[str, Any] | None = None
         self._ws: websocket.WebSocket = connection.start(
-            lambda credential: _open(connection, credential, path, query, where), path
+            lambda credential: open_websocket(connection, credential, path, query, where), path
         )
         self._ws.settimeout(FRAME_TIMEOUT)
 
@@ -223,9 +223,19 @@ class RunningExec:
         return bool(waiting.poll(None if timeout is None else timeout * 1000))
 
 
-def _open(
-    connection: Connection, credential: Credential, path: str, query: list[tuple[str, Any]], where: str
+def open_websocket(
+    connection: Connection,
+    credential: Credential,
+    path: str,
+    query: list[tuple[str, Any]],
+    where: str,
+    protocols: Sequence[str] = tuple(PROTOCOLS),
 ) -> websocket.WebSocket:
+    """Opens a WebSocket to a subresource of a pod.
+
+    Raises:
+        errors.ClusterError: The API server or the kubelet refused it, or nobody answered.
+    """
     import websocket
 
     try:
@@ -233,7 +243,7 @@ def _open(
             connection.url(path, query).replace("http", "ws", 1),
             timeout=CONNECT_TIMEOUT + 5,
             header=[f"{k}: {v}" for k, v in connection.headers(credential).items() if k != "Accept"],
-            subprotocols=PROTOCOLS,
+            subprotocols=list(protocols),
             enable_multithread=True,
             skip_utf8_validation=True,
             suppress_origin=True,

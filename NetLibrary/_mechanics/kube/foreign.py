@@ -18,6 +18,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.apply import joined
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, TRIES, Object, Place, place_of
 from NetLibrary._mechanics.kube.resources import Resource
+from NetLibrary._mechanics.kube.taints import undone
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -28,6 +29,8 @@ RECORD_PREFIX = "changed-by.netlibrary.io/"
 # All annotations of an object together may have 256 KiB
 RECORD_LIMIT = 60_000
 _ABSENT = object()
+# Kubernetes sets and removes taints too, so they are put back one by one
+TAINTS = ("spec", "taints")
 # Identity of the object, not configuration
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion", "managedFields", "creationTimestamp", "generation")
 
@@ -361,6 +364,11 @@ def _undo(found: Object, step: Step, patch: Object, outcome: Outcome) -> None:
     if step.was is _ABSENT and current is _ABSENT:
         return
     if step.was is not _ABSENT and current is not _ABSENT and current == step.was:
+        return
+    if step.path == TAINTS:
+        lists = (value if isinstance(value, list) else [] for value in (current, step.was, step.now))
+        patch.setdefault("spec", {})["taints"] = undone(*lists) or None
+        outcome.back.append(name)
         return
     untouched = current is _ABSENT if step.now is _ABSENT else current is not _ABSENT and _covers(current, step.now)
     if not untouched:

@@ -54,7 +54,13 @@ def _table() -> dict[str, Resource]:
             "ConfigMap/configmaps Secret/secrets Event/events Endpoints/endpoints ServiceAccount/serviceaccounts "
             "PersistentVolumeClaim/persistentvolumeclaims",
         ),
-        ("apps", "v1", "Deployment/deployments DaemonSet/daemonsets ReplicaSet/replicasets StatefulSet/statefulsets"),
+        (
+            "apps",
+            "v1",
+            "Deployment/deployments DaemonSet/daemonsets ReplicaSet/replicasets StatefulSet/statefulsets "
+            "ControllerRevision/controllerrevisions",
+        ),
+        ("policy", "v1", "PodDisruptionBudget/poddisruptionbudgets"),
         ("batch", "v1", "Job/jobs CronJob/cronjobs"),
         ("discovery.k8s.io", "v1", "EndpointSlice/endpointslices"),
         ("networking.k8s.io", "v1", "NetworkPolicy/networkpolicies Ingress/ingresses"),
@@ -76,7 +82,7 @@ BUILT_IN = _table()
 _SHORT = (
     "ns/namespace no/node pv/persistentvolume po/pod svc/service cm/configmap ev/event ep/endpoints sa/serviceaccount "
     "pvc/persistentvolumeclaim deploy/deployment ds/daemonset rs/replicaset sts/statefulset cj/cronjob "
-    "netpol/networkpolicy ing/ingress crd/customresourcedefinition"
+    "netpol/networkpolicy ing/ingress pdb/poddisruptionbudget crd/customresourcedefinition"
 )
 
 

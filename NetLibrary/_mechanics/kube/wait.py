@@ -172,6 +172,27 @@ def daemonset_rolled_out() -> Goal:
     return _about_readiness(goal)
 
 
+def statefulset_rolled_out() -> Goal:
+    """Goal: every pod of the StatefulSet is ready and, as far as its partition lets, runs the newest template."""
+
+    def goal(objects: list[Object]) -> Outcome:
+        if not objects:
+            return Pending("not there yet")
+        obj, status = objects[0], objects[0].get("status", {})
+        strategy = obj["spec"].get("updateStrategy") or {}
+        wanted, ready = obj["spec"].get("replicas", 1), status.get("readyReplicas", 0)
+        held = (strategy.get("rollingUpdate") or {}).get("partition") or 0
+        if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 1):
+            return Pending("the controller has not seen it yet")
+        one_revision = status.get("updateRevision") == status.get("currentRevision")
+        renewed = wanted if one_revision or strategy.get("type") == "OnDelete" else status.get("updatedReplicas", 0)
+        if status.get("replicas", 0) == wanted and ready >= wanted and renewed >= wanted - held:
+            return Done(obj)
+        return Pending(f"{ready}/{wanted} ready, {renewed} of the newest template")
+
+    return _about_readiness(goal)
+
+
 def job_finished() -> Goal:
     """Goal: the Job ended, well or not; the value is the Job, its conditions tell which."""
 

@@ -93,6 +93,11 @@ class DisruptionBase(KeywordBase):
                 "Say -v ALLOW_DISRUPTION:True if it may be disturbed."
             )
 
+    def _is_own(self, connection: Any, kind: str, name: str, namespace: str | None) -> bool:
+        """Tells whether the run created an object, or what it belongs to."""
+        found = connection.find(kind, name, namespace)
+        return found is not None and connection.ownership.owns(connection.resources.find(kind), found)
+
     def _lab(self, cluster: str | None, what: str) -> Any:
         connection = self.session.cluster(cluster)
         if not connection.is_lab:

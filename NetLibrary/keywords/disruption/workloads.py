@@ -10,6 +10,7 @@ from robot.api import logger
 from NetLibrary._mechanics.disruption import command as commands
 from NetLibrary._mechanics.disruption import workloads
 from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputError
+from NetLibrary._mechanics.kube import rollouts
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import measured_step
 from NetLibrary.keywords.disruption._shared import DisruptionBase
@@ -82,23 +83,33 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         name: str,
         namespace: str,
         *,
+        wait_until_complete: bool = True,
         timeout: timedelta = timedelta(minutes=3),
         cluster: str | None = None,
     ) -> None:
-        """Restarts a Deployment or DaemonSet and waits until its rollout is over, by watching.
+        """Restarts a Deployment, StatefulSet or DaemonSet as `kubectl rollout restart` does, and waits for the rollout.
+
+        One that the run did not create is restarted in a lab, elsewhere only with `-v ALLOW_DISRUPTION:True`.
 
         Args:
-            kind: `Deployment` or `DaemonSet`.
+            kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
             name: Name of the workload.
             namespace: Its namespace.
+            wait_until_complete: Whether to wait until the rollout is over.
             timeout: Limit for the rollout.
             cluster: Alias of the cluster.
         """
-        self._allow(cluster, f"a restart of {kind} '{namespace}/{name}'")
+        connection = self.session.cluster(cluster)
+        if not self._is_own(connection, kind, name, namespace):
+            self._allow(cluster, f"a restart of {kind} '{namespace}/{name}'")
         with measured_step(self.session, f"restart {name}"):
-            workloads.restart_workload(
-                self.session.cluster(cluster), kind, name, namespace, timeout=timeout.total_seconds(), say=logger.info
-            )
+            changed = rollouts.restart(connection, kind, name, namespace)
+            if wait_until_complete:
+                rollouts.wait(
+                    connection, rollouts.workload_kind(connection, kind), name, namespace,
+                    generation=changed["metadata"].get("generation", 0), timeout=timeout.total_seconds(),
+                    say=logger.info,
+                )  # fmt: skip
 
     @keyword(tags=["disruptive"])
     def delete_pods_and_wait(

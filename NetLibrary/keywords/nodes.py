@@ -1,0 +1,198 @@
+"""Keywords for nodes, in kubectl's words. Changes of a node are recorded in it and put back at the end of the run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from robot.api import Failure, logger
+
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._base import keyword
+from NetLibrary.keywords._outages import measured_step
+from NetLibrary.keywords.disruption._shared import DisruptionBase
+
+
+class NodeKeywords(DisruptionBase):
+    """Cordon, drain, taint, evict."""
+
+    @keyword(tags=["cluster", "node", "disruptive"])
+    def cordon_node(self, node: str, *, cluster: str | None = None) -> None:
+        """Keeps new pods off a node, as `kubectl cordon` does; put back at the end of the run.
+
+        Args:
+            node: Name of the node.
+            cluster: Alias of the cluster.
+        """
+        with measured_step(self.session, f"cordon {node}"):
+            self.session.cluster(cluster).change("Node", node, None, {"spec": {"unschedulable": True}})
+
+    @keyword(tags=["cluster", "node", "disruptive"])
+    def uncordon_node(self, node: str, *, cluster: str | None = None) -> None:
+        """Lets new pods onto a node again, as `kubectl uncordon` does, after [Cordon Node] or [Drain Node].
+
+        A node that was cordoned before the run is cordoned again at the end of it.
+
+        Args:
+            node: Name of the node.
+            cluster: Alias of the cluster.
+        """
+        with measured_step(self.session, f"uncordon {node}"):
+            self.session.cluster(cluster).change("Node", node, None, {"spec": {"unschedulable": None}})
+
+    @keyword(tags=["cluster", "node", "disruptive"])
+    def drain_node(
+        self, node: str, *, labels: str | None = None, force: bool = False, delete_emptydir_data: bool = False,
+        grace: timedelta | None = None, timeout: timedelta | None = None, cluster: str | None = None,
+    ) -> list[str]:  # fmt: skip
+        """Cordons a node and evicts its pods, as `kubectl drain --ignore-daemonsets` does.
+
+        **The pods of others are evicted too**: naming the node says so. In a lab that is all; on another cluster,
+        where pods are on the node that the run did not create, it needs `-v ALLOW_DISRUPTION:True` and is skipped
+        without. The log names every pod that was evicted, and every pod that stays and why: pods of DaemonSets, pods
+        that have ended, and pods that this run made and that nobody would make again, for instance those that
+        traffic comes from.
+
+        PodDisruptionBudgets are respected: a pod that one holds is asked for again until the time is up, and the
+        failure says which budget holds it. As with kubectl, nothing is evicted where a pod would be lost for good,
+        unless `force` or `delete_emptydir_data` allows it.
+
+        The node takes pods again after [Uncordon Node], or at the end of the run. Pods that were evicted do not come
+        back to it by themselves.
+
+        Args:
+            node: Name of the node.
+            labels: Label selector: only pods with these labels are evicted.
+            force: Whether pods may go that nobody would make again.
+            delete_emptydir_data: Whether pods with an emptyDir may go, whose contents are lost.
+            grace: Time for each pod to end by itself; its own by default.
+            timeout: Limit until all pods are gone; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Returns:
+            The pods that were evicted, as `namespace/name`.
+        Raises:
+            Failure: A pod was still there when the time was up.
+
+        ```robotframework
+        *** Test Cases ***
+        A Node Is Drained And Nobody Notices
+            Start Traffic To Service    web    shop
+            Drain Node    node1    timeout=2 min
+            Uncordon Node    node1
+            Stop Traffic
+            Outages Should Be Within Limits    longest_outage_at_most=100 ms
+        ```
+        """
+        from NetLibrary._mechanics.kube import addresses, eviction
+
+        connection = self.session.cluster(cluster)
+        addresses.require_node(connection, node)
+        plan = eviction.plan_drain(
+            connection, node, labels=labels, force=force, delete_emptydir_data=delete_emptydir_data
+        )
+        if plan.refused:
+            lines = [f"'{_name(pod)}': {why}" for pod, why in plan.refused]
+            raise Failure(f"Node '{node}' is not drained, because of {len(lines)} pods: {'; '.join(lines)}.")
+        pods = connection.resources.find("Pod")
+        foreign = [_name(pod) for pod in plan.evicted if not connection.ownership.owns(pods, pod)]
+        if foreign:
+            self._allow(cluster, f"an eviction of {len(foreign)} pods that this run did not create")
+        with measured_step(self.session, f"drain {node}"):
+            connection.change("Node", node, None, {"spec": {"unschedulable": True}})
+            eviction.evict_all(
+                connection, plan.evicted, what=f"Drain of node '{node}'", timeout=self._seconds(timeout),
+                grace_seconds=None if grace is None else int(grace.total_seconds()), say=logger.info,
+            )  # fmt: skip
+        rows = [[_name(pod), "evicted", "not of this run" if _name(pod) in foreign else ""] for pod in plan.evicted]
+        rows += [[_name(pod), "left", why] for pod, why in plan.left]
+        _robot.log_table(["pod", "what", "why"], rows, f"Drain of node {node}")
+        return [_name(pod) for pod in plan.evicted]
+
+    @keyword(tags=["cluster", "node", "disruptive"])
+    def evict_pod(
+        self, name: str, namespace: str, *, grace: timedelta | None = None, timeout: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Evicts one pod by the Eviction API, which respects PodDisruptionBudgets, and waits until it is gone.
+
+        A pod that the run did not create is evicted in a lab, elsewhere only with `-v ALLOW_DISRUPTION:True`.
+
+        Args:
+            name: Name of the pod.
+            namespace: Its namespace.
+            grace: Time for it to end by itself; its own by default.
+            timeout: Limit; with 0, one attempt is made. The library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Raises:
+            Failure: A budget holds the pod, and which one.
+        """
+        from NetLibrary._mechanics.kube import eviction
+
+        connection = self.session.cluster(cluster)
+        pod = connection.get("Pod", name, namespace)
+        if not connection.ownership.owns(connection.resources.find("Pod"), pod):
+            self._allow(cluster, f"an eviction of pod '{namespace}/{name}'")
+        with measured_step(self.session, f"evict {name}"):
+            eviction.evict_all(
+                connection, [pod], what=f"Eviction of pod '{namespace}/{name}'", timeout=self._seconds(timeout),
+                grace_seconds=None if grace is None else int(grace.total_seconds()), say=logger.info,
+            )  # fmt: skip
+
+    @keyword(tags=["cluster", "node", "disruptive"])
+    def taint_node(self, node: str, taint: str, *, cluster: str | None = None) -> None:
+        """Adds a taint to a node, as `kubectl taint` does; put back at the end of the run.
+
+        A taint with the same key and effect is replaced. With the effect `NoExecute`, pods that do not tolerate it
+        leave the node at once.
+
+        Args:
+            node: Name of the node.
+            taint: Taint as kubectl takes it: `key=value:NoSchedule`, `key:NoExecute`.
+            cluster: Alias of the cluster.
+
+        ```robotframework
+        *** Test Cases ***
+        Only Those That Tolerate It
+            Taint Node    node1    dedicated=test:NoSchedule
+        ```
+        """
+        from NetLibrary._mechanics.kube import taints
+
+        wanted = taints.parse(taint)
+        connection = self.session.cluster(cluster)
+        if wanted["effect"] == "NoExecute":
+            self._allow(cluster, f"the taint '{taint}' of node '{node}', which drives pods away,")
+        present = connection.get("Node", node)["spec"].get("taints") or []
+        with measured_step(self.session, f"taint {node}"):
+            connection.change("Node", node, None, {"spec": {"taints": taints.with_taint(present, wanted)}})
+
+    @keyword(tags=["cluster", "node", "disruptive"])
+    def untaint_node(self, node: str, taint: str, *, cluster: str | None = None) -> None:
+        """Removes taints from a node, as `kubectl taint` with a `-` at the end does.
+
+        Taints that the node had before the run are there again at the end of it.
+
+        Args:
+            node: Name of the node.
+            taint: Which ones: `key`, `key:Effect` or `key=value:Effect`; a `-` behind it may stand.
+            cluster: Alias of the cluster.
+        """
+        from NetLibrary._mechanics.errors import InputError
+        from NetLibrary._mechanics.kube import taints
+
+        wanted = taints.parse(taint, effect_needed=False)
+        connection = self.session.cluster(cluster)
+        present = connection.get("Node", node)["spec"].get("taints") or []
+        left = taints.without_taint(present, wanted)
+        if left == present:
+            have = ", ".join(taints.text(each) for each in present) or "none"
+            raise InputError(f"taint is '{taint}'; the taints of node '{node}' are {have}.")
+        with measured_step(self.session, f"untaint {node}"):
+            connection.change("Node", node, None, {"spec": {"taints": left or None}})
+
+    def _seconds(self, timeout: timedelta | None) -> float:
+        return self.session.default_timeout if timeout is None else timeout.total_seconds()
+
+
+def _name(pod: dict[str, Any]) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

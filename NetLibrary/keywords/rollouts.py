@@ -1,0 +1,183 @@
+"""Keywords for workloads and their rollouts, in kubectl's words. What the run did not create is put back at its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from robot.api import logger
+
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._outages import measured_step
+
+THREE_MINUTES = timedelta(minutes=3)
+
+
+class RolloutKeywords(KeywordBase):
+    """Scale, set image, undo, wait."""
+
+    @keyword(tags=["cluster", "rollout"])
+    def scale_workload(
+        self, kind: str, name: str, namespace: str, *, replicas: int, wait_until_complete: bool = True,
+        timeout: timedelta = THREE_MINUTES, cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Sets how many pods a Deployment, StatefulSet or ReplicaSet has, as `kubectl scale` does, and waits for them.
+
+        A workload that the run did not create has its old number again at the end of the run.
+
+        Args:
+            kind: Kind, or kubectl's short name: `Deployment`, `sts`.
+            name: Name of the workload.
+            namespace: Its namespace.
+            replicas: How many pods; with 0, its pods may still be ending when the keyword returns.
+            wait_until_complete: Whether to wait until so many are available; not for a ReplicaSet.
+            timeout: Limit of that wait.
+            cluster: Alias of the cluster.
+
+        ```robotframework
+        *** Test Cases ***
+        Five Servers
+            Scale Workload    Deployment    web    shop    replicas=5
+        ```
+        """
+        from NetLibrary._mechanics.kube import rollouts
+
+        connection = self.session.cluster(cluster)
+        kind = rollouts.workload_kind(connection, kind, rollouts.SCALABLE)
+        with measured_step(self.session, f"scale {name} to {replicas}"):
+            changed = rollouts.scale(connection, kind, name, namespace, replicas)
+            if kind in rollouts.ROLLOUTS:
+                self._rolled_out(connection, kind, name, namespace, changed, timeout, wait=wait_until_complete)
+
+    @keyword(tags=["cluster", "rollout"])
+    def set_image(
+        self, kind: str, name: str, namespace: str, image: str, *, container: str | None = None,
+        wait_until_complete: bool = True, timeout: timedelta = THREE_MINUTES, cluster: str | None = None,
+    ) -> None:  # fmt: skip
+        """Gives the pods of a workload another image, as `kubectl set image` does, and waits for the rollout.
+
+        A workload that the run did not create has its old image again at the end of the run. The image comes from
+        `${REGISTRY}` where the suite names one, as all images do.
+
+        Args:
+            kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
+            name: Name of the workload.
+            namespace: Its namespace.
+            image: The new image.
+            container: Container that gets it; may be left out where there is only one.
+            wait_until_complete: Whether to wait until the rollout is over.
+            timeout: Limit of that wait.
+            cluster: Alias of the cluster.
+
+        ```robotframework
+        *** Test Cases ***
+        An Update That Nobody Notices
+            Start Traffic To Service    web    shop
+            Set Image    Deployment    web    shop    registry.example/web:2
+            Stop Traffic
+            Outages Should Be Within Limits    longest_outage_at_most=100 ms
+        ```
+        """
+        from NetLibrary._mechanics.kube import rollouts
+
+        connection = self.session.cluster(cluster)
+        kind = rollouts.workload_kind(connection, kind)
+        with measured_step(self.session, f"set image of {name}"):
+            changed = rollouts.set_image(connection, kind, name, namespace, image, container)
+            logger.info(f"{kind} '{namespace}/{name}' has the image '{image}'.")
+            self._rolled_out(connection, kind, name, namespace, changed, timeout, wait=wait_until_complete)
+
+    @keyword(tags=["cluster", "rollout"])
+    def undo_rollout(
+        self, kind: str, name: str, namespace: str, *, to_revision: int | None = None,
+        wait_until_complete: bool = True, timeout: timedelta = THREE_MINUTES, cluster: str | None = None,
+    ) -> int:  # fmt: skip
+        """Goes back to an earlier revision of a workload, as `kubectl rollout undo` does, and waits for the rollout.
+
+        A workload that the run did not create has the template that it had before again at the end of the run.
+
+        Args:
+            kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
+            name: Name of the workload.
+            namespace: Its namespace.
+            to_revision: Number of the revision, see [Get Rollout History]; the one before the present one by default.
+            wait_until_complete: Whether to wait until the rollout is over.
+            timeout: Limit of that wait.
+            cluster: Alias of the cluster.
+        Returns:
+            The number of the revision that it went back to.
+
+        ```robotframework
+        *** Test Cases ***
+        A Bad Image Is Taken Back
+            Set Image    deploy    web    shop    registry.example/web:broken    wait_until_complete=False
+            Undo Rollout    deploy    web    shop
+        ```
+        """
+        from NetLibrary._mechanics.kube import rollouts
+
+        connection = self.session.cluster(cluster)
+        kind = rollouts.workload_kind(connection, kind)
+        with measured_step(self.session, f"undo rollout of {name}"):
+            changed, number = rollouts.undo(connection, kind, name, namespace, to_revision)
+            logger.info(f"{kind} '{namespace}/{name}' goes back to revision {number}.")
+            self._rolled_out(connection, kind, name, namespace, changed, timeout, wait=wait_until_complete)
+        return number
+
+    @keyword(tags=["cluster", "rollout"])
+    def get_rollout_history(
+        self, kind: str, name: str, namespace: str, *, cluster: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Returns the revisions of a workload, as `kubectl rollout history` shows them.
+
+        Args:
+            kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
+            name: Name of the workload.
+            namespace: Its namespace.
+            cluster: Alias of the cluster.
+        Returns:
+            Dictionaries with `revision` and `images`, the oldest revision first.
+        """
+        from NetLibrary._mechanics.kube import rollouts
+
+        connection = self.session.cluster(cluster)
+        kind = rollouts.workload_kind(connection, kind)
+        found = {"kind": kind, **connection.get(kind, name, namespace)}
+        return [
+            {"revision": number, "images": [each["image"] for each in template["spec"]["containers"]]}
+            for number, template in rollouts.revisions(connection, found).items()
+        ]
+
+    @keyword(tags=["cluster", "rollout"])
+    def wait_until_rollout_is_complete(
+        self, kind: str, name: str, namespace: str, *, timeout: timedelta = THREE_MINUTES, cluster: str | None = None
+    ) -> None:
+        """Waits until a workload has rolled out, as `kubectl rollout status` does.
+
+        Fails early when one of its newest pods certainly never will be ready, or its progress deadline is exceeded. A
+        workload that does not exist yet is waited for.
+
+        Args:
+            kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
+            name: Name of the workload.
+            namespace: Its namespace.
+            timeout: Limit of the wait.
+            cluster: Alias of the cluster.
+        """
+        from NetLibrary._mechanics.kube import rollouts
+
+        connection = self.session.cluster(cluster)
+        kind = rollouts.workload_kind(connection, kind)
+        rollouts.wait(connection, kind, name, namespace, timeout=timeout.total_seconds(), say=logger.info)
+
+    def _rolled_out(
+        self, connection: Any, kind: str, name: str, namespace: str, changed: Any, timeout: timedelta, *, wait: bool
+    ) -> None:
+        from NetLibrary._mechanics.kube import rollouts
+
+        if wait:
+            generation = changed["metadata"].get("generation", 0)
+            rollouts.wait(
+                connection, kind, name, namespace, generation=generation, timeout=timeout.total_seconds(),
+                say=logger.info,
+            )  # fmt: skip
