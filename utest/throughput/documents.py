@@ -91,7 +91,7 @@ def server_text(
     counted = rows[omitted:]
     for number, (begin, end, lost, expected) in enumerate(rows):
         mark = "  (omitted)" if number < omitted else "  "
-        lines.append(f"[  5] {begin:6.2f}-{end:.2f}   sec  1.19 MBytes  10.0 Mbits/sec  0.250 ms  "
+        lines.append(f"[  5] {begin:6.2f}-{end:.2f}   sec  {(expected - lost) * 1000 / 1024:.0f} KBytes  10.0 Mbits/sec  0.250 ms  "
                      f"{lost}/{expected} ({100 * lost / expected if expected else 0:.2g}%){mark}")  # fmt: skip
     lost, expected = sum(r[2] for r in counted), sum(r[3] for r in counted)
     lines += ["- - - - -", heading]

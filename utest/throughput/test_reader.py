@@ -257,12 +257,20 @@ def test_loss_at_the_end_of_a_run_is_seen_although_no_gap_shows_it(version: str)
 
 def test_data_and_loss_of_one_end_that_contradict_each_other_are_named() -> None:
     document = udp("3.20", lost=700)
-    document["end"]["sum_received"].update(lost_packets=0, lost_percent=0)
+    document["end"]["sum_received"].update(lost_packets=3, lost_percent=0.1)
     result = read(printed(document))
     assert result.lost_percent == 28.0
     assert result.contradictions == (
-        "the receiver says that 0 of 2500 datagrams were lost, but the data that it got is only 1800 datagrams",
+        "the receiver says that 3 of 2500 datagrams were lost, but the data that it got is only 1800 datagrams",
     )
+
+
+def test_none_lost_as_a_new_client_shows_it_with_an_old_server_is_no_count_and_no_contradiction() -> None:
+    document = udp("3.22", lost=700)
+    document["end"]["sum_received"].update(lost_packets=0, lost_percent=0)
+    result = read(printed(document))
+    assert (result.lost_packets, result.lost_percent, result.contradictions) == (700, 28.0, ())
+    assert any("not the server's count" in note for note in result.notes)
 
 
 def test_tcp_receiver_with_more_than_was_sent_is_a_contradiction() -> None:

@@ -153,10 +153,11 @@ def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
     if got <= 0:
         text = f"{packets:.0f} datagrams were sent and none arrived" if packets else "no data was transferred"
         raise _problem(text, document, exit_status, kind="nothing arrived" if packets else "no data", sent=sent)
+    highest = _highest(document)
     counted = Counted(
-        sent=_expected(packets, sent.seconds, seconds), received=arrived.packets, gaps=arrived.gaps,
-        expected=_highest(document), out_of_order=arrived.out_of_order, omitted=_omits(document),
-        streams=_streams(document),
+        sent=_expected(packets, sent.seconds, seconds, 0 if _omits(document) else arrived.progress or highest or 0),
+        received=arrived.packets, gaps=arrived.gaps, expected=highest, out_of_order=arrived.out_of_order,
+        omitted=_omits(document), streams=_streams(document),
     )  # fmt: skip
     result = loss(counted)
     at_most, packets = result.lost_at_most, arrived.packets + result.lost
@@ -170,7 +171,7 @@ def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
         lost_percent_at_most=None if at_most is None else _percent(at_most, packets),
         out_of_order=arrived.out_of_order, jitter_ms=arrived.jitter_ms,
         intervals=_over_time(document, arrived, size), contradictions=result.contradictions,
-        notes=_notes(result, source), **_common(document, "udp"),
+        notes=_notes(result, source, arrived), **_common(document, "udp"),
     )  # fmt: skip
 
 
@@ -198,11 +199,11 @@ def _arrived(document: Document, size: float) -> tuple[Arrived | None, float, st
     own = arrived_in_json(document) if reverse else None
     if received and size:
         other = own or server
-        gaps = _number(received, "lost_packets")
+        packets = round((_number(received, "bytes") or 0.0) / size)
         counted = Arrived(
-            packets=round((_number(received, "bytes") or 0.0) / size),
+            packets=packets,
             seconds=_number(received, "seconds") or 0.0,
-            gaps=int(gaps or 0),
+            gaps=_gaps(received, packets),
             out_of_order=other.out_of_order if other else None,
             jitter_ms=_number(received, "jitter_ms"),
             intervals=other.intervals if other else (),
@@ -213,6 +214,18 @@ def _arrived(document: Document, size: float) -> tuple[Arrived | None, float, st
     if server is not None and not reverse:
         return server.of_size(size), server.seconds, "the server's output"
     return None, 0.0, ""
+
+
+def _gaps(received: Document, packets: int) -> int | None:
+    """Returns the receiver's own number of lost datagrams, None where the client did not get it.
+
+    Clients from 3.16 on show "0 of all that were sent lost" with a server up to 3.12, whatever was lost: only the bytes
+    are the server's then. Seen with 3.16, 3.18 and 3.22 beside 3.1.3, 3.7, 3.9 and 3.12.
+    """
+    lost, of = _number(received, "lost_packets"), _number(received, "packets")
+    if lost == 0 and of and packets < of:
+        return None
+    return int(lost or 0)
 
 
 def _of_the_server(document: Document) -> Arrived | None:
@@ -238,10 +251,13 @@ def _omits(document: Document) -> bool:
     return bool(_number(_start(document), "omit"))
 
 
-def _expected(packets: float, sent_seconds: float, received_seconds: float) -> float:
-    """Returns how many datagrams were sent while the receiver counted, which may end a little earlier."""
+def _expected(packets: float, sent_seconds: float, received_seconds: float, known: int) -> float:
+    """Returns how many datagrams were sent while the receiver counted, which may end a little earlier.
+
+    The receiver knows of all up to the highest number that it saw.
+    """
     if 0 < received_seconds < sent_seconds <= received_seconds * 1.1:
-        return packets * received_seconds / sent_seconds
+        return min(packets, max(packets * received_seconds / sent_seconds, known))
     return packets
 
 
@@ -258,8 +274,13 @@ def _over_time(document: Document, arrived: Arrived, size: float) -> tuple[Inter
     return arrived.rates(size) or _intervals(document)
 
 
-def _notes(result: Loss, source: str) -> tuple[str, ...]:
+def _notes(result: Loss, source: str, arrived: Arrived) -> tuple[str, ...]:
     told = () if source == "both ends" else (f"what arrived is taken from {source}",)
+    if arrived.gaps is None:
+        told += (
+            "the client shows 0 lost, which is not the server's count: a client from 3.16 on does not get it from a "
+            "server up to 3.12. Lost is what was sent less the data that arrived",
+        )
     return told + result.notes
 
 

@@ -23,20 +23,22 @@ class Arrived:
     Args:
         packets: Datagrams that arrived.
         seconds: Length of that part.
-        gaps: Its own number of lost ones.
+        gaps: Its own number of lost ones; None where unknown.
         out_of_order: How many came late or twice; None where unknown.
         jitter_ms: Jitter at the end.
         intervals: Parts as (start, end, arrived, lost).
-        transferred: Bytes that arrived, in three digits; None where the report has none (up to 3.1).
+        transferred: Bytes that arrived, in three digits; None where the report has none.
+        progress: How far the sequence numbers came, so many does the receiver know to be sent; None where unknown.
     """
 
     packets: int
     seconds: float
-    gaps: int
+    gaps: int | None
     out_of_order: int | None = None
     jitter_ms: float | None = None
     intervals: tuple[tuple[float, float, int, int], ...] = ()
     transferred: float | None = None
+    progress: int | None = None
 
     def of_size(self, size: float) -> Arrived:
         """Returns the same with the number of datagrams held against the bytes, for datagrams of a size.
@@ -86,14 +88,14 @@ def arrived_in_text(text: str) -> Arrived | None:
         out_of_order=out_of_order,
         jitter_ms=_float(last[-1]["jitter"]),
         intervals=_from_zero(parts),
-        transferred=sum(float(r["size"]) * _UNITS[r["unit"]] for r in last) or None,
+        transferred=_bytes(last) or (_bytes(rows) if _of_3_1(summaries) else 0.0) or None,
     )
 
 
 def arrived_in_json(document: dict[str, Any]) -> Arrived | None:
     """Reads the intervals of a receiver's own JSON: the counted ones, each once."""
     parts: dict[tuple[float, float], tuple[float, float, int, int]] = {}
-    size, jitter = 0.0, None
+    size, jitter, progress = 0.0, None, 0.0
     for entry in document.get("intervals") or []:
         total = (entry or {}).get("sum") or {}
         if total.get("omitted") or "jitter_ms" not in total:
@@ -107,6 +109,7 @@ def arrived_in_json(document: dict[str, Any]) -> Arrived | None:
         # By the data where the size is known: the number of packets is the sequence's progress, a cumulated one in the
         # first interval after an omitted part
         arrived = got / size if size else packets - lost
+        progress += packets if (start, end) not in parts else 0
         parts[start, end] = (start, end, round(arrived), round(lost))
         jitter = _float(total.get("jitter_ms"))
     if not parts:
@@ -119,6 +122,7 @@ def arrived_in_json(document: dict[str, Any]) -> Arrived | None:
         out_of_order=_out_of_order(document),
         jitter_ms=jitter,
         intervals=whole,
+        progress=round(progress),
     )
 
 
@@ -127,6 +131,15 @@ def _out_of_order(document: dict[str, Any]) -> int | None:
     values = [_float((stream.get("udp") or {}).get("out_of_order")) for stream in streams]
     known = [int(value) for value in values if value is not None]
     return sum(known) if known else None
+
+
+def _of_3_1(summaries: list[re.Match[str]]) -> bool:
+    """Whether the summary is of a version that does not say whose it is, and that has 0 bytes in it whatever came."""
+    return not any(row["rest"] for row in summaries)
+
+
+def _bytes(rows: list[re.Match[str]]) -> float:
+    return sum(float(row["size"]) * _UNITS[row["unit"]] for row in rows)
 
 
 def _totals(rows: list[re.Match[str]]) -> list[re.Match[str]]:
