@@ -37,6 +37,16 @@ Flushed Rules Come Back
     Connections Are Forgotten Too    *broke (service 1*given up after * s without an answer*an old state*
 Node Loss Spares Other Paths
     Own Node Drops    *on a path that the disturbance must not touch*
+Kube-Proxy Rollout Breaks Nothing
+    Far Node Drops For Long    *: silent drop for * ms (certainly *), allowed are 500 ms*
+Network Plugin Rollout Breaks Nothing
+    Far Node Drops For Long    *pod on other node *: silent drop for * ms (certainly *), allowed are 500 ms*
+Network Plugin Restart Breaks Nothing
+    Far Node Resets    *kept connections broke (*
+Deleted Network Device Comes Back
+    Own Node Drops    *on a path that the disturbance must not touch*
+Load Balancer Restart Keeps Its Addresses
+    Far Node Drops    *on a path that the disturbance must not touch*
 User Command Keeps Connections
     Far Node Resets    *kept connections broke (*
 
@@ -65,6 +75,12 @@ Far Node Drops
     ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    how=drop
     Mend After    500 ms
+
+Far Node Drops For Long
+    [Documentation]    Drops everything on the far node for longer than a restart may take.
+    ${node}    Get Outage Endpoint Node    far
+    Break Traffic On Node    ${node}    how=drop
+    Mend After    1.5 s
 
 Own Node Drops
     [Documentation]    Drops what the source's node itself and its pods send and get, for longer than the row asks for.

@@ -10,13 +10,14 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...
 ...               *Skipped when*: a row needs the lab (-v CLUSTER:lab) and the cluster is none; a row disturbs a
 ...               cluster that is no lab and -v ALLOW_DISRUPTION:True is not given; the cluster lacks a path that the
-...               row names.
+...               row names, or the daemon that it restarts.
 ...
 ...               *Variables*: those of the contract (resources/common.resource), and OUTAGE_COMMAND, OUTAGE_LIMITS,
 ...               OUTAGE_QUIET, OUTAGE_SETTLE, OUTAGE_RECOVERY, OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS,
 ...               OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU, OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE,
 ...               OUTAGE_OUTSIDE_ADDRESS, OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE,
-...               OUTAGE_IPERF_PROTOCOLS; see docs/network_break.md. For instance, a CNI's own reload tool:
+...               OUTAGE_IPERF_PROTOCOLS, OUTAGE_PLUGIN, OUTAGE_PLUGIN_DEVICE, OUTAGE_SERVICE_PROXY,
+...               OUTAGE_LOAD_BALANCER, OUTAGE_DNS; see docs/network_break.md. For instance, a CNI's own reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "OUTAGE_COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 
@@ -48,9 +49,48 @@ CNI Configuration Reload Breaks Nothing
     ...    pod on same node, pod on other node, own gateway, service
     ...    optional=outside address
     ...    longest_outage_at_most=0 s    lost_connections_at_most=0
+Kube-Proxy Rollout Breaks Nothing
+    [Documentation]    As above where kube-proxy is a DaemonSet, as in most clusters.
+    [Tags]    disruptive
+    [Setup]    Row May Restart    service proxy    ${OUTAGE_SERVICE_PROXY}
+    Network Workload Is Rolled Out
+    ...    all
+    ...    longest_outage_at_most=500 ms    lost_connections_at_most=0
+Network Plugin Rollout Breaks Nothing
+    [Documentation]    The daemons are replaced one after the other; what they have programmed stays meanwhile.
+    [Tags]    disruptive
+    [Setup]    Row May Restart    plugin    ${OUTAGE_PLUGIN}
+    Network Workload Is Rolled Out
+    ...    all
+    ...    longest_outage_at_most=500 ms    lost_connections_at_most=0
+Network Plugin Restart Breaks Nothing
+    [Documentation]    All daemons end at once, as in an upgrade that went too fast.
+    [Tags]    disruptive
+    [Setup]    Row May Restart    plugin    ${OUTAGE_PLUGIN}
+    Pods Of Network Workload Are Deleted
+    ...    all
+    ...    longest_outage_at_most=500 ms    lost_connections_at_most=0
+Deleted Network Device Comes Back
+    [Documentation]    The plugin's tunnel vanishes from the far node; two seconds later its daemon there is replaced.
+    [Tags]    disruptive
+    [Setup]    Row May Delete Device    ${OUTAGE_PLUGIN}    ${OUTAGE_PLUGIN_DEVICE}
+    Device Of Far Node Is Deleted
+    ...    all
+    ...    longest_outage_at_most=10 s    lost_connections_at_most=0
+    ...    unaffected=['pod on same node', 'own node', 'own gateway', 'other node']
+Load Balancer Restart Keeps Its Addresses
+    [Documentation]    Its speakers are replaced one after the other, so that addresses move between nodes. A connection
+    ...    from outside is reset where another node takes it over, as that knows nothing of it.
+    [Tags]    disruptive
+    [Setup]    Row May Restart    load balancer    ${OUTAGE_LOAD_BALANCER}
+    Network Workload Is Rolled Out
+    ...    load balancer from outside, pod on other node, service, node port from outside
+    ...    longest_outage_at_most=5 s
+    ...    unaffected=['pod on other node', 'service', 'node port from outside']
 DNS Rollout Leaves Names Resolvable
     [Tags]    disruptive
-    CoreDNS Is Rolled Out
+    [Setup]    Row May Restart    dns    ${OUTAGE_DNS}
+    Network Workload Is Rolled Out
     ...    dns, service, pod on other node
     ...    longest_outage_at_most=2 s    lost_connections_at_most=0
 Container Runtime Restart Breaks Nothing

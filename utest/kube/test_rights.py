@@ -58,6 +58,12 @@ def test_rights_are_asked_for_in_one_batch_and_nothing_is_made(api: ApiServer, c
     assert len(asked) == len({str(sorted(each.items())) for each in asked})
 
 
+def test_rights_that_rows_ask_for_themselves_skip_no_row_beforehand() -> None:
+    """Where a plugin's daemons are differs: kube-system is not asked about for one that is in kube-flannel."""
+    assert not {right.resource for right in rights.needed("network_break")} & {"daemonsets"}
+    assert "netlibrary-network-break-restart" in (rights.ACCESS / "network_break.yaml").read_text()
+
+
 def test_account_of_one_namespace_needs_no_right_to_make_namespaces() -> None:
     assert {right.verb for right in rights.needed("e2sar", "team") if right.resource == "namespaces"} == {"get"}
     assert "create" in {right.verb for right in rights.needed("e2sar") if right.resource == "namespaces"}

@@ -16,6 +16,8 @@ from NetLibrary._mechanics.kube.cluster import Cluster
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
 SCOPE, ROWS = "netlibrary.io/scope", "netlibrary.io/rows"
+# Where these rights are needed shows only when a row looks for what it disturbs; it asks itself then
+ASKED_BY_ROWS = "asked-by-rows"
 # Without these a suite runs and knows a little less: heartbeats for a sweep, what kube-proxy says, Services of others
 OPTIONAL = {
     ("coordination.k8s.io", "leases"): "its heartbeat; a sweep then goes by the age of the run's objects",
@@ -77,7 +79,7 @@ def needed(suite: str, namespace: str | None = None) -> list[Right]:
     for role in yaml.safe_load_all(file.read_text(encoding="utf-8")):
         notes = role["metadata"]["annotations"]
         scope, rows = str(notes[SCOPE]), str(notes.get(ROWS, "*"))
-        if scope == "own-namespaces" and namespace:
+        if (scope == "own-namespaces" and namespace) or scope == ASKED_BY_ROWS:
             continue
         where = (namespace or "") if scope == "namespace" else scope.partition("namespace=")[2]
         for rule in role["rules"]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Literal
 
 from robot.api import logger
 
@@ -15,9 +17,47 @@ from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import measured_step
 from NetLibrary.keywords.disruption._shared import DisruptionBase
 
+NetworkRole = Literal["plugin", "service proxy", "load balancer", "dns"]
+
 
 class WorkloadDisruptionKeywords(DisruptionBase):
     """Restart and delete workloads, run one's own tools."""
+
+    @keyword(tags=["disruptive"])
+    def get_network_workload(
+        self, role: NetworkRole, workload: str | None = None, *, node: str | None = None, cluster: str | None = None
+    ) -> dict[str, str]:
+        """Returns the DaemonSet or Deployment that makes one part of the cluster's network; skips where there is none.
+
+        It is recognised by the names and labels of its makers' manifests: flannel, kube-router, Calico, Cilium, Antrea,
+        Kube-OVN and others; kube-proxy; MetalLB, kube-vip; CoreDNS. Asks for the rights that a restart needs, and skips
+        where they are missing.
+
+        Args:
+            role: plugin (connects the pods), service proxy, load balancer (announces addresses) or dns.
+            workload: `namespace/name`, where it is another one than would be recognised.
+            node: Also look for its pod on this node, in which commands are to run.
+            cluster: Alias of the cluster.
+        Returns:
+            `product`, `kind`, `namespace`, `name`, `labels` (a selector of its pods), `device` (the name of the tunnel
+            that it makes on nodes, or nothing), and with `node` its `pod` there.
+
+        ```robotframework
+        *** Test Cases ***
+        The Network Survives An Update
+            &{plugin}    Get Network Workload    plugin
+            Start Outage Measurement    update    demo    pod on other node
+            Restart Workload    ${plugin}[kind]    ${plugin}[name]    ${plugin}[namespace]
+            Outages Should Be Within Limits    longest_outage_at_most=500 ms
+        ```
+        """
+        from NetLibrary._mechanics.kube import network_workloads
+
+        connection = self.session.cluster(cluster)
+        found = network_workloads.find(connection, role, workload or "")
+        network_workloads.require_rights(connection, found, inside=node is not None)
+        more = {"pod": network_workloads.pod_on_node(connection, found, node)} if node else {}
+        return {**asdict(found), **more}
 
     @keyword(tags=["disruptive"])
     def run_command_during_measurement(
