@@ -3,11 +3,15 @@ Documentation       The network of one's own application: a template to copy, on
 ...
 ...                 *Topology*: two web servers behind a Service and a NetworkPolicy; one client that the policy lets
 ...                 through, one that it does not.
-...                 *Traffic*: a few connections and DNS questions for each row, from the clients and from every node.
-...                 *Passes when*: connections come about or are blocked as the policy says, and the names that the
-...                 application uses resolve from every node.
-...                 *Skipped when*: policies are not enforced, or pods may not use their node's network.
-...                 *Variables*: APPLICATION_MANIFEST, APPLICATION_IMAGE, and those of common.resource.
+...                 *Traffic*: a few connections and DNS questions for each row, from the clients and from every node;
+...                 50 requests a second while the application is restarted; iperf3 between two nodes.
+...                 *Passes when*: connections come about or are blocked as the policy says; the names that the
+...                 application uses resolve from every node; an update loses no request; packets as large as a pod's
+...                 device takes reach the other node; throughput is not worse than in an earlier run.
+...                 *Skipped when*: policies are not enforced, pods may not use their node's network, or there is only
+...                 one node.
+...                 *Variables*: APPLICATION_MANIFEST, APPLICATION_IMAGE, APPLICATION_TOOLS_IMAGE,
+...                 APPLICATION_IPERF3_IMAGE, and those of common.resource.
 ...                 For instance: robot -d results -v KUBECONFIG:~/.kube/config suites/own_application.robot
 
 Resource            NetLibrary/resources/own_application.resource
@@ -47,3 +51,27 @@ Names Resolve From Every Node
 A Name That Does Not Exist Is Said Not To Exist
     [Tags]    dns
     Name Should Not Resolve    no-such-service    source=${CLIENT}
+
+An Update Loses No Request
+    [Tags]    rollout
+    Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
+    Restart Workload    Deployment    web    ${NAMESPACE}
+    Stop Traffic
+    Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s
+
+Large Packets Reach The Other Node
+    [Tags]    mtu
+    Skip Unless There Are Two Nodes
+    ${here}    Start Prober    ${NAMESPACE}    node=${NODES}[0]    image=${APPLICATION_TOOLS_IMAGE}
+    ${there}    Start Prober    ${NAMESPACE}    node=${NODES}[1]    image=${APPLICATION_TOOLS_IMAGE}
+    Path MTU Should Be    device    ${there}    ${here}
+
+Throughput Is As In The Earlier Run
+    [Tags]    throughput
+    Skip Unless There Are Two Nodes
+    Start Iperf3 Server    ${NAMESPACE}    node=${NODES}[0]    image=${APPLICATION_IPERF3_IMAGE}
+    Measure Throughput    iperf3-server    ${NAMESPACE}    node=${NODES}[1]    duration=2s    at_least=1M
+    ...    image=${APPLICATION_IPERF3_IMAGE}    name=${TEST NAME}
+    IF    $BASELINE
+        Measurement Should Match Baseline    ${TEST NAME}    bits_per_second    ${BASELINE}    tolerance=${TOLERANCE}
+    END

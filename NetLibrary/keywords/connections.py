@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from robot.api import logger
 
@@ -204,7 +204,13 @@ class ConnectionKeywords(KeywordBase):
 
     @keyword(name="Path MTU Should Be", tags=["connection"])
     def path_mtu_should_be(
-        self, mtu: int, target: str, source: Source, *, name: str | None = None, cluster: str | None = None
+        self,
+        mtu: int | Literal["device"],
+        target: str,
+        source: Source,
+        *,
+        name: str | None = None,
+        cluster: str | None = None,
     ) -> int:
         """Fails unless packets of up to a size get from a source to a target, and larger ones are told about.
 
@@ -212,7 +218,8 @@ class ConnectionKeywords(KeywordBase):
         pings. Larger packets that vanish without an ICMP message fail at any size: connections hang on such a path.
 
         Args:
-            mtu: Size of the largest packet, in bytes from the IP header on.
+            mtu: Size of the largest packet, in bytes from the IP header on; `device` for whatever the source's own
+                device takes, so that nothing on the way may be narrower.
             target: Name or address, or a pod as `namespace/name`.
             source: Where from, see [Source]; its image needs Python.
             name: Name in table and record; from the test's name by default.

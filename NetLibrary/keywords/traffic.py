@@ -1,14 +1,17 @@
-"""Keywords that keep traffic to a Service of the user's up while something happens to it."""
+"""Keywords that keep traffic to the user's own Services and addresses up while something happens to them."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 from robot.api import logger
 
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, Unavailable
 from NetLibrary._mechanics.kube import manifests, wait
+from NetLibrary._mechanics.kube.addresses import require_node
 from NetLibrary._mechanics.outages import objects, places
 from NetLibrary._mechanics.outages.run.measurement import Measurement
 from NetLibrary._mechanics.outages.run.settling import Settling
@@ -17,14 +20,69 @@ from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._outages import begin, conclude_pending, finish, state_of
-from NetLibrary.types import OutageTarget
+from NetLibrary.types import AddressFamily, OutageTarget
 
 LONGEST_S = 1800.0
+INTERVAL = timedelta(milliseconds=20)
+FAMILIES: Mapping[AddressFamily, tuple[int, ...]] = {
+    AddressFamily.ANY: (), AddressFamily.IPV4: (4,), AddressFamily.IPV6: (6,),
+}  # fmt: skip
 CLIENT = shipped("manifests", "network_break", "client.yaml")
 
 
 class TrafficKeywords(KeywordBase):
     """Start and stop traffic."""
+
+    @keyword(tags=["outages", "traffic"])
+    def start_traffic(
+        self,
+        *targets: OutageTarget,
+        namespace: str,
+        interval: timedelta = INTERVAL,
+        request_timeout: timedelta = timedelta(seconds=1),
+        settle: timedelta = timedelta(seconds=2),
+        recovery: timedelta = timedelta(seconds=30),
+        family: AddressFamily = AddressFamily.ANY,
+        labels: Mapping[str, str] | None = None,
+        node: str | None = None,
+        image: str = "",
+        timeout: timedelta | None = None,
+        cluster: str | None = None,
+    ) -> str:
+        """Sends requests to one or several targets, until [Stop Traffic].
+
+        Requests come from a pod that goes with the run; those to a target with ` from outside` behind it come from the
+        machine that the tests run on. Judge with [Outages Should Be Within Limits].
+
+        Args:
+            targets: Where to, as URLs of Services, names or addresses, see [OutageTarget].
+            namespace: Namespace of the client pod; Services without a namespace are looked for there.
+            interval: Time between two requests of a kind to a target.
+            request_timeout: A request without an answer counts as failed after this time.
+            settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
+            recovery: Time beyond that for which is waited at most while requests still fail.
+            family: Address family for targets that have both; the first that each has by default.
+            labels: Labels of the client pod, for policies that go by them.
+            node: Node of the client pod; the scheduler's choice by default.
+            image: Image with python3 for the client; see [Get Outage Probe Image] for the default.
+            timeout: How long the client may take to start.
+            cluster: Alias of the cluster.
+        Returns:
+            Name of the client pod.
+
+        ```robotframework
+        *** Test Cases ***
+        Draining A Node Costs Less Than A Second
+            Start Traffic    http://web.shop/    tcp://db.shop:5432    http://web.shop/ from outside    namespace=shop
+            Restart Workload    Deployment    web    shop
+            Stop Traffic
+            Outages Should Be Within Limits    longest_outage_at_most=1 s
+        ```
+        """
+        return self._send(
+            targets, namespace, interval, request_timeout, settle, recovery, FAMILIES[family], labels, node, image,
+            timeout, cluster,
+        )  # fmt: skip
 
     @keyword(tags=["outages", "traffic"])
     def start_traffic_to_service(
@@ -35,10 +93,11 @@ class TrafficKeywords(KeywordBase):
         port: str = "",
         path: str = "/",
         protocol: Literal["http", "tcp"] = "http",
-        interval: timedelta = timedelta(milliseconds=20),
+        interval: timedelta = INTERVAL,
         request_timeout: timedelta = timedelta(seconds=1),
         settle: timedelta = timedelta(seconds=2),
         recovery: timedelta = timedelta(seconds=30),
+        labels: Mapping[str, str] | None = None,
         image: str = "",
         client_namespace: str = "",
         timeout: timedelta | None = None,
@@ -48,6 +107,7 @@ class TrafficKeywords(KeywordBase):
 
         With `http`, each request over a new connection, and beside them requests over one kept connection; a status
         from 200 to 399 is good. With `tcp`, new connections alone. Judge with [Outages Should Be Within Limits].
+        [Start Traffic] has several targets at once, any address, and the way from outside.
 
         Args:
             service: Name of the Service.
@@ -59,6 +119,7 @@ class TrafficKeywords(KeywordBase):
             request_timeout: A request without an answer counts as failed after this time.
             settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
             recovery: Time beyond that for which is waited at most while requests still fail.
+            labels: Labels of the client pod, for policies that go by them.
             image: Image with python3 for the client; see [Get Outage Probe Image] for the default.
             client_namespace: Namespace of the client pod; that of the Service by default.
             timeout: How long the client may take to start.
@@ -75,41 +136,12 @@ class TrafficKeywords(KeywordBase):
             Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s
         ```
         """
-        state = state_of(self.session)
-        if state.running is not None:
-            raise InputError(f"The measurement '{state.running.name}' still runs; use 'Stop Traffic' first.")
-        conclude_pending(self.session)
-        connection = self.session.cluster(cluster)
-        target = OutageTarget.parse(
-            f"{protocol}://{service}.{namespace}:{_port(connection, service, namespace, port)}"
-            + (path if protocol == "http" else "")
-        )
-        rates = objects.Rates(
-            connection_ms=objects.milliseconds("interval", interval),
-            kept_ms=objects.milliseconds("interval", interval),
-            timeout_ms=objects.milliseconds("request_timeout", request_timeout),
-        )
-        where = client_namespace or namespace
-        pod = self._client(connection, where, image, timeout)
-        plan = places.plan(
-            connection, where, (), rates, probes=None, families=(4,), host_port=0, outside=("", 0),
-            seconds=LONGEST_S, own=[target], source=pod,
+        number = _port(self.session.cluster(cluster), service, namespace, port)
+        text = f"{protocol}://{service}.{namespace}:{number}{path if protocol == 'http' else ''}"
+        return self._send(
+            [OutageTarget.parse(text)], client_namespace or namespace, interval, request_timeout, settle, recovery, (),
+            labels, None, image, timeout, cluster,
         )  # fmt: skip
-        name = _robot.current_test() or f"traffic to {namespace}/{service}"
-        measurement = Measurement(
-            name,
-            plan.probers,
-            plan.targets,
-            quiet_s=1.0,
-            settle_s=settle.total_seconds(),
-            recovery_s=recovery.total_seconds(),
-            settling=Settling(connection),
-            progress=logger.console,
-        )
-        parameters = {"target": target.text, "interval_ms": rates.connection_ms, "client": f"{where}/{pod}"}
-        begin(self.session, measurement, parameters=parameters, endpoints=plan.endpoints)
-        measurement.wait_quiet()
-        return pod
 
     @keyword(tags=["outages", "traffic"])
     def stop_traffic(self) -> dict[str, Any]:
@@ -119,19 +151,83 @@ class TrafficKeywords(KeywordBase):
 
         Returns:
             `requests`, `failed`, `failures` by kind, `longest_gap_ms` (the longest time without a good answer),
-            `p50_ms`, `p90_ms`, `p99_ms` and `max_ms` of the good answers.
+            `p50_ms`, `p90_ms`, `p99_ms` and `max_ms` of the good answers; the same of each target under `targets`.
         """
         state = state_of(self.session)
         if state.running is None:
-            raise InputError("No traffic runs; use 'Start Traffic To Service' first.")
+            raise InputError("No traffic runs; use 'Start Traffic' or 'Start Traffic To Service' first.")
         result = finish(state, settle=True)
         self.session.headline(traffic.html(result))
         return traffic.summary(result)
 
-    def _client(self, cluster: Any, namespace: str, image: str, timeout: timedelta | None) -> str:
+    # --- behind the keywords ------------------------------------------------------------------------------
+
+    def _send(
+        self, targets: Sequence[OutageTarget], namespace: str, interval: timedelta, request_timeout: timedelta,
+        settle: timedelta, recovery: timedelta, families: Sequence[int], labels: Mapping[str, str] | None,
+        node: str | None, image: str, timeout: timedelta | None, cluster: str | None,
+    ) -> str:  # fmt: skip
+        if not targets:
+            raise InputError("Name at least one target, for instance http://web.shop:8080/healthz.")
+        state = state_of(self.session)
+        if state.running is not None:
+            raise InputError(
+                f"The measurement '{state.running.name}' still runs; use 'Stop Traffic' first, or give 'Start Traffic' "
+                "several targets."
+            )
+        conclude_pending(self.session)
+        connection = self.session.cluster(cluster)
+        if node:
+            require_node(connection, node)
+        rates = objects.Rates(
+            connection_ms=objects.milliseconds("interval", interval),
+            echo_ms=objects.milliseconds("interval", interval),
+            kept_ms=objects.milliseconds("interval", interval),
+            dns_ms=objects.milliseconds("interval", interval),
+            timeout_ms=objects.milliseconds("request_timeout", request_timeout),
+        )
+        pod = self._client(connection, namespace, image, labels or {}, node, timeout)
+        try:
+            plan = places.plan(
+                connection, namespace, (), rates, probes=None, families=families, host_port=0, outside=("", 0),
+                seconds=LONGEST_S, own=targets, source=pod,
+            )  # fmt: skip
+        except Unavailable as error:  # there is nothing optional about a target that was named
+            raise EnvironmentProblem(f"No traffic can be sent: {error}") from error
+        absent = plan.absent([target.text for target in targets])
+        if absent:
+            raise EnvironmentProblem(f"No traffic can be sent: {'; '.join(absent)}.")
+        label = _robot.current_test() or f"traffic to {', '.join(target.text for target in targets)}"
+        measurement = Measurement(
+            label,
+            plan.probers,
+            plan.targets,
+            quiet_s=1.0,
+            settle_s=settle.total_seconds(),
+            recovery_s=recovery.total_seconds(),
+            settling=Settling(connection),
+            progress=logger.console,
+        )
+        parameters = {
+            "targets": [target.text for target in targets], "interval_ms": rates.connection_ms,
+            "client": f"{namespace}/{pod}",
+        }  # fmt: skip
+        begin(self.session, measurement, parameters=parameters, endpoints=plan.endpoints)
+        measurement.wait_quiet()
+        return pod
+
+    def _client(
+        self, cluster: Any, namespace: str, image: str, labels: Mapping[str, str], node: str | None,
+        timeout: timedelta | None,
+    ) -> str:  # fmt: skip
         (pod,) = manifests.load(CLIENT)
-        pod["metadata"].update(namespace=namespace, name=f"traffic-{self.session.run_id}")
+        # One client for all traffic that is alike in these
+        kind = hashlib.sha256(repr((image, sorted(labels.items()), node)).encode()).hexdigest()[:6]
+        pod["metadata"].update(namespace=namespace, name=f"traffic-{self.session.run_id}-{kind}")
+        pod["metadata"]["labels"].update(labels)
         pod["spec"]["containers"][0]["image"] = image or objects.probe_image(cluster)
+        if node:
+            pod["spec"]["nodeName"] = node
         name = str(pod["metadata"]["name"])
         if cluster.find("Pod", name, namespace) is None:
             cluster.apply(pod)

@@ -23,13 +23,33 @@ HEADLESS = {
     "metadata": {"name": "db"},
     "spec": {"clusterIPs": ["None"], "clusterIP": "None", "ports": [{"port": 5432}]},
 }
+OPEN = {
+    "metadata": {"name": "open"},
+    "spec": {"type": "NodePort", "clusterIPs": ["10.96.0.8"], "ports": [{"port": 80, "nodePort": 30080}]},
+}
+OWN = {"metadata": {"name": "own"}, "spec": {"clusterIPs": ["fd00::8", "10.96.0.9"], "ports": [{"port": 80}]}}
 
 
 class Cluster:
     """Has two Services, and a source that resolves one name."""
 
     def find(self, kind: str, name: str, namespace: str) -> dict[str, Any] | None:
-        return {("web", "shop"): WEB, ("db", "shop"): HEADLESS}.get((name, namespace))
+        return {("web", "shop"): WEB, ("db", "shop"): HEADLESS, ("open", "shop"): OPEN, ("own", "shop"): OWN}.get(
+            (name, namespace)
+        )
+
+    def list(self, kind: str) -> list[dict[str, Any]]:
+        states = {"lost": "False", "node2": "True"}
+        return [
+            {
+                "metadata": {"name": name},
+                "status": {
+                    "conditions": [{"type": "Ready", "status": status}],
+                    "addresses": [{"type": "InternalIP", "address": f"192.0.2.{number}"}],
+                },
+            }
+            for number, (name, status) in enumerate(states.items(), start=1)
+        ]
 
     def exec(self, namespace: str, pod: str, command: list[str], **options: Any) -> Any:
         return SimpleNamespace(stdout="203.0.113.5\n203.0.113.5\n" if command[-1] == "example.test" else "")
@@ -55,6 +75,20 @@ def test_a_target_leads_to_address_and_port(text, address, port, kinds):
     (target,), missing = where(text)
     assert (target.address, target.port, target.kinds, missing) == (address, port, kinds, [])
     assert target.path == text
+
+
+def test_from_outside_a_service_without_load_balancer_is_reached_at_the_node_port_of_a_ready_node():
+    (target,), _ = where("http://open.shop:80/ from outside")
+    assert (target.source, target.address, target.port) == ("outside", "192.0.2.2", 30080)
+    with pytest.raises(InputError, match="no address of a load balancer and no NodePort"):
+        where("http://own.shop:80/ from outside")
+
+
+def test_without_a_wish_each_target_has_its_first_address_of_whatever_family():
+    """Traffic asked for IPv4 alone and found nothing to measure on an IPv6 cluster."""
+    (target,), missing = where("http://own.shop:80/", ())
+    assert (target.address, target.path, missing) == ("fd00::8", "http://own.shop:80/", [])
+    assert where("http://nobody.test/", ())[1] == ["http://nobody.test/: 'nobody.test' cannot be resolved"]
 
 
 def test_what_cannot_be_measured_is_told_with_its_reason():

@@ -97,20 +97,29 @@ def no_names(answers: Sequence[tuple[str, Answer]], name: str) -> list[Check]:
     return checks
 
 
-def path_mtu(found: PathMtu, expected: int, source: str, host: str) -> Check:
-    """Returns the check of a path's MTU; larger packets that vanish without a word are wrong at any size."""
+def path_mtu(found: PathMtu, expected: int | str, source: str, host: str) -> Check:
+    """Returns the check of a path's MTU; larger packets that vanish without a word are wrong at any size.
+
+    Args:
+        found: What was measured.
+        expected: Bytes, or `device`: the source's own device must be the limit.
+        source: Name of the source.
+        host: The target.
+    """
     told = {
         "device": "the source's own device takes no larger ones",
         "told": "a router on the way said so",
         "silent": "larger ones vanish without a word, so that connections hang",
     }
-    right = found.mtu == expected and found.how != "silent"
+    own = expected == "device"
+    right = found.how == "device" if own else found.mtu == expected and found.how != "silent"
+    wanted = "as many as the source's own device takes" if own else f"{expected} bytes"
     text = (
         ""
         if right
         else (
             f"Packets of up to {found.mtu} bytes get from '{source}' to '{host}' ({told.get(found.how, found.how)}); "
-            f"expected were {expected} bytes."
+            f"expected were {wanted}."
         )
     )
     return Check(f"path MTU from {source} to {host}", expected, found.mtu, "bytes", right, text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.outages.results import kinds
 from NetLibrary._mechanics.outages.results.counters import Delta
 from NetLibrary._mechanics.outages.results.iperf import IperfResult, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
@@ -97,17 +98,17 @@ class Limits:
         for path in self.unaffected:
             if path not in paths:
                 raise InputError(f"unaffected has '{path}', which is not measured; measured are {', '.join(paths)}.")
-        kinds = {spec.kind for spec in specs}
+        measured = {spec.kind for spec in specs}
         for name, needed, words in (
             ("failed_connections_at_most", NEW, "opens new connections"),
             ("resets_at_most", KEPT, "keeps a connection"),
             ("lost_connections_at_most", KEPT, "keeps a connection"),
             ("retransmits_at_most", (*NEW, *KEPT), "uses TCP"),
         ):
-            if getattr(self, name) is not None and not kinds.intersection(needed):
+            if getattr(self, name) is not None and not measured.intersection(needed):
                 raise InputError(
                     f"{name} is given, but none of the probes {words}: {', '.join(paths)} are probed by "
-                    f"{', '.join(sorted(kind.value for kind in kinds))}."
+                    f"{', '.join(sorted(kind.value for kind in measured))}."
                 )
 
 
@@ -199,13 +200,18 @@ def _loss(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
 def _failed(limit: int | None, valid: Sequence[StreamResult]) -> Check | None:
     if limit is None:
         return None
-    counts: dict[str, int] = {}
-    for stream in valid:
-        if stream.spec.kind in NEW and stream.failed:
-            counts[stream.spec.path] = counts.get(stream.spec.path, 0) + stream.failed
-    seen = sum(counts.values())
-    texts = [f"{seen} new connections failed ({_by_path(counts)}), allowed are {limit}"] if seen > limit else []
+    failed = [stream for stream in valid if stream.spec.kind in NEW and stream.failed]
+    seen = sum(stream.failed for stream in failed)
+    texts = []
+    if seen > limit:
+        what = "; ".join(_with_kinds(stream) for stream in sorted(failed, key=lambda stream: -stream.failed))
+        texts = [f"{seen} new connections failed ({what}), allowed are {limit}"]
     return _check("failed connections at most", limit, seen, "", texts)
+
+
+def _with_kinds(stream: StreamResult) -> str:
+    of = kinds.failures(stream)
+    return f"{stream.spec.path}: {kinds.counts(of)}" if of else f"{stream.spec.path} {stream.failed}"
 
 
 def _kept(

@@ -122,7 +122,7 @@ def plan(
             missing.append(f"{target.path}: there is no way from outside to {target.address} ({reason})")
     missing += [f"{target.path}: {target.note}" for target in targets if target.note]
     if not targets:
-        raise Unavailable(f"Skipped: none of the paths can be measured: {'; '.join(missing)}.")
+        raise Unavailable(f"None of the paths can be measured: {'; '.join(missing)}.")
     by_source = objects.streams(targets, rates, probes)
     probers: list[Prober] = []
     if objects.SOURCE in by_source:

@@ -8,6 +8,7 @@ from typing import Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.outages.objects import OUTSIDE, SOURCE, Target
 from NetLibrary.types import OutageTarget, ProbeKind
 
@@ -33,7 +34,7 @@ def resolve(
         namespace: Namespace of the source pod.
         source: Name of the source pod.
         wanted: The targets.
-        families: IP versions.
+        families: IP versions; none for the first address that each target has.
 
     Returns:
         The targets, and a sentence for each that cannot be measured.
@@ -44,8 +45,9 @@ def resolve(
     found, missing = [], []
     for target in wanted:
         hosts, port = _where(cluster, namespace, source, target)
-        for family in families:
-            name = target.text if len(families) == 1 else f"{target.text} IPv{family}"
+        first = addresses.family_of(hosts[0]) if hosts else 0
+        for family in families or (first,):
+            name = f"{target.text} IPv{family}" if len(families) > 1 else target.text
             own = addresses.of_family(hosts, family)
             if own:
                 found.append(
@@ -60,7 +62,7 @@ def resolve(
                     )
                 )
             else:
-                what = f"has no IPv{family} address ({', '.join(hosts)})" if hosts else "cannot be resolved"
+                what = f"has no IPv{family} address ({', '.join(hosts)})" if hosts and family else "cannot be resolved"
                 missing.append(f"{target.text}: '{target.host}' {what}")
     return found, missing
 
@@ -74,20 +76,36 @@ def _where(cluster: Any, namespace: str, source: str, target: OutageTarget) -> t
     if service is not None:
         protocol = "UDP" if target.scheme in ("udp", "dns") else "TCP"
         entry = {"port": 0} if target.scheme == "icmp" else addresses.service_port(service, port, protocol)
+        if target.from_outside and not addresses.of_load_balancer(service):
+            return _of_node_port(cluster, service, target, protocol, int(entry["port"]))
         return _of_service(service, target), int(entry["port"])
     return _look_up(cluster, namespace, source, target), _number(port, target)
 
 
 def _of_service(service: dict[str, Any], target: OutageTarget) -> list[str]:
     if target.from_outside:
-        found = addresses.of_load_balancer(service)
-        if not found:
-            raise InputError(f"'{target.text}': Service '{target.host}' has no load balancer address to be reached at.")
-        return found
+        return addresses.of_load_balancer(service)
     found = addresses.of_service(service)
     if not found:
         raise InputError(f"'{target.text}': Service '{target.host}' is headless; name one of its pods' addresses.")
     return found
+
+
+def _of_node_port(
+    cluster: Any, service: dict[str, Any], target: OutageTarget, protocol: str, port: int
+) -> tuple[list[str], int]:
+    """Returns the addresses of a node that is ready, and the Service's port there."""
+    if service["spec"].get("type") not in ("NodePort", "LoadBalancer") or not port:
+        raise InputError(
+            f"'{target.text}': Service '{target.host}' has no address of a load balancer and no NodePort to be reached "
+            "at from outside."
+        )
+    for node in cluster.list("Node"):
+        if is_ready(node):
+            found = addresses.of_node(node, kind="ExternalIP") or addresses.of_node(node)
+            if found:
+                return found, addresses.node_port(service, port, protocol)
+    return [], port
 
 
 def _service(cluster: Any, namespace: str, target: OutageTarget) -> dict[str, Any] | None:

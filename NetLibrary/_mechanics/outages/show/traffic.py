@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from NetLibrary._mechanics.outages.results.kinds import counts, failures
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.types import StreamResult
 from NetLibrary._mechanics.report import Cell, html_table
@@ -12,23 +14,7 @@ TIMES = ("p50", "p90", "p99", "max")
 COLUMNS = (
     "requests to", "over", "sent", "failed", "of what kind", "longest gap ms", *(f"{name} ms" for name in TIMES)
 )  # fmt: skip
-KINDS = {
-    "LOST": "no answer",
-    "LATE": "no answer in time",
-    "REFUSED": "refused",
-    "RESET": "reset",
-    "CLOSED": "closed without an answer",
-    "UNREACHABLE": "unreachable",
-    "UNSENT": "could not be sent",
-    "WRONG": "wrong answer",
-    "STRANDED": "given up",
-}
 OVER = {"http": "new connections", "http_kept": "a kept connection", "tcp_new": "new connections (TCP alone)"}
-
-
-def failures(stream: StreamResult) -> dict[str, int]:
-    """Returns the failed requests of a stream by kind."""
-    return {KINDS[name]: count for name, count in sorted(stream.outcomes.items()) if name in KINDS and count}
 
 
 def longest_gap_ms(stream: StreamResult) -> float:
@@ -38,19 +24,32 @@ def longest_gap_ms(stream: StreamResult) -> float:
 
 
 def summary(result: OutageResult) -> dict[str, Any]:
-    """Returns the figures of all streams together; times are those of the slowest stream."""
-    kinds: dict[str, int] = {}
+    """Returns the figures of all streams together, and those of each target under `targets`.
+
+    Times are those of the slowest stream.
+    """
+    targets: dict[str, list[StreamResult]] = {}
     for stream in result.streams:
+        targets.setdefault(stream.spec.path, []).append(stream)
+    return {
+        **_figures(result.streams),
+        "targets": {target: _figures(streams) for target, streams in targets.items()},
+    }
+
+
+def _figures(streams: Sequence[StreamResult]) -> dict[str, Any]:
+    kinds: dict[str, int] = {}
+    for stream in streams:
         for kind, count in failures(stream).items():
             kinds[kind] = kinds.get(kind, 0) + count
     found: dict[str, Any] = {
-        "requests": sum(stream.sent for stream in result.streams),
+        "requests": sum(stream.sent for stream in streams),
         "failed": sum(kinds.values()),
         "failures": kinds,
-        "longest_gap_ms": round(max((longest_gap_ms(stream) for stream in result.streams), default=0.0), 3),
+        "longest_gap_ms": round(max((longest_gap_ms(stream) for stream in streams), default=0.0), 3),
     }
     for name in TIMES:
-        found[f"{name}_ms"] = max((stream.times_ms.get(name, 0.0) for stream in result.streams), default=0.0)
+        found[f"{name}_ms"] = max((stream.times_ms.get(name, 0.0) for stream in streams), default=0.0)
     return found
 
 
@@ -62,7 +61,7 @@ def html(result: OutageResult) -> str:
             OVER.get(stream.spec.kind.value, stream.spec.kind.value),
             stream.sent,
             Cell(str(sum(failures(stream).values())), "bad" if failures(stream) else "good"),
-            ", ".join(f"{kind} {count}" for kind, count in failures(stream).items()),
+            counts(failures(stream)),
             f"{longest_gap_ms(stream):.0f}",
             *(f"{stream.times_ms[name]:.1f}" if name in stream.times_ms else "" for name in TIMES),
         ]
