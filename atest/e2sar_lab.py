@@ -14,16 +14,6 @@ def _cluster() -> Any:
     return BuiltIn().get_library_instance("NetLibrary").session.cluster()
 
 
-def evict_pod(pod: str, namespace: str) -> None:
-    """Evicts a pod as `kubectl drain` does."""
-    body = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": pod, "namespace": namespace},
-    }
-    _cluster().raw("POST", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", body=body)
-
-
 def let_bandwidth_limit_of_node_act_at_once(node: str, rate: str) -> None:
     """Takes the burst away that a container runtime allows before a bandwidth annotation holds (256 MiB).
 

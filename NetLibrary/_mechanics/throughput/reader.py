@@ -256,7 +256,7 @@ def _expected(packets: float, sent_seconds: float, received_seconds: float, know
 
     The receiver knows of all up to the highest number that it saw.
     """
-    if 0 < received_seconds < sent_seconds <= received_seconds * 1.1:
+    if 0 < received_seconds < sent_seconds <= received_seconds * 1.3:
         return min(packets, max(packets * received_seconds / sent_seconds, known))
     return packets
 
