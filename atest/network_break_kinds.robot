@@ -20,9 +20,11 @@ Test Tags         break    disruptive    needs-lab    slow
 Requests Are Dropped
     # MILLISECONDS    NODE    BREAK    MEND    KINDS BY PROBE
     730    far    rule    ip saddr $SOURCE drop
+    ...    way=requests lost on the way there
     ...    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
 Answers Are Dropped
     270    source    rule    ip saddr $FAR ip daddr $SOURCE drop
+    ...    way=answers lost on the way back
     ...    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
 Administratively Prohibited
     1310    far    rule    ip saddr $SOURCE reject with icmp type admin-prohibited
@@ -104,6 +106,10 @@ Break By Hand
     VAR    ${most}    ${{ ($mending[1] - $breaking[0]) * 1000 + $aside }}
     FOR    ${probe}    IN    icmp    udp    tcp_new    tcp_kept
         Outages Should Be    ${probe}    ${{ $kinds.get($probe) }}    ${least}    ${most}
+    END
+    IF    'way' in $kinds
+        ${outages}    Get Outages    pod on other node    udp
+        Should Be Equal    ${{ max($outages, key=lambda outage: outage['length_ms'])['way'] }}    ${kinds}[way]
     END
 
 Span On Node

@@ -123,6 +123,7 @@ class Node(Vantage):
         self.interface = plan.interface(number)  # the machine's end of the node's link
         self.bridge = plan.bridge
         self.pods = plan.node_pods(number)[0]
+        self.addresses, self.all_pods = plan.node_addresses(number), plan.node_pods(number)  # of all families
         self.host_name = plan.host_name(number)  # what the kernel says; Kubernetes knows the node by its name
         self.folder = paths.node(number)
         self.containerd_socket = self.folder / "containerd.sock"

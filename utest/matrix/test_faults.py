@@ -92,6 +92,14 @@ def test_ports_without_a_protocol_are_refused():
         network.drop("node1", ports=[80])
 
 
+def test_a_direction_between_nodes_is_dropped_in_every_family_and_not_in_the_first_alone():
+    plan = network.drop_from("node1", "node2", ["10.1.0.0/24", "fd00:1::/64", "10.0.0.2", "fd00::2"])
+    rules = plan.do[0].words[1]
+    assert "ip saddr { 10.1.0.0/24, 10.0.0.2 } counter drop" in rules
+    assert "ip6 saddr { fd00:1::/64, fd00::2 } counter drop" in rules
+    assert plan.text == "Node 'node1' drops what comes from node 'node2'."
+
+
 def test_one_process_repairs_only_its_own_faults(tmp_path):
     faults = Faults(FakeGround(tmp_path))
     faults.apply(network.cut_link("node1"))
@@ -122,6 +130,7 @@ class OneNamespace(FakeGround):
 
 
 PLANS = {
+    "drop from": network.drop_from("node1", "node2", ["10.1.0.0/24", "fd00:1::/64", "10.0.0.2", "fd00::2"], "udp"),
     "drop": network.drop("node1", source=["10.0.0.0/8"], destination=["10.1.0.0/16", "10.2.0.1"]),
     "drop ports": network.drop("node1", protocol="udp", ports=[53], hooks=("prerouting",), interface="eth0"),
     "reject": network.reject("node1", protocol="tcp", ports=[80, 81]),

@@ -149,6 +149,7 @@ def _longest(limit: float | None, valid: Sequence[StreamResult]) -> Check | None
         texts.append(
             f"{result.spec.name}: {window.kind.value} for {window.length_ms:.0f} ms (certainly "
             f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms), allowed are {limit:g} ms"
+            + (f"; {window.way}" if window.way else "")
         )
     for result in valid:
         for window in result.outages:

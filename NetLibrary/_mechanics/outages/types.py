@@ -97,7 +97,7 @@ class Window:
 
     The true outage began after the last good probe and not later than the first bad one, and ended between the last
     bad and the first good one after it. `start_ns` and `end_ns` are the middles; `shortest_ms` and `longest_ms` are
-    what the probes allow at least and at most.
+    what the probes allow at least and at most. `way` says which direction lost the packets, where that is known.
     """
 
     start_ns: int
@@ -111,6 +111,7 @@ class Window:
     open_end: bool = False
     pieces: tuple[Window, ...] = ()
     code: int = 0
+    way: str = ""
 
     @property
     def length_ms(self) -> float:
@@ -139,6 +140,7 @@ class StreamLog:
     kept_opened: list[int] = field(default_factory=list)
     stranded: list[tuple[int, int]] = field(default_factory=list)  # (silent, new ones worked since), milliseconds
     paused: list[tuple[int, int]] = field(default_factory=list)
+    ways: list[tuple[int, int, int, int]] = field(default_factory=list)  # (since, until, missing, reached the server)
     cannot: str | None = None
 
 

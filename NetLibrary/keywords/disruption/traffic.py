@@ -70,6 +70,8 @@ class TrafficDisruptionKeywords(DisruptionBase):
     ) -> str:
         """Drops what comes from one node's pods and from the node itself at another node; the way back works.
 
+        In clusters of two families, packets of both are dropped.
+
         Args:
             sender: Node whose packets are dropped.
             receiver: Node that drops them.
@@ -81,13 +83,10 @@ class TrafficDisruptionKeywords(DisruptionBase):
         """
         from NetLibrary.lab.faults import network
 
-        lab = self._faults(cluster).ground.lab
-        source = [str(lab.node(sender).pods), str(lab.node(sender).address)]
-        what: dict[str, Any] = {"source": source, "hooks": ("prerouting",), "interface": "eth0"}
-        if protocol != "any":
-            what["protocol"] = protocol
-        text = f"Node '{receiver}' drops what comes from node '{sender}'."
-        return self._break(network.drop(receiver, text, **what), for_, cluster)
+        sending = self._faults(cluster).ground.lab.node(sender)
+        named = None if protocol == "any" else protocol
+        plan = network.drop_from(receiver, sender, [*sending.all_pods, *sending.addresses], named)
+        return self._break(plan, for_, cluster)
 
     @keyword(tags=["faults", "disruptive", "needs-lab"])
     @lasting

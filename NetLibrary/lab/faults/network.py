@@ -121,6 +121,24 @@ def drop(
     return nft_fault("drop", node, text, {hook: [f"{rule} counter drop"] for hook in hooks})
 
 
+def drop_from(receiver: str, sender: str, addresses: Sequence[str], protocol: str | None = None) -> FaultPlan:
+    """One direction between two nodes: what comes from the one vanishes at the other, in every family.
+
+    Args:
+        receiver: Node that drops.
+        sender: Name of the node whose packets are dropped.
+        addresses: Its addresses and those of its pods, of all families.
+        protocol: Only this one.
+    """
+    families = [[a for a in addresses if (":" in a) == v6] for v6 in (False, True)]
+    rules = [
+        f"{match(source=found, protocol=protocol, interface='eth0')} counter drop" for found in families if found
+    ]
+    what = f"{protocol.upper()} that" if protocol else "what"
+    text = f"Node '{receiver}' drops {what} comes from node '{sender}'."
+    return nft_fault("drop", receiver, text, {"prerouting": rules})
+
+
 def reject(
     node: str, text: str = "", *, hooks: Sequence[str] = ("forward", "input", "output"), **what: object
 ) -> FaultPlan:

@@ -10,6 +10,7 @@ from NetLibrary._mechanics.outages.results.counters import Delta, cross_check, d
 from NetLibrary._mechanics.outages.results.iperf import IperfResult, iperf_result
 from NetLibrary._mechanics.outages.results.original import KnownFigures, from_counters
 from NetLibrary._mechanics.outages.results.refusals import share_refusals
+from NetLibrary._mechanics.outages.results.ways import share_ways, tell_ways
 from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW, evaluate
 from NetLibrary._mechanics.outages.run.clock import drift_note
 from NetLibrary._mechanics.outages.run.measurement import Recording
@@ -134,9 +135,11 @@ def _read_prober(
         result.logs.append((prober.name, log, shift))
         log.paused += [(since + shift, until + shift) for since, until in recording.pauses.get(log.spec.endpoint, ())]
         stream = evaluate(log, quiet_until_ns=quiet_until, slow_margin_ms=slow_margin_ms, merge_below=merge_below)
+        tell_ways(stream, log)
         stream.windows = [_shifted(window, shift) for window in stream.windows]
         own.append(stream)
     share_refusals(own)
+    share_ways(own)
     result.streams += own
     _take_counters(prober, own, result)
     for event in prober.log.events_named("iperf"):

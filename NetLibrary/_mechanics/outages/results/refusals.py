@@ -31,12 +31,12 @@ def share_refusals(streams: Sequence[StreamResult]) -> None:
 
 
 def _named(window: Window, told: Sequence[Window]) -> Window:
-    if window.kind is OutageKind.SILENT_DROP and any(_together(window, other) for other in told):
+    if window.kind is OutageKind.SILENT_DROP and any(together(window, other) for other in told):
         return replace(window, kind=OutageKind.UNREACHABLE)
     return window
 
 
-def _together(one: Window, other: Window) -> bool:
+def together(one: Window, other: Window) -> bool:
     """Tells whether two outages can have begun and ended at the same times."""
     slack = sum((window.longest_ms - window.shortest_ms) / 4 for window in (one, other)) + ASIDE_MS
     return all(

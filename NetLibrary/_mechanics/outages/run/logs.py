@@ -149,6 +149,8 @@ class ProberLog:
                     log.kept_broken.append((event["t"], event["how"], event["errno"]))
                     if "silent_ms" in event:
                         log.stranded.append((event["silent_ms"], event["fresh_ms"]))
+                elif name == "way":
+                    log.ways.append((event["since"], event["until"], event["missing"], event["reached"]))
                 elif name == "kept_open":
                     log.kept_opened.append(event["t"])
         if self.ended is not None:

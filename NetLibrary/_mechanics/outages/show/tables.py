@@ -58,7 +58,7 @@ def _stream_row(stream: StreamResult) -> list[object]:
     if stream.invalid:
         return [spec.path, spec.kind.value, stream.planned, stream.sent, stream.answered, stream.lost,
                 Cell("no result", "warn", stream.invalid), "", "", stream.invalid, ""]  # fmt: skip
-    kinds = sorted({window.kind.value for window in stream.windows})
+    kinds = sorted({f"{w.kind.value} ({w.way})" if w.way else w.kind.value for w in stream.windows})
     longest = stream.longest
     mark = "bad" if stream.outages else "good"
     kept = ""
@@ -86,7 +86,7 @@ def bounds_text(window: Window) -> str:
 
 
 def _window_text(window: Window) -> str:
-    return f"{window.kind.value} {bounds_text(window)} ms"
+    return f"{window.kind.value} {bounds_text(window)} ms" + (f", {window.way}" if window.way else "")
 
 
 def step_rows(result: OutageResult) -> list[list[object]]:
@@ -233,6 +233,7 @@ def window_facts(window: Window, result: OutageResult) -> dict[str, Any]:
         "shortest_ms": round(window.shortest_ms, 3),
         "longest_ms": round(window.longest_ms, 3),
         "kind": window.kind.value,
+        "way": window.way,
         "outcomes": window.outcomes,
         "open_start": window.open_start,
         "open_end": window.open_end,

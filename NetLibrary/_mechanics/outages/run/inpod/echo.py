@@ -18,6 +18,8 @@ EXTENDED_ERR = struct.Struct("@IBBBBII")
 LIKE_PING = 56  # bytes of payload
 LARGEST = 9216  # what is read at once: a jumbo frame
 PATIENCE_NS = 2_000_000
+COUNT = struct.Struct("!I")
+TELLING = 3  # so many probes in a row have to be missing before it is told which way they were lost
 
 
 def stamped(sock):
@@ -210,6 +212,7 @@ class UdpStream(EchoStream):
 
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
+        self.last = None
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
@@ -252,7 +255,23 @@ class UdpStream(EchoStream):
         except OSError:
             self._read_errors()
             return
+        self._count(data)
         self.answered(data, arrival(ancillary, self.loop.shift, monotonic_ns()))
+
+    def _count(self, data):
+        """After a gap: the server's own count says how many of the missing requests had reached it."""
+        if len(data) < PAYLOAD.size + COUNT.size or data[:4] != MARK:
+            return
+        _mark, _stream, sequence, sent = PAYLOAD.unpack_from(data)
+        count = COUNT.unpack_from(data, len(data) - COUNT.size)[0]
+        before = self.last
+        if before is not None and (sequence <= before[0] or not count):
+            return
+        self.last = (sequence, count, sent)
+        missing = sequence - before[0] - 1 if before else 0
+        if missing >= TELLING and count > before[1]:
+            reached = min(missing, count - before[1] - 1)
+            self.loop.event("way", stream=self.number, since=before[2], until=sent, missing=missing, reached=reached)
 
 
 def ask_for_errors(sock):
