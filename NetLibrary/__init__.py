@@ -19,6 +19,7 @@ from NetLibrary.keywords.health import HealthKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.nodes import NodeKeywords
 from NetLibrary.keywords.outages import OutageKeywords
+from NetLibrary.keywords.policies import PolicyKeywords
 from NetLibrary.keywords.port_forward import PortForwardKeywords
 from NetLibrary.keywords.results import ResultKeywords
 from NetLibrary.keywords.rollouts import RolloutKeywords
@@ -49,6 +50,7 @@ class NetLibrary(
     E2SARKeywords,
     CyPerfKeywords,
     MatrixKeywords,
+    PolicyKeywords,
     DisruptionKeywords,
     TidyingKeywords,
     WorkloadKeywords,

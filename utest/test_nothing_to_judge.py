@@ -38,6 +38,7 @@ CALLS = {
     "Name Should Not Resolve": ["nobody.example", "source=demo/nobody"],
     "Name Should Resolve To": ["nobody.example", "source=demo/nobody"],
     "Names Should Resolve In Pods": ["demo", "app=none", "example.com", "timeout=1s"],
+    "Network Policies Should Be Enforced": ["nobody"],
     "Nodes Should Be Healthy": [],
     "Outages Should Be Within Limits": ["longest_outage_at_most=1s"],
     "Path MTU Should Be": ["1500", "10.0.0.1", "source=demo/nobody"],

@@ -34,7 +34,12 @@ class Image:
 # Built by the lab alone, and published nowhere
 LAB = "the lab only"
 IMAGES = (
-    Image("registry.k8s.io/e2e-test-images/agnhost:2.53", "AGNHOST_IMAGE", ("service_matrix",), "agnhost and a shell"),
+    Image(
+        "registry.k8s.io/e2e-test-images/agnhost:2.53",
+        "AGNHOST_IMAGE, POLICY_IMAGE",
+        ("service_matrix", "network_policies"),
+        "agnhost and a shell",
+    ),
     Image(
         "quay.io/skupper/lanyard:latest",
         "IPERF3_IMAGE, THROUGHPUT_IMAGE",

@@ -1,4 +1,4 @@
-"""What NetworkPolicies let through, worked out from the API objects (networking.k8s.io/v1).
+"""What NetworkPolicies let through, worked out from the API objects (networking.k8s.io, policy.networking.k8s.io).
 
 The rules, as https://kubernetes.io/docs/concepts/services-networking/network-policies/ and the API reference of
 NetworkPolicySpec state them:
@@ -11,31 +11,38 @@ NetworkPolicySpec state them:
   pod, and take its traffic for its node's: selectors do not find it, only `ipBlock` does. That is assumed here;
   `disputed` tells where another reading would give another answer.
 - `ipBlock` is about addresses, so a pod that has none yet is in no block.
+
+Where AdminNetworkPolicies are served, those decide first, and a BaselineAdminNetworkPolicy decides what no
+NetworkPolicy does; see `admin_policies`.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from NetLibrary._mechanics.kube.admin_policies import AdminRules
+from NetLibrary._mechanics.kube.policy_peers import Flow, Matcher, name_of, namespace_of, on_host
 from NetLibrary._mechanics.kube.selectors import selects
 
 Object = Mapping[str, Any]
 Labels = Mapping[str, Mapping[str, str]]
+SIDES = {"egress": "to", "ingress": "from"}
 
 
 @dataclass(frozen=True)
 class Block:
-    """A policy that isolates one end of a connection without allowing the connection.
+    """A policy that keeps a connection away at one of its ends.
 
     Args:
-        namespace: Namespace of the policy.
+        namespace: Namespace of the policy; empty for those of the whole cluster.
         name: Its name.
         direction: `ingress` or `egress`.
         pod: The pod that it isolates.
         end: `sender` or `receiver`, whichever that pod is.
+        kind: Kind of the policy.
+        rule: The rule that denies, where one does; a NetworkPolicy denies by having no rule that allows.
     """
 
     namespace: str
@@ -43,21 +50,140 @@ class Block:
     direction: str
     pod: str
     end: str
+    kind: str = "NetworkPolicy"
+    rule: str = ""
+
+    @property
+    def policy(self) -> str:
+        """The policy and its direction, or its rule, whatever the pod."""
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {where} ({self.rule or self.direction})"
 
     def __str__(self) -> str:
-        return f"NetworkPolicy {self.namespace}/{self.name} ({self.direction} of {self.pod})"
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        rule = f", {self.rule}" if self.rule else ""
+        return f"{self.kind} {where} ({self.direction} of {self.pod}{rule})"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What all policies together say of one connection.
+
+    Args:
+        blocks: Policies that keep it away; none when it is allowed.
+        grants: Rules that let it through, in words; none at an end that no policy selects.
+    """
+
+    blocks: tuple[Block, ...] = ()
+    grants: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the connection may come about."""
+        return not self.blocks
+
+    def __str__(self) -> str:
+        if self.blocks:
+            return "denied by " + " and ".join(dict.fromkeys(str(block) for block in self.blocks))
+        return "allowed by " + " and ".join(self.grants) if self.grants else "no policy selects either end"
+
+
+class Rulebook:
+    """All policies of a cluster, or of some of its namespaces, ready for many questions about the same pods.
+
+    Args:
+        policies: NetworkPolicies.
+        namespaces: Labels of each namespace.
+        admin: AdminNetworkPolicies.
+        baseline: BaselineAdminNetworkPolicies.
+        host_is_node: How pods on the host network count, see the module's text.
+        idle: Tells the pods (with a direction and a family) at which nothing is enforced; for hypotheses about faults.
+
+    Example:
+        >>> def pod(name):
+        ...     return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"containers": []}}
+        >>> deny = {"metadata": {"name": "deny", "namespace": "shop"}, "spec": {"podSelector": {}}}
+        >>> str(Rulebook([deny], {}).decide(Flow(pod("web"), pod("db"), 5432, "TCP")))
+        'denied by NetworkPolicy shop/deny (ingress of db)'
+    """
+
+    def __init__(
+        self, policies: Sequence[Object], namespaces: Labels, *, admin: Sequence[Object] = (),
+        baseline: Sequence[Object] = (), host_is_node: bool = True,
+        idle: Callable[[Object, str, int | None], bool] | None = None,
+    ) -> None:  # fmt: skip
+        self._policies, self._host_is_node, self._idle = policies, host_is_node, idle
+        self._match = Matcher(namespaces, host_is_node=host_is_node)
+        self._first = AdminRules(admin, self._match)
+        self._last = AdminRules(baseline, self._match)
+        self._isolating: dict[tuple[str, int], list[Object]] = {}
+
+    def decide(self, flow: Flow) -> Decision:
+        """Returns what the policies say of a connection."""
+        if flow.to_itself or flow.from_own_node:
+            return Decision()
+        blocks: list[Block] = []
+        grants: list[str] = []
+        for direction, end in (("egress", "sender"), ("ingress", "receiver")):
+            me, other = (flow.sender, flow.receiver) if direction == "egress" else (flow.receiver, flow.sender)
+            if self._host_is_node and on_host(me):
+                continue
+            if self._idle is not None and self._idle(me, direction, flow.family):
+                continue
+            against, for_it = self._at(flow, me, other, direction, end)
+            blocks += against
+            grants += for_it
+        return Decision(tuple(blocks), () if blocks else tuple(grants))
+
+    def _at(self, flow: Flow, me: Object, other: Object, direction: str, end: str) -> tuple[list[Block], list[str]]:
+        """Policies against a connection and rules for it, at one of its ends."""
+        found = self._first.decide(flow, me, other, direction)
+        if found is None:
+            isolating = self.isolating(me, direction)
+            if isolating:
+                grant = next((text for policy in isolating for text in self.grants(policy, flow, other, direction)), "")
+                if grant:
+                    return [], [grant]
+                return [Block(namespace_of(p), name_of(p), direction, name_of(me), end) for p in isolating], []
+            found = self._last.decide(flow, me, other, direction)
+        if found is None:
+            return [], []
+        if found.denies:
+            return [Block("", found.policy, direction, name_of(me), end, found.kind, found.rule)], []
+        return [], [f"{found.rule} of {found.kind} {found.policy}"]
+
+    def isolating(self, pod: Object, direction: str) -> list[Object]:
+        """Returns the NetworkPolicies that select a pod for a direction."""
+        key = (direction, id(pod))
+        if key not in self._isolating:
+            self._isolating[key] = [policy for policy in self._policies if isolates(policy, pod, direction)]
+        return self._isolating[key]
+
+    def grants(self, policy: Object, flow: Flow, other: Object, direction: str) -> list[str]:
+        """Returns the rules of a policy that let a connection through, in words."""
+        side = SIDES[direction]
+        return [
+            f"{direction} rule {number} of NetworkPolicy {namespace_of(policy)}/{name_of(policy)}"
+            for number, rule in enumerate(policy["spec"].get(direction) or [], 1)
+            if self._match.ports(rule, flow) and self._match.peers(rule.get(side), policy, other, flow.family)
+        ]
+
+    def nearly(self, policy: Object, flow: Flow, other: Object, direction: str) -> list[str]:
+        """Returns what a policy's rules lack to let a connection through, a sentence's part for each rule."""
+        side, found = SIDES[direction], []
+        for number, rule in enumerate(policy["spec"].get(direction) or [], 1):
+            ports = self._match.ports(rule, flow)
+            peers = self._match.peers(rule.get(side), policy, other, flow.family)
+            if not (ports and peers):
+                lacks = "other ports" if peers else ("other peers" if ports else "other peers and ports")
+                found.append(f"its {direction} rule {number} is for {lacks}")
+        return found or [f"it has no {direction} rule"]
 
 
 def blocking(
-    policies: Sequence[Object],
-    namespaces: Labels,
-    sender: Object,
-    receiver: Object,
-    port: int,
-    protocol: str,
-    *,
-    family: int | None = None,
-) -> list[Block]:
+    policies: Sequence[Object], namespaces: Labels, sender: Object, receiver: Object, port: int, protocol: str,
+    *, family: int | None = None,
+) -> list[Block]:  # fmt: skip
     """Names the policies that keep a sender pod from a receiver pod; empty when none does.
 
     Args:
@@ -76,150 +202,31 @@ def blocking(
         >>> [str(block) for block in blocking([deny], {}, pod("web"), pod("db"), 5432, "TCP")]
         ['NetworkPolicy shop/deny (ingress of db)']
     """
-    flow = _Flow(sender, receiver, port, protocol, family, namespaces)
-    return _blocking(policies, flow, host_is_node=True)
+    return list(Rulebook(policies, namespaces).decide(Flow(sender, receiver, port, protocol, family)).blocks)
 
 
 def disputed(
-    policies: Sequence[Object],
-    namespaces: Labels,
-    sender: Object,
-    receiver: Object,
-    port: int,
-    protocol: str,
-    *,
-    family: int | None = None,
-) -> bool:
+    policies: Sequence[Object], namespaces: Labels, sender: Object, receiver: Object, port: int, protocol: str,
+    *, family: int | None = None,
+) -> bool:  # fmt: skip
     """Tells whether implementations may differ: a pod on the host network takes part and how it counts decides."""
-    if not (_on_host(sender) or _on_host(receiver)):
+    if not (on_host(sender) or on_host(receiver)):
         return False
-    flow = _Flow(sender, receiver, port, protocol, family, namespaces)
-    as_node = _blocking(policies, flow, host_is_node=True)
-    as_pod = _blocking(policies, flow, host_is_node=False)
-    return bool(as_node) != bool(as_pod)
+    flow = Flow(sender, receiver, port, protocol, family)
+    as_node = Rulebook(policies, namespaces).decide(flow)
+    as_pod = Rulebook(policies, namespaces, host_is_node=False).decide(flow)
+    return as_node.allowed != as_pod.allowed
 
 
-@dataclass(frozen=True)
-class _Flow:
-    """A connection, and the labels of the namespaces that rules may ask for."""
-
-    sender: Object
-    receiver: Object
-    port: int
-    protocol: str
-    family: int | None
-    namespaces: Labels
-
-
-def _blocking(policies: Sequence[Object], flow: _Flow, *, host_is_node: bool) -> list[Block]:
-    sender, receiver = flow.sender, flow.receiver
-    if sender is receiver or _same(sender, receiver) or _own_node(sender, receiver):
-        return []
-    found = []
-    for me, other, direction, side, end in (
-        (sender, receiver, "egress", "to", "sender"),
-        (receiver, sender, "ingress", "from", "receiver"),
-    ):
-        if host_is_node and _on_host(me):
-            continue
-        isolating = [p for p in policies if _isolates(p, me, direction)]
-        allowed = any(
-            _ports_fit(flow, rule)
-            and (
-                not rule.get(side)
-                or any(_peer_fits(flow, peer, policy, other, host_is_node=host_is_node) for peer in rule[side])
-            )
-            for policy in isolating
-            for rule in policy["spec"].get(direction) or []
-        )
-        if not allowed:
-            name = me["metadata"]["name"]
-            found += [Block(_namespace(p), p["metadata"]["name"], direction, name, end) for p in isolating]
-    return found
-
-
-def _same(one: Object, other: Object) -> bool:
-    uid = one["metadata"].get("uid")
-    return bool(uid) and uid == other["metadata"].get("uid")
-
-
-def _own_node(sender: Object, receiver: Object) -> bool:
-    """A node's own process speaks to a pod of that node."""
-    node = sender.get("spec", {}).get("nodeName")
-    return _on_host(sender) and bool(node) and node == receiver.get("spec", {}).get("nodeName")
-
-
-def _on_host(pod: Object) -> bool:
-    return bool(pod.get("spec", {}).get("hostNetwork"))
-
-
-def _namespace(item: Object) -> str:
-    return str(item["metadata"].get("namespace") or "default")
-
-
-def _labels(item: Object) -> Mapping[str, str]:
-    return item["metadata"].get("labels") or {}
-
-
-def _isolates(policy: Object, pod: Object, direction: str) -> bool:
+def isolates(policy: Object, pod: Object, direction: str) -> bool:
+    """Tells whether a NetworkPolicy selects a pod for a direction."""
     spec = policy["spec"]
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if spec.get("egress") else [])]
     return (
-        _namespace(policy) == _namespace(pod)
+        namespace_of(policy) == namespace_of(pod)
         and direction.capitalize() in types
-        and selects(spec.get("podSelector") or {}, _labels(pod))
+        and selects(spec.get("podSelector") or {}, pod["metadata"].get("labels") or {})
     )
 
 
-def _ports_fit(flow: _Flow, rule: Object) -> bool:
-    entries = rule.get("ports")
-    return not entries or any(_port_fits(entry, flow.receiver, flow.port, flow.protocol) for entry in entries)
-
-
-def _peer_fits(flow: _Flow, peer: Object, policy: Object, other: Object, *, host_is_node: bool) -> bool:
-    if peer.get("ipBlock"):
-        return _in_block(peer["ipBlock"], other, flow.family)
-    if host_is_node and _on_host(other):
-        return False
-    spaces, pods = peer.get("namespaceSelector"), peer.get("podSelector")
-    if spaces is not None:
-        if not selects(spaces, flow.namespaces.get(_namespace(other), {})):
-            return False
-    elif _namespace(other) != _namespace(policy):
-        return False
-    return pods is None or selects(pods, _labels(other))
-
-
-def _in_block(block: Object, pod: Object, family: int | None) -> bool:
-    state = pod.get("status") or {}
-    texts = [entry["ip"] for entry in state.get("podIPs") or [] if entry.get("ip")] or [state.get("podIP")]
-    addresses = [ipaddress.ip_address(text) for text in texts if text]
-    chosen = [a for a in addresses if family in (None, a.version)][:1]
-    return any(
-        address in ipaddress.ip_network(block["cidr"], strict=False)
-        and not any(address in ipaddress.ip_network(text, strict=False) for text in block.get("except") or [])
-        for address in chosen
-    )
-
-
-def _port_fits(entry: Object, receiver: Object, port: int, protocol: str) -> bool:
-    if (entry.get("protocol") or "TCP") != protocol:
-        return False
-    wanted = entry.get("port")
-    if wanted is None:
-        return True
-    if isinstance(wanted, str):
-        return port in _named(receiver, wanted, protocol)
-    return int(wanted) <= port <= int(entry.get("endPort") or wanted)
-
-
-def _named(pod: Object, name: str, protocol: str) -> set[int]:
-    """Ports of that name in all containers that stay; restartable init containers are such."""
-    spec = pod.get("spec", {})
-    stay = [c for c in spec.get("initContainers") or [] if c.get("restartPolicy") == "Always"]
-    return {
-        entry["containerPort"]
-        for container in [*(spec.get("containers") or []), *stay]
-        for entry in container.get("ports") or []
-        if entry.get("name") == name and (entry.get("protocol") or "TCP") == protocol
-    }
+__all__ = ["Block", "Decision", "Flow", "Rulebook", "blocking", "disputed", "isolates"]

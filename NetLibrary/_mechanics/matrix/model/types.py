@@ -44,12 +44,13 @@ class Source:
     """Where probes start.
 
     Args:
-        name: Its row in the tables; pod name, or `outside`.
+        name: Its row in the tables; pod name, with its namespace in front where there are several, or `outside`.
         node: Node it runs on; empty outside the cluster.
         address: Its own address; empty when not known.
         namespace: Namespace of the pod.
         host_network: The pod uses its node's network.
         outside: It is not in the cluster at all.
+        container: Container of the pod that probes.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Source:
     namespace: str = ""
     host_network: bool = False
     outside: bool = False
+    container: str = "agnhost"
+
+    @property
+    def pod(self) -> str:
+        """Name of its pod."""
+        return self.name.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

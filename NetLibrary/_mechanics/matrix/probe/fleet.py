@@ -77,7 +77,7 @@ class ExecPipe:
 
     def __init__(self, cluster: Cluster, source: Source, prefer: str) -> None:
         words = ["sh", "-c", SELECT, "sh", prefer]
-        self._running = cluster.start_exec(source.namespace, source.name, words, container=CONTAINER, stdin=True)
+        self._running = cluster.start_exec(source.namespace, source.pod, words, container=source.container, stdin=True)
         self._pending = b""
         self._lines: list[str] = []
 
@@ -423,6 +423,12 @@ class Fleet:
         with ThreadPoolExecutor(max_workers=16, thread_name_prefix="prober") as pool:
             list(pool.map(begin, sources))
         return trouble
+
+    def forget(self, source: Source) -> None:
+        """Ends the prober of a source; a container of the same pod may be the next."""
+        prober = self._probers.pop(source.name, None)
+        if prober is not None:
+            prober.close()
 
     @property
     def host_names(self) -> dict[str, str]:
