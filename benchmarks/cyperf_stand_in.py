@@ -22,8 +22,8 @@ from NetLibrary._mechanics.cyperf.controller import Controller  # noqa: E402
 from NetLibrary._mechanics.cyperf.rest import Connection  # noqa: E402
 from NetLibrary._mechanics.cyperf.results import Statistics  # noqa: E402
 from NetLibrary._mechanics.cyperf.session import TestSession  # noqa: E402
-from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole  # noqa: E402
 from NetLibrary._mechanics.cyperf.units import shown  # noqa: E402
+from NetLibrary.types import CyPerfObjective, CyPerfRole  # noqa: E402
 
 PACKAGE = "NetLibrary.standins.cyperf"
 CASES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.kube.pods import in_registry
+from NetLibrary._mechanics import defaults
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Image:
 
     def at(self, registry: str) -> str:
         """Returns the reference with `REGISTRY` taken into account."""
+        from NetLibrary._mechanics.kube.pods import in_registry
+
         return in_registry(self.reference, registry)
 
 
@@ -35,37 +37,37 @@ class Image:
 LAB = "the lab only"
 IMAGES = (
     Image(
-        "registry.k8s.io/e2e-test-images/agnhost:2.53",
+        defaults.AGNHOST_IMAGE,
         "AGNHOST_IMAGE, POLICY_IMAGE",
         ("service_matrix", "network_policies"),
         "agnhost and a shell",
     ),
     Image(
-        "quay.io/skupper/lanyard:latest",
+        defaults.IPERF3_IMAGE,
         "IPERF3_IMAGE, THROUGHPUT_IMAGE",
         ("skupper_iperf3", "throughput"),
         "iperf3 and a shell",
     ),
     Image(
-        "docker.io/library/python:3.13-alpine",
+        defaults.PYTHON_IMAGE,
         "OUTAGE_PROBE_IMAGE",
         ("network_break",),
         "python3; iperf3 for the streams beside the probes",
     ),
     Image(
-        "ghcr.io/netlibrary/probe:1",
+        defaults.PROBE_IMAGE,
         "OUTAGE_PROBE_IMAGE",
         ("network_break",),
         "the same with iperf3; the lab's default",
         "containers/probe/Containerfile",
     ),
-    Image("ibaldin/e2sar:0.1.4", "E2SAR_IMAGE", ("e2sar",), "e2sar_perf and a shell"),
+    Image(defaults.E2SAR_IMAGE, "E2SAR_IMAGE", ("e2sar",), "e2sar_perf and a shell"),
     Image("public.ecr.aws/keysight/cyperf-agent:release26.0.1", "CYPERF_AGENT_IMAGE", ("cyperf",), "a CyPerf agent"),
     Image("registry.k8s.io/e2e-test-images/busybox:1.36.1-1", "", ("cyperf",), "sh, cat and date"),
     Image("docker.io/library/busybox:1.36", "PROBE_IMAGE", ("cluster_health",), "nslookup and a shell"),
     Image("ghcr.io/netlibrary/cyperf-controller-stand-in:1", "", ("cyperf",), "the stand-in's controller", LAB),
     Image("ghcr.io/netlibrary/cyperf-agent-stand-in:1", "CYPERF_STAND_IN_IMAGE", ("cyperf",), "its agent", LAB),
-    Image("ghcr.io/netlibrary/e2sar-perf-standin:1", "E2SAR_IMAGE", ("e2sar",), "the stand-in for e2sar_perf", LAB),
+    Image(defaults.E2SAR_STAND_IN_IMAGE, "E2SAR_IMAGE", ("e2sar",), "the stand-in for e2sar_perf", LAB),
 )
 
 

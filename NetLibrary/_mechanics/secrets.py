@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import json
 import os
 import re
@@ -131,6 +130,8 @@ def _forms(value: str, least: int) -> Iterable[str]:
     value = value.strip()
     if len(value) < least:
         return
+    import html
+
     encoded = base64.b64encode(value.encode()).decode()
     for form in (value, encoded, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]):
         yield form

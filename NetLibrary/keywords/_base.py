@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from robot.api import Error, Failure, SkipExecution
+from robot.api import Error, Failure, SkipExecution, TypeInfo
 from robot.api.deco import keyword as robot_keyword
 
 from NetLibrary._mechanics import errors, secrets
@@ -36,18 +36,31 @@ class KeywordBase:
                 setattr(cls, attribute, alias)
 
 
-def _name_lone_types(wrapper: Callable[..., Any], method: Callable[..., Any]) -> None:
-    """Makes hints of the form `X | None` into `X` where the default is None.
+_TYPES: dict[tuple[str, str], Any] = {}  # by module and text of the hint
 
-    Robot accepts None for such an argument anyway, and of a union's types none may say what it allows: `at_least=1GB`
-    "cannot be converted to Bitrate or None" and nothing more.
+
+def _types_of(method: Callable[..., Any]) -> dict[str, Any]:
+    """Returns the hints of a method as types, for Robot.
+
+    An argument's `X | None` becomes `X`: Robot accepts None anyway where it is the default, and of a union's types none
+    may say what it allows: `at_least=1GB` "cannot be converted to Bitrate or None" and nothing more.
+
+    Hints are texts in these files; each is evaluated once in a module, where Robot would do it for every argument. A
+    class that only type checkers import is known by its name alone: fine for what keywords return and for arguments
+    that are such results. What Robot has to convert is in `NetLibrary.types`.
     """
-    hints = dict(method.__annotations__)
-    for name, parameter in inspect.signature(method).parameters.items():
-        hint = hints.get(name)
-        if parameter.default is None and isinstance(hint, str):
-            hints[name] = hint.removesuffix(" | None")
-    wrapper.__annotations__ = hints
+    plain = inspect.unwrap(method)
+    types = {}
+    for argument, hint in method.__annotations__.items():
+        text = hint if argument == "return" else hint.removesuffix(" | None")
+        known = plain.__module__, text
+        if known not in _TYPES:
+            try:
+                _TYPES[known] = eval(text, plain.__globals__)
+            except NameError:
+                _TYPES[known] = TypeInfo.from_string(text)
+        types[argument] = _TYPES[known]
+    return types
 
 
 def keyword(
@@ -81,7 +94,7 @@ def keyword(
             except errors.NetLibraryError as error:
                 raise Error(secrets.hide(str(error))) from error
 
-        _name_lone_types(translated, method)
+        translated.__annotations__ = _types_of(method)
         accepted = old_arguments_accepted(translated, renamed or {}) if renamed else translated
         marked: F = robot_keyword(name=name, tags=tuple(tags))(accepted)
         marked.__dict__["formerly"] = tuple(formerly)

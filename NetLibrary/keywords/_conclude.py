@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from robot.api import Error, Failure, SkipExecution
 
-from NetLibrary._mechanics.report import Picture, Table, html_table
-from NetLibrary._mechanics.verdict import Check, Status, failed, verdict
 from NetLibrary.keywords import _robot
 
 if TYPE_CHECKING:
+    from NetLibrary._mechanics.report import Picture, Table
+    from NetLibrary._mechanics.verdict import Check
     from NetLibrary.keywords._session import Session
 
 # Robot cuts messages over 40 lines in the middle
@@ -76,6 +76,8 @@ def conclude(
         Error: `errors` names something.
         SkipExecution: `skip` gives a reason.
     """
+    from NetLibrary._mechanics.verdict import Status, failed, verdict
+
     found = verdict(checks, errors, skip)
     names = [program for program in stands_in if program in session.stand_ins]
     mark = f" [stand-in: {', '.join(names)}]" if names else ""
@@ -109,6 +111,8 @@ def conclude(
 
 
 def _show(session: Session, tables: Sequence[Table], pictures: Sequence[Picture]) -> None:
+    from NetLibrary._mechanics.report import html_table
+
     for table in tables:
         html = html_table(table.columns, table.rows, table.caption)
         _robot.log_html(html)

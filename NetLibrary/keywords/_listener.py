@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import html
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from robot.api import logger
 
 from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import NetLibraryError, Unreachable
-from NetLibrary._mechanics.kube.evidence import collect
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._variables import keep_contract
 
@@ -91,7 +89,7 @@ class ListenerMixin:
         for headline in self.session.headlines:
             _robot.log_html(headline)
         self.session.headlines.clear()
-        if self.session.steps:
+        if self.session.steps and _robot.running():
             total = sum(self.session.steps.values())
             rows = [[name, f"{seconds:.2f}"] for name, seconds in self.session.steps.items()]
             _robot.log_table(["Step", "Seconds"], [*rows, ["all steps", f"{total:.2f}"]], "Where the time went")
@@ -102,6 +100,10 @@ class ListenerMixin:
         self._told = cause
 
     def _collect_evidence(self) -> None:
+        import html
+
+        from NetLibrary._mechanics.kube.evidence import collect
+
         for cluster in {id(c): c for c in self.session.clusters.values()}.values():
             if time.monotonic() < self._silent_until.get(id(cluster), 0.0):
                 continue

@@ -10,19 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from robot.api import Error, Failure, logger
 
-from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.outages.judge import Limits, checks, proven
-from NetLibrary._mechanics.outages.objects import Endpoints
-from NetLibrary._mechanics.outages.results.outcome import OutageResult, read
-from NetLibrary._mechanics.outages.run.measurement import Measurement
-from NetLibrary._mechanics.outages.show import tables
-from NetLibrary._mechanics.outages.show.probes import write_probes
-from NetLibrary._mechanics.report import Picture
-from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._conclude import conclude
 
 if TYPE_CHECKING:
+    from NetLibrary._mechanics.outages.judge import Limits
+    from NetLibrary._mechanics.outages.objects import Endpoints
+    from NetLibrary._mechanics.outages.results.outcome import OutageResult
+    from NetLibrary._mechanics.outages.run.measurement import Measurement
+    from NetLibrary._mechanics.report import Picture
+    from NetLibrary._mechanics.verdict import Check
     from NetLibrary.keywords._session import Session
 
 KIND = "network_break"
@@ -47,7 +44,7 @@ class OutageState:
     """
 
     running: Measurement | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits | None = None
     slow_margin_ms: float | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     endpoints: Endpoints | None = None
@@ -85,10 +82,12 @@ def begin(
     slow_margin_ms: float | None = None,
 ) -> None:
     """Starts a measurement; whatever ends the run, what was measured until then is recorded."""
+    from NetLibrary._mechanics.facts import images_of
+
     state = state_of(session)
     state.running, state.ended = measurement, None
     state.parameters, state.endpoints = parameters, endpoints
-    state.limits, state.slow_margin_ms = limits or Limits(), slow_margin_ms
+    state.limits, state.slow_margin_ms = limits, slow_margin_ms
     session.note_images(images_of(map(dict, endpoints.pods.values())))
     try:
         measurement.start()
@@ -111,6 +110,8 @@ def abort(session: Session, measurement: Measurement | None) -> None:
 
 def finish(state: OutageState, *, settle: bool) -> OutageResult:
     """Ends the running measurement; what it found is pending until it is concluded."""
+    from NetLibrary._mechanics.outages.results.outcome import read
+
     measurement = state.running
     assert measurement is not None
     try:
@@ -133,6 +134,8 @@ def _keep(state: OutageState, result: OutageResult) -> None:
 
 def conclude_pending(session: Session, *, cut_short: bool = False) -> None:
     """Records and shows a result that nobody has judged; never fails, as nothing was asked."""
+    from NetLibrary._mechanics.outages.judge import Limits
+
     state = state_of(session)
     if state.pending is not None:
         with suppress(Error, Failure):
@@ -146,6 +149,11 @@ def conclude_outages(session: Session, result: OutageResult, limits: Limits, *, 
         Failure: A limit is broken.
         Error: The measurement is not whole.
     """
+    from NetLibrary._mechanics.facts import images_of
+    from NetLibrary._mechanics.outages.judge import checks
+    from NetLibrary._mechanics.outages.show import tables
+    from NetLibrary._mechanics.outages.show.probes import write_probes
+
     state = state_of(session)
     state.pending = None
     judged = checks(limits, result)
@@ -185,6 +193,8 @@ def _errors(result: OutageResult, judged: Sequence[Check]) -> tuple[list[str], l
 
     A limit that the probes prove broken stays broken however much an incomplete measurement has missed.
     """
+    from NetLibrary._mechanics.outages.judge import proven
+
     invalid = [str(stream.invalid) for stream in result.streams if stream.invalid]
     errors = list(dict.fromkeys([*result.unfit, *result.errors, *([] if result.errors else invalid)]))
     findings = [f"Also: {text}" for stream in result.streams for text in stream.findings]
@@ -195,6 +205,7 @@ def _errors(result: OutageResult, judged: Sequence[Check]) -> tuple[list[str], l
 
 def _draw(path: Path, result: OutageResult) -> Picture:
     from NetLibrary._mechanics.outages.show.timeline import draw
+    from NetLibrary._mechanics.report import Picture
 
     draw(path, result)
     return Picture(path, f"{result.name}: outages per path over time")
@@ -211,6 +222,8 @@ def _console(result: OutageResult) -> str:
 
 def _tell(result: OutageResult, count: int, probes: Path) -> None:
     """Writes to the log what is in no table."""
+    from NetLibrary._mechanics.outages.show import tables
+
     for text in result.unmeasured:
         logger.info(f"Not measured: {text}")
     for text in dict.fromkeys(result.notes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import re
 from collections.abc import Sequence
@@ -14,7 +13,6 @@ from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
 from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.report import html_table, text_table
 
 _spoke_in = ""
 
@@ -84,11 +82,15 @@ def log_html(text: str) -> None:
 
 def log_table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> None:
     """Writes a table to the log."""
+    from NetLibrary._mechanics.report import html_table
+
     log_html(html_table(columns, rows, caption))
 
 
 def console_table(columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str | None = None) -> None:
     """Writes a table to the terminal."""
+    from NetLibrary._mechanics.report import text_table
+
     console((f"{caption}\n" if caption else "") + text_table(columns, rows))
 
 
@@ -99,6 +101,8 @@ def log_picture(path: Path, caption: str) -> None:
 
 def picture_html(path: Path, caption: str) -> str:
     """Returns the HTML that shows a picture file of the output folder."""
+    import html
+
     link = html.escape(os.path.relpath(path, output_dir()).replace(os.sep, "/"), quote=True)
     text = html.escape(caption, quote=True)
     return f'<a href="{link}"><img src="{link}" alt="{text}" title="{text}" style="max-width:100%"></a>'

@@ -6,20 +6,20 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
 from NetLibrary._mechanics import secrets as hidden
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.facts import cluster_facts
-from NetLibrary._mechanics.kube import Choice, Cluster, choose
-from NetLibrary._mechanics.kube.cleanup import delete_run, what_stays
-from NetLibrary._mechanics.kube.heartbeat import Heartbeat
-from NetLibrary._mechanics.kube.pods import PodSettings
-from NetLibrary._mechanics.records import Recorder, Surroundings
 from NetLibrary.keywords import _robot
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube import Choice, Cluster
+    from NetLibrary._mechanics.kube.heartbeat import Heartbeat
+    from NetLibrary._mechanics.records import Recorder, Surroundings
 
 DEFAULT = "default"
 
@@ -34,8 +34,8 @@ class Session:
     """
 
     def __init__(self, *, timeout: float, kubeconfig: str | None = None, context: str | None = None) -> None:
-        # Valid as a label value and as part of a namespace's name
         hidden.learn_environment()
+        # Valid as a label value and as part of a namespace's name
         self.run_id = f"{time.strftime('%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self.default_timeout = timeout
         self.stand_ins: dict[str, str] = {}
@@ -47,7 +47,6 @@ class Session:
         self.at_test_end: list[Callable[[], None]] = []
         # Programs that carry traffic, by name; each returns its versions and images for the records
         self.carriers: dict[str, Callable[[], dict[str, Any]]] = {}
-        self.recorder = Recorder(_robot.output_dir, self._surroundings)
         self._kubeconfig, self._context = kubeconfig, context
         self._clusters: dict[str, Cluster] = {}
         self._replaced: list[Cluster] = []  # whose alias leads elsewhere now
@@ -59,7 +58,7 @@ class Session:
         self._scoped: list[tuple[tuple[str, str], str, Callable[[], None]]] = []
         self.lacking: list[tuple[str, str]] = []  # rows (a glob pattern) and the right that they lack
         self._told_stays: dict[str, list[str]] = {}
-        self._heartbeat = Heartbeat(self._all_clusters)
+        self._heartbeat: Heartbeat | None = None  # beats from the first connection on
 
     # --- clusters -----------------------------------------------------------------------------------
 
@@ -90,6 +89,10 @@ class Session:
         Without a kubeconfig of its own, the library's import arguments and the variables `${KUBECONFIG}` and
         `${CONTEXT}` count. The same kubeconfig and context under a second alias share one connection.
         """
+        from NetLibrary._mechanics.facts import cluster_facts
+        from NetLibrary._mechanics.kube import choose
+        from NetLibrary._mechanics.kube.pods import PodSettings
+
         if not kubeconfig:
             kubeconfig, context = self._kubeconfig, context or self._context
             context = context or str(_robot.variable("CONTEXT") or "") or None
@@ -106,7 +109,11 @@ class Session:
         cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
         cluster.say = _say
         cluster.pod_settings = lambda: PodSettings.of_variables(_robot.variable)
-        self._heartbeat.start()
+        if self._heartbeat is None:
+            from NetLibrary._mechanics.kube.heartbeat import Heartbeat
+
+            self._heartbeat = Heartbeat(self._all_clusters)
+            self._heartbeat.start()
         self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
         where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
@@ -130,9 +137,12 @@ class Session:
         return cluster
 
     def _connect(self, alias: str, choice: Choice) -> Cluster:
+        from NetLibrary._mechanics.kube import Cluster
+
         return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
 
     def _lab(self, alias: str, choice: Choice) -> Cluster:
+        from NetLibrary._mechanics.kube import Choice, Cluster
         from NetLibrary.lab import Lab
 
         # Robot keeps back what a keyword writes to standard error until it ends, and the first start takes minutes
@@ -155,6 +165,13 @@ class Session:
 
     # --- results ------------------------------------------------------------------------------------
 
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Writes the records of the run."""
+        from NetLibrary._mechanics.records import Recorder
+
+        return Recorder(_robot.output_dir, self._surroundings)
+
     def note_stand_in(self, program: str, text: str) -> None:
         """Remembers that a program is a stand-in: shown in suite metadata and written into every record."""
         if self.stand_ins.get(program) != text:
@@ -175,6 +192,8 @@ class Session:
         self.headlines.append(html)
 
     def _surroundings(self) -> Surroundings:
+        from NetLibrary._mechanics.records import Surroundings
+
         return Surroundings(
             run=self.run_id,
             suite=_robot.suite_name(),
@@ -229,6 +248,8 @@ class Session:
         """
         left: list[str] = []
         for cluster in self._all_clusters():
+            from NetLibrary._mechanics.kube.cleanup import delete_run
+
             if self.keep:
                 self._tell_what_stays(cluster)
             else:
@@ -240,6 +261,8 @@ class Session:
         return list({id(c): c for c in [*self._clusters.values(), *self._replaced]}.values())
 
     def _tell_what_stays(self, cluster: Cluster) -> None:
+        from NetLibrary._mechanics.kube.cleanup import what_stays
+
         lines = what_stays(cluster)
         if lines and lines != self._told_stays.get(cluster.alias):
             self._told_stays[cluster.alias] = lines
@@ -249,7 +272,8 @@ class Session:
 
     def close(self) -> None:
         """Tidies up; one failure does not keep the rest from being done."""
-        self._heartbeat.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         try:
             left = self.delete_everything(wait=60.0)
             if left:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import Error, Failure, logger
 
 from NetLibrary._mechanics.errors import NotFound
-from NetLibrary._mechanics.kube import manifests, wait
-from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.hindrances import missing_namespace
 from NetLibrary.keywords._base import KeywordBase, keyword
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
 
 
 class ClusterKeywords(KeywordBase):
@@ -102,6 +102,8 @@ class ClusterKeywords(KeywordBase):
             allow_foreign: Whether it may be a namespace that the run did not create. **All that is in it is lost.**
             cluster: Alias of the cluster.
         """
+        from NetLibrary._mechanics.kube import wait
+
         connection = self.session.cluster(cluster)
         if allow_foreign:
             self._delete_foreign(connection, "Namespace", name, None)
@@ -146,6 +148,8 @@ class ClusterKeywords(KeywordBase):
             Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=demo    Deployment.spec.replicas=${2}
         ```
         """
+        from NetLibrary._mechanics.kube import manifests
+
         applied = []
         connection = self.session.cluster(cluster)
         objects = manifests.load(path, {key: value for key, value in changes.items() if "." not in key})
@@ -174,6 +178,8 @@ class ClusterKeywords(KeywordBase):
             allow_foreign: Whether it may be an object that the run did not create.
             cluster: Alias of the cluster.
         """
+        from NetLibrary._mechanics.kube import wait
+
         connection = self.session.cluster(cluster)
         if allow_foreign:
             self._delete_foreign(connection, kind, name, namespace)
@@ -218,6 +224,8 @@ class ClusterKeywords(KeywordBase):
         Raises:
             Failure: The namespace does not exist; an empty list would pass for "nothing there".
         """
+        from NetLibrary._mechanics.kube.hindrances import missing_namespace
+
         connection = self.session.cluster(cluster)
         found = list(connection.list(kind, namespace, labels=labels))
         if not found and namespace and (words := missing_namespace(connection, namespace)):
@@ -244,6 +252,8 @@ class ClusterKeywords(KeywordBase):
         Returns:
             Names of the ready pods.
         """
+        from NetLibrary._mechanics.kube import wait
+
         pods = self.session.cluster(cluster).wait(
             "Pod", namespace, wait.pods_ready(count), labels=labels, timeout=self._limit(timeout),
             what=f"Pods '{labels}' in '{namespace}'", progress=logger.info,
@@ -297,6 +307,8 @@ class ClusterKeywords(KeywordBase):
 
 def wait_for_deployment(cluster: Cluster, name: str, namespace: str, timeout: float) -> None:
     """Waits for a Deployment; its newest pods, and whatever keeps them, are looked at meanwhile."""
+    from NetLibrary._mechanics.kube import wait
+
     cluster.wait(
         "Deployment", namespace, wait.deployment_available(), name=name, timeout=timeout,
         what=f"Deployment '{namespace}/{name}'", progress=logger.info,

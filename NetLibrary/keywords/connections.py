@@ -6,21 +6,20 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from robot.api import logger
 
-from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.connections import judge, objects, run, show
-from NetLibrary._mechanics.connections.results import CONNECTED, REFUSED, SILENT, UNREACHABLE, WORDS
-from NetLibrary._mechanics.connections.run import Request, Target
-from NetLibrary._mechanics.durations import seconds
-from NetLibrary._mechanics.kube import Cluster, addresses, wait
-from NetLibrary._mechanics.vantage import InPod, Outside, Vantage, pods_of
+from NetLibrary._mechanics import defaults, errors
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import AddressFamily, BlockedBy, Protocol, RecordType, Source
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.connections.run import Request, Target
+    from NetLibrary._mechanics.kube import Cluster
+    from NetLibrary._mechanics.vantage import InPod, Vantage
 
 TWO_SECONDS = timedelta(seconds=2)
 FIVE_SECONDS = timedelta(seconds=5)
@@ -32,7 +31,7 @@ class ConnectionKeywords(KeywordBase):
     @keyword(tags=["connection"])
     def start_prober(
         self, namespace: str, *, labels: Mapping[str, str] | None = None, node: str | None = None,
-        name: str | None = None, image: str = objects.PROBER_IMAGE, timeout: timedelta | None = None,
+        name: str | None = None, image: str = defaults.AGNHOST_IMAGE, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Starts a pod that does nothing but connect from, and returns it as a [Source].
@@ -60,6 +59,9 @@ class ConnectionKeywords(KeywordBase):
             Connection Should Be Blocked    db.shop    5432    ${other}
         ```
         """
+        from NetLibrary._mechanics.connections import objects
+        from NetLibrary._mechanics.kube import addresses
+
         connection = self.session.cluster(cluster)
         if node:
             addresses.require_node(connection, node)
@@ -97,6 +99,9 @@ class ConnectionKeywords(KeywordBase):
         Returns:
             What was seen, a dictionary for each pair of source and target.
         """
+        from NetLibrary._mechanics.connections.results import CONNECTED
+        from NetLibrary._mechanics.durations import seconds
+
         request = _request(protocol, family, attempts, timeout, settle)
         slowest = seconds(time_at_most) * 1000 if time_at_most is not None else None
         return self._connections("connected", {CONNECTED}, target, port, source, request, slowest, name, cluster)
@@ -125,6 +130,8 @@ class ConnectionKeywords(KeywordBase):
         Returns:
             What was seen, a dictionary for each pair of source and target.
         """
+        from NetLibrary._mechanics.connections.results import REFUSED
+
         request = _request(protocol, family, attempts, timeout, settle)
         return self._connections("refused", {REFUSED}, target, port, source, request, None, name, cluster)
 
@@ -155,6 +162,8 @@ class ConnectionKeywords(KeywordBase):
         Returns:
             What was seen, a dictionary for each pair of source and target.
         """
+        from NetLibrary._mechanics.connections import judge
+
         request = _request(protocol, family, attempts, timeout, settle)
         kept = judge.BLOCKED[by.value]
         return self._connections("blocked", kept, target, port, source, request, None, name, cluster)
@@ -177,6 +186,9 @@ class ConnectionKeywords(KeywordBase):
         Returns:
             The records that the first source got.
         """
+        from NetLibrary._mechanics.connections import judge, run
+        from NetLibrary._mechanics.durations import seconds
+
         answers = run.resolve(self._sources(source, cluster), name, type.name, timeout.total_seconds())
         slowest = seconds(time_at_most) * 1000 if time_at_most is not None else None
         checks = judge.names(answers, name, values, slowest)
@@ -199,6 +211,8 @@ class ConnectionKeywords(KeywordBase):
             timeout: Limit for the answer.
             cluster: Alias of the cluster.
         """
+        from NetLibrary._mechanics.connections import judge, run
+
         answers = run.resolve(self._sources(source, cluster), name, type.name, timeout.total_seconds())
         self._conclude_name(name, type, answers, judge.no_names(answers, name))
 
@@ -227,6 +241,8 @@ class ConnectionKeywords(KeywordBase):
         Returns:
             The size of the largest packet that got through, in bytes.
         """
+        from NetLibrary._mechanics.connections import judge, run
+
         sources, targets = self._sources(source, cluster), self._targets(target, 9, cluster)
         checks, silent, found = [], [], 0
         for place in sources:
@@ -245,7 +261,7 @@ class ConnectionKeywords(KeywordBase):
 
     @keyword(tags=["connection"])
     def skip_unless_network_policies_are_enforced(
-        self, namespace: str, *, image: str = objects.PROBER_IMAGE, timeout: timedelta | None = None,
+        self, namespace: str, *, image: str = defaults.AGNHOST_IMAGE, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
         """Skips the test where the network ignores NetworkPolicies, as flannel does.
@@ -277,6 +293,12 @@ class ConnectionKeywords(KeywordBase):
         return {}
 
     def _policies_are_enforced(self, cluster: Cluster, namespace: str, image: str, timeout: float) -> bool:
+        from NetLibrary._mechanics.connections import objects, run
+        from NetLibrary._mechanics.connections.results import REFUSED, SILENT, UNREACHABLE
+        from NetLibrary._mechanics.connections.run import Request, Target
+        from NetLibrary._mechanics.kube import addresses
+        from NetLibrary._mechanics.vantage import InPod
+
         word = secrets.token_hex(3)
         labels = {"netlibrary.io/closed": word}
         cluster.create(objects.closing_policy(f"closed-{word}", namespace, labels))
@@ -294,6 +316,9 @@ class ConnectionKeywords(KeywordBase):
         self, wanted: str, kept: set[str], target: str, port: int, source: Source, request: Request,
         slowest_ms: float | None, name: str | None, cluster: str | None,
     ) -> list[dict[str, Any]]:  # fmt: skip
+        from NetLibrary._mechanics.connections import judge, run, show
+        from NetLibrary._mechanics.connections.results import WORDS
+
         expected: Callable[[str], bool] = kept.__contains__
         pairs = run.connect(self._sources(source, cluster), self._targets(target, port, cluster), request, expected)
         label = name or _robot.current_test() or f"{target}:{port}"
@@ -318,6 +343,8 @@ class ConnectionKeywords(KeywordBase):
         return show.samples(pairs)
 
     def _conclude_name(self, name: str, type: RecordType, answers: list[Any], checks: list[Any]) -> None:
+        from NetLibrary._mechanics.connections import show
+
         conclude(
             self.session,
             kind="name",
@@ -330,6 +357,10 @@ class ConnectionKeywords(KeywordBase):
         )
 
     def _targets(self, target: str, port: int, cluster: str | None) -> list[Target]:
+        from NetLibrary._mechanics.connections.run import Target
+        from NetLibrary._mechanics.kube import addresses
+        from NetLibrary._mechanics.vantage import pods_of
+
         if "/" not in target:
             return [Target(target, port)]
         namespace, _, which = target.partition("/")
@@ -341,6 +372,9 @@ class ConnectionKeywords(KeywordBase):
         return [Target(own[0], port, f"{namespace}/{pod['metadata']['name']}:{port}") for pod, own in found]
 
     def _sources(self, source: Source, cluster: str | None) -> list[Vantage]:
+        from NetLibrary._mechanics.kube import addresses
+        from NetLibrary._mechanics.vantage import InPod, Outside, pods_of
+
         connection = self.session.cluster(cluster)
         if source.kind == "outside":
             return [Outside(connection)]
@@ -353,6 +387,8 @@ class ConnectionKeywords(KeywordBase):
 
     def _on_node(self, cluster: Cluster, node: str) -> InPod:
         """Returns a prober on a node's own network; made when it is needed first, gone with the run."""
+        from NetLibrary._mechanics.vantage import InPod
+
         key = (cluster.server, node)
         known = self._node_probers.get(key)
         # The suite before may have removed everything that the run made
@@ -361,9 +397,11 @@ class ConnectionKeywords(KeywordBase):
         return InPod(cluster, known, f"node {node}")
 
     def _start_on_node(self, cluster: Cluster, node: str) -> dict[str, Any]:
+        from NetLibrary._mechanics.connections import objects
+
         namespace = f"netlib-{self.session.run_id}-prober-{secrets.token_hex(2)}"
         cluster.enter_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "privileged"})
-        pod = objects.prober("prober", namespace, image=objects.PROBER_IMAGE, node=node, host_network=True)
+        pod = objects.prober("prober", namespace, image=defaults.AGNHOST_IMAGE, node=node, host_network=True)
         try:
             return self._start_prober(cluster, pod, self.session.default_timeout)
         except errors.Forbidden as error:
@@ -371,6 +409,8 @@ class ConnectionKeywords(KeywordBase):
             raise errors.Unavailable(text) from error
 
     def _start_prober(self, cluster: Cluster, pod: dict[str, Any], timeout: float) -> dict[str, Any]:
+        from NetLibrary._mechanics.kube import wait
+
         cluster.create(pod)
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         cluster.wait(
@@ -383,6 +423,8 @@ class ConnectionKeywords(KeywordBase):
 def _request(
     protocol: Protocol, family: AddressFamily, attempts: int, timeout: timedelta, settle: timedelta
 ) -> Request:
+    from NetLibrary._mechanics.connections.run import Request
+
     if not 1 <= attempts <= 100:
         raise errors.InputError(f"attempts is {attempts}; allowed are 1 to 100.")
     if timeout.total_seconds() < 0.1:

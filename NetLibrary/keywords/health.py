@@ -5,10 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from NetLibrary._mechanics.errors import ExecFailed, InputError, NetLibraryError
-from NetLibrary._mechanics.kube import health
-from NetLibrary._mechanics.kube.hindrances import missing_namespace
-from NetLibrary._mechanics.report import Table
-from NetLibrary._mechanics.verdict import equal
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 
@@ -27,6 +23,8 @@ class HealthKeywords(KeywordBase):
         Returns:
             Their names, sorted.
         """
+        from NetLibrary._mechanics.kube import health
+
         nodes = self.session.cluster(cluster).list("Node")
         return sorted(node["metadata"]["name"] for node in nodes if health.takes_pods(node))
 
@@ -48,6 +46,10 @@ class HealthKeywords(KeywordBase):
             Nodes Should Be Healthy
         ```
         """
+        from NetLibrary._mechanics.kube import health
+        from NetLibrary._mechanics.report import Table
+        from NetLibrary._mechanics.verdict import equal
+
         nodes = self.session.cluster(cluster).list("Node")
         wrong = {node["metadata"]["name"]: health.node_problems(node) for node in nodes}
         if not nodes:
@@ -87,6 +89,11 @@ class HealthKeywords(KeywordBase):
             Pods Should Be Healthy    kube-system    restarts_within=1 h
         ```
         """
+        from NetLibrary._mechanics.kube import health
+        from NetLibrary._mechanics.kube.hindrances import missing_namespace
+        from NetLibrary._mechanics.report import Table
+        from NetLibrary._mechanics.verdict import equal
+
         connection = self.session.cluster(cluster)
         pods = connection.list("Pod", namespace)
         if not pods:
@@ -140,6 +147,10 @@ class HealthKeywords(KeywordBase):
             Names Should Resolve In Pods    demo    app=probe    kubernetes.default.svc.{domain}.
         ```
         """
+        from NetLibrary._mechanics.kube import health
+        from NetLibrary._mechanics.report import Table
+        from NetLibrary._mechanics.verdict import equal
+
         connection = self.session.cluster(cluster)
         pods = connection.list("Pod", namespace, labels=labels)
         if not pods:

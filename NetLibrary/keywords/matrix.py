@@ -6,31 +6,22 @@ import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from robot.api import logger
 
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import InputError, ToolMissing
-from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.matrix import bandwidth
-from NetLibrary._mechanics.matrix.building import Builder, Options
-from NetLibrary._mechanics.matrix.cases import CASES
-from NetLibrary._mechanics.matrix.explain.diagnose import Finding
-from NetLibrary._mechanics.matrix.judge import compare
-from NetLibrary._mechanics.matrix.judge.override import override
-from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
-from NetLibrary._mechanics.matrix.model.types import Table
-from NetLibrary._mechanics.matrix.run import Matrix, latency_rows
-from NetLibrary._mechanics.matrix.show import grids, render
-from NetLibrary._mechanics.report import Picture, bitrate_text
-from NetLibrary._mechanics.report import Table as Shown
-from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Bitrate, MatrixCase, Percentage
 
-AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.matrix.explain.diagnose import Finding
+    from NetLibrary._mechanics.matrix.model.types import Table
+    from NetLibrary._mechanics.matrix.run import Matrix
+
 ProberName = Literal["auto", "python", "bash", "sh", "agnhost"]
 Expectation = Literal["as computed", "connected", "refused", "timed out", "blocked"]
 
@@ -48,7 +39,7 @@ class MatrixKeywords(KeywordBase):
         pods_per_node: int = 1,
         nodes: Sequence[str] = (),
         node_labels: str = "",
-        image: str = AGNHOST,
+        image: str = defaults.AGNHOST_IMAGE,
         host_network: bool = True,
         outside: bool = True,
         load_balancer_timeout: timedelta = timedelta(seconds=10),
@@ -99,6 +90,9 @@ class MatrixKeywords(KeywordBase):
             Service Matrix Case Should Be Right    cluster ip
         ```
         """
+        from NetLibrary._mechanics.matrix.building import Builder, Options
+        from NetLibrary._mechanics.matrix.run import Matrix
+
         self._close_matrix()
         MatrixKeywords._matrices += 1
         target = self.session.cluster(cluster)
@@ -132,6 +126,8 @@ class MatrixKeywords(KeywordBase):
         }
 
     def _report_build(self, matrix: Matrix, by_node: dict[str, list[float]]) -> None:
+        from NetLibrary._mechanics.matrix.run import latency_rows
+
         rows = [[n, c, f"{a:.2f}", f"{m:.2f}", f"{b:.2f}"] for n, c, a, m, b in latency_rows(by_node)]
         columns = ["node", "cells", "first right after s", "median s", "all right after s"]
         _robot.log_table(columns, rows, "Programming of the new Services, by node")
@@ -177,6 +173,10 @@ class MatrixKeywords(KeywordBase):
         Raises:
             AssertionError: Cells are wrong; the text says which cause explains them, with evidence.
         """
+        from NetLibrary._mechanics.matrix.cases import CASES
+        from NetLibrary._mechanics.matrix.judge.override import override
+        from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
+
         matrix = self._built()
         name = _key_of(case)
         lacking = matrix.beyond_prober(name) if name in LIFECYCLE else matrix.lacking(CASES[name])
@@ -191,6 +191,10 @@ class MatrixKeywords(KeywordBase):
         return self._report_case(matrix, table)
 
     def _report_case(self, matrix: Matrix, table: Table) -> dict[str, Any]:
+        from NetLibrary._mechanics.matrix.show import render
+        from NetLibrary._mechanics.report import Picture
+        from NetLibrary._mechanics.verdict import Check
+
         findings = matrix.findings_of(table) if table.wrong else []
         tables = ([render.findings_table(findings)] if findings else []) + render.tables_of(table)
         pictures = []
@@ -238,6 +242,9 @@ class MatrixKeywords(KeywordBase):
         Returns:
             `cells`, `wrong`, `seconds`, and `cases` with the number of wrong cells by case.
         """
+        from NetLibrary._mechanics.matrix.cases import CASES
+        from NetLibrary._mechanics.matrix.show import render
+
         matrix = self._built()
         tables = matrix.check_all([_key_of(c) for c in cases] or list(CASES), settle=settle.total_seconds())
         rows = [[t.title, len(t.cells), len(t.wrong)] for t in tables]
@@ -281,6 +288,10 @@ class MatrixKeywords(KeywordBase):
             Bandwidth Between Pods Should Be    at_least=80M
         ```
         """
+        from NetLibrary._mechanics.matrix import bandwidth
+        from NetLibrary._mechanics.report import Table as Shown
+        from NetLibrary._mechanics.report import bitrate_text
+
         matrix = self._built()
         seconds, name = (
             duration.total_seconds(),
@@ -325,6 +336,8 @@ class MatrixKeywords(KeywordBase):
             A list of findings with `cause`, `subject`, `sentence`, `confidence` (confirmed, likely, in doubt, not
             explained), `evidence` (number of cells), `text`, `hint` and `command`; empty when nothing is wrong.
         """
+        from NetLibrary._mechanics.matrix.show import render
+
         matrix = self._built()
         findings = matrix.findings()
         if findings:
@@ -343,6 +356,8 @@ class MatrixKeywords(KeywordBase):
         Returns:
             Path of the JSON file, which [Service Matrix Should Match] takes in a later run.
         """
+        from NetLibrary._mechanics.matrix.show import render
+
         matrix = self._built()
         tables = list(matrix.tables.values())
         files = render.write_files(tables, matrix.findings(ask=False), _robot.output_dir() / folder)
@@ -362,6 +377,9 @@ class MatrixKeywords(KeywordBase):
         Raises:
             AssertionError: Cells are broken, missing or changed that were not so in the earlier run.
         """
+        from NetLibrary._mechanics.matrix.judge import compare
+        from NetLibrary._mechanics.verdict import Check
+
         matrix = self._built()
         changes = compare.compare(compare.read_cells(baseline), compare.cells_of(list(matrix.tables.values())))
         rows = [[c.kind, *c.key, c.before, c.now] for c in changes]
@@ -391,6 +409,8 @@ class MatrixKeywords(KeywordBase):
         Returns:
             A list of dictionaries as in `matrix.json`.
         """
+        from NetLibrary._mechanics.matrix.judge import compare
+
         tables = [t for t in self._built().tables.values() if case is None or t.case == case.key]
         return compare.cells_of(tables)
 
@@ -410,6 +430,8 @@ class MatrixKeywords(KeywordBase):
             Log To Console    ${text}
         ```
         """
+        from NetLibrary._mechanics.matrix.show import grids
+
         table = self._built().tables.get(case.key)
         if table is None:
             raise InputError(
@@ -442,6 +464,8 @@ class MatrixKeywords(KeywordBase):
 
 
 def _causes_of(matrix: Matrix, table: Table, findings: list[Finding]) -> list[str]:
+    from NetLibrary._mechanics.matrix.show import render
+
     if not table.wrong:
         return []
     everything = [table, *(t for t in matrix.tables.values() if t is not table)]
@@ -458,6 +482,8 @@ def _key_of(case: MatrixCase) -> str:
 
 
 def _images(matrix: Matrix) -> list[dict[str, Any]]:
+    from NetLibrary._mechanics.facts import images_of
+
     return images_of([dict(pod) for pod in matrix.world.pods])
 
 

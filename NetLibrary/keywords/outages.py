@@ -9,14 +9,8 @@ from typing import Any
 
 from robot.api import logger
 
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.outages import objects, places
-from NetLibrary._mechanics.outages.judge import Limits
-from NetLibrary._mechanics.outages.results.repeats import spread
-from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
-from NetLibrary._mechanics.outages.run.settling import Settling
-from NetLibrary._mechanics.outages.show import tables
-from NetLibrary._mechanics.report import html_table
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
@@ -78,7 +72,7 @@ class OutageKeywords(KeywordBase):
         ipv6: bool = False,
         iperf_bitrate: Bitrate | None = None,
         iperf_protocols: Sequence[Protocol] = (Protocol.TCP,),
-        host_port: int = objects.HOST_PORT,
+        host_port: int = defaults.OUTAGE_HOST_PORT,
         outside_address: str | None = None,
         outside_port: int = 0,
         cluster: str | None = None,
@@ -133,6 +127,11 @@ class OutageKeywords(KeywordBase):
             Outages Should Be Within Limits    longest_outage_at_most=500 ms
         ```
         """
+        from NetLibrary._mechanics.outages import objects, places
+        from NetLibrary._mechanics.outages.judge import Limits
+        from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
+        from NetLibrary._mechanics.outages.run.settling import Settling
+
         state = state_of(self.session)
         if state.running is not None:
             raise InputError(f"The measurement '{state.running.name}' still runs; use 'Stop Outage Measurement' first.")
@@ -216,6 +215,8 @@ class OutageKeywords(KeywordBase):
         Returns:
             The summary, with `longest_outage_ms`, `failed_connections`, `lost_connections` and the like.
         """
+        from NetLibrary._mechanics.outages.show import tables
+
         state = state_of(self.session)
         if state.running is None:
             raise InputError("No measurement runs; use 'Start Outage Measurement' first.")
@@ -258,6 +259,9 @@ class OutageKeywords(KeywordBase):
         Returns:
             The summary, with `longest_outage_ms` and the like.
         """
+        from NetLibrary._mechanics.outages.judge import Limits
+        from NetLibrary._mechanics.outages.show import tables
+
         state = state_of(self.session)
         if state.running is None and state.pending is None:
             raise InputError("There is nothing to judge; use 'Start Outage Measurement' first.")
@@ -275,7 +279,8 @@ class OutageKeywords(KeywordBase):
                 "unaffected": unaffected,
             }
         )
-        limits = Limits(**{**state.limits.given, **here.given})
+        earlier = state.limits.given if state.limits else {}
+        limits = Limits(**{**earlier, **here.given})
         if state.running is not None:
             limits.require_measured(state.running.specs)
         result = finish(state, settle=True) if state.running is not None else state.pending
@@ -310,6 +315,9 @@ class OutageKeywords(KeywordBase):
         Returns:
             For each outage `start_seconds`, `length_ms`, its bounds `shortest_ms` and `longest_ms`, and `kind`.
         """
+        from NetLibrary._mechanics.outages import objects
+        from NetLibrary._mechanics.outages.show import tables
+
         result = state_of(self.session).ended
         if result is None:
             raise InputError("There is no measurement yet; use 'Stop Outage Measurement' first.")
@@ -348,6 +356,8 @@ class OutageKeywords(KeywordBase):
         Returns:
             The image.
         """
+        from NetLibrary._mechanics.outages import objects
+
         return objects.probe_image(self.session.cluster(cluster))
 
     @keyword(tags=["outages"], formerly=["Report Break Repeats"])
@@ -359,6 +369,9 @@ class OutageKeywords(KeywordBase):
         Returns:
             Median of the longest outage per stream in milliseconds.
         """
+        from NetLibrary._mechanics.outages.results.repeats import spread
+        from NetLibrary._mechanics.report import html_table
+
         results = state_of(self.session).repeats.get(name, [])
         if not results:
             raise InputError(f"This run has no measurement named '{name}'.")

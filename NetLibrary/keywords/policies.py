@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from NetLibrary._mechanics import defaults
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from NetLibrary._mechanics.policies.run import Settings
     from NetLibrary._mechanics.policies.subjects import Subjects
 
-AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 Probers = Literal["pods", "copies"]
 
 
@@ -25,7 +25,7 @@ class PolicyKeywords(KeywordBase):
 
     @keyword(tags=["policy"])
     def build_policy_pods(
-        self, *namespaces: str, pods: Sequence[str] = ("a", "b", "c"), image: str = AGNHOST,
+        self, *namespaces: str, pods: Sequence[str] = ("a", "b", "c"), image: str = defaults.AGNHOST_IMAGE,
         timeout: timedelta | None = None, cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
         """Makes pods that ask and answer, to try policies on: the same few in each namespace.
@@ -71,7 +71,7 @@ class PolicyKeywords(KeywordBase):
     @keyword(tags=["policy"])
     def network_policies_should_be_enforced(
         self, *namespaces: str, ports: str | Sequence[str] = "", labels: str = "",
-        family: AddressFamily = AddressFamily.ANY, probers: Probers = "pods", image: str = AGNHOST,
+        family: AddressFamily = AddressFamily.ANY, probers: Probers = "pods", image: str = defaults.AGNHOST_IMAGE,
         denied_at_least: int = 1, silence: timedelta = timedelta(seconds=1.5),
         settle: timedelta = timedelta(seconds=5), timeout: timedelta | None = None, name: str | None = None,
         cluster: str | None = None,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from NetLibrary._mechanics import baselines
-from NetLibrary._mechanics.records import read
-from NetLibrary._mechanics.report import Cell, Table
-from NetLibrary._mechanics.statistics import Comparison, compare
-from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Percentage
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.statistics import Comparison
+    from NetLibrary._mechanics.verdict import Check
 
 
 class ResultKeywords(KeywordBase):
@@ -46,6 +46,11 @@ class ResultKeywords(KeywordBase):
             Measurement Should Match Baseline    to the server    bits_per_second    yesterday/measurements.jsonl
         ```
         """
+        from NetLibrary._mechanics import baselines
+        from NetLibrary._mechanics.records import read
+        from NetLibrary._mechanics.report import Table
+        from NetLibrary._mechanics.statistics import compare
+
         more = baselines.direction(field, higher_is_better)
         own = self.session.recorder.path
         old = baselines.earlier(baseline, own=own, run=self.session.run_id)
@@ -73,6 +78,8 @@ class ResultKeywords(KeywordBase):
 
 
 def _check(name: str, field: str, result: Comparison, tolerance: Percentage) -> Check:
+    from NetLibrary._mechanics.verdict import Check
+
     by = f"{abs(result.change) * 100:.1f} % " if result.before else ""
     text = (
         f"'{name}': {field} is {result.now:g}, {by}worse than the baseline's "
@@ -82,6 +89,8 @@ def _check(name: str, field: str, result: Comparison, tolerance: Percentage) -> 
 
 
 def _rows(result: Comparison, before: list[float], now: list[float]) -> list[list[object]]:
+    from NetLibrary._mechanics.report import Cell
+
     verdict = Cell("worse", "bad") if result.worse else Cell("not worse", "good")
     return [
         ["values", len(before), len(now)],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import Error
 
-from NetLibrary._mechanics.kube import Cluster, transport
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube import Cluster
 
 
 class GuestKeywords(KeywordBase):
@@ -84,6 +86,7 @@ class GuestKeywords(KeywordBase):
 def prepare(session: Any, cluster: Cluster) -> None:
     """Gives a `requests` session trust and credentials of a cluster, the latter out of sight."""
     from NetLibrary._mechanics.http import clean_session  # imports requests, which most runs do without
+    from NetLibrary._mechanics.kube import transport
 
     connection = cluster.connection
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
 from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, NotFound, WaitTimeout
-from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.wait import condition
-from NetLibrary._mechanics.report import Picture, html_table
-from NetLibrary._mechanics.skupper import (
-    Installation,
-    diagnose,
-    find_installation,
-    ready,
-    site_with_endpoints,
-    state_text,
-)
-from NetLibrary._mechanics.skupper.objects import GROUP, KINDS, made
-from NetLibrary._mechanics.skupper.run import objects_in, routers_of, versions_of
-from NetLibrary._mechanics.skupper.show import draw_ways, status_table, ways
-from NetLibrary._mechanics.throughput import Measurement
-from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube import Cluster
+    from NetLibrary._mechanics.skupper import Installation
+    from NetLibrary._mechanics.throughput import Measurement
 
 WAIT = timedelta(seconds=120)
 
@@ -47,6 +35,9 @@ class SkupperKeywords(KeywordBase):
         Returns:
             What runs there, in words.
         """
+        from NetLibrary._mechanics.skupper import find_installation
+        from NetLibrary._mechanics.skupper.objects import GROUP
+
         connection = self.session.cluster(cluster)
         found = find_installation(connection)
         if connection.is_lab and (found is None or found.stand_in):
@@ -89,6 +80,8 @@ class SkupperKeywords(KeywordBase):
         Returns:
             The object.
         """
+        from NetLibrary._mechanics.skupper.objects import KINDS
+
         if kind not in KINDS:
             raise InputError(f"kind is '{kind}'; allowed are {', '.join(KINDS)}.")
         return self._wait(self.session.cluster(cluster), kind, name, namespace, timeout)
@@ -108,6 +101,8 @@ class SkupperKeywords(KeywordBase):
             timeout: Limit for site and grant together.
             cluster: Alias of the cluster.
         """
+        from NetLibrary._mechanics.skupper.objects import made
+
         if redemptions < 1:
             raise InputError(f"redemptions is {redemptions}; allowed are 1 and more.")
         connection = self.session.cluster(cluster)
@@ -137,6 +132,8 @@ class SkupperKeywords(KeywordBase):
         Returns:
             Name of the Link.
         """
+        from NetLibrary._mechanics.skupper.objects import made
+
         giver, taker = self.session.cluster(granting_cluster), self.session.cluster(cluster)
         site = self._site(taker, namespace)
         # A token without a Site to redeem it gets its answer late; Configured comes within a moment
@@ -156,6 +153,12 @@ class SkupperKeywords(KeywordBase):
             namespaces: Namespaces that take part in the network, all in one cluster.
             cluster: Alias of the cluster.
         """
+        from NetLibrary._mechanics.facts import images_of
+        from NetLibrary._mechanics.skupper import diagnose
+        from NetLibrary._mechanics.skupper.run import routers_of, versions_of
+        from NetLibrary._mechanics.skupper.show import status_table
+        from NetLibrary._mechanics.verdict import Check
+
         objects = self._objects({(self.session.cluster(cluster), name) for name in namespaces})
         if not any(obj.get("kind") == "Site" for obj in objects):
             where = ", ".join(f"'{name}'" for name in namespaces) or "no namespace"
@@ -195,6 +198,10 @@ class SkupperKeywords(KeywordBase):
             Log Skupper Network    ${result}
         ```
         """
+        from NetLibrary._mechanics.report import Picture, html_table
+        from NetLibrary._mechanics.skupper.objects import KINDS
+        from NetLibrary._mechanics.skupper.show import draw_ways, status_table, ways
+
         objects = self._objects(self._places)
         if any(obj.get("kind") in KINDS for obj in objects):
             self.__dict__["_skupper_seen"] = objects
@@ -249,6 +256,9 @@ class SkupperKeywords(KeywordBase):
 
     def _facts(self) -> dict[str, Any]:
         """Which Skupper carries the traffic, for the records: versions, and the images of controllers and routers."""
+        from NetLibrary._mechanics.facts import images_of
+        from NetLibrary._mechanics.skupper.run import routers_of, versions_of
+
         objects = self._objects(self._places)
         installed = self.__dict__.get("_skupper_installed", {})
         images = {image["reference"]: image for one in installed.values() for image in one.images}
@@ -256,17 +266,24 @@ class SkupperKeywords(KeywordBase):
         return {"versions": versions_of(objects), "images": list(images.values())}
 
     def _objects(self, places: set[tuple[Cluster, str]]) -> list[dict[str, Any]]:
+        from NetLibrary._mechanics.skupper.run import objects_in
+
         found: list[dict[str, Any]] = []
         for connection, namespace in sorted(places, key=lambda place: (place[0].alias, place[1])):
             found += objects_in(connection, namespace, logger.debug)
         return found
 
     def _findings(self, places: set[tuple[Cluster, str]]) -> list[str]:
+        from NetLibrary._mechanics.skupper import diagnose
+
         return diagnose(self._objects(places))
 
     def _wait(
         self, cluster: Cluster, kind: str, name: str, namespace: str, timeout: timedelta, *, endpoints: bool = False
     ) -> dict[str, Any]:
+        from NetLibrary._mechanics.skupper import ready, site_with_endpoints, state_text
+        from NetLibrary._mechanics.skupper.objects import GROUP
+
         goal = site_with_endpoints() if endpoints else ready()
         what = f"{kind} '{namespace}/{name}'"
         try:
@@ -283,12 +300,17 @@ class SkupperKeywords(KeywordBase):
             ) from error
 
     def _wait_for_configured(self, cluster: Cluster, site: str, namespace: str, timeout: timedelta) -> None:
+        from NetLibrary._mechanics.kube.wait import condition
+        from NetLibrary._mechanics.skupper.objects import GROUP
+
         cluster.wait(
             f"Site.{GROUP}", namespace, condition("Configured"), name=site, timeout=timeout.total_seconds(),
             what=f"Site '{namespace}/{site}' Configured", progress=logger.info,
         )  # fmt: skip
 
     def _site(self, cluster: Cluster, namespace: str) -> str:
+        from NetLibrary._mechanics.skupper.objects import GROUP
+
         sites = cluster.list(f"Site.{GROUP}", namespace)
         if not sites:
             raise NotFound(f"Namespace '{namespace}' in cluster '{cluster.alias}' has no Site.", status=404)

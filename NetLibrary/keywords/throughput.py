@@ -8,28 +8,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.kube import Cluster, manifests
-from NetLibrary._mechanics.kube.addresses import require_node
-from NetLibrary._mechanics.report import Picture, bitrate_text
-from NetLibrary._mechanics.throughput import Iperf3Problem, Measurement, Request
-from NetLibrary._mechanics.throughput.causes import about_the_server, known_name, several_servers
-from NetLibrary._mechanics.throughput.judge import Limits, judge, judge_share, mean_rate, no_traffic
-from NetLibrary._mechanics.throughput.objects import job_manifest
-from NetLibrary._mechanics.throughput.run import Outcome, run_job
-from NetLibrary._mechanics.throughput.show import Carrier, draw_rates, share_table, table_of, until_it_broke
-from NetLibrary._mechanics.verdict import Check, verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Bitrate, Percentage, Protocol
 
-CLIENT_IMAGE = "quay.io/skupper/lanyard:latest"
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube import Cluster
+    from NetLibrary._mechanics.throughput import Measurement, Request
+    from NetLibrary._mechanics.throughput.judge import Limits
+    from NetLibrary._mechanics.throughput.run import Outcome
+
 RETRY = timedelta(seconds=5)
 
 
@@ -46,7 +41,7 @@ class ThroughputKeywords(KeywordBase):
     def measure_throughput(
         self, server: str, namespace: str, *, port: int = 5201, duration: timedelta = timedelta(seconds=10),
         bitrate: Bitrate | None = None, protocol: Protocol = Protocol.TCP, streams: int = 1, reverse: bool = False,
-        omit: timedelta = timedelta(0), family: int | None = None, image: str = CLIENT_IMAGE,
+        omit: timedelta = timedelta(0), family: int | None = None, image: str = defaults.IPERF3_IMAGE,
         manifest: Path | None = None, node: str | None = None, host_network: bool = False, retry_for: timedelta = RETRY,
         at_least: Bitrate | None = None, at_most: Bitrate | None = None, lost_at_most: Percentage | None = None,
         retransmits_at_most: int | None = None, name: str | None = None, carried_by: str | None = None,
@@ -92,6 +87,9 @@ class ThroughputKeywords(KeywordBase):
             Log    ${result.retransmits} segments were sent again
         ```
         """
+        from NetLibrary._mechanics.throughput import Request
+        from NetLibrary._mechanics.throughput.judge import Limits
+
         if lost_at_most is not None and protocol is not Protocol.UDP:
             raise InputError("lost_at_most is about datagrams; give protocol=UDP with it.")
         if retransmits_at_most is not None and protocol is not Protocol.TCP:
@@ -115,7 +113,7 @@ class ThroughputKeywords(KeywordBase):
 
     @keyword(tags=["iperf3"], renamed={"settle": "timeout"})
     def traffic_should_be_refused(
-        self, server: str, namespace: str, *, port: int = 5201, image: str = CLIENT_IMAGE,
+        self, server: str, namespace: str, *, port: int = 5201, image: str = defaults.IPERF3_IMAGE,
         timeout: timedelta = timedelta(seconds=10), name: str | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Fails unless a connection from a Job in a namespace to a server is refused at once.
@@ -134,6 +132,11 @@ class ThroughputKeywords(KeywordBase):
         Returns:
             The client's own words.
         """
+        from NetLibrary._mechanics.facts import images_of
+        from NetLibrary._mechanics.report import bitrate_text
+        from NetLibrary._mechanics.throughput import Request
+        from NetLibrary._mechanics.verdict import Check
+
         request = Request(server, port, seconds=1)
         connection = self.session.cluster(cluster)
         deadline = time.monotonic() + timeout.total_seconds()
@@ -181,6 +184,10 @@ class ThroughputKeywords(KeywordBase):
         Returns:
             The share in percent.
         """
+        from NetLibrary._mechanics.report import Picture
+        from NetLibrary._mechanics.throughput.judge import judge_share
+        from NetLibrary._mechanics.throughput.show import draw_rates, share_table
+
         if reference is None or at_least is None:
             raise InputError("Give two results of 'Measure Throughput' and the least share, for instance 80 %.")
         if reference.bits_per_second <= 0:
@@ -206,6 +213,12 @@ class ThroughputKeywords(KeywordBase):
         self, connection: Cluster, request: Request, namespace: str, image: str, manifest: Path | None,
         node: str | None, retry_for: timedelta, *, one_server: bool = True, host: bool = False,
     ) -> Outcome:  # fmt: skip
+        from NetLibrary._mechanics.kube.addresses import require_node
+        from NetLibrary._mechanics.throughput import Iperf3Problem
+        from NetLibrary._mechanics.throughput.causes import known_name, several_servers
+        from NetLibrary._mechanics.throughput.objects import job_manifest
+        from NetLibrary._mechanics.throughput.run import run_job
+
         if node:
             require_node(connection, node)
         several = several_servers(connection, request.server, namespace) if one_server else ""
@@ -229,6 +242,13 @@ class ThroughputKeywords(KeywordBase):
         self, name: str, connection: Cluster, request: Request, namespace: str, outcome: Outcome, limits: Limits,
         carried_by: str | None,
     ) -> None:  # fmt: skip
+        from NetLibrary._mechanics.facts import images_of
+        from NetLibrary._mechanics.report import Picture, bitrate_text
+        from NetLibrary._mechanics.throughput.causes import about_the_server
+        from NetLibrary._mechanics.throughput.judge import judge, no_traffic
+        from NetLibrary._mechanics.throughput.show import Carrier, draw_rates, table_of, until_it_broke
+        from NetLibrary._mechanics.verdict import verdict
+
         result, problem = outcome.measurement, outcome.problem
         causes: list[str] = []
         if result is not None:
@@ -279,6 +299,8 @@ def _tell_units(**rates: Bitrate | None) -> None:
 
 def _summary(outcome: Outcome, request: Request) -> Mapping[str, Any]:
     """The figures of a run; of one that carried nothing, or broke, what did get through over the whole time."""
+    from NetLibrary._mechanics.throughput.judge import mean_rate
+
     if outcome.measurement is not None:
         return {k: v for k, v in asdict(outcome.measurement).items() if k not in ("intervals", "extra")}
     problem = outcome.problem
@@ -296,6 +318,8 @@ def _summary(outcome: Outcome, request: Request) -> Mapping[str, Any]:
 
 
 def _job_in(path: Path) -> dict[str, Any]:
+    from NetLibrary._mechanics.kube import manifests
+
     jobs = [obj for obj in manifests.load(path) if obj["kind"] == "Job"]
     if len(jobs) != 1:
         raise InputError(f"manifest '{path}' holds {len(jobs)} Jobs; it must hold exactly one.")

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import InputError, WaitTimeout
-from NetLibrary._mechanics.kube.addresses import require_node
-from NetLibrary._mechanics.kube.wait import deployment_available
-from NetLibrary._mechanics.report import Picture, Table, bitrate_text
-from NetLibrary._mechanics.statistics import Spread, coefficient_of_variation, spread
-from NetLibrary._mechanics.throughput import Measurement
-from NetLibrary._mechanics.throughput.server import Way, direct_way, find_way, load_balancer_ready, server_manifests
-from NetLibrary._mechanics.throughput.show import draw_shares
-from NetLibrary._mechanics.verdict import Check, at_least, at_most
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Percentage, ServiceType, ThroughputPath
 
-SERVER_IMAGE = "quay.io/skupper/lanyard:latest"
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.statistics import Spread
+    from NetLibrary._mechanics.throughput import Measurement
+    from NetLibrary._mechanics.throughput.server import Way
+    from NetLibrary._mechanics.verdict import Check
+
 WAIT = timedelta(seconds=60)
 
 
@@ -30,7 +29,7 @@ class ThroughputServerKeywords(KeywordBase):
     @keyword(tags=["iperf3"])
     def start_iperf3_server(
         self, namespace: str, name: str = "iperf3-server", *, node: str | None = None, host_network: bool = False,
-        service_type: ServiceType = ServiceType.ClusterIP, port: int = 5201, image: str = SERVER_IMAGE,
+        service_type: ServiceType = ServiceType.ClusterIP, port: int = 5201, image: str = defaults.IPERF3_IMAGE,
         timeout: timedelta = WAIT, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Starts an iperf3 server with a Service in a namespace, and waits until it listens.
@@ -58,6 +57,10 @@ class ThroughputServerKeywords(KeywordBase):
             Measure Throughput    iperf3-server    demo    node=node1    duration=2s    at_least=100M
         ```
         """
+        from NetLibrary._mechanics.kube.addresses import require_node
+        from NetLibrary._mechanics.kube.wait import deployment_available
+        from NetLibrary._mechanics.throughput.server import load_balancer_ready, server_manifests
+
         connection = self.session.cluster(cluster)
         if node:
             require_node(connection, node)
@@ -107,6 +110,8 @@ class ThroughputServerKeywords(KeywordBase):
             Measure Throughput    ${path.host}    demo    port=${path.port}    node=${path.node}    duration=2s
         ```
         """
+        from NetLibrary._mechanics.throughput.server import find_way
+
         way = find_way(self.session.cluster(cluster), path, name, namespace, family)
         logger.info(f"{path.value}: {way.text}, {way.host}:{way.port}.")
         return way
@@ -128,6 +133,8 @@ class ThroughputServerKeywords(KeywordBase):
         Returns:
             Its `host` and `port`, and a `text` for the reader.
         """
+        from NetLibrary._mechanics.throughput.server import direct_way
+
         here, there = self.session.cluster(cluster), self.session.cluster(client_cluster)
         ids = {c.get("Namespace", "kube-system")["metadata"]["uid"] for c in (here, there)}
         way = direct_way(here, name, namespace, same_cluster=len(ids) == 1)
@@ -161,6 +168,10 @@ class ThroughputServerKeywords(KeywordBase):
             Repeats Should Be Steady    @{results}    variation_at_most=10 %
         ```
         """
+        from NetLibrary._mechanics.report import Table, bitrate_text
+        from NetLibrary._mechanics.statistics import coefficient_of_variation, spread
+        from NetLibrary._mechanics.verdict import at_most
+
         if len(measured) < 2:
             raise InputError(f"There are {len(measured)} results; give at least two of 'Measure Throughput'.")
         rates = [run.bits_per_second for run in measured]
@@ -209,6 +220,10 @@ class ThroughputServerKeywords(KeywordBase):
             Paths Should Carry Their Share    pod    50 %    pod=${pod}    service=${service}
         ```
         """
+        from NetLibrary._mechanics.report import Picture, Table, bitrate_text
+        from NetLibrary._mechanics.throughput.show import draw_shares
+        from NetLibrary._mechanics.verdict import at_least
+
         if reference not in measured:
             raise InputError(f"reference is '{reference}'; there are {', '.join(measured) or 'no results'}.")
         base = measured[reference].bits_per_second

@@ -7,7 +7,6 @@ from datetime import timedelta
 from robot.api import Failure, logger
 
 from NetLibrary._mechanics.errors import Unavailable
-from NetLibrary._mechanics.kube import rights, sweep
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 
@@ -70,6 +69,8 @@ class TidyingKeywords(KeywordBase):
         Suite Setup    Check Rights    e2sar
         ```
         """
+        from NetLibrary._mechanics.kube import rights
+
         connection = self.session.cluster(cluster)
         asked = rights.needed(suite, namespace)
         if connection.is_lab:
@@ -115,6 +116,8 @@ class TidyingKeywords(KeywordBase):
             Sweep Cluster    older_than=2 hours
         ```
         """
+        from NetLibrary._mechanics.kube import sweep
+
         swept = sweep.sweep(
             self.session.cluster(cluster), older_than=older_than.total_seconds(), run=run, dry_run=dry_run,
             namespace=namespace, say=logger.info,

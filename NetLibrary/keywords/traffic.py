@@ -10,12 +10,6 @@ from typing import Any, Literal
 from robot.api import logger
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, Unavailable
-from NetLibrary._mechanics.kube import manifests, wait
-from NetLibrary._mechanics.kube.addresses import require_node
-from NetLibrary._mechanics.outages import objects, places
-from NetLibrary._mechanics.outages.run.measurement import Measurement
-from NetLibrary._mechanics.outages.run.settling import Settling
-from NetLibrary._mechanics.outages.show import traffic
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
@@ -153,6 +147,8 @@ class TrafficKeywords(KeywordBase):
             `requests`, `failed`, `failures` by kind, `longest_gap_ms` (the longest time without a good answer),
             `p50_ms`, `p90_ms`, `p99_ms` and `max_ms` of the good answers; the same of each target under `targets`.
         """
+        from NetLibrary._mechanics.outages.show import traffic
+
         state = state_of(self.session)
         if state.running is None:
             raise InputError("No traffic runs; use 'Start Traffic' or 'Start Traffic To Service' first.")
@@ -167,6 +163,11 @@ class TrafficKeywords(KeywordBase):
         settle: timedelta, recovery: timedelta, families: Sequence[int], labels: Mapping[str, str] | None,
         node: str | None, image: str, timeout: timedelta | None, cluster: str | None,
     ) -> str:  # fmt: skip
+        from NetLibrary._mechanics.kube.addresses import require_node
+        from NetLibrary._mechanics.outages import objects, places
+        from NetLibrary._mechanics.outages.run.measurement import Measurement
+        from NetLibrary._mechanics.outages.run.settling import Settling
+
         if not targets:
             raise InputError("Name at least one target, for instance http://web.shop:8080/healthz.")
         state = state_of(self.session)
@@ -220,6 +221,9 @@ class TrafficKeywords(KeywordBase):
         self, cluster: Any, namespace: str, image: str, labels: Mapping[str, str], node: str | None,
         timeout: timedelta | None,
     ) -> str:  # fmt: skip
+        from NetLibrary._mechanics.kube import manifests, wait
+        from NetLibrary._mechanics.outages import objects
+
         (pod,) = manifests.load(CLIENT)
         # One client for all traffic that is alike in these
         kind = hashlib.sha256(repr((image, sorted(labels.items()), node)).encode()).hexdigest()[:6]

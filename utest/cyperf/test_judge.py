@@ -9,9 +9,9 @@ import pytest
 from NetLibrary._mechanics.cyperf import judge
 from NetLibrary._mechanics.cyperf.judge import Judged
 from NetLibrary._mechanics.cyperf.results import View, parse, totals
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.verdict import Check
+from NetLibrary.types import CyPerfAggregate
 
 
 def views(**changes: Any) -> dict[str, View]:

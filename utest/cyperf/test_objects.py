@@ -8,9 +8,9 @@ import pytest
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics.cyperf import objects, reach
-from NetLibrary._mechanics.cyperf.types import CyPerfRole, CyPerfTarget
 from NetLibrary._mechanics.errors import InputError, Unavailable
 from NetLibrary._mechanics.kube import Cluster, addresses, manifests, wait
+from NetLibrary.types import CyPerfRole, CyPerfTarget
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "cyperf"
 

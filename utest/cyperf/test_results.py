@@ -4,9 +4,9 @@ import pytest
 
 from NetLibrary._mechanics.cyperf.rest import Connection
 from NetLibrary._mechanics.cyperf.results import Statistics, View, cell, parse
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
 from NetLibrary._mechanics.cyperf.units import quantity, shown, unit_of
 from NetLibrary._mechanics.errors import InputError, NotJson
+from NetLibrary.types import CyPerfAggregate
 
 from .scripted_controller import ScriptedController
 

@@ -10,8 +10,8 @@ from NetLibrary._mechanics.cyperf import judge, reports, results, run
 from NetLibrary._mechanics.cyperf.controller import Controller
 from NetLibrary._mechanics.cyperf.results import Statistics
 from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate, CyPerfObjective, CyPerfReport, CyPerfRole
 from NetLibrary._mechanics.errors import ControllerError, InputError, LicenceMissing, Missing, RunFailed
+from NetLibrary.types import CyPerfAggregate, CyPerfObjective, CyPerfReport, CyPerfRole
 
 from .conftest import StandIn
 

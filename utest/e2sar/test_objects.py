@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from NetLibrary._mechanics.defaults import E2SAR_STAND_IN_IMAGE
 from NetLibrary._mechanics.e2sar.evidence import Evidence
 from NetLibrary._mechanics.e2sar.inspection import read_inspection
-from NetLibrary._mechanics.e2sar.objects import STAND_IN_IMAGE, Files, bandwidth
+from NetLibrary._mechanics.e2sar.objects import Files, bandwidth
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.stream import split_time
 from NetLibrary._mechanics.e2sar.sweep import combinations
@@ -48,12 +49,12 @@ def test_every_file_is_usable_by_kubectl() -> None:
 
 
 def test_the_stand_in_has_one_name() -> None:
-    assert STAND_IN_IMAGE == IMAGE
+    assert E2SAR_STAND_IN_IMAGE == IMAGE
 
 
 def test_receiver_takes_its_parameters_from_the_environment() -> None:
     settings = ReceiverSettings(8192, 30, 20000, 2, 250, ("--timeout", "900"))
-    pod = PodSettings(STAND_IN_IMAGE, "100m", "128Mi", "50m", "64Mi", "node7", "100M", environment={"X": "1"})
+    pod = PodSettings(E2SAR_STAND_IN_IMAGE, "100m", "128Mi", "50m", "64Mi", "node7", "100M", environment={"X": "1"})
     job = FILES.receiver("space", "r1", settings, pod)
     values, spec = env(job), job["spec"]["template"]["spec"]
     wanted = {"BUF_SIZE": "8192", "DURATION": "30", "PORT": "20000", "THREADS": "2", "PERIOD": "250", "X": "1"}

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from robot.api import Error, Failure
 
-from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Measurement, Request
+from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Measurement, Request, causes, run
 from NetLibrary._mechanics.throughput.judge import Limits, judge, no_traffic
 from NetLibrary._mechanics.throughput.run import Outcome
 from NetLibrary._mechanics.verdict import verdict
-from NetLibrary.keywords import _robot, throughput
+from NetLibrary.keywords import _robot
 from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.throughput import ThroughputKeywords
 from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
@@ -113,10 +113,10 @@ class Rig:
         monkeypatch.setattr(_robot, "output_dir", lambda: folder)
         self.keywords.session.recorder._folder = lambda: folder
         self.keywords.session.cluster = lambda alias=None: None  # type: ignore[method-assign,assignment,return-value]
-        monkeypatch.setattr(throughput, "run_job", lambda *_, **__: self.outcome)
-        monkeypatch.setattr(throughput, "several_servers", lambda *_: "")
-        monkeypatch.setattr(throughput, "known_name", lambda *_: False)
-        monkeypatch.setattr(throughput, "about_the_server", lambda *_: ["It is held by 10.0.0.9."])
+        monkeypatch.setattr(run, "run_job", lambda *_, **__: self.outcome)
+        monkeypatch.setattr(causes, "several_servers", lambda *_: "")
+        monkeypatch.setattr(causes, "known_name", lambda *_: False)
+        monkeypatch.setattr(causes, "about_the_server", lambda *_: ["It is held by 10.0.0.9."])
 
     def ends(self, end: Measurement | Iperf3Problem) -> None:
         measured = isinstance(end, Measurement)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-PROBER_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
-
 # Discard, RFC 863: nobody listens there in a pod that only sleeps
 UNUSED_PORT = 9
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.cyperf.results import PROFILE, Totals, View, throughput_of, value_of
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
 from NetLibrary._mechanics.cyperf.units import quantity, shown, unit_of
 from NetLibrary._mechanics.statistics import block_means, compare
 from NetLibrary._mechanics.verdict import Check
+from NetLibrary.types import CyPerfAggregate
 
 # Views without which nothing can be said about a run with applications
 NEEDED = ("client-throughput", PROFILE, "traffic-agents")

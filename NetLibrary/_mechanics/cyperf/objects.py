@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.cyperf.reach import pod_address
-from NetLibrary._mechanics.cyperf.types import CyPerfRole
+from NetLibrary._mechanics.defaults import CYPERF_HEALTH_PATH
 from NetLibrary._mechanics.errors import InputError, NetLibraryError, NotFound, Unavailable, WaitFailed
 from NetLibrary._mechanics.kube import addresses, manifests, quantities, wait
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.why_not_ready import problem
+from NetLibrary.types import CyPerfRole
 
 TAG_KEY = "netlibrary"
 Resources = dict[str, dict[str, str]]
-HEALTH_PATH = "/CyPerfHTTPHealthCheck"
 _LABEL_VALUE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -198,7 +198,7 @@ def _probe(container: dict[str, Any], readiness: str) -> None:
     if readiness == "none":
         container.pop("readinessProbe", None)
     elif readiness == "traffic":
-        container["readinessProbe"] = {"httpGet": {"path": HEALTH_PATH, "port": 80}, "periodSeconds": 1}
+        container["readinessProbe"] = {"httpGet": {"path": CYPERF_HEALTH_PATH, "port": 80}, "periodSeconds": 1}
     elif readiness != "startup":
         raise InputError(f"readiness is '{readiness}'; allowed are startup, traffic and none.")
 

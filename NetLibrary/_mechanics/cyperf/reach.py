@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from NetLibrary._mechanics.cyperf.types import CyPerfTarget
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary.types import CyPerfTarget
 
 Object = Mapping[str, Any]
 USUAL_DOMAIN = "cluster.local"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from NetLibrary._mechanics.cyperf import operations
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
-from NetLibrary._mechanics.cyperf.types import CyPerfReport
 from NetLibrary._mechanics.errors import ControllerError
+from NetLibrary.types import CyPerfReport
 
 _ENDINGS = {CyPerfReport.CSV: "csv.zip", CyPerfReport.PDF: "pdf", CyPerfReport.ALL: "all.zip"}
 

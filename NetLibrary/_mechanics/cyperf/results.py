@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.cyperf.rest import Connection
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
 from NetLibrary._mechanics.errors import ControllerError, InputError, NotJson
+from NetLibrary.types import CyPerfAggregate
 
 VIEWS = (
     "client-throughput", "server-throughput", "client-application-connection-rate",

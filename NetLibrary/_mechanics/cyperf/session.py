@@ -8,8 +8,8 @@ from typing import Any
 
 from NetLibrary._mechanics.cyperf import operations
 from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole
 from NetLibrary._mechanics.errors import ControllerError, InputError, Missing
+from NetLibrary.types import CyPerfObjective, CyPerfRole
 
 _PROFILE = "NetworkProfiles/1"
 # Words of a password or token in a configuration: what is under them is not shown or stored.

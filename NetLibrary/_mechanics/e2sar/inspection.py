@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.e2sar import objects
+from NetLibrary._mechanics import defaults, errors
 from NetLibrary._mechanics.e2sar.parameters import Surroundings
 
 NEEDED_OPTIONS = (
@@ -43,7 +42,7 @@ def read_inspection(image: str, text: str) -> Inspection:
     if re.search(r"^no e2sar_perf$", text, re.MULTILINE):
         raise errors.EnvironmentProblem(
             f"Image '{image}' has no e2sar_perf on its PATH; choose another with image=, for instance "
-            f"'{objects.REAL_IMAGE}'."
+            f"'{defaults.E2SAR_IMAGE}'."
         )
     knobs = dict(re.findall(r"^/\S*/(rmem_max|wmem_max|mtu) (\d+)$", text, re.MULTILINE))
     options = frozenset(re.findall(r"--[A-Za-z0-9]+", text))

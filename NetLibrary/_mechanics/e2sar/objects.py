@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.facts import STAND_IN_LABEL
@@ -14,11 +15,8 @@ from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.types import E2SARPlacement as Placement
 
 Object = dict[str, Any]
-STAND_IN_IMAGE = "ghcr.io/netlibrary/e2sar-perf-standin:1"
-REAL_IMAGE = "ibaldin/e2sar:0.1.4"
 HOST_NAME = "kubernetes.io/hostname"
 NODE_PORT_SERVICE = "e2sar-receiver-node-port"
-RECEIVER_SERVICE = "e2sar-receiver"
 LOAD_BALANCER_SERVICE = "e2sar-receiver-load-balancer"
 DENY_ALL = "deny-all"
 POLICIES = ("allow", "deny-all", "deny-udp", "tcp-only", "no-egress")
@@ -37,7 +35,7 @@ class Files:
     """
 
     def __init__(self, folder: Path, service: str = "") -> None:
-        self.folder, self.service = folder, service or RECEIVER_SERVICE
+        self.folder, self.service = folder, service or defaults.E2SAR_SERVICE
         if not (folder / "30-receiver.yaml").is_file():
             raise InputError(f"manifests is '{folder}'; allowed is a folder with 10-scripts.yaml to 40-sender.yaml.")
 
@@ -49,7 +47,7 @@ class Files:
                 each["metadata"]["name"] = namespace
             else:
                 each["metadata"]["namespace"] = namespace
-            if each["kind"] == "Service" and each["metadata"]["name"] == RECEIVER_SERVICE:
+            if each["kind"] == "Service" and each["metadata"]["name"] == defaults.E2SAR_SERVICE:
                 each["metadata"]["name"] = self.service
         return objects
 
@@ -205,7 +203,7 @@ def _dress(
     container["args"] = [*container["args"], *options]
     if pod.image:
         container["image"] = pod.image
-    if container["image"] == STAND_IN_IMAGE:
+    if container["image"] == defaults.E2SAR_STAND_IN_IMAGE:
         labels[STAND_IN_LABEL] = "e2sar_perf"
     container["resources"] = resources(pod)
     annotations = {

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
+from NetLibrary._mechanics.defaults import E2SAR_BUFFER_BYTES, E2SAR_PORT
 from NetLibrary._mechanics.e2sar import arithmetic
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary.types import E2SARRisk as Risk
-
-PORT = 19522
-IDEAL_BUFFER = 3145728
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,11 @@ class SenderSettings:
     event_bytes: int = 1024
     rate_gbps: float = 0.05
     mtu: int = 1400
-    buffer_bytes: int = IDEAL_BUFFER
+    buffer_bytes: int = E2SAR_BUFFER_BYTES
     sockets: int = 4
     source_id: int = 1234
     data_id: int = 4321
-    port: int = PORT
+    port: int = E2SAR_PORT
     options: tuple[str, ...] = ()
 
     @property
@@ -56,9 +54,9 @@ class SenderSettings:
 class ReceiverSettings:
     """Parameters of a receiver. `duration_seconds` 0 means until it is stopped."""
 
-    buffer_bytes: int = IDEAL_BUFFER
+    buffer_bytes: int = E2SAR_BUFFER_BYTES
     duration_seconds: int = 0
-    port: int = PORT
+    port: int = E2SAR_PORT
     threads: int = 1
     period_ms: int = 1000
     options: tuple[str, ...] = ()

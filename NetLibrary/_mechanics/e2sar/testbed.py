@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.defaults import E2SAR_PORT
 from NetLibrary._mechanics.e2sar import nodes, objects, outside
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint, unused
 from NetLibrary._mechanics.e2sar.facts import Facts, ReceiverFacts, SenderFacts
@@ -19,7 +20,7 @@ from NetLibrary._mechanics.e2sar.goals import (
     pod_over,
 )
 from NetLibrary._mechanics.e2sar.inspection import Inspection, read_inspection
-from NetLibrary._mechanics.e2sar.parameters import PORT, PodSettings, ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.targets import target_of
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
@@ -97,7 +98,7 @@ class Testbed:
             self.stop(endpoint)  # what is kept shall not go on receiving
         self.remove(list(self.endpoints.values()))
 
-    def apply_policy(self, name: str, port: int = PORT) -> None:
+    def apply_policy(self, name: str, port: int = E2SAR_PORT) -> None:
         """Puts one of the prepared NetworkPolicies into force, in place of the one before; `none` takes it away."""
         made = None if name == "none" else self.files.policy(name, self.namespace, port)
         self.cluster.delete("NetworkPolicy", objects.POLICY_NAME, self.namespace)

@@ -9,16 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.defaults import OUTAGE_HOST_PORT, PROBE_IMAGE, PYTHON_IMAGE
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary.types import OutagePath
 
 ROLE = "netlibrary.io/break"
-LAB_IMAGE = "ghcr.io/netlibrary/probe:1"
-PUBLIC_IMAGE = "docker.io/library/python:3.13-alpine"
 ECHO_PORT = 7007
-HOST_PORT = 17007
 OUTSIDE = "outside"
 SOURCE = "source"
 ECHO_SIZES = range(18, 9001)
@@ -149,7 +147,7 @@ class Endpoints:
     outside_address: str = ""
     outside_port: int = 0
     outside_echo: bool = False
-    host_port: int = HOST_PORT
+    host_port: int = OUTAGE_HOST_PORT
 
 
 def milliseconds(name: str, value: timedelta) -> float:
@@ -184,7 +182,7 @@ def expand(*groups: Sequence[OutagePath]) -> list[OutagePath]:
 
 def probe_image(cluster: Any) -> str:
     """Returns the image for prober and echo servers: the one that a lab has, else a public one with python3."""
-    return LAB_IMAGE if cluster.is_lab else PUBLIC_IMAGE
+    return PROBE_IMAGE if cluster.is_lab else PYTHON_IMAGE
 
 
 class Missing(Exception):
@@ -359,7 +357,7 @@ def streams(
     return found
 
 
-def discover(cluster: Any, namespace: str, *, host_port: int = HOST_PORT, source: str = "") -> Endpoints:
+def discover(cluster: Any, namespace: str, *, host_port: int = OUTAGE_HOST_PORT, source: str = "") -> Endpoints:
     """Looks up the endpoints in a namespace; see manifests/network_break.
 
     Args:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from robot.api import logger
 from robot.utils import printable_name
 
-from NetLibrary._mechanics.cyperf import nodes
-from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.judge import Totals
-from NetLibrary._mechanics.cyperf.objects import Deployed, keep_logs, live_pods
-from NetLibrary._mechanics.cyperf.pause import USUAL_SECONDS, LastRuns, Pause, Target
-from NetLibrary._mechanics.cyperf.results import View
-from NetLibrary._mechanics.cyperf.run import Finished, abort, state
-from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import ControllerError, InputError, NetLibraryError
 from NetLibrary._mechanics.paths import shipped
-from NetLibrary._mechanics.report import Picture, Table
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase
 from NetLibrary.keywords._base import keyword as marked
+from NetLibrary.types import CyPerfRole
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf.controller import Controller
+    from NetLibrary._mechanics.cyperf.objects import Deployed
+    from NetLibrary._mechanics.cyperf.session import TestSession
+    from NetLibrary._mechanics.report import Table
+    from NetLibrary.keywords.cyperf._state import CyPerfState, Run
 
 F = TypeVar("F", bound=Callable[..., Any])
 KIND = "cyperf"
@@ -47,73 +43,14 @@ def keyword(
     return decorate
 
 
-@dataclass(frozen=True)
-class Aim:
-    """Where the clients aim.
-
-    Args:
-        name: Service or host in words.
-        target: What is behind it, for the pause between runs.
-        namespace: Namespace where the time of the run is kept.
-        device: Whether it is a device under test in front of the servers.
-    """
-
-    name: str = ""
-    target: Target = field(default_factory=lambda: Target("the server agents"))
-    namespace: str = ""
-    device: bool = False
-
-
-@dataclass
-class Run:
-    """The latest run of a session.
-
-    Args:
-        session: Session it belongs to.
-        tree: Configuration it ran with.
-        aim: Where the clients aimed.
-        tracking: Connection tracking of the nodes before it.
-    """
-
-    session: TestSession
-    tree: dict[str, Any]
-    aim: Aim
-    tracking: list[nodes.NodeReading] = field(default_factory=list)
-    test_id: str = ""
-    begun: float = field(default_factory=time.time)
-    finished: Finished | None = None
-    views: dict[str, View] = field(default_factory=dict)
-    totals: Totals | None = None
-    window: tuple[int, int] | None = None
-    pictures: list[Picture] = field(default_factory=list)
-    files: list[Path] = field(default_factory=list)
-
-
-@dataclass
-class CyPerfState:
-    """Everything the CyPerf keywords remember."""
-
-    controllers: dict[str, Controller] = field(default_factory=dict)
-    imported: list[tuple[Controller, str]] = field(default_factory=list)
-    controller: Controller | None = None
-    agents_address: str = ""
-    deployed: dict[CyPerfRole, Deployed] = field(default_factory=dict)
-    clusters: dict[CyPerfRole, str | None] = field(default_factory=dict)
-    sessions: list[TestSession] = field(default_factory=list)
-    current: TestSession | None = None
-    aim: Aim = field(default_factory=Aim)
-    run: Run | None = None
-    ends: LastRuns = field(default_factory=lambda: LastRuns(""))
-    pause: Pause | None = None
-    device_nodes: list[str] = field(default_factory=list)
-    reader_namespace: str = ""
-
-
 class CyPerfBase(KeywordBase):
     """Base of the CyPerf mixins."""
 
     @property
     def _cyperf(self) -> CyPerfState:
+        from NetLibrary._mechanics.cyperf.pause import LastRuns
+        from NetLibrary.keywords.cyperf._state import CyPerfState
+
         found: CyPerfState | None = self.__dict__.get("_cyperf_state")
         if found is None:
             found = self.__dict__["_cyperf_state"] = CyPerfState(ends=LastRuns(self.session.run_id))
@@ -151,6 +88,8 @@ class CyPerfBase(KeywordBase):
 
     def _agent_pods(self) -> dict[CyPerfRole, list[dict[str, Any]]]:
         """Returns the pods of the agents that this run deployed, by role."""
+        from NetLibrary._mechanics.cyperf.objects import live_pods
+
         shared = self._cyperf
         return {
             role: live_pods(self.session.cluster(shared.clusters.get(role)), deployed)
@@ -159,6 +98,8 @@ class CyPerfBase(KeywordBase):
 
     def _keep_agent_logs(self, folder: Path) -> list[Path]:
         """Writes the logs of all agents into the output folder and returns the files."""
+        from NetLibrary._mechanics.cyperf.objects import keep_logs
+
         files = []
         for role, deployed in self._cyperf.deployed.items():
             try:
@@ -176,6 +117,8 @@ class CyPerfBase(KeywordBase):
 
     def _close_cyperf(self) -> None:
         """Ends what this run began at controllers. A stand-in that went with its namespace needs nothing."""
+        from NetLibrary._mechanics.cyperf.pause import USUAL_SECONDS
+
         state_of_all = self._cyperf
         for controller in state_of_all.controllers.values():
             if controller.stand_in and not _answers(controller):
@@ -201,6 +144,8 @@ class CyPerfBase(KeywordBase):
 
     def _drop(self, session: TestSession) -> None:
         """Aborts a session's test if one runs, frees its agents, and deletes it."""
+        from NetLibrary._mechanics.cyperf.run import abort, state
+
         try:
             if state(session).status not in _IDLE:
                 abort(session)

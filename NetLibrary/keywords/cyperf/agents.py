@@ -7,18 +7,20 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from robot.api import logger
 
-from NetLibrary._mechanics.cyperf import causes, nodes, objects, placement, reach, show
-from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.objects import Deployed
-from NetLibrary._mechanics.cyperf.types import Agent, CyPerfRole
 from NetLibrary._mechanics.errors import InputError, NotFound, WaitTimeout
-from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase, keyword
+from NetLibrary.types import CyPerfRole
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf.controller import Controller
+    from NetLibrary._mechanics.cyperf.nodes import NodeReading
+    from NetLibrary._mechanics.cyperf.objects import Deployed
+    from NetLibrary._mechanics.cyperf.types import Agent
 
 
 class CyPerfAgentKeywords(CyPerfBase):
@@ -52,6 +54,8 @@ class CyPerfAgentKeywords(CyPerfBase):
             Label CyPerf Nodes    client_nodes=node1    server_nodes=node2,node3
         ```
         """
+        from NetLibrary._mechanics.cyperf import placement, reach
+
         connection = self.session.cluster(cluster)
         device = reach.device_nodes(connection, device_namespace, device_labels)
         listed = connection.list("Node")
@@ -117,6 +121,10 @@ class CyPerfAgentKeywords(CyPerfBase):
             Deploy CyPerf Agents    Server    cyperf    replicas=2    memory=4Gi    cpu_limit=3.5
         ```
         """
+        from NetLibrary._mechanics.cyperf import objects
+        from NetLibrary._mechanics.cyperf.objects import Deployed
+        from NetLibrary._mechanics.facts import STAND_IN_LABEL
+
         controller, connection = self._controller(), self.session.cluster(cluster)
         if replicas < 1:
             raise InputError(f"replicas is {replicas}; at least 1 is needed.")
@@ -173,6 +181,8 @@ class CyPerfAgentKeywords(CyPerfBase):
             Set Controller Of CyPerf Agents    Server
         ```
         """
+        from NetLibrary._mechanics.cyperf import objects
+
         deployed = self._deployed(role)
         connection = self.session.cluster(self._cyperf.clusters.get(role))
         wanted = address or self._cyperf.agents_address
@@ -184,6 +194,8 @@ class CyPerfAgentKeywords(CyPerfBase):
         self._registered(self._controller(), deployed, self._seconds(timeout))
 
     def _registered(self, controller: Controller, deployed: Deployed, seconds: float) -> dict[str, Agent]:
+        from NetLibrary._mechanics.cyperf import causes, objects
+
         connection = self.session.cluster(self._cyperf.clusters.get(deployed.role))
         begin = time.monotonic()
         try:
@@ -217,6 +229,8 @@ class CyPerfAgentKeywords(CyPerfBase):
             wait_until_registered: Whether to wait until the controller lists exactly the new set.
             timeout: How long that may take.
         """
+        from NetLibrary._mechanics.cyperf import objects
+
         deployed = self._deployed(role)
         if replicas < 0:
             raise InputError(f"replicas is {replicas}; it cannot be negative.")
@@ -256,6 +270,8 @@ class CyPerfAgentKeywords(CyPerfBase):
         Returns:
             Name of the pod.
         """
+        from NetLibrary._mechanics.cyperf import objects
+
         deployed = self._deployed(role)
         connection = self.session.cluster(self._cyperf.clusters.get(role))
         self._keep_agent_logs(_robot.output_dir())
@@ -293,7 +309,7 @@ class CyPerfAgentKeywords(CyPerfBase):
     @keyword()
     def read_cyperf_nodes(
         self, namespace: str, *, image: str | None = None, timeout: timedelta | None = None, cluster: str | None = None
-    ) -> list[nodes.NodeReading]:
+    ) -> list[NodeReading]:
         """Reads connection tracking and clock of each node, through one small pod with the node's network.
 
         Once this was used, the checklist and the explanation of failed runs include the nodes.
@@ -306,6 +322,8 @@ class CyPerfAgentKeywords(CyPerfBase):
         Returns:
             One reading for each node.
         """
+        from NetLibrary._mechanics.cyperf import nodes, show
+
         connection = self.session.cluster(cluster)
         if self._cyperf.reader_namespace != namespace:
             nodes.deploy(connection, MANIFESTS / "node-reader.yaml", namespace, image, self._seconds(timeout))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import functools
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 from robot.api.types import Secret
 
-from NetLibrary._mechanics import polling
-from NetLibrary._mechanics.cyperf import show
-from NetLibrary._mechanics.cyperf.controller import Controller
-from NetLibrary._mechanics.cyperf.rest import Connection
-from NetLibrary._mechanics.cyperf.types import Agent
 from NetLibrary._mechanics.errors import ControllerError
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords.cyperf._shared import CyPerfBase, keyword
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf.controller import Controller
+    from NetLibrary._mechanics.cyperf.types import Agent
 
 STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysight"
 
@@ -62,6 +62,9 @@ class CyPerfControllerKeywords(CyPerfBase):
             Log    ${version}
         ```
         """
+        from NetLibrary._mechanics.cyperf.controller import Controller
+        from NetLibrary._mechanics.cyperf.rest import Connection
+
         connection = Connection(
             address, username=username, password=password.value if password else None,
             refresh_token=refresh_token.value if refresh_token else None, certificate=certificate,
@@ -152,12 +155,16 @@ class CyPerfControllerKeywords(CyPerfBase):
             tag: Only agents with this tag, `key=value` or `key:value`.
             offline: Whether to include agents that have been silent for long.
         """
+        from NetLibrary._mechanics.cyperf import show
+
         agents = self._controller().agents(tag=tag, offline=offline)
         self._show(show.agents(agents, "Agents of the CyPerf controller"))
         return agents
 
 
 def _open(controller: Controller, accept_eula: bool, seconds: float) -> None:
+    from NetLibrary._mechanics import polling
+
     refused: list[ControllerError] = []
 
     def answers() -> bool:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 
-from NetLibrary._mechanics.cyperf import causes, checklist
-from NetLibrary._mechanics.cyperf.judge import Judged
-from NetLibrary._mechanics.cyperf.types import CyPerfRole
 from NetLibrary._mechanics.errors import NetLibraryError
-from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run, keyword
+from NetLibrary.keywords.cyperf._shared import CyPerfBase, keyword
+from NetLibrary.types import CyPerfRole
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf.judge import Judged
+    from NetLibrary.keywords.cyperf._state import Run
 
 
 class CyPerfExplanationKeywords(CyPerfBase):
@@ -33,6 +36,8 @@ class CyPerfExplanationKeywords(CyPerfBase):
         return [] if fine else self._reasons(run)
 
     def _reasons(self, run: Run) -> list[str]:
+        from NetLibrary._mechanics.cyperf import causes
+
         shared = self._cyperf
         found: list[str] = []
         servers = self.session.cluster(shared.clusters.get(CyPerfRole.SERVER)) if shared.deployed else None
@@ -49,6 +54,8 @@ class CyPerfExplanationKeywords(CyPerfBase):
         return list(dict.fromkeys(line for line in found if line))
 
     def _probe(self, run: Run) -> list[str]:
+        from NetLibrary._mechanics.cyperf import causes, checklist
+
         clients = self._cyperf.deployed.get(CyPerfRole.CLIENT)
         host = checklist.host_of(run.tree)
         ports = checklist.effective_ports(run.tree)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 
-from NetLibrary._mechanics.cyperf import checklist, nodes, objects, plugins, reach, show
-from NetLibrary._mechanics.cyperf import pause as pausing
-from NetLibrary._mechanics.cyperf import run as running
-from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.types import CyPerfRole, RunState
 from NetLibrary._mechanics.errors import InputError, RunFailed
-from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._conclude import conclude
-from NetLibrary.keywords.cyperf._shared import CyPerfBase, Run, keyword
+from NetLibrary.keywords.cyperf._shared import CyPerfBase, keyword
+from NetLibrary.types import CyPerfRole
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf import checklist
+    from NetLibrary._mechanics.cyperf import pause as pausing
+    from NetLibrary._mechanics.cyperf.checklist import Point
+    from NetLibrary._mechanics.cyperf.nodes import NodeReading
+    from NetLibrary._mechanics.cyperf.session import TestSession
+    from NetLibrary._mechanics.cyperf.types import RunState
+    from NetLibrary._mechanics.kube.cluster import Cluster
+    from NetLibrary.keywords.cyperf._state import Run
 
 CONSOLE_SECONDS = 5.0
 
@@ -31,7 +36,7 @@ class CyPerfRunKeywords(CyPerfBase):
     def cyperf_configuration_should_fit_cluster(
         self, *, pause: timedelta | None = None, max_clock_skew: timedelta = timedelta(seconds=2),
         cluster: str | None = None,
-    ) -> list[checklist.Point]:  # fmt: skip
+    ) -> list[Point]:  # fmt: skip
         """Compares the session with the objects of the cluster and fails naming every mismatch with both values.
 
         Looked at are: automatic addresses, the DUT, destination port against Service port or nodePort, server port
@@ -47,6 +52,8 @@ class CyPerfRunKeywords(CyPerfBase):
         Returns:
             All points.
         """
+        from NetLibrary._mechanics.cyperf import checklist, show
+
         session = self._current()
         around = self._surroundings_of(session, cluster)
         wanted = self._pause(pause, around.nodes)
@@ -68,6 +75,9 @@ class CyPerfRunKeywords(CyPerfBase):
         return points
 
     def _surroundings_of(self, session: TestSession, cluster: str | None) -> checklist.Surroundings:
+        from NetLibrary._mechanics.cyperf import checklist, objects, plugins, reach
+        from NetLibrary._mechanics.kube import addresses
+
         shared = self._cyperf
         connection = self.session.cluster(cluster or shared.clusters.get(CyPerfRole.SERVER))
         around = checklist.Surroundings(
@@ -124,6 +134,8 @@ class CyPerfRunKeywords(CyPerfBase):
         return timedelta(seconds=self._wait_for_pause(pause))
 
     def _wait_for_pause(self, pause: timedelta | None) -> float:
+        from NetLibrary._mechanics.cyperf import pause as pausing
+
         shared = self._cyperf
         readings = self._readings()
         wanted = shared.pause = self._pause(pause, readings)
@@ -136,15 +148,19 @@ class CyPerfRunKeywords(CyPerfBase):
         )
         return waited
 
-    def _pause(self, given: timedelta | None, readings: list[nodes.NodeReading]) -> pausing.Pause:
+    def _pause(self, given: timedelta | None, readings: list[NodeReading]) -> pausing.Pause:
         """Returns the pause that counts."""
+        from NetLibrary._mechanics.cyperf import pause as pausing
+
         agents = [pod for pods in self._agent_pods().values() for pod in pods]
         return pausing.due(
             given.total_seconds() if given is not None else None,
             stand_in=self._controller().stand_in, readings=readings, nodes=pausing.nodes_of(agents),
         )  # fmt: skip
 
-    def _readings(self) -> list[nodes.NodeReading]:
+    def _readings(self) -> list[NodeReading]:
+        from NetLibrary._mechanics.cyperf import nodes
+
         shared = self._cyperf
         if not shared.reader_namespace:
             return []
@@ -172,6 +188,9 @@ class CyPerfRunKeywords(CyPerfBase):
         return self._start(timeout)
 
     def _start(self, timeout: timedelta) -> str:
+        from NetLibrary._mechanics.cyperf import run as running
+        from NetLibrary.keywords.cyperf._state import Run
+
         session = self._current()
         shared = self._cyperf
         shared.run = Run(session, session.snapshot(), shared.aim, self._readings())
@@ -193,6 +212,8 @@ class CyPerfRunKeywords(CyPerfBase):
         return self._finish(timeout, may_end_early=may_end_early)
 
     def _finish(self, timeout: timedelta | None, *, may_end_early: bool = False) -> RunState:
+        from NetLibrary._mechanics.cyperf import run as running
+
         run = self._last_run()
         seconds = timeout.total_seconds() if timeout else running.state(run.session).duration_seconds + 120.0
         progress = _Progress()
@@ -201,6 +222,8 @@ class CyPerfRunKeywords(CyPerfBase):
         return run.finished.state
 
     def _ended(self, run: Run) -> None:
+        from NetLibrary._mechanics.cyperf import run as running
+
         running.wait_for_result(run.session, run.test_id)
         self._note_end(run)
 
@@ -233,6 +256,8 @@ class CyPerfRunKeywords(CyPerfBase):
         Returns:
             State of the test then.
         """
+        from NetLibrary._mechanics.cyperf import run as running
+
         run = self._last_run()
         first = running.state(run.session)
         goal = first.elapsed_seconds + duration.total_seconds()
@@ -255,6 +280,8 @@ class CyPerfRunKeywords(CyPerfBase):
         Returns:
             Last state of the test.
         """
+        from NetLibrary._mechanics.cyperf import run as running
+
         run = self._last_run()
         found = running.stop(run.session, timeout=timeout.total_seconds())
         run.finished = running.Finished(found, stopped_by_us=True)
@@ -264,6 +291,8 @@ class CyPerfRunKeywords(CyPerfBase):
     @keyword()
     def abort_cyperf_test(self) -> None:
         """Aborts the running test without waiting for open connections."""
+        from NetLibrary._mechanics.cyperf import run as running
+
         run = self._last_run()
         running.abort(run.session)
         run.finished = running.Finished(running.state(run.session), stopped_by_us=True)

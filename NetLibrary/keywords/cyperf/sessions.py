@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from robot.api import SkipExecution, logger
 
-from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.cyperf import objects, pause, reach
-from NetLibrary._mechanics.cyperf.session import TestSession
-from NetLibrary._mechanics.cyperf.types import CyPerfObjective, CyPerfRole, CyPerfTarget
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import ControllerError, InputError
-from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary.keywords.cyperf._shared import Aim, CyPerfBase, keyword
-from NetLibrary.types import Bitrate, Count
+from NetLibrary.keywords.cyperf._shared import CyPerfBase, keyword
+from NetLibrary.types import Bitrate, Count, CyPerfObjective, CyPerfRole, CyPerfTarget
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf import objects
+    from NetLibrary._mechanics.kube.cluster import Cluster
 
 
 class CyPerfSessionKeywords(CyPerfBase):
@@ -39,6 +38,9 @@ class CyPerfSessionKeywords(CyPerfBase):
             Use CyPerf Applications    HTTP App
         ```
         """
+        from NetLibrary._mechanics.cyperf.session import TestSession
+        from NetLibrary.keywords.cyperf._state import Aim
+
         controller = self._controller()
         file = Path(configuration)
         if file.suffix.lower() in (".zip", ".json"):
@@ -123,6 +125,10 @@ class CyPerfSessionKeywords(CyPerfBase):
         Returns:
             `host:port` that the clients use.
         """
+        from NetLibrary._mechanics.addresses import is_address
+        from NetLibrary._mechanics.cyperf import pause, reach
+        from NetLibrary.keywords.cyperf._state import Aim
+
         servers, session = self._deployed(CyPerfRole.SERVER), self._current()
         connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.SERVER))
         place = namespace or servers.namespace
@@ -148,6 +154,8 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     def _resolvers(self, host: str) -> list[str]:
         """Returns the DNS of the clients' cluster, for a target that is a name."""
+        from NetLibrary._mechanics.cyperf import reach
+
         if CyPerfRole.CLIENT not in self._cyperf.deployed:
             raise InputError(
                 f"The clients run outside of the cluster and aim at the name '{host}'; say in name_servers where they "
@@ -169,6 +177,10 @@ class CyPerfSessionKeywords(CyPerfBase):
             name_servers: DNS servers for a `host` that is a name; those of the clients' cluster when not given.
             automatic_addresses: Whether agents use the addresses that their interfaces have.
         """
+        from NetLibrary._mechanics.addresses import is_address
+        from NetLibrary._mechanics.cyperf import pause, reach
+        from NetLibrary.keywords.cyperf._state import Aim
+
         session = self._current()
         reach.refuse_ipv6(host, "host")
         resolvers = _listed(name_servers) or ([] if not host or is_address(host) else self._resolvers(host))
@@ -206,6 +218,10 @@ class CyPerfSessionKeywords(CyPerfBase):
             Measure CyPerf Traffic    dut=True    connections_per_second_at_least=100
         ```
         """
+        from NetLibrary._mechanics.addresses import is_address
+        from NetLibrary._mechanics.cyperf import pause, reach
+        from NetLibrary.keywords.cyperf._state import Aim
+
         if bool(host) == bool(service):
             raise InputError("Name the device either by its host or by its service.")
         session = self._current()
@@ -255,6 +271,8 @@ class CyPerfSessionKeywords(CyPerfBase):
         Args:
             addresses: IPv4 addresses; `cluster` stands for the cluster's own DNS.
         """
+        from NetLibrary._mechanics.cyperf import reach
+
         connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
         resolved = [reach.cluster_dns(connection) if each == "cluster" else each for each in addresses]
         self._current().set_name_servers(resolved)
@@ -270,7 +288,9 @@ class CyPerfSessionKeywords(CyPerfBase):
         self._current().set_tls(enabled, version)
 
     @keyword()
-    def set_cyperf_health_check(self, enabled: bool = True, *, port: int = 80, path: str = objects.HEALTH_PATH) -> None:
+    def set_cyperf_health_check(
+        self, enabled: bool = True, *, port: int = 80, path: str = defaults.CYPERF_HEALTH_PATH
+    ) -> None:
         """Lets the emulated servers answer an HTTP health check while a test runs.
 
         Args:
@@ -325,6 +345,9 @@ def _resolve(
     cluster: Cluster, target: CyPerfTarget, service: dict[str, Any], port: int, servers: objects.Deployed
 ) -> tuple[str, int, int]:
     """Returns host, destination port and server port for a kind of target."""
+    from NetLibrary._mechanics.cyperf import objects, reach
+    from NetLibrary._mechanics.kube import addresses
+
     name, namespace = str(service["metadata"]["name"]), str(service["metadata"]["namespace"])
     entry = addresses.service_port(service, port)
     pods = objects.live_pods(cluster, servers)

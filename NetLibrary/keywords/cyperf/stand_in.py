@@ -11,7 +11,6 @@ from typing import Any
 from robot.api import Error
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import addresses, manifests, wait
 from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase, keyword
 
 
@@ -36,6 +35,8 @@ class CyPerfStandInKeywords(CyPerfBase):
         Returns:
             Address for `Connect To CyPerf Controller`, reachable from here and from pods.
         """
+        from NetLibrary._mechanics.kube import addresses, manifests, wait
+
         connection = self.session.cluster(cluster)
         if connection.lab is not None:
             connection.lab.install("cyperf")

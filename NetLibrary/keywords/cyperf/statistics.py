@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
-from NetLibrary._mechanics import polling
-from NetLibrary._mechanics.cyperf import judge, show
-from NetLibrary._mechanics.cyperf.judge import Judged
-from NetLibrary._mechanics.cyperf.results import Statistics, View
-from NetLibrary._mechanics.cyperf.types import CyPerfAggregate
-from NetLibrary._mechanics.cyperf.units import shown, unit_of
 from NetLibrary._mechanics.errors import InputError, WaitTimeout
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.keywords.cyperf._shared import keyword
 from NetLibrary.keywords.cyperf.explanations import CyPerfExplanationKeywords
+from NetLibrary.types import CyPerfAggregate
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf.results import View
 
 
 class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
@@ -38,6 +36,8 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
             aggregate: How the rows become one number.
             where: Only rows with these values, for instance `{"Application": "HTTP App"}`.
         """
+        from NetLibrary._mechanics.cyperf.units import shown, unit_of
+
         found = self._view(view, where)
         value = found.aggregate(column, aggregate)
         logger.info(f"{aggregate.value} of '{column}' in {view}: {shown(value, unit_of(view, found.column(column)))}")
@@ -66,6 +66,9 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
             CyPerf Statistic Should Be    client-latency    Avg Time to First Byte    at_most=50 ms
         ```
         """
+        from NetLibrary._mechanics.cyperf import judge, show
+        from NetLibrary._mechanics.cyperf.judge import Judged
+
         if at_least is None and at_most is None:
             raise InputError("Give at_least, at_most or both.")
         run = self._last_run()
@@ -101,6 +104,9 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
         Returns:
             The value.
         """
+        from NetLibrary._mechanics import polling
+        from NetLibrary._mechanics.cyperf import judge
+
         if at_least is None and at_most is None:
             raise InputError("Give at_least, at_most or both.")
         run, seconds = self._last_run(), self._seconds(timeout)
@@ -124,6 +130,8 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
         return found
 
     def _view(self, name: str, where: dict[str, str] | None) -> View:
+        from NetLibrary._mechanics.cyperf.results import Statistics
+
         run = self._last_run()
         view = Statistics(run.session.connection, run.test_id).read(name)
         return view.where(where) if where else view

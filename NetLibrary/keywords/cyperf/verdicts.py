@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
-from NetLibrary._mechanics.cyperf import baseline as earlier
-from NetLibrary._mechanics.cyperf import checklist, judge, reports, show
-from NetLibrary._mechanics.cyperf.judge import Judged
-from NetLibrary._mechanics.cyperf.results import Statistics, read_run, steady_window, totals
-from NetLibrary._mechanics.cyperf.types import CyPerfReport
-from NetLibrary._mechanics.cyperf.units import shown
 from NetLibrary._mechanics.errors import ControllerError, InputError
-from NetLibrary._mechanics.facts import images_of
-from NetLibrary._mechanics.report import Picture
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._conclude import conclude
-from NetLibrary.keywords.cyperf._shared import KIND, Run, keyword
+from NetLibrary.keywords.cyperf._shared import KIND, keyword
 from NetLibrary.keywords.cyperf.explanations import CyPerfExplanationKeywords
 from NetLibrary.keywords.cyperf.runs import CyPerfRunKeywords
-from NetLibrary.types import Bitrate, Count, Percentage, TimeLimit
+from NetLibrary.types import Bitrate, Count, CyPerfReport, Percentage, TimeLimit
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.cyperf.judge import Judged
+    from NetLibrary.keywords.cyperf._state import Run
 
 ALL_REQUESTS, SOME_WORSE = Percentage(100.0), Percentage(20.0)
 LIMIT_NAMES = {
@@ -60,6 +56,8 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
             http_success_at_least: Least share of HTTP requests that end with 2xx.
             name: Name in table and record; from the test's name by default.
         """
+        from NetLibrary._mechanics.cyperf import judge
+
         run = self._last_run()
         self._measure(run)
         assert run.totals is not None
@@ -103,6 +101,9 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
             CyPerf Run Should Reach    connections_per_second_at_least=950    first_byte_at_most=20 ms
         ```
         """
+        from NetLibrary._mechanics.cyperf import judge
+        from NetLibrary._mechanics.cyperf.judge import Judged
+
         wanted = _limits(locals())
         run = self._last_run()
         self._measure(run)
@@ -157,6 +158,8 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
             Measure CyPerf Traffic    throughput_at_least=9M    first_byte_at_most=20 ms
         ```
         """
+        from NetLibrary._mechanics.cyperf import judge
+
         wanted = _limits(locals())
         success = wanted.pop("http_success")
         self._wait_for_pause(pause)
@@ -184,6 +187,9 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
             tolerance: How much worse a median may be.
             name: Name of the measurement in the baseline; that of this test by default.
         """
+        from NetLibrary._mechanics.cyperf import baseline as earlier
+        from NetLibrary._mechanics.cyperf.judge import Judged
+
         run = self._last_run()
         self._measure(run)
         wanted = name or _label("run")
@@ -194,6 +200,10 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
 
     def _measure(self, run: Run) -> None:
         """Reads the run's statistics once and draws them."""
+        from NetLibrary._mechanics.cyperf import show
+        from NetLibrary._mechanics.cyperf.results import Statistics, read_run, steady_window, totals
+        from NetLibrary._mechanics.report import Picture
+
         if run.totals is not None:
             return
         if run.finished is None:
@@ -213,6 +223,10 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
 
     def _judge(self, run: Run, what: str, judged: Judged, name: str | None, **parameters: Any) -> None:
         """Concludes: one measurement with its checks, numbers, picture, causes and files."""
+        from NetLibrary._mechanics.cyperf import baseline as earlier
+        from NetLibrary._mechanics.cyperf import show
+        from NetLibrary._mechanics.cyperf.units import shown
+
         assert run.totals is not None
         numbers = run.totals
         bad = [check for check in judged.checks if not check.passed]
@@ -241,6 +255,8 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
         )  # fmt: skip
 
     def _images(self) -> list[dict[str, Any]]:
+        from NetLibrary._mechanics.facts import images_of
+
         found: list[dict[str, Any]] = []
         for pods in self._agent_pods().values():
             found += [image for image in images_of(pods) if image not in found]
@@ -260,6 +276,8 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
         Returns:
             The file.
         """
+        from NetLibrary._mechanics.cyperf import reports
+
         run = self._last_run()
         stem = f"stand-in-{_label('report')}" if run.session.controller.stand_in else _label("report")
         file = reports.download(
@@ -303,6 +321,8 @@ def _limits(given: dict[str, Any]) -> dict[str, float]:
 
 
 def _parameters(run: Run) -> dict[str, Any]:
+    from NetLibrary._mechanics.cyperf import checklist
+
     tree: dict[str, Any] = run.tree
     profile = (tree.get("TrafficProfiles") or [{}])[0]
     objective = (profile.get("ObjectivesAndTimeline") or {}).get("PrimaryObjective") or {}

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from robot.api import SkipExecution, logger
 
-from NetLibrary._mechanics.disruption import workloads
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase
 from NetLibrary.keywords._outages import measured_step
@@ -64,6 +63,8 @@ class DisruptionBase(KeywordBase):
 
     def _break(self, plan: Any, duration: timedelta | None, cluster: str | None, *, ready: str = "") -> str:
         """Breaks, and with a duration mends again; both are steps of a measurement that runs."""
+        from NetLibrary._mechanics.disruption import workloads
+
         faults = self._faults(cluster)
         with measured_step(self.session, f"{plan.node}: {plan.kind}"):
             fault = faults.apply(plan)

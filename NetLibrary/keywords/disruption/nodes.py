@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from robot.api import logger
 
-from NetLibrary._mechanics.disruption import workloads
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import measured_step
@@ -230,6 +229,8 @@ class NodeDisruptionKeywords(DisruptionBase):
         return [fault.text for fault in self._faults(cluster).in_place()]
 
     def _restart_process(self, process: str, nodes: Sequence[str], down: timedelta, cluster: str | None) -> None:
+        from NetLibrary._mechanics.disruption import workloads
+
         lab = self._lab(cluster, f"a restart of {process}")
         for name in nodes or [node.name for node in lab.nodes]:
             component = lab.node(name).process(process)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import addresses
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords.disruption._shared import DisruptionBase, lasting
 from NetLibrary.types import Percentage
@@ -224,4 +223,6 @@ class TrafficDisruptionKeywords(DisruptionBase):
 
 def _dns_server(cluster: Any) -> str:
     """Address of a DNS pod; the Service's own address would lead back to the fault."""
+    from NetLibrary._mechanics.kube import addresses
+
     return next((server.address for server in addresses.dns_servers(cluster)), "")

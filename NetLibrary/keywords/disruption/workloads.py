@@ -9,10 +9,7 @@ from typing import Literal
 
 from robot.api import logger
 
-from NetLibrary._mechanics.disruption import command as commands
-from NetLibrary._mechanics.disruption import workloads
 from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputError
-from NetLibrary._mechanics.kube import rollouts
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import measured_step
 from NetLibrary.keywords.disruption._shared import DisruptionBase
@@ -94,6 +91,8 @@ class WorkloadDisruptionKeywords(DisruptionBase):
             Outages Should Be Within Limits    longest_outage_at_most=1 s
         ```
         """
+        from NetLibrary._mechanics.disruption import command as commands
+
         text = " ".join(command).strip()
         if not text:
             raise InputError("command is empty; give a text for the shell, or a program and its arguments.")
@@ -139,6 +138,8 @@ class WorkloadDisruptionKeywords(DisruptionBase):
             timeout: Limit for the rollout.
             cluster: Alias of the cluster.
         """
+        from NetLibrary._mechanics.kube import rollouts
+
         connection = self.session.cluster(cluster)
         if not self._is_own(connection, kind, name, namespace):
             self._allow(cluster, f"a restart of {kind} '{namespace}/{name}'")
@@ -170,6 +171,8 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         Returns:
             How many pods were deleted.
         """
+        from NetLibrary._mechanics.disruption import workloads
+
         self._allow(cluster, f"the deletion of pods '{labels}' in '{namespace}'")
         with measured_step(self.session, f"delete pods {labels}"):
             return workloads.delete_pods(

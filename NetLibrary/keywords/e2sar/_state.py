@@ -6,22 +6,21 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from robot.api import logger
 
-from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar.endpoint import Endpoint
-from NetLibrary._mechanics.e2sar.facts import Limits
-from NetLibrary._mechanics.e2sar.run import FIRST_DATA_ID, RunSettings
-from NetLibrary._mechanics.e2sar.testbed import Testbed
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.keywords import _robot
 from NetLibrary.types import CONVERTERS, Bitrate, Percentage
 
 if TYPE_CHECKING:
+    from NetLibrary._mechanics.e2sar import parameters as p
+    from NetLibrary._mechanics.e2sar.endpoint import Endpoint
+    from NetLibrary._mechanics.e2sar.facts import Limits
+    from NetLibrary._mechanics.e2sar.run import RunSettings
+    from NetLibrary._mechanics.e2sar.testbed import Testbed
     from NetLibrary.keywords._session import Session
 
 STEP_SECONDS = 2.0
@@ -126,6 +125,8 @@ def whole(name: str, value: timedelta) -> int:
 
 def within(limit: str, wanted: str) -> str:
     """Returns a request that is not above the limit, which Kubernetes would refuse."""
+    from NetLibrary._mechanics.kube.quantities import quantity
+
     return wanted if not limit or quantity(limit) >= quantity(wanted) else limit
 
 
@@ -134,6 +135,8 @@ def pod_settings(
     environment: Mapping[str, str] | None = None,
 ) -> p.PodSettings:  # fmt: skip
     """Returns how a pod runs; it asks for less than its limits."""
+    from NetLibrary._mechanics.e2sar import parameters as p
+
     return p.PodSettings(
         image, cpu_limit, memory_limit, within(cpu_limit, "100m"), within(memory_limit, "64Mi"), node, ingress, egress,
         dict(environment or {}),
@@ -142,6 +145,8 @@ def pod_settings(
 
 def limits_of(given: Mapping[str, Any]) -> Limits:
     """Returns limits from the arguments that judging keywords share."""
+    from NetLibrary._mechanics.e2sar.facts import Limits
+
     most = given["delivered_at_most"]
     return Limits(
         given["delivered_at_least"].percent, None if most is None else most.percent, given["partial_at_most"].percent,
@@ -152,6 +157,9 @@ def limits_of(given: Mapping[str, Any]) -> Limits:
 
 def run_settings(state: State, given: Mapping[str, Any]) -> RunSettings:
     """Returns a run's settings from the arguments of `Transfer E2SAR Events`, by their names."""
+    from NetLibrary._mechanics.e2sar import parameters as p
+    from NetLibrary._mechanics.e2sar.run import FIRST_DATA_ID, RunSettings
+
     delay = given["start_delay"]
     sender = p.SenderSettings(
         given["events"], given["event_bytes"], gigabits(given["rate"], given["rate_gbps"]), given["mtu"],
@@ -185,7 +193,7 @@ def same_for_all(keyword: Callable[..., Any], given: Mapping[str, Any]) -> dict[
 
     allowed = inspect.signature(keyword).parameters
     taken = {"mtu", "rate", "rate_gbps", "receiver_buffer_bytes", "name", "namespace", "self", "delivered_at_least"}
-    hints = get_type_hints(inspect.unwrap(keyword))
+    hints = keyword.__annotations__
     made = {name: parameter.default for name, parameter in allowed.items() if name != "self"}
     for key, value in given.items():
         if key not in allowed or key in taken:

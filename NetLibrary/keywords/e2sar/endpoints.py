@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 
-from NetLibrary._mechanics.e2sar import nodes, outside
-from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar.endpoint import Endpoint
-from NetLibrary._mechanics.e2sar.logs import Report
-from NetLibrary._mechanics.e2sar.run import surroundings
+from NetLibrary._mechanics.defaults import E2SAR_BUFFER_BYTES, E2SAR_PORT
 from NetLibrary._mechanics.errors import WaitFailed
-from NetLibrary._mechanics.polling import until
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords.e2sar._state import RATE, gigabits, pod_settings, state_of, whole
 from NetLibrary.types import Bitrate, E2SARPath, E2SARPlacement, E2SARRisks
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.e2sar.endpoint import Endpoint
+    from NetLibrary._mechanics.e2sar.logs import Report
 
 NO_RISK = E2SARRisks()
 
@@ -26,8 +26,9 @@ class E2SAREndpointKeywords(KeywordBase):
 
     @keyword("Start E2SAR Receiver", tags=["e2sar"])
     def start_e2sar_receiver(
-        self, name: str = "e2sar-receiver-0", *, buffer_bytes: int = p.IDEAL_BUFFER, duration: timedelta = timedelta(0),
-        port: int = p.PORT, threads: int = 1, period: timedelta = timedelta(milliseconds=250),
+        self, name: str = "e2sar-receiver-0", *, buffer_bytes: int = E2SAR_BUFFER_BYTES,
+        duration: timedelta = timedelta(0), port: int = E2SAR_PORT, threads: int = 1,
+        period: timedelta = timedelta(milliseconds=250),
         cpu_limit: str = "1", memory_limit: str = "512Mi", node: str = "", ingress_bandwidth: str = "",
         image: str | None = None, options: Sequence[str] = (), environment: Mapping[str, str] | None = None,
         namespace: str | None = None,
@@ -50,6 +51,8 @@ class E2SAREndpointKeywords(KeywordBase):
             environment: Further environment variables.
             namespace: Namespace; the one prepared last by default.
         """
+        from NetLibrary._mechanics.e2sar import parameters as p
+
         state = state_of(self.session)
         settings = p.ReceiverSettings(
             buffer_bytes, whole("duration", duration), port, threads, round(period.total_seconds() * 1000),
@@ -93,7 +96,7 @@ class E2SAREndpointKeywords(KeywordBase):
     @keyword("Start E2SAR Sender", tags=["e2sar"])
     def start_e2sar_sender(
         self, name: str = "e2sar-sender-0", *, receiver: str | None = "e2sar-receiver-0", events: int = 1000,
-        event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = p.IDEAL_BUFFER,
+        event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = E2SAR_BUFFER_BYTES,
         sockets: int = 4, source_id: int = 1234, data_id: int = 4321, port: int | None = None, address: str = "",
         path: E2SARPath = E2SARPath.POD_IP,
         placement: E2SARPlacement = E2SARPlacement.OTHER_NODE, node: str = "",
@@ -138,12 +141,16 @@ class E2SAREndpointKeywords(KeywordBase):
             namespace: Namespace; the one prepared last by default.
             rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
         """
+        from NetLibrary._mechanics.e2sar import nodes
+        from NetLibrary._mechanics.e2sar import parameters as p
+        from NetLibrary._mechanics.e2sar.run import surroundings
+
         state = state_of(self.session)
         testbed = state.testbed(namespace)
         target = state.endpoint(receiver, namespace) if receiver and not address else None
         settings = p.SenderSettings(
             events, event_bytes, gigabits(rate, rate_gbps), mtu, buffer_bytes, sockets, source_id, data_id,
-            port or (target.settings.port if target else p.PORT), tuple(options),
+            port or (target.settings.port if target else E2SAR_PORT), tuple(options),
         )  # fmt: skip
         pod = pod_settings(
             image or state.images["sender"],
@@ -231,6 +238,8 @@ class E2SAREndpointKeywords(KeywordBase):
         Returns:
             Events received by then.
         """
+        from NetLibrary._mechanics.polling import until
+
         state = state_of(self.session)
         endpoint = state.endpoint(name, namespace)
         until(
@@ -275,7 +284,7 @@ class E2SAREndpointKeywords(KeywordBase):
     @keyword("Send E2SAR Events From Outside", tags=["e2sar"])
     def send_e2sar_events_from_outside(
         self, name: str = "e2sar-outside-0", *, receiver: str = "e2sar-receiver-0", events: int = 1000,
-        event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = p.IDEAL_BUFFER,
+        event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = E2SAR_BUFFER_BYTES,
         sockets: int = 4, data_id: int = 4321, address: str = "", program: str = "", accept: E2SARRisks = NO_RISK,
         timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
     ) -> Report:  # fmt: skip
@@ -304,6 +313,10 @@ class E2SAREndpointKeywords(KeywordBase):
         Returns:
             What its log says.
         """
+        from NetLibrary._mechanics.e2sar import outside
+        from NetLibrary._mechanics.e2sar import parameters as p
+        from NetLibrary._mechanics.e2sar.run import surroundings
+
         state = state_of(self.session)
         testbed, heard = state.testbed(namespace), state.endpoint(receiver, namespace)
         gbps = gigabits(rate, rate_gbps)

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar import published
-from NetLibrary._mechanics.e2sar.logs import Report
-from NetLibrary._mechanics.e2sar.logs import parse as parse_log
-from NetLibrary._mechanics.e2sar.run import Run, finish
-from NetLibrary._mechanics.e2sar.sweep import Combination, combinations
+from NetLibrary._mechanics.defaults import E2SAR_BUFFER_BYTES, E2SAR_PORT
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.report import Table
-from NetLibrary._mechanics.verdict import Check
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
-from NetLibrary.keywords.e2sar._report import E2SARResult, conclude_run, conclude_sweep
 from NetLibrary.keywords.e2sar._state import ALL, RATE, gigabits, limits_of, run_settings, same_for_all, state_of
 from NetLibrary.types import Bitrate, E2SARPath, E2SARPlacement, E2SARRisks, Percentage
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.e2sar.logs import Report
+    from NetLibrary._mechanics.e2sar.sweep import Combination
+    from NetLibrary.keywords.e2sar._report import E2SARResult
 
 NO_RISK = E2SARRisks()
 
@@ -54,6 +51,9 @@ class E2SARRunKeywords(KeywordBase):
         Returns:
             What was sent and received, the judgement and the causes that were found.
         """
+        from NetLibrary._mechanics.e2sar.run import finish
+        from NetLibrary.keywords.e2sar._report import conclude_run
+
         given = {key: value for key, value in locals().items() if key != "self"}
         testbed = state_of(self.session).testbed(namespace)
         finding = finish(testbed, limits_of(given), keep=keep)
@@ -62,9 +62,9 @@ class E2SARRunKeywords(KeywordBase):
     @keyword("Transfer E2SAR Events", tags=["e2sar"])
     def transfer_e2sar_events(
         self, *, events: int = 1000, event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400,
-        sender_buffer_bytes: int = p.IDEAL_BUFFER, receiver_buffer_bytes: int = p.IDEAL_BUFFER, sockets: int = 4,
-        threads: int = 1, port: int = p.PORT, send_to_port: int | None = None, duration: timedelta = timedelta(0),
-        path: E2SARPath = E2SARPath.POD_IP,
+        sender_buffer_bytes: int = E2SAR_BUFFER_BYTES, receiver_buffer_bytes: int = E2SAR_BUFFER_BYTES,
+        sockets: int = 4, threads: int = 1, port: int = E2SAR_PORT, send_to_port: int | None = None,
+        duration: timedelta = timedelta(0), path: E2SARPath = E2SARPath.POD_IP,
         placement: E2SARPlacement = E2SARPlacement.OTHER_NODE, sender_node: str = "",
         receiver_node: str = "", sender_cpu_limit: str = "1", receiver_cpu_limit: str = "1",
         memory_limit: str = "512Mi", egress_bandwidth: str = "", ingress_bandwidth: str = "", senders: int = 1,
@@ -133,6 +133,9 @@ class E2SARRunKeywords(KeywordBase):
             ...    receiver_buffer_bytes=8192    receiver_cpu_limit=100m    delivered_at_least=0 %
         ```
         """
+        from NetLibrary._mechanics.e2sar.run import Run
+        from NetLibrary.keywords.e2sar._report import conclude_run
+
         given = {key: value for key, value in locals().items() if key != "self"}
         state = state_of(self.session)
         testbed = state.testbed(namespace)
@@ -142,7 +145,7 @@ class E2SARRunKeywords(KeywordBase):
     @keyword("Sweep E2SAR Transfers", tags=["e2sar"])
     def sweep_e2sar_transfers(
         self, *, mtu: Sequence[int] = (1400,), rate: Sequence[Bitrate] = (RATE,),
-        receiver_buffer_bytes: Sequence[int] = (p.IDEAL_BUFFER,), name: str | None = None,
+        receiver_buffer_bytes: Sequence[int] = (E2SAR_BUFFER_BYTES,), name: str | None = None,
         delivered_at_least: Percentage = Percentage(0), namespace: str | None = None,
         rate_gbps: Sequence[float] | None = None, **fixed: Any,
     ) -> list[E2SARResult]:  # fmt: skip
@@ -171,6 +174,10 @@ class E2SARRunKeywords(KeywordBase):
             ...    receiver_buffer_bytes=[8192, 1048576]    events=2000    event_bytes=512
         ```
         """
+        from NetLibrary._mechanics.e2sar.run import Run
+        from NetLibrary._mechanics.e2sar.sweep import combinations
+        from NetLibrary.keywords.e2sar._report import conclude_run, conclude_sweep
+
         state = state_of(self.session)
         testbed = state.testbed(namespace)
         rates = list(rate_gbps) if rate_gbps is not None else [each.bits_per_second / 1e9 for each in rate]
@@ -208,6 +215,8 @@ class E2SARRunKeywords(KeywordBase):
         Returns:
             Its content, for instance `${report.final.received}`, `${report.frames_sent}`, `${report.failures}`.
         """
+        from NetLibrary._mechanics.e2sar.logs import parse as parse_log
+
         try:
             return parse_log(Path(path).read_bytes())
         except OSError as error:
@@ -235,6 +244,8 @@ class E2SARRunKeywords(KeywordBase):
         Returns:
             These numbers by name, units in the names.
         """
+        from NetLibrary._mechanics.e2sar import parameters as p
+
         settings = p.SenderSettings(events, event_bytes, gigabits(rate, rate_gbps), mtu)
         p.check_sender(settings)
         return p.describe(settings)
@@ -248,6 +259,10 @@ class E2SARRunKeywords(KeywordBase):
         Args:
             result: Result of a run with the published parameters.
         """
+        from NetLibrary._mechanics.e2sar import published
+        from NetLibrary._mechanics.report import Table
+        from NetLibrary._mechanics.verdict import Check
+
         low, high = published.EXPECTED_PERCENT
         seen = result.delivered_percent
         text = f"Delivered {seen:.1f} %; the published parameters give {low:g} to {high:g} % ({published.REPRODUCED})."

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robot.api import logger
 
-from NetLibrary._mechanics.e2sar import objects
-from NetLibrary._mechanics.e2sar import parameters as p
-from NetLibrary._mechanics.e2sar.run import RunSettings, require_policies
-from NetLibrary._mechanics.e2sar.testbed import Testbed
+from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import Unavailable
-from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords.e2sar._state import state_of
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
 
 STAND_IN_NOTE = "own Python, direct mode only"
 
@@ -28,7 +28,7 @@ class E2SARTestbedKeywords(KeywordBase):
     def prepare_e2sar_namespace(
         self, namespace: str | None = None, *, manifests: Path | None = None, image: str | None = None,
         sender_image: str | None = None, receiver_image: str | None = None,
-        service: str = objects.RECEIVER_SERVICE, direct_mode: bool = True, inspect: bool = True,
+        service: str = defaults.E2SAR_SERVICE, direct_mode: bool = True, inspect: bool = True,
         timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Makes the namespace for E2SAR runs and looks at image and place before anything is started.
@@ -62,6 +62,9 @@ class E2SARTestbedKeywords(KeywordBase):
             Transfer E2SAR Events    events=1000    rate=20 Mbit/s
         ```
         """
+        from NetLibrary._mechanics.e2sar import objects
+        from NetLibrary._mechanics.e2sar.testbed import Testbed
+
         if not direct_mode:
             raise Unavailable(
                 "DIRECT_MODE=false needs what this library cannot bring about: an EJFAT load balancer that rewrites "
@@ -74,8 +77,8 @@ class E2SARTestbedKeywords(KeywordBase):
         testbed = Testbed(connection, space, files, _robot.output_dir() / "e2sar", logger.info)
         testbed.keep = self.session.keep
         testbed.tick = lambda: state.progress(testbed)
-        chosen = image or (objects.STAND_IN_IMAGE if connection.is_lab else objects.REAL_IMAGE)
-        if chosen == objects.STAND_IN_IMAGE:
+        chosen = image or (defaults.E2SAR_STAND_IN_IMAGE if connection.is_lab else defaults.E2SAR_IMAGE)
+        if chosen == defaults.E2SAR_STAND_IN_IMAGE:
             if connection.is_lab:
                 connection.lab.install("e2sar")
             self.session.note_stand_in("e2sar_perf", f"{chosen}, {STAND_IN_NOTE}")
@@ -97,7 +100,7 @@ class E2SARTestbedKeywords(KeywordBase):
 
     @keyword("Apply E2SAR Network Policy", tags=["e2sar"])
     def apply_e2sar_network_policy(
-        self, policy: str, *, port: int = p.PORT, namespace: str | None = None, cluster: str | None = None
+        self, policy: str, *, port: int = defaults.E2SAR_PORT, namespace: str | None = None, cluster: str | None = None
     ) -> None:
         """Puts one of the prepared NetworkPolicies into force, in place of the one before.
 
@@ -134,6 +137,9 @@ class E2SARTestbedKeywords(KeywordBase):
             Transfer E2SAR Events    delivered_at_least=0 %    delivered_at_most=0 %    expected_cause=network policy
         ```
         """
+        from NetLibrary._mechanics.e2sar import parameters as p
+        from NetLibrary._mechanics.e2sar.run import RunSettings, require_policies
+
         state = state_of(self.session)
         pods = {role: p.PodSettings(image) for role, image in state.images.items()}
         settings = RunSettings(sender_pod=pods["sender"], receiver_pod=pods["receiver"], timeout=state.limit(timeout))

@@ -131,9 +131,7 @@ def drop_from(receiver: str, sender: str, addresses: Sequence[str], protocol: st
         protocol: Only this one.
     """
     families = [[a for a in addresses if (":" in a) == v6] for v6 in (False, True)]
-    rules = [
-        f"{match(source=found, protocol=protocol, interface='eth0')} counter drop" for found in families if found
-    ]
+    rules = [f"{match(source=found, protocol=protocol, interface='eth0')} counter drop" for found in families if found]
     what = f"{protocol.upper()} that" if protocol else "what"
     text = f"Node '{receiver}' drops {what} comes from node '{sender}'."
     return nft_fault("drop", receiver, text, {"prerouting": rules})
