@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from NetLibrary._mechanics.connections.objects import PROBER_IMAGE, prober
+from NetLibrary._mechanics.connections.objects import prober
+from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
 
 Object = Mapping[str, Any]
 CONTAINER = "prober"
@@ -26,7 +27,7 @@ NEVER = "netlibrary.io/never-ready"
 
 
 def pod(
-    name: str, namespace: str, *, image: str = PROBER_IMAGE, labels: Mapping[str, str] | None = None
+    name: str, namespace: str, *, image: str = AGNHOST_IMAGE, labels: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Returns a pod of the library's own set: it probes, and serves HTTP and datagrams at all `PORTS`.
 

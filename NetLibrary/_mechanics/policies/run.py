@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.connections.objects import PROBER_IMAGE
+from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
 from NetLibrary._mechanics.kube import wait
 from NetLibrary._mechanics.matrix.model.types import Observation, Outcome, Source, Target
 from NetLibrary._mechanics.matrix.probe.fleet import Fleet
@@ -47,7 +47,7 @@ class Settings:
     family: int | None = None
     labels: str = ""
     copies: bool = False
-    image: str = PROBER_IMAGE
+    image: str = AGNHOST_IMAGE
     limit_ms: int = 1500
     settle_seconds: float = 5.0
     timeout_seconds: float = 60.0
