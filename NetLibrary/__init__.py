@@ -17,9 +17,11 @@ from NetLibrary.keywords.cyperf import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
 from NetLibrary.keywords.health import HealthKeywords
+from NetLibrary.keywords.logs import LogKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.nodes import NodeKeywords
 from NetLibrary.keywords.outages import OutageKeywords
+from NetLibrary.keywords.pods import PodKeywords
 from NetLibrary.keywords.policies import PolicyKeywords
 from NetLibrary.keywords.port_forward import PortForwardKeywords
 from NetLibrary.keywords.results import ResultKeywords
@@ -30,6 +32,7 @@ from NetLibrary.keywords.throughput import ThroughputKeywords
 from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
 from NetLibrary.keywords.tidying import TidyingKeywords
 from NetLibrary.keywords.traffic import TrafficKeywords
+from NetLibrary.keywords.waits import WaitKeywords
 from NetLibrary.keywords.workloads import WorkloadKeywords
 from NetLibrary.types import CONVERTERS
 
@@ -58,6 +61,9 @@ class NetLibrary(
     RolloutKeywords,
     NodeKeywords,
     PortForwardKeywords,
+    PodKeywords,
+    WaitKeywords,
+    LogKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.

@@ -546,6 +546,28 @@ class CyPerfReport(Enum):
     ALL = "all"
 
 
+class CommandOutput(str):
+    """The standard output of a command, as text; what else it gave is in its attributes.
+
+    | attribute | what |
+    | --- | --- |
+    | `exit_status` | its exit status |
+    | `stderr` | its standard error |
+    | `seconds` | how long it ran |
+    """
+
+    exit_status: int
+    stderr: str
+    seconds: float
+
+    @classmethod
+    def of(cls, stdout: str, exit_status: int, stderr: str, seconds: float) -> CommandOutput:
+        """Returns an output with all of its attributes."""
+        output = cls(stdout)
+        output.exit_status, output.stderr, output.seconds = exit_status, stderr, seconds
+        return output
+
+
 CONVERTERS: dict[type, Any] = {
     Bitrate: Bitrate.parse,
     Percentage: Percentage.parse,

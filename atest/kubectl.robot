@@ -1,17 +1,22 @@
 *** Settings ***
-Documentation       What one does with kubectl, done with keywords; see docs/kubectl.md.
+Documentation     What one does with kubectl, done with keywords; see docs/kubectl.md.
 
-Library             NetLibrary    timeout=60s
-Library             RequestsLibrary
+Library           NetLibrary    timeout=60s
+Library           RequestsLibrary
 
-Suite Setup         Application Runs
-Suite Teardown      Delete Everything This Run Created
+Suite Setup       Application Runs
+Suite Teardown    Delete Everything This Run Created
 
-Test Tags           kubectl
+Test Tags         kubectl
 
 
 *** Variables ***
-${DATA}     ${CURDIR}/kubectl
+${DATA}        ${CURDIR}/kubectl
+${SETTINGS}    SEPARATOR=\n
+...            apiVersion: v1
+...            kind: ConfigMap
+...            metadata: {name: settings}
+...            data: {colour: "$\{COLOUR:-blue}"}
 
 
 *** Test Cases ***
@@ -35,7 +40,7 @@ A Port Of A Pod Is Reached From Here
     Length Should Be    ${long.text}    5000
     Run Keyword And Expect Error
     ...    Nobody answers on port 9 of pod '${NAMESPACE}/web-*': *connection refused*
-    ...    Start Port Forward    svc/web    ${NAMESPACE}    9    timeout=0s
+    ...    Start Port Forward    deploy/web    ${NAMESPACE}    9    timeout=0s
     Stop Port Forward    ${address}
 
 A Budget Holds Pods Of A Node That Is Drained
@@ -64,9 +69,57 @@ A Taint Is Set And Removed
     ...    *taint is 'netlibrary-test'; the taints of node '${nodes}[0]' are *
     ...    Untaint Node    ${nodes}[0]    netlibrary-test
 
+Objects Are Applied From Text And Files
+    Apply Objects    ${SETTINGS}    namespace=${NAMESPACE}    colour=red    ConfigMap.data.number=3
+    ${object}    Get Object    cm    settings    ${NAMESPACE}
+    Should Be Equal    ${object}[data]    ${{{'colour': 'red', 'number': '3'}}}
+    ${applied}    Apply Manifest
+    ...    ${DATA}    namespace=${NAMESPACE}    only=deploy/web    Deployment.spec.minReadySeconds=0
+    Should Be Equal    ${applied}    ${{['Deployment/web']}}
+    Run Keyword And Expect Error
+    ...    *Deployment.spec.replicas is 'three'; allowed is a whole number.
+    ...    Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}    Deployment.spec.replicas=three
+    VAR    ${wrong}    kind: ConfigMap    apiVersion: v1    metadata: {name: other}    immutabel: true    separator=\n
+    Run Keyword And Expect Error
+    ...    text, line 4: *unknown field "immutabel"*
+    ...    Apply Objects    ${wrong}    namespace=${NAMESPACE}
+
+A Job Is Waited For
+    Apply Manifest    ${DATA}/job.yaml    namespace=${NAMESPACE}    name=good    command=echo done
+    Apply Manifest    ${DATA}/job.yaml    namespace=${NAMESPACE}    name=bad    command=echo broken; exit 3
+    Wait Until Job Is Complete    good    ${NAMESPACE}    timeout=40s
+    Run Keyword And Expect Error
+    ...    Job '${NAMESPACE}/bad': it failed: *\nThe last lines of pod 'bad-*': broken
+    ...    Wait Until Job Is Complete    bad    ${NAMESPACE}    timeout=40s
+    ${pods}    Get Objects    po    ${NAMESPACE}    labels=job-name=bad
+    ${status}    Wait Until Pod Has Ended    ${pods}[0][metadata][name]    ${NAMESPACE}
+    Should Be Equal    ${status}    ${3}
+    Wait Until Object Field Is    Job    good    ${NAMESPACE}    field={.status.succeeded}    value=1
+    ${log}    Read Pod Logs    ${pods}[0][metadata][name]    ${NAMESPACE}
+    Should Be Equal    ${log}    broken\n
+    Run Keyword And Expect Error
+    ...    Namespace '${NAMESPACE}' has * events (reason=BackoffLimitExceeded, object=Job/bad) that should not be there*
+    ...    Events Should Not Contain
+    ...    ${NAMESPACE}
+    ...    reason=BackoffLimitExceeded
+    ...    object=Job/bad
+
+A Line Is Waited For
+    ${pods}    Get Objects    po    ${NAMESPACE}    labels=app=web
+    VAR    ${name}    ${pods}[0][metadata][name]
+    ${files}    Start Saving Pod Logs    ${NAMESPACE}    ${name}
+    ${line}    Wait Until Pod Has Printed    ${name}    ${NAMESPACE}    Started HTTP server    timeout=10s
+    Run Keyword And Expect Error
+    ...    Pod '${NAMESPACE}/${name}' has not printed 'nothing of the kind' within 1 s.*
+    ...    Wait Until Pod Has Printed    ${name}    ${NAMESPACE}    nothing of the kind    timeout=1s
+    Stop Saving Pod Logs
+    ${text}    Evaluate    $files[0].read_text()
+    Should Contain    ${text}    ${line}
+
 
 *** Keywords ***
 Application Runs
+    [Documentation]    Starts two web servers in a namespace of the run.
     ${id}    Get Run Id
     VAR    ${NAMESPACE}    kubectl-${id}    scope=suite
     Create Namespace    ${NAMESPACE}

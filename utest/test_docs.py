@@ -92,3 +92,24 @@ def test_tables_of_causes_are_those_of_the_rules(page: Path) -> None:
     spec.loader.exec_module(tables)
     text = page.read_text()
     assert tables.filled(text) == text, "run 'python docs/_tables.py'"
+
+
+def test_every_keyword_that_the_page_about_kubectl_names_exists() -> None:
+    rows = re.findall(r"^\| (.+) \| (.+) \|$", (ROOT / "docs" / "kubectl.md").read_text(), re.MULTILINE)
+    named = {name for _, cell in rows for name in re.findall(r"`([A-Z][^`]+)`", cell)}
+    assert len(named) > 30
+    assert sorted(named - {keyword.name for keyword in library().keywords}) == []
+
+
+# What kubectl can do to a cluster or its objects; the rest of its words is about kubectl itself or its own files
+KUBECTL = (
+    "annotate", "apply", "cordon", "create", "delete", "drain", "events", "exec", "get", "label", "logs", "patch",
+    "port-forward", "rollout history", "rollout restart", "rollout status", "rollout undo", "scale", "set image",
+    "taint", "uncordon", "wait",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", KUBECTL)
+def test_what_is_typed_for_kubectl_leads_to_a_keyword(word: str) -> None:
+    rows = re.findall(r"^\| (.+) \| .+ \|$", (ROOT / "docs" / "kubectl.md").read_text(), re.MULTILINE)
+    assert any(re.search(rf"`{word}\b", cell) for cell in rows)

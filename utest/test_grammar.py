@@ -13,7 +13,7 @@ from robot.libdocpkg import LibraryDocumentation
 VERBS = {
     # kubectl's, and the like for what is set up
     "Apply", "Create", "Delete", "Deploy", "Label", "Restart", "Scale", "Connect", "Share", "Prepare", "Build", "Grant",
-    "Annotate", "Cordon", "Uncordon", "Drain", "Taint", "Untaint", "Evict", "Undo", "Patch", "Check", "Redeem", "Assign", "Use", "Aim", "Set", "Open", "Close", "Keep", "Sweep", "Skip",
+    "Annotate", "Cordon", "Uncordon", "Drain", "Taint", "Untaint", "Evict", "Undo", "Copy", "Patch", "Check", "Redeem", "Assign", "Use", "Aim", "Set", "Open", "Close", "Keep", "Sweep", "Skip",
     # what runs
     "Measure", "Run", "Send", "Start", "Stop", "Abort", "Wait", "Let", "Probe", "Transfer",
     # what breaks

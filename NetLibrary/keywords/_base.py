@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from robot.api import Error, Failure, SkipExecution, TypeInfo
@@ -27,6 +28,10 @@ class KeywordBase:
     """
 
     session: Session
+
+    def _limit(self, timeout: timedelta | None) -> float:
+        """Returns a wait's limit in seconds; that of the library where the keyword got none."""
+        return self.session.default_timeout if timeout is None else timeout.total_seconds()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Adds the deprecated names of a class's keywords as keywords of their own."""

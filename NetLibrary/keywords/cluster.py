@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ClusterKeywords(KeywordBase):
-    """Connect, apply, wait, exec, delete."""
+    """Connect, apply, wait, delete."""
 
     @keyword(tags=["cluster"])
     def connect_to_cluster(
@@ -123,20 +123,23 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def apply_manifest(
-        self, path: Path, *, namespace: str | None = None, cluster: str | None = None, **changes: Any
-    ) -> list[str]:
-        """Applies a file of Kubernetes objects, as `kubectl apply --server-side -f` does.
+        self, path: Path, *, namespace: str | None = None, only: str | None = None, cluster: str | None = None,
+        **changes: Any,
+    ) -> list[str]:  # fmt: skip
+        """Applies a file or a folder of Kubernetes objects, as `kubectl apply --server-side -f` does.
 
         What this creates is removed at the end of the run. An object that existed before is changed, stays, and gets
-        its old values back at the end; the log names it.
+        its old values back at the end; the log names it. A misspelt field, a value of a wrong type and a key that
+        stands twice are errors that name file and line.
 
         So that one file serves kubectl and suites alike, fields can be changed by arguments named
-        `Kind.path.to.field`; all objects of that kind in the file get the value. A file may also have place holders
-        `${NAME}` or `${NAME:-default}`, which take the argument of that name.
+        `Kind.path.to.field`; all objects of that kind get the value, and the cluster's schema says of which type it
+        is. A file may also have place holders `${NAME}` or `${NAME:-default}`, which take the argument of that name.
 
         Args:
-            path: File with one or more YAML documents.
+            path: File with one or more YAML or JSON documents, or a folder of such files, taken in the order of names.
             namespace: Namespace for all objects that live in one, whatever the file says.
+            only: Objects to apply out of all, as `Kind/name`, separated by commas; all by default.
             cluster: Alias of the cluster.
             changes: Fields to set, and values of place holders.
         Returns:
@@ -145,20 +148,64 @@ class ClusterKeywords(KeywordBase):
         ```robotframework
         *** Test Cases ***
         Two Servers Elsewhere
-            Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=demo    Deployment.spec.replicas=${2}
+            Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=demo    Deployment.spec.replicas=2
+            Apply Manifest    manifests/skupper_iperf3/server.yaml    namespace=test    only=Deployment/iperf3-server
         ```
         """
-        from NetLibrary._mechanics.kube import manifests
+        from NetLibrary._mechanics.kube import documents
 
-        applied = []
+        fields, places = _of_fields(changes)
+        return self._apply_documents(documents.of_path(path, places), namespace, only, cluster, fields)
+
+    @keyword(tags=["cluster"])
+    def apply_objects(
+        self, objects: str | Mapping[str, Any] | Sequence[Mapping[str, Any]], *, namespace: str | None = None,
+        only: str | None = None, cluster: str | None = None, **changes: Any,
+    ) -> list[str]:  # fmt: skip
+        r"""Applies Kubernetes objects that are text or dictionaries, as `kubectl apply --server-side -f -` does.
+
+        All that [Apply Manifest] says about files goes for texts, too.
+
+        Args:
+            objects: YAML or JSON text with one or more documents, a dictionary, or a list of dictionaries.
+            namespace: Namespace for all objects that live in one, whatever they say.
+            only: Objects to apply out of all, as `Kind/name`, separated by commas; all by default.
+            cluster: Alias of the cluster.
+            changes: Fields to set, and values of place holders in a text.
+        Returns:
+            The objects as `Kind/name`.
+
+        ```robotframework
+        *** Variables ***
+        ${SETTINGS}    SEPARATOR=\n
+        ...    apiVersion: v1
+        ...    kind: ConfigMap
+        ...    metadata: {name: settings}
+        ...    data: {colour: "\${COLOUR:-blue}"}
+
+        *** Test Cases ***
+        Settings Are There
+            Apply Objects    ${SETTINGS}    namespace=shop    colour=red
+        ```
+        """
+        from NetLibrary._mechanics.kube import documents
+
+        fields, places = _of_fields(changes)
+        if isinstance(objects, str):
+            found = documents.of_text(objects, places, "text")
+        else:
+            found = documents.of_objects([objects] if isinstance(objects, Mapping) else objects)
+            fields = changes
+        return self._apply_documents(found, namespace, only, cluster, fields)
+
+    def _apply_documents(
+        self, found: list[Any], namespace: str | None, only: str | None, cluster: str | None, fields: dict[str, Any]
+    ) -> list[str]:
+        from NetLibrary._mechanics.kube import documents
+
         connection = self.session.cluster(cluster)
-        objects = manifests.load(path, {key: value for key, value in changes.items() if "." not in key})
-        manifests.override(objects, {key: value for key, value in changes.items() if "." in key}, str(path))
-        for obj in objects:
-            if namespace and connection.resources.of(obj).namespaced:
-                obj["metadata"]["namespace"] = namespace
-            connection.apply(obj)
-            applied.append(f"{obj['kind']}/{obj['metadata']['name']}")
+        wanted = documents.chosen(connection, found, only) if only else found
+        applied = documents.apply(connection, wanted, namespace=namespace, changes=fields)
         logger.info(f"Applied {', '.join(applied)}.")
         return applied
 
@@ -193,10 +240,11 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def get_object(self, kind: str, name: str, namespace: str | None = None, *, cluster: str | None = None) -> Any:
-        """Returns one object as a dictionary; fails when it does not exist.
+        """Returns one object as a dictionary, as `kubectl get` does; fails when it does not exist.
 
         Args:
-            kind: Kind, with its group for custom resources: `Pod`, `Site.skupper.io`.
+            kind: Kind, or kubectl's short name: `Pod`, `deploy`, `svc`; with its group for custom resources:
+                `Site.skupper.io`.
             name: Name of the object.
             namespace: Its namespace, for kinds that have one.
             cluster: Alias of the cluster.
@@ -212,10 +260,10 @@ class ClusterKeywords(KeywordBase):
     def get_objects(
         self, kind: str, namespace: str | None = None, *, labels: str | None = None, cluster: str | None = None
     ) -> list[Any]:
-        """Returns the objects of a kind as dictionaries, those of all namespaces when none is named.
+        """Returns the objects of a kind as dictionaries, as `kubectl get` does; of all namespaces when none is named.
 
         Args:
-            kind: Kind, with its group for custom resources.
+            kind: Kind, or kubectl's short name: `po`, `svc`; with its group for custom resources.
             namespace: Namespace to look in.
             labels: Label selector as kubectl takes it, for instance `app=web,tier!=db`.
             cluster: Alias of the cluster.
@@ -277,32 +325,11 @@ class ClusterKeywords(KeywordBase):
         """
         wait_for_deployment(self.session.cluster(cluster), name, namespace, self._limit(timeout))
 
-    @keyword(tags=["cluster"])
-    def run_in_pod(
-        self, pod: str, namespace: str, *command: str, container: str | None = None,
-        timeout: timedelta = timedelta(seconds=30), cluster: str | None = None,
-    ) -> str:  # fmt: skip
-        """Runs a command in a pod and returns what it printed; fails when its exit status is not 0.
 
-        Args:
-            pod: Name of the pod.
-            namespace: Its namespace.
-            command: Program and arguments, each one an argument of its own.
-            container: Container, the first one by default.
-            timeout: Limit for the command.
-            cluster: Alias of the cluster.
-        Returns:
-            The standard output.
-        """
-        if not command:
-            raise Error("command is empty; give the program and its arguments as separate arguments.")
-        result = self.session.cluster(cluster).exec(
-            namespace, pod, list(command), container=container, timeout=timeout.total_seconds()
-        )
-        return result.stdout
-
-    def _limit(self, timeout: timedelta | None) -> float:
-        return self.session.default_timeout if timeout is None else timeout.total_seconds()
+def _of_fields(changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divides arguments into fields to set, which have a dot in their name, and values of place holders."""
+    fields = {key: value for key, value in changes.items() if "." in key}
+    return fields, {key: value for key, value in changes.items() if key not in fields}
 
 
 def wait_for_deployment(cluster: Cluster, name: str, namespace: str, timeout: float) -> None:

@@ -100,7 +100,7 @@ class NodeKeywords(DisruptionBase):
         with measured_step(self.session, f"drain {node}"):
             connection.change("Node", node, None, {"spec": {"unschedulable": True}})
             eviction.evict_all(
-                connection, plan.evicted, what=f"Drain of node '{node}'", timeout=self._seconds(timeout),
+                connection, plan.evicted, what=f"Drain of node '{node}'", timeout=self._limit(timeout),
                 grace_seconds=None if grace is None else int(grace.total_seconds()), say=logger.info,
             )  # fmt: skip
         rows = [[_name(pod), "evicted", "not of this run" if _name(pod) in foreign else ""] for pod in plan.evicted]
@@ -134,7 +134,7 @@ class NodeKeywords(DisruptionBase):
             self._allow(cluster, f"an eviction of pod '{namespace}/{name}'")
         with measured_step(self.session, f"evict {name}"):
             eviction.evict_all(
-                connection, [pod], what=f"Eviction of pod '{namespace}/{name}'", timeout=self._seconds(timeout),
+                connection, [pod], what=f"Eviction of pod '{namespace}/{name}'", timeout=self._limit(timeout),
                 grace_seconds=None if grace is None else int(grace.total_seconds()), say=logger.info,
             )  # fmt: skip
 
@@ -189,9 +189,6 @@ class NodeKeywords(DisruptionBase):
             raise InputError(f"taint is '{taint}'; the taints of node '{node}' are {have}.")
         with measured_step(self.session, f"untaint {node}"):
             connection.change("Node", node, None, {"spec": {"taints": left or None}})
-
-    def _seconds(self, timeout: timedelta | None) -> float:
-        return self.session.default_timeout if timeout is None else timeout.total_seconds()
 
 
 def _name(pod: dict[str, Any]) -> str:

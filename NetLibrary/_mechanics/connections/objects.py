@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from NetLibrary._mechanics.kube.objects import on_node
+
 # Discard, RFC 863: nobody listens there in a pod that only sleeps
 UNUSED_PORT = 9
 
@@ -35,12 +37,7 @@ def prober(
         node: Node that it must run on.
         host_network: Whether it uses its node's own network.
     """
-    affinity: dict[str, Any] = {}
-    if node:
-        # Not nodeName: that would go around the scheduler, and no event would say why the pod does not start
-        field = {"key": "metadata.name", "operator": "In", "values": [node]}
-        required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
-        affinity = {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}}
+    affinity = {"affinity": on_node(node)} if node else {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -20,6 +20,7 @@ from NetLibrary._mechanics.kube.ownership import RUN_LABEL as RUN_LABEL
 from NetLibrary._mechanics.kube.ownership import Ownership
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.resources import Resources
+from NetLibrary._mechanics.kube.schemas import Schemas
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left, follow_lines
 
@@ -58,6 +59,7 @@ class Cluster:
         self.run_id = run_id
         self.lab = lab
         self.resources = Resources(connection)
+        self.schemas = Schemas(connection)
         self.ownership = Ownership(self)
         self.foreign = ForeignChanges(self)
         self.pod_settings: Callable[[], PodSettings] = PodSettings  # what every pod gets that is made here
@@ -395,11 +397,16 @@ class Cluster:
         tail: int | None = None,
         previous: bool = False,
         timestamps: bool = False,
+        since: int | None = None,
     ) -> str:
-        """Returns what a container has printed, the last `tail` lines of it, each after its time if wanted."""
+        """Returns what a container has printed, the last `tail` lines of it, each after its time if wanted.
+
+        With `since`, only that of the last so many seconds; with `previous`, that of the container before its restart.
+        """
         query = {
             "container": container,
             "tailLines": tail,
+            "sinceSeconds": since,
             "previous": previous or None,
             "timestamps": timestamps or None,
         }
@@ -421,10 +428,11 @@ class Cluster:
         container: str | None = None,
         stopped: threading.Event | None = None,
         timestamps: bool = False,
+        since_time: str | None = None,
     ) -> Iterator[str]:
-        """Yields a container's lines from its start on, until it ends or `stopped` is set."""
+        """Yields a container's lines from its start, or from a moment on, until it ends or `stopped` is set."""
         path = self.resources.find("Pod").path(namespace, pod, "log")
-        query = {"container": container, "follow": True, "timestamps": timestamps or None}
+        query = {"container": container, "follow": True, "timestamps": timestamps or None, "sinceTime": since_time}
         try:
             response = self.connection.open("GET", path, query=query, timeout=3600)
         except errors.Invalid as error:

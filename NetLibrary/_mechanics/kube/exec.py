@@ -272,7 +272,7 @@ def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> Exec
     output: dict[int, bytearray] = {STDOUT: bytearray(), STDERR: bytearray()}
     with running:
         if stdin is not None:
-            _feed(running, stdin)
+            feed(running, stdin)
         while not running.finished:
             left = start + timeout - time.monotonic()
             if left <= 0:
@@ -293,14 +293,14 @@ def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> Exec
     )
 
 
-def _feed(running: RunningExec, stdin: bytes | str) -> None:
+def feed(running: RunningExec, stdin: bytes | str) -> None:
     """Writes standard input to its end.
 
     A command such as `cat` stops reading when nobody reads what it prints; more than a little is therefore written by
     a thread, beside the reading.
     """
 
-    def feed() -> None:
+    def write() -> None:
         try:
             running.write(stdin)
         except errors.ExecLost:
@@ -308,9 +308,9 @@ def _feed(running: RunningExec, stdin: bytes | str) -> None:
         running.close_stdin()
 
     if len(stdin) <= WRITE_SIZE:
-        feed()
+        write()
     else:
-        threading.Thread(target=feed, name=f"input of {running.where}", daemon=True).start()
+        threading.Thread(target=write, name=f"input of {running.where}", daemon=True).start()
 
 
 def _status(payload: bytes) -> dict[str, Any]:

@@ -24,13 +24,21 @@ def load(path: Path, variables: Mapping[str, Any] | None = None) -> list[dict[st
         InputError: The file is missing or no YAML, a place holder has neither value nor default, or a variable
             belongs to no place holder.
     """
+    return parse(text_of(path), variables, str(path))
+
+
+def text_of(path: Path) -> str:
+    """Returns the text of a file.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"The manifest '{path}' cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise InputError(f"The manifest '{path}' is not a text file in UTF-8.") from error
-    return parse(text, variables, str(path))
 
 
 def override(objects: list[dict[str, Any]], changes: Mapping[str, Any], origin: str = "manifest") -> None:
@@ -71,10 +79,20 @@ def _set(target: Any, path: list[str], value: Any, where: str) -> None:
 
 def parse(text: str, variables: Mapping[str, Any] | None = None, origin: str = "manifest") -> list[dict[str, Any]]:
     """Does what `load` does, for text."""
+    return read(fill(text, variables, origin), origin)
+
+
+def places(text: str) -> set[str]:
+    """Returns the names of a text's place holders."""
+    return {match[1] for match in _PLACE.finditer(text)}
+
+
+def fill(text: str, variables: Mapping[str, Any] | None = None, origin: str = "manifest") -> str:
+    """Returns a text with values in its place holders; see `load`."""
     values = {key.lower(): str(value) for key, value in (variables or {}).items()}
     used: set[str] = set()
 
-    def fill(match: re.Match[str]) -> str:
+    def value(match: re.Match[str]) -> str:
         name = match[1].lower()
         used.add(name)
         if name in values:
@@ -83,11 +101,16 @@ def parse(text: str, variables: Mapping[str, Any] | None = None, origin: str = "
             raise InputError(f"The manifest '{origin}' needs a value for '{match[1]}'.")
         return match[2]
 
-    filled = _PLACE.sub(fill, text)
+    filled = _PLACE.sub(value, text)
     unknown = sorted(set(values) - used)
     if unknown:
-        places = ", ".join(sorted({m[1] for m in _PLACE.finditer(text)})) or "none"
-        raise InputError(f"The manifest '{origin}' has no place for {', '.join(unknown)}; its places are {places}.")
+        have = ", ".join(sorted(places(text))) or "none"
+        raise InputError(f"The manifest '{origin}' has no place for {', '.join(unknown)}; its places are {have}.")
+    return filled
+
+
+def read(filled: str, origin: str = "manifest") -> list[dict[str, Any]]:
+    """Returns the objects of a text without place holders; see `load`."""
     try:
         documents = [document for document in yaml.safe_load_all(filled) if document]
     except yaml.YAMLError as error:

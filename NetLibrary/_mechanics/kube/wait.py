@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from NetLibrary._mechanics.kube import jsonpath
 from NetLibrary._mechanics.kube.why_not_ready import (
     Hopeless,
     Lasting,
+    exit_text,
     has_ended,
     is_ready,
     is_replaced,
@@ -97,6 +99,26 @@ def condition(kind: str, status: str = "True") -> Goal:
     return goal
 
 
+def field(path: str, expected: str | None = None) -> Goal:
+    """Goal: a field of the (one) object has a value, or any value at all; the value is the object's.
+
+    Args:
+        path: Path of the field, see `jsonpath.py`.
+        expected: Its value as kubectl prints it.
+    """
+
+    def goal(objects: list[Object]) -> Outcome:
+        if not objects:
+            return Pending("not there yet")
+        found = jsonpath.values(objects[0], path)
+        seen = [jsonpath.text(value) for value in found]
+        if found and (expected is None or seen == [expected]):
+            return Done(found[0])
+        return Pending(f"{path} is {', '.join(map(repr, seen)) if seen else 'not set'}")
+
+    return goal
+
+
 def pods_ready(count: int = 1) -> Goal:
     """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods.
 
@@ -124,6 +146,26 @@ def pods_ready(count: int = 1) -> Goal:
         return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else "" if live else ", no pod there"))
 
     return _about_readiness(goal)
+
+
+def pod_ready_or_succeeded() -> Goal:
+    """Goal: the (one) pod is ready, or ran to a good end; fails when it evidently never will. Value: the pod."""
+    ready, ended = pods_ready(1), pod_ended()
+
+    def goal(pods: list[Object]) -> Outcome:
+        over = ended(pods)
+        if not isinstance(over, Done):
+            return over if isinstance(over, Failed) else ready(pods)
+        if (pods[0].get("status") or {}).get("phase") == "Succeeded" or _all_ended_well(pods[0]):
+            return Done(pods[0])
+        return Failed(f"pod '{pods[0]['metadata']['name']}' has ended: {exit_text(pods[0])}")
+
+    return _about_readiness(goal)
+
+
+def _all_ended_well(pod: Object) -> bool:
+    states = [c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses") or []]
+    return bool(states) and all((state.get("terminated") or {}).get("exitCode") == 0 for state in states)
 
 
 def _about_readiness(goal: Goal) -> Goal:
@@ -209,6 +251,22 @@ def job_finished() -> Goal:
             ):
                 return Done(objects[0])
         return Pending(f"{status.get('active', 0)} active, {status.get('failed', 0)} failed")
+
+    return goal
+
+
+def job_complete() -> Goal:
+    """Goal: the Job has completed; fails with the controller's words when it has failed. Value: the Job."""
+    finished = job_finished()
+
+    def goal(objects: list[Object]) -> Outcome:
+        outcome = finished(objects)
+        if not isinstance(outcome, Done):
+            return outcome
+        for entry in outcome.value["status"]["conditions"]:
+            if entry["type"] in ("Failed", "FailureTarget") and entry["status"] == "True":
+                return Failed(f"it failed: {entry.get('message') or entry.get('reason') or 'no reason given'}")
+        return outcome
 
     return goal
 

@@ -1,0 +1,255 @@
+"""Keywords that start pods, run commands in them, and copy files, in kubectl's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot.api import logger
+
+from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.types import CommandOutput
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube import Cluster
+
+HALF_A_MINUTE = timedelta(seconds=30)
+# Each command holds one connection to the API server
+AT_ONCE = 32
+
+
+class PodKeywords(KeywordBase):
+    """Run pods and commands, copy files."""
+
+    @keyword(tags=["cluster", "pod"])
+    def run_pod(
+        self, name: str, namespace: str, image: str, *command: str, labels: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None, node: str | None = None, user: int | None = None,
+        timeout: timedelta | None = None, cluster: str | None = None,
+    ) -> str:  # fmt: skip
+        """Starts a pod from an image, as `kubectl run` does, and waits until it is ready or has ended well.
+
+        It goes with the end of the run. See [Start Prober] for a pod that only connects to others.
+
+        Args:
+            name: Name of the pod.
+            namespace: Its namespace.
+            image: Image; it comes from `${REGISTRY}` where the suite names one.
+            command: Program and arguments, each one an argument of its own; those of the image by default.
+            labels: Labels; `run` with the name of the pod by default, as with kubectl.
+            environment: Environment variables.
+            node: Node that it must run on; the scheduler's choice by default.
+            user: Id of the user that it runs as, which makes it fit a namespace of the PodSecurity level `restricted`;
+                by default the image decides.
+            timeout: Limit for its start; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Returns:
+            `namespace/name`, for the argument `source` of other keywords.
+        Raises:
+            Failure: It cannot start, or its command has failed; the last lines that it printed are in the message.
+
+        ```robotframework
+        *** Test Cases ***
+        A Server And What It Says
+            Run Pod    echo    shop    registry.k8s.io/e2e-test-images/agnhost:2.53    /agnhost    netexec
+            Wait Until Pod Has Printed    echo    shop    Started HTTP server
+        ```
+        """
+        from NetLibrary._mechanics.kube import addresses, objects, wait
+
+        connection = self.session.cluster(cluster)
+        if node:
+            addresses.require_node(connection, node)
+        pod = objects.single_pod(
+            name, namespace, image, command, labels=labels or {"run": name}, environment=environment or {}, node=node,
+            user=user,
+        )  # fmt: skip
+        connection.create(pod)
+        connection.wait(
+            "Pod", namespace, wait.pod_ready_or_succeeded(), name=name, timeout=self._limit(timeout),
+            what=f"Pod '{namespace}/{name}'", progress=logger.info,
+        )  # fmt: skip
+        return f"{namespace}/{name}"
+
+    @keyword(tags=["cluster", "pod"])
+    def run_in_pod(
+        self, pod: str, namespace: str, *command: str, container: str | None = None, stdin: str | None = None,
+        exit_status: int | None = 0, timeout: timedelta = HALF_A_MINUTE, cluster: str | None = None,
+    ) -> CommandOutput:  # fmt: skip
+        """Runs a command in a pod, as `kubectl exec` does, and returns what it printed.
+
+        Args:
+            pod: Name of the pod.
+            namespace: Its namespace.
+            command: Program and arguments, each one an argument of its own.
+            container: Container, the first one by default.
+            stdin: Text for its standard input.
+            exit_status: Exit status that it must have; any with `${None}`.
+            timeout: Limit for the command, which is killed then.
+            cluster: Alias of the cluster.
+        Returns:
+            The standard output, a text whose attributes `exit_status`, `stderr` and `seconds` tell the rest.
+        Raises:
+            Error: Its exit status is another one.
+
+        ```robotframework
+        *** Test Cases ***
+        A File That May Be There
+            ${output}    Run In Pod    web-0    shop    ls    /data/file    exit_status=${None}
+            IF    ${output.exit_status} != 0    Log    ${output.stderr}
+            ${upper}    Run In Pod    web-0    shop    tr    a-z    A-Z    stdin=text
+        ```
+        """
+        words = required_command(command)
+        connection = self.session.cluster(cluster)
+        return run_in(connection, namespace, pod, words, container, stdin, exit_status, timeout)
+
+    @keyword(tags=["cluster", "pod"])
+    def run_in_every_pod(
+        self, namespace: str, labels: str, *command: str, container: str | None = None, stdin: str | None = None,
+        exit_status: int | None = 0, timeout: timedelta = HALF_A_MINUTE, cluster: str | None = None,
+    ) -> dict[str, CommandOutput]:  # fmt: skip
+        """Runs a command in all ready pods with certain labels at once.
+
+        Args:
+            namespace: Their namespace.
+            labels: Label selector, for instance `app=web`.
+            command: Program and arguments, each one an argument of its own.
+            container: Container, the first one of each pod by default.
+            stdin: Text for the standard input of each.
+            exit_status: Exit status that each must have; any with `${None}`.
+            timeout: Limit for the command, which is killed then.
+            cluster: Alias of the cluster.
+        Returns:
+            The outputs by the pods' names; see [Run In Pod] for their attributes.
+        Raises:
+            Error: One of them ended otherwise; the text names each of them.
+        """
+        from NetLibrary._mechanics.errors import InputError
+        from NetLibrary._mechanics.vantage import pods_of
+
+        if "=" not in labels:
+            raise InputError(f"labels is '{labels}', which is no label selector; give for instance app={labels}.")
+        words = required_command(command)
+        connection = self.session.cluster(cluster)
+        names = [pod["metadata"]["name"] for pod in pods_of(connection, namespace, labels)]
+        return all_at_once(
+            names, lambda name: run_in(connection, namespace, name, words, container, stdin, exit_status, timeout)
+        )
+
+    @keyword(tags=["cluster", "pod"])
+    def copy_to_pod(
+        self, source: Path, pod: str, namespace: str, destination: str, *, container: str | None = None,
+        timeout: timedelta | None = None, cluster: str | None = None,
+    ) -> int:  # fmt: skip
+        """Copies a file or a folder into a pod, as `kubectl cp` does.
+
+        The copy of a folder *is* the destination afterwards, whether that was there before or not. An image without
+        `tar` gets file by file through its shell; one without either is told.
+
+        Args:
+            source: File or folder on this machine.
+            pod: Name of the pod.
+            namespace: Its namespace.
+            destination: Absolute path in the container; for a file also the folder, with a `/` at its end.
+            container: Container, the first one by default.
+            timeout: Limit; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Returns:
+            How many files were copied.
+
+        ```robotframework
+        *** Test Cases ***
+        There And Back
+            Copy To Pod    ${CURDIR}/data    web-0    shop    /tmp/data
+            Copy From Pod    web-0    shop    /tmp/data/file    ${OUTPUT_DIR}/file
+        ```
+        """
+        from NetLibrary._mechanics.kube.copying import Container
+
+        connection = self.session.cluster(cluster)
+        count = Container(connection, namespace, pod, container, timeout=self._limit(timeout)).put(source, destination)
+        logger.info(f"{count} files are in '{destination}' of pod '{namespace}/{pod}'.")
+        return count
+
+    @keyword(tags=["cluster", "pod"])
+    def copy_from_pod(
+        self, pod: str, namespace: str, source: str, destination: Path, *, container: str | None = None,
+        timeout: timedelta | None = None, cluster: str | None = None,
+    ) -> Path:  # fmt: skip
+        """Copies a file or a folder out of a pod, as `kubectl cp` does.
+
+        Links and devices are left out, and nothing is written outside of the destination, whatever the pod sends.
+
+        Args:
+            pod: Name of the pod.
+            namespace: Its namespace.
+            source: Absolute path in the container.
+            destination: Path on this machine; an existing folder takes a single file in.
+            container: Container, the first one by default.
+            timeout: Limit; the library's `timeout` by default.
+            cluster: Alias of the cluster.
+        Returns:
+            The destination.
+        """
+        from NetLibrary._mechanics.kube.copying import Container
+
+        connection = self.session.cluster(cluster)
+        holder = Container(connection, namespace, pod, container, timeout=self._limit(timeout))
+        count = holder.fetch(source, destination)
+        logger.info(f"{count} files of pod '{namespace}/{pod}' are in '{destination}'.")
+        return destination
+
+
+def required_command(command: Sequence[str]) -> list[str]:
+    """Returns the words of a command; there must be one."""
+    from NetLibrary._mechanics.errors import InputError
+
+    if not command:
+        raise InputError("command is empty; give the program and its arguments as separate arguments.")
+    return list(command)
+
+
+def run_in(
+    cluster: Cluster, namespace: str, pod: str, command: list[str], container: str | None, stdin: str | None,
+    exit_status: int | None, timeout: timedelta,
+) -> CommandOutput:  # fmt: skip
+    """Runs a command in a container and compares its exit status."""
+    from NetLibrary._mechanics.errors import ExecFailed
+
+    result = cluster.exec(
+        namespace, pod, command, container=container, stdin=stdin, timeout=timeout.total_seconds(),
+        check=exit_status == 0,
+    )  # fmt: skip
+    if exit_status not in (None, result.exit_code):
+        raise ExecFailed(
+            f"'{' '.join(command)[:120]}' in pod '{namespace}/{pod}' ended with exit status {result.exit_code}; "
+            f"expected was {exit_status}.",
+            exit_code=result.exit_code,
+        )
+    return CommandOutput.of(result.stdout, result.exit_code, result.stderr, result.seconds)
+
+
+def all_at_once(names: Sequence[str], run: Any) -> dict[str, CommandOutput]:
+    """Runs something for each name at once; what failed is told for all of them together."""
+    from NetLibrary._mechanics.errors import ExecFailed, NetLibraryError
+
+    def tried(name: str) -> CommandOutput | NetLibraryError:
+        try:
+            output: CommandOutput = run(name)
+            return output
+        except NetLibraryError as error:
+            return error
+
+    with ThreadPoolExecutor(min(AT_ONCE, max(1, len(names)))) as pool:
+        outcomes = dict(zip(names, pool.map(tried, names), strict=True))
+    wrong = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, NetLibraryError)}
+    if len(wrong) == 1 == len(names):
+        raise next(iter(wrong.values()))
+    if wrong:
+        lines = "\n".join(f"{name}: {error}" for name, error in wrong.items())
+        raise ExecFailed(f"{len(wrong)} of {len(names)} commands failed.\n{lines}")
+    return {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, CommandOutput)}
