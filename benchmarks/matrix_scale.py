@@ -82,7 +82,7 @@ def main() -> None:
             begin = time.monotonic()
             seen = matrix.fleet.run(healthy)
             seconds = time.monotonic() - begin
-            cells = [matrix._judge(s, t, o, None) for s, t, o in seen]
+            cells = [matrix.judge(s, t, o) for s, t, o in seen]
             # late answers are those of a machine that does nothing else than this benchmark
             wrong = [c for c in cells if c.wrong and c.symptom != "slow"]
             name = "healthy, probers started" if number == 0 else "healthy"

@@ -38,7 +38,7 @@ LAB = "the lab only"
 IMAGES = (
     Image(
         defaults.AGNHOST_IMAGE,
-        "AGNHOST_IMAGE, POLICY_IMAGE",
+        "MATRIX_IMAGE, POLICY_IMAGE",
         ("service_matrix", "network_policies"),
         "agnhost and a shell",
     ),

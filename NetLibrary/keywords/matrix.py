@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.model.types import Table
     from NetLibrary._mechanics.matrix.run import Matrix
 
+# A smaller table shows in its own colours all that a picture would; drawing one takes a second on a busy machine
+PICTURED = 16
 ProberName = Literal["auto", "python", "bash", "sh", "agnhost"]
 Expectation = Literal["as computed", "connected", "refused", "timed out", "blocked"]
 
@@ -198,7 +200,7 @@ class MatrixKeywords(KeywordBase):
         findings = matrix.findings_of(table) if table.wrong else []
         tables = ([render.findings_table(findings)] if findings else []) + render.tables_of(table)
         pictures = []
-        if table.wrong or len(table.cells) >= 16:
+        if len(table.cells) >= PICTURED:
             path = _robot.picture_path("heat map")
             render.heat_map(table, path)
             pictures = [Picture(path, f"{table.title}: latency and wrong cells", headline=False)]

@@ -16,7 +16,7 @@ from NetLibrary._mechanics.matrix.judge import compare
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
-from NetLibrary._mechanics.matrix.run import _excuse_rate_limited
+from NetLibrary._mechanics.matrix.rounds import excuse_rate_limited
 from NetLibrary._mechanics.matrix.show import render
 
 
@@ -186,7 +186,7 @@ def test_refusals_that_the_kernel_limits_are_accepted_only_where_one_was_seen():
         (one, second): judge(one, second, refused, blocked()),
         (other, second): judge(other, second, refused, blocked()),
     }
-    _excuse_rate_limited(cells)
+    excuse_rate_limited(cells)
     assert not cells[one, second].wrong
     assert cells[other, second].wrong
 

@@ -40,6 +40,7 @@ def _phase(matrix: Matrix, table: Table, phase: str, pairs: list[tuple[Source, T
     for cell in part.cells:
         table.cells.append(dataclasses.replace(cell, target=dataclasses.replace(cell.target, name=phase)))
     table.seconds += part.seconds
+    table.notes += [f"{phase}: {note}" for note in part.notes]
     return not part.wrong
 
 
@@ -158,7 +159,10 @@ def _health(matrix: Matrix, table: Table, name: str, phase: str, good: set[str])
             pairs.append((source, target))
             status = 200 if at in good else 503
             wanted[target] = Expected(CONNECTED, status=status, reason=f"{'a' if at in good else 'no'} ready endpoint")
-    part = matrix.probe(table.case, table.title, pairs, settle=SETTLE, steady=False, override=lambda s, t, e: wanted[t])
+    patience = BROKEN if matrix.broken else SETTLE
+    part = matrix.probe(
+        table.case, table.title, pairs, settle=patience, steady=False, override=lambda s, t, e: wanted[t]
+    )
     for cell in part.cells:
         label = f"{phase} {cell.target.node}"
         table.cells.append(dataclasses.replace(cell, target=dataclasses.replace(cell.target, name=label)))
@@ -290,7 +294,11 @@ def affinity_timeout(matrix: Matrix) -> Table:
     _phase(matrix, table, "1 kept", pairs)
     seen: dict[Source, set[str]] = {}
     changed = False
-    for _ in range(5):
+    answered = {c.source for c in table.cells if not c.wrong}
+    pairs = [pair for pair in pairs if pair[0] in answered]
+    if not pairs:
+        table.notes.append("No source was answered, so nothing can be told about the time limit.")
+    for _ in range(5 if pairs else 0):
         time.sleep(limit + 0.5)
         part = matrix.probe(table.case, table.title, pairs, settle=0.5, steady=False)
         for cell in part.cells:

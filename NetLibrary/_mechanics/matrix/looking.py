@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed
 
 # States that were read so many seconds ago still hold
-FRESH = 20.0
+FRESH = 60.0
 # A node that takes part in so many of the wrong cells is looked at when no cause fits
 TAKES_PART = 0.8
 NAMED = 3

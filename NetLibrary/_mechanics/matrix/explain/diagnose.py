@@ -76,6 +76,7 @@ class Finding:
         against: Right cells that it would have made wrong; few, or the cause would have been discarded.
         hint: What to look at next.
         command: What shows more of it, or mends it.
+        candidate: The rule and the place that explain the cells; None when no rule does.
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
         measured: How the cause itself was measured, where it was: that is more than any probe says.
@@ -93,6 +94,7 @@ class Finding:
     aside: list[str] = field(default_factory=list)
     measured: str = ""
     command: str = ""
+    candidate: Candidate | None = None
 
     @property
     def confidence(self) -> str:
@@ -230,6 +232,7 @@ def _finding(score: _Score, case: Case, alternatives: list[str]) -> Finding:
         _follow_ups(candidate, core, case),
         alternatives,
         command=candidate.command,
+        candidate=candidate,
     )
 
 

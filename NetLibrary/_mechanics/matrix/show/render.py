@@ -313,4 +313,4 @@ def heat_map(table: Table, path: Path) -> None:
         if len(columns) <= 60:
             axes.set_xticks(range(len(columns)), headings(table), rotation=60, ha="right", fontsize=7)
         axes.set_title(f"{table.title}: latency in ms; red: wrong; grey: nothing to measure", fontsize=9, loc="left")
-        axes.figure.colorbar(image, ax=axes, shrink=0.8)
+        axes.figure.colorbar(image, ax=axes, shrink=0.8, format="%g").minorticks_off()

@@ -1,0 +1,115 @@
+"""Rows after the first one: what is known to be broken is not waited for, and only what tells something new is looked into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from synthetic import blocked, healthy, layout, sources, world
+
+from NetLibrary._mechanics.matrix import looking
+from NetLibrary._mechanics.matrix.judge.expect import expect
+from NetLibrary._mechanics.matrix.known import PREDICTED_MS
+from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.run import Matrix
+from NetLibrary._mechanics.matrix.testbed import Options, Testbed
+
+Fault = Callable[[Source, Target, Expected], "Observation | None"]
+
+
+class Answers:
+    """A fleet of probers that answers from a fault, and keeps what it was asked."""
+
+    flavours: dict[str, str] = {}
+    probes = 0
+
+    def __init__(self, bed: Testbed, fault: Fault) -> None:
+        self.bed, self.fault = bed, fault
+        self.asked: list[tuple[int, Sequence[tuple[Source, Target]]]] = []
+
+    def run(self, pairs, *, limit_ms=1500, gently=False):
+        if pairs:
+            self.asked.append((limit_ms, list(pairs)))
+        found = []
+        for source, target in pairs:
+            expected = expect(self.bed.world, source, target)
+            found.append((source, target, self.fault(source, target, expected) or healthy(source, target, expected)))
+        return found
+
+
+def pods_of_node3(source: Source, target: Target, expected: Expected) -> Observation | None:
+    """Pods of node3 are cut off from those of other nodes."""
+    if source.host_network or source.outside or Outcome.CONNECTED not in expected.outcomes:
+        return None
+    ends = {name[-5:] for name in expected.responders or ()} if target.kind != "pod" else {target.node}
+    if target.name.startswith(("host-", "to-host-")) or target.kind in ("dns", "name") or len(ends) != 1:
+        return None
+    return blocked() if (source.node == "node3") != (ends == {"node3"}) else None
+
+
+@pytest.fixture
+def matrix(monkeypatch) -> Matrix:
+    monkeypatch.setattr(Testbed, "refresh", lambda self: None)
+    monkeypatch.setattr(looking, "read_all", lambda bed: {})
+    bed = Testbed(None, Options("matrix-test", "agnhost:1"), layout(), None)  # type: ignore[arg-type]
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    bed.fleet = Answers(bed, pods_of_node3)  # type: ignore[assignment]
+    return Matrix(bed)
+
+
+def test_what_is_known_to_be_broken_is_asked_once_with_a_short_limit(matrix):
+    assert matrix.check("pod ip", settle=0.1).wrong
+    assert matrix.findings()[0].key == "pod network of node"
+    fleet = matrix.fleet
+    fleet.asked.clear()
+    table = matrix.check("cluster ip", settle=3.0)
+    assert table.wrong
+    short = [pair for limit, pairs in fleet.asked if limit == PREDICTED_MS for pair in pairs]
+    usual = [pair for limit, pairs in fleet.asked if limit == 1500 for pair in pairs]
+    assert {(c.source, c.target) for c in table.wrong} <= set(short)
+    assert len(usual) + len(short) == len(table.cells), "nothing is asked twice"
+    assert "as known causes predict" in table.notes[0]
+
+
+def test_a_row_that_tells_nothing_new_is_explained_without_a_probe_and_counts_as_evidence(matrix):
+    first = matrix.check("pod ip", settle=0.1)
+    matrix.findings()
+    second = matrix.check("cluster ip", settle=0.1)
+    matrix.fleet.asked.clear()
+    found = matrix.findings_of(second)
+    assert not matrix.fleet.asked
+    assert [f.key for f in found] == ["pod network of node"]
+    assert len(found[0].evidence) == len(first.wrong) + len(second.wrong)
+
+
+def test_a_row_that_shows_something_else_is_diagnosed_anew(matrix):
+    matrix.check("pod ip", settle=0.1)
+    matrix.findings()
+    before = matrix.fleet.fault
+
+    def and_hairpins(source, target, expected):
+        itself = target.kind == "vip" and expected.responders == {source.name}
+        return blocked() if itself else before(source, target, expected)
+
+    matrix.fleet.fault = and_hairpins
+    matrix.check("cluster ip", settle=0.1)
+    assert {f.key for f in matrix.findings()} == {"pod network of node", "hairpin"}
+
+
+def test_a_row_that_contradicts_what_is_known_is_diagnosed_anew(matrix):
+    matrix.check("pod ip", settle=0.1)
+    matrix.findings()
+    matrix.fleet.fault = lambda s, t, e: None
+    assert not matrix.check("pod ip", settle=0.1).wrong
+    matrix.fleet.fault = lambda s, t, e: blocked() if s.name == "on-node1" and t.name == "to-on-node3" else None
+    matrix.check("cluster ip", settle=0.1)
+    assert [f.key for f in matrix.findings()] != ["pod network of node"]
+
+
+def test_lookups_keep_their_whole_time(matrix):
+    matrix.check("pod ip", settle=0.1)
+    matrix.findings()
+    matrix.fleet.asked.clear()
+    matrix.check("names", settle=0.1)
+    assert {limit for limit, _ in matrix.fleet.asked} == {1500}
