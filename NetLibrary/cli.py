@@ -15,6 +15,10 @@ from NetLibrary import __version__
 COMMANDS = {
     "lab": ("NetLibrary.cli:lab", "Starts, inspects and stops a Kubernetes of several nodes on this machine."),
     "check": ("NetLibrary._cli.check:check", "Tells which rights suites need that an account lacks."),
+    "echo": (
+        "NetLibrary._cli.echo:echo",
+        "Serves as the machine outside a cluster that outages are measured against.",
+    ),
     "images": ("NetLibrary._cli.images:images", "Lists the images that the suites need."),
     "sweep": ("NetLibrary._cli.sweep:sweep", "Removes what killed runs left in a cluster."),
     "version": ("NetLibrary.cli:version", "Prints the versions of the library and of what it works with."),

@@ -205,6 +205,7 @@ class ProbeKind(Enum):
     UDP = "udp"
     TCP_NEW = "tcp_new"
     TCP_KEPT = "tcp_kept"
+    TCP_IDLE = "tcp_idle"
     HTTP = "http"
     HTTP_KEPT = "http_kept"
     DNS = "dns"
@@ -237,7 +238,8 @@ class OutageTarget:
     @classmethod
     def parse(cls, value: str | OutageTarget) -> OutageTarget:
         """A URL: `http://web.shop:8080/healthz` (a request over a new connection, and one over a kept one),
-        `tcp://db.shop:5432` (new connections), `icmp://10.0.0.1`, `udp://echo.shop:7` (an echo server answers there),
+        `tcp://db.shop:5432` (new connections, and one kept without a word), `icmp://10.0.0.1`, `udp://echo.shop:7` (an
+        echo server answers there),
         `dns://10.96.0.10/web.shop.svc.cluster.local`. The host is an address, a Service with its namespace, or any name
         that the source can resolve. With ` from outside` behind it, it is measured from the machine the tests run on.
         """

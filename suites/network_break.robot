@@ -16,8 +16,9 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               OUTAGE_QUIET, OUTAGE_SETTLE, OUTAGE_RECOVERY, OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS,
 ...               OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU, OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE,
 ...               OUTAGE_OUTSIDE_ADDRESS, OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE,
-...               OUTAGE_IPERF_PROTOCOLS, OUTAGE_PLUGIN, OUTAGE_PLUGIN_DEVICE, OUTAGE_SERVICE_PROXY,
-...               OUTAGE_LOAD_BALANCER, OUTAGE_DNS; see docs/network_break.md. For instance, a CNI's own reload tool:
+...               OUTAGE_IPERF_PROTOCOLS, OUTAGE_CONNECTIONS, OUTAGE_SOURCES, OUTAGE_TARGETS, OUTAGE_PLUGIN,
+...               OUTAGE_PLUGIN_DEVICE, OUTAGE_SERVICE_PROXY, OUTAGE_LOAD_BALANCER, OUTAGE_DNS; see
+...               docs/network_break.md. For instance, a CNI's own reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "OUTAGE_COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 

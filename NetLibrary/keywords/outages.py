@@ -70,6 +70,7 @@ class OutageKeywords(KeywordBase):
         probe_timeout: timedelta = timedelta(seconds=1),
         slow: timedelta | None = None,
         ipv6: bool = False,
+        connections: int = 1,
         iperf_bitrate: Bitrate | None = None,
         iperf_protocols: Sequence[Protocol] = (Protocol.TCP,),
         host_port: int = defaults.OUTAGE_HOST_PORT,
@@ -109,12 +110,15 @@ class OutageKeywords(KeywordBase):
             probe_timeout: When a probe counts as lost.
             slow: By how much later than the median an answer counts as late; by kind of probe when not given.
             ipv6: Whether to measure each path over IPv6 as well, where it has IPv6.
-            iperf_bitrate: Rate of iperf3 streams to run beside on the pod and Service paths; none by default. Their
-                retransmits are told per path and judged by `retransmits_at_most`.
+            connections: TCP connections at once on each path, of each kind, spread over the pods with the role
+                `source`. New ones stay open until their turn comes again; kept ones share 1000 requests a second.
+            iperf_bitrate: Rate of iperf3 streams to run beside on all paths that have servers; none by default. What
+                TCP sends again is told per path and judged by `retransmits_at_most`.
             iperf_protocols: What these streams are; each costs processor at source and server.
             host_port: Port of the echo pods in the host network.
-            outside_address: Address outside the cluster; in a lab, a vantage point of the lab.
-            outside_port: TCP port that listens there; 0 for ICMP alone.
+            outside_address: Address outside the cluster, or one of each family with a comma between; a lab has its own.
+            outside_port: Port that listens there; 0 for ICMP alone. The server of `netlibrary echo` is probed in all
+                ways; a foreign one by new TCP connections and an idle one.
             cluster: Alias of the cluster.
         Returns:
             The streams that are measured.
@@ -127,7 +131,7 @@ class OutageKeywords(KeywordBase):
             Outages Should Be Within Limits    longest_outage_at_most=500 ms
         ```
         """
-        from NetLibrary._mechanics.outages import objects, places
+        from NetLibrary._mechanics.outages import objects, places, streams
         from NetLibrary._mechanics.outages.judge import Limits
         from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
         from NetLibrary._mechanics.outages.run.settling import Settling
@@ -137,7 +141,7 @@ class OutageKeywords(KeywordBase):
             raise InputError(f"The measurement '{state.running.name}' still runs; use 'Stop Outage Measurement' first.")
         conclude_pending(self.session)
         given = Limits.of(dict(limits or {}))
-        rates = objects.Rates.of(
+        rates = streams.Rates.of(
             echo_interval=echo_interval,
             connection_interval=connection_interval,
             request_interval=request_interval,
@@ -154,6 +158,7 @@ class OutageKeywords(KeywordBase):
             "targets": [target.text for target in targets], "quiet": quiet, "settle": settle,
             "echo_interval_ms": rates.echo_ms, "connection_interval_ms": rates.connection_ms,
             "request_interval_ms": rates.kept_ms, "echo_bytes": rates.echo_bytes, "probe_timeout_ms": rates.timeout_ms,
+            "connections": connections,
             "iperf_bits_per_second": iperf_bitrate.bits_per_second if iperf_bitrate else None,
         }  # fmt: skip
         plan = places.plan(
@@ -169,6 +174,7 @@ class OutageKeywords(KeywordBase):
             iperf_bits_per_second=int(iperf_bitrate.bits_per_second) if iperf_bitrate else 0,
             iperf_protocols=[protocol.value for protocol in iperf_protocols],
             own=targets,
+            connections=connections,
         )
         self._require(name, parameters, plan.absent(required))
         given.require_measured(plan.specs)
@@ -195,7 +201,7 @@ class OutageKeywords(KeywordBase):
             parameters=parameters,
             endpoints=plan.endpoints,
             limits=given,
-            slow_margin_ms=None if slow is None else objects.milliseconds("slow", slow),
+            slow_margin_ms=None if slow is None else streams.milliseconds("slow", slow),
         )
         dead = plan.unprobed(required, measurement.impossible())
         if dead:

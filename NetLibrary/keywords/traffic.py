@@ -14,10 +14,12 @@ from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._outages import begin, conclude_pending, finish, state_of
-from NetLibrary.types import AddressFamily, OutageTarget
+from NetLibrary.types import AddressFamily, OutageTarget, ProbeKind
 
 LONGEST_S = 1800.0
 INTERVAL = timedelta(milliseconds=20)
+#: An idle connection is for measurements of the network, not for traffic.
+SENT = [kind for kind in ProbeKind if kind is not ProbeKind.TCP_IDLE]
 FAMILIES: Mapping[AddressFamily, tuple[int, ...]] = {
     AddressFamily.ANY: (), AddressFamily.IPV4: (4,), AddressFamily.IPV6: (6,),
 }  # fmt: skip
@@ -164,7 +166,7 @@ class TrafficKeywords(KeywordBase):
         node: str | None, image: str, timeout: timedelta | None, cluster: str | None,
     ) -> str:  # fmt: skip
         from NetLibrary._mechanics.kube.addresses import require_node
-        from NetLibrary._mechanics.outages import objects, places
+        from NetLibrary._mechanics.outages import places, streams
         from NetLibrary._mechanics.outages.run.measurement import Measurement
         from NetLibrary._mechanics.outages.run.settling import Settling
 
@@ -180,17 +182,17 @@ class TrafficKeywords(KeywordBase):
         connection = self.session.cluster(cluster)
         if node:
             require_node(connection, node)
-        rates = objects.Rates(
-            connection_ms=objects.milliseconds("interval", interval),
-            echo_ms=objects.milliseconds("interval", interval),
-            kept_ms=objects.milliseconds("interval", interval),
-            dns_ms=objects.milliseconds("interval", interval),
-            timeout_ms=objects.milliseconds("request_timeout", request_timeout),
+        rates = streams.Rates(
+            connection_ms=streams.milliseconds("interval", interval),
+            echo_ms=streams.milliseconds("interval", interval),
+            kept_ms=streams.milliseconds("interval", interval),
+            dns_ms=streams.milliseconds("interval", interval),
+            timeout_ms=streams.milliseconds("request_timeout", request_timeout),
         )
         pod = self._client(connection, namespace, image, labels or {}, node, timeout)
         try:
             plan = places.plan(
-                connection, namespace, (), rates, probes=None, families=families, host_port=0, outside=("", 0),
+                connection, namespace, (), rates, probes=SENT, families=families, host_port=0, outside=("", 0),
                 seconds=LONGEST_S, own=targets, source=pod,
             )  # fmt: skip
         except Unavailable as error:  # there is nothing optional about a target that was named

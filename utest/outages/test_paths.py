@@ -3,19 +3,10 @@ from __future__ import annotations
 import pytest
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.outages.objects import (
-    OUTSIDE,
-    SOURCE,
-    Endpoints,
-    Rates,
-    Target,
-    expand,
-    gateway_of,
-    resolve,
-    resolver_of,
-    streams,
-)
+from NetLibrary._mechanics.outages.discovery import gateway_of, resolver_of
+from NetLibrary._mechanics.outages.objects import OUTSIDE, SOURCE, Endpoints, Outside, Target, expand, resolve
 from NetLibrary._mechanics.outages.places import Plan
+from NetLibrary._mechanics.outages.streams import Rates, streams
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary.types import OutagePath
 
@@ -53,7 +44,7 @@ def endpoints(**changes) -> Endpoints:
         "nodes": {"a": node("172.16.0.1"), "b": node("172.16.0.2", "fd00:f::2")},
         "gateways": {("source", 4): "10.1.0.254", ("far", 4): "10.2.0.254"},
         "dns": ("10.96.0.10", "corp.example"),
-        "outside_address": "198.51.100.1",
+        "outside": [Outside("198.51.100.1")],
         **changes,
     }
     return Endpoints(**facts)  # type: ignore[arg-type]
@@ -80,7 +71,7 @@ def test_all_paths_of_a_whole_cluster_are_found():
 
 def test_what_is_missing_is_said_path_by_path():
     poor = endpoints(
-        pods={"source": pod("a", "10.1.0.1")}, service=None, gateways={}, dns=None, outside_address="",
+        pods={"source": pod("a", "10.1.0.1")}, service=None, gateways={}, dns=None, outside=(),
         nodes={"a": node("172.16.0.1")},
     )  # fmt: skip
     targets, missing = resolve(poor, [path for path in OutagePath if path is not OutagePath.ALL])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from NetLibrary._mechanics.outages.objects import Rates
 from NetLibrary._mechanics.outages.results.windows import answer_times, evaluate, longest_spacing_ms
 from NetLibrary._mechanics.outages.run.inpod import tcp
+from NetLibrary._mechanics.outages.streams import Rates
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamLog
 
 from .conftest import Timeline
@@ -37,7 +37,7 @@ def test_a_long_measurement_opens_connections_less_often():
 
     spec = {"number": 1, "address": "127.0.0.1", "port": 9, "period_ms": 10, "timeout_ms": 900}
     stream = tcp.NewConnectionStream(Loop(), spec)
-    stream.ease(tcp.EASE_AFTER - 1)
+    stream.ease(stream.ease_after - 1)
     assert stream.period == 10_000_000
-    stream.ease(tcp.EASE_AFTER)
+    stream.ease(stream.ease_after)
     assert (stream.period, Loop.told) == (40_000_000, ["eased"])

@@ -64,8 +64,8 @@ def where(text: str, families: tuple[int, ...] = (4,)) -> tuple[list[Any], list[
     [
         ("http://web.shop:http/x", "10.96.0.7", 8080, (ProbeKind.HTTP, ProbeKind.HTTP_KEPT)),
         ("http://web:8080", "10.96.0.7", 8080, (ProbeKind.HTTP, ProbeKind.HTTP_KEPT)),
-        ("tcp://web.shop.svc.cluster.local:8080", "10.96.0.7", 8080, (ProbeKind.TCP_NEW,)),
-        ("tcp://web.shop:8080 from outside", "192.0.2.9", 8080, (ProbeKind.TCP_NEW,)),
+        ("tcp://web.shop.svc.cluster.local:8080", "10.96.0.7", 8080, (ProbeKind.TCP_NEW, ProbeKind.TCP_IDLE)),
+        ("tcp://web.shop:8080 from outside", "192.0.2.9", 8080, (ProbeKind.TCP_NEW, ProbeKind.TCP_IDLE)),
         ("http://example.test/", "203.0.113.5", 80, (ProbeKind.HTTP, ProbeKind.HTTP_KEPT)),
         ("dns://10.96.0.10/web.shop.svc", "10.96.0.10", 53, (ProbeKind.DNS,)),
         ("icmp://web.shop", "10.96.0.7", 0, (ProbeKind.ICMP,)),

@@ -11,14 +11,12 @@ from NetLibrary._mechanics.outages.results import kinds
 from NetLibrary._mechanics.outages.results.counters import Delta
 from NetLibrary._mechanics.outages.results.iperf import IperfResult, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
-from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult, StreamSpec
+from NetLibrary._mechanics.outages.types import KEPT, NEW, StreamResult, StreamSpec
 from NetLibrary._mechanics.verdict import Check
 from NetLibrary.types import OutagePath
 
 #: Streams that a sentence names; the table has all of them.
 NAMED = 6
-NEW = (ProbeKind.TCP_NEW, ProbeKind.HTTP)
-KEPT = (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT)
 
 
 @dataclass(frozen=True)

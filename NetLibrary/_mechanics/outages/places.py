@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import Unavailable
-from NetLibrary._mechanics.outages import objects
+from NetLibrary._mechanics.outages import discovery, objects, outside_servers, streams
 from NetLibrary._mechanics.outages import targets as own_targets
-from NetLibrary._mechanics.outages.objects import Endpoints, Rates, Target
+from NetLibrary._mechanics.outages.objects import Endpoints, Target
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober, missing_route
+from NetLibrary._mechanics.outages.streams import Rates
 from NetLibrary._mechanics.outages.types import StreamSpec
 from NetLibrary.types import OutagePath, OutageTarget, ProbeKind
 
@@ -80,6 +81,7 @@ def plan(
     iperf_protocols: Sequence[str] = ("tcp",),
     own: Sequence[OutageTarget] = (),
     source: str = "",
+    connections: int = 1,
 ) -> Plan:
     """Finds out where the paths lead and who measures them.
 
@@ -91,24 +93,25 @@ def plan(
         probes: Only these kinds; None for all that a path allows.
         families: IP versions.
         host_port: Port of the echo pods in the host network.
-        outside: Address outside the cluster and TCP port there; in a lab there is one without it.
+        outside: Addresses outside the cluster, separated by commas, and the port there; a lab has one of its own.
         seconds: Outer limit of the measurement.
         iperf_bits_per_second: Rate of iperf3 streams beside; 0 for none.
         iperf_protocols: `tcp` and `udp`, as the streams are to be.
         own: Targets of the user's own.
         source: Pod that measures; the one with the role `source` by default.
+        connections: How many connections there are at once on each path.
 
     Raises:
         Unavailable: None of the paths can be measured.
     """
-    endpoints = objects.discover(cluster, namespace, host_port=host_port, source=source)
+    endpoints = discovery.discover(cluster, namespace, host_port=host_port, source=source)
     echoes: list[EchoPod | OutsideEcho] = [
         EchoPod(cluster, namespace, pod["metadata"]["name"], role)
         for role, pod in endpoints.pods.items()
         if role != objects.SOURCE
     ]
     if OutagePath.OUTSIDE_ADDRESS in paths:
-        _add_outside(cluster, endpoints, echoes, outside)
+        outside_servers.add(cluster, namespace, endpoints, echoes, outside)
     targets, missing = objects.resolve(endpoints, paths, families)
     if own:
         client = endpoints.pods[objects.SOURCE]["metadata"]["name"]
@@ -123,49 +126,49 @@ def plan(
     missing += [f"{target.path}: {target.note}" for target in targets if target.note]
     if not targets:
         raise Unavailable(f"None of the paths can be measured: {'; '.join(missing)}.")
-    by_source = objects.streams(targets, rates, probes)
+    by_source = streams.streams(targets, rates, probes, connections=connections, sources=len(endpoints.sources))
+    runs = {
+        place: iperf_runs(targets, iperf_bits_per_second, iperf_protocols, source=place)
+        for place in (objects.SOURCE, objects.OUTSIDE)
+    }
     probers: list[Prober] = []
-    if objects.SOURCE in by_source:
-        pod = endpoints.pods[objects.SOURCE]["metadata"]["name"]
-        iperf = iperf_runs(targets, iperf_bits_per_second, iperf_protocols)
-        specs = by_source[objects.SOURCE]
-        probers.append(PodProber(cluster, namespace, pod, specs, duration_s=seconds, iperf=iperf))
+    for number, pod in enumerate(endpoints.sources):
+        place = streams.source_name(number)
+        if place in by_source:
+            iperf = runs.get(place, [])
+            probers.append(PodProber(cluster, namespace, pod, by_source[place], duration_s=seconds, iperf=iperf))
     if objects.OUTSIDE in by_source:
-        probers.append(LocalProber("outside", by_source[objects.OUTSIDE], duration_s=seconds, netns=netns))
+        specs, iperf = by_source[objects.OUTSIDE], runs[objects.OUTSIDE]
+        probers.append(LocalProber("outside", specs, duration_s=seconds, iperf=iperf, netns=netns))
     return Plan(endpoints, targets, missing, by_source, probers, echoes)
 
 
-def _add_outside(
-    cluster: Any, endpoints: Endpoints, echoes: list[EchoPod | OutsideEcho], outside: tuple[str, int]
-) -> None:
-    if outside[0]:
-        endpoints.outside_address, endpoints.outside_port = outside
-    elif cluster.is_lab:
-        vantage = cluster.lab.outside
-        server = OutsideEcho(vantage.address, netns=f"/run/netns/{vantage.netns}")
-        endpoints.outside_address, endpoints.outside_port = server.address, server.port
-        endpoints.outside_echo = True
-        echoes.append(server)
-
-
 def iperf_runs(
-    targets: Sequence[Target], bits_per_second: int, protocols: Sequence[str] = ("tcp",)
+    targets: Sequence[Target],
+    bits_per_second: int,
+    protocols: Sequence[str] = ("tcp",),
+    *,
+    source: str = objects.SOURCE,
 ) -> list[dict[str, Any]]:
-    """Lists the iperf3 clients beside the probes, on each path that has servers, towards the source."""
+    """Lists the iperf3 clients beside the probes, on each path that has servers.
+
+    TCP goes to the server: only who sends knows what it had to send again, and a client that is told to end does not
+    hear it from a server that sends. UDP comes from the server: only who receives knows what is missing.
+    """
     if not bits_per_second:
         return []
     return [
         {
             "name": f"{target.path} {protocol}",
             "address": target.address,
-            "port": target.iperf_port + number,
+            "port": port,
             "protocol": protocol,
             "bits_per_second": bits_per_second,
             "length": IPERF_BLOCK,
-            "reverse": True,
+            "reverse": protocol == "udp",
         }
         for target in targets
-        if target.iperf_port and target.source == objects.SOURCE
-        for number, protocol in enumerate(("tcp", "udp"))
-        if protocol in protocols
+        if target.source == source
+        for protocol, port in (("tcp", target.iperf_port), ("udp", target.iperf_udp_port))
+        if port and protocol in protocols
     ]

@@ -15,7 +15,7 @@ from NetLibrary.types import OutageTarget, ProbeKind
 KINDS = {
     "icmp": (ProbeKind.ICMP,),
     "udp": (ProbeKind.UDP,),
-    "tcp": (ProbeKind.TCP_NEW,),
+    "tcp": (ProbeKind.TCP_NEW, ProbeKind.TCP_IDLE),
     "http": (ProbeKind.HTTP, ProbeKind.HTTP_KEPT),
     "dns": (ProbeKind.DNS,),
 }

@@ -10,6 +10,8 @@ from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary.types import ProbeKind
 
 __all__ = [
+    "KEPT",
+    "NEW",
     "NS",
     "Identity",
     "OutageKind",
@@ -23,6 +25,9 @@ __all__ = [
 ]
 
 NS = 1_000_000_000
+#: Probes that open a connection each time, and those that keep one.
+NEW = (ProbeKind.TCP_NEW, ProbeKind.HTTP)
+KEPT = (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT, ProbeKind.TCP_IDLE)
 
 
 class OutageKind(enum.Enum):
@@ -64,6 +69,9 @@ class StreamSpec:
         exchange: For new connections: whether a message is echoed (else the handshake alone counts).
         size: Bytes of payload of an echo.
         host: Name of the server for the head of an HTTP request.
+        connections: How many connections of this kind there are at once on the path.
+        phase: Which share of a period it begins later than others of its kind on its path; None where that is all one.
+        ease_after: After so many new connections they are opened less often.
     """
 
     number: int
@@ -79,6 +87,9 @@ class StreamSpec:
     endpoint: str = ""
     size: int = 56
     host: str = ""
+    connections: int = 1
+    phase: float | None = None
+    ease_after: int = 6000
 
     @property
     def base_path(self) -> str:
@@ -88,7 +99,8 @@ class StreamSpec:
     @property
     def name(self) -> str:
         """Path and kind, for people."""
-        return f"{self.path} {self.kind.value}"
+        many = f" ({self.connections} connections)" if self.connections > 1 else ""
+        return f"{self.path} {self.kind.value}{many}"
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,7 @@ class Window:
     pieces: tuple[Window, ...] = ()
     code: int = 0
     way: str = ""
+    connections: int = 1  # how many of the connections at once were hit together
 
     @property
     def length_ms(self) -> float:
@@ -139,6 +152,7 @@ class StreamLog:
     kept_broken: list[tuple[int, str, int]] = field(default_factory=list)  # (time, how, errno)
     kept_opened: list[int] = field(default_factory=list)
     stranded: list[tuple[int, int]] = field(default_factory=list)  # (silent, new ones worked since), milliseconds
+    ended_by_server: list[float] = field(default_factory=list)  # after how many seconds, in good order
     paused: list[tuple[int, int]] = field(default_factory=list)
     ways: list[tuple[int, int, int, int]] = field(default_factory=list)  # (since, until, missing, reached the server)
     cannot: str | None = None
@@ -172,6 +186,7 @@ class StreamResult:
     windows: list[Window] = field(default_factory=list)
     median_ms: float | None = None
     spacing_ms: float = 0.0  # the longest time between two probes: what is shorter may have been missed
+    path_spacing_ms: float = 0.0  # the same over all connections of the path together
     times_ms: dict[str, float] = field(default_factory=dict)  # p50, p90, p99 and max of the good answers
     slow_ms: float = 0.0
     kept_breaks: int = 0
@@ -218,7 +233,7 @@ class StreamResult:
     @property
     def kept_survived(self) -> bool | None:
         """Whether the kept connection is the one of the beginning; None for other kinds."""
-        return self.kept_breaks == 0 if self.spec.kind in (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT) else None
+        return self.kept_breaks == 0 if self.spec.kind in KEPT else None
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,16 @@ BLOCK = 1000
 
 @dataclass(frozen=True)
 class IperfResult:
-    """One paced stream, from the receiving client's point of view.
+    """One paced stream. TCP is sent by the client, which alone knows at any moment what it has sent again; UDP is received
+    by it, so that it sees what is missing.
 
     Args:
         name: Path and protocol.
-        bits_per_second: Received on average.
-        bytes: Received in all.
-        longest_gap_ms: Longest run of intervals (0.1 s each) without a byte. In UDP that is the path's outage, in TCP
-            the application's stall, which retransmission timers make longer.
-        retransmits: TCP segments sent again by the sender.
+        bits_per_second: On average.
+        bytes: In all.
+        longest_gap_ms: Longest run of intervals (0.1 s each) without a byte received; None for a sender, whose socket
+            buffer hides a gap.
+        retransmits: TCP segments sent again.
         lost_packets: UDP packets lost.
         packets: UDP packets.
         blocks: Blocks of data sent, which at a paced rate are segments as well.
@@ -32,7 +33,7 @@ class IperfResult:
     name: str
     bits_per_second: float = 0.0
     bytes: int = 0
-    longest_gap_ms: float = 0.0
+    longest_gap_ms: float | None = None
     retransmits: int | None = None
     lost_packets: int | None = None
     packets: int | None = None
@@ -62,7 +63,9 @@ def iperf_result(event: Mapping[str, Any]) -> IperfResult:
     if error and str(error).startswith("interrupt"):
         error = None  # that was us, at the end of the measurement
     intervals = [entry["sum"] for entry in document.get("intervals") or [] if "sum" in entry]
-    received = end.get("sum_received") or end.get("sum") or {}
+    sending = bool(intervals) and bool(intervals[0].get("sender")) and "retransmits" in intervals[0]
+    # A client that is told to end has not heard what the other side received
+    received = end.get("sum_sent" if sending else "sum_received") or end.get("sum") or {}
     total = int(float(received.get("bytes") or 0)) or int(sum(float(i.get("bytes", 0)) for i in intervals))
     seconds = float(received.get("seconds") or 0) or sum(float(i.get("seconds", 0)) for i in intervals)
     if not total and not error:
@@ -78,7 +81,7 @@ def iperf_result(event: Mapping[str, Any]) -> IperfResult:
         name,
         bits_per_second=8 * total / seconds if seconds else 0.0,
         bytes=total,
-        longest_gap_ms=1000 * longest_zero_run(intervals),
+        longest_gap_ms=None if sending else 1000 * longest_zero_run(intervals),
         retransmits=None if retransmits is None else int(retransmits),
         lost_packets=None if lost is None else int(lost),
         packets=None if packets is None else int(packets),

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 
 from NetLibrary._mechanics.outages.results.counters import Delta
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
-from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult
-
-
-NEW = (ProbeKind.TCP_NEW, ProbeKind.HTTP)
+from NetLibrary._mechanics.outages.types import NEW, ProbeKind, StreamResult
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from NetLibrary._mechanics.outages.results.combine import evaluate_all, over_sources
 from NetLibrary._mechanics.outages.results.counters import Delta, cross_check, delta, parse_files
 from NetLibrary._mechanics.outages.results.iperf import IperfResult, iperf_result
 from NetLibrary._mechanics.outages.results.original import KnownFigures, from_counters
 from NetLibrary._mechanics.outages.results.refusals import share_refusals
-from NetLibrary._mechanics.outages.results.ways import share_ways, tell_ways
-from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW, evaluate
+from NetLibrary._mechanics.outages.results.ways import share_ways
+from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW
 from NetLibrary._mechanics.outages.run.clock import drift_note
 from NetLibrary._mechanics.outages.run.measurement import Recording
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
@@ -75,9 +76,7 @@ class OutageResult:
         return self.worst.longest_ms if self.worst else 0.0
 
 
-def read(
-    recording: Recording, *, slow_margin_ms: float | None = None, merge_below: int = MERGE_BELOW
-) -> OutageResult:
+def read(recording: Recording, *, slow_margin_ms: float | None = None, merge_below: int = MERGE_BELOW) -> OutageResult:
     """Says what the records of a measurement mean.
 
     Args:
@@ -99,6 +98,7 @@ def read(
     uncertainty = 0
     for prober in recording.probers:
         uncertainty = max(uncertainty, _read_prober(prober, recording, result, slow_margin_ms, merge_below))
+    result.streams = over_sources(result.streams)
     result.uncertainty_ms = uncertainty / 1e6
     for stream in result.streams:
         result.notes += stream.findings
@@ -130,14 +130,13 @@ def _read_prober(
         result.errors.append(prober.failed)
     result.notes += prober.notes + _notes_of(prober)
     quiet_until = recording.steps[0].start_ns + shift if recording.steps else None
-    own = []
-    for log in prober.log.stream_logs():
+    logs = prober.log.stream_logs()
+    for log in logs:
         result.logs.append((prober.name, log, shift))
         log.paused += [(since + shift, until + shift) for since, until in recording.pauses.get(log.spec.endpoint, ())]
-        stream = evaluate(log, quiet_until_ns=quiet_until, slow_margin_ms=slow_margin_ms, merge_below=merge_below)
-        tell_ways(stream, log)
+    own = evaluate_all(logs, quiet_until_ns=quiet_until, slow_margin_ms=slow_margin_ms, merge_below=merge_below)
+    for stream in own:
         stream.windows = [_shifted(window, shift) for window in stream.windows]
-        own.append(stream)
     share_refusals(own)
     share_ways(own)
     result.streams += own

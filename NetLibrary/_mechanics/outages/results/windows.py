@@ -17,7 +17,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
-from NetLibrary._mechanics.outages.types import OutageKind, Probe, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
+from NetLibrary._mechanics.outages.types import (
+    OutageKind,
+    Probe,
+    ProbeKind,
+    StreamLog,
+    StreamResult,
+    StreamSpec,
+    Window,
+)
 
 #: An answer this much later than the median counts as bad. A lost SYN comes again after a second, so that for new
 #: connections a wider margin loses nothing and spares false alarms from a busy machine.
@@ -28,6 +36,7 @@ SLOW_MARGIN_MS = {
     ProbeKind.TCP_NEW: 150.0,
     ProbeKind.HTTP: 150.0,
     ProbeKind.HTTP_KEPT: 150.0,
+    ProbeKind.TCP_IDLE: 1000.0,
     ProbeKind.DNS: 300.0,
 }
 #: Windows with fewer good probes between them are one window: flapping is one outage.
@@ -369,6 +378,12 @@ def evaluate(
         result.notes.append(
             f"the prober fell behind: {log.skipped} of {result.planned} probes ({share:.2%}) were not sent in time, "
             f"at worst {log.latest_ms:.0f} ms late"
+        )
+    if log.ended_by_server:
+        after = max(log.ended_by_server)
+        result.notes.append(
+            f"{log.spec.name}: the server, or something on the way, closed an idle connection {len(log.ended_by_server)} "
+            f"times in good order, at the latest after {after:.0f} s; that is no break and a new one was opened"
         )
     result.findings += [
         f"{log.spec.name}: a kept connection was given up after {silent_ms / 1000:.1f} s without an answer, although "

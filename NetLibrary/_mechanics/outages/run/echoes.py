@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,7 +79,8 @@ class OutsideEcho:
 
     def __init__(self, address: str, *, netns: str | None = None) -> None:
         self.address = address
-        self.port = random.randrange(20_000, 30_000)
+        self.port = random.randrange(20_000, 29_990)
+        self.iperf_port = self.port + 1 if shutil.which("iperf3") else 0
         self._netns = netns
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Any = None
@@ -91,8 +93,9 @@ class OutsideEcho:
         """
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the server)
         enter = ["nsenter", f"--net={self._netns}"] if self._netns else []
+        iperf = [str(self.iperf_port), "2"] if self.iperf_port else []
         self._process = subprocess.Popen(
-            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port)],
+            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port), *iperf],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,

@@ -151,6 +151,8 @@ class ProberLog:
                         log.stranded.append((event["silent_ms"], event["fresh_ms"]))
                 elif name == "way":
                     log.ways.append((event["since"], event["until"], event["missing"], event["reached"]))
+                elif name == "idle_closed":
+                    log.ended_by_server.append(event["after_ms"] / 1000)
                 elif name == "kept_open":
                     log.kept_opened.append(event["t"])
         if self.ended is not None:

@@ -170,7 +170,7 @@ class Measurement:
 
     def open_outages(self) -> list[str]:
         """Returns the streams that are in an outage just now."""
-        return [spec.name for prober in self.probers for spec in prober.log.open_outages()]
+        return list(dict.fromkeys(spec.name for prober in self.probers for spec in prober.log.open_outages()))
 
     def _watch(self) -> None:
         said = 0

@@ -7,6 +7,9 @@ from typing import Any
 
 from NetLibrary._mechanics.outages.types import StreamSpec
 
+#: Time between two new connections to one path when it has gone on for long
+EASED_MS = 40
+
 
 def configuration(
     streams: Sequence[StreamSpec],
@@ -39,6 +42,10 @@ def configuration(
                 "host": spec.host,
                 "exchange": spec.exchange,
                 "size": spec.size,
+                "hold": spec.connections > 1,
+                "phase": spec.phase,
+                "ease_after": spec.ease_after,
+                "eased_ms": EASED_MS * spec.connections,
             }
             for spec in streams
         ],

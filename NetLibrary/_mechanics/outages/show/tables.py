@@ -8,12 +8,12 @@ from typing import Any
 from NetLibrary._mechanics.outages.causes import impacts_of
 from NetLibrary._mechanics.outages.results.original import of_path
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
-from NetLibrary._mechanics.outages.types import NS, ProbeKind, StreamResult, Window
+from NetLibrary._mechanics.outages.types import NEW, NS, StreamResult, Window
 from NetLibrary._mechanics.report import Cell, Table
 
 STREAM_COLUMNS = (
-    "path", "probe", "planned", "sent", "answered", "lost", "outages", "longest ms (bounds)", "total ms", "kind",
-    "kept connection",
+    "path", "probe", "connections", "planned", "sent", "answered", "lost", "outages", "longest ms (bounds)", "total ms",
+    "kind", "kept connection", "resolution ms",
 )  # fmt: skip
 STEP_COLUMNS = ("step", "at s", "took s", "paths hit", "longest outage", "kinds")
 
@@ -39,7 +39,7 @@ def iperf_rows(result: OutageResult) -> list[list[object]]:
         [
             run.name,
             f"{run.bits_per_second / 1e6:.2f}",
-            f"{run.longest_gap_ms:.0f}",
+            "" if run.longest_gap_ms is None else f"{run.longest_gap_ms:.0f}",
             "" if run.retransmits is None else run.retransmits,
             "" if run.packets is None else f"{run.lost_packets} of {run.packets}",
             Cell(run.error or "", "warn" if run.error else ""),
@@ -56,17 +56,23 @@ def stream_rows(result: OutageResult) -> list[list[object]]:
 def _stream_row(stream: StreamResult) -> list[object]:
     spec = stream.spec
     if stream.invalid:
-        return [spec.path, spec.kind.value, stream.planned, stream.sent, stream.answered, stream.lost,
-                Cell("no result", "warn", stream.invalid), "", "", stream.invalid, ""]  # fmt: skip
+        return [spec.path, spec.kind.value, spec.connections, stream.planned, stream.sent, stream.answered,
+                stream.lost, Cell("no result", "warn", stream.invalid), "", "", stream.invalid, "", ""]  # fmt: skip
     kinds = sorted({f"{w.kind.value} ({w.way})" if w.way else w.kind.value for w in stream.windows})
     longest = stream.longest
     mark = "bad" if stream.outages else "good"
     kept = ""
     if stream.kept_survived is not None:
         kept = "survived" if stream.kept_survived else f"broke {stream.kept_breaks} times, {stream.kept_resets} resets"
+    seen = "an outage that is shorter than the longest time between two probes of a connection may have been missed"
+    if stream.path_spacing_ms:
+        seen += (
+            f"; between two probes of all connections of the path there were {stream.path_spacing_ms:.0f} ms at most"
+        )
     return [
         spec.path,
         spec.kind.value,
+        spec.connections,
         stream.planned,
         Cell(str(stream.sent), "warn" if stream.skipped else "", "; ".join(stream.notes)),
         stream.answered,
@@ -76,7 +82,14 @@ def _stream_row(stream: StreamResult) -> list[object]:
         f"{stream.total_ms:.0f}",
         ", ".join(kinds),
         Cell(kept, "bad" if stream.kept_survived is False else ""),
+        Cell(resolution_text(stream), "", seen),
     ]
+
+
+def resolution_text(stream: StreamResult) -> str:
+    """Returns the longest time between two probes: of a connection, and of all connections of the path together."""
+    own = f"{stream.spacing_ms:.0f}"
+    return f"{own}; path {stream.path_spacing_ms:.0f}" if 0 < stream.path_spacing_ms < stream.spacing_ms else own
 
 
 def bounds_text(window: Window) -> str:
@@ -86,7 +99,8 @@ def bounds_text(window: Window) -> str:
 
 
 def _window_text(window: Window) -> str:
-    return f"{window.kind.value} {bounds_text(window)} ms" + (f", {window.way}" if window.way else "")
+    many = f" on {window.connections} connections" if window.connections > 1 else ""
+    return f"{window.kind.value} {bounds_text(window)} ms{many}" + (f", {window.way}" if window.way else "")
 
 
 def step_rows(result: OutageResult) -> list[list[object]]:
@@ -165,7 +179,7 @@ FIGURE_COLUMNS = (
 def summary(result: OutageResult) -> dict[str, Any]:
     """Returns the figures that a baseline is compared by; one longest outage per stream among them."""
     streams = [stream for stream in result.streams if stream.invalid is None]
-    new = [stream for stream in streams if stream.spec.kind in (ProbeKind.TCP_NEW, ProbeKind.HTTP)]
+    new = [stream for stream in streams if stream.spec.kind in NEW]
     found: dict[str, Any] = {
         "longest_outage_ms": round(result.longest_outage_ms, 3),
         "longest_outage_stream": result.worst.spec.name if result.worst else None,
@@ -214,6 +228,8 @@ def samples(result: OutageResult) -> list[dict[str, Any]]:
             "median_ms": stream.median_ms,
             "times_ms": stream.times_ms,
             "spacing_ms": stream.spacing_ms,
+            "path_spacing_ms": stream.path_spacing_ms,
+            "connections": stream.spec.connections,
             "longest_ms": round(stream.longest_ms, 3),
             "total_ms": round(stream.total_ms, 3),
             "kept_breaks": stream.kept_breaks,
@@ -238,6 +254,7 @@ def window_facts(window: Window, result: OutageResult) -> dict[str, Any]:
         "open_start": window.open_start,
         "open_end": window.open_end,
         "pieces": len(window.pieces),
+        "connections": window.connections,
     }
 
 

@@ -1,10 +1,13 @@
-"""The target of the probes: TCP and UDP echo on one port, IPv4 and IPv6, and iperf3 servers where there is iperf3.
+"""The target of the probes: TCP and UDP echo and HTTP on one port, IPv4 and IPv6, and iperf3 servers where there is
+iperf3.
 
     python3 echo_server.py PORT [FIRST_IPERF_PORT COUNT]
 
-It is one file without imports from beside it, so that a ConfigMap can carry it as it is.
+It is one file without imports from beside it, so that a ConfigMap can carry it as it is, and any machine with python3
+can run a copy. GET /netlibrary tells what it offers.
 """
 
+import json
 import os
 import select
 import shutil
@@ -29,9 +32,13 @@ CLIENTS = 4096
 
 
 class EchoServer:
-    """Echoes whatever arrives; one thread."""
+    """Echoes whatever arrives, and answers HTTP requests; one thread.
 
-    def __init__(self, port):
+    A request that says `GET ` or `HEAD ` first is HTTP and not echoed: probes begin otherwise.
+    """
+
+    def __init__(self, port, iperf_ports=()):
+        self.facts = {"netlibrary-echo": 1, "port": port, "iperf3": list(iperf_ports)}
         self.epoll = select.epoll()
         self.handlers = {}
         self.came = {}
@@ -88,7 +95,8 @@ class EchoServer:
         try:
             data = sock.recv(65536)
             if data:
-                sock.send(data)  # small requests: what does not fit means a client that never reads
+                # Small requests: what does not fit means a client that never reads
+                sock.send(self.page(data) if data.startswith((b"GET ", b"HEAD ")) else data)
                 return
         except BlockingIOError:
             return
@@ -97,6 +105,14 @@ class EchoServer:
         self.handlers.pop(sock.fileno(), None)
         self.epoll.unregister(sock.fileno())
         sock.close()
+
+    def page(self, request):
+        """Answers an HTTP request; the connection stays open, as HTTP/1.1 has it."""
+        method, _, rest = request.partition(b" ")
+        path = rest.partition(b" ")[0]
+        body = json.dumps(self.facts).encode() if path == b"/netlibrary" else b"netlibrary echo"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body)
+        return head if method == b"HEAD" else head + body
 
     def datagram(self, sock):
         """Echoes datagrams, each from the address that it was sent to."""
@@ -174,10 +190,11 @@ class IperfServers:
             process.terminate()
 
 
-def main():
+def main(arguments=None):
     """Serves until TERM."""
-    port = int(sys.argv[1])
-    iperf = IperfServers(*map(int, sys.argv[2:4])) if len(sys.argv) > 3 else IperfServers(0, 0)
+    numbers = [int(text) for text in (sys.argv[1:] if arguments is None else arguments)]
+    port = numbers[0]
+    iperf = IperfServers(*numbers[1:3]) if len(numbers) > 2 else IperfServers(0, 0)
 
     def stop(_number, _frame):
         iperf.stop()
@@ -190,8 +207,9 @@ def main():
     except OSError:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, -10)
-    server = EchoServer(port)
-    print(f"echo: TCP and UDP on port {port}", flush=True)
+    server = EchoServer(port, iperf.ports)
+    also = f", iperf3 on {iperf.ports[0]} to {iperf.ports[-1]}" if iperf.ports else ""
+    print(f"echo: TCP, UDP and HTTP on port {port}{also}", flush=True)
     server.serve(iperf)
 
 

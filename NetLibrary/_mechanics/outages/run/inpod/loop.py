@@ -97,7 +97,8 @@ class Loop:
         end = self.started + duration_ns
         for index, stream in enumerate(self.streams):
             # Spread over the period: no burst of all streams at once, and two streams of a path do not coincide.
-            stream.first = self.started + stream.period * index // max(1, len(self.streams))
+            share = index / max(1, len(self.streams)) if stream.phase is None else stream.phase
+            stream.first = self.started + int(stream.period * share)
             stream.end = end
             stream.next = stream.first
             stream.sequence = 0
@@ -201,6 +202,7 @@ class Stream:
         self.port = spec.get("port", 0)
         self.period = int(spec["period_ms"] * 1_000_000)
         self.limit = int(spec["timeout_ms"] * 1_000_000)
+        self.phase = spec.get("phase")  # which share of a period it begins later, where that is not left to the loop
         self.outstanding = {}  # sequence -> time sent, oldest first
         self.sent = 0
         self.skipped = 0

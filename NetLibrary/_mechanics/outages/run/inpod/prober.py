@@ -18,6 +18,7 @@ from typing import Any
 from .dns import DnsStream
 from .echo import IcmpSocket, IcmpStream, UdpStream
 from .http import HttpStream, KeptHttpStream
+from .idle import IdleConnectionStream
 from .iperf import IperfRun
 from .loop import Loop, monotonic_ns
 from .tcp import KeptConnectionStream, NewConnectionStream
@@ -27,6 +28,7 @@ KINDS = {
     "udp": UdpStream,
     "tcp_new": NewConnectionStream,
     "tcp_kept": KeptConnectionStream,
+    "tcp_idle": IdleConnectionStream,
     "dns": DnsStream,
     "http": HttpStream,
     "http_kept": KeptHttpStream,

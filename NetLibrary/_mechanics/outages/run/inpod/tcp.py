@@ -11,8 +11,6 @@ from .wire import MARK, PAYLOAD, Outcome, outcome_of
 
 IN, OUT, ERR, HUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR, select.EPOLLHUP
 OPEN_LIMIT = 400
-EASE_AFTER = 6000  # connections
-EASED_NS = 40_000_000
 SILENCE_NS = 1_000_000_000  # a kept connection that is silent for longer is compared with new ones
 TRIAL_NS = 100_000_000
 PATIENCE_FACTOR = 2  # TCP waits twice as long before each repetition, so that after T it is tried again within 2 T
@@ -110,6 +108,8 @@ class TcpStream(Stream):
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
         self.exchange = spec.get("exchange", True)
+        self.ease_after = spec.get("ease_after", 6000)
+        self.eased = int(spec.get("eased_ms", 40) * 1_000_000)
         self.attempts = {}  # sequence -> Attempt, oldest first
 
     def attempt(self, sequence, now):
@@ -135,9 +135,9 @@ class TcpStream(Stream):
         Each stays in the tables of connection tracking on its way for two minutes after its end. What a measurement of
         a minute does not notice would fill the tables of small nodes in ten.
         """
-        if sequence == EASE_AFTER and self.period < EASED_NS:
-            self.period = EASED_NS
-            self.loop.event("eased", stream=self.number, period_ms=EASED_NS / 1e6)
+        if sequence == self.ease_after and self.period < self.eased:
+            self.period = self.eased
+            self.loop.event("eased", stream=self.number, period_ms=self.eased / 1e6)
 
     def attempt_ended(self, attempt, outcome, code):
         """Records how an attempt ended."""
@@ -174,15 +174,41 @@ class NewConnectionStream(TcpStream):
     """Opens a connection at every slot, exchanges one small message, closes it.
 
     A hanging attempt delays no other. The client closes in good order; resetting would be cheaper (no TIME_WAIT) but
-    would raise EstabResets, the very counter that tells whether kept connections were reset.
+    would raise EstabResets, the very counter that tells whether kept connections were reset. Where many connections at
+    once are asked for, each stays open until its stream opens the next.
     """
 
     kind = "tcp_new"
 
+    def __init__(self, loop, spec):
+        super().__init__(loop, spec)
+        self.hold = spec.get("hold", False)
+        self.held: Any = None
+
     def send(self, sequence, now):
+        self.release()
         self.expire(now)
         self.ease(sequence)
         self.attempt(sequence, now)
+
+    def take_over(self, attempt):
+        if not self.hold:
+            return False
+        self.release()
+        self.loop.unwatch(attempt.sock.fileno())
+        self.held = attempt.sock
+        self.attempt_ended(attempt, Outcome.OK, 0)
+        return True
+
+    def release(self):
+        """Closes the connection that was held open."""
+        if self.held is not None:
+            self.held.close()
+            self.held = None
+
+    def finish(self):
+        super().finish()
+        self.release()
 
 
 class Trial:
