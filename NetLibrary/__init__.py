@@ -17,6 +17,7 @@ from NetLibrary.keywords.cyperf import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
 from NetLibrary.keywords.health import HealthKeywords
+from NetLibrary.keywords.http import HTTPKeywords
 from NetLibrary.keywords.logs import LogKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.nodes import NodeKeywords
@@ -64,6 +65,7 @@ class NetLibrary(
     PodKeywords,
     WaitKeywords,
     LogKeywords,
+    HTTPKeywords,
     ListenerMixin,
 ):
     """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.

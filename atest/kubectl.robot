@@ -12,6 +12,7 @@ Test Tags         kubectl
 
 *** Variables ***
 ${DATA}        ${CURDIR}/kubectl
+${IMAGE}       registry.k8s.io/e2e-test-images/agnhost:2.53
 ${SETTINGS}    SEPARATOR=\n
 ...            apiVersion: v1
 ...            kind: ConfigMap
@@ -116,11 +117,69 @@ A Line Is Waited For
     ${text}    Evaluate    $files[0].read_text()
     Should Contain    ${text}    ${line}
 
+Commands Run In Pods And Files Are Copied
+    ${pod}    Run Pod    tool    ${NAMESPACE}    ${IMAGE}    sleep    600    user=65534    labels={'app': 'tool'}
+    Should Be Equal    ${pod}    ${NAMESPACE}/tool
+    ${upper}    Run In Pod    tool    ${NAMESPACE}    tr    a-z    A-Z    stdin=text
+    Should Be Equal    ${upper}    TEXT
+    ${missing}    Run In Pod    tool    ${NAMESPACE}    ls    /none    exit_status=${None}
+    Should Be True    $missing.exit_status and 'none' in $missing.stderr
+    ${all}    Run In Every Pod    ${NAMESPACE}    app=web    hostname
+    Length Should Be    ${all}    2
+    ${count}    Copy To Pod    ${DATA}    tool    ${NAMESPACE}    /tmp/data
+    Should Be Equal    ${count}    ${2}
+    Copy From Pod    tool    ${NAMESPACE}    /tmp/data    ${OUTPUT_DIR}/copied
+    ${same}    Evaluate
+    ...    pathlib.Path($OUTPUT_DIR, 'copied', 'job.yaml').read_bytes() == pathlib.Path($DATA, 'job.yaml').read_bytes()
+    Should Be True    ${same}
+    Run Keyword And Expect Error
+    ...    Pod '${NAMESPACE}/fails': pod 'fails' has ended: exit code 3*
+    ...    Run Pod    fails    ${NAMESPACE}    ${IMAGE}    sh    -c    echo broken; exit 3
+
+Requests Are Answered To Pods Nodes And Outside
+    ${answers}    HTTP Response Should Be    http://web.${NAMESPACE}/hostname    every node
+    ...    answered_by=${NAMESPACE}/app=web    text=web-    attempts=2
+    Length Should Be    ${answers}    ${{2 * len($NODES)}}
+    HTTP Response Should Be    http://web/none    ${NAMESPACE}/app=web    status=404
+    Run Keyword And Expect Error
+    ...    GET http://web:81/ from '${NAMESPACE}/web-*': no answer, *
+    ...    HTTP Response Should Be    http://web:81/    ${NAMESPACE}/app=web    settle=0s    timeout=1s
+    Run Keyword And Expect Error
+    ...    GET http://web/none from *: expected status 200, seen 404, with: *
+    ...    HTTP Response Should Be    http://web/none    ${NAMESPACE}/app=web    settle=0s
+    ${service}    Get Object    svc    web    ${NAMESPACE}
+    HTTP Response Should Be    http://${service}[spec][clusterIP]/healthz    ${NAMESPACE}/app=web    time_at_most=5 s
+
+A Certificate Is Looked At
+    ${api}    Get Object    svc    kubernetes    default
+    ${config}    Get Object    cm    kube-root-ca.crt    ${NAMESPACE}
+    VAR    ${ca}    ${config}[data][ca.crt]
+    TLS Certificate Should Be Valid    kubernetes.default    443    ${NAMESPACE}/app=web
+    ...    ${api}[spec][clusterIP]    ca=${ca}    days_left_at_least=1 day
+    ${seen}    Get TLS Certificate
+    ...    kubernetes.default
+    ...    443
+    ...    every node
+    ...    server_name=kubernetes.default.svc
+    ...    ca=${ca}
+    Should Be Empty    ${seen}[problem]
+    Run Keyword And Expect Error
+    ...    Certificate of kubernetes.default:443 seen from '${NAMESPACE}/web-*' is not trusted: *
+    ...    TLS Certificate Should Be Valid    kubernetes.default    443    ${NAMESPACE}/app=web
+
+A Command Runs On Every Node
+    ${outputs}    Run On Every Node    cat    /proc/sys/net/ipv4/ip_forward
+    Should Be Equal    ${{sorted($outputs)}}    ${NODES}
+    ${facts}    Get Node Facts    ${NODES}[0]
+    Should Be True    $facts['ready'] and $facts['schedulable'] and $facts['addresses'] and $facts['pods']
+
 
 *** Keywords ***
 Application Runs
     [Documentation]    Starts two web servers in a namespace of the run.
     ${id}    Get Run Id
+    ${nodes}    Get Objects    no
+    VAR    ${NODES}    ${{sorted(node['metadata']['name'] for node in $nodes)}}    scope=suite
     VAR    ${NAMESPACE}    kubectl-${id}    scope=suite
     Create Namespace    ${NAMESPACE}
     Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}

@@ -16,6 +16,32 @@ from NetLibrary.keywords.disruption._shared import DisruptionBase
 class NodeKeywords(DisruptionBase):
     """Cordon, drain, taint, evict."""
 
+    @keyword(tags=["cluster", "node"])
+    def get_node_facts(self, node: str, *, cluster: str | None = None) -> dict[str, Any]:
+        """Returns what one wants to know of a node, as `kubectl get node -o wide` and `kubectl describe node` show it.
+
+        Args:
+            node: Name of the node.
+            cluster: Alias of the cluster.
+        Returns:
+            A dictionary with `name`, `ready`, `schedulable`, `problems`, `roles`, `addresses`, `pod_networks`,
+            `taints`, `labels`, `cpus`, `memory_bytes`, `most_pods`, `pods` (as `namespace/name`, without those that
+            have ended), `kubelet`, `runtime`, `kernel`, `os` and `architecture`.
+
+        ```robotframework
+        *** Test Cases ***
+        A Node Has Both Families
+            ${facts}    Get Node Facts    node1
+            Length Should Be    ${facts}[addresses]    2
+        ```
+        """
+        from NetLibrary._mechanics.facts import node_facts
+        from NetLibrary._mechanics.kube import addresses
+
+        connection = self.session.cluster(cluster)
+        addresses.require_node(connection, node)
+        return node_facts(connection.get("Node", node), connection.list("Pod", fields=f"spec.nodeName={node}"))
+
     @keyword(tags=["cluster", "node", "disruptive"])
     def cordon_node(self, node: str, *, cluster: str | None = None) -> None:
         """Keeps new pods off a node, as `kubectl cordon` does; put back at the end of the run.

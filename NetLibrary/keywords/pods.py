@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -10,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
-from NetLibrary.keywords._base import KeywordBase, keyword
-from NetLibrary.types import CommandOutput
+from NetLibrary.keywords._base import keyword
+from NetLibrary.keywords._sources import SourceBase
+from NetLibrary.types import CommandOutput, Source
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube import Cluster
+    from NetLibrary._mechanics.vantage import Vantage
 
 HALF_A_MINUTE = timedelta(seconds=30)
 # Each command holds one connection to the API server
 AT_ONCE = 32
 
 
-class PodKeywords(KeywordBase):
+class PodKeywords(SourceBase):
     """Run pods and commands, copy files."""
 
     @keyword(tags=["cluster", "pod"])
@@ -140,6 +143,41 @@ class PodKeywords(KeywordBase):
             names, lambda name: run_in(connection, namespace, name, words, container, stdin, exit_status, timeout)
         )
 
+    @keyword(tags=["cluster", "node"])
+    def run_on_every_node(
+        self, *command: str, exit_status: int | None = 0, timeout: timedelta = HALF_A_MINUTE,
+        cluster: str | None = None,
+    ) -> dict[str, CommandOutput]:  # fmt: skip
+        """Runs a command on every node's own network at once, in the way of `kubectl debug node/NAME`.
+
+        It runs in a pod of ours on each node that uses the node's network: `ip route`, `cat /proc/net/dev` or
+        `sysctl net.ipv4.ip_forward` show what the node has, while files and other processes of the node are not seen.
+
+        Args:
+            command: Program and arguments, each one an argument of its own.
+            exit_status: Exit status that each must have; any with `${None}`.
+            timeout: Limit for the command.
+            cluster: Alias of the cluster.
+        Returns:
+            The outputs by the nodes' names; see [Run In Pod] for their attributes.
+        Raises:
+            Error: One of them ended otherwise; the text names each of them.
+
+        ```robotframework
+        *** Test Cases ***
+        Every Node Forwards Packets
+            ${outputs}    Run On Every Node    cat    /proc/sys/net/ipv4/ip_forward
+            FOR    ${node}    ${output}    IN    &{outputs}
+                Should Be Equal    ${output.strip()}    1    ${node} does not forward packets
+            END
+        ```
+        """
+        words = required_command(command)
+        places = {
+            place.name.removeprefix("node "): place for place in self._sources(Source("node", which="*"), cluster)
+        }
+        return all_at_once(list(places), lambda name: run_at(places[name], words, exit_status, timeout))
+
     @keyword(tags=["cluster", "pod"])
     def copy_to_pod(
         self, source: Path, pod: str, namespace: str, destination: str, *, container: str | None = None,
@@ -231,6 +269,21 @@ def run_in(
             exit_code=result.exit_code,
         )
     return CommandOutput.of(result.stdout, result.exit_code, result.stderr, result.seconds)
+
+
+def run_at(place: Vantage, command: list[str], exit_status: int | None, timeout: timedelta) -> CommandOutput:
+    """Runs a command at a place and compares its exit status."""
+    from NetLibrary._mechanics.errors import ExecFailed
+
+    begin = time.monotonic()
+    ran = place.run(command, timeout=timeout.total_seconds())
+    if exit_status not in (None, ran.exit_code):
+        said = (ran.stderr.strip() or ran.stdout.strip())[-500:] or "it printed nothing"
+        raise ExecFailed(
+            f"'{' '.join(command)[:120]}' on {place.name} ended with exit status {ran.exit_code}: {said}",
+            exit_code=ran.exit_code,
+        )
+    return CommandOutput.of(ran.stdout, ran.exit_code, ran.stderr, time.monotonic() - begin)
 
 
 def all_at_once(names: Sequence[str], run: Any) -> dict[str, CommandOutput]:

@@ -18,6 +18,7 @@ from NetLibrary._mechanics.connections.results import Answer, Attempt, Pair, Pat
 from NetLibrary._mechanics.connections.run import Request, Target
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.vantage import Ran
+from NetLibrary._mechanics.vantage.programs import RunningHere
 from NetLibrary.types import Source
 
 
@@ -41,6 +42,9 @@ class Here:
             command, capture_output=True, text=True, timeout=timeout, env={**os.environ, "PATH": str(self._path)}
         )
         return Ran(done.stdout, done.stderr, done.returncode)
+
+    def start(self, command: Sequence[str]) -> RunningHere:
+        return RunningHere(["env", f"PATH={self._path}", *command])
 
 
 @pytest.fixture

@@ -27,6 +27,27 @@ class Ran:
     exit_code: int
 
 
+class Program(Protocol):
+    """A program that runs at a place, with its input and outputs."""
+
+    def write(self, data: bytes) -> None:
+        """Sends bytes to its standard input."""
+        ...
+
+    def read(self, timeout: float | None = None) -> tuple[int, bytes] | None:
+        """Returns the next (channel, bytes), or None after `timeout` seconds or at the end."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Tells whether it is over."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection to it, and the program where that is in our hands."""
+        ...
+
+
 class Vantage(Protocol):
     """A place in the network.
 
@@ -45,6 +66,10 @@ class Vantage(Protocol):
             errors.ToolMissing: The program is not there.
             errors.NetLibraryError: It could not be run, or did not end in time.
         """
+        ...
+
+    def start(self, command: Sequence[str]) -> Program:
+        """Starts a program there and returns while it runs."""
         ...
 
 
@@ -72,6 +97,10 @@ class InPod:
         )
         return Ran(result.stdout, result.stderr, result.exit_code)
 
+    def start(self, command: Sequence[str]) -> Program:
+        """Starts a program in the container; see `Vantage`."""
+        return self._cluster.start_exec(self._namespace, self._pod, command, container=self._container)
+
 
 class Outside:
     """A place outside the cluster: the lab's namespace for that, else the machine that runs this.
@@ -95,6 +124,12 @@ class Outside:
         except subprocess.TimeoutExpired as error:
             raise errors.WaitTimeout(f"'{command[0]}' outside did not end within {timeout:g} s.") from error
         return Ran(done.stdout, done.stderr, done.returncode)
+
+    def start(self, command: Sequence[str]) -> Program:
+        """Starts a program of this machine there; see `Vantage`."""
+        from NetLibrary._mechanics.vantage.programs import RunningHere
+
+        return RunningHere([*self._enter, *command])
 
 
 def pods_of(cluster: Cluster, namespace: str, which: str) -> list[dict[str, Any]]:
