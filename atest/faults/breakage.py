@@ -164,6 +164,10 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
     def _dns_without_names(self, facts: dict[str, Any]) -> FaultPlan:
         return names.break_dns("nxdomain", list(facts["node"]))
 
+    def _resolver_names_another_server(self, facts: dict[str, Any]) -> FaultPlan:
+        matrix = self._matrix
+        return pods.misdirect(matrix.cluster.get("Pod", "on-node2", matrix.layout.namespace), "192.0.2.53")
+
     # --- pods and backends -----------------------------------------------------------------------------------
 
     def _pod_unreachable(self, facts: dict[str, Any]) -> FaultPlan:

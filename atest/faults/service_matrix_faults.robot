@@ -66,6 +66,8 @@ DNS Slow
     dns slow    dns slow    cluster
 DNS Knows No Names
     dns without names    dns says no    cluster
+Resolver File Names Another Server
+    resolver names another server    dns asks another server    on-node2
 Pod Unreachable
     [Tags]    -slow
     pod unreachable    pod cut off    on-node2

@@ -556,3 +556,38 @@ def prober_lost(s: Source, t: Target, e: Expected) -> Observation | None:
 def test_a_starved_pod_is_told_from_a_slow_server_and_from_a_lost_prober(fault, key):
     found = diagnose(tables(fault, of=WORLD), WORLD)
     assert [(f.key, f.subject) for f in found] == [(key, "on-node3")], [f.sentence for f in found]
+
+
+def resolver_of_node2(s: Source, t: Target, e: Expected) -> Observation | None:
+    if s.name == "on-node2" and t.kind in ("dns", "name"):
+        return blocked(Outcome.DNS, "DNS server does not answer")
+    return None
+
+
+def at_another_server(*pods: str, own: tuple[str, ...] = ("10.96.0.10",)):
+    files = {f"on-node{n}": ("192.0.2.53",) if f"on-node{n}" in pods else ("10.96.0.10",) for n in (1, 2, 3)}
+    return dataclasses.replace(WORLD, dns_service=own, resolvers=files)
+
+
+def test_a_resolver_file_with_another_server_is_no_dead_dns():
+    found = diagnose(tables(resolver_of_node2), at_another_server("on-node2"))[0]
+    assert (found.key, found.subject) == ("dns asks another server", "on-node2")
+    assert "192.0.2.53" in found.sentence and "10.96.0.10" in found.sentence
+    question = found.follow_ups[-1]
+    assert question.wanted == "excludes" and question.target.host == "10.96.0.10"
+    assert found.confidence == "likely"
+    question.answer = "yes"
+    assert found.confidence == "confirmed", "the cluster's DNS answers the same pod, so it and the way to it are well"
+    question.answer = "no"
+    assert found.confidence == "in doubt"
+
+
+def test_a_resolver_file_that_names_the_clusters_dns_or_a_cache_of_the_node_is_not_accused():
+    for server in ("10.96.0.10", "169.254.20.10"):
+        files = {f"on-node{n}": (server,) for n in (1, 2, 3)}
+        healthy = dataclasses.replace(WORLD, dns_service=("10.96.0.10",), resolvers=files)
+        assert diagnose(tables(resolver_of_node2), healthy)[0].key != "dns asks another server"
+
+
+def test_without_knowing_the_clusters_dns_no_resolver_file_is_accused():
+    assert diagnose(tables(resolver_of_node2), at_another_server("on-node2", own=()))[0].key != "dns asks another server"

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding, diagnose, unexplained
 from NetLibrary._mechanics.matrix.known import Known
 from NetLibrary._mechanics.matrix.looking import Looking
-from NetLibrary._mechanics.matrix.model.features import facts_of
+from NetLibrary._mechanics.matrix.model.features import BY_NAME, facts_of
 from NetLibrary._mechanics.matrix.model.types import Cell, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.probe.resolvers import read_resolvers
 from NetLibrary._mechanics.matrix.testbed import Testbed
 
 # A follow-up question that was answered so many seconds ago is not asked again for the next row
@@ -73,6 +74,8 @@ class Explaining:
         return [dataclasses.replace(f, evidence=[*f.evidence, *more.get(id(f), [])]) for f in self._last]
 
     def _anew(self, tables: Sequence[Table], ask: bool) -> list[Finding]:
+        if ask:
+            self._read_resolvers(tables)
         found = self._explain(tables, ask)
         aside = [table.title for table in tables if not table.wrong]
         if aside and any(f.key == UNKNOWN for f in found):
@@ -81,6 +84,14 @@ class Explaining:
             if not any(f.key == UNKNOWN for f in later):
                 found = [dataclasses.replace(f, aside=aside) for f in later]
         return found
+
+    def _read_resolvers(self, tables: Sequence[Table]) -> None:
+        """Finds out which servers pods ask, once names fail."""
+        failing = {c.source for t in tables for c in t.wrong if c.target.kind in BY_NAME and not c.source.host_network}
+        if any(source.name not in self._bed.world.resolvers for source in failing):
+            pods = [s for s in self._bed.sources if not s.outside and not s.host_network]
+            ordered = sorted(pods, key=lambda s: s not in failing)
+            self._bed.world.resolvers = read_resolvers(self._bed, ordered)
 
     def _explain(self, tables: Sequence[Table], ask: bool) -> list[Finding]:
         found = diagnose(tables, self._bed.world)

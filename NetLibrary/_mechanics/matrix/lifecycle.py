@@ -230,11 +230,29 @@ def udp_flows(matrix: Matrix) -> Table:
         changes.append(time.monotonic() - begin)
     for thread in threads:
         thread.join(FLOW_MS / 1000 + 25)
-    for source in _pods(matrix):
-        table.cells.extend(_flow_cells(source, target, flows.get(source), name))
+    cells = {source: _flow_cells(source, target, flows.get(source), name) for source in _pods(matrix)}
+    stuck = [source for source, mine in cells.items() if any(c.symptom == "stale flow" for c in mine)]
+    for source in _no_new_flow_either(matrix, stuck, name, address):
+        cells[source] = [
+            dataclasses.replace(c, symptom="blocked", why=f"{c.why}; a new flow gets no answer either")
+            if c.symptom == "stale flow"
+            else c
+            for c in cells[source]
+        ]
+    table.cells += [cell for mine in cells.values() for cell in mine]
     table.seconds = time.monotonic() - started
     table.notes.append(f"Backend set after {changes[0]:.1f} s and replaced after {changes[1]:.1f} s.")
     return table
+
+
+def _no_new_flow_either(matrix: Matrix, sources: list[Source], name: str, address: str) -> list[Source]:
+    """Sources whose new flows fail like the old ones: then it is the way, and no entry that was left behind."""
+    target = Target(name, "vip", address, 80, "UDP", "udp", service=name, service_port=80)
+    if not sources:
+        return []
+    matrix.refresh()
+    part = matrix.probe("udp flows", "New UDP flows", [(s, target) for s in sources], settle=0.0, steady=False)
+    return [cell.source for cell in part.wrong]
 
 
 def _watch(matrix: Matrix, source: Source, target: Target, flows: dict[Source, Any], begun: threading.Event) -> None:
@@ -303,7 +321,9 @@ def affinity_timeout(matrix: Matrix) -> Table:
         part = matrix.probe(table.case, table.title, pairs, settle=0.5, steady=False)
         for cell in part.cells:
             seen.setdefault(cell.source, set()).update(cell.observed.responders)
-        changed = any(len(names) > 1 for names in seen.values())
+        # a source that was answered, and now meets a backend that is known to be out of reach, has chosen anew as well
+        lost = any(c.wrong and matrix.explains(c) for c in part.cells)
+        changed = lost or any(len(names) > 1 for names in seen.values())
         if changed:
             break
     before = {c.source: set(c.observed.responders) for c in table.cells}

@@ -142,6 +142,8 @@ class Rounds:
         if self._known:
             predicted = {p for p in pairs if self._known.predicts(*p, self._expected(*p), self._bed.world)}
         limit = self._patience.limit_ms
+        if any(Outcome.CONNECTED not in self._expected(*p).outcomes for p in pairs if p not in predicted):
+            predicted = set()  # others have to stay silent for the whole time; all wait in that
         shares: dict[int, list[Pair]] = {}
         for pair in pairs:
             shares.setdefault(min(limit, PREDICTED_MS) if pair in predicted else limit, []).append(pair)

@@ -205,6 +205,10 @@ class Matrix:
         )
         return Rounds(self.testbed, self._explaining.known, patience, override).run(key, title, pairs)
 
+    def explains(self, cell: Cell) -> bool:
+        """Tells whether what is wrong in a cell is what a known cause makes wrong there."""
+        return self._explaining.known.explains(cell, self.world)
+
     def judge(self, source: Source, target: Target, seen: Observation) -> Cell:
         """Judges what was seen by what the objects promise."""
         return Rounds(self.testbed, Known(), Patience(0.0, self.options.limit_ms)).judge(source, target, seen)

@@ -109,6 +109,8 @@ class Testbed:
             namespaces={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in spaces},
             facts=self.world.facts,
             dns=self._dns_servers(),
+            dns_service=self.world.dns_service or self._dns_addresses(),
+            resolvers=self.world.resolvers,
             settled=self.world.settled,
         )
         changed = drift(self.layout, self.world) if self.sources else {}
@@ -152,6 +154,14 @@ class Testbed:
             for server in servers
             if addresses.family_of(server.address) == family
         ]
+
+    def _dns_addresses(self) -> Sequence[str]:
+        """Addresses that pods have to ask."""
+        try:
+            service = addresses.dns_service(self.cluster)
+        except errors.ClusterError:  # the matrix works without
+            return ()
+        return addresses.of_service(service) if service is not None else ()
 
     def _list(self, kind: str, namespace: str | None) -> list[dict[str, Any]]:
         try:

@@ -12,7 +12,9 @@ from NetLibrary.keywords.disruption._shared import DisruptionBase, lasting
 from NetLibrary.types import Percentage
 
 TransportProtocol = Literal["tcp", "udp", "any"]
-PodFault = Literal["unreachable", "refuses", "hangs", "starved"]
+PodFault = Literal["unreachable", "refuses", "hangs", "starved", "asks nobody"]
+# An address of TEST-NET-1 (RFC 5737), which the lab does not route
+NOBODY = "192.0.2.53"
 DnsFault = Literal["down", "wrong", "slow", "nxdomain"]
 TrafficFault = Literal["drop", "reject", "reset"]
 
@@ -193,13 +195,14 @@ class TrafficDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Makes one pod fail: it gets no packets, refuses them, hangs, or answers late.
+        """Makes one pod fail: it gets no packets, refuses them, hangs, answers late, or asks a wrong DNS server.
 
         Args:
             namespace: Namespace of the pod.
             pod: Name of the pod.
             how: unreachable (its packets vanish), refuses (they are answered by ICMP), hangs (connections come about
-                and nobody answers) or starved (1 ms of processor time in a second).
+                and nobody answers), starved (1 ms of processor time in a second) or asks nobody (its resolver file
+                names a DNS server that does not exist).
             for_: Time after which it is restored; until [Restore Fault] when not given.
             cluster: Alias of the lab.
         Returns:
@@ -217,6 +220,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
             "refuses": lambda: network.isolate_pod(node, address, "reject with icmpx type port-unreachable"),
             "hangs": lambda: pods.hang(found),
             "starved": lambda: pods.starve(found),
+            "asks nobody": lambda: pods.misdirect(found, NOBODY),
         }
         return self._break(plans[how](), for_, cluster)
 

@@ -1,4 +1,4 @@
-"""Faults of a single pod: its processes hang, or get next to no processor time."""
+"""Faults of a single pod: its processes hang, get next to no processor time, or ask another DNS server."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def starve(pod: dict[str, Any]) -> FaultPlan:
         pod, "pod starved", "gets 1 ms of processor time in a second", _limit(LEAST_US, SECOND_US),
         lambda quota: _limit(quota, PERIOD_US),
     )  # fmt: skip
+
+
+def misdirect(pod: dict[str, Any], server: str) -> FaultPlan:
+    """A pod's resolver file names another DNS server than the cluster's.
+
+    Args:
+        pod: The pod as the API server gives it.
+        server: Address that it asks then.
+    """
+    # The file is a mount, so it is written anew and never replaced; what it had stays in it as a comment
+    file = 'f=/proc/$(head -n 1 "$c/cgroup.procs")/root/etc/resolv.conf; '
+    do = (
+        f"{file}grep -q '^#was nameserver' \"$f\" || {{ t=$(sed 's/^nameserver /#was nameserver /' \"$f\"); "
+        f'printf \'nameserver {server}\\n%s\\n\' "$t" >"$f"; }}'
+    )
+    undo = (
+        f"{file}if grep -q '^#was nameserver' \"$f\"; then "
+        't=$(sed \'/^nameserver /d; s/^#was nameserver /nameserver /\' "$f"); printf \'%s\\n\' "$t" >"$f"; fi'
+    )
+    return _plan(pod, "wrong resolver", f"asks {server} for names", do, lambda quota: undo)
 
 
 def _plan(pod: dict[str, Any], kind: str, text: str, do: str, undo: Any) -> FaultPlan:

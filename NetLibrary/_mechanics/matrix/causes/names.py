@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterator, Mapping
 
 from NetLibrary._mechanics.matrix.causes.case import CLUSTER, CLUSTER_OR_NODE, Case
-from NetLibrary._mechanics.matrix.causes.rules import At, Rule
+from NetLibrary._mechanics.matrix.causes.rules import At, Rule, Scope
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 from NetLibrary._mechanics.matrix.model.objects import OUTSIDE_NAME
+
+# What a resolver file says is read, and the cluster's DNS is asked from the same pod
+ANOTHER_SERVER = "dns asks another server"
 
 
 def _by_name(f: Fact, at: At) -> bool:
@@ -66,6 +70,53 @@ def _outside_name(case: Case, at: At) -> Mapping[str, str]:
 
 def _has_outside_name(case: Case, at: At) -> bool:
     return case.world.service(OUTSIDE_NAME) is not None
+
+
+def _asks_others(case: Case) -> Iterator[At]:
+    """Pods whose resolver file does not name the cluster's DNS: all, those of a node, or single ones."""
+    files = case.world.resolvers
+    own = {*case.world.dns_service, *(e.address for e in case.world.dns)}
+    foreign = {pod for pod, servers in files.items() if not _may_be_the_clusters(servers[0], own)} if own else set()
+    node_of = {f.source: f.from_node for f in case.facts if f.source in files}
+    if foreign and foreign == set(files) and len(foreign) > 1:
+        yield At(names=frozenset(foreign))
+        return
+    for node in sorted({node_of[pod] for pod in foreign if pod in node_of}):
+        there = {pod for pod in files if node_of.get(pod) == node}
+        if there <= foreign and len(there) > 1:
+            yield At(node, names=frozenset(there))
+            foreign -= there
+    for pod in sorted(foreign):
+        yield At(pod=pod, names=frozenset({pod}))
+
+
+def _may_be_the_clusters(server: str, own: set[str]) -> bool:
+    """It is the cluster's DNS, or a cache on the pod's own node, which has a link-local address or the loopback's."""
+    try:
+        address = ipaddress.ip_address(server)
+    except ValueError:
+        return False
+    return server in own or address.is_link_local or address.is_loopback
+
+
+def _what_they_ask(case: Case, at: At) -> Mapping[str, str]:
+    mine = [f for f in case.wrong if f.source in at.names and f.path == "dns"]
+    details = sorted({f.cell.observed.detail for f in mine if f.cell.observed.detail})
+    if any("NXDOMAIN" in detail for detail in details):
+        how = "it does not know the cluster's names"
+    elif any(f.symptom == "records" for f in mine):
+        how = "its answers are not the cluster's"
+    else:
+        how = f"it gives no answer{f' ({details[0]})' if details else ''}"
+    pods = f"the pod '{at.pod}'" if at.pod else (f"pods of node '{at.node}'" if at.node else "all pods")
+    return {
+        "who": pods[0].upper() + pods[1:] + (" asks" if at.pod else " ask"),
+        "place": at.pod or at.node or "cluster",
+        "asked": ", ".join(sorted({case.world.resolvers[pod][0] for pod in at.names})),
+        "own": ", ".join(case.world.dns_service) or ", ".join(e.address for e in case.world.dns),
+        "how": how,
+        "one": min(at.names),
+    }
 
 
 def _same_by_address(f: Fact, o: Fact, at: At) -> bool:
@@ -190,6 +241,22 @@ RULES = (
         command="kubectl -n kube-system get configmap coredns -o yaml",
         compare=lambda f, o, at: o.source == f.source and o.path == "dns",
         compare_text="DNS answers for the cluster's own names",
+    ),
+    Rule(
+        ANOTHER_SERVER,
+        Scope("cluster, node, pod", _asks_others),
+        "names fail from pods whose resolver file names another server than the cluster's DNS, which answers them",
+        "{place}",
+        "{who} {asked} for names, as the resolver file says, and not the cluster's DNS {own}: {how}.",
+        must=lambda f, at: f.path == "dns" and f.wants_connection and f.source in at.names,
+        may=lambda f, at: f.path in BY_NAME and f.source in at.names,
+        symptoms=frozenset({"dns", "blocked", "flapping", "slow", "records", "responder", "reason", "open"}),
+        words=_what_they_ask,
+        rank=17,
+        hint="Look at dnsPolicy and dnsConfig of the pod, and at clusterDNS in the kubelet's configuration of its "
+        "node.",
+        command="kubectl get pod {one} -o jsonpath='{{.spec.dnsPolicy}} {{.spec.dnsConfig}}'; in {one}: cat "
+        "/etc/resolv.conf",
     ),
     *_resolution(node=False),
     *_resolution(node=True),

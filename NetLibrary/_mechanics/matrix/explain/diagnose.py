@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.matrix.causes import candidates
 from NetLibrary._mechanics.matrix.causes.case import Case
+from NetLibrary._mechanics.matrix.causes.names import ANOTHER_SERVER
 from NetLibrary._mechanics.matrix.causes.rules import Candidate
 from NetLibrary._mechanics.matrix.judge.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.model.features import Fact, facts_of
@@ -30,8 +31,9 @@ class FollowUp:
         text: What must be seen if it is.
         source: Where to probe.
         target: What to probe.
-        wanted: What must be seen: `works`, `fails`, `partly` (some of its connections fail), or `tells`: both answers
-            are possible and say more about the place of the fault.
+        wanted: What must be seen: `works`, `fails`, `partly` (some of its connections fail), `excludes` (it works,
+            which every other cause excludes), or `tells`: both answers are possible and say more about the place of
+            the fault.
         answer: `yes`, `no`, `told` or empty while it was not asked.
         if_works: For `tells`: what it means when the probe works.
         if_fails: For `tells`: what it means when it fails.
@@ -55,7 +57,7 @@ class FollowUp:
             self.answer = "yes" if good and (bad or slowest > SLOW_ANSWER_MS) else "no"
             self.text += f" ({bad} of {good + bad} failed, the slowest took {slowest:.0f} ms)"
         else:
-            self.answer = "yes" if right == (self.wanted == "works") else "no"
+            self.answer = "yes" if right == (self.wanted != "fails") else "no"
 
     def __str__(self) -> str:
         where = f"({self.source.name} → {self.target.name})"
@@ -107,7 +109,8 @@ class Finding:
         if any(f.answer == "no" for f in self.follow_ups):
             return "in doubt"
         # connections that fail beside others that succeed, now, are the loss itself
-        return "confirmed" if any(f.wanted == "partly" and f.answer == "yes" for f in self.follow_ups) else "likely"
+        decisive = any(f.wanted in ("partly", "excludes") and f.answer == "yes" for f in self.follow_ups)
+        return "confirmed" if decisive else "likely"
 
     @property
     def refuted_loss(self) -> bool:
@@ -256,9 +259,23 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
             many = dataclasses.replace(lossy.cell.target, repeat=MANY)
             text = f"of {MANY} new connections to a pod's own address some fail or come late"
             questions.append(FollowUp(text, lossy.cell.source, many, "partly"))
+    if candidate.key == ANOTHER_SERVER:
+        questions += _at_the_clusters_dns(core, case)
     if candidate.key in ("dns", "dns partly"):
         questions += _dns_questions(core, case, some_answer=candidate.key == "dns partly")
     return questions
+
+
+def _at_the_clusters_dns(core: Sequence[Fact], case: Case) -> list[FollowUp]:
+    """The same question from the same pod, to the cluster's DNS instead of the server that its resolver file names."""
+    lookup = next((f for f in core if f.path == "dns" and not f.large), None)
+    own = next(iter(case.world.dns_service), "")
+    if lookup is None or not own:
+        return []
+    target = dataclasses.replace(lookup.cell.target, host=own, limit_ms=0)
+    return [
+        FollowUp(f"the cluster's DNS {own}, asked from the same pod, answers", lookup.cell.source, target, "excludes")
+    ]
 
 
 def _dns_questions(core: Sequence[Fact], case: Case, *, some_answer: bool) -> list[FollowUp]:

@@ -88,6 +88,8 @@ class World:
         drift: What is not as the matrix made it, by name of the Service or pod.
         settled: When the last change was made that every proxy is known to have followed.
         foreign_policies: NetworkPolicies in the matrix's namespace that somebody else made, by name.
+        dns_service: Addresses of the cluster's DNS Service; empty when it is not known.
+        resolvers: DNS servers that the resolver file of a source names, by source; read when names fail.
     """
 
     nodes: Sequence[Object] = ()
@@ -101,6 +103,8 @@ class World:
     drift: Mapping[str, str] = field(default_factory=dict)
     settled: str = ""
     foreign_policies: Mapping[str, str] = field(default_factory=dict)
+    dns_service: Sequence[str] = ()
+    resolvers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def family(self) -> int:

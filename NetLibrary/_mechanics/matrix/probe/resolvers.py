@@ -1,0 +1,48 @@
+"""Reads which DNS servers pods ask: the resolver file that their kubelet has written for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.matrix.model.types import Source
+from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.matrix.testbed import Testbed
+
+# In a large matrix the files of so many pods tell enough
+MOST = 40
+
+
+def read_resolvers(bed: Testbed, sources: Sequence[Source]) -> dict[str, tuple[str, ...]]:
+    """Returns the DNS servers of pods by name; a pod whose file cannot be read is missing."""
+
+    def ask(source: Source) -> tuple[str, ...]:
+        words = ["sh", "-c", "cat /etc/resolv.conf"]
+        try:
+            ran = bed.cluster.exec(source.namespace, source.name, words, container=CONTAINER, timeout=10, check=False)
+        except errors.NetLibraryError:  # says nothing about its resolver
+            return ()
+        return servers_of(ran.stdout)
+
+    chosen = list(sources)[:MOST]
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolvers") as pool:
+        found = dict(zip((s.name for s in chosen), pool.map(ask, chosen), strict=True))
+    return {name: servers for name, servers in found.items() if servers}
+
+
+def servers_of(text: str) -> tuple[str, ...]:
+    r"""Returns the servers that a resolver file names.
+
+    Example:
+        >>> servers_of("search svc.cluster.local\nnameserver 10.96.0.10\n# nameserver 192.0.2.1\n")
+        ('10.96.0.10',)
+    """
+    lines = (line.split() for line in text.splitlines())
+    return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
+
+
+__all__ = ["read_resolvers", "servers_of"]
