@@ -51,6 +51,7 @@ class MatrixKeywords(KeywordBase):
         prober: ProberName = "auto",
         time_limit: timedelta = timedelta(seconds=1.5),
         in_flight: int = 300,
+        look_at_nodes: bool = True,
         timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> dict[str, Any]:
@@ -76,6 +77,9 @@ class MatrixKeywords(KeywordBase):
                 1.3 s and more survive one lost packet.
             in_flight: Connections that all sources together work on at once, 10 to 5000; those that only wait for the
                 time limit do not count. Less is gentler to a slow cluster.
+            look_at_nodes: Once cells are wrong, start a pod on each node's network that may read the firewall's rules
+                (NET_ADMIN, the node's files read-only) and changes nothing; a lab is asked directly. Where it is
+                refused or not wanted, findings name no rule.
             timeout: Time for pods and endpoints to get ready.
             namespace: Namespace for pods and Services. One that exists is worked in, and keeps what others have there;
                 by default one is made, and removed at the end.
@@ -113,6 +117,7 @@ class MatrixKeywords(KeywordBase):
             timeout=self.session.default_timeout if timeout is None else timeout.total_seconds(),
             outside=outside,
             in_flight=_flight(in_flight),
+            look_at_nodes=look_at_nodes,
         )
         builder = Builder(target, options)
         self.session.on_close("probers of the Service matrix", builder.testbed.close)

@@ -50,7 +50,7 @@ def pods_of_node3(source: Source, target: Target, expected: Expected) -> Observa
 @pytest.fixture
 def matrix(monkeypatch) -> Matrix:
     monkeypatch.setattr(Testbed, "refresh", lambda self: None)
-    monkeypatch.setattr(looking, "read_all", lambda bed: {})
+    monkeypatch.setattr(looking, "read_all", lambda bed, lookers: {})
     bed = Testbed(None, Options("matrix-test", "agnhost:1"), layout(), None)  # type: ignore[arg-type]
     bed.world = world()
     bed.sources = sources(bed.layout, bed.world)

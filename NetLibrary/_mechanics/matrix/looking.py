@@ -12,6 +12,7 @@ from NetLibrary._mechanics.matrix.explain import look
 from NetLibrary._mechanics.matrix.explain.diagnose import FROM_OBJECTS, UNKNOWN, Finding
 from NetLibrary._mechanics.matrix.explain.look import Difference
 from NetLibrary._mechanics.matrix.explain.loss import ends
+from NetLibrary._mechanics.matrix.probe.lookers import Lookers
 from NetLibrary._mechanics.matrix.probe.state import State, read_all
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Looking:
 
     def __init__(self, testbed: Testbed) -> None:
         self._bed = testbed
+        self._lookers = Lookers(testbed)
         self._read = (-FRESH, dict[str, State]())
 
     def name(self, found: Sequence[Finding]) -> list[Finding]:
@@ -87,7 +89,7 @@ class Looking:
     def _states(self) -> dict[str, State]:
         at, states = self._read
         if time.monotonic() - at > FRESH:
-            states = read_all(self._bed)
+            states = read_all(self._bed, self._lookers)
             self._read = time.monotonic(), states
         return states
 

@@ -42,6 +42,7 @@ class Options:
         timeout: Seconds for pods and endpoints to get ready.
         outside: Probe from outside the cluster too.
         in_flight: Connections that are worked on at once.
+        look_at_nodes: Start pods that read the firewall rules of nodes once something has to be explained.
     """
 
     namespace: str
@@ -58,6 +59,7 @@ class Options:
     timeout: float = 120.0
     outside: bool = True
     in_flight: int = 300
+    look_at_nodes: bool = True
 
 
 @dataclass

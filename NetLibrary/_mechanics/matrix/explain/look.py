@@ -217,6 +217,10 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
                 REACH | SERVICES,
                 "route",
             )
+    everywhere = set.intersection(*(s.routes for s in healthy)) if len(healthy) > 1 else set()
+    for network in sorted(everywhere - mine.routes):
+        text = f"there is no route to {network}, which the other nodes have"
+        yield Difference(mine.node, text, f"ip route show {network} on another node", REACH | SERVICES, "route")
     for address, way in mine.ways.items():
         if re.search(r"unreachable|prohibit|blackhole|Invalid argument|Network is", way):
             text = f"there is no route to the pod {address}: '{way}'"

@@ -1,7 +1,7 @@
 """Reads what a node's own kernel and programs say of themselves: the state that decides over its packets. Read only.
 
-In a lab the node is asked directly; elsewhere a pod of the matrix on its network is, which sees everything but the
-rules of the firewall, for these need a right that nobody gives a pod.
+In a lab the node is asked directly; elsewhere a pod on its network that only looks is (see `lookers`), or where that is
+not allowed the matrix's own, which sees everything but the rules of the firewall.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
+from NetLibrary._mechanics.matrix.probe.lookers import ROOT, Lookers
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed
 
 MARK = "@@"
+# In a large matrix the networks of so many pods tell enough
+MOST_PODS = 60
 # {pods} are addresses of one pod of each node: where would a packet to them go?
 SCRIPT = r"""
 at() { echo "@@$1"; }
@@ -62,6 +65,7 @@ class State:
         links: Interface → flags, MTU, up or down; pods' ends of a kind are one entry, `pods`.
         qdisc: Queueing disciplines by interface.
         special: Routes of the types blackhole, unreachable, prohibit and throw.
+        routes: Networks that the main table has a route to, without single addresses.
         ways: Address of a pod → where a packet to it goes.
         policy_rules: Rules of the routing policy.
         neighbours: Address → link address, of those that are known.
@@ -81,6 +85,7 @@ class State:
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     qdisc: dict[str, str] = field(default_factory=dict)
     special: list[str] = field(default_factory=list)
+    routes: set[str] = field(default_factory=set)
     ways: dict[str, str] = field(default_factory=dict)
     policy_rules: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
@@ -95,24 +100,44 @@ class State:
     health: dict[str, str | None] = field(default_factory=dict)
 
 
-def read_all(bed: Testbed) -> dict[str, State]:
+# The network of a pod as the pod itself sees it, which needs no right
+POD_SCRIPT = r"""
+ip -4 route 2>/dev/null | sed 's/^/R /'; ip -o link 2>/dev/null | sed 's/^/L /'
+tc qdisc show 2>/dev/null | sed 's/^/Q /'
+"""
+
+
+def read_all(bed: Testbed, lookers: Lookers) -> dict[str, State]:
     """States of all nodes of a matrix that can be asked, by node."""
     pods = [s for s in bed.sources if not s.host_network and not s.outside and s.address]
     one_each = {s.node: s.address for s in reversed(pods)}
     text = SCRIPT.replace("{pods}", " ".join(one_each.values()))
     nodes = list(dict.fromkeys(s.node for s in bed.sources if s.node))
+    in_lab = bed.cluster.lab is not None
+    looking = {} if in_lab else lookers.names(nodes)
 
     def ask(node: str) -> State | None:
-        run = _way_in(bed, node)
-        said = run(text) if run is not None else ""
-        return parse(node, said) if f"{MARK}links" in said else None
+        said = ""
+        for run in _ways_in(bed, node, looking.get(node, "")):
+            said = run(text)
+            if f"{MARK}links" in said:
+                return parse(node, said)
+        return None
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="state") as pool:
-        found = pool.map(ask, nodes)
-    return {state.node: state for state in found if state is not None}
+        found = {state.node: state for state in pool.map(ask, nodes) if state is not None}
+        if not in_lab:
+            mine = [s for s in pods if s.node in found][:MOST_PODS]
+            for source, said in zip(
+                mine, pool.map(lambda s: _in_pod(bed, s.name, ["sh", "-c", POD_SCRIPT]), mine), strict=True
+            ):
+                if said:
+                    found[source.node].pods[source.address] = [line.rstrip() for line in said.splitlines()]
+    return found
 
 
-def _way_in(bed: Testbed, node: str) -> Callable[[str], str] | None:
+def _ways_in(bed: Testbed, node: str, looker: str) -> list[Callable[[str], str]]:
+    """How a node may be asked, the best way first."""
     lab: Any = bed.cluster.lab
     if lab is not None:
 
@@ -122,20 +147,25 @@ def _way_in(bed: Testbed, node: str) -> Callable[[str], str] | None:
             except Exception:  # a node that is off says nothing, and any other trouble of the lab is no finding either
                 return ""
 
-        return on_node
-    host = next((s for s in bed.sources if s.host_network and s.node == node), None)
-    if host is None:
-        return None
+        return [on_node]
+    ways: list[Callable[[str], str]] = []
+    if looker:
+        ways += [
+            lambda text: _in_pod(bed, looker, ["chroot", ROOT, "sh", "-c", text]),
+            lambda text: _in_pod(bed, looker, ["sh", "-c", text]),
+        ]
+    host = next((s.name for s in bed.sources if s.host_network and s.node == node), "")
+    if host:
+        ways.append(lambda text: _in_pod(bed, host, ["sh", "-c", text]))
+    return ways
 
-    def in_pod(text: str) -> str:
-        words = ["sh", "-c", text]
-        try:
-            ran = bed.cluster.exec(host.namespace, host.name, words, container=CONTAINER, timeout=20, check=False)
-        except errors.NetLibraryError:
-            return ""
-        return ran.stdout
 
-    return in_pod
+def _in_pod(bed: Testbed, pod: str, words: list[str]) -> str:
+    try:
+        ran = bed.cluster.exec(bed.layout.namespace, pod, words, container=CONTAINER, timeout=20, check=False)
+    except errors.NetLibraryError:
+        return ""
+    return ran.stdout
 
 
 def parse(node: str, text: str) -> State:
@@ -157,6 +187,8 @@ def parse(node: str, text: str) -> State:
     for line in parts["routes"]:
         if line.split()[0] in ("blackhole", "unreachable", "prohibit", "throw"):
             state.special.append(line.strip())
+        elif " table " not in line and ("/" in line.split()[0] or line.startswith("default")):
+            state.routes.add(line.split()[0])
     for line in parts["ways"]:
         address, _, way = line.partition(" ")
         state.ways[address] = way.strip()
