@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from synthetic import layout
 
+from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix.explain.look import differences, in_pods
+from NetLibrary._mechanics.matrix.model.objects import services
+from NetLibrary._mechanics.matrix.probe.lookers import Lookers, looker
 from NetLibrary._mechanics.matrix.probe.state import parse
+from NetLibrary._mechanics.matrix.testbed import Options, Testbed
 
 POD = {1: "10.244.1.10", 2: "10.244.2.10", 3: "10.244.3.10"}
 
@@ -118,3 +123,57 @@ def test_a_rule_inside_a_pod_is_found_and_its_default_route_is_missed():
 
 def test_a_node_that_cannot_be_asked_differs_in_nothing():
     assert differences("node9", states()) == []
+
+
+def test_a_route_that_all_others_have_and_one_has_not_is_found():
+    route = "@@links\n@@routes\ndefault via 172.30.0.254 dev eth0\n10.96.0.0/12 via 172.30.0.254 dev eth0\n"
+    whole = {name: parse(name, route) for name in ("b", "c")}
+    lacking = parse("a", "@@links\n@@routes\ndefault via 172.30.0.254 dev eth0\n10.1.2.3 dev eth0\n")
+    found = differences("a", {"a": lacking, **whole})
+    assert [d.text for d in found] == ["there is no route to 10.96.0.0/12, which the other nodes have"]
+    assert not differences("b", {"a": lacking, **whole}), "a network that not all others have says nothing"
+
+
+def test_the_pod_that_looks_may_read_rules_and_change_nothing():
+    made = looker(layout(), "look-1", "node1")
+    container = made["spec"]["containers"][0]
+    rights = container["securityContext"]
+    assert made["spec"]["hostNetwork"] and not made["spec"]["automountServiceAccountToken"]
+    assert rights["capabilities"] == {"drop": ["ALL"], "add": ["NET_ADMIN", "SYS_CHROOT"]}
+    assert rights["readOnlyRootFilesystem"] and not rights["allowPrivilegeEscalation"] and "privileged" not in rights
+    assert all(mount["readOnly"] for mount in container["volumeMounts"])
+    selectors = [s["spec"].get("selector") or {"none": ""} for s in services(layout())]
+    labels = made["metadata"]["labels"]
+    assert not any(selector.items() <= labels.items() for selector in selectors), "it is behind no Service"
+
+
+class Cluster:
+    """A cluster that takes some pods that look, and runs them at once."""
+
+    lab, run_id = None, "run"
+
+    def __init__(self, refuses: str = "") -> None:
+        self.refuses, self.made = refuses, []
+
+    def create(self, made):
+        if self.refuses:
+            raise errors.Forbidden(self.refuses, status=403)
+        self.made.append({**made, "status": {"phase": "Running"}})
+
+    def list(self, kind, namespace=None, labels=""):
+        return self.made
+
+
+def test_where_the_pod_that_looks_is_refused_the_reason_is_told_once_and_the_others_look():
+    bed = Testbed(Cluster("violates PodSecurity"), Options("matrix-test", "agnhost:1"), layout(), None)
+    looking = Lookers(bed)
+    assert looking.names(["node1", "node2"]) == {} == looking.names(["node1", "node2"])
+    assert len(bed.notes) == 1 and "violates PodSecurity" in bed.notes[0]
+
+
+def test_pods_that_look_are_started_once_and_only_where_they_are_wanted():
+    bed = Testbed(Cluster(), Options("matrix-test", "agnhost:1"), layout(), None)
+    looking = Lookers(bed)
+    assert looking.names(["node1", "node2"]) == looking.names([]) == {"node1": "look-1", "node2": "look-2"}
+    unwanted = Testbed(Cluster(), Options("matrix-test", "agnhost:1", look_at_nodes=False), layout(), None)
+    assert Lookers(unwanted).names(["node1"]) == {} and not unwanted.cluster.made

@@ -2,7 +2,8 @@
 
 The matrix's own pods on the host network see a node's devices, routes and settings, but no rules of its firewall:
 reading these takes the capability NET_ADMIN, and a program that the node has and the image has not. So, once there is
-something to explain, a pod with that capability and the node's files, read-only, is started where the cluster allows it.
+something to explain, a pod with that capability and the node's files, read-only, is started where the cluster allows
+it.
 """
 
 from __future__ import annotations
