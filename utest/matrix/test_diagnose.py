@@ -590,4 +590,6 @@ def test_a_resolver_file_that_names_the_clusters_dns_or_a_cache_of_the_node_is_n
 
 
 def test_without_knowing_the_clusters_dns_no_resolver_file_is_accused():
-    assert diagnose(tables(resolver_of_node2), at_another_server("on-node2", own=()))[0].key != "dns asks another server"
+    assert (
+        diagnose(tables(resolver_of_node2), at_another_server("on-node2", own=()))[0].key != "dns asks another server"
+    )

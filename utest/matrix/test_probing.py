@@ -19,7 +19,8 @@ from NetLibrary._mechanics.errors import ClusterError, ExecLost, Forbidden, Inpu
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
 from NetLibrary._mechanics.matrix.probe.alive import UNHEARD, Kubelets
-from NetLibrary._mechanics.matrix.probe.fleet import SCRIPT_END, SELECT, Fleet, LocalPipe, Prober, script, why_no_prober
+from NetLibrary._mechanics.matrix.probe.fleet import Fleet, Prober, why_no_prober
+from NetLibrary._mechanics.matrix.probe.pipes import SCRIPT_END, SELECT, LocalPipe, script
 from NetLibrary._mechanics.matrix.probe.plan import classify, client_address, observe, parse_reply, plan_text
 
 HERE = Source("here", "", outside=True)

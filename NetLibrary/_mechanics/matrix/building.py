@@ -18,7 +18,8 @@ from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
 from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Target
-from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER, Fleet
+from NetLibrary._mechanics.matrix.probe.fleet import Fleet
+from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
 from NetLibrary._mechanics.matrix.readiness import await_balancer, await_endpoints, await_pods
 from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
 

@@ -18,7 +18,8 @@ from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.model.world import IGNORED_LABELS
-from NetLibrary._mechanics.matrix.probe.fleet import ExecPipe, Prober
+from NetLibrary._mechanics.matrix.probe.fleet import Prober
+from NetLibrary._mechanics.matrix.probe.pipes import ExecPipe
 from NetLibrary._mechanics.matrix.run import SHORT_MS, Matrix
 
 CONNECTED = frozenset({Outcome.CONNECTED})

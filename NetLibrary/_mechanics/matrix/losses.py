@@ -16,7 +16,8 @@ from NetLibrary._mechanics.matrix.model.objects import HTTP_PORT
 from NetLibrary._mechanics.matrix.model.types import Cell, Outcome, Source, Table, Target
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.probe.counting import count
-from NetLibrary._mechanics.matrix.probe.fleet import ExecPipe, Prober
+from NetLibrary._mechanics.matrix.probe.fleet import Prober
+from NetLibrary._mechanics.matrix.probe.pipes import ExecPipe
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed

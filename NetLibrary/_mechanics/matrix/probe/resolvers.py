@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix.model.types import Source
-from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
+from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed

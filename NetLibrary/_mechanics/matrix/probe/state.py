@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.matrix.probe.fleet import CONTAINER
 from NetLibrary._mechanics.matrix.probe.lookers import ROOT, Lookers
+from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed
