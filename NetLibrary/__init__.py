@@ -12,6 +12,7 @@ from NetLibrary.keywords._converters import prepared
 from NetLibrary.keywords._listener import ListenerMixin
 from NetLibrary.keywords._session import Session
 from NetLibrary.keywords.cluster import ClusterKeywords
+from NetLibrary.keywords.conformance import ConformanceKeywords
 from NetLibrary.keywords.connections import ConnectionKeywords
 from NetLibrary.keywords.cyperf import CyPerfKeywords
 from NetLibrary.keywords.disruption import DisruptionKeywords
@@ -22,6 +23,7 @@ from NetLibrary.keywords.logs import LogKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.nodes import NodeKeywords
 from NetLibrary.keywords.outages import OutageKeywords
+from NetLibrary.keywords.own_services import OwnServiceKeywords
 from NetLibrary.keywords.pods import PodKeywords
 from NetLibrary.keywords.policies import PolicyKeywords
 from NetLibrary.keywords.port_forward import PortForwardKeywords
@@ -44,6 +46,7 @@ __version__ = "0.1.0"
 class NetLibrary(
     ClusterKeywords,
     HealthKeywords,
+    ConformanceKeywords,
     ConnectionKeywords,
     ThroughputKeywords,
     ThroughputServerKeywords,
@@ -55,6 +58,7 @@ class NetLibrary(
     E2SARKeywords,
     CyPerfKeywords,
     MatrixKeywords,
+    OwnServiceKeywords,
     PolicyKeywords,
     DisruptionKeywords,
     TidyingKeywords,

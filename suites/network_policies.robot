@@ -9,7 +9,7 @@ Documentation       The truth table of NetworkPolicies: every pod asks every pod
 ...                 *Passes when*: exactly those connections come about that the policies allow. Wrong ones get 5 s to
 ...                 become right. The number in a row is how many of 324 connections its policies deny.
 ...                 *Skipped when*: nobody enforces policies here; AdminNetworkPolicies are not served; no namespace of
-...                 one's own is named.
+...                 one's own is named, or no e2e.test is.
 ...                 *Variables*: POLICY_MANIFESTS, POLICY_IMAGE, POLICY_NAMESPACES, POLICY_PORTS, POLICY_PROBERS, and
 ...                 those of common.resource.
 ...                 For instance: robot -d results -v POLICY_NAMESPACES:shop suites/network_policies.robot
@@ -119,6 +119,11 @@ A Removed Policy Stops
     Policies Should Hold    deny_all    168
     Policies Are Removed
     The Table Should Be Right    0
+
+Upstream's Own Tests Pass
+    [Tags]    conformance
+    Skip If    not $E2E_TEST    E2E_TEST names no e2e.test.
+    Run Conformance Tests    e2e_test=${E2E_TEST}    focus=\\[sig-network\\] Netpol    skip=SCTPConnectivity
 
 The Policies Of My Own Namespaces
     [Tags]    own

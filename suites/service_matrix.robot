@@ -7,7 +7,8 @@ Documentation     Do Services work from every node? One row for each kind of Ser
 ...               answer names the pod that gave it and the client address that it saw.
 ...               *Passes when*: each cell shows what the Services, EndpointSlices, nodes and policies of the cluster
 ...               demand: connected to a right pod with the right client address, refused at once, or dropped.
-...               *Skipped when*: the cluster lacks what a row needs, such as a load balancer, a second node or IPv6.
+...               *Skipped when*: the cluster lacks what a row needs, such as a load balancer, a second node or IPv6;
+...               E2E_TEST names no e2e.test.
 ...               *Variables*: MATRIX_IMAGE, MATRIX_PODS_PER_NODE, MATRIX_NODE_LABELS, MATRIX_PROBER, MATRIX_TIME_LIMIT,
 ...               MATRIX_SETTLE, MATRIX_LOAD_BALANCER_TIMEOUT, MATRIX_EXTERNAL_NAME, MATRIX_EXTERNAL_IP,
 ...               MATRIX_LOOK_AT_NODES, and those of common.resource; BASELINE is the matrix.json of an earlier run. For
@@ -124,3 +125,9 @@ Bandwidth Between Nodes
     [Tags]    bandwidth    slow
     [Template]    Bandwidth Should Be
     80M    20M
+
+Upstream Conformance Tests
+    [Tags]    conformance    slow
+    [Template]    NONE
+    Skip If    not $E2E_TEST    E2E_TEST names no e2e.test.
+    Run Conformance Tests    e2e_test=${E2E_TEST}

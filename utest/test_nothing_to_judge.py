@@ -48,6 +48,7 @@ CALLS = {
     "Repeats Should Be Steady": ["${{[]}}"],
     "Service Matrix Case Should Be Right": ["pod ip"],
     "Service Matrix Should Match": ["BASELINE"],
+    "Services Of Namespace Should Be Right": ["nobody"],
     "Skupper Should Be Installed": [],
     "Skupper Should Have No Findings": ["demo"],
     "Stop Break Measurement": [],

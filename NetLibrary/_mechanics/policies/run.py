@@ -116,7 +116,7 @@ def _senders(
     if settings.copies and unable:
         able += _copies(cluster, fleet, unable, settings, stack)
         return able, []
-    return able, [(subjects.full_name(pod), f"only asked: {reasons[subjects.full_name(pod)]}") for pod in unable]
+    return able, [(subjects.full_name(pod), reasons[subjects.full_name(pod)]) for pod in unable]
 
 
 def _copies(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -109,20 +110,39 @@ def draw(table: Table, path: Path, caption: str) -> None:
         for x, column in enumerate(columns):
             if (cell := by_place.get((row, column))) is not None:
                 values[y, x] = kinds.index(mark(cell)[0])
-    size = min(14.0, max(7.0, 2.5 + 0.22 * len(columns))), min(12.0, max(2.5, 1.8 + 0.22 * len(rows)))
+    size = min(14.0, max(7.0, 2.5 + 0.22 * len(columns))), min(12.0, max(3.5, 2.5 + 0.22 * len(rows)))
     with picture(path, *size) as axes:
         axes.grid(False)
         colours = matplotlib.colors.ListedColormap(list(COLOURS.values()))
         axes.imshow(values, cmap=colours, vmin=-0.5, vmax=len(kinds) - 0.5, aspect="auto", interpolation="nearest")
         if len(rows) <= MOST_ROWS:
-            axes.set_yticks(range(len(rows)), rows, fontsize=7)
+            axes.set_yticks(range(len(rows)), short(rows), fontsize=7)
         if len(columns) <= MOST_COLUMNS:
-            names = [f"{pod}:{port}" for pod, port in columns]
+            names = [
+                f"{pod}:{port}" for pod, (_, port) in zip(short([pod for pod, _ in columns]), columns, strict=True)
+            ]
             axes.set_xticks(range(len(columns)), names, rotation=60, ha="right", fontsize=6)
             if len(rows) <= MOST_ROWS:
                 _letters(axes, rows, columns, by_place)
         axes.set_title(f"{caption}: rows ask columns. Green: reached; grey: kept away; red: open; blue: closed",
                        fontsize=8, loc="left")  # fmt: skip
+
+
+def short(pods: Sequence[str]) -> list[str]:
+    """Returns names of pods without what all their namespaces begin with, up to a hyphen.
+
+    Example:
+        >>> short(["run-7-x/a", "run-7-y/a"])
+        ['x/a', 'y/a']
+    """
+    spaces = sorted({pod.partition("/")[0] for pod in pods})
+    if len(spaces) == 1:
+        return [pod.partition("/")[2] for pod in pods]
+    parts = [space.split("-")[:-1] for space in spaces]
+    common = "".join(
+        f"{words[0]}-" for words in takewhile(lambda words: len(set(words)) == 1, zip(*parts, strict=False))
+    )
+    return [pod.removeprefix(common) for pod in pods]
 
 
 def _letters(axes: Any, rows: Sequence[str], columns: Sequence[Any], by_place: Mapping[Any, Cell]) -> None:
