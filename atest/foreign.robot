@@ -65,12 +65,18 @@ Kube-Router
     [Tags]    slow
     --network kube-router
 
+A Network That The Lab Does Not Know
+    [Documentation]    Installed by its own manifest: devices in pairs and no bridge, static routes, no policies.
+    [Tags]    slow
+    --network none    atest/networks/routed.yaml
+
 
 *** Keywords ***
 Suites Pass On Lab
     [Documentation]    Starts a lab of a kind and runs the suites that disturb nothing on it.
-    [Arguments]    ${options}
+    [Arguments]    ${options}    ${network}=${EMPTY}
     Start Lab Of Kind    ${options}
+    IF    $network    Install Network    ${network}
     FOR    ${suite}    IN    cluster_health    own_application    service_matrix    throughput    skupper_iperf3
         Suite Should Pass    ${suite}
     END

@@ -10,6 +10,8 @@ from pathlib import Path
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 
+from NetLibrary.lab import Lab
+
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 900
 
@@ -26,6 +28,22 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         """Starts a lab with options of `lab up`."""
         self._name = "kind-" + (re.sub(r"[^a-z0-9]+", "-", options.lower()).strip("-")[:14].strip("-") or "plain")
         self._lab("up", *options.split())
+
+    def install_network(self, path: str) -> None:
+        """Installs a network that the lab does not know by its manifest, as a user does; waits for nodes and DNS."""
+        kubectl = str(Lab(self._name).kubectl_program)
+        config = str(Lab(self._name).kubeconfig)
+        for words in (
+            ["apply", "-f", path],
+            ["wait", "--for=condition=Ready", "node", "--all", "--timeout=180s"],
+            ["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=180s"],
+        ):
+            done = subprocess.run(
+                [kubectl, "--kubeconfig", config, *words], cwd=ROOT, capture_output=True, text=True, timeout=300
+            )
+            logger.info(done.stdout)
+            if done.returncode:
+                raise AssertionError(f"kubectl {' '.join(words)} failed: {done.stderr[-1000:]}")
 
     def stop_lab(self) -> None:
         """Takes the lab down."""

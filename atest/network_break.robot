@@ -43,6 +43,18 @@ An Outage Within The Limits Passes
     ...    longest_outage_at_most=10 s    longest_outage_at_least=200 ms    lost_connections_at_most=0
     Should Be Equal    ${result}[lost_connections]    ${0}
 
+A Slow Restart Of Kube-Proxy Keeps Connections From Outside
+    [Documentation]    The lab's load balancer must not take a kube-proxy that starts slowly for dead, and move its address.
+    [Tags]    slow
+    Measure    load balancer from outside
+    ${source}    Get Outage Endpoint Node    source
+    ${far}    Get Outage Endpoint Node    far
+    FOR    ${node}    IN    ${source}    ${far}
+        Break Process On Node    ${node}    kube-proxy    for=4 s
+        Wait During Measurement    3 s
+    END
+    Outages Should Be Within Limits    lost_connections_at_most=0    resets_at_most=0
+
 A Disturbance That Does Not Show Is Found
     Measure    pod on same node
     Wait During Measurement    1 s    step=link that did not flap

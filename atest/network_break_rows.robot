@@ -47,6 +47,8 @@ Deleted Network Device Comes Back
     Own Node Drops    *on a path that the disturbance must not touch*
 Load Balancer Restart Keeps Its Addresses
     Far Node Drops    *on a path that the disturbance must not touch*
+Node Drain Keeps Services
+    Own Node Drops    *on a path that the disturbance must not touch*
 User Command Keeps Connections
     Far Node Resets    *kept connections broke (*
 

@@ -17,8 +17,8 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU, OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE,
 ...               OUTAGE_OUTSIDE_ADDRESS, OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE,
 ...               OUTAGE_IPERF_PROTOCOLS, OUTAGE_CONNECTIONS, OUTAGE_SOURCES, OUTAGE_TARGETS, OUTAGE_PLUGIN,
-...               OUTAGE_PLUGIN_DEVICE, OUTAGE_SERVICE_PROXY, OUTAGE_LOAD_BALANCER, OUTAGE_DNS; see
-...               docs/network_break.md. For instance, a CNI's own reload tool:
+...               OUTAGE_PLUGIN_DEVICE, OUTAGE_SERVICE_PROXY, OUTAGE_LOAD_BALANCER, OUTAGE_DNS,
+...               OUTAGE_DRAIN_EMPTYDIR; see docs/network_break.md. For instance, a CNI's own reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "OUTAGE_COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 
@@ -118,6 +118,16 @@ Flushed Rules Come Back
     ...    longest_outage_at_least=900 ms    longest_outage_at_most=15 s
     ...    lost_connections_at_most=0    resets_at_most=0
     ...    unaffected=['pod on same node', 'pod on other node']
+Node Drain Keeps Services
+    [Documentation]    What can be made elsewhere leaves the far node: the network goes on, and a Service with two
+    ...    servers, one of them there, loses no connection that is new.
+    [Tags]    disruptive
+    [Setup]    Row May Drain
+    Far Node Is Drained
+    ...    all
+    ...    targets=tcp://pair:7007
+    ...    longest_outage_at_most=5 s    lost_connections_at_most=0    failed_connections_at_most=0
+    ...    unaffected=['pod on same node', 'pod on other node', 'own node', 'other node', 'own gateway']
 Node Loss Spares Other Paths
     [Documentation]    The far pod gets a new address when its node is back; only its Service leads to it then.
     [Tags]    disruptive    needs-lab

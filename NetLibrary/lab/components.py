@@ -13,6 +13,7 @@ from NetLibrary.lab.pki import Authority
 from NetLibrary.lab.plan import AddressPlan
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
+BALANCER_CHECKS_S = 3
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "load-balancer")
 
 RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
@@ -194,6 +195,9 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             "load-balancer",
             f"--kubeconfig={paths.credentials}/load-balancer",
             f"--pools={pools}",
+            # Three checks in a row have to fail before a node's traffic moves, which resets its connections. Clouds take
+            # half a minute; a kube-proxy that only restarts must not be taken for dead, on a busy machine neither.
+            f"--health-period={BALANCER_CHECKS_S}s",
         ],
     }
     if options.load_balancer != "own":

@@ -159,3 +159,11 @@ def test_flannel_has_both_firewalls_in_its_image() -> None:
     assert "nft" in flannel.programs
     config = next(o for o in networks.objects(AddressPlan("x", 0, 2), chosen) if o["kind"] == "ConfigMap")
     assert '"EnableNFTables": true' in config["data"]["net-conf.json"]
+
+
+def test_a_kube_proxy_that_restarts_slowly_keeps_its_traffic_from_outside(tmp_path: Path) -> None:
+    """Three failed checks move an address, which resets its connections; a second each was less than a restart takes."""
+    paths = Paths(tmp_path)
+    command = components.control_plane(AddressPlan("x", 1, 1), paths, tmp_path, components.Options())["load-balancer"]
+    period = next(word for word in map(str, command) if word.startswith("--health-period="))
+    assert float(period.removeprefix("--health-period=").removesuffix("s")) * 2 >= 6

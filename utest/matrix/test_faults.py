@@ -100,6 +100,13 @@ def test_a_direction_between_nodes_is_dropped_in_every_family_and_not_in_the_fir
     assert plan.text == "Node 'node1' drops what comes from node 'node2'."
 
 
+def test_large_packets_vanish_in_a_tunnel_too():
+    """A VXLAN network passed: what a tunnel carries is never forwarded from or to the node's link."""
+    rules = network.drop_large("node1", above=1000).do[0].words[1]
+    assert 'output oifname "eth0" udp dport { 4789, 6081, 8472 } meta length > 1050 drop' in rules
+    assert 'forward meta length > 1000 oifname "eth0" drop' in rules
+
+
 def test_one_process_repairs_only_its_own_faults(tmp_path):
     faults = Faults(FakeGround(tmp_path))
     faults.apply(network.cut_link("node1"))

@@ -17,6 +17,9 @@ HOOKS = ("prerouting", "input", "forward", "output", "postrouting")
 # Before connection tracking (-300 is raw) a rule sees every packet; at 0 after the translation of destinations.
 PRIORITIES = {"prerouting": -310, "input": 0, "forward": 0, "output": 0, "postrouting": 0}
 
+# VXLAN, Geneve, and VXLAN as Linux first numbered it, which flannel uses; and what these add to a packet
+TUNNEL_PORTS, TUNNEL_BYTES = (4789, 6081, 8472), 50
+
 
 def _table() -> str:
     return f"netlibrary_fault_{uuid.uuid4().hex[:8]}"
@@ -165,6 +168,9 @@ def drop_large(node: str, above: int = 1000) -> FaultPlan:
     """
     text = f"Node '{node}' drops packets of more than {above} bytes between nodes without telling the sender."
     rules = {"forward": [f'meta length > {above} iifname "eth0" drop', f'meta length > {above} oifname "eth0" drop']}
+    # What a tunnel carries is not forwarded: the node itself sends and takes the packets around it
+    tunnel = f"udp dport {{ {', '.join(map(str, TUNNEL_PORTS))} }} meta length > {above + TUNNEL_BYTES}"
+    rules["output"], rules["input"] = [f'oifname "eth0" {tunnel} drop'], [f'iifname "eth0" {tunnel} drop']
     return nft_fault("MTU black hole", node, text, rules)
 
 
