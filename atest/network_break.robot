@@ -44,7 +44,7 @@ An Outage Within The Limits Passes
     Should Be Equal    ${result}[lost_connections]    ${0}
 
 A Slow Restart Of Kube-Proxy Keeps Connections From Outside
-    [Documentation]    The lab's load balancer must not take a kube-proxy that starts slowly for dead, and move its address.
+    [Documentation]    The lab's load balancer must not take a kube-proxy that starts slowly for dead.
     [Tags]    slow
     Measure    load balancer from outside
     ${source}    Get Outage Endpoint Node    source

@@ -195,8 +195,8 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             "load-balancer",
             f"--kubeconfig={paths.credentials}/load-balancer",
             f"--pools={pools}",
-            # Three checks in a row have to fail before a node's traffic moves, which resets its connections. Clouds take
-            # half a minute; a kube-proxy that only restarts must not be taken for dead, on a busy machine neither.
+            # Three checks in a row have to fail before a node's traffic moves, which resets its connections. Clouds
+            # take half a minute; a kube-proxy that only restarts must not be taken for dead, on a busy machine neither.
             f"--health-period={BALANCER_CHECKS_S}s",
         ],
     }

@@ -102,6 +102,13 @@ def test_a_path_that_is_still_broken_at_the_end_does_not_pass_a_limit_that_it_ha
     assert missed(Limits(longest_outage_at_most=5000), stream(last_probe)) == []
 
 
+def test_three_probes_lost_in_the_last_moment_do_not_break_a_limit_of_forty_seconds():
+    """The measurement ended 25 ms after them: nobody could have noticed and waited. A limit of 0 s still catches them."""
+    last = replace(window(0, 25), open_end=True, probes=3)
+    assert missed(Limits(longest_outage_at_most=40_000), stream(last)) == []
+    assert len(missed(Limits(longest_outage_at_most=0), stream(last))) == 1
+
+
 def test_each_limit_has_its_sentence():
     kept = stream(kind=ProbeKind.TCP_KEPT, path="svc", kept_breaks=2, kept_resets=1)
     new = stream(kind=ProbeKind.TCP_NEW, path="svc", sent=100, answered=97)
