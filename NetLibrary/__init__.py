@@ -22,6 +22,7 @@ from NetLibrary.keywords.http import HTTPKeywords
 from NetLibrary.keywords.logs import LogKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.nodes import NodeKeywords
+from NetLibrary.keywords.outage_results import OutageResultKeywords
 from NetLibrary.keywords.outages import OutageKeywords
 from NetLibrary.keywords.own_services import OwnServiceKeywords
 from NetLibrary.keywords.pods import PodKeywords
@@ -54,6 +55,7 @@ class NetLibrary(
     GuestKeywords,
     ResultKeywords,
     OutageKeywords,
+    OutageResultKeywords,
     TrafficKeywords,
     E2SARKeywords,
     CyPerfKeywords,

@@ -20,7 +20,7 @@ NO_VARIABLES = {
     "CYPERF_PASSWORD", "CYPERF_PROXY_PASSWORD", "DIRECT_MODE", "BUF_SIZE", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "HTTP",
     "HTTPS", "ICMP", "UDP", "TCP", "DNS", "SCTP", "JSON", "IPV6", "REJECT", "DROP", "REFUSED", "TIMEOUT", "CIDR", "API",
     "MTU", "CPU", "FQDN", "CNI", "VPC", "AWS", "EKS", "NTP", "DPDK", "SNAT", "KIND", "README", "YAML", "CSV", "TIME_WAIT",
-    "UPDATE", "EJFAT", "FABRIC", "GET", "POST", "SYN",
+    "UPDATE", "EJFAT_URI", "EJFAT", "FABRIC", "GET", "POST", "SYN",
 }  # fmt: skip
 
 

@@ -93,7 +93,8 @@ def existing_file(value: object) -> object:
 
 
 # Variable of the contract → what it may hold; checked before a suite does anything
-CHECKS: dict[str, Callable[[object], object]] = {"SKIP_TEARDOWN": switch}
+SWITCHES = ("SKIP_TEARDOWN", "CYPERF_ONE_AGENT_PER_NODE", "E2SAR_DIRECT_MODE", "OUTAGE_HOST_ENDPOINTS", "OUTAGE_IPV6")
+CHECKS: dict[str, Callable[[object], object]] = dict.fromkeys(SWITCHES, switch)
 
 
 def plain(name: str) -> str:

@@ -33,6 +33,8 @@ SENT = SenderSettings(events=1000, event_bytes=1024, rate_gbps=0.02, mtu=1400)
 class Nothing:
     """A cluster in which only deletions are asked for."""
 
+    is_lab, lab = False, None
+
     def __init__(self) -> None:
         self.deleted: list[str] = []
 
@@ -98,9 +100,6 @@ class Rehearsal(beds.Testbed):
     def settle(self, *_: Any, **__: Any) -> None: ...
     def policies(self) -> list[dict[str, Any]]:
         return []
-
-    def _look_at_nodes(self) -> dict[str, int]:
-        return {}
 
 
 def go(testbed: Rehearsal, limits: Limits | None = None, **settings: Any) -> Finding:

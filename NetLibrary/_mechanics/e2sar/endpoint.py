@@ -12,8 +12,9 @@ from NetLibrary._mechanics.e2sar import objects
 from NetLibrary._mechanics.e2sar.evidence import Evidence
 from NetLibrary._mechanics.e2sar.facts import End, ReceiverFacts, SenderFacts
 from NetLibrary._mechanics.e2sar.judge import counts_of
-from NetLibrary._mechanics.e2sar.logs import LogParser, Report
+from NetLibrary._mechanics.e2sar.logs import LogParser
 from NetLibrary._mechanics.e2sar.parameters import PodSettings
+from NetLibrary._mechanics.e2sar.reports import Report
 from NetLibrary._mechanics.e2sar.stream import LogStream, split_time
 from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.cluster import Cluster
@@ -224,6 +225,22 @@ class Endpoint:
     def quiet(self) -> bool:
         """Whether it was told to print no reports."""
         return bool({"-q", "--quiet"} & set(self.settings.options))
+
+    def not_bound(self, seconds: float) -> str:
+        """Says what is bound instead of a receiver's port."""
+        ports = self.bound_ports()
+        seen = f"bound are {', '.join(map(str, ports))}" if ports else "no UDP socket is bound in its pod"
+        return (
+            f"Receiver '{self.name}' did not bind UDP port {self.settings.port} within {seconds:g} s: {seen}."
+            + self.last_words()
+        )
+
+    def ended_unbound(self) -> str:
+        """Says how a receiver ended before its port was bound."""
+        ended = self.terminated() or {}
+        how = self.trouble or f"it ended with exit code {ended.get('exitCode')} ({ended.get('reason', '-')})"
+        said = "; ".join(self.report.failures) or self.evidence.failure
+        return f"Receiver '{self.name}' never bound UDP port {self.settings.port}: {said or how}." + self.last_words()
 
     def last_words(self) -> str:
         """Lines with what it complained of, for messages."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.e2sar.evidence import Evidence
-from NetLibrary._mechanics.e2sar.logs import Report
 from NetLibrary._mechanics.e2sar.parameters import ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.reports import Report
 from NetLibrary._mechanics.verdict import Check
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from NetLibrary._mechanics.e2sar.facts import Cause, Facts, Frames, Judgement, Limits, ReceiverFacts, Reception, percent
-from NetLibrary._mechanics.e2sar.logs import StatsBlock
+from NetLibrary._mechanics.e2sar.reports import StatsBlock
 from NetLibrary._mechanics.verdict import Check
 
 # Two reports are equal at rest; a report this much younger than the last datagram holds all of them

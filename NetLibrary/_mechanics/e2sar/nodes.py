@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from NetLibrary._mechanics import errors
@@ -79,3 +79,13 @@ def _takes_pods(node: dict[str, Any], tolerant: bool) -> bool:
         each["type"] == "Ready" and each["status"] == "True" for each in node.get("status", {}).get("conditions", [])
     )
     return ready and (tolerant or not repelled) and not spec.get("unschedulable")
+
+
+def look(cluster: Cluster, say: Callable[[str], None]) -> dict[str, int]:
+    """Returns the counters of all nodes of a lab; nothing elsewhere, or where they cannot be read."""
+    try:
+        names = [each["metadata"]["name"] for each in cluster.list("Node")] if cluster.is_lab else []
+        return snapshot(cluster.lab, names)
+    except (errors.NetLibraryError, OSError, ValueError) as error:
+        say(f"The nodes' interfaces could not be looked at: {error}")
+        return {}

@@ -127,21 +127,15 @@ class Testbed:
         """
         self._follow(endpoint, timeout=timeout)
         deadline = time.monotonic() + timeout
-        port = endpoint.settings.port
         while not endpoint.listens():
             if time.monotonic() > deadline:
-                ports = endpoint.bound_ports()
-                seen = f"bound are {', '.join(map(str, ports))}" if ports else "no UDP socket is bound in its pod"
-                raise errors.WaitTimeout(
-                    f"Receiver '{endpoint.name}' did not bind UDP port {port} within {timeout:g} s: {seen}."
-                    + endpoint.last_words()
-                )
+                raise errors.WaitTimeout(endpoint.not_bound(timeout))
             self.refresh(endpoint)
             if endpoint.terminated() or endpoint.trouble:
                 endpoint.drain()
                 if endpoint.listens():
                     break
-                raise errors.WaitFailed(self._ended_unbound(endpoint))
+                raise errors.WaitFailed(endpoint.ended_unbound())
             time.sleep(0.1)
         if ready:
             what = f"Readiness of receiver '{endpoint.name}'"
@@ -156,15 +150,6 @@ class Testbed:
                 what=f"Service entry of receiver '{endpoint.name}'",
             )
         return time.monotonic() - endpoint.started_at
-
-    def _ended_unbound(self, endpoint: Endpoint) -> str:
-        ended = endpoint.terminated() or {}
-        how = endpoint.trouble or f"it ended with exit code {ended.get('exitCode')} ({ended.get('reason', '-')})"
-        said = "; ".join(endpoint.report.failures) or endpoint.evidence.failure
-        return (
-            f"Receiver '{endpoint.name}' never bound UDP port {endpoint.settings.port}: {said or how}."
-            + endpoint.last_words()
-        )
 
     def stop(self, endpoint: Endpoint, *, timeout: float = 20.0) -> None:
         """Ends a receiver or sender in good order (SIGINT to e2sar_perf) and keeps its log to the last line."""
@@ -249,7 +234,7 @@ class Testbed:
             start_delay: Seconds between the start of its pod and its first datagram; where NetworkPolicies are in
                 force `POLICY_DELAY` by default, since they know a pod only by the address that its node publishes.
         """
-        self._node_counters = self._look_at_nodes() or self._node_counters
+        self._node_counters = nodes.look(self.cluster, self.say) or self._node_counters
         if start_delay is None:
             start_delay = POLICY_DELAY if self.policies() else 0
         if receiver is not None and not address and not receiver.address:
@@ -281,7 +266,7 @@ class Testbed:
             timeout: Seconds.
         """
         self._free_name(name)
-        self._node_counters = self._look_at_nodes() or self._node_counters
+        self._node_counters = nodes.look(self.cluster, self.say) or self._node_counters
         host, port = target_of(self, receiver, settings.port, E2SARPath.NODE_PORT)
         endpoint = Endpoint(name, "sender", replace(settings, port=port), PodSettings(), outside=True)
         endpoint.target, endpoint.translated = f"{address or host}:{port}", True
@@ -342,16 +327,8 @@ class Testbed:
             [known for each in receivers if isinstance(known := each.facts(), ReceiverFacts)],
             list(dict.fromkeys(blocked)),
             policies=bool(self.policies()),
-            node_drops=nodes.grown(self._node_counters, self._look_at_nodes()),
+            node_drops=nodes.grown(self._node_counters, nodes.look(self.cluster, self.say)),
         )
-
-    def _look_at_nodes(self) -> dict[str, int]:
-        try:
-            names = [each["metadata"]["name"] for each in self.cluster.list("Node")] if self.cluster.is_lab else []
-            return nodes.snapshot(self.cluster.lab, names)
-        except (errors.NetLibraryError, OSError, ValueError) as error:
-            self.say(f"The nodes' interfaces could not be looked at: {error}")
-            return {}
 
     def remove(self, endpoints: Sequence[Endpoint]) -> None:
         """Frees the names for the next run: deletes Jobs and pods, or leaves them there where they are to be kept."""

@@ -16,7 +16,7 @@ from NetLibrary.types import Bitrate, E2SARPath, E2SARPlacement, E2SARRisks
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.e2sar.endpoint import Endpoint
-    from NetLibrary._mechanics.e2sar.logs import Report
+    from NetLibrary._mechanics.e2sar.reports import Report
 
 NO_RISK = E2SARRisks()
 

@@ -16,7 +16,7 @@ from NetLibrary.keywords.e2sar._state import ALL, RATE, gigabits, limits_of, run
 from NetLibrary.types import Bitrate, E2SARPath, E2SARPlacement, E2SARRisks, Percentage
 
 if TYPE_CHECKING:
-    from NetLibrary._mechanics.e2sar.logs import Report
+    from NetLibrary._mechanics.e2sar.reports import Report
     from NetLibrary._mechanics.e2sar.sweep import Combination
     from NetLibrary.keywords.e2sar._report import E2SARResult
 

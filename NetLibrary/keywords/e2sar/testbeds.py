@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robot.api import logger
+from robot.api.types import Secret
 
 from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import Unavailable
@@ -28,8 +29,8 @@ class E2SARTestbedKeywords(KeywordBase):
     def prepare_e2sar_namespace(
         self, namespace: str | None = None, *, manifests: Path | None = None, image: str | None = None,
         sender_image: str | None = None, receiver_image: str | None = None,
-        service: str = defaults.E2SAR_SERVICE, direct_mode: bool = True, inspect: bool = True,
-        timeout: timedelta | None = None, cluster: str | None = None,
+        service: str = defaults.E2SAR_SERVICE, direct_mode: bool = True, uri: Secret | None = None,
+        inspect: bool = True, timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
         """Makes the namespace for E2SAR runs and looks at image and place before anything is started.
 
@@ -44,7 +45,8 @@ class E2SARTestbedKeywords(KeywordBase):
             receiver_image: Another image for the receivers.
             service: Name of the headless Service of the receivers.
             direct_mode: Whether senders send to the receivers directly; without, the test is skipped with what is
-                missing.
+                missing and what was found out about the control plane.
+            uri: EJFAT URI of the control plane, with its token; looked at without direct mode alone.
             inspect: Whether to look at image and place.
             timeout: Limit of the inspection.
             cluster: Alias of the cluster.
@@ -66,11 +68,12 @@ class E2SARTestbedKeywords(KeywordBase):
         from NetLibrary._mechanics.e2sar.testbed import Testbed
 
         if not direct_mode:
-            raise Unavailable(
-                "DIRECT_MODE=false needs what this library cannot bring about: an EJFAT load balancer that rewrites "
-                "the datagrams, its control plane (gRPC) with a URI and token of a reservation, and receivers that it "
-                "reaches. Set E2SAR_DIRECT_MODE to True."
-            )
+            from NetLibrary._mechanics import secrets
+            from NetLibrary._mechanics.e2sar.control_plane import refusal
+
+            named = uri.value if uri else ""
+            secrets.learn(named, named.partition("//")[2].partition("@")[0])
+            raise Unavailable(refusal(named))
         state, connection = state_of(self.session), self.session.cluster(cluster)
         space = namespace or free_namespace(connection, f"e2sar-{self.session.run_id}")
         files = objects.Files(manifests or shipped("manifests", "e2sar"), service)
