@@ -91,6 +91,13 @@ class NetLibrary(
     kubectl, field by field: what cannot be honoured is refused. Several clusters have aliases, see [Connect To
     Cluster]; keywords take them as `cluster=`.
 
+    # From kubectl's words to keywords
+
+    Names of keywords begin with kubectl's verbs: [Apply Manifest], [Get Object], [Scale Workload], [Drain Node]. The
+    documentation of a keyword that does what kubectl does has kubectl's words: a search for `kubectl drain` finds it.
+    `docs/kubectl.md` has them all in a table. Kinds are named as kubectl names them, short names included: `deploy`,
+    `svc`, `Site.skupper.io`.
+
     # Waiting
 
     Every wait watches instead of polling, has a limit (`timeout`, else the library's), and ends early when its goal

@@ -56,6 +56,7 @@ class SourceBase(KeywordBase):
         names = addresses.node_names(connection) if source.which == "*" else [source.which]
         for name in names:
             addresses.require_node(connection, name, "source")
+        _ = self._node_probers  # made once, before several threads ask for it
         with ThreadPoolExecutor(min(PROBERS_AT_ONCE, max(1, len(names)))) as pool:
             return list(pool.map(lambda name: self._on_node(connection, name), names))
 

@@ -63,7 +63,7 @@ class ClusterKeywords(KeywordBase):
         self, name: str, *, labels: Mapping[str, str] | None = None, use_existing: bool = False,
         cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Creates a namespace that is removed at the end of the run.
+        """Creates a namespace, as `kubectl create namespace` does, that is removed at the end of the run.
 
         A namespace that exists already is refused, unless `use_existing` allows to work in it. It stays then, with
         everything that others have in it; only what the run creates in it is removed at the end.
@@ -90,7 +90,7 @@ class ClusterKeywords(KeywordBase):
         self, name: str, *, wait_until_gone: bool = False, timeout: timedelta | None = None,
         allow_foreign: bool = False, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Deletes a namespace that the run created, with everything in it.
+        """Deletes a namespace that the run created, with everything in it, as `kubectl delete namespace` does.
 
         Of a namespace that existed before and is only worked in, see [Create Namespace], the run's own objects are
         deleted and the rest stays. With SKIP_TEARDOWN nothing is deleted.
@@ -214,7 +214,9 @@ class ClusterKeywords(KeywordBase):
         self, kind: str, name: str, namespace: str | None = None, *, wait_until_gone: bool = False,
         timeout: timedelta | None = None, allow_foreign: bool = False, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Deletes one object that the run created, or that belongs to one; a missing one is fine.
+        """Deletes one object, as `kubectl delete` does, that the run created or that belongs to one.
+
+        A missing one is fine.
 
         Args:
             kind: Kind, with its group for custom resources: `Pod`, `Site.skupper.io`.
@@ -285,7 +287,7 @@ class ClusterKeywords(KeywordBase):
         self, namespace: str, labels: str, *, count: int = 1, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """Waits until pods are ready; fails early when one of them certainly never will be.
+        """Waits until pods are ready, as `kubectl wait` does, and fails early when one of them certainly never will be.
 
         What keeps them is said while it waits and in the failure: the scheduler's words, images, crashes with exit
         code and last lines, probes, readiness gates, quotas, refusals, lost nodes. Of a Deployment's pods those of the
@@ -313,6 +315,8 @@ class ClusterKeywords(KeywordBase):
         self, name: str, namespace: str, *, timeout: timedelta | None = None, cluster: str | None = None
     ) -> None:
         """Waits until a Deployment has rolled out; fails early when one of its pods certainly never will be ready.
+
+        As `kubectl rollout status` does; [Wait Until Rollout Is Complete] is the same for every kind of workload.
 
         What counts are the pods of its newest template. A Deployment that does not exist yet is waited for: an operator
         may be about to make it.

@@ -14,7 +14,7 @@ class HealthKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def get_schedulable_nodes(self, *, cluster: str | None = None) -> list[str]:
-        """Returns the names of the nodes that take ordinary pods.
+        """Returns the names of the nodes, out of `kubectl get nodes`, that take ordinary pods.
 
         They run Linux, are ready and not cordoned, and have no taint that keeps pods away.
 

@@ -113,7 +113,7 @@ class LogKeywords(KeywordBase):
 
     @keyword(tags=["cluster", "logs"])
     def stop_saving_pod_logs(self) -> None:
-        """Ends all that [Start Saving Pod Logs] began, before the test or suite does."""
+        """Ends all that [Start Saving Pod Logs] began, as Ctrl-C ends `kubectl logs -f`, before test or suite does."""
         self._end_log_files(list(self._log_files))
 
     @keyword(tags=["cluster", "events"])
@@ -144,7 +144,7 @@ class LogKeywords(KeywordBase):
         object: str = "", text: str = "", since: timedelta | None = None, name: str | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Fails when there are events that must not be there, for instance warnings while an application runs.
+        """Fails when `kubectl events` would show what must not be there, for instance warnings of an application.
 
         Args:
             namespace: Namespace.

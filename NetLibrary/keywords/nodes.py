@@ -139,7 +139,9 @@ class NodeKeywords(DisruptionBase):
         self, name: str, namespace: str, *, grace: timedelta | None = None, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Evicts one pod by the Eviction API, which respects PodDisruptionBudgets, and waits until it is gone.
+        """Evicts one pod, as `kubectl drain` does with all of a node, and waits until it is gone.
+
+        It goes by the Eviction API, which respects PodDisruptionBudgets.
 
         A pod that the run did not create is evicted in a lab, elsewhere only with `-v ALLOW_DISRUPTION:True`.
 

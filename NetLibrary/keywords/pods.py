@@ -115,7 +115,7 @@ class PodKeywords(SourceBase):
         self, namespace: str, labels: str, *command: str, container: str | None = None, stdin: str | None = None,
         exit_status: int | None = 0, timeout: timedelta = HALF_A_MINUTE, cluster: str | None = None,
     ) -> dict[str, CommandOutput]:  # fmt: skip
-        """Runs a command in all ready pods with certain labels at once.
+        """Runs a command in all ready pods with certain labels at once, as `kubectl exec` does in one.
 
         Args:
             namespace: Their namespace.

@@ -65,7 +65,9 @@ class PortForwardKeywords(KeywordBase):
 
     @keyword(tags=["cluster", "port-forward"])
     def stop_port_forward(self, address: str | None = None) -> None:
-        """Ends a port forward before its test or suite does; connections that failed are warned of.
+        """Ends a port forward, as Ctrl-C ends `kubectl port-forward`, before its test or suite does.
+
+        Connections that failed are warned of.
 
         Args:
             address: What [Start Port Forward] returned; all that run by default.

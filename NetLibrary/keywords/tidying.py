@@ -50,7 +50,7 @@ class TidyingKeywords(KeywordBase):
     def check_rights(
         self, suite: str, *, namespace: str | None = None, skip: bool = True, cluster: str | None = None
     ) -> list[str]:
-        """Asks whether the account may do what a suite needs, before anything is made.
+        """Asks whether the account may do what a suite needs, as `kubectl auth can-i` does, before anything is made.
 
         What is missing is one table in the log: the right, the rows that need it, the role that grants it. When a right
         is missing that all rows need, the suite is skipped; rows that need a missing one of their own are skipped by

@@ -58,7 +58,9 @@ class WaitKeywords(KeywordBase):
     def wait_until_pods_are_gone(
         self, namespace: str, labels: str, *, timeout: timedelta | None = None, cluster: str | None = None
     ) -> None:
-        """Waits until no pod with certain labels exists any more, those that are ending included.
+        """Waits until no pod with certain labels exists any more, as `kubectl wait --for=delete` does.
+
+        Pods that are ending still exist.
 
         Args:
             namespace: Their namespace.
@@ -166,7 +168,7 @@ class WaitKeywords(KeywordBase):
         self, name: str, namespace: str, *, container: str | None = None, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> int:  # fmt: skip
-        """Waits until a pod has run to its end, well or not.
+        """Waits until a pod has run to its end, well or not, for which `kubectl wait` has no single condition.
 
         Fails early when it certainly never starts, for instance because its image cannot be pulled.
 

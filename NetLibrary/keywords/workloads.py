@@ -52,7 +52,7 @@ class WorkloadKeywords(KeywordBase):
     def label_object(
         self, kind: str, name: str, namespace: str | None = None, *, cluster: str | None = None, **labels: str
     ) -> None:
-        """Sets labels of an object; an empty value removes one.
+        """Sets labels of an object, as `kubectl label` does; an empty value removes one.
 
         Of an object that the run did not create, such as a node, the old labels come back at the end of the run.
 
@@ -75,7 +75,7 @@ class WorkloadKeywords(KeywordBase):
     def annotate_object(
         self, kind: str, name: str, namespace: str | None = None, *, cluster: str | None = None, **annotations: str
     ) -> None:
-        """Sets annotations of an object; an empty value removes one.
+        """Sets annotations of an object, as `kubectl annotate` does; an empty value removes one.
 
         Of an object that the run did not create the old annotations come back at the end of the run.
 

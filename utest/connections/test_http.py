@@ -123,6 +123,18 @@ def test_an_image_without_programs_is_no_verdict(tmp_path: Path, server: Any) ->
         http.ask(Here(tmp_path, []), Asked(url(server)))
 
 
+def test_a_lost_connection_to_the_source_says_nothing_about_the_network(api: Any, cluster: Any) -> None:
+    from NetLibrary._mechanics.vantage import InPod
+
+    pod = InPod(cluster, {"metadata": {"name": "a", "namespace": "shop"}, "spec": {"containers": [{"name": "c"}]}})
+    api.command = lambda command: command.close_frame()
+    with pytest.raises(errors.ExecLost, match="pod 'shop/a' ended without an exit status"):
+        http.ask(pod, Asked("http://web/"))
+    api.command = lambda command: command.fail('exec: "sh": executable file not found in $PATH')
+    with pytest.raises(errors.ToolMissing, match="The image of pod 'shop/a' has no 'sh'"):
+        http.ask(pod, Asked("http://web/"))
+
+
 @pytest.mark.parametrize("text", ["", "ok", "600", "20", "200;201"])
 def test_what_is_no_status_is_refused(text: str) -> None:
     with pytest.raises(errors.InputError, match="allowed are such as 200 or 2xx"):

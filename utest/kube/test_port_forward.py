@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from robot_run import Run
 from scripted_api import ApiServer
 from scripted_exec import Command
 
@@ -174,3 +175,29 @@ def test_a_stopped_port_is_closed_with_its_connections(pod: Pod, start: Any) -> 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", forward.local_port), timeout=10)
     assert forward.problems == []
+
+
+SCOPES = """
+*** Settings ***
+Suite Setup    Start For The Suite
+*** Test Cases ***
+First
+    ${address}    Start Port Forward    web-0    shop    80
+    VAR    ${OF_TEST}    ${address}    scope=suite
+    Evaluate    socket.create_connection($address.split(':')).close()
+Second
+    Run Keyword And Expect Error    *refused*    Evaluate    socket.create_connection($OF_TEST.split(':'))
+    Evaluate    socket.create_connection($OF_SUITE.split(':')).close()
+*** Keywords ***
+Start For The Suite
+    ${address}    Start Port Forward    web-0    shop    80
+    VAR    ${OF_SUITE}    ${address}    scope=suite
+"""
+
+
+def test_a_port_ends_with_the_test_or_the_suite_that_started_it(api: ApiServer, pod: Pod, tmp_path: Any) -> None:
+    run = Run(tmp_path, api.kubeconfig(tmp_path / "kubeconfig"), SCOPES)
+    assert {name: test.message for name, test in run.tests.items()} == {"First": "", "Second": ""}
+    address = re.findall(r"127\.0\.0\.1:(\d+) leads to", run.text)[0]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(address)), timeout=5)

@@ -78,6 +78,8 @@ class Relay:
 
         Raises:
             EnvironmentProblem: The source has no program that connects.
+            ToolMissing: It has no shell.
+            ExecLost: The connection to the program at the source was lost.
         """
         self._ended.wait(1.0)
         result, text = self._words()
@@ -87,6 +89,9 @@ class Relay:
             return "other", f"{text} closed the connection"
         if result in RESULTS:
             return result, text
+        if self._ended.is_set():
+            # Without an exit status, the connection to the program was lost, which says nothing about the network
+            _ = self._program.exit_code
         said = bytes(self._said).decode(errors="replace").strip()
         found = next((word for word, signs in _WORDS if any(sign in said.lower() for sign in signs)), "")
         if not found:

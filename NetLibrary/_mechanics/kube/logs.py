@@ -36,6 +36,7 @@ class Follower:
         self, cluster: Cluster, namespace: str, pod: str, container: str | None, take: Callable[[str, str], None]
     ) -> None:
         self.trouble = ""  # why no line comes just now
+        self.refused = False  # whether the account may not read it
         self.ended = threading.Event()
         self._stopped = threading.Event()
         self._what = (cluster, namespace, pod, container)
@@ -55,8 +56,8 @@ class Follower:
                         self.trouble, last = "", stamp
                         self._take(stamp, line)
                 self.trouble = self.trouble or "the container has ended, or prints nothing any more"
-            except errors.NotFound as error:
-                self.trouble = str(error)
+            except (errors.NotFound, errors.Forbidden) as error:
+                self.trouble, self.refused = str(error), isinstance(error, errors.Forbidden)
                 break
             except errors.NetLibraryError as error:
                 self.trouble = str(error)
@@ -113,6 +114,8 @@ def wait_for_line(
             last.append(line)
     finally:
         follower.stop()
+    if follower.refused:
+        raise errors.Forbidden(follower.trouble, status=403)
     seen = "\n".join(last) or follower.trouble or "nothing"
     raise errors.WaitTimeout(
         f"Pod '{namespace}/{pod}' has not printed '{pattern}' within {timeout:g} s. The last lines are:\n{seen}"

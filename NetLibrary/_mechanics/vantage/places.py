@@ -43,6 +43,11 @@ class Program(Protocol):
         """Tells whether it is over."""
         ...
 
+    @property
+    def exit_code(self) -> int:
+        """Its exit status, when it is over."""
+        ...
+
     def close(self) -> None:
         """Ends the connection to it, and the program where that is in our hands."""
         ...

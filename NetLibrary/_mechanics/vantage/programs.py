@@ -57,6 +57,11 @@ class RunningHere:
         """Tells whether it has said everything."""
         return not self._selector.get_map()
 
+    @property
+    def exit_code(self) -> int:
+        """Its exit status, when it is over."""
+        return self._process.wait()
+
     def close(self) -> None:
         """Ends it; a thread that reads sees the end and closes the outputs."""
         with contextlib.suppress(OSError):

@@ -163,6 +163,8 @@ class WorkloadDisruptionKeywords(DisruptionBase):
     ) -> int:
         """Deletes the pods with certain labels, waits until they are gone and as many new ones are ready.
 
+        As `kubectl delete pods -l LABELS` does, and with leave only: it does not ask whose pods they are.
+
         Args:
             namespace: Their namespace.
             labels: Label selector, for instance `app=ovs`.
