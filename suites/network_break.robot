@@ -124,9 +124,10 @@ Node Drain Keeps Services
     [Tags]    disruptive
     [Setup]    Row May Drain
     Far Node Is Drained
-    ...    all
+    ...    pod on same node, pod on other node, own node, other node, own gateway, service, node port
     ...    targets=tcp://pair:7007
-    ...    longest_outage_at_most=5 s    lost_connections_at_most=0    failed_connections_at_most=0
+    ...    optional=node port from outside, load balancer from outside
+    ...    longest_outage_at_most=1 s    lost_connections_at_most=0    failed_connections_at_most=0
     ...    unaffected=['pod on same node', 'pod on other node', 'own node', 'other node', 'own gateway']
 Node Loss Spares Other Paths
     [Documentation]    The far pod gets a new address when its node is back; only its Service leads to it then.

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from robot.libdocpkg import LibraryDocumentation
 
+from NetLibrary.types import MatrixCase
+
 ROOT = Path(__file__).parents[1]
 HEADINGS = ("Topology", "Traffic", "Passes when", "Skipped when", "Variables")
 PAGES = {path.stem: ROOT / "docs" / f"{path.stem}.md" for path in sorted((ROOT / "suites").glob("*.robot"))}
@@ -121,3 +123,13 @@ KUBECTL = (
 def test_what_is_typed_for_kubectl_leads_to_a_keyword(word: str) -> None:
     rows = re.findall(r"^\| (.+) \| .+ \|$", (ROOT / "docs" / "kubectl.md").read_text(), re.MULTILINE)
     assert any(re.search(rf"`{word}\b", cell) for cell in rows)
+
+
+def test_every_row_of_the_service_matrix_names_the_documentation_that_promises_it() -> None:
+    text = (ROOT / "docs" / "service_matrix.md").read_text(encoding="utf-8")
+    table = text.partition("## Promised or not")[2].partition("\n## ")[0]
+    lines = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in lines for name in re.findall(r"`([^`]+)`", row[0])}
+    assert named == {case.value for case in MatrixCase} - {"endless"}, "endless is the old name of 'no endpoints'"
+    without = {row[0].strip() for row in lines if "](https://kubernetes.io/docs/" not in row[1]}
+    assert without == {"`large packets`", "`host backends`"}, "these two say 'the same' as the row above them"
