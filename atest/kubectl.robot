@@ -85,6 +85,11 @@ Objects Are Applied From Text And Files
     ...    text, line 4: *unknown field "immutabel"*
     ...    Apply Objects    ${wrong}    namespace=${NAMESPACE}
 
+A Misspelt Field Of A Patch Is Told
+    Run Keyword And Expect Error
+    ...    *unknown field "spec.replicaz"*
+    ...    Patch Object    deploy    web    ${NAMESPACE}    patch={"spec": {"replicaz": 3}}
+
 A Job Is Waited For
     Apply Manifest    ${DATA}/job.yaml    namespace=${NAMESPACE}    name=good    command=echo done
     Apply Manifest    ${DATA}/job.yaml    namespace=${NAMESPACE}    name=bad    command=echo broken; exit 3

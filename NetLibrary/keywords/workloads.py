@@ -22,7 +22,8 @@ class WorkloadKeywords(KeywordBase):
     ) -> Any:  # fmt: skip
         """Changes parts of an object by a JSON merge patch, as `kubectl patch --type=merge` does.
 
-        Of an object that the run did not create, the old values come back at the end of the run, and the log names it.
+        A misspelt field is an error. Of an object that the run did not create, the old values come back at the end of
+        the run, and the log names it.
 
         Args:
             kind: Kind, or kubectl's short name: `Deployment`, `svc`, `Site.skupper.io`.

@@ -227,3 +227,14 @@ def test_missing_namespace_of_one_object_is_told_by_its_argument(api: ApiServer,
         cluster.get("Pod", "c")
     with pytest.raises(errors.InputError, match="namespace is missing"):
         cluster.delete("Pod", "c")
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_misspelt_field_of_a_patch_is_not_dropped_in_silence(api: ApiServer, cluster: Cluster, ours: bool) -> None:
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}}
+    if ours:
+        cluster.create(obj)
+    else:
+        api.put("/api/v1/namespaces/shop/configmaps", obj)
+    cluster.change("ConfigMap", "a", "shop", {"data": {"b": "1"}})
+    assert "fieldValidation=Strict" in api.seen("PATCH", "/configmaps/a")[-1][1]

@@ -148,7 +148,7 @@ def change(cluster: Cluster, kind: str, name: str, namespace: str | None, body: 
     resource = cluster.resources.find(kind)
     found = cluster.get(kind, name, namespace)
     if cluster.ownership.owns(resource, found):
-        return cluster.patch(kind, name, namespace, body)
+        return cluster.patch(kind, name, namespace, body, strict=True)
     return cluster.foreign.merge(resource, found, body)
 
 

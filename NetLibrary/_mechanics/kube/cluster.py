@@ -194,13 +194,18 @@ class Cluster:
         *,
         subresource: str | None = None,
         strategy: str = "merge",
+        strict: bool = False,
     ) -> Object:
-        """Changes parts of an object. `strategy` is merge, strategic or json."""
+        """Changes parts of an object. `strategy` is merge, strategic or json; `strict` refuses unknown fields."""
         if strategy not in _PATCHES:
             raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
         path = self.resources.find(kind).path(namespace, name, subresource)
         result: Object = self.connection.request_object(
-            "PATCH", path, query={"fieldManager": PATCH_MANAGER}, body=body, content_type=_PATCHES[strategy]
+            "PATCH",
+            path,
+            query={"fieldManager": PATCH_MANAGER, "fieldValidation": "Strict" if strict else None},
+            body=body,
+            content_type=_PATCHES[strategy],
         )
         return result
 

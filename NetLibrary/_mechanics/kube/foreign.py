@@ -174,7 +174,7 @@ class ForeignChanges:
             metadata["resourceVersion"] = seen["metadata"]["resourceVersion"]
             for key, values in extra.items():
                 metadata[key] = {**(metadata.get(key) or {}), **values}
-            return self._patch(resource, seen, patch)
+            return self._patch(resource, seen, patch, strict=True)
 
         return self._change(resource, found, wanted, send)
 
@@ -290,10 +290,11 @@ class ForeignChanges:
             metadata["labels"] = {CHANGED_LABEL: None}
         return {"metadata": metadata}
 
-    def _patch(self, resource: Resource, found: Object, patch: Object) -> Object:
+    def _patch(self, resource: Resource, found: Object, patch: Object, *, strict: bool = False) -> Object:
         metadata = {**(patch.get("metadata") or {}), "resourceVersion": found["metadata"]["resourceVersion"]}
         return self._cluster.connection.request_object(
-            "PATCH", _path(resource, found), query={"fieldManager": self.manager},
+            "PATCH", _path(resource, found),
+            query={"fieldManager": self.manager, "fieldValidation": "Strict" if strict else None},
             body={**patch, "metadata": metadata}, content_type="application/merge-patch+json",
         )  # fmt: skip
 
