@@ -205,7 +205,7 @@ Lost Agent Is Named
     ${reasons}    Explain CyPerf Run
     Should Contain    ${reasons}    lost its connection to the controller
     Scale CyPerf Agents    Client    1    timeout=${READY_TIMEOUT}
-    ${purged}    Purge Offline CyPerf Agents
+    ${purged}    Delete Offline CyPerf Agents
     Should Be True    ${purged} >= 1
 
 Multus Variant Is Accepted By A Cluster With Multus

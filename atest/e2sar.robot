@@ -72,21 +72,21 @@ Receiver That Cannot Bind Fails At Once With Its Own Words
     ...    *'e2sar-receiver-0' never bound UDP port 19522: *Unable to open receive sockets*
     ...    Wait Until E2SAR Receiver Is Bound
     ...    timeout=${READY_TIMEOUT}
-    [Teardown]    Remove E2SAR Senders And Receivers
+    [Teardown]    Delete E2SAR Senders And Receivers
 
 Option That This Version Lacks Is Named
     Start E2SAR Receiver    options=['--no-such-option']
     Run Keyword And Expect Error
     ...    *never bound UDP port 19522:*unrecognised option '--no-such-option'*
     ...    Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
-    [Teardown]    Remove E2SAR Senders And Receivers
+    [Teardown]    Delete E2SAR Senders And Receivers
 
 Name That Does Not Resolve Is Named
     Start E2SAR Sender    receiver=${None}    address=nobody.invalid    resolve_timeout=2 s
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Run Keyword And Expect Error
     ...    *found no receiver: 'nobody.invalid' did not resolve to an IPv4 address within 2 s*
-    ...    Judge E2SAR Transfer
+    ...    E2SAR Transfer Should Be Delivered
 
 Denied Transfer Fails With Policy And Remedy
     Apply E2SAR Network Policy    tcp-only
@@ -109,7 +109,7 @@ Stray Datagrams Are Counted And Do No Harm
     Run In Pod    ${pod}    ${NAMESPACE}    python3    -c    ${strays}    container=observer
     Start E2SAR Sender    events=300    environment=${NEW_STYLE}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    Judge E2SAR Transfer
+    ${result}    E2SAR Transfer Should Be Delivered
     Should Be Equal As Integers    ${result.judgement.bad_headers}    4
 
 Namespace Deleted In The Middle Keeps The Logs
@@ -124,7 +124,7 @@ Namespace Deleted In The Middle Keeps The Logs
     ...    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}    namespace=${namespace}
     Run Keyword And Expect Error
     ...    Delivered * of 20000 events*\nThe pod of * 'e2sar-*-0' was deleted while it ran.*
-    ...    Judge E2SAR Transfer    namespace=${namespace}
+    ...    E2SAR Transfer Should Be Delivered    namespace=${namespace}
     [Teardown]    Use The Suite's Image Again
 
 Receiver That Is Not Yet Bound Is Named And Mended
@@ -132,13 +132,13 @@ Receiver That Is Not Yet Bound Is Named And Mended
     Start E2SAR Sender    events=200    rate=5M
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
-    ${lost}    Judge E2SAR Transfer
+    ${lost}    E2SAR Transfer Should Be Delivered
     ...    delivered_at_least=0 %
     ...    delivered_at_most=0 %
     ...    errors_at_most=1000
     ...    expected_cause=not yet bound
     Should Match Regexp    ${lost.sentence}    sender began [\\d.]+ s before e2sar-receiver-0 had bound its port; wait
-    [Teardown]    Remove E2SAR Senders And Receivers
+    [Teardown]    Delete E2SAR Senders And Receivers
 
 Eviction Is Named
     Start E2SAR Receiver
@@ -148,7 +148,7 @@ Eviction Is Named
     ${pod}    Get E2SAR Pod    e2sar-receiver-0
     Evict Pod    ${pod}    ${NAMESPACE}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    Judge E2SAR Transfer
+    ${result}    E2SAR Transfer Should Be Delivered
     ...    delivered_at_least=1 %
     ...    delivered_at_most=90 %
     ...    errors_at_most=100000
@@ -156,7 +156,7 @@ Eviction Is Named
     Should Match Regexp
     ...    ${result.sentence}
     ...    'e2sar-receiver-0' was evicted from its node \\S+ while it ran \\(EvictionByEvictionAPI.*; free the node
-    [Teardown]    Remove E2SAR Senders And Receivers
+    [Teardown]    Delete E2SAR Senders And Receivers
 
 Events Come From Outside The Cluster
     [Documentation]    A sender on a host that is no node, by the NodePort of a node without the receiver.
@@ -164,8 +164,8 @@ Events Come From Outside The Cluster
     Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${READY_TIMEOUT}
     ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate=20M
     Should Be Equal As Integers    ${report.frames_sent}    1500
-    Judge E2SAR Transfer    delivered_at_least=100 %
-    [Teardown]    Remove E2SAR Senders And Receivers
+    E2SAR Transfer Should Be Delivered    delivered_at_least=100 %
+    [Teardown]    Delete E2SAR Senders And Receivers
 
 Logs Of A Version That Was Recorded Are Read
     Create File

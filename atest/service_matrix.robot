@@ -12,7 +12,7 @@ Library             cluster/accounts.py
 Library             matrix/accidents.py
 
 Suite Setup         Connect To Cluster
-Suite Teardown      Remove Service Matrix
+Suite Teardown      Delete Service Matrix
 
 Test Tags           matrix
 
@@ -115,7 +115,7 @@ Pod That Vanishes Keeps Its Row And Column And Nothing Else Is Wrong
     Should Be True    all(not c['right'] for c in $of_it)    Cells of a pod that is gone are right: ${of_it}
     Should Be True    all(c['right'] for c in $others)    Cells of other pods are wrong: ${others}
     Should Be Equal As Integers    ${{len($cells)}}    72
-    [Teardown]    Remove Service Matrix
+    [Teardown]    Delete Service Matrix
 
 Image Without A Shell Can Be A Target And Says So
     [Tags]    slow
@@ -126,7 +126,7 @@ Image Without A Shell Can Be A Target And Says So
     ${cells}    Get Service Matrix Cells    node port
     VAR    ${outside}    ${{[c for c in $cells if c['source'] == 'outside']}}
     Should Be True    $outside and all(c['right'] for c in $outside)    The outside does not reach it: ${outside}
-    [Teardown]    Remove Service Matrix
+    [Teardown]    Delete Service Matrix
 
 Two Runs At Once Do Not Disturb Each Other
     [Tags]    slow

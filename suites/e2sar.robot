@@ -24,7 +24,7 @@ Resource          NetLibrary/resources/e2sar.resource
 Suite Setup       E2SAR Namespace Is Ready
 Suite Teardown    Delete Everything This Run Created
 Test Setup        E2SAR Row May Run
-Test Teardown     Remove E2SAR Senders And Receivers
+Test Teardown     Delete E2SAR Senders And Receivers
 
 Test Tags         e2sar
 

@@ -238,7 +238,7 @@ class MatrixKeywords(KeywordBase):
 
     @keyword(tags=["matrix"])
     def probe_service_matrix(self, *cases: MatrixCase, settle: timedelta = timedelta(seconds=3)) -> dict[str, Any]:
-        """Probes several cases in one go and does not fail; [Diagnose Service Matrix] explains what is wrong.
+        """Probes several cases in one go and does not fail; [Explain Service Matrix] explains what is wrong.
 
         All connections that get no answer, of all cases together, wait in the same time limit. Cases that the cluster
         lacks something for are left out.
@@ -335,8 +335,8 @@ class MatrixKeywords(KeywordBase):
         )
         return [dataclasses.asdict(r) for r in rates]
 
-    @keyword(tags=["matrix"])
-    def diagnose_service_matrix(self) -> list[dict[str, Any]]:
+    @keyword(tags=["matrix"], formerly=["Diagnose Service Matrix"])
+    def explain_service_matrix(self) -> list[dict[str, Any]]:
         """Explains all wrong cells of all cases so far by the fewest causes, confirmed by follow-up probes.
 
         Returns:
@@ -451,8 +451,8 @@ class MatrixKeywords(KeywordBase):
         """Forgets all tables, so that the next diagnosis knows only what is probed from now on."""
         self._built().forget()
 
-    @keyword(tags=["matrix"])
-    def remove_service_matrix(self) -> None:
+    @keyword(tags=["matrix"], formerly=["Remove Service Matrix"])
+    def delete_service_matrix(self) -> None:
         """Ends the probers and deletes the namespace of the matrix; does not wait for its end."""
         matrix = self._matrix
         if matrix is not None:

@@ -201,14 +201,14 @@ class ThroughputServerKeywords(KeywordBase):
 
     @keyword(tags=["iperf3"])
     def paths_should_carry_their_share(
-        self, reference: str, at_least_share: Percentage = Percentage(0), /, name: str = "paths compared",
+        self, reference: str, share_at_least: Percentage = Percentage(0), /, name: str = "paths compared",
         **measured: Measurement,
     ) -> None:  # fmt: skip
         """Compares the throughputs of several paths with one of them, in a table and a picture.
 
         Args:
             reference: Name of the result that the others are compared with.
-            at_least_share: Smallest acceptable share; 0 only shows them.
+            share_at_least: Smallest acceptable share; 0 only shows them.
             name: Name in table and record.
             measured: Results of `Measure Throughput` by name.
 
@@ -231,9 +231,9 @@ class ThroughputServerKeywords(KeywordBase):
             raise InputError(f"'{reference}' carried nothing, so there is no share of it.")
         shares = {each: 100 * run.bits_per_second / base for each, run in measured.items()}
         checks: list[Check] = []
-        if at_least_share.percent:
+        if share_at_least.percent:
             checks = [
-                at_least(f"share of {each}", at_least_share.percent, share, "%")
+                at_least(f"share of {each}", share_at_least.percent, share, "%")
                 for each, share in shares.items() if each != reference
             ]  # fmt: skip
         rows = [

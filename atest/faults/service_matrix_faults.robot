@@ -142,14 +142,14 @@ Nothing Is Left Broken
     [Documentation]    Repairs everything and removes the matrix.
     Repair What Was Broken
     Restore All Faults
-    Remove Service Matrix
+    Delete Service Matrix
 
 Nothing Should Be Found
     [Documentation]    One row without a fault: every case, and no finding.
     [Arguments]    ${when}
     Forget Service Matrix Results
     Probe Service Matrix    settle=10 s
-    ${findings}    Diagnose Service Matrix
+    ${findings}    Explain Service Matrix
     Should Be Empty    ${findings}    Found something in a healthy lab (${when}): ${findings}
 
 Fault Should Be A Fact
@@ -168,7 +168,7 @@ Fault Should Be Found By Row
     Forget Service Matrix Results
     Break By Name    ${fault}
     Run Keyword And Expect Error    * cells are wrong*    Service Matrix Case Should Be Right    ${case}
-    ${findings}    Diagnose Service Matrix
+    ${findings}    Explain Service Matrix
     Should Be Equal    ${findings}[0][cause]    ${cause}    Wrong cause: ${findings}[0][text]    values=${False}
     Should Match    ${findings}[0][subject]    ${subject}    Wrong place: ${findings}[0][text]    values=${False}
     [Teardown]    Repair What Was Broken
@@ -179,7 +179,7 @@ Fault Should Be Found
     Forget Service Matrix Results
     Break By Name    ${fault}
     ${seen}    Probe Service Matrix    @{CASES}    @{more}    settle=0.3 s
-    ${findings}    Diagnose Service Matrix
+    ${findings}    Explain Service Matrix
     Should Not Be Empty    ${findings}    The fault '${fault}' was not found at all.
     VAR    ${first}    ${findings}[0]
     Should Be Equal    ${first}[cause]    ${cause}    Wrong cause. Said:\n${first}[text]    values=${False}

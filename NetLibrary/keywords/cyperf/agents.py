@@ -221,7 +221,7 @@ class CyPerfAgentKeywords(CyPerfBase):
         """Changes the number of agents, also while a test runs.
 
         Agents that are started during a run join it when they were assigned by tag. Those of removed pods stay
-        listed at the controller as offline; `Purge Offline CyPerf Agents` removes them.
+        listed at the controller as offline; `Delete Offline CyPerf Agents` removes them.
 
         Args:
             role: Client or Server.
@@ -283,8 +283,8 @@ class CyPerfAgentKeywords(CyPerfBase):
         logger.info(f"Killed pod '{deployed.namespace}/{name}'.")
         return name
 
-    @keyword()
-    def purge_offline_cyperf_agents(self) -> int:
+    @keyword(formerly=["Purge Offline CyPerf Agents"])
+    def delete_offline_cyperf_agents(self) -> int:
         """Deletes the offline agents of this run at the controller, never those of others.
 
         Returns:

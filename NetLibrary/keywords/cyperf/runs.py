@@ -32,9 +32,9 @@ class CyPerfRunKeywords(CyPerfBase):
 
     # --- the check before a run ---------------------------------------------------------------------
 
-    @keyword()
+    @keyword(renamed={"max_clock_skew": "clock_skew_at_most"})
     def cyperf_configuration_should_fit_cluster(
-        self, *, pause: timedelta | None = None, max_clock_skew: timedelta = timedelta(seconds=2),
+        self, *, pause: timedelta | None = None, clock_skew_at_most: timedelta = timedelta(seconds=2),
         cluster: str | None = None,
     ) -> list[Point]:  # fmt: skip
         """Compares the session with the objects of the cluster and fails naming every mismatch with both values.
@@ -47,7 +47,7 @@ class CyPerfRunKeywords(CyPerfBase):
         Args:
             pause: Pause demanded since the last run against the same pods, as in
                 [Wait For Pause Between CyPerf Runs].
-            max_clock_skew: How far clocks of nodes and controller may be apart; else statistics are empty.
+            clock_skew_at_most: How far clocks of nodes and controller may be apart; else statistics are empty.
             cluster: Alias of the server agents' cluster.
         Returns:
             All points.
@@ -58,7 +58,7 @@ class CyPerfRunKeywords(CyPerfBase):
         around = self._surroundings_of(session, cluster)
         wanted = self._pause(pause, around.nodes)
         points = checklist.check(
-            session.snapshot(), around, pause=wanted.seconds, max_clock_skew=max_clock_skew.total_seconds()
+            session.snapshot(), around, pause=wanted.seconds, max_clock_skew=clock_skew_at_most.total_seconds()
         )
         judged = [point.check for point in points if point.passed is not None]
         bad = sum(1 for check in judged if not check.passed)

@@ -148,8 +148,8 @@ class E2SARTestbedKeywords(KeywordBase):
         settings = RunSettings(sender_pod=pods["sender"], receiver_pod=pods["receiver"], timeout=state.limit(timeout))
         require_policies(state.testbed(namespace), settings)
 
-    @keyword("Remove E2SAR Senders And Receivers", tags=["e2sar"])
-    def remove_e2sar_senders_and_receivers(self, *, namespace: str | None = None) -> None:
+    @keyword("Delete E2SAR Senders And Receivers", tags=["e2sar"], formerly=["Remove E2SAR Senders And Receivers"])
+    def delete_e2sar_senders_and_receivers(self, *, namespace: str | None = None) -> None:
         """Ends and removes all senders and receivers of a namespace without judging them, as a teardown does.
 
         Their logs stay in the output folder; with SKIP_TEARDOWN their Jobs stay in the cluster too.
