@@ -6,6 +6,7 @@ import importlib
 import platform
 import sys
 from importlib import metadata
+from typing import Any
 
 import click
 
@@ -19,7 +20,7 @@ COMMANDS = {
         "NetLibrary._cli.echo:echo",
         "Serves as the machine outside a cluster that outages are measured against.",
     ),
-    "images": ("NetLibrary._cli.images:images", "Lists the images that the suites need."),
+    "images": ("NetLibrary._cli.images:images", "Lists, exports and builds the images that the suites need."),
     "sweep": ("NetLibrary._cli.sweep:sweep", "Removes what killed runs left in a cluster."),
     "version": ("NetLibrary.cli:version", "Prints the versions of the library and of what it works with."),
 }
@@ -39,6 +40,18 @@ class _LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; no secret gets into what it says when it fails."""
+        from NetLibrary._mechanics import secrets
+
+        secrets.learn_environment()
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            if type(error) is not click.ClickException:
+                raise  # about the use of the command
+            raise click.ClickException(secrets.hide(error.message)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -5,15 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-from robot.api import ExecutionResult, logger
-from robot.libraries.BuiltIn import BuiltIn
+from robot.api import logger
+from running import ROOT, output_folder, run_suite
 
 from NetLibrary.lab import Lab
-
-ROOT = Path(__file__).resolve().parents[1]
-LIMIT_SECONDS = 900
 
 
 class kinds:  # noqa: N801 - Robot looks for a class of the module's name
@@ -52,14 +48,8 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
 
     def suite_should_pass(self, suite: str, *options: str) -> None:
         """Runs a suite on the lab; fails with the messages of its tests that failed. Skipped tests are listed."""
-        folder = Path(BuiltIn().get_variable_value("${OUTPUT DIR}")) / self._name / suite
-        words = ["-d", str(folder), "-v", f"CLUSTER:lab:{self._name}", "--exclude", "slow", "--exclude", "disruptive"]
-        command = [sys.executable, "-m", "robot", *words, *options, f"suites/{suite}.robot"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS)
-        logger.info(done.stdout)
-        if not (folder / "output.xml").exists():
-            raise AssertionError(f"{suite} did not run: {done.stderr[-1000:]}")
-        tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+        folder = output_folder(self._name, suite)
+        tests = run_suite(suite, folder, "-v", f"CLUSTER:lab:{self._name}", *options)
         for test in tests:
             if test.skipped:
                 logger.info(f"skipped: {test.name}: {test.message.splitlines()[0]}", also_console=True)

@@ -6,36 +6,13 @@ import base64
 import json
 import stat
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 import robot
+from planted import Places, marked
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics.secrets import Filter
-
-
-def marked(place: str) -> str:
-    """A secret whose place can be told from an output that leaks it; with characters that every encoding changes."""
-    return f"S3cr3t-{place}-&<\"'é%/+"
-
-
-class Places:
-    """The secrets that a test has planted, by place."""
-
-    def __init__(self) -> None:
-        self.planted: dict[str, str] = {}
-
-    def __call__(self, place: str, value: str = "") -> str:
-        return self.planted.setdefault(place, value or f"s3cr3t-{place}-Zq9x7")
-
-    def leaks(self, text: str) -> list[str]:
-        found = []
-        for place, value in self.planted.items():
-            encoded = base64.b64encode(value.encode()).decode()
-            if any(form in text for form in (value, encoded, quote(value, safe=""), json.dumps(value)[1:-1])):
-                found.append(place)
-        return found
 
 
 def test_no_planted_secret_is_in_any_output_at_trace_level(

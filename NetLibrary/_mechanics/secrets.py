@@ -29,6 +29,11 @@ MOST = 4000
 _NAME = r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|LICEN[CS]E_?KEY|ACTIVATION)"
 _IS_SECRET = re.compile(_NAME, re.IGNORECASE)
 _ENVIRONMENT = re.compile(rf'"name":\s*"[^"]*{_NAME}[^"]*",\s*"value":\s*"((?:[^"\\]|\\.)+)"', re.IGNORECASE)
+# Options of programs in a pod: "--password", "…" and "--password=…"; what names a file is none
+_OPTION = re.compile(rf'"--?[\w-]*{_NAME.replace("_?", "[_-]?")}(?:"[,\s]*"|=)((?:[^"\\]|\\.)+)"', re.IGNORECASE)
+_NOTED = "kubectl.kubernetes.io/last-applied-configuration"
+# Kinds that hand out a credential, and the fields with it
+_CREDENTIALS = {"TokenRequest": ("token",), "AccessToken": ("code",), "AccessGrant": ("code",)}
 # Keys of Secrets whose values everybody may know
 _PUBLIC_KEYS = {"namespace", "username", "user", "ca.crt", "tls.crt", "host", "hostname", "port", "type", "name"}
 _COMMON = {"default", "kubernetes", "kube-system", "password", "username", "localhost", "disabled", "enabled"}
@@ -76,9 +81,12 @@ class Filter:
     def learn_answer(self, text: str, answer: Any = None) -> None:
         """Takes note of what is secret in JSON to or from an API server: values of Secrets, secret environment."""
         if _IS_SECRET.search(text):
-            for match in _ENVIRONMENT.finditer(text):
-                self.learn(_unescaped(match[1]), least=LEAST_VALUE)
-        if '"Secret' in text:
+            # What kubectl has noted about an object is JSON in a string of JSON
+            plain = text.replace('\\"', '"') if _NOTED in text else text
+            for match in (*_ENVIRONMENT.finditer(plain), *_OPTION.finditer(plain)):
+                if not match[1].startswith(("/", "$", "./")):
+                    self.learn(_unescaped(match[1]), least=LEAST_VALUE)
+        if '"Secret' in text or any(f'"{kind}' in text for kind in _CREDENTIALS):
             self._learn_objects(json.loads(text) if answer is None else answer)
 
     def _learn_objects(self, answer: Any) -> None:
@@ -87,19 +95,44 @@ class Filter:
         kind = answer.get("kind")
         items = answer.get("items") if str(kind).endswith("List") else [answer]
         for item in items or []:
-            if "Secret" not in (item.get("kind") or str(kind).removesuffix("List")):
-                continue
-            for key, value in (item.get("data") or {}).items():
-                if isinstance(value, str) and key not in _PUBLIC_KEYS:
-                    self.learn(value)
-                    self._learn_value(_decoded(value))
-            for key, value in (item.get("stringData") or {}).items():
-                if key not in _PUBLIC_KEYS:
-                    self._learn_value(str(value))
+            own = item.get("kind") or str(kind).removesuffix("List")
+            for field in _CREDENTIALS.get(own, ()):
+                for part in ("spec", "status"):
+                    self._learn_value(str((item.get(part) or {}).get(field) or ""))
+            if "Secret" in own:
+                self._learn_secret(item)
+
+    def _learn_secret(self, item: Mapping[str, Any]) -> None:
+        for key, value in (item.get("data") or {}).items():
+            if isinstance(value, str) and key not in _PUBLIC_KEYS:
+                self.learn(value)
+                self._learn_value(_decoded(value))
+        for key, value in (item.get("stringData") or {}).items():
+            if key not in _PUBLIC_KEYS:
+                self._learn_value(str(value))
+        noted = ((item.get("metadata") or {}).get("annotations") or {}).get(_NOTED)
+        before = _json(noted or "")
+        if isinstance(before, Mapping):
+            self._learn_secret({key: before.get(key) for key in ("data", "stringData")})
+
+    def _learn_parts(self, value: Any) -> None:
+        """Takes note of passwords and tokens inside a value, such as those of registries in a pull secret."""
+        if not isinstance(value, Mapping):
+            return
+        for key, part in value.items():
+            if isinstance(part, Mapping):
+                self._learn_parts(part)
+            elif key == "auth":
+                self.learn(part)
+                self._learn_value(_decoded(str(part)).partition(":")[2])
+            elif isinstance(part, str) and _IS_SECRET.search(key):
+                self._learn_value(part)
 
     def _learn_value(self, value: str) -> None:
         if value.strip().lower() not in _COMMON:
             self.learn(value, least=LEAST_VALUE)
+        if value.lstrip().startswith("{"):
+            self._learn_parts(_json(value))
 
     def hide(self, text: str, mark: str = MARK) -> str:
         """Returns a text without secrets."""
@@ -145,6 +178,13 @@ def _decoded(value: str) -> str:
         return base64.b64decode(value, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _unescaped(text: str) -> str:

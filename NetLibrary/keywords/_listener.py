@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
@@ -66,7 +67,7 @@ class ListenerMixin:
 
     def _end_suite(self, data: Any, result: Any) -> None:
         self.session.end_scope(str(data.full_name))
-        _hide_in(result)
+        _hide_words(result)
 
     def _start_user_keyword(self, data: Any, implementation: Any, result: Any) -> None:
         self._depth.append((str(result.name), time.monotonic()))
@@ -82,7 +83,7 @@ class ListenerMixin:
             steps[name] = round(steps.get(name, 0.0) + time.monotonic() - start, 3)
 
     def _end_test(self, data: Any, result: Any) -> None:
-        _hide_in(result)
+        _hide_words(result)
         self.session.end_scope(str(data.parent.full_name), str(data.name))
         for callback in self.session.at_test_end:
             callback()
@@ -127,3 +128,23 @@ def _hide_in(result: Any) -> None:
     message = getattr(result, "message", "")
     if message and secrets.hide(message) != message:
         result.message = secrets.hide(message)
+    _hide_values(getattr(result, "assign", None))  # a loop's variables are written with their values
+
+
+def _hide_words(result: Any) -> None:
+    """Hides secrets in what a test or a suite was given as documentation, tags or metadata while it ran."""
+    _hide_in(result)
+    if secrets.hide(result.doc) != result.doc:
+        result.doc = secrets.hide(result.doc)
+    _hide_values(getattr(result, "metadata", None))
+    tags = [tag for tag in getattr(result, "tags", ()) if secrets.hide(tag) != tag]
+    if tags:
+        result.tags.remove(tags)
+        result.tags.add([secrets.hide(tag) for tag in tags])
+
+
+def _hide_values(named: Any) -> None:
+    if isinstance(named, Mapping):
+        for name, value in named.items():
+            if secrets.hide(str(value)) != str(value):
+                named[name] = secrets.hide(str(value))  # type: ignore[index]

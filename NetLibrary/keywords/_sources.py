@@ -74,9 +74,13 @@ class SourceBase(KeywordBase):
     def _start_on_node(self, cluster: Cluster, node: str) -> dict[str, Any]:
         from NetLibrary._mechanics.connections import objects
 
-        namespace = f"netlib-{self.session.run_id}-prober-{secrets.token_hex(2)}"
-        cluster.enter_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "privileged"})
-        pod = objects.prober("prober", namespace, image=defaults.AGNHOST_IMAGE, node=node, host_network=True)
+        word = secrets.token_hex(3)
+        if cluster.ownership.guest_in:
+            namespace = min(cluster.ownership.guest_in)  # whoever names a namespace wants the run to stay in it
+        else:
+            namespace = f"netlib-{self.session.run_id}-prober-{word}"
+            cluster.enter_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "privileged"})
+        pod = objects.prober(f"prober-{word}", namespace, image=defaults.AGNHOST_IMAGE, node=node, host_network=True)
         try:
             return self._start_prober(cluster, pod, self.session.default_timeout)
         except errors.Forbidden as error:

@@ -87,7 +87,8 @@ class TidyingKeywords(KeywordBase):
                 f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
             )
         if skip:
-            self.session.lacking = [(right.rows, f"{right} ({right.role})") for right in needed]
+            # A suite may ask in several clusters
+            self.session.lacking += [(right.rows, f"{right} ({right.role})") for right in needed]
         return [str(right) for right in lacking]
 
     @keyword(tags=["cluster"])

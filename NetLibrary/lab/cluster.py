@@ -71,6 +71,11 @@ class Lab:
         return self._paths.kubeconfig
 
     @property
+    def audit_log(self) -> Path:
+        """Path of the API server's audit log, with the requests of service accounts other than the system's."""
+        return self._paths.audit_log
+
+    @property
     def state(self) -> states.State | None:
         """What is written down about the lab; None when it is down."""
         return states.load(self.name)

@@ -16,6 +16,8 @@ PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 BALANCER_CHECKS_S = 3
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "load-balancer")
 
+SYSTEM_NAMESPACES = ("kube-system", "kube-flannel", "metallb-system")
+
 RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
 # Agents of the lab that run on every node beside the kubelet: name of the component in src/components.go → arguments,
@@ -163,6 +165,10 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             "--allow-privileged=true",
             "--profiling=false",
             *([f"--admission-control-config-file={paths.base}/admission.yaml"] if admission(options) else []),
+            f"--audit-policy-file={paths.base}/audit-policy.yaml",
+            f"--audit-log-path={paths.audit_log}",
+            "--audit-log-maxsize=64",
+            "--audit-log-maxbackup=1",
         ],
         "kube-controller-manager": [
             program,
@@ -226,9 +232,30 @@ def admission(options: Options) -> str:
                         "apiVersion": "pod-security.admission.config.k8s.io/v1",
                         "kind": "PodSecurityConfiguration",
                         "defaults": {"enforce": level, "warn": level},
-                        "exemptions": {"namespaces": ["kube-system", "kube-flannel", "metallb-system"]},
+                        "exemptions": {"namespaces": list(SYSTEM_NAMESPACES)},
                     },
                 }
+            ],
+        }
+    )
+
+
+def audit_policy() -> str:
+    """Returns what the API server writes down: requests of service accounts, those of the system left out.
+
+    These are the accounts with few rights that tests run under. Nodes and controllers ask all the time, and the
+    administrator may do everything.
+    """
+    system = [f"system:serviceaccounts:{namespace}" for namespace in SYSTEM_NAMESPACES]
+    return json.dumps(
+        {
+            "apiVersion": "audit.k8s.io/v1",
+            "kind": "Policy",
+            "omitStages": ["RequestReceived"],
+            "rules": [
+                {"level": "None", "userGroups": system},
+                {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+                {"level": "None"},
             ],
         }
     )

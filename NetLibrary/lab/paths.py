@@ -66,6 +66,11 @@ class Paths:
         return self.base / "kubeconfig"
 
     @property
+    def audit_log(self) -> Path:
+        """What service accounts asked the API server for, one JSON object in each line."""
+        return self.base / "audit.log"
+
+    @property
     def processes(self) -> Path:
         """Records and logs of the control plane's programs."""
         return self.base / "control-plane"

@@ -200,6 +200,7 @@ class Starter:
         configuration = components.admission(self.options)
         if configuration:
             (self.paths.base / "admission.yaml").write_text(configuration)
+        (self.paths.base / "audit-policy.yaml").write_text(components.audit_policy())
         commands = components.control_plane(self.plan, self.paths, self.program, self.options)
         parts = {name: Component(name, self.paths.processes) for name in commands}
         for name, command in commands.items():

@@ -54,6 +54,15 @@ def test_domain_and_admission_reach_the_components(tmp_path: Path) -> None:
     assert components.admission(Options()) == ""
 
 
+def test_only_accounts_of_tests_are_written_down_in_the_audit_log(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    api = components.control_plane(AddressPlan("x", 0, 1), paths, tmp_path, Options())["kube-apiserver"]
+    assert f"--audit-log-path={paths.audit_log}" in api
+    rules = json.loads(components.audit_policy())["rules"]
+    assert "system:serviceaccounts:kube-system" in rules[0]["userGroups"] and rules[0]["level"] == "None"
+    assert rules[1:] == [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]
+
+
 def test_other_networks_get_folders_of_their_own_and_no_agent_of_the_lab(tmp_path: Path) -> None:
     plan, paths = AddressPlan("x", 0, 2), Paths(tmp_path)
     chosen = options("--network", "flannel", "--no-load-balancer")

@@ -155,18 +155,24 @@ def change(cluster: Cluster, kind: str, name: str, namespace: str | None, body: 
 # --- namespaces ---------------------------------------------------------------------------------------------
 
 
+def _existing_namespace(cluster: Cluster, name: str) -> Object | None:
+    try:
+        return cluster.find("Namespace", name)
+    except errors.Forbidden:  # an account of one namespace may perhaps not even look at it
+        return None
+
+
 def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_existing: bool) -> bool:
     """Creates a namespace, or begins to work in one that exists; returns whether it was created."""
-    try:
-        create(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-        return True
-    except (errors.AlreadyExists, errors.Forbidden):
-        if not use_existing:
-            raise
-    try:
-        found = cluster.get("Namespace", name)
-    except errors.Forbidden:  # an account of one namespace may perhaps not even look at it
-        found = {}
+    found = _existing_namespace(cluster, name) if use_existing else None
+    if found is None:
+        try:
+            create(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+            return True
+        except (errors.AlreadyExists, errors.Forbidden):
+            if not use_existing:
+                raise
+        found = _existing_namespace(cluster, name) or {}
     if found.get("metadata", {}).get("deletionTimestamp"):
         raise errors.InputError(f"The namespace '{name}' is being deleted; name another one, or wait for its end.")
     if found and cluster.ownership.made(found):

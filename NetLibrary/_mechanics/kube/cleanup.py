@@ -97,12 +97,14 @@ def _own(cluster: Cluster, kind: str) -> list[Object]:
 
 def _labelled(cluster: Cluster, kind: str) -> list[Object]:
     labels = f"{RUN_LABEL}={cluster.run_id}"
-    try:
-        return cluster.list(kind, labels=labels)
-    except Forbidden:  # an account that sees only some namespaces: ask in those that the run used
-        if not (cluster.places and cluster.resources.find(kind).namespaced):
-            raise
-        return [obj for namespace in sorted(cluster.places) for obj in cluster.list(kind, namespace, labels=labels)]
+    # Who works in a namespace of others may see it and hardly more
+    if not (cluster.ownership.guest_in and cluster.resources.find(kind).namespaced):
+        try:
+            return cluster.list(kind, labels=labels)
+        except Forbidden:
+            if not (cluster.places and cluster.resources.find(kind).namespaced):
+                raise
+    return [obj for namespace in sorted(cluster.places) for obj in cluster.list(kind, namespace, labels=labels)]
 
 
 def _wait_until_gone(cluster: Cluster, kind: str, deadline: float) -> list[str]:

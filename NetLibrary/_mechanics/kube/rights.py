@@ -15,7 +15,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
-SCOPE, ROWS = "netlibrary.io/scope", "netlibrary.io/rows"
+SCOPE, ROWS, WITHOUT = "netlibrary.io/scope", "netlibrary.io/rows", "netlibrary.io/optional"
 # Where these rights are needed shows only when a row looks for what it disturbs; it asks itself then
 ASKED_BY_ROWS = "asked-by-rows"
 # Without these a suite runs and knows a little less: heartbeats for a sweep, what kube-proxy says, Services of others
@@ -24,6 +24,7 @@ OPTIONAL = {
     ("", "nodes/proxy"): "what nodes say about themselves",
 }
 OPTIONAL_IN_CLUSTER = {
+    ("apps", "daemonsets"): "which network plugin runs, for advice in its commands",
     ("", "services"): "addresses of Services in other namespaces",
     ("discovery.k8s.io", "endpointslices"): "endpoints in other namespaces",
 }
@@ -85,7 +86,7 @@ def needed(suite: str, namespace: str | None = None) -> list[Right]:
         for rule in role["rules"]:
             for group in rule["apiGroups"]:
                 for resource in rule["resources"]:
-                    optional = OPTIONAL.get((group, resource), "")
+                    optional = str(notes.get(WITHOUT, "")) or OPTIONAL.get((group, resource), "")
                     if scope == "cluster":
                         optional = optional or OPTIONAL_IN_CLUSTER.get((group, resource), "")
                     name = role["metadata"]["name"]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from NetLibrary._mechanics import errors
+from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.kube.connection import Connection
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class Watch:
                 except ValueError:
                     raise errors.Unreachable(str(self._nonsense(line.decode(errors="replace")))) from None
                 kind, obj = event["type"], event["object"]
+                secrets.learn_answer(line.decode(errors="replace"), obj)
                 if kind == "ERROR":
                     if obj.get("code") == 410:
                         raise errors.Expired(str(obj.get("message")), status=410, reason="Expired")

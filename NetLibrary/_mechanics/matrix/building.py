@@ -90,14 +90,7 @@ class Builder:
 
     def _take_namespace(self, name: str) -> None:
         """Makes the namespace, or works in the one that is there."""
-        try:
-            labels = {"name": name, "labels": PRIVILEGED}
-            self._bed.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": labels})
-        except errors.AlreadyExists:
-            self._bed.own_namespace = False
-        except errors.Forbidden:
-            self._bed.cluster.list("Pod", name)  # an account of one namespace may not make or read namespaces
-            self._bed.own_namespace = False
+        self._bed.own_namespace = self._bed.cluster.enter_namespace(name, labels=PRIVILEGED, use_existing=True)
 
     # --- objects ------------------------------------------------------------------------------------------
 

@@ -272,7 +272,7 @@ def many_endpoints(layout: Layout, room: int, family: int) -> Object:
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {
-            "name": f"{MANY}-1",
+            "name": MANY,  # as the Service, so that what is refused for lack of it is left out
             "namespace": layout.namespace,
             "labels": {**APP, **labels},
         },

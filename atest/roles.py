@@ -1,0 +1,204 @@
+"""Runs suites under exactly the rights that manifests/access grants, and compares these with what was asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from robot.libraries.BuiltIn import BuiltIn
+from running import ROOT, STAND_INS, output_folder, run_suite
+
+from NetLibrary._mechanics.kube import rights
+from NetLibrary.lab import Lab
+
+# What names the programs that suites take from a lab by themselves only when they see its own kubeconfig
+PROGRAMS = {
+    "e2sar": ["-v", "E2SAR_IMAGE:ghcr.io/netlibrary/e2sar-perf-standin:1"],
+    "network_break": ["-v", "OUTAGE_PROBE_IMAGE:ghcr.io/netlibrary/probe:1"],
+}
+# Rights that a run needs only when something goes wrong, or on other versions of Kubernetes: (verbs, resource) → why
+UNUSED = {
+    ("*", "events"): "what keeps a pod from starting",
+    ("*", "pods/log"): "the last lines of a pod, as evidence of a failure",
+    ("*", "pods/exec"): "API servers before 1.35 ask for get, later ones for create",
+    ("patch", "leases.coordination.k8s.io"): "the heartbeat of runs that are longer",
+}
+# What is looked at to explain a wait, and done without where it is refused
+EXPLAINING = {f"{kind}.apps" for kind in ("deployments", "replicasets", "statefulsets", "daemonsets")}
+READING = {"get", "list", "watch"}
+# Before the account is known to be allowed anything: how the server is found, and what is asked about rights
+ALWAYS_ALLOWED = {"selfsubjectaccessreviews"}
+
+
+@dataclass(frozen=True, order=True)
+class Use:
+    """One right as an account used it."""
+
+    verb: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
+
+
+class roles:  # noqa: N801 - Robot looks for a class of the module's name
+    """Accounts that have the roles of one suite and nothing else."""
+
+    ROBOT_LIBRARY_SCOPE = "SUITE"
+
+    def __init__(self) -> None:
+        self._made: list[list[str]] = []
+
+    @property
+    def _lab(self) -> Lab:
+        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
+        if not cluster.is_lab:
+            BuiltIn().skip("The audit log that this test compares with is a lab's.")
+        return cluster.lab
+
+    def suite_should_run_under_its_role(self, suite: str, *options: str, may_skip: str = "$^") -> None:
+        """Runs a suite as an account that has its role alone: in a namespace that exists, and with its own ones.
+
+        Fails when a test fails or is skipped (but for those whose name matches `may_skip`), when something of the run
+        stays in the namespace, when the server refused a request, and for rights that neither run used.
+        """
+        if suite in STAND_INS:
+            self._lab.install(STAND_INS[suite])
+        wrong: list[str] = []
+        used: set[Use] = set()
+        for where in ("one namespace", "own namespaces"):
+            team = f"team-{suite.replace('_', '-')}-{time.time_ns() % 10**6}"
+            begin = self._lab.audit_log.stat().st_size
+            wrong += [f"{where}: {each}" for each in self._run(suite, where, team, options, may_skip)]
+            self.forget_accounts()
+            asked, refused = self._asked(team, begin)
+            used |= asked
+            wrong += [f"{where}: no role grants: {each}" for each in sorted(refused)]
+        output_folder(f"{suite}.used.txt").write_text("".join(f"{use}\n" for use in sorted(used)))
+        # Rows that disturb the cluster have roles of their own and do not run here
+        granted = [right for place in (None, "team") for right in rights.needed(suite, place) if right.rows == "*"]
+        named = {(right.verb, _resource(right.resource, right.group), right.role) for right in granted}
+        wrong += [f"granted and not used: {verb} {resource} by {role}" for verb, resource, role in sorted(named)
+                  if not _was_used(used, verb, resource)]  # fmt: skip
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def forget_accounts(self) -> None:
+        """Removes accounts, roles and namespaces that were made here."""
+        while self._made:
+            self._lab.kubectl("delete", *self._made.pop(), "--wait=false", "--ignore-not-found")
+
+    # --- the account --------------------------------------------------------------------------------------
+
+    def _make(self, kind: str, name: str) -> None:
+        self._lab.kubectl("create", kind, name)
+        self._made.append([kind, name])
+
+    def _grant(self, command: str, team: str, place: str) -> None:
+        words = command.replace("-n team", f"-n {place}").replace("team:tester", f"{team}:tester").split()[1:]
+        for kind in ("clusterrolebinding", "rolebinding"):
+            if kind in words:
+                where = words[words.index("-n") + 1] if "-n" in words else ""
+                self._made.append([kind, words[words.index(kind) + 1], *(["-n", where] if where else [])])
+        if "-f" in words:
+            words[words.index("-f") + 1] = str(ROOT / words[words.index("-f") + 1])
+            self._made.append(["-f", words[words.index("-f") + 1]])
+        self._lab.kubectl(*words)
+
+    def _kubeconfig(self, team: str) -> Path:
+        lab = self._lab
+        admin = yaml.safe_load(lab.kubeconfig.read_text())
+        token = lab.kubectl("-n", team, "create", "token", "tester", "--duration=2h").strip()
+        admin["users"][0]["user"] = {"token": token}
+        path = output_folder(f"{team}.kubeconfig")
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(admin))
+        return path
+
+    # --- the run ------------------------------------------------------------------------------------------
+
+    def _run(self, suite: str, where: str, team: str, options: tuple[str, ...], may_skip: str) -> list[str]:
+        guest = where == "one namespace"
+        parts = ("hub", "client", "workload") if suite == "skupper_iperf3" else ()
+        places = [f"{team}-{part}" for part in parts] or [team]
+        for name in {team, *places}:
+            self._make("namespace", name)
+        self._lab.kubectl("-n", team, "create", "serviceaccount", "tester")
+        for command in documented(suite, where):
+            for place in places if "-n team" in command else [team]:
+                self._grant(command, team, place)
+        arguments = ["-v", f"KUBECONFIG:{self._kubeconfig(team)}", *PROGRAMS.get(suite, []), *options]
+        if guest:
+            names = [f"SKUPPER_{part.upper()}_NAMESPACE:{team}-{part}" for part in parts] or [f"NAMESPACE:{team}"]
+            arguments += [word for name in names for word in ("-v", name)]
+        tests = run_suite(suite, output_folder("roles", suite, where.replace(" ", "-")), *arguments)
+        wrong = [f"{test.status}: {test.name}: {test.message}" for test in tests
+                 if test.failed or (test.skipped and not re.search(may_skip, test.name))]  # fmt: skip
+        if guest:
+            wrong += [f"left in '{place}': {each}" for place in places for each in self._left(place)]
+        return wrong
+
+    def _left(self, namespace: str) -> list[str]:
+        kinds = "pods,services,configmaps,jobs,deployments,daemonsets,networkpolicies,leases"
+        ask = ["-n", namespace, "get", kinds, "-l", "netlibrary.io/run", "-o", "jsonpath={range .items[*]}"]
+        ask[-1] += "{.kind}/{.metadata.name}{.metadata.deletionTimestamp}{'\\n'}{end}"
+        ending = re.compile(r"\d{4}-\d\d-\d\dT")
+        return [name for name in self._lab.kubectl(*ask).split() if not ending.search(name)]
+
+    # --- what was asked for -------------------------------------------------------------------------------
+
+    def _asked(self, team: str, begin: int) -> tuple[set[Use], set[str]]:
+        used, refused = set(), set()
+        with open(self._lab.audit_log, "rb") as file:
+            file.seek(begin)
+            for line in file:
+                event = json.loads(line)
+                asked = event.get("objectRef")
+                if event["user"]["username"] != f"system:serviceaccount:{team}:tester" or not asked:
+                    continue
+                resource = "/".join(filter(None, (asked.get("resource"), asked.get("subresource"))))
+                if resource in ALWAYS_ALLOWED:
+                    continue
+                use = Use(event["verb"], _resource(resource, asked.get("apiGroup", "")))
+                used.add(use)
+                explains = use.verb == "list" and use.resource in EXPLAINING and asked.get("namespace")
+                if (event.get("responseStatus") or {}).get("code") == 403 and not explains:
+                    refused.add(f"{use.verb} {use.resource} in {asked.get('namespace') or 'the whole cluster'}")
+        return used, refused
+
+
+def _resource(resource: str, group: str) -> str:
+    return f"{resource}.{group}" if group else resource
+
+
+def _was_used(used: set[Use], verb: str, resource: str) -> bool:
+    """Tells whether a right was used. Reading is one right: what is watched is listed again after a lost connection."""
+    if any(resource == what and (verbs == "*" or verb in verbs.split()) for verbs, what in UNUSED):
+        return True
+    verbs = READING if verb in READING else {verb}
+    return any(use.verb in verbs and use.resource == resource for use in used)
+
+
+def documented(suite: str, where: str) -> list[str]:
+    """Returns the commands that the head of an access file gives for one way to run the suite."""
+    heads = {
+        "# In one namespace": "one namespace",
+        "# With namespaces of its own": "own namespaces",
+        "# For the row": "",
+    }
+    chosen, head, commands = [], "", False
+    for line in (rights.ACCESS / f"{suite}.yaml").read_text(encoding="utf-8").splitlines():
+        if line.startswith("#     kubectl "):
+            commands = True
+            if all(way == where for start, way in heads.items() if head.startswith(start)):
+                chosen.append(line[1:].strip())
+        elif line.startswith("# "):
+            head, commands = line if commands or not head else head, False
+    return chosen
+
+
+__all__ = ["documented", "roles"]

@@ -1,0 +1,42 @@
+"""Runs a suite in a Robot of its own, as a user does, and returns its tests."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from robot.api import ExecutionResult, logger
+from robot.libraries.BuiltIn import BuiltIn
+
+ROOT = Path(__file__).resolve().parents[1]
+LIMIT_SECONDS = 900
+# Where suites find the stand-ins that a lab can install: suite → topic
+STAND_INS = {"e2sar": "e2sar", "cyperf": "cyperf", "skupper_iperf3": "skupper"}
+QUIET = ["--exclude", "slow", "--exclude", "disruptive"]
+
+
+def output_folder(*parts: str) -> Path:
+    """Returns a folder below that of the run's own results."""
+    return Path(BuiltIn().get_variable_value("${OUTPUT DIR}")).joinpath(*parts)
+
+
+def command_of(suite: str, folder: Path, *options: str) -> list[str]:
+    """Returns the command that runs a suite with its results in a folder."""
+    return [sys.executable, "-m", "robot", "-d", str(folder), *QUIET, *options, f"suites/{suite}.robot"]
+
+
+def run_suite(suite: str, folder: Path, *options: str) -> list[Any]:
+    """Runs a suite without its slow and disruptive rows and returns its tests.
+
+    Raises:
+        AssertionError: It did not run at all.
+    """
+    done = subprocess.run(
+        command_of(suite, folder, *options), cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS
+    )
+    logger.info(done.stdout)
+    if not (folder / "output.xml").exists():
+        raise AssertionError(f"{suite} did not run: {(done.stdout + done.stderr)[-1000:]}")
+    return list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
