@@ -128,7 +128,8 @@ def _hide_in(result: Any) -> None:
     message = getattr(result, "message", "")
     if message and secrets.hide(message) != message:
         result.message = secrets.hide(message)
-    _hide_values(getattr(result, "assign", None))  # a loop's variables are written with their values
+    if getattr(result, "type", "") == "ITERATION":  # a loop's variables are written with their values
+        _hide_values(getattr(result, "assign", None))
 
 
 def _hide_words(result: Any) -> None:
