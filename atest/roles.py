@@ -18,6 +18,7 @@ from NetLibrary.lab import Lab
 # What names the programs that suites take from a lab by themselves only when they see its own kubeconfig
 PROGRAMS = {
     "e2sar": ["-v", "E2SAR_IMAGE:ghcr.io/netlibrary/e2sar-perf-standin:1"],
+    "own_application": ["-v", "APPLICATION_TOOLS_IMAGE:ghcr.io/netlibrary/probe:1"],
     "network_break": ["-v", "OUTAGE_PROBE_IMAGE:ghcr.io/netlibrary/probe:1"],
 }
 # Rights that a run needs only when something goes wrong, or on other versions of Kubernetes: (verbs, resource) → why
@@ -25,7 +26,7 @@ UNUSED = {
     ("*", "events"): "what keeps a pod from starting",
     ("*", "pods/log"): "the last lines of a pod, as evidence of a failure",
     ("*", "pods/exec"): "API servers before 1.35 ask for get, later ones for create",
-    ("patch", "leases.coordination.k8s.io"): "the heartbeat of runs that are longer",
+    ("*", "leases.coordination.k8s.io"): "the heartbeat of runs that are longer",
 }
 # What is looked at to explain a wait, and done without where it is refused
 EXPLAINING = {f"{kind}.apps" for kind in ("deployments", "replicasets", "statefulsets", "daemonsets")}
