@@ -134,7 +134,7 @@ Node Loss Spares Other Paths
     [Tags]    disruptive    needs-lab
     Far Node Is Lost And Comes Back
     ...    pod on same node, own node, own gateway, other node, service
-    ...    longest_outage_at_least=2 s    longest_outage_at_most=40 s
+    ...    longest_outage_at_least=2 s    longest_outage_at_most=60 s
     ...    unaffected=['pod on same node', 'own node', 'own gateway']
 User Command Keeps Connections
     [Tags]    disruptive

@@ -235,6 +235,11 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
                 f"packets to the pod {address} leave by '{device}', on the other nodes by '{', '.join(sorted(theirs))}'"
             )
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
+            continue
+        here, there = _next(way), {_next(s.ways[address]) for s in healthy if address in s.ways} - {""}
+        if here and len(there) == 1 and here not in there:
+            text = f"packets to the pod {address} go to {here}, on the other nodes to {there.pop()}"
+            yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
     rules = [s.policy_rules for s in healthy]
     if _same(rules) and rules[0] != mine.policy_rules:
         more = [r for r in mine.policy_rules if r not in rules[0]]
@@ -248,6 +253,19 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
         if len(known) == 1 and link not in known:
             text = f"the neighbour {address} has the link address {link}, and {known.pop()} on the other nodes"
             yield Difference(mine.node, text, f"ip neigh del {address} dev DEVICE", REACH | SERVICES)
+    for (device, link), end in mine.tunnels.items():
+        ends = {s.tunnels[device, link] for s in healthy if (device, link) in s.tunnels}
+        if len(ends) == 1 and end not in ends:
+            right = ends.pop()
+            text = f"the tunnel '{device}' sends packets for {link} to {end}, on the other nodes to {right}"
+            command = f"bridge fdb replace {link} dev {device} dst {right} self permanent"
+            yield Difference(mine.node, text, command, REACH | SERVICES, "route")
+
+
+def _next(way: str) -> str:
+    """Next hop of a packet that leaves the node; empty for what stays."""
+    found = re.search(r"\bvia (\S+)", way)
+    return found[1] if found and not _is_local(_device(way)) else ""
 
 
 def _device(way: str) -> str:

@@ -38,6 +38,7 @@ at qdisc; tc qdisc show 2>/dev/null
 at routes; ip -4 route show table all 2>/dev/null | grep -v 'table local'
 at rules; ip rule
 at neighbours; ip neigh
+at tunnels; bridge fdb show 2>/dev/null | grep ' dst '
 at ways; for to in {pods}; do echo "$to $(ip route get "$to" 2>&1 | head -n 1)"; done
 ask() { echo "$1 $(curl -sm 2 "http://127.0.0.1:$1/$2" 2>/dev/null | head -c 300)"; }
 at proxy; ask 10256 healthz; ask 10249 proxyMode
@@ -70,6 +71,7 @@ class State:
         policy_rules: Rules of the routing policy.
         neighbours: Address → link address, of those that are known.
         failed: Neighbours that do not answer.
+        tunnels: Device of a tunnel and link address behind it → address of the node that packets for it are sent to.
         hairpin: Hairpin mode of the bridge ports that lead to pods: `on`, `off`; empty when there is no bridge.
         promiscuous: Bridges that are promiscuous, which does for hairpin as well.
         service_rules: How many rules of a service proxy there are.
@@ -90,6 +92,7 @@ class State:
     policy_rules: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
+    tunnels: dict[tuple[str, str], str] = field(default_factory=dict)
     hairpin: str = ""
     promiscuous: bool = False
     service_rules: int | None = None
@@ -199,6 +202,10 @@ def parse(node: str, text: str) -> State:
             state.neighbours[words[0]] = words[words.index("lladdr") + 1]
         elif words[-1] == "FAILED":
             state.failed.append(words[0])
+    for line in parts["tunnels"]:
+        words = line.split()
+        if "dev" in words and "dst" in words:
+            state.tunnels[words[words.index("dev") + 1], words[0]] = words[words.index("dst") + 1]
     for line in parts["proxy"]:
         port, _, said = line.partition(" ")
         state.health["kube-proxy" if port == "10256" else "proxy mode"] = said.strip() or None
