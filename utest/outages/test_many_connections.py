@@ -17,9 +17,11 @@ from NetLibrary._mechanics.outages import outside_servers
 from NetLibrary._mechanics.outages.objects import SOURCE, Endpoints, Outside, Target
 from NetLibrary._mechanics.outages.places import iperf_runs
 from NetLibrary._mechanics.outages.results.combine import evaluate_all, joined, over_sources, together
-from NetLibrary._mechanics.outages.results.iperf import iperf_result, retransmit_percent
+from NetLibrary._mechanics.outages.results.iperf import IperfResult, iperf_result, retransmit_percent
+from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.results.windows import evaluate
 from NetLibrary._mechanics.outages.run.probers import LocalProber
+from NetLibrary._mechanics.outages.show.tables import published_rows
 from NetLibrary._mechanics.outages.streams import Rates, streams
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
 from NetLibrary.cli import main
@@ -209,6 +211,20 @@ def test_our_server_outside_is_probed_in_all_ways_and_a_foreign_one_only_by_tcp(
 def test_a_name_as_address_outside_is_refused():
     with pytest.raises(InputError, match=r"outside_address has 'example\.test'"):
         asked("example.test", 80)
+
+
+def test_the_original_s_own_table_stands_beside_ours():
+    icmp = StreamResult(StreamSpec(1, "own node", ProbeKind.ICMP, "10.0.0.9"), sent=100, answered=97)
+    new = StreamResult(StreamSpec(2, "service", ProbeKind.TCP_NEW, "10.96.0.1", 80), sent=50, answered=48)
+    foreign = StreamResult(StreamSpec(3, "dns", ProbeKind.DNS, "10.96.0.10", 53), sent=9, answered=9)
+    result = OutageResult("reload", [icmp, new, foreign], [], iperf=[IperfResult("service tcp", retransmits=7)])
+    assert published_rows(result) == [
+        ["own node", "ICMP lost", "15", "1", "3 of 100"],
+        ["service", "retransmits / connection failures", "86 / 0", "16 / 0", "7 / 2"],
+    ]
+    result.iperf.clear()
+    assert published_rows(result)[1][-1] == "not measured / 2"
+    assert published_rows(OutageResult("dns", [foreign], [])) == []
 
 
 def test_what_a_client_of_iperf3_sent_again_is_known_although_it_is_interrupted():

@@ -13,12 +13,7 @@ from NetLibrary._mechanics.defaults import E2SAR_PORT
 from NetLibrary._mechanics.e2sar import nodes, objects, outside
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint, unused
 from NetLibrary._mechanics.e2sar.facts import Facts, ReceiverFacts, SenderFacts
-from NetLibrary._mechanics.e2sar.goals import (
-    container_begun,
-    container_over,
-    endpoint_ready,
-    pod_over,
-)
+from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready, pod_over
 from NetLibrary._mechanics.e2sar.inspection import Inspection, read_inspection
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.targets import target_of

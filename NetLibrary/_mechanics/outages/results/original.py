@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from NetLibrary._mechanics.outages.results.counters import Delta
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.types import NEW, ProbeKind, StreamResult
+from NetLibrary.types import OutagePath
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,25 @@ class KnownFigures:
     tcp_retrans_segment: int
     total_tcp_connection: int
     failed_tcp_connection: int
+
+
+#: What the program's README publishes of a reload, November 2022 and March 2023, one run of 60 s each: echoes lost, and
+#: segments sent again / connections failed; by the names that the paths have here.
+PUBLISHED_ICMP = {
+    OutagePath.POD_ON_SAME_NODE: ("0", "0"),
+    OutagePath.OWN_GATEWAY: ("13", "0"),
+    OutagePath.OWN_NODE: ("15", "1"),
+    OutagePath.POD_ON_OTHER_NODE: ("4", "0"),
+    OutagePath.OTHER_GATEWAY: ("21", "0"),
+    OutagePath.OTHER_NODE: ("16", "0"),
+    OutagePath.OUTSIDE_ADDRESS: ("32", "0"),
+}
+PUBLISHED_TCP = {
+    OutagePath.POD_ON_OTHER_NODE: ("38 / 1", "8 / 0"),
+    OutagePath.SERVICE: ("86 / 0", "16 / 0"),
+    OutagePath.OUTSIDE_ADDRESS: ("4 / 1", "5 / 0"),
+    OutagePath.NODE_PORT_FROM_OUTSIDE: ("connection reset", "0 / 0"),
+}
 
 
 def from_counters(changes: Delta, results: Iterable[StreamResult]) -> KnownFigures | None:

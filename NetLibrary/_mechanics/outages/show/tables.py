@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from NetLibrary._mechanics.outages.causes import impacts_of
-from NetLibrary._mechanics.outages.results.original import of_path
+from NetLibrary._mechanics.outages.results.original import PUBLISHED_ICMP, PUBLISHED_TCP, of_path
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
-from NetLibrary._mechanics.outages.types import NEW, NS, StreamResult, Window
+from NetLibrary._mechanics.outages.types import NEW, NS, ProbeKind, StreamResult, Window
 from NetLibrary._mechanics.report import Cell, Table
 
 STREAM_COLUMNS = (
@@ -30,6 +30,11 @@ def all_of(result: OutageResult) -> list[Table]:
         found.append(Table(IPERF_COLUMNS, iperf_rows(result), "iperf3 beside the probes", headline=False))
     caption = "Counts as kube-ovn's test-server makes them (by source from kernel counters, by path from our records)"
     found.append(Table(FIGURE_COLUMNS, figure_rows(result), caption, headline=False))
+    if rows := published_rows(result):
+        caption = (
+            "In the form of the test-server's README, beside what it publishes of reloads of kube-ovn (60 s)"
+        )
+        found.append(Table(PUBLISHED_COLUMNS, rows, caption, headline=False))
     return found
 
 
@@ -148,6 +153,25 @@ def figure_rows(result: OutageResult) -> list[list[object]]:
     return rows
 
 
+def published_rows(result: OutageResult) -> list[list[object]]:
+    """Returns the rows of the original's own result tables that were measured here; families of a path are added up."""
+    rows: list[list[object]] = []
+    for path, (first, later) in PUBLISHED_ICMP.items():
+        echoes = [s for s in result.streams if s.spec.base_path == path.value and s.spec.kind is ProbeKind.ICMP]
+        if echoes:
+            own = of_path(echoes)
+            seen = f"{own['IcmpLost']} of {own['TotalIcmpEcho']}"
+            rows.append([path.value, "ICMP lost", first, later, seen])
+    for path, (first, later) in PUBLISHED_TCP.items():
+        connections = [s for s in result.streams if s.spec.base_path == path.value and s.spec.kind in NEW]
+        runs = [run for run in result.iperf if run.name == f"{path.value} tcp" and run.retransmits is not None]
+        if connections:
+            again = str(sum(run.retransmits or 0 for run in runs)) if runs else "not measured"
+            seen = f"{again} / {of_path(connections)['FailedTCPConnection']}"
+            rows.append([path.value, "retransmits / connection failures", first, later, seen])
+    return rows
+
+
 def as_the_original_prints(result: OutageResult) -> str:
     """Returns the figures of each path as test-server prints them with `--output=json`."""
     documents = []
@@ -174,6 +198,9 @@ def as_the_original_prints(result: OutageResult) -> str:
 FIGURE_COLUMNS = (
     "source or path", "ICMP echoes", "ICMP lost", "TCP segments out", "retransmitted", "connections", "failed"
 )  # fmt: skip
+
+
+PUBLISHED_COLUMNS = ("scenario", "figure", "published 2022", "published 2023", "here")
 
 
 def summary(result: OutageResult) -> dict[str, Any]:
