@@ -54,6 +54,12 @@ def test_arguments_that_robot_converts_have_types_that_are_there_at_start_up() -
     assert by_name == set()
 
 
+def test_none_may_be_given_where_it_means_something_other_than_the_default() -> None:
+    """`exit_status=${None}` takes any status, where the default is 0; it "cannot be converted to integer"."""
+    assert str(NetLibrary.run_in_pod.__annotations__["exit_status"]) == "int | None"
+    assert NetLibrary.run_in_pod.__annotations__["container"] is str
+
+
 def test_robot_gets_the_names_that_it_would_find_itself() -> None:
     library = NetLibrary()
     assert library.get_keyword_names() == [

@@ -47,17 +47,18 @@ _TYPES: dict[tuple[str, str], Any] = {}  # by module and text of the hint
 def _types_of(method: Callable[..., Any]) -> dict[str, Any]:
     """Returns the hints of a method as types, for Robot.
 
-    An argument's `X | None` becomes `X`: Robot accepts None anyway where it is the default, and of a union's types none
-    may say what it allows: `at_least=1GB` "cannot be converted to Bitrate or None" and nothing more.
+    An argument's `X | None` becomes `X` where None is the default: Robot accepts it anyway then, and of a union's types
+    none may say what it allows: `at_least=1GB` "cannot be converted to Bitrate or None" and nothing more.
 
     Hints are texts in these files; each is evaluated once in a module, where Robot would do it for every argument. A
     class that only type checkers import is known by its name alone: fine for what keywords return and for arguments
     that are such results. What Robot has to convert is in `NetLibrary.types`.
     """
     plain = inspect.unwrap(method)
-    types = {}
+    types, defaults = {}, plain.__kwdefaults__ or {}
     for argument, hint in method.__annotations__.items():
-        text = hint if argument == "return" else hint.removesuffix(" | None")
+        alone = argument != "return" and defaults.get(argument) is None
+        text = hint.removesuffix(" | None") if alone else hint
         known = plain.__module__, text
         if known not in _TYPES:
             try:

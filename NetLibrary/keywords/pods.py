@@ -145,8 +145,8 @@ class PodKeywords(SourceBase):
 
     @keyword(tags=["cluster", "node"])
     def run_on_every_node(
-        self, *command: str, exit_status: int | None = 0, timeout: timedelta = HALF_A_MINUTE,
-        cluster: str | None = None,
+        self, *command: str, stdin: str | None = None, exit_status: int | None = 0,
+        timeout: timedelta = HALF_A_MINUTE, cluster: str | None = None,
     ) -> dict[str, CommandOutput]:  # fmt: skip
         """Runs a command on every node's own network at once, in the way of `kubectl debug node/NAME`.
 
@@ -155,6 +155,7 @@ class PodKeywords(SourceBase):
 
         Args:
             command: Program and arguments, each one an argument of its own.
+            stdin: Text for the standard input of each.
             exit_status: Exit status that each must have; any with `${None}`.
             timeout: Limit for the command.
             cluster: Alias of the cluster.
@@ -176,7 +177,7 @@ class PodKeywords(SourceBase):
         places = {
             place.name.removeprefix("node "): place for place in self._sources(Source("node", which="*"), cluster)
         }
-        return all_at_once(list(places), lambda name: run_at(places[name], words, exit_status, timeout))
+        return all_at_once(list(places), lambda name: run_at(places[name], words, stdin, exit_status, timeout))
 
     @keyword(tags=["cluster", "pod"])
     def copy_to_pod(
@@ -271,12 +272,14 @@ def run_in(
     return CommandOutput.of(result.stdout, result.exit_code, result.stderr, result.seconds)
 
 
-def run_at(place: Vantage, command: list[str], exit_status: int | None, timeout: timedelta) -> CommandOutput:
+def run_at(
+    place: Vantage, command: list[str], stdin: str | None, exit_status: int | None, timeout: timedelta
+) -> CommandOutput:
     """Runs a command at a place and compares its exit status."""
     from NetLibrary._mechanics.errors import ExecFailed
 
     begin = time.monotonic()
-    ran = place.run(command, timeout=timeout.total_seconds())
+    ran = place.run(command, timeout=timeout.total_seconds(), stdin=stdin)
     if exit_status not in (None, ran.exit_code):
         said = (ran.stderr.strip() or ran.stdout.strip())[-500:] or "it printed nothing"
         raise ExecFailed(

@@ -185,3 +185,18 @@ def test_a_pod_is_run_and_fits_restricted_with_a_user() -> None:
     plain = objects.single_pod("web", "shop", "web:1", ["a", "b"], labels={}, environment={}, node=None, user=None)
     assert plain["spec"]["containers"][0]["command"] == ["a", "b"]
     assert "securityContext" not in plain["spec"]
+
+
+def test_a_command_at_a_place_has_input_and_status() -> None:
+    from datetime import timedelta
+    from types import SimpleNamespace
+
+    from NetLibrary._mechanics.vantage import Outside
+    from NetLibrary.keywords.pods import run_at
+
+    here: Any = Outside(SimpleNamespace(is_lab=False, lab=None))  # type: ignore[arg-type]
+    limit = timedelta(seconds=10)
+    assert run_at(here, ["tr", "a-z", "A-Z"], "text", 0, limit) == "TEXT"
+    assert run_at(here, ["sh", "-c", "exit 3"], None, None, limit).exit_status == 3
+    with pytest.raises(errors.ExecFailed, match="'sh -c echo no; exit 3' on outside ended with exit status 3: no"):
+        run_at(here, ["sh", "-c", "echo no; exit 3"], None, 0, limit)

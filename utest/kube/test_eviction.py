@@ -84,7 +84,10 @@ def test_a_drain_leaves_what_cannot_move_and_names_what_would_be_lost(api: ApiSe
     assert names(found.left) == ["agent", "done", "prober", "static"]
     assert names(found.refused) == ["bare", "scratch"]
     assert names(plan(cluster, delete_emptydir_data=True).evicted) == ["scratch", "web"]
-    assert names(plan(cluster, force=True).evicted) == ["bare", "prober", "scratch", "web"]
+    forced = plan(cluster, force=True)
+    assert (names(forced.evicted), names(forced.refused)) == (["bare", "prober", "web"], ["scratch"])
+    everything = plan(cluster, force=True, delete_emptydir_data=True)
+    assert names(everything.evicted) == ["bare", "prober", "scratch", "web"]
 
 
 def test_pods_are_evicted_and_not_deleted(api: ApiServer, cluster: Cluster) -> None:

@@ -54,7 +54,7 @@ def plan_drain(
             plan.left.append((pod, "this run made it and nobody would make it again"))
         elif owner is None and not force:
             plan.refused.append((pod, "nobody would make it again; force=True evicts it all the same"))
-        elif _has_scratch(pod) and not (delete_emptydir_data or force):
+        elif _has_scratch(pod) and not delete_emptydir_data:
             plan.refused.append((pod, "what is in its emptyDir would be lost; delete_emptydir_data=True allows that"))
         else:
             plan.evicted.append(pod)

@@ -64,7 +64,7 @@ class Vantage(Protocol):
     name: str
     repeat: str
 
-    def run(self, command: Sequence[str], *, timeout: float) -> Ran:
+    def run(self, command: Sequence[str], *, timeout: float, stdin: str | None = None) -> Ran:
         """Runs a program there to its end.
 
         Raises:
@@ -95,10 +95,10 @@ class InPod:
         self.name = name or f"{self._namespace}/{self._pod}"
         self.repeat = f"kubectl exec -n {self._namespace} {self._pod} -c {self._container} --"
 
-    def run(self, command: Sequence[str], *, timeout: float) -> Ran:
+    def run(self, command: Sequence[str], *, timeout: float, stdin: str | None = None) -> Ran:
         """Runs a program in the container to its end; see `Vantage`."""
         result = self._cluster.exec(
-            self._namespace, self._pod, command, container=self._container, timeout=timeout, check=False
+            self._namespace, self._pod, command, container=self._container, stdin=stdin, timeout=timeout, check=False
         )
         return Ran(result.stdout, result.stderr, result.exit_code)
 
@@ -120,10 +120,12 @@ class Outside:
         self.name = "outside"
         self.repeat = f"ip netns exec {outside.netns}" if outside else ""
 
-    def run(self, command: Sequence[str], *, timeout: float) -> Ran:
+    def run(self, command: Sequence[str], *, timeout: float, stdin: str | None = None) -> Ran:
         """Runs a program of this machine there to its end; see `Vantage`."""
         try:
-            done = subprocess.run([*self._enter, *command], capture_output=True, text=True, timeout=timeout)
+            done = subprocess.run(
+                [*self._enter, *command], input=stdin, capture_output=True, text=True, timeout=timeout
+            )
         except FileNotFoundError as error:
             raise errors.ToolMissing(f"'{command[0]}' is not on this machine.") from error
         except subprocess.TimeoutExpired as error:
