@@ -29,7 +29,7 @@ if {broken}:
 focus, skip = re.compile(options["ginkgo.focus"]), re.compile(options.get("ginkgo.skip", "^$"))
 dry, tests = "-ginkgo.dry-run" in sys.argv, json.loads({tests!r})
 with open({calls!r}, "a") as calls:
-    calls.write(json.dumps([options.get("kubeconfig"), options.get("kube-context"), dry]) + "\\n")
+    calls.write(json.dumps([options.get("kubeconfig"), options.get("context"), dry]) + "\\n")
 cases = ['<testcase name="[SynchronizedBeforeSuite]" status="{before}" time="0"><failure message="no node is ready"/></testcase>']
 for name, (status, words) in tests.items():
     if not focus.search(name) or skip.search(name):

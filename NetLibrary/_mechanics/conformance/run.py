@@ -86,7 +86,7 @@ def arguments_for(cluster: Cluster) -> list[str]:
         raise InputError("e2e.test takes one kubeconfig, and the cluster is known by several; give one alone.")
     found = [f"-kubeconfig={Path(choice.kubeconfig[0]).resolve()}"]
     context = str(cluster.connection.context or "")
-    return [*found, f"-kube-context={context}"] if context else found
+    return [*found, f"-context={context}"] if context else found
 
 
 def wanted(settings: Settings, environment: Mapping[str, str]) -> list[str]:
@@ -169,7 +169,7 @@ def _side_by_side(
     for process, report, log in running:
         outcome.files += [file for file in (report, log) if file.exists()]
         if not report.exists():
-            said = log.read_text(errors="replace").strip()[-400:]
+            said = log.read_text(errors="replace").strip()[:300]  # a flag that it does not know is its first line
             outcome.around.append(f"a process ended with status {process.returncode} and wrote no report: {said}")
             continue
         tests, around = results.read(report)

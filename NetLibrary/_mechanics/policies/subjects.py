@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 Object = Mapping[str, Any]
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 GROUP = "policy.networking.k8s.io"
+# Policies of networks' own kinds, which decide beside those of Kubernetes and are not computed: kind → of a namespace
+OTHER_KINDS = {
+    f"ClusterNetworkPolicy.{GROUP}": False,
+    "CiliumNetworkPolicy.cilium.io": True,
+    "CiliumClusterwideNetworkPolicy.cilium.io": False,
+    "NetworkPolicy.crd.projectcalico.org": True,
+    "GlobalNetworkPolicy.crd.projectcalico.org": False,
+    "NetworkPolicy.crd.antrea.io": True,
+    "ClusterNetworkPolicy.crd.antrea.io": False,
+}
 ON_HOST = "it uses its node's network, and what policies mean there is left to the implementation"
 PROXIES = ("istio-proxy", "linkerd-proxy")
 BEHIND_PROXY = "its sidecar proxy takes connections in place of the network, so it cannot tell what gets through"
@@ -155,13 +165,20 @@ def _read_admin(cluster: Cluster, found: Subjects) -> None:
         except errors.Forbidden as error:
             found.unclear = f"{kind} objects cannot be read, and they may decide"
             found.notes.append(f"{kind} objects are served here and cannot be read: {error}")
+    for kind, of_namespace in OTHER_KINDS.items():
+        names = _names_of(cluster, kind, list(found.namespaces) if of_namespace else [None])
+        if names:
+            short = kind.partition(".")[0]
+            found.unclear = f"{short} {', '.join(names[:3])} may decide, and what it says is not computed here"
+            found.notes.append(f"{kind}: {', '.join(names)}. Connections are shown, and not judged.")
+
+
+def _names_of(cluster: Cluster, kind: str, namespaces: Sequence[str | None]) -> list[str]:
+    """Names of the objects of a kind; none where the cluster does not serve it, or the account may not see them."""
     try:
-        newer = cluster.list(f"ClusterNetworkPolicy.{GROUP}")
+        return [name_of(item) for namespace in namespaces for item in cluster.list(kind, namespace)]
     except (errors.NotFound, errors.Forbidden):
-        return
-    if newer:
-        names = ", ".join(name_of(item) for item in newer)
-        found.unclear = f"the ClusterNetworkPolicies {names} may decide, and what they say is not computed here"
+        return []
 
 
 def cells(
