@@ -27,7 +27,7 @@ Clients Reach The Service
     Connection Should Succeed    web    80    ${CLIENT}    time_at_most=1 s
 
 Every Service Is Right
-    Services Of Namespace Should Be Right    ${NAMESPACE}    sources=role=client    denied_at_most=0
+    Services Of Namespace Should Be Right    ${NAMESPACE}    web    sources=role=client    denied_at_most=0
 
 Every Pod Answers Clients
     Connection Should Succeed    ${NAMESPACE}/app=web    8080    ${CLIENT}
