@@ -23,6 +23,17 @@ OPTIONAL = {
     ("coordination.k8s.io", "leases"): "its heartbeat; a sweep then goes by the age of the run's objects",
     ("", "nodes/proxy"): "what nodes say about themselves",
 }
+# Where a network serves policies of its own kinds, tables of policies are not judged; who may not see them does not know
+OPTIONAL |= {
+    (group, f"{kind}networkpolicies"): "policies of the network's own kinds"
+    for group, kinds in {
+        "policy.networking.k8s.io": ("admin", "baselineadmin", "cluster"),
+        "cilium.io": ("cilium", "ciliumclusterwide"),
+        "crd.projectcalico.org": ("", "global"),
+        "crd.antrea.io": ("", "cluster"),
+    }.items()
+    for kind in kinds
+}
 OPTIONAL_IN_CLUSTER = {
     ("apps", "daemonsets"): "which network plugin runs, for advice in its commands",
     ("", "services"): "addresses of Services in other namespaces",
