@@ -23,7 +23,7 @@ OPTIONAL = {
     ("coordination.k8s.io", "leases"): "its heartbeat; a sweep then goes by the age of the run's objects",
     ("", "nodes/proxy"): "what nodes say about themselves",
 }
-# Where a network serves policies of its own kinds, tables of policies are not judged; who may not see them does not know
+# Where a network has policies of its own kinds, tables of policies are not judged; who may not list them does not know
 OPTIONAL |= {
     (group, f"{kind}networkpolicies"): "policies of the network's own kinds"
     for group, kinds in {
