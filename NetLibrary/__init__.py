@@ -19,6 +19,7 @@ from NetLibrary.keywords.disruption import DisruptionKeywords
 from NetLibrary.keywords.e2sar import E2SARKeywords
 from NetLibrary.keywords.health import HealthKeywords
 from NetLibrary.keywords.http import HTTPKeywords
+from NetLibrary.keywords.latency import LatencyKeywords
 from NetLibrary.keywords.logs import LogKeywords
 from NetLibrary.keywords.matrix import MatrixKeywords
 from NetLibrary.keywords.nodes import NodeKeywords
@@ -51,6 +52,7 @@ class NetLibrary(
     ConnectionKeywords,
     ThroughputKeywords,
     ThroughputServerKeywords,
+    LatencyKeywords,
     SkupperKeywords,
     GuestKeywords,
     ResultKeywords,
@@ -103,6 +105,22 @@ class NetLibrary(
     Every wait watches instead of polling, has a limit (`timeout`, else the library's), and ends early when its goal
     cannot be reached any more: an image that cannot be pulled, a pod that no node takes. The failure says what was
     expected, what was seen, where and for how long; the next lines are the evidence.
+
+    # Values of arguments
+
+    | kind | written as | means |
+    | --- | --- | --- |
+    | rate, [Bitrate] | `10M`, `2.5 Gbit/s`, `800k`, `0` | bits per second, decimal prefixes; 0 is as fast as it goes |
+    | share, [Percentage] | `5 %`, `99.5` | percent, from 0 on |
+    | time | `500 ms`, `90 s`, `2 min`, `5s` | a number without a unit is seconds; limits of outages need one |
+    | path, [ThroughputPath], [OutagePath], [E2SARPath] | `cluster IP`, `node port from outside` | its name, in words |
+    | row of the matrix, [MatrixCase] | `no endpoints`, `pod ip` | its name, in words |
+    | target of traffic, [OutageTarget] | `http://web.shop:8080/healthz`, `tcp://db.shop:5432 from outside` | a URL |
+    | place, [Source] | `shop/web-0`, `shop/app=web`, `node:node1`, `every node`, `outside` | where to connect from |
+    | switch | `True`, `yes`, `on`, `1` and their opposites | |
+
+    Case, blanks and underscores of names do not matter. A value that makes no sense is refused before anything runs,
+    and the text says what is allowed.
 
     # Failures and errors
 

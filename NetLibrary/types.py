@@ -123,10 +123,11 @@ class Protocol(Enum):
 
 
 class ThroughputPath(Enum):
-    """A path from a client to a server in the same cluster.
+    """A path from a client to a server in a cluster.
 
-    `SAME_NODE` and `OTHER_NODE` go from pod to pod, `HOST_NETWORK` from node to node without the pods' network. The
-    others lead to a pod on another node, through a Service.
+    `SAME_NODE` and `OTHER_NODE` go from pod to pod, `HOST_NETWORK` from node to node without the pods' network.
+    `OUTSIDE` begins at the machine that runs the tests and leads through the load balancer, else through a NodePort.
+    The others lead to a pod on another node, through a Service.
     """
 
     SAME_NODE = "same node"
@@ -135,6 +136,7 @@ class ThroughputPath(Enum):
     CLUSTER_IP = "cluster IP"
     NODE_PORT = "node port"
     LOAD_BALANCER = "load balancer"
+    OUTSIDE = "outside"
 
 
 class ServiceType(Enum):

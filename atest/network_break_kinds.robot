@@ -52,7 +52,7 @@ Neighbour Has A Wrong Address
     ...    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
 Link Is Too Slow
     1730    far    tc qdisc add dev eth0 root tbf rate 64kbit burst 2000 latency 400ms    tc qdisc del dev eth0 root
-    ...    aside=${300}    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
+    ...    slack=${300}    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
 Large Packets Vanish
     470    far    rule    ip length > 1000 drop
     ...    size=${1400}    icmp=silent drop    udp=silent drop
@@ -87,7 +87,7 @@ On Node
 
 Break By Hand
     [Documentation]    Breaks and mends, and compares what was measured with what was done.
-    [Arguments]    ${milliseconds}    ${role}    ${break}    ${mend}    ${aside}=${20}    &{kinds}
+    [Arguments]    ${milliseconds}    ${role}    ${break}    ${mend}    ${slack}=${20}    &{kinds}
     VAR    ${text}    ${{ string.Template($mend).substitute($PLACES) }}
     IF    $break == 'rule'
         VAR    ${begin}    nft 'table inet by_hand { chain c { type filter hook forward priority 0; ${text}; }; }'
@@ -102,8 +102,8 @@ Break By Hand
     Wait During Measurement    ${milliseconds} ms    step=${begin}
     ${mending}    Span On Node    ${role}    ${end}
     Outages Should Be Within Limits
-    VAR    ${least}    ${{ ($mending[0] - $breaking[1]) * 1000 - $aside }}
-    VAR    ${most}    ${{ ($mending[1] - $breaking[0]) * 1000 + $aside }}
+    VAR    ${least}    ${{ ($mending[0] - $breaking[1]) * 1000 - $slack }}
+    VAR    ${most}    ${{ ($mending[1] - $breaking[0]) * 1000 + $slack }}
     FOR    ${probe}    IN    icmp    udp    tcp_new    tcp_kept
         Outages Should Be    ${probe}    ${{ $kinds.get($probe) }}    ${least}    ${most}
     END

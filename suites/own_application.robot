@@ -4,10 +4,12 @@ Documentation       The network of one's own application: a template to copy, on
 ...                 *Topology*: two web servers behind a Service and a NetworkPolicy; one client that the policy lets
 ...                 through, one that it does not.
 ...                 *Traffic*: a few connections and DNS questions for each row, from the clients and from every node;
-...                 50 requests a second while the application is restarted; iperf3 between two nodes.
+...                 50 requests a second while the application is restarted, and while a node is drained of it;
+...                 iperf3 between two nodes.
 ...                 *Passes when*: connections come about or are blocked as the policy says; the names that the
-...                 application uses resolve from every node; an update loses no request; packets as large as a pod's
-...                 device takes reach the other node; throughput is not worse than in an earlier run.
+...                 application uses resolve from every node; neither an update nor a drain loses a request;
+...                 packets as large as a pod's device takes reach the other node; throughput is not worse than in an
+...                 earlier run.
 ...                 *Skipped when*: policies are not enforced, pods may not use their node's network, or there is only
 ...                 one node.
 ...                 *Variables*: APPLICATION_MANIFEST, APPLICATION_IMAGE, APPLICATION_TOOLS_IMAGE,
@@ -59,6 +61,16 @@ An Update Loses No Request
     [Tags]    rollout
     Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
     Restart Workload    Deployment    web    ${NAMESPACE}
+    Stop Traffic
+    Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s
+
+Draining A Node Loses No Request
+    [Tags]    drain    disruptive
+    Skip Unless There Are Two Nodes
+    ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=web
+    Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
+    Drain Node    ${pods}[0][spec][nodeName]    labels=app=web
+    Uncordon Node    ${pods}[0][spec][nodeName]
     Stop Traffic
     Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s
 

@@ -12,6 +12,7 @@ CYPERF_HEALTH_PATH = "/CyPerfHTTPHealthCheck"
 # Images. The table in images.py says what each must contain, and which variable of suites names another one.
 AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 IPERF3_IMAGE = "quay.io/skupper/lanyard:latest"
+FORTIO_IMAGE = "docker.io/fortio/fortio:1.68.2"
 PYTHON_IMAGE = "docker.io/library/python:3.13-alpine"
 PROBE_IMAGE = "ghcr.io/netlibrary/probe:1"
 E2SAR_IMAGE = "ibaldin/e2sar:0.1.4"

@@ -38,8 +38,8 @@ LAB = "the lab only"
 IMAGES = (
     Image(
         defaults.AGNHOST_IMAGE,
-        "MATRIX_IMAGE, POLICY_IMAGE",
-        ("service_matrix", "network_policies"),
+        "MATRIX_IMAGE, POLICY_IMAGE, APPLICATION_IMAGE",
+        ("service_matrix", "network_policies", "own_application"),
         "agnhost and a shell",
     ),
     Image(
@@ -47,6 +47,12 @@ IMAGES = (
         "IPERF3_IMAGE, THROUGHPUT_IMAGE",
         ("skupper_iperf3", "throughput"),
         "iperf3 and a shell",
+    ),
+    Image(
+        defaults.FORTIO_IMAGE,
+        "THROUGHPUT_FORTIO_IMAGE",
+        ("throughput",),
+        "fortio as its entrypoint",
     ),
     Image(
         defaults.PYTHON_IMAGE,

@@ -42,7 +42,8 @@ class ThroughputKeywords(KeywordBase):
         self, server: str, namespace: str, *, port: int = 5201, duration: timedelta = timedelta(seconds=10),
         bitrate: Bitrate | None = None, protocol: Protocol = Protocol.TCP, streams: int = 1, reverse: bool = False,
         omit: timedelta = timedelta(0), family: int | None = None, image: str = defaults.IPERF3_IMAGE,
-        manifest: Path | None = None, node: str | None = None, host_network: bool = False, retry_for: timedelta = RETRY,
+        manifest: Path | None = None, node: str | None = None, host_network: bool = False, from_outside: bool = False,
+        retry_for: timedelta = RETRY,
         at_least: Bitrate | None = None, at_most: Bitrate | None = None, lost_at_most: Percentage | None = None,
         retransmits_at_most: int | None = None, name: str | None = None, carried_by: str | None = None,
         cluster: str | None = None,
@@ -68,6 +69,7 @@ class ThroughputKeywords(KeywordBase):
             manifest: File with a Job to start from, when the client's pod needs more than an image.
             node: Node for the client.
             host_network: Whether the client uses its node's network instead of a pod's.
+            from_outside: Whether the client runs on the machine that runs the tests, which then needs iperf3.
             retry_for: How long a server that refuses or is busy is tried again before it counts.
             at_least: Fails when the receiver got less.
             at_most: Fails when the receiver got more, for instance where a policy limits the rate.
@@ -104,7 +106,11 @@ class ThroughputKeywords(KeywordBase):
         )  # fmt: skip
         _tell_units(bitrate=bitrate, at_least=at_least, at_most=at_most)
         connection = self.session.cluster(cluster)
-        outcome = self._run(connection, request, namespace, image, manifest, node, retry_for, host=host_network)
+        if from_outside and (node or host_network or manifest):
+            raise InputError("from_outside runs the client on this machine; leave out node, host_network and manifest.")
+        outcome = self._run(
+            connection, request, namespace, image, manifest, node, retry_for, host=host_network, outside=from_outside
+        )
         self._conclude(
             name or _robot.current_test() or "throughput", connection, request, namespace, outcome, limits, carried_by
         )
@@ -212,12 +218,13 @@ class ThroughputKeywords(KeywordBase):
     def _run(
         self, connection: Cluster, request: Request, namespace: str, image: str, manifest: Path | None,
         node: str | None, retry_for: timedelta, *, one_server: bool = True, host: bool = False,
+        outside: bool = False,
     ) -> Outcome:  # fmt: skip
         from NetLibrary._mechanics.kube.addresses import require_node
         from NetLibrary._mechanics.throughput import Iperf3Problem
         from NetLibrary._mechanics.throughput.causes import known_name, several_servers
         from NetLibrary._mechanics.throughput.objects import job_manifest
-        from NetLibrary._mechanics.throughput.run import run_job
+        from NetLibrary._mechanics.throughput.run import run_job, run_outside
 
         if node:
             require_node(connection, node)
@@ -225,6 +232,8 @@ class ThroughputKeywords(KeywordBase):
         if several:
             raise EnvironmentProblem(several)
         retry = retry_for.total_seconds()
+        if outside:
+            return run_outside(connection, request, retry_seconds=retry)
         job = job_manifest(
             f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request, retry_seconds=retry, node=node,
             host_network=host, template=_job_in(manifest) if manifest else None,

@@ -302,6 +302,23 @@ class Lab:
         """Assembles images and imports them on every node; returns their references."""
         return self.load(assemble_all(recipes, cache() / "images"))
 
+    def provide(self, name: str) -> None:
+        """Loads the image of a program that measures, which is built when the cache does not have it.
+
+        Args:
+            name: Name of the program, for instance `fortio`.
+        """
+        from NetLibrary.lab.networks import catalogue, programs
+
+        recipe = catalogue.tool(name, programs.programs([name], self._say)[name])
+        with self._locked():
+            known = self.require_up()
+            keys = [f"{reference}#{recipe.key()}" for reference in recipe.references]
+            if known.installed.get(name) != keys:
+                self.add_images([recipe])
+                known.installed[name] = keys
+                known.save()
+
     def install(self, topic: str) -> None:
         """Loads the images of a topic's stand-ins and applies its manifests.
 

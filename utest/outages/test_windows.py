@@ -251,3 +251,16 @@ def test_many_short_pauses_do_not_excuse_a_connection_that_got_no_answer_at_all(
     # Prober and server that wait for the same processor at the same time wait once
     log.paused = [(T0 + 1000 * MS, T0 + 1300 * MS), (T0 + 1050 * MS, T0 + 1290 * MS)]
     assert len(evaluate(log).windows) == 1
+
+
+@pytest.mark.parametrize("kind", [ProbeKind.HTTP, ProbeKind.HTTP_KEPT])
+def test_one_answer_of_an_application_that_comes_late_is_slow_and_no_outage(kind, timeline):
+    """A careful rollout failed in one of twenty runs: a new pod took 181 ms for its first answer."""
+    line = timeline(kind, period_ms=20)
+    probes = line.probes(2)
+    probes[50] = probes[50]._replace(elapsed_ns=181_000_000)
+    (found,) = find_windows(line.spec, probes, slow_ms=150)
+    assert found.kind is OutageKind.SLOW
+    for number in range(50, 55):  # several that come at one moment were held back
+        probes[number] = probes[number]._replace(elapsed_ns=probes[50].sent_ns + 181_000_000 - probes[number].sent_ns)
+    assert find_windows(line.spec, probes, slow_ms=50)[0].kind is OutageKind.STALLED

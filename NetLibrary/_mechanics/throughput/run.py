@@ -8,15 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, WaitTimeout
+from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.wait import Done, Goal, pod_ended
 from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
-from NetLibrary._mechanics.throughput.command import Request
-from NetLibrary._mechanics.throughput.objects import limit_seconds
+from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
+from NetLibrary._mechanics.throughput.objects import ATTEMPTS, limit_seconds
 from NetLibrary._mechanics.throughput.reader import read
 from NetLibrary._mechanics.throughput.results import Iperf3Problem, Measurement
+from NetLibrary._mechanics.vantage import Outside
 
+#: In place of the pod of a client that ran outside.
+OUTSIDE: dict[str, Any] = {"metadata": {"name": "outside"}, "spec": {"nodeName": "outside", "containers": []}}
 _ATTEMPTS = re.compile(r"attempts: (\d+)\n")
 
 
@@ -66,17 +69,34 @@ def run_job(
         raise WaitTimeout(f"{error} {_last_words(cluster, namespace, name, container)}".strip()) from error
     _check_tools(pod)
     output = cluster.logs(namespace, pod["metadata"]["name"], container=container)
-    measurement, problem = None, None
-    try:
-        measurement = read(output, exit_status=_exit_status(pod, container))
-    except Iperf3Problem as error:
-        problem = error
     if "iperf3: not found" in output or "iperf3: command not found" in output:
         raise EnvironmentProblem(f"The image '{image_of(pod)}' of the client has no 'iperf3'.")
+    return _outcome(output, _exit_status(pod, container), pod, time.monotonic() - start)
+
+
+def run_outside(cluster: Cluster, request: Request, *, retry_seconds: float = 0.0) -> Outcome:
+    """Runs the client on the machine that the tests run on; in a lab, in its namespace outside the cluster.
+
+    Raises:
+        Unavailable: This machine has no iperf3.
+    """
+    start = time.monotonic()
+    command = ["sh", "-c", ATTEMPTS, "iperf3", f"{retry_seconds:.0f}", str(CONNECT_TIMEOUT_MS), *request.arguments()]
+    ran = Outside(cluster).run(command, timeout=limit_seconds(request, retry_seconds))
+    output = ran.stdout + ran.stderr
+    if "iperf3: not found" in output or "iperf3: command not found" in output:
+        raise Unavailable("A client outside the cluster needs iperf3 on this machine, which has none.")
+    return _outcome(output, ran.exit_code, OUTSIDE, time.monotonic() - start)
+
+
+def _outcome(output: str, exit_status: int | None, pod: dict[str, Any], seconds: float) -> Outcome:
+    measurement, problem = None, None
+    try:
+        measurement = read(output, exit_status=exit_status)
+    except Iperf3Problem as error:
+        problem = error
     attempts = _ATTEMPTS.match(output)
-    return Outcome(
-        measurement, problem, int(attempts[1]) if attempts else 1, output, pod, time.monotonic() - start
-    )  # fmt: skip
+    return Outcome(measurement, problem, int(attempts[1]) if attempts else 1, output, pod, seconds)
 
 
 def client_ended(container: str) -> Goal:
@@ -93,7 +113,8 @@ def client_ended(container: str) -> Goal:
 
 def image_of(pod: dict[str, Any]) -> str:
     """Returns the image of the client's container."""
-    return str(pod["spec"]["containers"][0]["image"])
+    containers = pod["spec"]["containers"]
+    return str(containers[0]["image"]) if containers else "none, it ran outside the cluster"
 
 
 def _terminated(pod: dict[str, Any], container: str) -> dict[str, Any] | None:

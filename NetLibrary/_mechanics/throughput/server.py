@@ -91,6 +91,7 @@ class Way:
         node: Node for the client; None for any.
         host_network: Whether the client uses its node's network.
         text: What it is, in words.
+        from_outside: Whether the client is on the machine that runs the tests.
     """
 
     host: str
@@ -98,6 +99,7 @@ class Way:
     node: str | None = None
     host_network: bool = False
     text: str = ""
+    from_outside: bool = False
 
 
 def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, family: int | None = None) -> Way:
@@ -111,6 +113,8 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
     home = str(pod["spec"].get("nodeName"))
     host = bool(pod["spec"].get("hostNetwork"))
     port = int(service["spec"]["ports"][0]["port"])
+    if path is ThroughputPath.OUTSIDE:
+        return _from_outside(cluster, service, port, home, family)
     other = next((each for each in _worker_nodes(cluster) if each != home), None)
     if path is not ThroughputPath.SAME_NODE and other is None:
         raise Unavailable(f"'{path.value}' needs a second node for the client; there is only '{home}'.")
@@ -134,6 +138,23 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
         address = _first(of_node(cluster.get("Node", entry), family), f"node '{entry}'", family)
         return Way(address, node_port(service, port, "TCP"), other, text=f"NodePort of {entry}")
     return Way(_balancer(service, name, family), port, other, text="load balancer")
+
+
+def _from_outside(cluster: Cluster, service: Object, port: int, home: str, family: int | None) -> Way:
+    """Returns the way through the load balancer, else through the NodePort of a node that does not run the server."""
+    found = of_load_balancer(service, family)
+    if found:
+        return Way(found[0], port, text="the load balancer, from outside", from_outside=True)
+    if service["spec"].get("type", "ClusterIP") == "ClusterIP":
+        name = service["metadata"]["name"]
+        raise Unavailable(f"'outside' needs a Service of type LoadBalancer or NodePort; '{name}' is of type ClusterIP.")
+    nodes = _worker_nodes(cluster)
+    entry = next((node for node in nodes if node != home), home)
+    of_entry = cluster.get("Node", entry)
+    addresses = of_node(of_entry, family, "ExternalIP") or of_node(of_entry, family)
+    address = _first(addresses, f"node '{entry}'", family)
+    text = f"the NodePort of {entry}, from outside"
+    return Way(address, node_port(service, port, "TCP"), text=text, from_outside=True)
 
 
 def direct_way(cluster: Cluster, name: str, namespace: str, *, same_cluster: bool) -> Way:

@@ -39,7 +39,8 @@ def table_of(name: str, request: Request, outcome: Outcome, verdict: Verdict, ca
     result = outcome.measurement
     rows = _of_result(result, verdict) if result else _of_problem(outcome.problem)
     pod = outcome.pod
-    place = f"{pod.get('status', {}).get('podIP')} on {pod.get('spec', {}).get('nodeName')}"
+    address = pod.get("status", {}).get("podIP")
+    place = f"{address} on {pod.get('spec', {}).get('nodeName')}" if address else "outside the cluster"
     remote = result.remote if result else f"{request.server}:{request.port}"
     version = result.version if result else (outcome.problem.version if outcome.problem else "")
     rows += [

@@ -22,6 +22,8 @@ PROGRAMS = {
     "kube-router": ("kube-router", "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"),
     "metallb-controller": ("metallb", "go.universe.tf/metallb/controller"),
     "metallb-speaker": ("metallb", "go.universe.tf/metallb/speaker"),
+    # Measures; loaded when a keyword asks for it
+    "fortio": ("fortio", "fortio.org/fortio"),
 }
 # MetalLB watches all of its kinds, used or not: kind, plural, version
 METALLB_KINDS = (
@@ -85,6 +87,22 @@ def recipes(options: Options, built: Mapping[str, Path]) -> list[Recipe]:
             for part in ("controller", "speaker")
         ]
     return found
+
+
+def tool(name: str, program: Path) -> Recipe:
+    """Returns the image of a program that measures, as its makers publish it: the program and nothing else.
+
+    Args:
+        name: Name of the program; there is `fortio`.
+        program: Where it is.
+    """
+    return Recipe(
+        name,
+        ("docker.io/fortio/fortio:1.68.2",),
+        files={"/usr/bin/fortio": program},
+        shell=False,
+        entrypoint=("/usr/bin/fortio",),
+    )
 
 
 def objects(plan: AddressPlan, options: Options) -> list[dict[str, Any]]:

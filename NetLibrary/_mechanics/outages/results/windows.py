@@ -45,6 +45,8 @@ MERGE_BELOW = 2
 EXPLAINED = 0.5
 #: How often prober and echo server have to run for one probe, so that this many pauses can delay it.
 TURNS = 4
+#: So many late answers in a row were held back together; fewer may have been late one by one.
+SEVERAL = 3
 EARLY_NS = 2_000_000
 AROUND_NS = 1_000_000_000
 LEAST_RTO_NS = 195_000_000
@@ -211,6 +213,8 @@ def _resumed_at(spec: StreamSpec, members: Sequence[Probe]) -> int | None:
     last = members[-1]
     if last.outcome not in (Outcome.OK, Outcome.LATE):
         return None  # the last bad probe was never answered: nothing was held back until the end
+    if _took_its_time(spec, members):
+        return None
     if spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS, ProbeKind.HTTP):
         # Each of these is repeated by a timer of its own, of 200 ms or more, and then resumes later than the path. Only
         # what came sooner was held back on the way.
@@ -220,9 +224,19 @@ def _resumed_at(spec: StreamSpec, members: Sequence[Probe]) -> int | None:
     if spec.kind in (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT):
         return max(arrivals)
     # One late echo may be late by itself; several that were sent one after the other and arrive together were held.
-    if len(held) < 3 or (max(arrivals) - min(arrivals)) * 2 > held[-1].sent_ns - held[0].sent_ns:
+    if len(held) < SEVERAL or (max(arrivals) - min(arrivals)) * 2 > held[-1].sent_ns - held[0].sent_ns:
         return None
     return max(arrivals)
+
+
+def _took_its_time(spec: StreamSpec, members: Sequence[Probe]) -> bool:
+    """Tells whether the application may have been late, and not the path.
+
+    One or two good answers came sooner than TCP would have repeated anything: that accuses nobody.
+    """
+    if spec.kind not in (ProbeKind.HTTP, ProbeKind.HTTP_KEPT) or len(members) >= SEVERAL:
+        return False
+    return all(probe.outcome is Outcome.OK and probe.elapsed_ns < LEAST_RTO_NS for probe in members)
 
 
 def _kind(members: Sequence[Probe], held: bool) -> tuple[OutageKind, dict[str, int]]:

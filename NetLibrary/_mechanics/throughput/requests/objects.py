@@ -1,0 +1,159 @@
+"""The fortio server with its Service, and the Job that runs a client."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube.addresses import in_url
+from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
+
+CONTAINER = "fortio"
+#: Percentiles that are asked for. Each needs ten answers beyond it to mean something.
+PERCENTILES = (50.0, 99.0, 99.9)
+ANSWERS_FOR_P999 = 10_000
+# Image pull and scheduling on top of what fortio itself takes
+START_SECONDS = 60.0
+# All that it would also listen at
+_OFF = [f"-{service}-port=disabled" for service in ("tcp", "udp", "grpc", "redirect")]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a client does.
+
+    Args:
+        server: Host name or address of the server, as the client's pod sees it.
+        port: Its port.
+        seconds: How long.
+        connections: How many requests are under way at once.
+        new_connections: Whether each request opens a connection of its own.
+        per_second: Requests per second over all connections; 0 for as fast as they are answered.
+        timeout_seconds: A request without an answer fails after this time.
+    """
+
+    server: str
+    port: int = 8080
+    seconds: float = 5.0
+    connections: int = 1
+    new_connections: bool = False
+    per_second: float = 0.0
+    timeout_seconds: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.connections < 1:
+            raise InputError(f"connections is {self.connections}; at least 1 is needed.")
+        if self.seconds < 0.1:
+            raise InputError(f"duration is {self.seconds:g} s; at least 0.1 s is needed.")
+        if self.per_second < 0:
+            raise InputError(
+                f"requests_per_second is {self.per_second:g}; it is a number of requests per second, or 0 for no limit."
+            )
+
+    def arguments(self) -> list[str]:
+        """Returns fortio's command line."""
+        return [
+            "load", "-quiet", "-json", "-", "-c", str(self.connections), "-qps", f"{self.per_second:g}",
+            "-t", f"{self.seconds * 1000:.0f}ms", "-timeout", f"{self.timeout_seconds * 1000:.0f}ms",
+            # Steps of the histogram that percentiles are read from
+            "-r", "0.00001", "-p", ",".join(f"{each:g}" for each in PERCENTILES), "-allow-initial-errors",
+            f"-keepalive={'false' if self.new_connections else 'true'}",
+            f"http://{in_url(self.server)}:{self.port}/",
+        ]  # fmt: skip
+
+
+def server_manifests(
+    name: str, namespace: str, image: str, *, port: int = 8080, node: str | None = None, host_network: bool = False,
+    service_type: str = "ClusterIP",
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Returns the Deployment of one fortio server and its Service."""
+    labels = {"app": name}
+    pod: dict[str, Any] = {
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "securityContext": dict(RESTRICTED_POD),
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": [
+                    "server",
+                    "-http-port",
+                    str(port),
+                    *_OFF,
+                ],
+                "ports": [{"name": "http", "containerPort": port}],
+                "readinessProbe": {"httpGet": {"path": "/", "port": port}, "periodSeconds": 1},
+                "securityContext": deepcopy(RESTRICTED_CONTAINER),
+            }
+        ],
+    }
+    _place(pod, node, host_network)
+    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {
+                "replicas": 1,
+                "strategy": {"type": "Recreate"},
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {
+                "type": service_type, "selector": labels,
+                "ports": [{"name": "http", "port": port, "targetPort": port}],
+            },
+        },
+    ]  # fmt: skip
+
+
+def client_job(
+    name: str, namespace: str, image: str, load: Load, *, node: str | None = None, host_network: bool = False
+) -> dict[str, Any]:
+    """Returns the Job of one client; the published image has no shell, so that the program is all there is."""
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "securityContext": dict(RESTRICTED_POD),
+        "containers": [
+            {
+                "name": CONTAINER,
+                "image": image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": load.arguments(),
+                "securityContext": deepcopy(RESTRICTED_CONTAINER),
+            }
+        ],
+    }
+    _place(pod, node, host_network)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "backoffLimit": 0, "activeDeadlineSeconds": int(limit_seconds(load)), "template": {"spec": pod},
+        },
+    }  # fmt: skip
+
+
+def limit_seconds(load: Load) -> float:
+    """Returns the seconds after which a client that has not ended is given up."""
+    return load.seconds + 2 * load.timeout_seconds + START_SECONDS
+
+
+def _place(pod: dict[str, Any], node: str | None, host_network: bool) -> None:
+    if node:
+        pod["nodeName"] = node
+    if host_network:
+        pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")

@@ -1,0 +1,79 @@
+"""Every typed argument of every keyword, given a value that makes no sense: the text says which, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from robot.running.testlibraries import TestLibrary as Imported
+
+from NetLibrary.types import CONVERTERS
+
+WRONG = "?wrong?"
+# Types that take any text
+OPEN = {"str", "Any", "Path", "object", "Mapping", "dict", "Sequence", "list", "None", "Secret"}
+# What Robot itself says about its own types is enough: their names say what is allowed
+OWN_WORDS = {
+    "int": "converted to integer", "float": "converted to float", "timedelta": "converted to timedelta",
+    "bool": "converted to boolean", "datetime": "converted to datetime",
+}  # fmt: skip
+# Robot lists the values of a Literal behind these words
+ALLOWED = ("converted to '", "Available:", "Give ", "is one of", "for instance", "allowed", "is a number")
+# Robot names the types alone; the documentation of each keyword has their forms
+NAMED_ONLY = {"Set CyPerf Objective: value", "Start Break Measurement: limits", "Start Outage Measurement: limits"}
+
+
+@cache
+def typed() -> dict[str, tuple[str, Any]]:
+    """Returns arguments with a type that not every text fits, by keyword and name."""
+    found = {}
+    for keyword in Imported.from_name("NetLibrary").keywords:
+        for name, kind in (keyword.args.types or {}).items():
+            if name != "return" and kind is not None:
+                found[f"{keyword.name}: {name}"] = (name, kind)
+    return found
+
+
+def messages() -> Iterator[tuple[str, str, Any]]:
+    for place, (name, kind) in typed().items():
+        parts = kind.nested if kind.is_union else (kind,)
+        if any(part.name in OPEN for part in parts if part.type is not type(None)):
+            continue
+        try:
+            kind.convert(WRONG, name=name, custom_converters=CONVERTERS)
+        except ValueError as error:
+            yield place, str(error), kind
+        except TypeError:  # a result of ours, which no text becomes
+            continue
+        else:
+            yield place, "", kind
+
+
+def test_there_are_typed_arguments() -> None:
+    assert len(typed()) > 400
+
+
+def test_no_wrong_value_is_taken() -> None:
+    """A word where a switch belongs stays a word for Robot; the library refuses it when the suite begins."""
+    assert [place for place, text, kind in messages() if not text and "bool" not in str(kind)] == []
+
+
+def test_texts_name_the_argument_and_what_is_allowed() -> None:
+    silent = [
+        (place, text)
+        for place, text, kind in messages()
+        if text
+        and place not in NAMED_ONLY
+        and not (
+            place.rpartition(": ")[2] in text
+            and (any(word in text for word in ALLOWED) or any(words in text for words in OWN_WORDS.values()))
+        )
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("kind", CONVERTERS, ids=lambda kind: kind.__name__)
+def test_converters_explain_themselves_in_libdoc(kind: Any) -> None:
+    assert len((CONVERTERS[kind].__doc__ or kind.__doc__ or "").split()) > 5
