@@ -275,7 +275,7 @@ def _over_time(document: Document, arrived: Arrived, size: float) -> tuple[Inter
 
 
 def _notes(result: Loss, source: str, arrived: Arrived) -> tuple[str, ...]:
-    told = () if source == "both ends" else (f"what arrived is taken from {source}",)
+    told: tuple[str, ...] = () if source == "both ends" else (f"what arrived is taken from {source}",)
     if arrived.gaps is None:
         told += (
             "the client shows 0 lost, which is not the server's count: a client from 3.16 on does not get it from a "
