@@ -86,7 +86,7 @@ Name That Does Not Resolve Is Named
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Run Keyword And Expect Error
     ...    *found no receiver: 'nobody.invalid' did not resolve to an IPv4 address within 2 s*
-    ...    E2SAR Transfer Should Be Delivered
+    ...    E2SAR Transfer Should Reach
 
 Denied Transfer Fails With Policy And Remedy
     Apply E2SAR Network Policy    tcp-only
@@ -109,7 +109,7 @@ Stray Datagrams Are Counted And Do No Harm
     Run In Pod    ${pod}    ${NAMESPACE}    python3    -c    ${strays}    container=observer
     Start E2SAR Sender    events=300    environment=${NEW_STYLE}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    E2SAR Transfer Should Be Delivered
+    ${result}    E2SAR Transfer Should Reach
     Should Be Equal As Integers    ${result.judgement.bad_headers}    4
 
 Namespace Deleted In The Middle Keeps The Logs
@@ -124,7 +124,7 @@ Namespace Deleted In The Middle Keeps The Logs
     ...    Wait For E2SAR Sender    timeout=${READY_TIMEOUT}    namespace=${namespace}
     Run Keyword And Expect Error
     ...    Delivered * of 20000 events*\nThe pod of * 'e2sar-*-0' was deleted while it ran.*
-    ...    E2SAR Transfer Should Be Delivered    namespace=${namespace}
+    ...    E2SAR Transfer Should Reach    namespace=${namespace}
     [Teardown]    Use The Suite's Image Again
 
 Receiver That Is Not Yet Bound Is Named And Mended
@@ -132,7 +132,7 @@ Receiver That Is Not Yet Bound Is Named And Mended
     Start E2SAR Sender    events=200    rate=5M
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
-    ${lost}    E2SAR Transfer Should Be Delivered
+    ${lost}    E2SAR Transfer Should Reach
     ...    delivered_at_least=0 %
     ...    delivered_at_most=0 %
     ...    errors_at_most=1000
@@ -148,7 +148,7 @@ Eviction Is Named
     ${pod}    Get E2SAR Pod    e2sar-receiver-0
     Evict Pod    ${pod}    ${NAMESPACE}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    E2SAR Transfer Should Be Delivered
+    ${result}    E2SAR Transfer Should Reach
     ...    delivered_at_least=1 %
     ...    delivered_at_most=90 %
     ...    errors_at_most=100000
@@ -164,7 +164,7 @@ Events Come From Outside The Cluster
     Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${READY_TIMEOUT}
     ${report}    Send E2SAR Events From Outside    events=500    event_bytes=4000    rate=20M
     Should Be Equal As Integers    ${report.frames_sent}    1500
-    E2SAR Transfer Should Be Delivered    delivered_at_least=100 %
+    E2SAR Transfer Should Reach    delivered_at_least=100 %
     [Teardown]    Delete E2SAR Senders And Receivers
 
 Logs Of A Version That Was Recorded Are Read

@@ -78,7 +78,7 @@ Two Receivers On One Port Are Named And Mended
     ...    *Receiver 'e2sar-receiver-0' never bound UDP port 19522: UDP port 19522 is already bound by something else*
     ...    Wait Until E2SAR Receiver Is Bound
     ...    timeout=${READY_TIMEOUT}
-    Run Keyword And Ignore Error    E2SAR Transfer Should Be Delivered
+    Run Keyword And Ignore Error    E2SAR Transfer Should Reach
     Start E2SAR Receiver    port=19523
     Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}
     Stop E2SAR Receiver
@@ -152,7 +152,7 @@ Send From Outside Unruly
     Start E2SAR Receiver
     Wait Until E2SAR Receiver Is Bound    ready=True    timeout=${READY_TIMEOUT}
     Send E2SAR Events From Outside    events=200    mtu=${mtu}    rate=10M    program=${CURDIR}/e2sar_unruly.py
-    ${result}    E2SAR Transfer Should Be Delivered    &{expectations}    name=${TEST NAME}: mtu ${mtu}
+    ${result}    E2SAR Transfer Should Reach    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
     [Teardown]    Remove Environment Variable    E2SAR_UNRULY
 
@@ -194,7 +194,7 @@ Send One Large Event
     ...    options=['--smooth']
     ...    environment=${NEW_STYLE}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    E2SAR Transfer Should Be Delivered    &{expectations}    name=${TEST NAME}: ${memory}
+    ${result}    E2SAR Transfer Should Reach    &{expectations}    name=${TEST NAME}: ${memory}
     RETURN    ${result}
 
 Receivers Have A Rival On Port 19522
@@ -230,7 +230,7 @@ Send Through Bandwidth Limit
     Let Bandwidth Limit Of Node Act At Once    ${node}    10mbit
     Start E2SAR Sender    events=1000    rate=${rate}    accept=OVERLOAD
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    E2SAR Transfer Should Be Delivered    &{expectations}    name=${TEST NAME}: ${rate}
+    ${result}    E2SAR Transfer Should Reach    &{expectations}    name=${TEST NAME}: ${rate}
     RETURN    ${result}
 
 Send With Fragments Dropped
@@ -242,7 +242,7 @@ Send With Fragments Dropped
     Drop Fragments At Node    ${node}
     Start E2SAR Sender    events=300    event_bytes=1700    rate=5M    mtu=${mtu}    accept=${accept}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    E2SAR Transfer Should Be Delivered    &{expectations}    name=${TEST NAME}: mtu ${mtu}
+    ${result}    E2SAR Transfer Should Reach    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
     [Teardown]    Let Fragments Pass
 
@@ -255,6 +255,6 @@ Send Through Black Hole
     Break Large Packets Of Node    ${node}    above=1000
     Start E2SAR Sender    events=300    event_bytes=1200    rate=5M    mtu=${mtu}
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
-    ${result}    E2SAR Transfer Should Be Delivered    &{expectations}    name=${TEST NAME}: mtu ${mtu}
+    ${result}    E2SAR Transfer Should Reach    &{expectations}    name=${TEST NAME}: mtu ${mtu}
     RETURN    ${result}
     [Teardown]    Restore All Faults

@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, WaitTimeout
+from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.programs import Ran, run_here
 from NetLibrary.lab import cgroups, folders, network
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.plan import AddressPlan
@@ -29,21 +30,6 @@ for bind in "${@:3}"; do mount --bind "${bind%%:*}" "${bind#*:}"; done
 : >"$2"
 exec sleep infinity
 """
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command on a node gave.
-
-    Args:
-        stdout: Its output.
-        stderr: Its error output.
-        exit_code: Its status.
-    """
-
-    stdout: str
-    stderr: str
-    exit_code: int
 
 
 class Vantage:
@@ -85,16 +71,17 @@ class Vantage:
         Raises:
             CommandFailed: It failed and `check` is set, or took too long.
         """
-        words = [*self.enter, *map(str, command)]
-        text = " ".join(map(str, command))
+        words = [str(word) for word in command]
         try:
-            done = subprocess.run(words, input=stdin, text=True, capture_output=True, timeout=timeout, errors="replace")
-        except subprocess.TimeoutExpired as error:
-            raise CommandFailed(f"'{text}' on {self.name} did not end within {timeout:g} s.") from error
-        if check and done.returncode:
+            done = run_here(words, where=f"on {self.name}", enter=self.enter, stdin=stdin, timeout=timeout)
+        except WaitTimeout as error:
+            raise CommandFailed(str(error)) from error
+        if check and done.exit_code:
             said = (done.stderr or done.stdout).strip() or "nothing"
-            raise CommandFailed(f"'{text}' on {self.name} ended with status {done.returncode} and said: {said}")
-        return Ran(done.stdout, done.stderr, done.returncode)
+            raise CommandFailed(
+                f"'{' '.join(words)}' on {self.name} ended with status {done.exit_code} and said: {said}"
+            )
+        return done
 
     def popen(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen:
         """Starts a program there, as `subprocess.Popen` does; the caller ends it."""
@@ -151,11 +138,9 @@ class Node(Vantage):
         ]
         self._holder.define(words, cgroup=self._cgroup, enter=Vantage._nsenter(self))
         self._holder.start()
-        deadline = time.monotonic() + 10
-        while not ready.exists():
-            if not self._holder.alive() or time.monotonic() > deadline:
-                raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
-            time.sleep(0.01)
+        settle(lambda: ready.exists() or not self._holder.alive(), timeout=10, every=0.01)
+        if not ready.exists():
+            raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
 
     def _nsenter(self) -> list[str]:
         holder = self._holder.pid

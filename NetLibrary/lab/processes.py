@@ -7,12 +7,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.polling import settle
 
 
 class CommandFailed(EnvironmentProblem):
@@ -85,11 +85,8 @@ class Identity:
 
     def wait(self, timeout: float) -> bool:
         """Waits until the process is gone; False when it is still there after the time."""
-        deadline = time.monotonic() + timeout
-        while self.alive():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
+        if not settle(lambda: not self.alive(), timeout=timeout, every=0.02):
+            return False
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)  # ours when this very program started it
         return True
@@ -207,9 +204,8 @@ class Component:
         """Freezes the program: its sockets stay open, it answers nothing."""
         if not (self.identity and self.identity.signal(signal.SIGSTOP)):
             raise EnvironmentProblem(f"{self.name} does not run, so it cannot be paused.")
-        deadline = time.monotonic() + 1.0
-        while self._running() and time.monotonic() < deadline:
-            time.sleep(0.001)  # the signal takes a moment to reach all threads
+        # The signal takes a moment to reach all threads
+        settle(lambda: not self._running(), timeout=1.0, every=0.001)
 
     def _running(self) -> bool:
         tasks = Path(f"/proc/{self.pid}/task").glob("*/stat")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from importlib.resources import files
 from NetLibrary._mechanics.connections import results
 from NetLibrary._mechanics.connections.results import Answer, Pair, PathMtu
 from NetLibrary._mechanics.kube.addresses import in_url
+from NetLibrary._mechanics.polling import settle
 from NetLibrary._mechanics.vantage import Vantage
 
 # Each pair holds one connection to the API server
@@ -78,13 +78,14 @@ def connect(
 
 def _connect_pair(source: Vantage, target: Target, request: Request, expected: Callable[[str], bool]) -> Pair:
     pair = Pair(source.name, str(target), repeat=_by_hand(source, target, request))
-    deadline = time.monotonic() + request.settle_seconds
-    while True:
-        first = _ask(source, target, request, 1)[0]
-        if expected(first.result) or time.monotonic() >= deadline:
-            break
-        pair.settling.append(first)
-        time.sleep(PAUSE_SECONDS)
+    tries: list[results.Attempt] = []
+
+    def as_expected() -> bool:
+        tries.append(_ask(source, target, request, 1)[0])
+        return expected(tries[-1].result)
+
+    settle(as_expected, timeout=request.settle_seconds, every=PAUSE_SECONDS)
+    *pair.settling, first = tries
     rest = _ask(source, target, request, request.attempts - 1) if request.attempts > 1 else []
     pair.attempts = [first, *rest]
     return pair

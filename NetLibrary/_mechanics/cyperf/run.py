@@ -20,6 +20,7 @@ from NetLibrary._mechanics.errors import (
     RunFailed,
     WaitTimeout,
 )
+from NetLibrary._mechanics.polling import settle
 
 _LICENCE_WORDS = ("license", "licence")
 _IDLE = ("STOPPED", "ERROR", "")
@@ -216,18 +217,19 @@ def wait_for_result(session: TestSession, test_id: str, *, timeout: float = 60.0
     Raises:
         WaitTimeout: Not within the time limit.
     """
-    deadline = time.monotonic() + timeout
-    while True:
+    what = ""
+
+    def free() -> bool:
+        nonlocal what
         result = session.connection.call("GET", f"/api/v2/results/{test_id}")
         held = [agent.ip for agent in session.controller.agents() if agent.session_id == session.id]
         done = isinstance(result, dict) and int(result.get("endTime") or 0) > 0
         running = held and any(a.status == "RUNNING" for a in session.controller.agents() if a.ip in held)
-        if done and not running:
-            return
-        if time.monotonic() >= deadline:
-            what = "its result has no end time" if not done else f"agents {', '.join(held)} still say RUNNING"
-            raise WaitTimeout(
-                f"The test of session '{session.name}' stopped, but after {timeout:g} s {what}. "
-                "Release or reboot the agents at the controller."
-            )
-        time.sleep(POLL_SECONDS)
+        what = "its result has no end time" if not done else f"agents {', '.join(held)} still say RUNNING"
+        return bool(done and not running)
+
+    if not settle(free, timeout=timeout, every=POLL_SECONDS):
+        raise WaitTimeout(
+            f"The test of session '{session.name}' stopped, but after {timeout:g} s {what}. "
+            "Release or reboot the agents at the controller."
+        )

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
 OUTSIDE = "outside"
 ALIAS = "alias"
-# A namespace gets its ServiceAccount a moment after it was made; a slow controller needs seconds
-ACCOUNT_WAIT = 20.0
 # Local addresses of a node, from the kernel's own table: no program is needed for that
 READ_ADDRESSES = "cat /proc/net/fib_trie /proc/net/if_inet6 2>/dev/null; true"
 _LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
@@ -100,21 +98,15 @@ class Builder:
 
     def _create_one(self, obj: Mapping[str, Any]) -> None:
         """Creates an object; one that the server refuses costs its row and not the whole matrix."""
-        bed, deadline = self._bed, time.monotonic() + ACCOUNT_WAIT
-        name = obj["metadata"]["name"]
-        while True:
-            try:
-                bed.cluster.create(dict(obj))
-            except errors.Invalid as error:
-                if name == objects.NEAR:
-                    bed.layout = dataclasses.replace(bed.layout, near=False)
-                bed.refused[name] = str(error)
-            except errors.Forbidden as error:
-                if "serviceaccount" in str(error).lower() and time.monotonic() < deadline:
-                    time.sleep(0.5)
-                    continue
-                bed.refused[name] = str(error)
-            return
+        bed, name = self._bed, obj["metadata"]["name"]
+        try:
+            bed.cluster.create(dict(obj))
+        except errors.Invalid as error:
+            if name == objects.NEAR:
+                bed.layout = dataclasses.replace(bed.layout, near=False)
+            bed.refused[name] = str(error)
+        except errors.Forbidden as error:
+            bed.refused[name] = str(error)
 
     def _without_refused(self) -> None:
         """Leaves the pods out that the server has refused, with its words."""

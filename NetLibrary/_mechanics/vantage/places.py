@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.wait import is_ready
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a program gave.
-
-    Args:
-        stdout: Its output.
-        stderr: Its error output.
-        exit_code: Its status.
-    """
-
-    stdout: str
-    stderr: str
-    exit_code: int
+from NetLibrary._mechanics.programs import Ran, run_here
 
 
 class Program(Protocol):
@@ -122,15 +106,7 @@ class Outside:
 
     def run(self, command: Sequence[str], *, timeout: float, stdin: str | None = None) -> Ran:
         """Runs a program of this machine there to its end; see `Vantage`."""
-        try:
-            done = subprocess.run(
-                [*self._enter, *command], input=stdin, capture_output=True, text=True, timeout=timeout
-            )
-        except FileNotFoundError as error:
-            raise errors.ToolMissing(f"'{command[0]}' is not on this machine.") from error
-        except subprocess.TimeoutExpired as error:
-            raise errors.WaitTimeout(f"'{command[0]}' outside did not end within {timeout:g} s.") from error
-        return Ran(done.stdout, done.stderr, done.returncode)
+        return run_here(command, where="outside", enter=self._enter, stdin=stdin, timeout=timeout)
 
     def start(self, command: Sequence[str]) -> Program:
         """Starts a program of this machine there; see `Vantage`."""

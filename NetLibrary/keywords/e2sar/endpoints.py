@@ -291,7 +291,7 @@ class E2SAREndpointKeywords(KeywordBase):
         """Sends from a host that is no part of the cluster to the NodePort of a receiver, and waits for the end.
 
         On a lab the host is its outside vantage point and the program the stand-in; elsewhere it is the machine that
-        runs this, with `e2sar_perf` on its PATH. [E2SAR Transfer Should Be Delivered] counts this sender as any other.
+        runs this, with `e2sar_perf` on its PATH. [E2SAR Transfer Should Reach] counts this sender as any other.
 
         Args:
             name: Name in table and record.

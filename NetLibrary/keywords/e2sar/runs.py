@@ -26,8 +26,8 @@ NO_RISK = E2SARRisks()
 class E2SARRunKeywords(KeywordBase):
     """Judge, transfer in one piece, sweep, read logs."""
 
-    @keyword("E2SAR Transfer Should Be Delivered", tags=["e2sar"], formerly=["Judge E2SAR Transfer"])
-    def e2sar_transfer_should_be_delivered(
+    @keyword("E2SAR Transfer Should Reach", tags=["e2sar"], formerly=["Judge E2SAR Transfer"])
+    def e2sar_transfer_should_reach(
         self, *, delivered_at_least: Percentage = ALL, delivered_at_most: Percentage | None = None,
         partial_at_most: Percentage = ALL, silent_at_most: Percentage = ALL, mangled_at_most: int = 0,
         errors_at_most: int = 0, expected_cause: str | None = None, causes_allowed: Sequence[str] = (),
@@ -79,7 +79,7 @@ class E2SARRunKeywords(KeywordBase):
         """Runs receivers and senders from start to judgement: bound, sent, settled, stopped, judged.
 
         Fails when a threshold was missed; the first line counts, the second names cause and remedy. The arguments are
-        those of [Start E2SAR Receiver], [Start E2SAR Sender] and [E2SAR Transfer Should Be Delivered].
+        those of [Start E2SAR Receiver], [Start E2SAR Sender] and [E2SAR Transfer Should Reach].
 
         Args:
             events: Events that each sender sends.

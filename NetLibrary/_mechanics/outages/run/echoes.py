@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, NetLibraryError
 from NetLibrary._mechanics.outages.run.archive import INPOD
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK, Offset
 from NetLibrary._mechanics.outages.run.probers import pod_offset
+from NetLibrary._mechanics.polling import settle
 
 LOG_LINES = 20_000
 START_S = 5.0
@@ -101,12 +101,12 @@ class OutsideEcho:
             stderr=self._log,
             start_new_session=True,
         )
-        deadline = time.monotonic() + START_S
-        while "on port" not in self._text():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise EnvironmentProblem(f"The echo server on this machine did not start: {self._text()[-300:]}")
-            time.sleep(0.02)
+        process = self._process
+        settle(lambda: "on port" in self._text() or process.poll() is not None, timeout=START_S, every=0.02)
+        if "on port" not in self._text():
+            said = self._text()[-300:]
+            self.stop()
+            raise EnvironmentProblem(f"The echo server on this machine did not start: {said}")
 
     def _text(self) -> str:
         return Path(f"/proc/self/fd/{self._log.fileno()}").read_text(errors="replace")

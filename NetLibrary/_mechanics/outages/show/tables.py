@@ -31,9 +31,7 @@ def all_of(result: OutageResult) -> list[Table]:
     caption = "Counts as kube-ovn's test-server makes them (by source from kernel counters, by path from our records)"
     found.append(Table(FIGURE_COLUMNS, figure_rows(result), caption, headline=False))
     if rows := published_rows(result):
-        caption = (
-            "In the form of the test-server's README, beside what it publishes of reloads of kube-ovn (60 s)"
-        )
+        caption = "In the form of the test-server's README, beside what it publishes of reloads of kube-ovn (60 s)"
         found.append(Table(PUBLISHED_COLUMNS, rows, caption, headline=False))
     return found
 
