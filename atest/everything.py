@@ -1,0 +1,34 @@
+"""What is in a cluster, to be compared before and after: others must not notice that a suite ran."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from NetLibrary.lab import Lab
+
+KINDS = "configmaps,secrets,services,deployments,daemonsets,statefulsets,jobs,networkpolicies,serviceaccounts,roles"
+CLUSTER_KINDS = "nodes,namespaces,clusterroles,clusterrolebindings,priorityclasses,customresourcedefinitions"
+
+
+def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
+    """Returns the objects of the cluster and of some namespaces, without what the cluster itself goes on changing."""
+    found = json.loads(lab.kubectl("get", CLUSTER_KINDS, "-o", "json"))["items"]
+    for namespace in (*namespaces, "default", "kube-system"):
+        found += json.loads(lab.kubectl("-n", namespace, "get", KINDS, "-o", "json"))["items"]
+    kept = {}
+    for obj in found:
+        metadata = obj["metadata"]
+        place = "/".join((obj["kind"], metadata.get("namespace", ""), metadata["name"]))
+        noted = {key: metadata.get(key) for key in ("uid", "labels", "annotations", "deletionTimestamp")}
+        kept[place] = {**noted, **{key: obj.get(key) for key in ("spec", "data", "rules")}}
+    return kept
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Returns what is gone, what was left, and what is another than before, in words."""
+    lost = [f"{place} is gone" for place in before if place not in after]
+    new = [f"{place} was left" for place in after if place not in before and not after[place]["deletionTimestamp"]]
+    other = [f"{place}: {key} was {before[place][key]}, is {after[place][key]}" for place in before if place in after
+             for key in before[place] if before[place][key] != after[place][key]]  # fmt: skip
+    return [*lost, *new, *other]

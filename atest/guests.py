@@ -1,0 +1,162 @@
+"""Runs suites as guests: in a namespace with objects of others, with images of a mirror, with wishes about pods."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from everything import differences, everything
+from robot.libraries.BuiltIn import BuiltIn
+from running import ROOT, STAND_INS, output_folder, run_suite
+
+from NetLibrary.lab import Lab
+
+MIRROR = "registry.example/mirror"
+# What a cluster may ask of every pod, and how it shows in the pod
+WISHES = {
+    "TOLERATIONS": "dedicated=test:NoSchedule",
+    "NODE_SELECTOR": "netlibrary.io/lab",
+    "PRIORITY_CLASS": "guests",
+    "POD_LABELS": "team=net",
+    "POD_ANNOTATIONS": "sidecar.istio.io/inject=false",
+    "POD_REQUESTS": "cpu=11m,memory=33Mi",
+    "PULL_SECRET": "regcred",
+    "IMAGE_PULL_POLICY": "IfNotPresent",
+    "REGISTRY": MIRROR,
+}
+PRECIOUS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: precious, labels: {app: theirs}}
+data: {a: b}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: precious}
+stringData: {password: theirs-alone-0123}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: precious}
+spec: {selector: {app: theirs}, ports: [{port: 80}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: precious, labels: {netlibrary.io/run: copied-label}}
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: theirs}}
+  template:
+    metadata: {labels: {app: theirs}}
+    spec:
+      containers: [{name: c, image: "docker.io/library/busybox:1.36", command: [sleep, "86400"]}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: precious}
+spec:
+  suspend: true
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: c, image: "docker.io/library/busybox:1.36", command: ["true"]}]
+"""
+
+
+class guests:  # noqa: N801 - Robot looks for a class of the module's name
+    """Keywords of the suite about guests."""
+
+    ROBOT_LIBRARY_SCOPE = "SUITE"
+
+    @property
+    def _lab(self) -> Lab:
+        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
+        if not cluster.is_lab:
+            BuiltIn().skip("Everything in the cluster is compared before and after; that is for a lab.")
+        return cluster.lab
+
+    def export_images(self, suite: str) -> None:
+        """Writes archives of a suite's images under the mirror's names, and loads them into the lab."""
+        folder = output_folder("images", suite)
+        words = [sys.executable, "-m", "NetLibrary.cli", "images", "export", str(folder), "--suite", suite]
+        subprocess.run([*words, "--registry", MIRROR], cwd=ROOT, capture_output=True, text=True, timeout=300)
+        made = [each for each in json.loads((folder / "images.json").read_text()) if each["archive"]]
+        loaded = self._lab.load([folder / each["archive"] for each in made])
+        assert made, "nothing was exported"
+        assert sorted(loaded) == sorted(each["reference"] for each in made), (made, loaded)
+
+    def suite_should_leave_what_is_not_its_own(self, suite: str, *options: str, wishes: bool = False) -> None:
+        """Runs a suite in a namespace with objects of others; everything in the cluster must be as before.
+
+        With `wishes`, the pods that it makes must have all that the variables about pods ask for.
+        """
+        lab, name = self._lab, f"precious-{time.time_ns() % 10**6}"
+        if suite in STAND_INS:
+            lab.install(STAND_INS[suite])
+        lab.kubectl("create", "namespace", name)
+        lab.kubectl("-n", name, "apply", "-f", "-", stdin=PRECIOUS)
+        lab.kubectl("-n", name, "rollout", "status", "deployment/precious", "--timeout=60s")
+        arguments = ["-v", f"CLUSTER:lab:{lab.name}", "-v", f"NAMESPACE:{name}", *options]
+        if wishes:
+            lab.kubectl("-n", name, "create", "secret", "generic", "regcred")
+            priority = ["create", "priorityclass", "guests", "--value=1", "--dry-run=client", "-o", "yaml"]
+            lab.kubectl("apply", "-f", "-", stdin=lab.kubectl(*priority))
+            wished = WISHES | {"NODE_SELECTOR": f"netlibrary.io/lab={lab.name}"}
+            arguments += [word for key, value in wished.items() for word in ("-v", f"{key}:{value}")]
+        before = everything(lab, name)
+        with _Pods(lab, name) as pods:
+            tests = run_suite(suite, output_folder("guests", suite), *arguments)
+        wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
+        wrong += [f"changed: {each}" for each in differences(before, everything(lab, name))]
+        if wishes:
+            assert pods.seen, "no pod of the suite was seen"
+            wrong += [f"pod {pod}: {each}" for pod, spec in pods.seen.items() for each in _ungranted(spec)]
+        lab.kubectl("delete", "namespace", name, "--wait=false")
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+
+class _Pods:
+    """The pods that appear in a namespace meanwhile, those that were there left out."""
+
+    def __init__(self, lab: Lab, namespace: str) -> None:
+        self._lab, self._namespace = lab, namespace
+        self.seen: dict[str, Any] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> _Pods:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._end.wait(0.3):
+            for pod in json.loads(self._lab.kubectl("-n", self._namespace, "get", "pods", "-o", "json"))["items"]:
+                if pod["metadata"].get("labels", {}).get("app") != "theirs":
+                    self.seen[pod["metadata"]["name"]] = pod
+
+
+def _ungranted(pod: dict[str, Any]) -> list[str]:
+    metadata, spec = pod["metadata"], pod["spec"]
+    has = {
+        "TOLERATIONS": any(each.get("key") == "dedicated" or each == {"operator": "Exists"}
+                           for each in spec.get("tolerations", [])),
+        "NODE_SELECTOR": "netlibrary.io/lab" in spec.get("nodeSelector", {}),
+        "PRIORITY_CLASS": spec.get("priorityClassName") == "guests",
+        "POD_LABELS": metadata.get("labels", {}).get("team") == "net",
+        "POD_ANNOTATIONS": metadata.get("annotations", {}).get("sidecar.istio.io/inject") == "false",
+        "POD_REQUESTS": all({"cpu", "memory"} <= set(c.get("resources", {}).get("requests", {}))
+                            for c in spec["containers"]),
+        "PULL_SECRET": {"name": "regcred"} in spec.get("imagePullSecrets", []),
+        "IMAGE_PULL_POLICY": all(c["imagePullPolicy"] == "IfNotPresent" for c in spec["containers"]),
+        "REGISTRY": all(c["image"].startswith(MIRROR) for c in spec["containers"]),
+    }  # fmt: skip
+    return [f"{name} is not in it" for name, granted in has.items() if not granted]
