@@ -308,3 +308,14 @@ def test_new_namespace_without_its_account_is_waited_for(api: ApiServer, cluster
     api.refuse("POST", "/pods", 403, "Forbidden", words, times=2)
     cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"}})
     assert list(api.objects[PODS]) == ["web"]
+
+
+def test_guest_asks_for_nothing_outside_of_the_namespace_that_it_works_in(api: ApiServer, cluster: Cluster) -> None:
+    """An account of one namespace must not see refusals of what nobody needs: its audit log is read by others."""
+    api.put(SPACES, {"metadata": {"name": "shop"}})
+    cluster.enter_namespace("shop", use_existing=True)
+    cluster.create(config_map())
+    assert delete_run(cluster) == []
+    assert not api.seen("POST", f"{SPACES}$")
+    assert not api.seen("GET", r"^/api/v1/configmaps")
+    assert deletions(api) == [f"{MAPS}/settings"]
