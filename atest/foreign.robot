@@ -21,6 +21,21 @@ Everything Unusual At Once
     Suite Should Pass    own_application
     Suite Should Pass    service_matrix    --include    pod-ip    --include    dns
 
+Nodes That Are Others Beside
+    [Documentation]    A Windows node, an arm64 node and a virtual one, none with a kubelet; all but the Windows node
+    ...    keep pods away by a taint.
+    [Tags]    slow
+    [Template]    NONE
+    Start Lab Of Kind    --nodes 2
+    Add Node Object    win1    windows
+    Add Node Object    arm1    linux    arch=arm64:NoSchedule    arch=arm64
+    Add Node Object    virtual1    linux    virtual-kubelet.io/provider=azure:NoSchedule
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    node-port
+    Suite Should Pass    throughput    -t    Pod*
+    Suite Should Pass    e2sar    --include    smoke
+
 IPv6 Only
     [Tags]    slow
     --ip-family ipv6

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import subprocess
 import sys
+import threading
+import time
 
 from robot.api import logger
 from running import ROOT, output_folder, run_suite
 
+from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
 
 
@@ -19,9 +24,11 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
 
     def __init__(self) -> None:
         self._name = ""
+        self._over = threading.Event()
 
     def start_lab_of_kind(self, options: str) -> None:
         """Starts a lab with options of `lab up`."""
+        self._over = threading.Event()
         self._name = "kind-" + (re.sub(r"[^a-z0-9]+", "-", options.lower()).strip("-")[:14].strip("-") or "plain")
         self._lab("up", *options.split())
 
@@ -41,8 +48,34 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
             if done.returncode:
                 raise AssertionError(f"kubectl {' '.join(words)} failed: {done.stderr[-1000:]}")
 
+    def add_node_object(self, name: str, system: str, *taints: str, ready: bool = True, arch: str = "amd64") -> None:
+        """Adds a node that no kubelet stands behind. A ready one gives signs of life until the lab stops."""
+        labels = {"kubernetes.io/os": system, "kubernetes.io/arch": arch, "kubernetes.io/hostname": name}
+        found = [dict(zip(("key", "value", "effect"), re.split("[=:]", taint), strict=True)) for taint in taints]
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
+        lab = Lab(self._name)
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps({**node, "spec": {"taints": found}}))
+        info = {"operatingSystem": system, "architecture": arch}
+        self._say_how_it_is(name, ready, info)
+        if ready:
+            threading.Thread(target=self._live, args=(name, info), daemon=True).start()
+
+    def _say_how_it_is(self, name: str, ready: bool, info: dict[str, str]) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        state = {"type": "Ready", "status": str(ready), "reason": "Test", "message": "an object without a kubelet",
+                 "lastHeartbeatTime": now}  # fmt: skip
+        status = {"conditions": [state], "nodeInfo": info, "capacity": {"pods": "10"}, "allocatable": {"pods": "10"}}
+        patch = ["patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})]
+        Lab(self._name).kubectl(*patch)
+
+    def _live(self, name: str, info: dict[str, str]) -> None:
+        with contextlib.suppress(NetLibraryError):  # the lab is gone
+            while not self._over.wait(5):
+                self._say_how_it_is(name, True, info)
+
     def stop_lab(self) -> None:
         """Takes the lab down."""
+        self._over.set()
         if self._name:
             self._lab("down")
 

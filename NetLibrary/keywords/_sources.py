@@ -53,12 +53,27 @@ class SourceBase(KeywordBase):
             return [Outside(connection)]
         if source.kind == "pods":
             return [InPod(connection, pod) for pod in pods_of(connection, source.namespace, source.which)]
-        names = addresses.node_names(connection) if source.which == "*" else [source.which]
+        names = self._nodes_to_run_on(connection) if source.which == "*" else [source.which]
         for name in names:
             addresses.require_node(connection, name, "source")
         _ = self._node_probers  # made once, before several threads ask for it
         with ThreadPoolExecutor(min(PROBERS_AT_ONCE, max(1, len(names)))) as pool:
             return list(pool.map(lambda name: self._on_node(connection, name), names))
+
+    def _nodes_to_run_on(self, cluster: Cluster) -> list[str]:
+        """Returns the names of all nodes but those that no pod of ours can run on, which are told."""
+        from NetLibrary._mechanics.kube import health
+
+        names = []
+        for node in sorted(cluster.list("Node"), key=lambda node: str(node["metadata"]["name"])):
+            name, why = str(node["metadata"]["name"]), health.cannot_run(node)
+            if why:
+                logger.info(f"Node '{name}' is left out: {why}.")
+            else:
+                names.append(name)
+        if not names:
+            raise errors.Unavailable("No node can run a prober: none is ready, runs Linux and has a kubelet.")
+        return names
 
     def _on_node(self, cluster: Cluster, node: str) -> InPod:
         """Returns a prober on a node's own network; made when it is needed first, gone with the run."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.kube.health import cluster_domain, node_problems, pod_problems, takes_pods
+from NetLibrary._mechanics.kube.health import cannot_run, cluster_domain, node_problems, pod_problems, takes_pods
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 READY = {"type": "Ready", "status": "True"}
@@ -84,3 +84,30 @@ def test_nodes_that_take_ordinary_pods(one: dict[str, Any], takes: bool) -> None
 ])  # fmt: skip
 def test_the_domain_is_read_from_the_pod(text: str, domain: str | None) -> None:
     assert cluster_domain(text) == domain
+
+
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [
+        ({}, ""),
+        ({"labels": {"kubernetes.io/os": "windows"}}, "runs windows, and the probers need Linux"),
+        ({"system": "windows"}, "runs windows, and the probers need Linux"),
+        ({"labels": {"type": "virtual-kubelet"}}, "a virtual node, which has no network of its own"),
+        (
+            {"taints": [{"key": "virtual-kubelet.io/provider", "value": "x", "effect": "NoSchedule"}]},
+            "a virtual node, which has no network of its own",
+        ),
+        ({"ready": "Unknown"}, "not Ready (KubeletNotReady)"),
+        ({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]}, ""),
+    ],
+)
+def test_nodes_that_no_pod_of_ours_can_run_on_are_known_whatever_is_tolerated(node: dict[str, Any], why: str) -> None:
+    obj = {
+        "metadata": {"name": "n", "labels": node.get("labels", {})},
+        "spec": {"taints": node.get("taints", [])},
+        "status": {
+            "conditions": [{"type": "Ready", "status": node.get("ready", "True"), "reason": "KubeletNotReady"}],
+            "nodeInfo": {"operatingSystem": node.get("system", "")},
+        },
+    }
+    assert cannot_run(obj) == why

@@ -65,12 +65,27 @@ def pod_problems(pod: Object, *, restarts_within: float, now: float | None = Non
     return found
 
 
+def cannot_run(node: Object) -> str:
+    """Returns why no pod of ours can run on a node, whatever it tolerates; empty when one can."""
+    labels, status = node.get("metadata", {}).get("labels") or {}, node.get("status") or {}
+    ready = [c for c in status.get("conditions") or [] if c["type"] == "Ready"]
+    if not ready or ready[0]["status"] != "True":
+        return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
+    system = (status.get("nodeInfo") or {}).get("operatingSystem") or labels.get("kubernetes.io/os", "linux")
+    if system != "linux":
+        return f"runs {system}, and the probers need Linux"
+    taints = node.get("spec", {}).get("taints") or []
+    virtual = labels.get("type") == "virtual-kubelet" or "kubernetes.azure.com/virtual-node" in labels
+    if virtual or any(taint.get("key") == "virtual-kubelet.io/provider" for taint in taints):
+        return "a virtual node, which has no network of its own"
+    return ""
+
+
 def takes_pods(node: Object) -> bool:
     """Tells whether an ordinary pod can be placed on a node: Linux, ready, not cordoned, no taint that forbids it."""
-    labels, spec = node.get("metadata", {}).get("labels") or {}, node.get("spec", {})
+    spec = node.get("spec", {})
     taints = [taint for taint in spec.get("taints") or [] if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in node.get("status", {}).get("conditions", []))
-    return ready and not spec.get("unschedulable") and not taints and labels.get("kubernetes.io/os", "linux") == "linux"
+    return not (spec.get("unschedulable") or taints or cannot_run(node))
 
 
 def cluster_domain(resolv_conf: str) -> str | None:

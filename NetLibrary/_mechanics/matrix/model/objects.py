@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import health
 from NetLibrary._mechanics.kube.selectors import selects
 
 Object = dict[str, Any]
@@ -127,23 +128,12 @@ def _natural(name: str) -> list[Any]:
 
 
 def _why_not(node: Mapping[str, Any]) -> str:
-    labels = node["metadata"].get("labels") or {}
     if node["spec"].get("unschedulable"):
         return "cordoned"
     for taint in node["spec"].get("taints") or []:
         if taint["effect"] in ("NoSchedule", "NoExecute"):
             return f"tainted {taint['key']}:{taint['effect']}"
-    ready = [c for c in node.get("status", {}).get("conditions", []) if c["type"] == "Ready"]
-    if not ready or ready[0]["status"] != "True":
-        return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
-    system = node.get("status", {}).get("nodeInfo", {}).get("operatingSystem") or labels.get(
-        "kubernetes.io/os", "linux"
-    )
-    if system != "linux":
-        return f"runs {system}, and the probers need Linux"
-    if labels.get("type") == "virtual-kubelet" or "kubernetes.azure.com/virtual-node" in labels:
-        return "a virtual node, which has no network of its own"
-    return ""
+    return health.cannot_run(dict(node))
 
 
 def pod_names(nodes: Sequence[str], pods_per_node: int) -> list[tuple[str, str]]:
