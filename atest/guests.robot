@@ -14,6 +14,7 @@ Test Tags           guests
 
 *** Test Cases ***
 Health From A Mirror With All Wishes
+    [Tags]    slow
     [Setup]    Export Images    cluster_health
     cluster_health    wishes=True
 
