@@ -33,7 +33,8 @@ def said(number, *, extra="", **changes):
         "routes": "default via 172.30.0.254 dev eth0",
         "rules": "0:\tfrom all lookup local\n32766:\tfrom all lookup main",
         "neighbours": "172.30.0.9 dev eth0 lladdr 02:00:00:00:00:09 REACHABLE",
-        "tunnels": "02:00:00:00:00:33 dev flannel.1 dst 172.30.0.3 self permanent\n33:33:00:00:00:01 dev eth0 self",
+        "tunnels": "02:00:00:00:00:33 dev flannel.1 dst 172.30.0.3 self permanent\n33:33:00:00:00:01 dev eth0 self\n"
+        "02:00:00:00:00:11 dev flannel.1 dst 172.30.0.1 self permanent",
         "ways": "\n".join(ways),
         "proxy": '10256 {"healthy":true}\n10249 iptables',
         "kubelet": "ok",
@@ -99,6 +100,17 @@ STRANGE = "table inet strange {\n\tchain f {\n\t\ttype filter hook prerouting pr
 def test_what_differs_is_named_with_the_command_that_mends_it(changes, words, command):
     texts = found(**changes)
     assert any(words in d.text and command in d.command for d in texts) or not words, texts
+
+
+def test_a_healthy_node_is_not_blamed_by_one_whose_route_is_stale():
+    """Of three nodes only two send packets to a pod of the third: each says otherwise than the other."""
+    of = states(ways=(f"{POD[3]} {POD[3]} via 172.30.0.3", f"{POD[3]} {POD[3]} via 172.30.0.1"))
+    assert any("go to 172.30.0.1" in d.text for d in differences("node2", of))
+    assert differences("node1", of) == []
+    foreign = states(ways=(f"{POD[3]} {POD[3]} via 172.30.0.3", f"{POD[3]} {POD[3]} via 172.30.0.77"))
+    assert differences("node1", foreign) == differences("node2", foreign) == [], (
+        "one witness, and nothing else against it"
+    )
 
 
 def test_missing_service_rules_are_counted():

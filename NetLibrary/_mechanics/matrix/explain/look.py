@@ -236,9 +236,10 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             )
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
             continue
-        here, there = _next(way), {_next(s.ways[address]) for s in healthy if address in s.ways} - {""}
-        if here and len(there) == 1 and here not in there:
-            text = f"packets to the pod {address} go to {here}, on the other nodes to {there.pop()}"
+        here, there = _next(way), [_next(s.ways[address]) for s in healthy if _next(s.ways.get(address, ""))]
+        elsewhere = [_next(other) for pod, other in mine.ways.items() if pod != address]
+        if here and _outvoted(here, there, elsewhere):
+            text = f"packets to the pod {address} go to {here}, on the other nodes to {there[0]}"
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
     rules = [s.policy_rules for s in healthy]
     if _same(rules) and rules[0] != mine.policy_rules:
@@ -254,12 +255,20 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             text = f"the neighbour {address} has the link address {link}, and {known.pop()} on the other nodes"
             yield Difference(mine.node, text, f"ip neigh del {address} dev DEVICE", REACH | SERVICES)
     for (device, link), end in mine.tunnels.items():
-        ends = {s.tunnels[device, link] for s in healthy if (device, link) in s.tunnels}
-        if len(ends) == 1 and end not in ends:
-            right = ends.pop()
+        ends = [s.tunnels[device, link] for s in healthy if (device, link) in s.tunnels]
+        if _outvoted(end, ends, [other for key, other in mine.tunnels.items() if key != (device, link)]):
+            right = ends[0]
             text = f"the tunnel '{device}' sends packets for {link} to {end}, on the other nodes to {right}"
             command = f"bridge fdb replace {link} dev {device} dst {right} self permanent"
             yield Difference(mine.node, text, command, REACH | SERVICES, "route")
+
+
+def _outvoted(mine: str, others: Sequence[str], elsewhere: Sequence[str]) -> bool:
+    """Tells whether it is this node that is wrong: two others agree, or it sends there what belongs to another node.
+
+    A single witness that says otherwise may be the wrong one itself.
+    """
+    return _same(others) and others[0] != mine and (len(others) > 1 or mine in elsewhere)
 
 
 def _next(way: str) -> str:
