@@ -145,13 +145,13 @@ Requests Are Answered To Pods Nodes And Outside
     ${answers}    HTTP Response Should Be    http://web.${NAMESPACE}/hostname    every node
     ...    answered_by=${NAMESPACE}/app=web    text=web-    attempts=2
     Length Should Be    ${answers}    ${{2 * len($NODES)}}
-    HTTP Response Should Be    http://web/none    ${NAMESPACE}/app=web    status=404
+    HTTP Response Should Be    http://web/echo?msg=gone&code=404    ${NAMESPACE}/app=web    status=404
     Run Keyword And Expect Error
     ...    GET http://web:81/ from '${NAMESPACE}/web-*': no answer, *
     ...    HTTP Response Should Be    http://web:81/    ${NAMESPACE}/app=web    settle=0s    timeout=1s
     Run Keyword And Expect Error
-    ...    GET http://web/none from *: expected status 200, seen 404, with: *
-    ...    HTTP Response Should Be    http://web/none    ${NAMESPACE}/app=web    settle=0s
+    ...    GET http://web/echo?msg=gone&code=404 from *: expected status 200, seen 404, with: gone
+    ...    HTTP Response Should Be    http://web/echo?msg=gone&code=404    ${NAMESPACE}/app=web    settle=0s
     ${service}    Get Object    svc    web    ${NAMESPACE}
     HTTP Response Should Be    http://${service}[spec][clusterIP]/healthz    ${NAMESPACE}/app=web    time_at_most=5 s
 

@@ -55,6 +55,7 @@ def apply(cluster: Cluster, text: str, *, only: str = "", **changes: Any) -> lis
         ("json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicaz of type int32", 14),
         ("spec.template.spec.volumes[0].name: Required value", 16),
         ("something else is wrong", 10),
+        ('strict decoding error: unknown field "metadata"', 12),
     ],
 )
 def test_a_fault_is_told_with_its_file_and_line(api: ApiServer, cluster: Cluster, message: str, line: int) -> None:

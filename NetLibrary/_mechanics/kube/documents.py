@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 SUFFIXES = (".yaml", ".yml", ".json")
-# `spec.template.spec.containers[0].image`, `.spec.ports[name="web"].port`
-_FIELD = re.compile(r"[A-Za-z]\w*(?:\.[\w/-]+|\[[^\]]*\])+")
+# `spec.template.spec.containers[0].image`, `.spec.ports[name="web"].port`, unknown field "kidn"
+_FIELD = re.compile(r'[A-Za-z]\w*(?:\.[\w/-]+|\[[^\]]*\])+|(?<=field ")\w+')
 _STEP = re.compile(r'\[(?:(?P<key>\w+)="(?P<value>[^"]*)"|(?P<index>\d+))[^\]]*\]|(?P<name>[\w/-]+)')
 
 
