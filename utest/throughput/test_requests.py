@@ -44,6 +44,14 @@ def test_failures_are_told_by_their_kind() -> None:
     assert (run.answers, run.failed) == (90, 10)
 
 
+def test_lines_of_the_other_stream_within_the_document_are_left_out() -> None:
+    """In a pod's log, fortio's summary on standard error came in the middle of its document."""
+    text = printed({"200": 20_000})
+    half = text.index('  "RetCodes"')
+    mixed = f'{text[:half]}Aggregated Function Time : count 9\n{{"ts":1.2,"level":"warn"}}\n# target 50%\n{text[half:]}'
+    assert read(mixed) == read(text)
+
+
 @pytest.mark.parametrize(
     ("output", "words"),
     [

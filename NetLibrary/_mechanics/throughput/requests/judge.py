@@ -55,7 +55,7 @@ def judge(run: RequestRun, limits: RequestLimits, where: str) -> tuple[list[Chec
         )
     if limits.rate_at_least is not None:
         seen = run.requests_per_second
-        text = f"'{where}' answered {seen:.0f} requests per second, expected were {limits.rate_at_least:g}."
+        text = f"'{where}' answered {seen:.0f} requests per second, expected were {limits.rate_at_least:.10g}."
         checks.append(at_least("requests per second", limits.rate_at_least, seen, "1/s", text))
     if limits.failed_at_most is not None:
         share = 100 * run.failed / total

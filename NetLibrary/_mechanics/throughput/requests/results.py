@@ -61,7 +61,9 @@ def read(output: str) -> RequestRun:
         ...
         NetLibrary._mechanics.errors.EnvironmentProblem: The client has no result: lookup x: no such host
     """
-    documents = _DOCUMENT.findall(output)
+    # A pod's log has lines of both streams among each other; those of the document are braces and what is indented
+    lines = [line for line in output.splitlines() if line in ("{", "}") or line.startswith("  ")]
+    documents = _DOCUMENT.findall("\n".join(lines))
     if not documents:
         raise EnvironmentProblem(f"The client has no result: {_last_words(output)}")
     try:
