@@ -9,6 +9,7 @@ from typing import Any
 from robot.libraries.BuiltIn import BuiltIn
 
 from NetLibrary._mechanics import errors
+from NetLibrary.keywords.matrix._state import state_of
 from NetLibrary.lab.faults import FaultPlan, Faults, names, network, pods, processes
 
 ROBOT_LIBRARY_SCOPE = "GLOBAL"
@@ -23,7 +24,7 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
 
     @property
     def _matrix(self) -> Any:
-        return BuiltIn().get_library_instance("NetLibrary")._built()
+        return state_of(BuiltIn().get_library_instance("NetLibrary").session).built()
 
     def _facts(self) -> dict[str, Any]:
         world = self._matrix.world

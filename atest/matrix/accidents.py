@@ -15,6 +15,7 @@ from robot.libraries.Process import Process
 
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.model.types import Outcome
+from NetLibrary.keywords.matrix._state import state_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BARE = "ghcr.io/netlibrary/agnhost-without-shell:1"
@@ -26,7 +27,7 @@ class accidents:  # noqa: N801 - Robot wants the name of the file
 
     @property
     def _matrix(self) -> Any:
-        return BuiltIn().get_library_instance("NetLibrary")._built()
+        return state_of(BuiltIn().get_library_instance("NetLibrary").session).built()
 
     @keyword
     def restart_server_of_pod(self, name: str) -> None:

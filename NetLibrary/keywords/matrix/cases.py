@@ -1,21 +1,20 @@
-"""Keywords for the Service matrix: every kind of Service from every pod, with the reason for every wrong cell."""
+"""Keywords that build a Service matrix and probe its cases."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from robot.api import logger
 
 from NetLibrary._mechanics import defaults
-from NetLibrary._mechanics.errors import InputError, ToolMissing
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
-from NetLibrary.types import Bitrate, MatrixCase, Percentage
+from NetLibrary.keywords.matrix._state import state_of
+from NetLibrary.types import MatrixCase
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.explain.diagnose import Finding
@@ -28,11 +27,8 @@ ProberName = Literal["auto", "python", "bash", "sh", "agnhost"]
 Expectation = Literal["as computed", "connected", "refused", "timed out", "blocked"]
 
 
-class MatrixKeywords(KeywordBase):
-    """Build, probe, diagnose, compare."""
-
-    _matrix: Matrix | None = None
-    _matrices = 0
+class MatrixCaseKeywords(KeywordBase):
+    """Build, probe, judge."""
 
     @keyword(tags=["matrix"])
     def build_service_matrix(
@@ -99,11 +95,12 @@ class MatrixKeywords(KeywordBase):
         from NetLibrary._mechanics.matrix.building import Builder, Options
         from NetLibrary._mechanics.matrix.run import Matrix
 
-        self._close_matrix()
-        MatrixKeywords._matrices += 1
+        state = state_of(self.session)
+        state.close()
+        state.number += 1
         target = self.session.cluster(cluster)
         options = Options(
-            namespace=namespace or f"matrix-{self.session.run_id}-{MatrixKeywords._matrices}",
+            namespace=namespace or f"matrix-{self.session.run_id}-{state.number}",
             image=image,
             pods_per_node=pods_per_node,
             nodes=tuple(nodes),
@@ -121,7 +118,7 @@ class MatrixKeywords(KeywordBase):
         )
         builder = Builder(target, options)
         self.session.on_close("probers of the Service matrix", builder.testbed.close)
-        matrix = self._matrix = Matrix(builder.build())
+        matrix = state.matrix = Matrix(builder.build())
         by_node = matrix.programming()
         self._report_build(matrix, by_node)
         return {
@@ -184,7 +181,7 @@ class MatrixKeywords(KeywordBase):
         from NetLibrary._mechanics.matrix.judge.override import override
         from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
 
-        matrix = self._built()
+        matrix = state_of(self.session).built()
         name = _key_of(case)
         lacking = matrix.beyond_prober(name) if name in LIFECYCLE else matrix.lacking(CASES[name])
         if lacking:
@@ -252,7 +249,7 @@ class MatrixKeywords(KeywordBase):
         from NetLibrary._mechanics.matrix.cases import CASES
         from NetLibrary._mechanics.matrix.show import render
 
-        matrix = self._built()
+        matrix = state_of(self.session).built()
         tables = matrix.check_all([_key_of(c) for c in cases] or list(CASES), settle=settle.total_seconds())
         rows = [[t.title, len(t.cells), len(t.wrong)] for t in tables]
         _robot.log_table(["case", "cells", "wrong"], rows, "Service matrix")
@@ -265,209 +262,6 @@ class MatrixKeywords(KeywordBase):
             "seconds": max((t.seconds for t in tables), default=0.0),  # they were probed together
             "cases": {t.case: len(t.wrong) for t in tables},
         }
-
-    @keyword(tags=["matrix"], renamed={"limit": "pod_limit"})
-    def bandwidth_between_pods_should_be(
-        self,
-        *,
-        at_least: Bitrate | None = None,
-        pod_limit: Bitrate | None = None,
-        tolerance: Percentage = Percentage(20),
-        duration: timedelta = timedelta(seconds=1),
-    ) -> list[dict[str, Any]]:
-        """Measures the TCP rate between the pods of all pairs of nodes, one after the other, with iperf 2.
-
-        Args:
-            at_least: Every pair must reach this.
-            pod_limit: Limit of an extra pod by the annotation `kubernetes.io/egress-bandwidth`, for instance `20M`;
-                only this pod's rate is measured then, to one pod of another node, and must be at or under the limit.
-            tolerance: How far the rate may be above the limit; headers and bursts count.
-            duration: Length of each transfer.
-        Returns:
-            A list of `source`, `target`, `bits_per_second`, `detail`.
-        Raises:
-            AssertionError: A pair is slower, nothing was transferred, or the limit is not kept.
-
-        ```robotframework
-        *** Test Cases ***
-        Pods Of Different Nodes Reach 80 Mbit/s
-            Build Service Matrix
-            Bandwidth Between Pods Should Be    at_least=80M
-        ```
-        """
-        from NetLibrary._mechanics.matrix import bandwidth
-        from NetLibrary._mechanics.report import Table as Shown
-        from NetLibrary._mechanics.report import bitrate_text
-
-        matrix = self._built()
-        seconds, name = (
-            duration.total_seconds(),
-            "bandwidth between pods" + (f" limited to {pod_limit}" if pod_limit else ""),
-        )
-        asked = {"seconds": seconds, "pod_limit_bits_per_second": pod_limit.bits_per_second if pod_limit else None}
-        skip, rates = "", []
-        try:
-            rates = (
-                bandwidth.measure_limited(matrix, seconds=seconds, limit=pod_limit.bits_per_second)
-                if pod_limit
-                else bandwidth.measure(matrix, seconds=seconds)
-            )
-            skip = "" if rates else "Bandwidth is measured between nodes, and the matrix has one node only."
-        except ToolMissing as error:
-            skip = f"Bandwidth cannot be measured with this image: {error}"
-        reached = [r.bits_per_second for r in rates if r.bits_per_second]
-        rows = [[r.source, r.target, bitrate_text(r.bits_per_second) if r.bits_per_second else r.detail] for r in rates]
-        conclude(
-            self.session,
-            kind="bandwidth matrix",
-            name=name,
-            parameters=asked,
-            samples=reached,
-            summary={"lowest_bits_per_second": min(reached, default=0.0), "pairs": len(rates)},
-            checks=bandwidth.checks(
-                rates,
-                at_least=at_least.bits_per_second if at_least else None,
-                at_most=pod_limit.bits_per_second if pod_limit else None,
-                tolerance=tolerance.fraction,
-            ),
-            tables=[Shown(["from", "to", "rate"], rows, "Bandwidth between pods")] if rows else [],
-            skip=skip,
-        )
-        return [dataclasses.asdict(r) for r in rates]
-
-    @keyword(tags=["matrix"], formerly=["Diagnose Service Matrix"])
-    def explain_service_matrix(self) -> list[dict[str, Any]]:
-        """Explains all wrong cells of all cases so far by the fewest causes, confirmed by follow-up probes.
-
-        Returns:
-            A list of findings with `cause`, `subject`, `sentence`, `confidence` (confirmed, likely, in doubt, not
-            explained), `evidence` (number of cells), `text`, `hint` and `command`; empty when nothing is wrong.
-        """
-        from NetLibrary._mechanics.matrix.show import render
-
-        matrix = self._built()
-        findings = matrix.findings()
-        if findings:
-            shown = render.findings_table(findings)
-            _robot.log_table(shown.columns, shown.rows, shown.caption)
-        else:
-            logger.info("No cell is wrong, so there is nothing to explain.")
-        return [_finding(f) for f in findings]
-
-    @keyword(tags=["matrix"])
-    def save_service_matrix(self, *, folder: str = "service_matrix") -> str:
-        """Writes all cells of all cases so far as `matrix.json` and `matrix.csv`, and a summary as `matrix.md`.
-
-        Args:
-            folder: Folder inside the output folder.
-        Returns:
-            Path of the JSON file, which [Service Matrix Should Match] takes in a later run.
-        """
-        from NetLibrary._mechanics.matrix.show import render
-
-        matrix = self._built()
-        tables = list(matrix.tables.values())
-        files = render.write_files(tables, matrix.findings(ask=False), _robot.output_dir() / folder)
-        links = " ".join(f'<a href="{folder}/{f.name}">{f.name}</a>' for f in files)
-        _robot.log_html(f"{sum(len(t.cells) for t in tables)} cells of {len(tables)} cases: {links}")
-        return str(files[0])
-
-    @keyword(tags=["matrix"])
-    def service_matrix_should_match(self, baseline: Path, *, ignore_latency: bool = True) -> int:
-        """Compares all cells so far with those of an earlier run and fails when cells got worse.
-
-        Args:
-            baseline: The `matrix.json` of the earlier run.
-            ignore_latency: Latencies that changed are shown and do not fail.
-        Returns:
-            Number of cells that differ.
-        Raises:
-            AssertionError: Cells are broken, missing or changed that were not so in the earlier run.
-        """
-        from NetLibrary._mechanics.matrix.judge import compare
-        from NetLibrary._mechanics.verdict import Check
-
-        matrix = self._built()
-        changes = compare.compare(compare.read_cells(baseline), compare.cells_of(list(matrix.tables.values())))
-        rows = [[c.kind, *c.key, c.before, c.now] for c in changes]
-        columns = ["change", "case", "source", "target", "protocol", "earlier run", "this run"]
-        _robot.log_table(columns, rows or [["none"] + [""] * 6], f"{len(changes)} cells differ from {baseline}")
-        bad_kinds = ("broken", "missing", "changed") + (() if ignore_latency else ("slower",))
-        bad = [c for c in changes if c.kind in bad_kinds]
-        lines = [f"{c.kind}: {' '.join(c.key)}: was {c.before}, is {c.now}" for c in bad[:20]]
-        text = f"{len(bad)} cells are worse than in '{baseline}'."
-        conclude(
-            self.session,
-            kind="service matrix comparison",
-            name="service matrix against a baseline",
-            parameters={"baseline": str(baseline), "ignore_latency": ignore_latency},
-            summary={kind: sum(c.kind == kind for c in changes) for kind in dict.fromkeys(c.kind for c in changes)},
-            checks=[Check("cells worse than the baseline at most", 0, len(bad), passed=not bad, text=text)],
-            causes=lines,
-        )
-        return len(changes)
-
-    @keyword(tags=["matrix"])
-    def get_service_matrix_cells(self, case: MatrixCase | None = None) -> list[dict[str, Any]]:
-        """Returns the cells that were probed so far.
-
-        Args:
-            case: Only those of one case.
-        Returns:
-            A list of dictionaries as in `matrix.json`.
-        """
-        from NetLibrary._mechanics.matrix.judge import compare
-
-        tables = [t for t in self._built().tables.values() if case is None or t.case == case.key]
-        return compare.cells_of(tables)
-
-    @keyword(tags=["matrix"])
-    def get_service_matrix_tables(self, case: MatrixCase) -> str:
-        """Returns a case that was probed as three text tables: expected, observed, comparison.
-
-        Args:
-            case: Row of the matrix.
-
-        ```robotframework
-        *** Test Cases ***
-        Tables Of Pod Addresses
-            Build Service Matrix
-            Service Matrix Case Should Be Right    pod ip
-            ${text}    Get Service Matrix Tables    pod ip
-            Log To Console    ${text}
-        ```
-        """
-        from NetLibrary._mechanics.matrix.show import grids
-
-        table = self._built().tables.get(case.key)
-        if table is None:
-            raise InputError(
-                f"The case '{case.key}' was not probed yet; use 'Service Matrix Case Should Be Right' first."
-            )
-        return f"{grids.three(table)}\n{grids.LEGEND}"
-
-    @keyword(tags=["matrix"])
-    def forget_service_matrix_results(self) -> None:
-        """Forgets all tables, so that the next diagnosis knows only what is probed from now on."""
-        self._built().forget()
-
-    @keyword(tags=["matrix"], formerly=["Remove Service Matrix"])
-    def delete_service_matrix(self) -> None:
-        """Ends the probers and deletes the namespace of the matrix; does not wait for its end."""
-        matrix = self._matrix
-        if matrix is not None:
-            self._close_matrix()
-            self.session.leave_namespace(matrix.cluster, matrix.options.namespace)
-
-    def _close_matrix(self) -> None:
-        if self._matrix is not None:
-            self._matrix.close()
-            self._matrix = None
-
-    def _built(self) -> Matrix:
-        if self._matrix is None or not self._matrix.sources:
-            raise InputError("There is no Service matrix; use 'Build Service Matrix' first.")
-        return self._matrix
 
 
 def _causes_of(matrix: Matrix, table: Table, findings: list[Finding]) -> list[str]:
@@ -505,19 +299,3 @@ def _limit(value: timedelta) -> int:
     if not 200 <= milliseconds <= 60000:
         raise InputError(f"'time_limit' is {value.total_seconds():g} s; allowed are 0.2 s to 60 s.")
     return milliseconds
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "cause": finding.key,
-        "subject": finding.subject,
-        "sentence": finding.sentence,
-        "confidence": finding.confidence,
-        "evidence": len(finding.evidence),
-        "hint": finding.hint,
-        "command": finding.command,
-        "text": finding.text(),
-    }
-
-
-__all__ = ["MatrixKeywords"]
