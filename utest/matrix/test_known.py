@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from synthetic import blocked, healthy, layout, sources, world
 
-from NetLibrary._mechanics.matrix import looking
+from NetLibrary._mechanics.matrix import explaining, lifecycle, looking
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS
 from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
@@ -113,3 +113,34 @@ def test_lookups_keep_their_whole_time(matrix):
     matrix.fleet.asked.clear()
     matrix.check("names", settle=0.1)
     assert {limit for limit, _ in matrix.fleet.asked} == {1500}
+
+
+def test_a_flow_whose_new_connections_fail_too_is_not_called_stale(matrix):
+    pods = [s for s in matrix.sources if not s.host_network and not s.outside]
+    service = matrix.world.service("to-on-node3")
+    lost = lifecycle._no_new_flow_either(matrix, pods, "to-on-node3", service["spec"]["clusterIP"])
+    assert [s.name for s in lost] == ["on-node1", "on-node2"], "those of other nodes; node3's own reach it"
+    assert lifecycle._no_new_flow_either(matrix, [], "to-on-node3", "10.0.0.1") == []
+
+
+def test_names_that_fail_have_resolver_files_read_once(matrix, monkeypatch):
+    read = []
+
+    def files(bed, sources):
+        read.append([s.name for s in sources])
+        return {s.name: ("192.0.2.53",) if s.name == "on-node2" else ("10.96.0.10",) for s in sources}
+
+    monkeypatch.setattr(explaining, "read_resolvers", files)
+    matrix.world.dns_service = ("10.96.0.10",)
+
+    def nameless(source, target, expected):
+        wrong = source.name == "on-node2" and target.kind in ("dns", "name") and target.host != "10.96.0.10"
+        return blocked(Outcome.DNS, "DNS server does not answer") if wrong else None
+
+    matrix.fleet.fault = nameless
+    table = matrix.check("names", settle=0.1)
+    found = matrix.findings_of(table)[0]
+    assert (found.key, found.subject, found.confidence) == ("dns asks another server", "on-node2", "confirmed")
+    matrix.check("headless", settle=0.1)
+    matrix.findings()
+    assert read == [["on-node2", "on-node1", "on-node3"]]
