@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
 OUTSIDE = "outside"
 ALIAS = "alias"
+# With more pods than this, Services are made once the pods are ready
+MANY_PODS = 30
 # Local addresses of a node, from the kernel's own table: no program is needed for that
 READ_ADDRESSES = "cat /proc/net/fib_trie /proc/net/if_inet6 2>/dev/null; true"
 _LOCAL = re.compile(r"\|-- (\d+\.\d+\.\d+\.\d+)\n\s+/32 host LOCAL")
@@ -70,10 +72,16 @@ class Builder:
         name = bed.options.namespace
         self._take_namespace(name)
         services = [s for s in objects.services(bed.layout) if s["metadata"]["name"] != ALIAS]
-        self._create([*services, *objects.pods(bed.layout)])
+        pods = objects.pods(bed.layout)
+        # each pod that gets ready changes every Service with all pods behind it, on every node
+        later = services if len(pods) > MANY_PODS else []
+        self._create([*([] if later else services), *pods])
         self._without_refused()
         await_pods(bed)
         bed.seconds["pods"] = time.monotonic() - started
+        if later:
+            self._create(later)
+            self._without_refused()
         await_endpoints(bed)
         await_balancer(bed)
         bed.refresh()

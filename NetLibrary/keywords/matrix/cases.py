@@ -201,13 +201,16 @@ class MatrixCaseKeywords(KeywordBase):
 
         findings = matrix.findings_of(table) if table.wrong else []
         tables = ([render.findings_table(findings)] if findings else []) + render.tables_of(table)
+        if table.wrong:
+            # at once: drawing may take seconds
+            _robot.console(render.text_of(table))
+            new = [f for f in findings if (f.key, f.subject) not in matrix.told]
+            _robot.console("\n".join(f"[{f.confidence}] {f.sentence}" for f in new[:1]))
         pictures = []
         if len(table.cells) >= PICTURED:
             path = _robot.picture_path("heat map")
             render.heat_map(table, path)
             pictures = [Picture(path, f"{table.title}: latency and wrong cells", headline=False)]
-        if table.wrong:
-            _robot.console(render.text_of(table))
         total, lost = table.first_attempts
         right = len(table.cells) - len(table.wrong)
         text = render.headline(table, findings) if table.wrong else ""
