@@ -593,3 +593,22 @@ def test_without_knowing_the_clusters_dns_no_resolver_file_is_accused():
     assert (
         diagnose(tables(resolver_of_node2), at_another_server("on-node2", own=()))[0].key != "dns asks another server"
     )
+
+
+def udp_of_pods_1_to_2(s: Source, t: Target, e: Expected) -> Observation | None:
+    return pods_1_to_2(s, t, e) if t.protocol == "UDP" and t.kind in ("pod", "vip") else None
+
+
+def test_one_protocol_between_pods_one_way_is_not_blamed_on_services():
+    found = diagnose(tables(udp_of_pods_1_to_2), WORLD)
+    assert [(f.key, f.subject) for f in found] == [("protocol between pods in one direction", "UDP node1 to node2")]
+
+
+def tcp_refused_to_host_1(s: Source, t: Target, e: Expected) -> Observation | None:
+    mine = s.name == "host-node1" and t.protocol == "TCP" and t.kind == "pod" and not t.name.startswith("host-")
+    return blocked(Outcome.REFUSED, "Connection refused") if mine and t.node != "node1" else None
+
+
+def test_a_source_that_is_refused_over_one_protocol_has_lost_nothing():
+    found = diagnose(tables(tcp_refused_to_host_1), WORLD)[0]
+    assert (found.key, found.subject) == ("source protocol", "host-node1 TCP")

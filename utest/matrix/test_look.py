@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import layout
+from synthetic import layout, sources, world
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.matrix import looking
+from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.explain.look import differences, in_pods
 from NetLibrary._mechanics.matrix.model.objects import services
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Target
 from NetLibrary._mechanics.matrix.probe.lookers import Lookers, looker
 from NetLibrary._mechanics.matrix.probe.state import parse
 from NetLibrary._mechanics.matrix.testbed import Options, Testbed
@@ -195,3 +198,61 @@ def test_pods_that_look_are_started_once_and_only_where_they_are_wanted():
     assert looking.names(["node1", "node2"]) == looking.names([]) == {"node1": "look-1", "node2": "look-2"}
     unwanted = Testbed(Cluster(), Options("matrix-test", "agnhost:1", look_at_nodes=False), layout(), None)
     assert Lookers(unwanted).names(["node1"]) == {} and not unwanted.cluster.made
+
+
+def test_pods_that_an_earlier_look_has_started_are_no_refusal():
+    cluster = Cluster()
+    bed = Testbed(cluster, Options("matrix-test", "agnhost:1"), layout(), None)
+    first = Lookers(bed).names(["node1"])
+
+    def there(made):
+        raise errors.AlreadyExists("pods look-1 already exists", status=409)
+
+    cluster.create = there
+    assert Lookers(bed).names(["node1"]) == first == {"node1": "look-1"} and not bed.notes
+
+
+def test_a_default_route_that_leads_elsewhere_is_found():
+    gateways = {"a": 9, "b": 1, "c": 1}
+    nodes = {n: parse(n, f"@@links\n@@routes\ndefault via 172.30.0.{g} dev eth0\n") for n, g in gateways.items()}
+    found = differences("a", nodes)
+    assert [d.text for d in found] == ["the default route leads to 172.30.0.9, on the other nodes to 172.30.0.1"]
+    assert "route to pods" not in found[0].explains
+
+
+def finding(key: str, *cells: Cell) -> Finding:
+    return Finding(key, "node2" if key != "unknown" else "pattern", f"{key}.", list(cells))
+
+
+def looked(monkeypatch, *findings: Finding) -> list[Finding]:
+    """What a look makes of findings, where node2 alone has a rule that drops packets."""
+    rule = "@@links\n@@firewall\ntable inet t {\nchain c {\nudp dport 9 drop\n}\n}\n"
+    states = {"node1": parse("node1", "@@links\n"), "node2": parse("node2", rule), "node3": parse("node3", "@@links\n")}
+    monkeypatch.setattr(looking, "read_all", lambda bed, lookers: states)
+    bed = Testbed(Cluster(), Options("matrix-test", "agnhost:1"), layout(), None)
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    return looking.Looking(bed).name(findings)
+
+
+def cell(source: str, node: str, *answer: str) -> Cell:
+    of = world()
+    start = next(s for s in sources(layout(), of) if s.name == source)
+    expected = Expected(frozenset({Outcome.CONNECTED}), frozenset(answer))
+    target = Target(node, "nodeport", "1", 80, node=node)
+    return Cell(start, target, expected, Observation(Outcome.TIMEOUT), False, "blocked")
+
+
+def test_what_names_one_finding_is_not_taken_for_cells_that_nothing_explains(monkeypatch):
+    everywhere = cell("outside", "node1", "on-node1", "on-node2", "on-node3")
+    first, rest = looked(monkeypatch, finding("protocol at node", everywhere), finding("unknown", everywhere))
+    assert first.confidence == "confirmed" and "udp dport 9 drop" in first.sentence
+    assert (rest.key, rest.confidence) == ("unknown", "not explained")
+
+
+def test_a_difference_of_a_node_that_takes_part_no_more_than_others_confirms_nothing(monkeypatch):
+    everywhere = cell("outside", "node1", "on-node1", "on-node2", "on-node3")
+    (found,) = looked(monkeypatch, finding("unknown", everywhere))
+    assert (found.key, found.confidence) == ("node state", "likely")
+    (found,) = looked(monkeypatch, finding("unknown", cell("on-node2", "node2", "on-node2")))
+    assert (found.key, found.confidence) == ("node state", "confirmed")

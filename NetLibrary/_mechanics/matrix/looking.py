@@ -41,9 +41,12 @@ class Looking:
         """Adds the mechanism to each finding, where the state of a node shows one."""
         if not any(f.key not in FROM_OBJECTS and not f.measured for f in found):
             return list(found)
-        return [self._named(f) for f in found]
+        # what names the mechanism of one finding is not taken for another's that nothing explains
+        used: set[Difference] = set()
+        named = {id(f): self._named(f, used) for f in sorted(found, key=lambda f: f.key == UNKNOWN)}
+        return [named[id(f)] for f in found]
 
-    def _named(self, finding: Finding) -> Finding:
+    def _named(self, finding: Finding, used: set[Difference]) -> Finding:
         if finding.key in FROM_OBJECTS or finding.measured:
             return finding
         states = self._states()
@@ -54,7 +57,8 @@ class Looking:
             others = [n for n in nodes if n != node] if len(nodes) < len(states) else []
             differ += look.differences(node, states, others)
             differ += look.in_pods(node, states, addresses)
-        fitting = [d for d in differ if finding.key in d.explains]
+        fitting = [d for d in differ if finding.key in d.explains and (finding.key != UNKNOWN or d not in used)]
+        used.update(fitting)
         if not fitting:
             if differ:
                 also = "; ".join(f"on '{d.node}' {d.text}" for d in differ[:NAMED])
@@ -75,7 +79,10 @@ class Looking:
             return dataclasses.replace(changed, sentence=f"{finding.sentence} Found: {'; '.join(texts)}.")
         # something else than the cause that fitted best, or than any that is listed, is there to be seen
         at = list(dict.fromkeys(d.node for d in fitting))
-        text = f"Found {'; '.join(texts)}. It can make these {len(finding.evidence)} wrong cell(s)"
+        text = f"Found {'; '.join(texts)}. It can make these wrong cells"
+        if finding.key == UNKNOWN and len(nodes) == len(states):
+            # all nodes take part alike, so nothing but the difference itself points to this one
+            changed = dataclasses.replace(changed, measured="")
         another = finding.key in (UNKNOWN, "route to pods")
         return dataclasses.replace(
             changed,

@@ -16,6 +16,7 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     elsewhere,
     many_records,
     pods_at_least,
+    was_told,
 )
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 
@@ -267,8 +268,8 @@ RULES = (
         "{node}",
         "Node '{node}' loses part of the new connections that go through it: some succeed, some time out, also by pod "
         "addresses. A full connection tracking table or a bad link does that.",
-        must=lambda f, at: not f.itself and f.crosses(at.node) and f.wants_connection,
-        may=lambda f, at: f.from_node == at.node or at.node in f.to_nodes or f.entry == at.node,
+        must=lambda f, at: not f.itself and f.crosses(at.node) and f.wants_connection and not was_told(f),
+        may=lambda f, at: (f.from_node == at.node or at.node in f.to_nodes or f.entry == at.node) and not was_told(f),
         symptoms=AT_ADDRESS | {"dns", "slow"},
         soft=True,
         share=0.04,

@@ -13,6 +13,7 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     many_records,
     one_way,
     touches_both,
+    was_told,
     way_back,
 )
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
@@ -176,6 +177,25 @@ RULES = (
         command="on {node} and {other}: nft list ruleset",
     ),
     Rule(
+        "protocol between pods in one direction",
+        WAY_PROTOCOL,
+        "the same between pods only; the nodes' own processes get through",
+        "{protocol} {node} to {other}",
+        "{protocol} from pods of node '{node}' to pods of node '{other}' is lost; other protocols, the way back and "
+        "the nodes' own processes get through.",
+        must=lambda f, at: f.protocol == at.protocol and between_pods(f) and one_way(f, at),
+        may=lambda f, at: (
+            f.protocol == at.protocol
+            and f.from_node == at.node
+            and at.other in f.to_nodes
+            and not f.cell.source.host_network
+        ),
+        symptoms=AT_ADDRESS,
+        rank=34,
+        hint="Look for a {protocol} rule about these pods on '{node}' and '{other}'.",
+        command="on {node} and {other}: nft list ruleset",
+    ),
+    Rule(
         "loss between nodes",
         PAIR,
         "part of the new connections between two nodes times out",
@@ -183,7 +203,7 @@ RULES = (
         "Part of the new connections between nodes '{node}' and '{other}' is lost: some succeed, some time out, also "
         "by "
         "pod addresses, while both nodes reach the others well.",
-        must=lambda f, at: f.path == "pod" and {at.node, at.other} == {f.from_node} | f.to_nodes,
+        must=lambda f, at: f.path == "pod" and {at.node, at.other} == {f.from_node} | f.to_nodes and not was_told(f),
         may=touches_both,
         symptoms=AT_ADDRESS | {"dns", "slow"},
         soft=True,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from NetLibrary._mechanics.matrix.causes.case import POD, POD_PROTOCOL, SOURCE, SOURCE_INSIDE, Case
-from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, STOPPED, At, Rule, between_pods, other_pods
+from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, STOPPED, At, Rule, Scope, between_pods, other_pods
 from NetLibrary._mechanics.matrix.model.features import Fact
 from NetLibrary._mechanics.matrix.model.types import Outcome
+
+
+def _sources_and_protocols(case: Case) -> Iterator[At]:
+    for at in SOURCE_INSIDE.places(case):
+        for protocol in ("TCP", "UDP"):
+            yield At(at.node, pod=at.pod, protocol=protocol)
 
 
 def _to_it(f: Fact, at: At) -> bool:
@@ -166,6 +172,30 @@ RULES = (
         rank=11,
         hint="Look at the interface, the routes and the egress policies of '{pod}'.",
         command="in {pod}: ip address; ip route",
+    ),
+    Rule(
+        "source protocol",
+        Scope("protocol at a source", _sources_and_protocols),
+        "a source reaches no pod over one protocol; others on its node do",
+        "{pod} {protocol}",
+        "Source '{pod}' reaches no pod over {protocol}, while it does over other protocols and other sources do.",
+        must=lambda f, at: (
+            f.source == at.pod
+            and f.protocol == at.protocol
+            and f.path == "pod"
+            and not f.itself
+            and not f.to_host
+            and not f.large
+            and not f.only_to(at.node)
+        ),
+        may=lambda f, at: f.source == at.pod and f.protocol == at.protocol,
+        symptoms=AT_ADDRESS,
+        least=2,
+        rank=34,
+        hint="Look for a {protocol} rule about what '{pod}' sends, on '{node}' and in the pod.",
+        command="on {node}: nft list ruleset",
+        compare=lambda f, o, at: o.source != at.pod and o.from_node == at.node and o.path == "pod" and not o.itself,
+        compare_text="another source of the same node reaches pods",
     ),
     Rule(
         "target pod protocol",

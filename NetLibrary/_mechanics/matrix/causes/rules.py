@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics.matrix.model.features import Fact
+from NetLibrary._mechanics.matrix.model.types import Outcome
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.causes.case import Case
@@ -216,6 +217,12 @@ def way_back(fact: Fact, other: Fact, at: At | None = None) -> bool:
 def pods_at_least(fact: Fact) -> bool:
     """Leaves out the node's own processes where they do better than its pods: rules may stand in one path only."""
     return fact.wrong or not fact.cell.source.host_network
+
+
+def was_told(fact: Fact) -> bool:
+    """Its source was told no, by a refusal or as there is no route: then nothing was lost."""
+    told = (Outcome.REFUSED, Outcome.RESET, Outcome.UNREACHABLE)
+    return fact.wrong and fact.cell.observed.outcome in told and not fact.cell.observed.mixed
 
 
 def between_pods(fact: Fact) -> bool:

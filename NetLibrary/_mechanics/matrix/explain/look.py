@@ -15,7 +15,7 @@ from NetLibrary._mechanics.matrix.probe.state import State
 REACH = frozenset({
     "node cut off", "pod network of node", "node pair", "pod network of pair", "one direction", "route to pods",
     "pod network in one direction", "protocol at node", "protocol in one direction", "protocol between nodes",
-    "protocol to pods in one direction",
+    "protocol to pods in one direction", "protocol between pods in one direction", "source protocol",
     "protocol",
     "pod cut off", "source pod", "target pod", "target pod protocol", "pod reaches its own node only", "pods isolated",
     "loss at node", "loss between nodes", "link flaps", "unknown", "outside", "load balancer",
@@ -25,6 +25,11 @@ SERVICES = frozenset({
     "service port on node", "entry node", "entry node from elsewhere", "entry node from outside", "node port at node",
     "masquerade at node", "protocol through services", "dns", "dns partly", "open", "wrong backend", "hairpin",
     "unknown", "client address", "affinity", "local policy ignored", "service proxy of node, in part",
+})  # fmt: skip
+# What leaves the cluster, or comes from outside
+BEYOND = frozenset({
+    "outside", "entry node from outside", "load balancer", "dns outside", "loss at node", "unknown",
+    "node port at node", "entry node",
 })  # fmt: skip
 SIZES = frozenset({"large packets", "large packets between nodes"})
 SLOW = frozenset({"slow node", "slow pod", "loss at node", "loss between nodes", "dns slow", "unknown"})
@@ -219,8 +224,13 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             )
     everywhere = set.intersection(*(s.routes for s in healthy)) if len(healthy) > 1 else set()
     for network in sorted(everywhere - mine.routes):
-        text = f"there is no route to {network}, which the other nodes have"
-        yield Difference(mine.node, text, f"ip route show {network} on another node", REACH | SERVICES, "route")
+        what = "default route" if network == "default" else f"route to {network}"
+        text, command = f"there is no {what}, which the other nodes have", f"ip route add {network} via GATEWAY"
+        yield Difference(mine.node, text, command, REACH | SERVICES, "route")
+    gateways = [s.gateway for s in healthy]
+    if len(healthy) > 1 and _same(gateways) and gateways[0] and mine.gateway not in ("", gateways[0]):
+        text = f"the default route leads to {mine.gateway}, on the other nodes to {gateways[0]}"
+        yield Difference(mine.node, text, f"ip route replace default via {gateways[0]}", BEYOND, "route")
     for address, way in mine.ways.items():
         if re.search(r"unreachable|prohibit|blackhole|Invalid argument|Network is", way):
             text = f"there is no route to the pod {address}: '{way}'"

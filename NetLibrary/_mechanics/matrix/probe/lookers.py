@@ -51,6 +51,8 @@ class Lookers:
             node, name = item
             try:
                 self._bed.cluster.create(looker(self._bed.layout, name, node))
+            except errors.AlreadyExists:
+                pass  # an earlier look has started it
             except errors.NetLibraryError as error:
                 refused.append(str(error))
 

@@ -67,6 +67,7 @@ class State:
         qdisc: Queueing disciplines by interface.
         special: Routes of the types blackhole, unreachable, prohibit and throw.
         routes: Networks that the main table has a route to, without single addresses.
+        gateway: Where the default route leads.
         ways: Address of a pod → where a packet to it goes.
         policy_rules: Rules of the routing policy.
         neighbours: Address → link address, of those that are known.
@@ -88,6 +89,7 @@ class State:
     qdisc: dict[str, str] = field(default_factory=dict)
     special: list[str] = field(default_factory=list)
     routes: set[str] = field(default_factory=set)
+    gateway: str = ""
     ways: dict[str, str] = field(default_factory=dict)
     policy_rules: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
@@ -192,6 +194,8 @@ def parse(node: str, text: str) -> State:
             state.special.append(line.strip())
         elif " table " not in line and ("/" in line.split()[0] or line.startswith("default")):
             state.routes.add(line.split()[0])
+            if line.startswith("default via ") and not state.gateway:
+                state.gateway = line.split()[2]
     for line in parts["ways"]:
         address, _, way = line.partition(" ")
         state.ways[address] = way.strip()
