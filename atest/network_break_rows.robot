@@ -38,9 +38,9 @@ Flushed Rules Come Back
 Node Loss Spares Other Paths
     Own Node Drops    *on a path that the disturbance must not touch*
 Kube-Proxy Rollout Breaks Nothing
-    Far Node Drops For Long    *: silent drop for * ms (certainly *), allowed are 500 ms*
+    Far Node Drops For Long    *node *: stalled and resumed for * ms (certainly *), allowed are 500 ms*
 Network Plugin Rollout Breaks Nothing
-    Far Node Drops For Long    *pod on other node *: silent drop for * ms (certainly *), allowed are 500 ms*
+    Far Node Drops For Long    *pod on other node *: stalled and resumed for * ms (certainly *), allowed are 500 ms*
 Network Plugin Restart Breaks Nothing
     Far Node Resets    *kept connections broke (*
 Deleted Network Device Comes Back
