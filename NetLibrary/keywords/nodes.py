@@ -118,11 +118,12 @@ class NodeKeywords(DisruptionBase):
         )
         if plan.refused:
             lines = [f"'{_name(pod)}': {why}" for pod, why in plan.refused]
-            raise Failure(f"Node '{node}' is not drained, because of {len(lines)} pods: {'; '.join(lines)}.")
+            raise Failure(f"Node '{node}' is not drained, because of these pods: {'; '.join(lines)}.")
         pods = connection.resources.find("Pod")
         foreign = [_name(pod) for pod in plan.evicted if not connection.ownership.owns(pods, pod)]
         if foreign:
-            self._allow(cluster, f"an eviction of {len(foreign)} pods that this run did not create")
+            named = ", ".join(foreign[:3]) + (" and others" if foreign[3:] else "")
+            self._allow(cluster, f"an eviction of {named}, which this run did not create,")
         with measured_step(self.session, f"drain {node}"):
             connection.change("Node", node, None, {"spec": {"unschedulable": True}})
             eviction.evict_all(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from robot_run import Run
 from scripted_api import ApiServer, status
 
 from NetLibrary._mechanics import errors
@@ -163,3 +165,56 @@ def test_a_node_without_taints_has_none_again(api: ApiServer, cluster: Cluster) 
     cluster.change("Node", "node1", None, {"spec": {"taints": [taints.parse("test:NoSchedule")]}})
     assert delete_run(cluster) == []
     assert "taints" not in api.objects[NODES]["node1"]["spec"]
+
+
+# --- keywords -----------------------------------------------------------------------------------------------
+
+KEYWORDS = """
+*** Test Cases ***
+Others Are Not Drained Without Leave
+    Drain Node    node1
+Others Are Not Evicted Without Leave
+    Evict Pod    web    shop
+Others Are Not Driven Away Without Leave
+    Taint Node    node1    x:NoExecute
+Bare Pods Forbid A Drain
+    Drain Node    node2
+With Leave
+    VAR    ${ALLOW_DISRUPTION}    True    scope=suite
+    ${evicted}    Drain Node    node1
+    Should Be Equal    ${evicted}    ${{['shop/web']}}
+Unknown Node
+    Drain Node    node7
+Unknown Taint
+    Untaint Node    node1    none
+"""
+
+
+def test_pods_of_others_leave_only_with_leave_and_all_that_happened_is_told(api: ApiServer, tmp_path: Path) -> None:
+    evicting(api)
+    for name in ("node1", "node2"):
+        api.put(NODES, {"metadata": {"name": name}, "spec": {}})
+    api.put(PODS, pod("web"))
+    api.put(PODS, pod("agent", "DaemonSet"))
+    bare = pod("bare", "")
+    bare["spec"]["nodeName"] = "node2"
+    api.put(PODS, bare)
+    run = Run(tmp_path, api.kubeconfig(tmp_path / "kubeconfig"), KEYWORDS)
+    for what, words in (
+        ("Drained", "an eviction of shop/web, which this run did not create,"),
+        ("Evicted", "an eviction of pod 'shop/web'"),
+        ("Driven Away", "the taint 'x:NoExecute' of node 'node1', which drives pods away,"),
+    ):
+        test = run.tests[f"Others Are Not {what} Without Leave"]
+        assert test.status == "SKIP"
+        assert f"Skipped: {words} would disturb the cluster" in test.message
+    assert run.tests["Bare Pods Forbid A Drain"].message == (
+        "Node 'node2' is not drained, because of these pods: 'shop/bare': nobody would make it again; force=True evicts it "
+        "all the same."
+    )
+    assert run.tests["With Leave"].status == "PASS", run.tests["With Leave"].message
+    assert "node is 'node7'" in run.tests["Unknown Node"].message
+    assert "taint is 'none'; the taints of node 'node1' are none." in run.tests["Unknown Taint"].message
+    assert "agent-owner" in run.message("Drain of node node1"), "the log tells what stays"
+    assert [request[1] for request in api.seen("POST", "/eviction")] == [f"{PODS}/web/eviction"]
+    assert api.objects[NODES]["node1"]["spec"] == {}, "the node takes pods again at the end of the run"
