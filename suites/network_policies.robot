@@ -35,6 +35,7 @@ Nobody Gets Out
     Policies Should Hold    deny_egress    96
 
 A Namespace Is Alone
+    [Tags]    slow
     Policies Should Hold    deny_all    168
 
 From A Pod Of The Same Namespace
@@ -53,6 +54,7 @@ From A Pod Or From A Namespace
     Policies Should Hold    from_pod_or_namespace    16
 
 Selectors With Expressions
+    [Tags]    slow
     Policies Should Hold    expressions    40
 
 At One Port
@@ -67,6 +69,7 @@ To A Named Port
     Policies Should Hold    named_port_egress    24
 
 At A Range Of Ports
+    [Tags]    slow
     Policies Should Hold    port_range    16
 
 Over One Protocol
@@ -82,6 +85,7 @@ To Another Namespace
     Policies Should Hold    to_namespace    20
 
 Directions Are Independent
+    [Tags]    slow
     Policies Should Hold    both_directions    32
 
 Policies Add Up
@@ -97,6 +101,7 @@ From All Addresses But One
     The Table Should Be Right    4
 
 A Changed Policy Takes Effect
+    [Tags]    slow
     Policies Should Hold    from_namespace    20
     Policies Should Hold    from_namespace_z    29
 
@@ -121,7 +126,7 @@ A Removed Policy Stops
     The Table Should Be Right    0
 
 Upstream's Own Tests Pass
-    [Tags]    conformance
+    [Tags]    conformance    slow
     Skip If    not $E2E_TEST    E2E_TEST names no e2e.test.
     Run Conformance Tests    e2e_test=${E2E_TEST}    focus=\\[sig-network\\] Netpol    skip=SCTPConnectivity
 
