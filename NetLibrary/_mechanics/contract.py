@@ -93,7 +93,10 @@ def existing_file(value: object) -> object:
 
 
 # Variable of the contract → what it may hold; checked before a suite does anything
-SWITCHES = ("SKIP_TEARDOWN", "CYPERF_ONE_AGENT_PER_NODE", "E2SAR_DIRECT_MODE", "OUTAGE_HOST_ENDPOINTS", "OUTAGE_IPV6")
+SWITCHES = (
+    "SKIP_TEARDOWN", "CYPERF_ONE_AGENT_PER_NODE", "E2SAR_DIRECT_MODE", "MATRIX_LOOK_AT_NODES",
+    "OUTAGE_DRAIN_EMPTYDIR", "OUTAGE_HOST_ENDPOINTS", "OUTAGE_IPV6",
+)  # fmt: skip
 CHECKS: dict[str, Callable[[object], object]] = dict.fromkeys(SWITCHES, switch)
 
 
