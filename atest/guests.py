@@ -16,10 +16,11 @@ from running import ROOT, STAND_INS, output_folder, run_suite
 from NetLibrary.lab import Lab
 
 MIRROR = "registry.example/mirror"
+POOL = ("node1", "node2")
 # What a cluster may ask of every pod, and how it shows in the pod
 WISHES = {
     "TOLERATIONS": "dedicated=test:NoSchedule",
-    "NODE_SELECTOR": "netlibrary.io/lab",
+    "NODE_SELECTOR": "pool=guests",
     "PRIORITY_CLASS": "guests",
     "POD_LABELS": "team=net",
     "POD_ANNOTATIONS": "sidecar.istio.io/inject=false",
@@ -105,8 +106,8 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
             lab.kubectl("-n", name, "create", "secret", "generic", "regcred")
             priority = ["create", "priorityclass", "guests", "--value=1", "--dry-run=client", "-o", "yaml"]
             lab.kubectl("apply", "-f", "-", stdin=lab.kubectl(*priority))
-            wished = WISHES | {"NODE_SELECTOR": f"netlibrary.io/lab={lab.name}"}
-            arguments += [word for key, value in wished.items() for word in ("-v", f"{key}:{value}")]
+            lab.kubectl("label", "node", *POOL, "pool=guests", "--overwrite")
+            arguments += [word for key, value in WISHES.items() for word in ("-v", f"{key}:{value}")]
         before = everything(lab, name)
         with _Pods(lab, name) as pods:
             tests = run_suite(suite, output_folder("guests", suite), *arguments)
@@ -149,7 +150,7 @@ def _ungranted(pod: dict[str, Any]) -> list[str]:
     has = {
         "TOLERATIONS": any(each.get("key") == "dedicated" or each == {"operator": "Exists"}
                            for each in spec.get("tolerations", [])),
-        "NODE_SELECTOR": "netlibrary.io/lab" in spec.get("nodeSelector", {}),
+        "NODE_SELECTOR": spec.get("nodeName", POOL[0]) in POOL,
         "PRIORITY_CLASS": spec.get("priorityClassName") == "guests",
         "POD_LABELS": metadata.get("labels", {}).get("team") == "net",
         "POD_ANNOTATIONS": metadata.get("annotations", {}).get("sidecar.istio.io/inject") == "false",

@@ -16,7 +16,8 @@ class HealthKeywords(KeywordBase):
     def get_schedulable_nodes(self, *, cluster: str | None = None) -> list[str]:
         """Returns the names of the nodes, out of `kubectl get nodes`, that take ordinary pods.
 
-        They run Linux, are ready and not cordoned, and have no taint that keeps pods away.
+        They run Linux, are ready and not cordoned, have no taint that keeps pods away, and have the labels of the
+        variable NODE_SELECTOR.
 
         Args:
             cluster: Alias of the cluster.
@@ -25,8 +26,12 @@ class HealthKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.kube import health
 
-        nodes = self.session.cluster(cluster).list("Node")
-        return sorted(node["metadata"]["name"] for node in nodes if health.takes_pods(node))
+        connection = self.session.cluster(cluster)
+        wanted = connection.pod_settings().node_selector.items()
+        return sorted(
+            node["metadata"]["name"] for node in connection.list("Node")
+            if health.takes_pods(node) and wanted <= (node["metadata"].get("labels") or {}).items()
+        )  # fmt: skip
 
     @keyword(tags=["cluster"])
     def nodes_should_be_healthy(self, *, cluster: str | None = None) -> None:
