@@ -62,7 +62,7 @@ A Server Outside Is Asked What It Is
     Wait During Measurement    1 s
     ${seen}    Outages Should Be Within Limits    longest_outage_at_most=200 ms    lost_connections_at_most=0
     FOR    ${kind}    IN    icmp    udp    tcp_new    tcp_kept    http    http_kept
-        Should Be True    any(key.startswith('longest_ms outside address ' + $kind) for key in $seen)
+        Should Be True    any(key.startswith('longest_ms outside address ${kind}') for key in $seen)
     END
 
 
