@@ -28,7 +28,7 @@ Nodes That Are Others Beside
     [Template]    NONE
     Start Lab Of Kind    --nodes 2
     Add Node Object    win1    windows
-    Add Node Object    arm1    linux    arch=arm64:NoSchedule    arch=arm64
+    Add Node Object    arm1    linux    dedicated=arm64:NoSchedule    arch=arm64
     Add Node Object    virtual1    linux    virtual-kubelet.io/provider=azure:NoSchedule
     Suite Should Pass    cluster_health
     Suite Should Pass    own_application
