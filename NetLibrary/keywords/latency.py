@@ -190,7 +190,7 @@ class LatencyKeywords(KeywordBase):
 
     @keyword(tags=["fortio"])
     def latencies_should_be_within_multiple(
-        self, reference: str, multiple_at_most: float = 0, /, name: str = "latencies compared", **measured: Any
+        self, reference: str, multiple_at_most: float, /, name: str = "latencies compared", **measured: Any
     ) -> None:
         """Compares the latencies of several paths with those of one of them, in a table and a picture.
 
