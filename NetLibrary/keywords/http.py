@@ -8,7 +8,6 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Literal
 
-from NetLibrary._mechanics.durations import seconds
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
@@ -69,6 +68,7 @@ class HTTPKeywords(SourceBase):
         """
         from NetLibrary._mechanics.connections import http
         from NetLibrary._mechanics.connections.http import Asked, Wanted
+        from NetLibrary._mechanics.durations import seconds
 
         if not 1 <= attempts <= 100:
             raise InputError(f"attempts is {attempts}; allowed are 1 to 100.")
@@ -141,6 +141,7 @@ class HTTPKeywords(SourceBase):
         """
         from NetLibrary._mechanics.connections import tls
         from NetLibrary._mechanics.connections.run import Target
+        from NetLibrary._mechanics.durations import seconds
         from NetLibrary._mechanics.report import Cell, Table
 
         target, now = Target(host, port), time.time()

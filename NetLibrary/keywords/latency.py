@@ -12,7 +12,6 @@ from robot.api import logger
 
 from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import InputError, WaitTimeout
-from NetLibrary._mechanics.verdict import at_most
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
@@ -210,6 +209,7 @@ class LatencyKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.report import Picture
         from NetLibrary._mechanics.throughput.requests.show import compared, draw
+        from NetLibrary._mechanics.verdict import at_most
 
         if reference not in measured:
             raise InputError(f"reference is '{reference}'; there are {', '.join(measured) or 'no results'}.")
