@@ -67,6 +67,14 @@ def test_variable_cluster_decides_about_the_lab(ask: Any, tmp_path: Path) -> Non
         ask(force="kind")
 
 
+def test_lab_without_a_name_is_the_one_that_the_environment_names(ask: Any, home: Path) -> None:
+    (home / ".kube" / "config").unlink(missing_ok=True)
+    environment = {"NETLIBRARY_LAB": "second"}
+    assert ask(environment=environment).lab == "second"
+    assert ask(environment=environment, force="lab").lab == "second"
+    assert ask(environment=environment, force="lab:beta").lab == "beta"
+
+
 @pytest.mark.parametrize("origin", ["argument", "variable", "environment"])
 def test_named_file_that_is_not_there_is_a_mistake(ask: Any, tmp_path: Path, origin: str) -> None:
     missing = str(tmp_path / "missing")

@@ -45,7 +45,8 @@ def choose(
     Args:
         kubeconfig: Value of a keyword or import argument; several files are separated by `:` as kubectl does.
         variable: Value of the Robot variable `${KUBECONFIG}`.
-        force: `lab` or `lab:NAME` takes the lab whatever else is there; `kubeconfig` never falls back to the lab.
+        force: `lab` or `lab:NAME` takes the lab whatever else is there; `kubeconfig` never falls back to the lab. A lab
+            without a name is the one that the environment's `NETLIBRARY_LAB` names, else `default`.
         context: Context of the kubeconfig, refused where none is used.
         environment: Stands in for the process' environment in tests.
         home: Stands in for the home folder in tests.
@@ -56,11 +57,12 @@ def choose(
             the context.
     """
     environment = dict(os.environ) if environment is None else environment
+    usual = environment.get("NETLIBRARY_LAB") or "default"
     if force:
         word, _, name = force.partition(":")
         if word == "lab":
             _refuse_context(context, "CLUSTER asks for the lab")
-            return Choice("lab", "CLUSTER asks for the lab", lab=name or "default")
+            return Choice("lab", "CLUSTER asks for the lab", lab=name or usual)
         if word != "kubeconfig":
             raise InputError(f"CLUSTER is '{force}'; allowed are 'lab', 'lab:NAME' and 'kubeconfig'.")
     for value, origin in (
@@ -79,7 +81,7 @@ def choose(
     if force == "kubeconfig":
         raise InputError("CLUSTER is 'kubeconfig', but no kubeconfig is named and ~/.kube/config does not exist.")
     _refuse_context(context, "no kubeconfig is named and ~/.kube/config does not exist")
-    return Choice("lab", "no kubeconfig is named and ~/.kube/config does not exist")
+    return Choice("lab", "no kubeconfig is named and ~/.kube/config does not exist", lab=usual)
 
 
 def _refuse_context(context: str | None, why: str) -> None:
