@@ -142,22 +142,16 @@ CONTRACT = {
     "POD_REQUESTS", "E2E_TEST", "BASELINE", "TOLERANCE",
 }  # fmt: skip
 HEADINGS = ("Topology", "Traffic", "Passes when", "Skipped when", "Variables")
-# Still to be brought in line; lines are only ever taken away here
-MANY_MEANINGS: set[str] = set()
-NO_HEADINGS: set[str] = set()
-NO_COMMON: set[str] = set()
 
 
 def test_common_resource_is_the_contract() -> None:
     assert set(variables(ROOT / "resources" / "common.resource")) == CONTRACT
 
 
-@pytest.mark.parametrize("path", RESOURCES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in RESOURCES if path.stem != "common"], ids=lambda path: path.stem)
 def test_contract_is_imported_and_not_repeated(path: Path) -> None:
-    if path.stem in {"common", *NO_COMMON}:
-        pytest.skip("still to be brought in line")
     assert "NetLibrary/resources/common.resource" in path.read_text()
-    assert not set(variables(path)) & CONTRACT - MANY_MEANINGS
+    assert not set(variables(path)) & CONTRACT
 
 
 def test_no_variable_has_two_meanings() -> None:
@@ -165,13 +159,11 @@ def test_no_variable_has_two_meanings() -> None:
     for path in (*RESOURCES, *SUITES):
         for name in variables(path):
             found.setdefault(name, []).append(path.name)
-    assert {name: where for name, where in found.items() if len(where) > 1 and name not in MANY_MEANINGS} == {}
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
 def test_suite_is_documented_under_the_same_headings(path: Path) -> None:
-    if path.stem in NO_HEADINGS:
-        pytest.skip("still to be brought in line")
     text = path.read_text().split("*** Test Cases ***")[0]
     assert [heading for heading in HEADINGS if f"*{heading}*:" not in text] == []
 

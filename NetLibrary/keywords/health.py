@@ -72,15 +72,18 @@ class HealthKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def pods_should_be_healthy(
-        self, namespace: str, *, restarts_within: timedelta = timedelta(minutes=10), cluster: str | None = None
-    ) -> None:
+        self, namespace: str, *, restarts_within: timedelta = timedelta(minutes=10),
+        timeout: timedelta = timedelta(minutes=1), cluster: str | None = None,
+    ) -> None:  # fmt: skip
         """Fails when a pod of a namespace is not ready, or a container of it was restarted a short while ago.
 
-        Pods that have completed or are being deleted do not count.
+        Pods that have completed or are being deleted do not count. A pod that was created a short while ago gets
+        the time to start.
 
         Args:
             namespace: Where to look, for instance `kube-system`.
             restarts_within: How long ago a restart still counts; `0 s` counts none.
+            timeout: How old a pod may be that is not ready yet; it is waited for until then.
             cluster: Alias of the cluster.
         Raises:
             Failure: Names each such pod with the reason.
@@ -96,10 +99,13 @@ class HealthKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.kube import health
         from NetLibrary._mechanics.kube.hindrances import missing_namespace
+        from NetLibrary._mechanics.polling import settle
         from NetLibrary._mechanics.report import Table
         from NetLibrary._mechanics.verdict import equal
 
         connection = self.session.cluster(cluster)
+        limit = timeout.total_seconds()
+        settle(lambda: not health.starting(connection.list("Pod", namespace), limit), timeout=limit, every=1.0)
         pods = connection.list("Pod", namespace)
         if not pods:
             why = missing_namespace(connection, namespace) or f"there is no pod in namespace '{namespace}'"
@@ -112,7 +118,7 @@ class HealthKeywords(KeywordBase):
             self.session,
             kind="cluster_health",
             name=f"pods of {namespace}",
-            parameters={"namespace": namespace, "restarts_within_seconds": within},
+            parameters={"namespace": namespace, "restarts_within_seconds": within, "timeout_seconds": limit},
             checks=[equal("pods with problems", 0, len(said), text=text)],
             tables=[Table(["Pod", "Problems"], [[n, "; ".join(t) or "none"] for n, t in wrong.items()], namespace)],
             summary={"pods": len(pods), "with_problems": len(said)},

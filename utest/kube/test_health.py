@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.kube.health import cannot_run, cluster_domain, node_problems, pod_problems, takes_pods
+from NetLibrary._mechanics.kube.health import (
+    cannot_run,
+    cluster_domain,
+    node_problems,
+    pod_problems,
+    starting,
+    takes_pods,
+)
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 READY = {"type": "Ready", "status": "True"}
@@ -111,3 +118,17 @@ def test_nodes_that_no_pod_of_ours_can_run_on_are_known_whatever_is_tolerated(no
         },
     }
     assert cannot_run(obj) == why
+
+
+def test_pod_that_was_created_a_moment_ago_is_starting_and_an_old_one_is_broken() -> None:
+    def made(name: str, stamp: str, **status: object) -> dict[str, object]:
+        return {"metadata": {"name": name, "creationTimestamp": stamp}, "status": status}
+
+    ready = {"conditions": [{"type": "Ready", "status": "True"}], "phase": "Running"}
+    pods = [
+        made("young", "2027-01-15T07:59:30Z"),
+        made("old", "2027-01-15T07:00:00Z"),
+        made("ready", "2027-01-15T07:59:30Z", **ready),
+        made("failed", "2027-01-15T07:59:30Z", phase="Failed"),
+    ]
+    assert starting(pods, 60, now=NOW) == ["young"]

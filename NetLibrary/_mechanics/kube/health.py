@@ -65,6 +65,29 @@ def pod_problems(pod: Object, *, restarts_within: float, now: float | None = Non
     return found
 
 
+def starting(pods: list[Object], within: float, now: float | None = None) -> list[str]:
+    """Returns the names of pods that are not ready yet and so young that they may still get ready.
+
+    Args:
+        pods: Pod objects.
+        within: Seconds from its creation that a pod may take.
+        now: Present time in seconds since 1970; by default our clock.
+
+    Example:
+        >>> starting([{"metadata": {"name": "web", "creationTimestamp": "1970-01-01T00:00:09Z"}}], 5, now=10)
+        ['web']
+    """
+    present = time.time() if now is None else now
+    found = []
+    for pod in pods:
+        created = times.seconds(pod["metadata"].get("creationTimestamp"))
+        young = created is not None and present - created < within
+        ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+        if young and not ended and not why_not_ready.is_ready(pod):
+            found.append(pod["metadata"]["name"])
+    return found
+
+
 def cannot_run(node: Object) -> str:
     """Returns why no pod of ours can run on a node, whatever it tolerates; empty when one can."""
     labels, status = node.get("metadata", {}).get("labels") or {}, node.get("status") or {}
