@@ -9,42 +9,35 @@ Library             guests.py
 Suite Setup         Connect To Cluster
 Test Template       Suite Should Leave What Is Not Its Own
 
-Test Tags           guests
+Test Tags           guests    slow
 
 
 *** Test Cases ***
 Health From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images    cluster_health
     cluster_health    wishes=True
 
 Own Application From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images For Own Application
     own_application    wishes=True
 
 Network Break From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images    network_break
     network_break    wishes=True
 
 Throughput From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images    throughput
     throughput    wishes=True
 
 Service Matrix From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images    service_matrix
     service_matrix    wishes=True
 
 E2SAR From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images    e2sar
     e2sar    wishes=True
 
 CyPerf From A Mirror With All Wishes
-    [Tags]    slow
     [Setup]    Export Images    cyperf
     cyperf    wishes=True
 
