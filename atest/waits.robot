@@ -21,7 +21,7 @@ ${NAMESPACE}    waits
 
 *** Test Cases ***
 Pod That Ended For Good
-    Gives Up    Pod    ended    container 'web' ended: exit code 3*no configuration    patience=2
+    Gives Up    Pod    ended    cannot get ready: it ended*exit code 3    patience=2
 
 Container That Crashes Again
     Gives Up    Pod    crash    container 'web' *exit code 3*no configuration
