@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from robot.api import logger
 
 from NetLibrary._mechanics import defaults
-from NetLibrary._mechanics.errors import InputError, WaitTimeout
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
@@ -58,32 +58,15 @@ class ThroughputServerKeywords(KeywordBase):
         ```
         """
         from NetLibrary._mechanics.kube.addresses import require_node
-        from NetLibrary._mechanics.kube.wait import deployment_available
-        from NetLibrary._mechanics.throughput.server import load_balancer_ready, server_manifests
+        from NetLibrary._mechanics.throughput.server import server_manifests, start
 
         connection = self.session.cluster(cluster)
         if node:
             require_node(connection, node)
-        manifests = server_manifests(
+        objects = server_manifests(
             name, namespace, image, port=port, node=node, host_network=host_network, service_type=service_type.value
         )
-        for obj in manifests:
-            connection.apply(obj)
-        limit = timeout.total_seconds()
-        connection.wait(
-            "Deployment", namespace, deployment_available(), name=name, timeout=limit,
-            what=f"iperf3 server '{namespace}/{name}'", progress=logger.info,
-        )  # fmt: skip
-        if service_type is ServiceType.LoadBalancer:
-            try:
-                connection.wait(
-                    "Service", namespace, load_balancer_ready(), name=name, timeout=min(limit, 20.0),
-                    what=f"Address of Service '{namespace}/{name}'", progress=logger.info,
-                )  # fmt: skip
-            except WaitTimeout as error:
-                logger.info(f"{error} Paths through the load balancer are skipped.")
-        pods = connection.list("Pod", namespace, labels=f"app={name}")
-        return str(next((pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")), ""))
+        return start(connection, objects, program="iperf3", timeout=timeout.total_seconds(), say=logger.info)
 
     @keyword(tags=["iperf3"])
     def get_path_to_iperf3_server(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.errors import ClusterError, Unavailable
+from NetLibrary._mechanics.errors import ClusterError, Unavailable, WaitTimeout
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
-from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending
+from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
 from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary.types import ThroughputPath
@@ -25,7 +26,6 @@ def server_manifests(
 
     The control connection is TCP also in a UDP test, so the Service needs both.
     """
-    labels = {"app": name}
     container: Object = {
         "name": "iperf3",
         "image": image,
@@ -43,10 +43,24 @@ def server_manifests(
     pod: Object = {
         "terminationGracePeriodSeconds": 0, "securityContext": dict(RESTRICTED_POD), "containers": [container],
     }  # fmt: skip
+    place(pod, node, host_network)
+    ports = [{"name": each.lower(), "port": port, "targetPort": port, "protocol": each} for each in ("TCP", "UDP")]
+    return deployment_and_service(name, namespace, pod, ports, service_type)
+
+
+def place(pod: Object, node: str | None, host_network: bool) -> None:
+    """Puts a pod's specification on a node, and into its network."""
     if node:
         pod["nodeName"] = node
     if host_network:
         pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
+
+
+def deployment_and_service(
+    name: str, namespace: str, pod: Object, ports: list[Object], service_type: str
+) -> list[Object]:
+    """Returns the Deployment of one server and its Service; both, and the pod's label `app`, have one name."""
+    labels = {"app": name}
     metadata = {"name": name, "namespace": namespace, "labels": labels}
     deployment = {
         "apiVersion": "apps/v1",
@@ -60,7 +74,6 @@ def server_manifests(
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },
     }
-    ports = [{"name": each.lower(), "port": port, "targetPort": port, "protocol": each} for each in ("TCP", "UDP")]
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -68,6 +81,40 @@ def server_manifests(
         "spec": {"type": service_type, "selector": labels, "ports": ports},
     }
     return [deployment, service]
+
+
+def start(cluster: Cluster, objects: list[Object], *, program: str, timeout: float, say: Callable[[str], None]) -> str:
+    """Creates the objects of a server and waits until it is ready, and for a while for its load balancer's address.
+
+    Args:
+        cluster: Where to create them.
+        objects: What `deployment_and_service` returned.
+        program: Which server it is, for the messages.
+        timeout: Seconds.
+        say: Is told how the waits go, and that there is no load balancer.
+    Returns:
+        Name of the node that the server runs on.
+    Raises:
+        WaitTimeout: It is not ready in time.
+    """
+    deployment, service = objects
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    for obj in objects:
+        cluster.apply(obj)
+    cluster.wait(
+        "Deployment", namespace, deployment_available(), name=name, timeout=timeout,
+        what=f"{program} server '{namespace}/{name}'", progress=say,
+    )  # fmt: skip
+    if service["spec"]["type"] == "LoadBalancer":
+        try:
+            cluster.wait(
+                "Service", namespace, load_balancer_ready(), name=name, timeout=min(timeout, 20.0),
+                what=f"Address of Service '{namespace}/{name}'", progress=say,
+            )  # fmt: skip
+        except WaitTimeout as error:
+            say(f"{error} Paths through the load balancer are skipped.")
+    pods = cluster.list("Pod", namespace, labels=f"app={name}")
+    return str(next((pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")), ""))
 
 
 def load_balancer_ready() -> Goal:

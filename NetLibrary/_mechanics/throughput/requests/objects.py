@@ -9,6 +9,7 @@ from typing import Any
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube.addresses import in_url
 from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
+from NetLibrary._mechanics.throughput.server import deployment_and_service, place
 
 CONTAINER = "fortio"
 #: Percentiles that are asked for. Each needs ten answers beyond it to mean something.
@@ -69,7 +70,6 @@ def server_manifests(
     service_type: str = "ClusterIP",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Returns the Deployment of one fortio server and its Service."""
-    labels = {"app": name}
     pod: dict[str, Any] = {
         "terminationGracePeriodSeconds": 0,
         "automountServiceAccountToken": False,
@@ -91,30 +91,9 @@ def server_manifests(
             }
         ],
     }
-    _place(pod, node, host_network)
-    metadata = {"name": name, "namespace": namespace, "labels": labels}
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": metadata,
-            "spec": {
-                "replicas": 1,
-                "strategy": {"type": "Recreate"},
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {
-                "type": service_type, "selector": labels,
-                "ports": [{"name": "http", "port": port, "targetPort": port}],
-            },
-        },
-    ]  # fmt: skip
+    place(pod, node, host_network)
+    ports = [{"name": "http", "port": port, "targetPort": port}]
+    return deployment_and_service(name, namespace, pod, ports, service_type)
 
 
 def client_job(
@@ -136,7 +115,7 @@ def client_job(
             }
         ],
     }
-    _place(pod, node, host_network)
+    place(pod, node, host_network)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -150,10 +129,3 @@ def client_job(
 def limit_seconds(load: Load) -> float:
     """Returns the seconds after which a client that has not ended is given up."""
     return load.seconds + 2 * load.timeout_seconds + START_SECONDS
-
-
-def _place(pod: dict[str, Any], node: str | None, host_network: bool) -> None:
-    if node:
-        pod["nodeName"] = node
-    if host_network:
-        pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
