@@ -80,16 +80,30 @@ def create(plan: AddressPlan, mtu: int, *, own: bool = True) -> None:
     for node in range(1, plan.nodes + 1):
         create_node(plan, node, mtu, own=own)
     _outside(plan, mtu)
-    numbers = range(1, plan.nodes + 1) if own else ()
-    routes = [f"route add {plan.pods(n)} via {plan.node_address(n)}" for n in numbers] if plan.v4 else []
-    # An address that nobody serves must be refused at once. Without these routes, packets for a Service would leave by
-    # the machine's default route while kube-proxy has no rules yet, and clients would wait for answers that never come.
-    routes += [f"route add unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
-    if plan.v6:
-        routes += [f"route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in numbers]
-        routes += [f"route add unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
-    _ip(routes)
+    _ip([*_routes_to_pods(plan), *(f"route add {route}" for route in _nowhere(plan))])
     _let_through(plan)
+
+
+def _routes_to_pods(plan: AddressPlan) -> list[str]:
+    """Routes of the machine to the pods of each node, whoever connects them.
+
+    The API server runs on the machine, and its proxy to pods and Services connects to the pods' addresses.
+    """
+    numbers = range(1, plan.nodes + 1)
+    v4 = [f"route add {plan.pods(n)} via {plan.node_address(n)}" for n in numbers] if plan.v4 else []
+    v6 = [f"route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in numbers] if plan.v6 else []
+    return v4 + v6
+
+
+def _nowhere(plan: AddressPlan) -> list[str]:
+    """Routes by which addresses of the cluster that nobody has are refused at once.
+
+    Without them, packets would leave by the machine's default route, and clients would wait for answers that never
+    come, or hear a stranger's.
+    """
+    found = [plan.services, plan.balancer_pool, plan.all_pods]
+    found += [plan.services_v6, plan.balancer_pool_v6, plan.all_pods_v6] if plan.v6 else []
+    return [f"unreachable {prefix} metric 4096" for prefix in found]
 
 
 def _outside(plan: AddressPlan, mtu: int) -> None:
@@ -222,9 +236,7 @@ def remove(plan: AddressPlan) -> None:
     for name in (plan.bridge, plan.outside_interface, *(plan.interface(node) for node in range(1, plan.nodes + 1))):
         if name in existing:
             run("ip", "link", "del", name, check=False)
-    lines = [f"route del unreachable {prefix} metric 4096" for prefix in (plan.services, plan.balancer_pool)]
-    if plan.v6:
-        lines += [f"route del unreachable {p} metric 4096" for p in (plan.services_v6, plan.balancer_pool_v6)]
+    lines = [f"route del {route}" for route in _nowhere(plan)]
     with contextlib.suppress(CommandFailed):
         run("ip", "-force", "-batch", "-", stdin="\n".join(lines) + "\n", check=False)
     run("nft", "delete", "table", "ip", plan.table, check=False)

@@ -28,8 +28,8 @@ def test_prefixes_of_all_routing_tables_are_read(monkeypatch):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("dual", [False, True])
-def test_wires_are_made_usable_and_removed_without_a_trace(dual):
+@pytest.mark.parametrize(("dual", "own"), [(False, True), (True, True), (False, False)])
+def test_wires_are_made_usable_and_removed_without_a_trace(dual, own):
     """Runs in own network and mount namespaces, so that neither interfaces nor names of the machine are touched."""
     code = textwrap.dedent(f"""
         import json, subprocess
@@ -48,7 +48,7 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual):
         before = look()
         assert network.claim(plan)
         assert not network.claim(plan)
-        network.create(plan, 1400)
+        network.create(plan, 1400, own={own})
         during = look()
         ping = lambda netns, to: subprocess.run(
             ["ip", "netns", "exec", netns, "ping", "-c1", "-W2", to], capture_output=True).returncode
@@ -73,6 +73,9 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual):
     before, during, after, pings, unserved = json.loads(done.stdout.splitlines()[-1])
     assert before == after
     assert PLAN.bridge in during[1]
+    # The API server's proxy to pods goes there, whoever connects them; without, it asked the machine's default route
+    assert all(f"{PLAN.pods(n)} via {PLAN.node_address(n)}" in during[2] for n in (1, 2))
+    assert f"unreachable {PLAN.all_pods} metric 4096" in during[2]
     assert ("netns" in before[0], "netns" in during[0]) == (False, True)
     assert pings == [0] * len(pings)
     assert "Destination Host Unreachable" in unserved

@@ -107,6 +107,13 @@ def test_large_packets_vanish_in_a_tunnel_too():
     assert 'forward meta length > 1000 oifname "eth0" drop' in rules
 
 
+def test_restored_rules_leave_no_attempt_to_which_a_later_connection_falls():
+    """A drain was accused of what a row before it had left: an untranslated SYN_SENT of the same source port."""
+    start, *rest = processes.flush_service_rules("node1", forget_connections=False).undo
+    assert start.words == ("kube-proxy", "start")
+    assert "conntrack -D -p tcp --state SYN_SENT" in rest[-1].words[-1]
+
+
 def test_one_process_repairs_only_its_own_faults(tmp_path):
     faults = Faults(FakeGround(tmp_path))
     faults.apply(network.cut_link("node1"))
