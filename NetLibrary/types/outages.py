@@ -1,0 +1,129 @@
+"""Types of outages: paths, probes, targets and limits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypedDict
+
+from NetLibrary.types.quantities import Percentage, TimeLimit
+
+
+class OutagePath(Enum):
+    """A path through the cluster's network, from the source pod, or from outside where its name says so."""
+
+    ALL = "all"
+    POD_ON_SAME_NODE = "pod on same node"
+    POD_ON_OTHER_NODE = "pod on other node"
+    OWN_NODE = "own node"
+    OTHER_NODE = "other node"
+    OWN_GATEWAY = "own gateway"
+    OTHER_GATEWAY = "other gateway"
+    SERVICE = "service"
+    NODE_PORT = "node port"
+    NODE_PORT_FROM_OUTSIDE = "node port from outside"
+    LOAD_BALANCER_FROM_OUTSIDE = "load balancer from outside"
+    OUTSIDE_ADDRESS = "outside address"
+    DNS = "dns"
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether it is measured from the machine that the tests run on."""
+        return self.value.endswith("from outside")
+
+
+class ProbeKind(Enum):
+    """How a path is probed."""
+
+    ICMP = "icmp"
+    UDP = "udp"
+    TCP_NEW = "tcp_new"
+    TCP_KEPT = "tcp_kept"
+    TCP_IDLE = "tcp_idle"
+    HTTP = "http"
+    HTTP_KEPT = "http_kept"
+    DNS = "dns"
+
+
+_SCHEMES = ("icmp", "udp", "tcp", "http", "dns")
+_FROM_OUTSIDE = " from outside"
+
+
+@dataclass(frozen=True)
+class OutageTarget:
+    """Something of the user's own that is measured, written as a URL.
+
+    Args:
+        text: The target as it was written; names its streams in tables and records.
+        scheme: `icmp`, `udp`, `tcp`, `http` or `dns`.
+        host: Address, name of a Service with its namespace (`web.shop`), or any name that the source resolves.
+        port: Port or name of a Service's port; empty for the usual one.
+        query: Path of an HTTP request, or the name to ask a DNS server for.
+        from_outside: Whether it is measured from the machine that the tests run on.
+    """
+
+    text: str
+    scheme: str
+    host: str
+    port: str = ""
+    query: str = ""
+    from_outside: bool = False
+
+    @classmethod
+    def parse(cls, value: str | OutageTarget) -> OutageTarget:
+        """A URL: `http://web.shop:8080/healthz` (a request over a new connection, and one over a kept one),
+        `tcp://db.shop:5432` (new connections, and one kept without a word), `icmp://10.0.0.1`, `udp://echo.shop:7` (an
+        echo server answers there),
+        `dns://10.96.0.10/web.shop.svc.cluster.local`. The host is an address, a Service with its namespace, or any name
+        that the source can resolve. With ` from outside` behind it, it is measured from the machine the tests run on.
+        """
+        if isinstance(value, OutageTarget):
+            return value
+        text = str(value).strip()
+        match = re.fullmatch(
+            r"(?P<scheme>[a-z]+)://(?P<host>\[[0-9a-fA-F:.]+\]|[^/:\s]+)(?::(?P<port>[\w-]+))?(?P<query>/\S*)?",
+            text.removesuffix(_FROM_OUTSIDE).strip(),
+        )
+        if not match or match["scheme"] not in _SCHEMES:
+            raise ValueError(
+                "Give a URL, for instance http://web.shop:8080/healthz, tcp://db.shop:5432, icmp://10.0.0.1, "
+                "udp://echo.shop:7 or dns://10.96.0.10/web.shop.svc.cluster.local."
+            )
+        scheme, port, query = match["scheme"], match["port"] or "", match["query"] or ""
+        if scheme in ("tcp", "udp") and not port:
+            raise ValueError(f"{scheme}:// needs a port, for instance {scheme}://{match['host']}:80.")
+        if scheme == "dns":
+            query = query.strip("/")
+            if not query:
+                raise ValueError(f"dns:// needs a name to ask for, for instance dns://{match['host']}/web.shop.svc.")
+        return cls(text, scheme, match["host"].strip("[]"), port, query, text.endswith(_FROM_OUTSIDE))
+
+
+class OutageLimits(TypedDict, total=False):
+    """What outages may cost. Each limit that is given is checked when it is given and judged at the end.
+
+    Keys:
+
+    - `longest_outage_at_most`: longest single outage of any stream of probes
+    - `longest_outage_at_least`: an outage of at least this length must be seen, for disturbances that must show
+    - `total_outage_at_most`: sum of the outages of any stream
+    - `slow_at_most`: how long a path may answer, but late
+    - `loss_at_most`: share of the probes of any stream that may be lost
+    - `failed_connections_at_most`: how many new connections may fail in all
+    - `resets_at_most`: how many kept connections may be reset
+    - `lost_connections_at_most`: how many kept connections may break in any way
+    - `retransmits_at_most`: share of the TCP segments that may be sent again
+    - `unaffected`: paths on which there must be no outage at all
+    """
+
+    longest_outage_at_most: TimeLimit
+    longest_outage_at_least: TimeLimit
+    total_outage_at_most: TimeLimit
+    slow_at_most: TimeLimit
+    loss_at_most: Percentage
+    failed_connections_at_most: int
+    resets_at_most: int
+    lost_connections_at_most: int
+    retransmits_at_most: Percentage
+    unaffected: list[OutagePath]
