@@ -22,7 +22,7 @@ def _brisk(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("FIRST_LOOK", 0.0), ("EVERY", 0.05), ("REFUSED_FOR", 0.3), ("LIMIT", 0.5)):
         monkeypatch.setattr(hindrances, name, value)
     monkeypatch.setattr(why_not_ready, "PATIENCE", 1.0)
-    monkeypatch.setattr("NetLibrary._mechanics.kube.cluster.TICK", 0.1)
+    monkeypatch.setattr("NetLibrary._mechanics.kube.waiting.TICK", 0.1)
 
 
 @pytest.fixture(autouse=True)

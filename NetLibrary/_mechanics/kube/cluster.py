@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import apply as applying
-from NetLibrary._mechanics.kube import exec as execution
+from NetLibrary._mechanics.kube import containers, waiting
 from NetLibrary._mechanics.kube.choice import Choice
 from NetLibrary._mechanics.kube.connection import Connection
-from NetLibrary._mechanics.kube.ending import end_command
+from NetLibrary._mechanics.kube.ending import run_command
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 from NetLibrary._mechanics.kube.foreign import ForeignChanges
-from NetLibrary._mechanics.kube.hindrances import Advisor
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL as RUN_LABEL
 from NetLibrary._mechanics.kube.ownership import Ownership
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.resources import Resources
 from NetLibrary._mechanics.kube.schemas import Schemas
-from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
-from NetLibrary._mechanics.kube.watch import Watch, deadline_left, follow_lines
+from NetLibrary._mechanics.kube.wait import Goal
+from NetLibrary._mechanics.kube.waiting import Selection
+from NetLibrary._mechanics.kube.watch import follow_lines
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 # Not that of `apply`, or the next apply would take back what was patched
 PATCH_MANAGER = "netlibrary-patch"
@@ -31,10 +33,6 @@ _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
 }
-# What the API server says when a pod has several containers and none is named
-_SEVERAL = "a container name must be specified"
-# Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
-TICK = 1.0
 
 Object = dict[str, Any]
 
@@ -250,12 +248,7 @@ class Cluster:
         timeout: float,
     ) -> Iterator[tuple[str, Object]]:
         """Yields (event type, object), first the present state, for `timeout` seconds at the most."""
-        deadline = time.monotonic() + timeout
-        with self._watch(kind, namespace, name, labels) as stream:
-            while (left := deadline_left(deadline)) > 0:
-                event = stream.next(left)
-                if event is not None and event[0] != "SYNCED":
-                    yield event
+        yield from waiting.events(self, Selection(kind, namespace, name, labels), timeout)
 
     def wait(
         self,
@@ -288,47 +281,8 @@ class Cluster:
             errors.WaitFailed: The goal is out of reach.
             errors.WaitTimeout: Time is up; the text says where things stood.
         """
-        start = time.monotonic()
-        objects: dict[str, Object] = {}
-        said, state, synced = "", "no answer to the watch", False
-        ready = bool(getattr(until, "readiness", False))
-        advisor = Advisor(self, kind, namespace, name, labels, readiness=ready)
-        with self._watch(kind, namespace, name, labels) as stream:
-            while True:
-                left = deadline_left(start + timeout)
-                event = stream.next(min(left, TICK))
-                while event is not None:
-                    synced = synced or event[0] == "SYNCED"
-                    _note(objects, event)
-                    event = stream.next(0.0)
-                if synced:
-                    present = list(objects.values())
-                    outcome = until(present)
-                    if isinstance(outcome, Done):
-                        return outcome.value
-                    if isinstance(outcome, Failed):
-                        lines = [f"{what}: {outcome.text.rstrip('.')}.", *advisor.last_words(present)]
-                        raise errors.WaitFailed("\n".join(_unsaid(lines)))
-                    state = outcome.text
-                    hints = advisor.look(present) if left > 0 else []
-                    certain = next((hint.text for hint in hints if hint.certain), "")
-                    if certain:
-                        lines = [f"{what}: {certain.rstrip('.')}.", *advisor.last_words(present)]
-                        raise errors.WaitFailed("\n".join(_unsaid(lines)))
-                    line = "; ".join(_unsaid([outcome.text, *(hint.text for hint in hints)]))
-                    if line != said:
-                        said = line
-                        if progress:
-                            progress(f"{what}: {said}")
-                if left <= 0:
-                    state = "; ".join(filter(None, ("" if stream.trouble and not synced else state, stream.trouble)))
-                    first = f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
-                    lines = advisor.at_the_end(list(objects.values())) if synced and not stream.trouble else []
-                    raise errors.WaitTimeout("\n".join(_unsaid([first, *lines])))
-
-    def _watch(self, kind: str, namespace: str | None, name: str | None, labels: str | None) -> Watch:
-        query = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else None}
-        return Watch(self.connection, self.resources.find(kind).path(namespace), query)
+        selection = Selection(kind, namespace, name, labels)
+        return waiting.wait(self, selection, until, timeout=timeout, what=what, progress=progress)
 
     # --- pods --------------------------------------------------------------------------------------------
 
@@ -337,16 +291,14 @@ class Cluster:
     ) -> RunningExec:
         """Starts a command in a container and returns while it runs."""
         query: list[tuple[str, Any]] = [("command", word) for word in command]
-        query += [("stdin", stdin), ("stdout", True), ("stderr", True), ("tty", False), ("container", container)]
+        query += [("stdin", stdin), ("stdout", True), ("stderr", True), ("tty", False)]
         path = self.resources.find("Pod").path(namespace, pod, "exec")
         where = f"pod '{namespace}/{pod}'"
-        try:
-            return RunningExec(self.connection, path, query, where)
-        except errors.Invalid as error:
-            if container is not None or _SEVERAL not in str(error):
-                raise
-        query[-1] = ("container", self.first_container(namespace, pod))
-        return RunningExec(self.connection, path, query, where)
+
+        def run_in(container: str | None) -> RunningExec:
+            return RunningExec(self.connection, path, [*query, ("container", container)], where)
+
+        return containers.ask(self, namespace, pod, container, run_in)
 
     def first_container(self, namespace: str, pod: str) -> str:
         """Returns the container that is meant when none is named.
@@ -354,10 +306,7 @@ class Cluster:
         That is the one of the annotation `kubectl.kubernetes.io/default-container`, which injectors of sidecars set, or
         else the first of the pod.
         """
-        found = self.get("Pod", pod, namespace)
-        names = [str(each["name"]) for each in found["spec"]["containers"]]
-        wanted = (found["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
-        return wanted if wanted in names else names[0]
+        return containers.first(self, namespace, pod)
 
     def exec(
         self,
@@ -378,20 +327,8 @@ class Cluster:
             errors.ExecLost: The connection ended without an exit status.
             errors.WaitTimeout: It did not end within `timeout` seconds.
         """
-        running = self.start_exec(namespace, pod, command, container=container, stdin=stdin is not None)
-        try:
-            result = execution.run(running, stdin, timeout)
-        except errors.WaitTimeout as error:
-            ended = end_command(self, namespace, pod, command, container=container, age=timeout)
-            raise errors.WaitTimeout(f"{error} It was {'killed' if ended else 'left running'}.") from error
-        if check and result.exit_code:
-            said = (result.stderr.strip() or result.stdout.strip())[-500:] or "it printed nothing"
-            raise errors.ExecFailed(
-                f"'{' '.join(command)[:120]}' in pod '{namespace}/{pod}' ended with "
-                f"exit status {result.exit_code}: {said}",
-                exit_code=result.exit_code,
-            )
-        return result
+        result = run_command(self, namespace, pod, command, container=container, stdin=stdin, timeout=timeout)
+        return result.checked(command, f"pod '{namespace}/{pod}'") if check else result
 
     def logs(
         self,
@@ -408,22 +345,14 @@ class Cluster:
 
         With `since`, only that of the last so many seconds; with `previous`, that of the container before its restart.
         """
-        query = {
-            "container": container,
-            "tailLines": tail,
-            "sinceSeconds": since,
-            "previous": previous or None,
-            "timestamps": timestamps or None,
-        }
+        query = {"tailLines": tail, "sinceSeconds": since}
+        query |= {"previous": previous or None, "timestamps": timestamps or None}
         path = self.resources.find("Pod").path(namespace, pod, "log")
-        try:
-            result = self.connection.request("GET", path, query=query)
-        except errors.Invalid as error:
-            if container is not None or _SEVERAL not in str(error):
-                raise
-            query["container"] = self.first_container(namespace, pod)
-            result = self.connection.request("GET", path, query=query)
-        return result if isinstance(result, str) else str(result)
+
+        def read(container: str | None) -> Any:
+            return self.connection.request("GET", path, query={**query, "container": container})
+
+        return str(containers.ask(self, namespace, pod, container, read))
 
     def follow_logs(
         self,
@@ -437,14 +366,12 @@ class Cluster:
     ) -> Iterator[str]:
         """Yields a container's lines from its start, or from a moment on, until it ends or `stopped` is set."""
         path = self.resources.find("Pod").path(namespace, pod, "log")
-        query = {"container": container, "follow": True, "timestamps": timestamps or None, "sinceTime": since_time}
-        try:
-            response = self.connection.open("GET", path, query=query, timeout=3600)
-        except errors.Invalid as error:
-            if container is not None or _SEVERAL not in str(error):
-                raise
-            query["container"] = self.first_container(namespace, pod)
-            response = self.connection.open("GET", path, query=query, timeout=3600)
+        query = {"follow": True, "timestamps": timestamps or None, "sinceTime": since_time}
+
+        def read(container: str | None) -> BaseHTTPResponse:
+            return self.connection.open("GET", path, query={**query, "container": container}, timeout=3600)
+
+        response = containers.ask(self, namespace, pod, container, read)
         try:
             yield from follow_lines(response, stopped or threading.Event())
         finally:
@@ -468,19 +395,3 @@ class Cluster:
         if method.upper() == "DELETE":
             raise errors.InputError("method is 'DELETE'; use `delete`, which makes sure that the object is the run's.")
         return self.connection.request(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
-
-
-def _unsaid(lines: list[str]) -> list[str]:
-    """Leaves out what the first line says already."""
-    return [lines[0], *(line for line in lines[1:] if line.rpartition(": ")[2].rstrip(".") not in lines[0])]
-
-
-def _note(objects: dict[str, Object], event: tuple[str, Object]) -> None:
-    kind, obj = event
-    if kind == "SYNCED":
-        return
-    uid = obj["metadata"]["uid"]
-    if kind == "DELETED":
-        objects.pop(uid, None)
-    else:
-        objects[uid] = obj

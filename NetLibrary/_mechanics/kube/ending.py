@@ -1,4 +1,4 @@
-"""Ends a command in a pod that was given up: closing the connection leaves it running."""
+"""Runs a command in a pod to its end, and ends one that was given up: closing the connection leaves it running."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import exec as execution
+from NetLibrary._mechanics.kube.exec import ExecResult
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -39,6 +40,25 @@ for d in /proc/[0-9]*; do
 done
 echo "ended $ended"
 """
+
+
+def run_command(
+    cluster: Cluster,
+    namespace: str,
+    pod: str,
+    command: Sequence[str],
+    *,
+    container: str | None,
+    stdin: str | bytes | None,
+    timeout: float,
+) -> ExecResult:
+    """Runs a command in a container to its end, or kills it when its time is up; see `Cluster.exec`."""
+    running = cluster.start_exec(namespace, pod, command, container=container, stdin=stdin is not None)
+    try:
+        return execution.run(running, stdin, timeout)
+    except errors.WaitTimeout as error:
+        ended = end_command(cluster, namespace, pod, command, container=container, age=timeout)
+        raise errors.WaitTimeout(f"{error} It was {'killed' if ended else 'left running'}.") from error
 
 
 def end_command(

@@ -51,6 +51,20 @@ class ExecResult:
     exit_code: int
     seconds: float
 
+    def checked(self, command: Sequence[str], where: str) -> ExecResult:
+        """Returns itself, unless the command failed.
+
+        Raises:
+            errors.ExecFailed: The exit status is not 0.
+        """
+        if not self.exit_code:
+            return self
+        said = (self.stderr.strip() or self.stdout.strip())[-500:] or "it printed nothing"
+        raise errors.ExecFailed(
+            f"'{' '.join(command)[:120]}' in {where} ended with exit status {self.exit_code}: {said}",
+            exit_code=self.exit_code,
+        )
+
 
 class RunningExec:
     """A command that runs in a container.

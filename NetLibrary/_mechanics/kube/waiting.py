@@ -1,0 +1,119 @@
+"""Waits for objects by watching them, with what stands in the way in the message. The goals are in `wait.py`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.hindrances import Advisor
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
+from NetLibrary._mechanics.kube.watch import Watch, deadline_left
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+# Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
+TICK = 1.0
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which objects are watched.
+
+    Args:
+        kind: Their kind.
+        namespace: Where; None for cluster-scoped kinds or all namespaces.
+        name: Only this one.
+        labels: Only those with these labels.
+    """
+
+    kind: str
+    namespace: str | None
+    name: str | None = None
+    labels: str | None = None
+
+
+def events(cluster: Cluster, selection: Selection, timeout: float) -> Iterator[tuple[str, Object]]:
+    """Yields (event type, object), first the present state, for `timeout` seconds at the most."""
+    deadline = time.monotonic() + timeout
+    with _watch(cluster, selection) as stream:
+        while (left := deadline_left(deadline)) > 0:
+            event = stream.next(left)
+            if event is not None and event[0] != "SYNCED":
+                yield event
+
+
+def wait(
+    cluster: Cluster,
+    selection: Selection,
+    until: Goal,
+    *,
+    timeout: float,
+    what: str,
+    progress: Callable[[str], None] | None = None,
+) -> Any:
+    """Waits until a goal is reached; see `Cluster.wait`."""
+    start = time.monotonic()
+    objects: dict[str, Object] = {}
+    said, state, synced = "", "no answer to the watch", False
+    ready = bool(getattr(until, "readiness", False))
+    advisor = Advisor(cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready)
+    with _watch(cluster, selection) as stream:
+        while True:
+            left = deadline_left(start + timeout)
+            event = stream.next(min(left, TICK))
+            while event is not None:
+                synced = synced or event[0] == "SYNCED"
+                _note(objects, event)
+                event = stream.next(0.0)
+            if synced:
+                present = list(objects.values())
+                outcome = until(present)
+                if isinstance(outcome, Done):
+                    return outcome.value
+                if isinstance(outcome, Failed):
+                    lines = [f"{what}: {outcome.text.rstrip('.')}.", *advisor.last_words(present)]
+                    raise errors.WaitFailed("\n".join(_unsaid(lines)))
+                state = outcome.text
+                hints = advisor.look(present) if left > 0 else []
+                certain = next((hint.text for hint in hints if hint.certain), "")
+                if certain:
+                    lines = [f"{what}: {certain.rstrip('.')}.", *advisor.last_words(present)]
+                    raise errors.WaitFailed("\n".join(_unsaid(lines)))
+                line = "; ".join(_unsaid([outcome.text, *(hint.text for hint in hints)]))
+                if line != said:
+                    said = line
+                    if progress:
+                        progress(f"{what}: {said}")
+            if left <= 0:
+                state = "; ".join(filter(None, ("" if stream.trouble and not synced else state, stream.trouble)))
+                first = f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
+                lines = advisor.at_the_end(list(objects.values())) if synced and not stream.trouble else []
+                raise errors.WaitTimeout("\n".join(_unsaid([first, *lines])))
+
+
+def _watch(cluster: Cluster, selection: Selection) -> Watch:
+    field = f"metadata.name={selection.name}" if selection.name else None
+    query = {"labelSelector": selection.labels, "fieldSelector": field}
+    return Watch(cluster.connection, cluster.resources.find(selection.kind).path(selection.namespace), query)
+
+
+def _unsaid(lines: list[str]) -> list[str]:
+    """Leaves out what the first line says already."""
+    return [lines[0], *(line for line in lines[1:] if line.rpartition(": ")[2].rstrip(".") not in lines[0])]
+
+
+def _note(objects: dict[str, Object], event: tuple[str, Object]) -> None:
+    kind, obj = event
+    if kind == "SYNCED":
+        return
+    uid = obj["metadata"]["uid"]
+    if kind == "DELETED":
+        objects.pop(uid, None)
+    else:
+        objects[uid] = obj
