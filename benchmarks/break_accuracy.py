@@ -4,6 +4,7 @@
     sudo python3 benchmarks/break_accuracy.py            12 paths, 20 outages of each length and kind, 2 min
     sudo python3 benchmarks/break_accuracy.py --short    the same with 2 of each, about 20 s
     sudo python3 benchmarks/break_accuracy.py --paths 1 --repeats 5      one path alone
+    sudo python3 benchmarks/break_accuracy.py --lengths 60000 --repeats 3    outages of a minute, 75 s
     sudo python3 benchmarks/break_accuracy.py --quiet 600      ten minutes without outages: nothing may be found
 
 Topology: one client namespace, a router, one server namespace per path. The router cuts the link to a server (link),
@@ -395,6 +396,7 @@ def main() -> int:
     parser.add_argument("--paths", type=int, default=12, help="paths measured at once (1 to 12)")
     parser.add_argument("--repeats", type=int, default=20, help="outages of each length and kind")
     parser.add_argument("--short", action="store_true", help="two outages of each length and kind")
+    parser.add_argument("--lengths", default=",".join(map(str, LENGTHS_MS)), help="lengths in ms, with commas between")
     parser.add_argument("--quiet", type=float, default=0, help="measure this many seconds without any outage")
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()
@@ -409,7 +411,8 @@ def main() -> int:
     duration = options.quiet
     if not options.quiet:
         repeats = 2 if options.short else options.repeats
-        todo = [(fault, wanted) for fault in FAULTS for wanted in LENGTHS_MS for _ in range(repeats)]
+        lengths = [int(word) for word in options.lengths.split(",")]
+        todo = [(fault, wanted) for fault in FAULTS for wanted in lengths for _ in range(repeats)]
         random.shuffle(todo)
         # Longest first to the least busy path, then shuffled again: all paths are done at about the same time.
         shares: list[list[tuple[str, int]]] = [[] for _ in plans]

@@ -54,6 +54,8 @@ def status(result: Measurement, limits: Limits, **request: Any) -> str:
         (TCP, Limits(retransmits_at_most=3), "passed"),
         (TCP, Limits(retransmits_at_most=2), "failed"),
         (replace(TCP, retransmits=None), Limits(retransmits_at_most=2), "error"),
+        (replace(TCP, streams=4, silent_streams=1, duration_seconds=2.0), Limits(), "failed"),
+        (replace(TCP, streams=4, silent_streams=1), Limits(), "not judged"),  # too short to tell
         (UDP, Limits(lost_at_most=10), "passed"),
         (UDP, Limits(lost_at_most=9), "failed"),
         # Late and doubled datagrams leave the loss between 0 and 10 %

@@ -199,7 +199,7 @@ def test_error_beside_sums_is_no_result() -> None:
          "you must specify either -c or -s"),
         ("iperf3: error - unable to connect to server: Connection refused\n", "refused",
          "unable to connect to server: Connection refused"),
-        (printed({"start": start("3.12"), "intervals": [], "end": {}}), "failed", "the result has no sums"),
+        (printed({"start": start("3.12"), "intervals": [], "end": {}}), "unreadable", "the result has no sums"),
         (printed(tcp("3.12", sent=131072, received=0)), "nothing arrived", "131072 bytes were sent and none arrived"),
         (printed(tcp("3.12", sent=0, received=0)), "no data", "no data was transferred"),
         (printed(udp("3.12", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
@@ -390,3 +390,86 @@ def test_run_that_broke_tells_how_far_it_came() -> None:
         read(printed(document))
     assert (caught.value.kind, caught.value.broke_after, len(caught.value.intervals)) == ("closed", 2, 2)
     assert caught.value.of_the_network
+
+
+# --- figures that cannot be true ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"bytes": "2400000"}, "'2400000' bytes in 2 seconds"),
+        ({"bytes": -100}, "-100 bytes in 2 seconds"),
+        ({"bytes": None}, "None bytes in 2 seconds"),
+        ({"bytes": float("inf")}, "inf bytes in 2 seconds"),
+        ({"seconds": -2}, "2400000 bytes in -2 seconds"),
+        ({"seconds": 0, "bits_per_second": None}, "2400000 bytes in 0 seconds"),
+    ],
+)
+def test_count_that_cannot_be_read_is_no_zero_and_accuses_nobody(changed: dict, told: str) -> None:
+    """It said "nothing arrived", or -9.6 Mbit/s."""
+    for document in (tcp("3.16"), udp("3.16", sent=2_400_000, lost=0, packets=2400)):
+        document["end"]["sum_received"].update(changed)
+        with pytest.raises(Iperf3Problem) as caught:
+            read(printed(document).replace("Infinity", "1e400"))
+        assert (caught.value.kind, caught.value.of_the_network) == ("unreadable", False)
+        assert told in caught.value.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"intervals": [None, 5, {"sum": None}, {"sum": []}, {"streams": "none"}]},
+        {"start": None}, {"start": {"connected": None, "test_start": [1]}}, {"start": {"connected": [7]}},
+        {"start": {"connected": [], "test_start": {"num_streams": "four", "protocol": None}}},
+    ],
+)  # fmt: skip
+def test_value_of_another_kind_loses_only_itself(damage: dict) -> None:
+    """It ended with an AttributeError."""
+    assert read(printed({**tcp("3.16"), **damage})).bits_per_second == 9_600_000
+    for streams in (None, [None], [{"sender": None, "receiver": 3}], "x"):
+        document = tcp("3.16")
+        document["end"]["streams"] = streams
+        assert read(printed(document)).bits_per_second == 9_600_000
+
+
+@pytest.mark.parametrize("end", ["done", {"streams": []}, {"streams": [{}]}])
+def test_result_without_sums_is_a_form_that_is_not_known_and_no_broken_path(end: object) -> None:
+    with pytest.raises(Iperf3Problem, match="has no sums") as caught:
+        read(printed({**tcp("3.16"), "end": end}))
+    assert not caught.value.of_the_network
+
+
+def test_receiver_that_counted_for_a_fifth_of_the_time_contradicts_its_sender() -> None:
+    """The rate was five times what was sent, and passed."""
+    document = tcp("3.16")
+    document["end"]["sum_received"]["seconds"] = 0.4
+    assert read(printed(document)).contradictions == ("the receiver counted for 0.4 s what was sent in 2 s",)
+
+
+def test_datagrams_that_nobody_sent_did_not_come_twice() -> None:
+    document = udp("3.16", lost=125)
+    document["end"]["sum_sent"].update(bytes=0, packets=0)
+    result = read(printed(document))
+    assert result.contradictions == ("the receiver got 2375 datagrams, but the sender counted none",)
+    assert (result.lost_packets, result.lost_percent_at_most, result.notes) == (0, None, ())
+
+
+def test_parallel_stream_that_carried_nothing_is_counted() -> None:
+    document = tcp("3.16", streams=4)
+    document["end"]["streams"][2]["receiver"]["bytes"] = 0
+    document["end"]["sum_received"]["bytes"] = 1_800_000
+    assert read(printed(document)).silent_streams == 1
+    assert read(printed(tcp("3.16", streams=4))).silent_streams == 0
+
+
+def test_run_both_ways_says_that_only_one_is_read() -> None:
+    document = udp("3.16", lost=0)
+    document["start"]["test_start"]["bidir"] = 1
+    assert any("both ways" in note for note in read(printed(document)).notes)
+
+
+def test_byte_order_mark_and_documents_on_one_line_are_read() -> None:
+    assert read("\ufeff" + printed(tcp("3.12"))) == read(printed(tcp("3.12")))
+    with pytest.raises(Iperf3Problem, match="2 results that differ"):
+        read(printed(tcp("3.12")).strip() + " " + printed(tcp("3.12", received=1_000_000)))

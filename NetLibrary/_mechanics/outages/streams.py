@@ -16,8 +16,6 @@ IDLE_MS = 1000.0
 MOST_CONNECTIONS = 1000
 #: Kept connections are asked as often as one alone up to this number, then more rarely: a thousand requests a second.
 ASKED_AT_ONCE = 10
-#: New connections to one path, after which they are opened less often
-EASE_AFTER = 6000
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,6 @@ def streams(
                         exchange=bool(target.endpoint) or target.port == 0,
                         connections=many,
                         phase=number / many if many > 1 else None,
-                        ease_after=max(1, EASE_AFTER // many),
                     )
                 )
     if not found:

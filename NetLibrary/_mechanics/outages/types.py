@@ -71,7 +71,6 @@ class StreamSpec:
         host: Name of the server for the head of an HTTP request.
         connections: How many connections of this kind there are at once on the path.
         phase: Which share of a period it begins later than others of its kind on its path; None where that is all one.
-        ease_after: After so many new connections they are opened less often.
     """
 
     number: int
@@ -89,7 +88,6 @@ class StreamSpec:
     host: str = ""
     connections: int = 1
     phase: float | None = None
-    ease_after: int = 6000
 
     @property
     def base_path(self) -> str:

@@ -22,6 +22,7 @@ _NOT_JSON = re.compile(
     re.IGNORECASE,
 )
 _BEGIN = re.compile(r"^\s*\{", re.MULTILINE)
+_NEXT = re.compile(r"\s*\{")
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Found:
 
 def find(text: str) -> Found:
     """Returns the documents of an output and the text around them."""
-    text = text.replace("\r", "")
+    text = text.replace("\r", "").removeprefix("\ufeff")
     documents: list[Document] = []
     events: list[Document] = []
     around: list[str] = []
     damaged, position = False, 0
-    while (begin := _BEGIN.search(text, position)) is not None:
+    # A document may also begin right behind another
+    while (begin := (position and _NEXT.match(text, position)) or _BEGIN.search(text, position)) is not None:
         around.append(text[position : begin.start()])
         at = begin.end() - 1
         value, end = _decode(text, at)
@@ -62,11 +64,11 @@ def find(text: str) -> Found:
                 end = _end_of_line(text, at)
                 around.append(text[at:end])
         if value is not None:
-            (events if "event" in value else documents).append(value)
+            (events if "event" in value else documents).append(value if "event" in value else in_shape(value))
         position = end
     around.append(text[position:])
     if events:
-        documents.insert(0, _from_events(events))
+        documents.insert(0, in_shape(_from_events(events)))
     return Found(tuple(documents), damaged, "".join(around))
 
 
@@ -104,6 +106,26 @@ def _from_events(events: list[Document]) -> Document:
         else:
             document[str(event["event"])] = event.get("data")
     return document
+
+
+def in_shape(document: Document) -> Document:
+    """Leaves out what has not the kind of value that every version has there, so that it counts as missing."""
+    start, end = (_dict(document.get(key)) for key in ("start", "end"))
+    if start:
+        start = {**start, "connected": _dicts(start.get("connected")), "test_start": _dict(start.get("test_start"))}
+    if "streams" in end:
+        ends = [{key: _dict(value) for key, value in stream.items()} for stream in _dicts(end["streams"])]
+        end = {**end, "streams": ends}
+    intervals = [{**entry, "sum": _dict(entry.get("sum"))} for entry in _dicts(document.get("intervals"))]
+    return {**document, "start": start, "intervals": intervals, "end": end}
+
+
+def _dict(value: Any) -> Document:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[Document]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _salvage(text: str) -> Document | None:

@@ -12,6 +12,8 @@ from NetLibrary._mechanics.verdict import Check, at_least, at_most
 
 # iperf3 paces in blocks of 128 KiB, so a short run may end up to one block above its rate
 PACING_TOLERANCE = 1.10
+# In less a stream may still wait for what TCP repeats
+_LONG_ENOUGH = 2.0
 # Ends of runs that lasted as long as they should
 _WHOLE = ("nothing arrived", "no data")
 
@@ -43,6 +45,8 @@ def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[C
     if limits.at_most is not None:
         text = f"Throughput was {told}; at most {bitrate_text(limits.at_most)} was expected."
         checks.append(at_most("throughput", limits.at_most, rate, "bit/s", text))
+    if result.silent_streams and result.duration_seconds >= _LONG_ENOUGH:
+        checks.append(_all_streams(result))
     if request.bits_per_second:
         checks.append(_paced(result, request.bits_per_second))
     if limits.lost_at_most is not None:
@@ -55,6 +59,15 @@ def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[C
         text = f"{result.retransmits} segments were sent again; at most {limits.retransmits_at_most} was expected."
         checks.append(at_most("retransmits", limits.retransmits_at_most, result.retransmits, "", text))
     return checks, errors
+
+
+def _all_streams(result: Measurement) -> Check:
+    """All streams are connected before the first one sends: one that then carries nothing has a path of its own."""
+    text = (
+        f"{result.silent_streams} of {result.streams} parallel streams carried nothing to the receiver in "
+        f"{result.duration_seconds:.1f} s: connections of the same path do not fare alike."
+    )
+    return at_most("silent streams", 0, result.silent_streams, "", text)
 
 
 def _paced(result: Measurement, asked: float) -> Check:
@@ -70,9 +83,11 @@ def _lost(result: Measurement, limit: float) -> tuple[Check, list[str]]:
         f"{result.lost_packets} of {result.packets} datagrams ({least or 0.0:.2f} %) were lost; "
         f"at most {limit:g} % was expected."
     )
+    if least is None:
+        text = "iperf3 counted no loss here, so its limit cannot be judged."
     check = at_most("lost", limit, least, "%", text)
     if least is None or least > limit or (most is not None and most <= limit):
-        return check, [] if least is not None else ["iperf3 counted no loss here, so its limit cannot be judged."]
+        return check, [] if least is not None else [text]
     bound = "nothing bounds it" if most is None else f"at most {most:.2f} % were"
     why = "; ".join(result.notes) or "datagrams came late or twice"
     return check, [f"Whether at most {limit:g} % were lost cannot be told: at least {least:.2f} %, {bound} ({why})."]
@@ -99,7 +114,8 @@ def broken_text(
     after = problem.broke_after
     if after is None or not (problem.of_the_network or problem.kind == "interrupted") or problem.kind in _WHOLE:
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        return f"No throughput {way} ({tries}, {seconds:.1f} s): {words}."
+        had = f" Measured until then: {bitrate_text(mean_rate(problem))} in {after:.1f} s." if after else ""
+        return f"No throughput {way} ({tries}, {seconds:.1f} s): {words}.{had}"
     until = bitrate_text(mean_rate(problem))
     return f"The traffic {way} broke after {after:.1f} s of {request.seconds:g} s: {words}. Until then {until}."
 

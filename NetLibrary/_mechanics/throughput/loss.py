@@ -72,6 +72,8 @@ def loss(counted: Counted) -> Loss:
     missing = counted.sent - counted.received
     gaps = counted.gaps if counted.gaps is not None and 0 <= counted.gaps <= counted.sent else None
     notes, contradictions = [], _contradictions(counted, gaps)
+    if contradictions and counted.sent <= 0:
+        return Loss(0, None, contradictions)
     if missing < -counted.slack:
         notes.append(f"{-missing:.0f} more datagrams arrived than were sent: some came twice")
         return Loss(0, _at_most(counted), contradictions, tuple(notes))
@@ -102,6 +104,8 @@ def _at_most(counted: Counted) -> int | None:
 
 def _contradictions(counted: Counted, gaps: int | None) -> tuple[str, ...]:
     found = []
+    if counted.sent <= 0 < counted.received:
+        return (f"the receiver got {counted.received:.0f} datagrams, but the sender counted none",)
     if counted.expected is None or gaps is None or counted.omitted:
         return ()
     arrived = counted.expected - gaps

@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from NetLibrary._mechanics.throughput.document import Document, find
+from NetLibrary._mechanics.throughput.document import Document, find, in_shape
 from NetLibrary._mechanics.throughput.loss import Counted, Loss, loss
 from NetLibrary._mechanics.throughput.messages import error_in, kind_of, last_words, signal_of
 from NetLibrary._mechanics.throughput.results import Interval, Iperf3Problem, Measurement, Sent
@@ -28,6 +28,8 @@ from NetLibrary._mechanics.throughput.server_output import Arrived, arrived_in_j
 _HEAD = re.compile(r"\s*attempts: \d+\n(?:exit status: (\d+)\n)?")
 # A last sliver of a few milliseconds has no meaningful rate
 _SLIVER_SECONDS = 0.05
+# The two ends of a run may end this much apart, as a ratio: a server of 3.9 stops some time before its client
+_SAME_TIME = 1.5
 
 
 def read(output: str, errors: str = "", *, exit_status: int | None = None) -> Measurement:
@@ -94,7 +96,9 @@ def _no_result(document: Document | None, said: str, damaged: bool, exit_status:
     if signal:
         return _problem(f"it was ended by {signal} without a word", document or {}, exit_status, kind="killed")
     if document is not None:
-        return _problem("the result has no sums", document, exit_status, kind="failed")
+        # Without a word or a status that speaks of an end, this is a form that is not known, and accuses nobody
+        kind = "failed" if exit_status else "unreadable"
+        return _problem("the result has no sums", document, exit_status, kind=kind)
     return _problem("it printed nothing", {}, exit_status, kind="unreadable")
 
 
@@ -117,21 +121,23 @@ def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
     received, sent = _sum(end, "sum_received") or total, _sum(end, "sum_sent") or total
     if not received:
         raise _no_result({**document, "end": {}}, said, False, exit_status)
+    _must_be_numbers(document, exit_status)
     got, out = _number(received, "bytes") or 0.0, _number(sent, "bytes") or 0.0
     if got <= 0:
         text = error_in(said) or (f"{out:.0f} bytes were sent and none arrived" if out else "no data was transferred")
         raise _problem(text, document, exit_status, kind="nothing arrived" if out else "no data")
-    omitted = _number(_start(document), "omit") or 0.0
     contradictions = []
     # What was still buffered at the end of the omitted part arrives after it
-    if out and not omitted and got > out * 1.001 + 131072 * max(1, _streams(document)):
+    if out and not _omits(document) and got > out * 1.001 + 131072 * max(1, _streams(document)):
         contradictions.append(f"the receiver counted {got:.0f} bytes, the sender only {out:.0f}")
+    contradictions += _times(document, _number(sent, "seconds"), _number(received, "seconds"))
     retransmits = _number(sent, "retransmits")
     return Measurement(
         bits_per_second=_rate(received), bytes=int(got), duration_seconds=_number(received, "seconds") or 0.0,
         sent_bits_per_second=_rate(sent), sent_bytes=int(out),
         retransmits=None if retransmits is None else int(retransmits), rtt_ms=_rtt(document),
-        intervals=_intervals(document), contradictions=tuple(contradictions), **_common(document, "tcp"),
+        intervals=_intervals(document), contradictions=tuple(contradictions), notes=_of_the_way_back(document),
+        silent_streams=_silent_streams(document), **_common(document, "tcp"),
     )  # fmt: skip
 
 
@@ -148,6 +154,7 @@ def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
     arrived, seconds, source = _arrived(document, size)
     if arrived is None:
         raise _one_sided(document, sent, exit_status)
+    _must_be_numbers(document, exit_status)
     received = _sum(document["end"], "sum_received")
     got = int(_number(received, "bytes") or 0) if received else round(arrived.packets * size)
     if got <= 0:
@@ -170,9 +177,21 @@ def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
         lost_packets=result.lost, lost_percent=_percent(result.lost, packets),
         lost_percent_at_most=None if at_most is None else _percent(at_most, packets),
         out_of_order=arrived.out_of_order, jitter_ms=arrived.jitter_ms,
-        intervals=_over_time(document, arrived, size), contradictions=result.contradictions,
-        notes=_notes(result, source, arrived), **_common(document, "udp"),
+        intervals=_over_time(document, arrived, size),
+        contradictions=(*result.contradictions, *_times(document, sent.seconds, seconds)),
+        notes=_notes(result, source, arrived) + _of_the_way_back(document), **_common(document, "udp"),
     )  # fmt: skip
+
+
+def _must_be_numbers(document: Document, exit_status: int | None) -> None:
+    """What cannot be read is no zero: nobody may be accused of it."""
+    received = _sum(document["end"], "sum_received") or _sum(document["end"], "sum")
+    size, seconds = _number(received, "bytes"), _number(received, "seconds")
+    rate = _number(received, "bits_per_second")
+    timed = (seconds is not None and seconds > 0) or (not seconds and rate is not None and rate > 0)
+    if size is None or size < 0 or (size and not timed):
+        text = f"the receiver's count is {received.get('bytes')!r} bytes in {received.get('seconds')!r} seconds"
+        raise _problem(text, document, exit_status, kind="unreadable")
 
 
 def _sent(document: Document) -> Sent | None:
@@ -231,7 +250,7 @@ def _gaps(received: Document, packets: int) -> int | None:
 def _of_the_server(document: Document) -> Arrived | None:
     text, inner = document.get("server_output_text"), document.get("server_output_json")
     if isinstance(inner, dict):
-        return arrived_in_json(inner)
+        return arrived_in_json(in_shape(inner))
     return arrived_in_text(text) if isinstance(text, str) else None
 
 
@@ -285,6 +304,24 @@ def _notes(result: Loss, source: str, arrived: Arrived) -> tuple[str, ...]:
 
 
 # --- what both have ----------------------------------------------------------------------------------
+
+
+def _times(document: Document, sent: float | None, received: float | None) -> list[str]:
+    """A receiver that counted for a much shorter time than was sent shows a rate that never was."""
+    if not sent or not received or _omits(document) or received * _SAME_TIME > sent:
+        return []
+    return [f"the receiver counted for {received:.3g} s what was sent in {sent:.3g} s"]
+
+
+def _silent_streams(document: Document) -> int:
+    """Returns how many parallel streams carried nothing to the receiver."""
+    ends = [stream.get("receiver") or {} for stream in document["end"].get("streams") or []]
+    return sum(1 for end in ends if _number(end, "bytes") == 0) if len(ends) > 1 else 0
+
+
+def _of_the_way_back(document: Document) -> tuple[str, ...]:
+    two_ways = bool(_number(_start(document), "bidir")) or "sum_received_bidir_reverse" in document["end"]
+    return ("the run sent both ways at once; the figures are of client to server alone",) if two_ways else ()
 
 
 def _common(document: Document, protocol: str) -> dict[str, Any]:

@@ -105,6 +105,7 @@ class Measurement:
         client_cpu_percent: Processor time of the client's process, 100 for one core; None where unknown.
         server_cpu_percent: That of the server's.
         omitted_seconds: Time at the start that does not count.
+        silent_streams: Parallel TCP streams that carried nothing to the receiver in the whole run.
         contradictions: Where the two ends, or two figures of one end, cannot both be true: such a run is no result.
         notes: What a reader should know about the figures.
     """
@@ -133,6 +134,7 @@ class Measurement:
     client_cpu_percent: float | None = None
     server_cpu_percent: float | None = None
     omitted_seconds: float = 0.0
+    silent_streams: int = 0
     contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from NetLibrary._mechanics.outages.types import StreamSpec
+from NetLibrary._mechanics.outages.types import NEW, StreamSpec
 
-#: Time between two new connections to one path when it has gone on for long
-EASED_MS = 40
+#: Closed connections that one prober may leave in a table of connection tracking: half of what kube-proxy gives the
+#: smallest node (131072).
+TRACKED = 65_536
+#: How long a closed connection stays there (`nf_conntrack_tcp_timeout_time_wait`).
+TRACKED_FOR_MS = 120_000
 
 
 def configuration(
@@ -28,6 +31,9 @@ def configuration(
         lease_file: File whose age says how long nobody has read.
         lease_s: The prober ends when the file gets older than this.
     """
+    # All connections of a path together are opened as often as one alone would be.
+    paths = sum(1 / spec.connections for spec in streams if spec.kind in NEW)
+    share = TRACKED / max(1.0, paths)
     return {
         "streams": [
             {
@@ -44,8 +50,8 @@ def configuration(
                 "size": spec.size,
                 "hold": spec.connections > 1,
                 "phase": spec.phase,
-                "ease_after": spec.ease_after,
-                "eased_ms": EASED_MS * spec.connections,
+                "ease_after": max(1, int(share / spec.connections)),
+                "eased_ms": TRACKED_FOR_MS / share * spec.connections,
             }
             for spec in streams
         ],

@@ -124,7 +124,7 @@ class HttpStream(TcpStream):
 
     def send(self, sequence, now):
         self.expire(now)
-        self.ease(sequence)
+        self.ease(now)
         self.attempt(sequence, now)
 
 

@@ -20,8 +20,9 @@ from .echo import IcmpSocket, IcmpStream, UdpStream
 from .http import HttpStream, KeptHttpStream
 from .idle import IdleConnectionStream
 from .iperf import IperfRun
+from .kept import KeptConnectionStream
 from .loop import Loop, monotonic_ns
-from .tcp import KeptConnectionStream, NewConnectionStream
+from .tcp import NewConnectionStream
 from .wire import MAGIC  # noqa: F401  (part of the archive's public names)
 
 KINDS = {
