@@ -10,6 +10,7 @@ from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.console import Say
+from NetLibrary.lab.paths import lock, root
 
 # Without these no lab runs.
 RUN = {
@@ -101,13 +102,23 @@ def ensure(say: Say, more: Iterable[str] = ()) -> None:
         )
     if os.geteuid() != 0:
         raise EnvironmentProblem(f"These programs are missing: {absent}. Install them as root: {command}")
-    say(f"installing {', '.join(packages)}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["apt-get", "-q", "update"], command.replace("apt-get", "apt-get -q", 1).split()):
-        done = subprocess.run(words, env=environment, capture_output=True, text=True)
-        if done.returncode and words[2] != "update":
-            last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-            raise EnvironmentProblem(f"'{command}' failed with status {done.returncode}:\n{last}")
+    with lock(root() / ".packages.lock", wait=1800, waiting="another start installs programs", tell=say):
+        packages = sorted(set(missing(more).values()))  # what the other has not brought meanwhile
+        if packages:
+            say(f"installing {', '.join(packages)}")
+            _install(packages, command)
     still = missing(more)
     if still:
         raise EnvironmentProblem(f"After '{command}' these programs are still missing: {', '.join(still)}.")
+
+
+def _install(packages: list[str], command: str) -> None:
+    """Installs packages; an update of the machine that holds the package manager meanwhile is waited for."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    patient = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=600"]
+    subprocess.run([*patient, "update"], env=environment, capture_output=True, text=True)  # old lists may do as well
+    words = [*patient, "install", "-y", "--no-install-recommends", *packages]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+        raise EnvironmentProblem(f"'{command}' failed with status {done.returncode}:\n{last}")

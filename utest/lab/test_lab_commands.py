@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,30 @@ def test_missing_programs_without_root_are_not_installed(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(EnvironmentProblem, match=r"Install them as root: apt-get install .* runc"):
         tools.ensure(print)
+
+
+def test_two_starts_at_once_install_missing_programs_once(tmp_path, monkeypatch, as_root):
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f"""#!/bin/sh
+echo "$*" >> {tmp_path}/calls
+case "$*" in *update) exit 0;; esac
+mkdir {tmp_path}/at-work || exit 100
+sleep 0.5
+touch {apt.parent}/runc; chmod +x {apt.parent}/runc
+rmdir {tmp_path}/at-work
+""")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{apt.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(
+        tools, "find", lambda tool: "/bin/x" if tool != "runc" or (apt.parent / "runc").exists() else None
+    )
+    with ThreadPoolExecutor(2) as both:
+        for done in [both.submit(tools.ensure, print) for _ in range(2)]:
+            done.result()
+    assert [line for line in (tmp_path / "calls").read_text().splitlines() if " install " in line] == [
+        "-q -o DPkg::Lock::Timeout=600 install -y --no-install-recommends runc"
+    ]
 
 
 def test_damaged_state_is_named_and_removed_by_down(elsewhere, as_root, capsys):
