@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import ipaddress
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import cgroups, disk, folders, network, start, stop, store, sysctls, tools
+from NetLibrary.lab import blocks, cgroups, disk, folders, network, start, stop, store, sysctls, tools
 from NetLibrary.lab import state as states
 from NetLibrary.lab.apiserver import ApiServer
 from NetLibrary.lab.applying import apply_objects
@@ -21,7 +19,7 @@ from NetLibrary.lab.console import Say, Stopwatch, say
 from NetLibrary.lab.images import Recipe, assemble_all, check_archive
 from NetLibrary.lab.node import Node, Vantage
 from NetLibrary.lab.paths import Paths, cache, lock, root
-from NetLibrary.lab.plan import LABS, AddressPlan, check_name, check_nodes
+from NetLibrary.lab.plan import AddressPlan, check_name, check_nodes
 from NetLibrary.lab.processes import CommandFailed, Component, Identity, run
 
 DEFAULT = "default"
@@ -222,7 +220,7 @@ class Lab:
             )
             # The lock is that of labs with the same folder of state. One that knows nothing of ours, in a container on
             # the machine's network, is told by the bridge: whoever made it has the block.
-            for fresh.index in _free_indexes(self.name, nodes):
+            for fresh.index in blocks.free_indexes(self.name, nodes):
                 fresh.save()
                 if network.claim(fresh.plan):
                     break
@@ -363,36 +361,6 @@ def _need_root() -> None:
         raise EnvironmentProblem(
             "The lab makes network namespaces and control groups, which needs root. Run it as root or with sudo."
         )
-
-
-def _free_indexes(name: str, nodes: int) -> list[int]:
-    """Returns the address blocks that no other lab has and no route of the machine touches."""
-    taken = {other.index for other in states.others(name)}
-    routed = [network_of(text) for text in network.addresses_in_use()]
-    links = {link["ifname"] for link in json.loads(run("ip", "-j", "link"))}
-    found = []
-    for index in range(LABS):
-        plan = AddressPlan(name, index, nodes)
-        if index in taken or plan.bridge in links:
-            continue
-        if not any(
-            prefix.overlaps(plan.block) for prefix in routed if prefix and prefix.version == 4 and prefix.prefixlen > 8
-        ):
-            found.append(index)
-    if found:
-        return found
-    raise EnvironmentProblem(
-        f"No address block is free: {len(taken)} labs run, "
-        "and routes of the machine touch the other blocks of 198.18.0.0/15."
-    )
-
-
-def network_of(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """Returns a prefix as `ip route` names it; None for what is no prefix."""
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
 
 
 def all_labs() -> Iterator[Lab]:

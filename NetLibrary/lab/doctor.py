@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import NetLibraryError
-from NetLibrary.lab import build, cgroups, components, disk, network, state, tools
-from NetLibrary.lab.cluster import network_of
+from NetLibrary.lab import build, cgroups, disk, network, node_files, state, tools
+from NetLibrary.lab.blocks import network_of
 from NetLibrary.lab.paths import cache, root
 from NetLibrary.lab.plan import LABS, AddressPlan
 from NetLibrary.lab.processes import Component
@@ -197,7 +197,7 @@ def _addresses() -> Iterator[Finding]:
 
 
 def _names() -> Iterator[Finding]:
-    path = components.resolver()
+    path = node_files.resolver()
     servers = re.findall(r"^nameserver\s+(\S+)", path.read_text(), re.MULTILINE) if path.exists() else []
     if servers and not all(server.startswith(("127.", "::1")) for server in servers):
         yield Finding(OK, "names outside", f"pods ask {', '.join(servers)} ({path})")

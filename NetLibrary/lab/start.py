@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
-from NetLibrary.lab import build, cgroups, components, disk, network, networks, recipes, store, tools
+from NetLibrary.lab import build, cgroups, components, disk, network, networks, node_files, recipes, store, tools
 from NetLibrary.lab.apiserver import ApiServer, NoAnswer
 from NetLibrary.lab.applying import apply_objects
 from NetLibrary.lab.console import Say, Stopwatch
@@ -231,7 +231,7 @@ class Starter:
                     "spec": {"podCIDR": ranges[0], "podCIDRs": ranges},
                 }
             )
-        servers = any(line.startswith("nameserver") for line in components.resolver().read_text().splitlines())
+        servers = any(line.startswith("nameserver") for line in node_files.resolver().read_text().splitlines())
         values = {
             "{dns}": self.plan.dns,
             "{image}": recipes.COREDNS_IMAGE,
@@ -251,7 +251,7 @@ class Starter:
         self._await(before)
         group = f"/{self.plan.cgroup}/{node.name}/pods"
         with self.watch.phase("node files"):
-            components.node_files(self.plan, self.paths, node.number, self.options, group, self.state.snapshotter)
+            node_files.write(self.plan, self.paths, node.number, self.options, group, self.state.snapshotter)
             store.clone(before[-1].result(), node.folder / "containerd")
         with self.watch.phase("container runtime"):
             node.hold()

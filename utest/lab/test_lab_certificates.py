@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from NetLibrary.lab import components
+from NetLibrary.lab import components, node_files
 from NetLibrary.lab.paths import Paths
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.standins.cyperf.controller import certificate as cyperf_certificate
@@ -122,7 +122,7 @@ def test_api_server_uses_the_node_authorizer(lab, tmp_path):
 def test_options_reach_the_components(lab, tmp_path):
     plan, paths = lab
     options = components.Options(proxy_mode="nftables", mtu=1400, extra={"kube-scheduler": ["--v=5"]})
-    components.node_files(plan, paths, 1, options, "/x", "overlayfs")
+    node_files.write(plan, paths, 1, options, "/x", "overlayfs")
     assert json.loads((paths.node(1) / "etc" / "kube-proxy.json").read_text())["mode"] == "nftables"
     assert json.loads((paths.node(1) / "cni" / "10-lab.conflist").read_text())["plugins"][0]["mtu"] == 1400
     assert components.control_plane(plan, paths, tmp_path, options)["kube-scheduler"][-1] == "--v=5"
@@ -132,10 +132,10 @@ def test_loopback_name_servers_are_not_given_to_pods(tmp_path, monkeypatch):
     stub, real = tmp_path / "stub", tmp_path / "real"
     stub.write_text("nameserver 127.0.0.53\n")
     real.write_text("nameserver 192.0.2.1\n")
-    monkeypatch.setattr(components, "RESOLVERS", (stub, real))
-    assert components.resolver() == real
+    monkeypatch.setattr(node_files, "RESOLVERS", (stub, real))
+    assert node_files.resolver() == real
     stub.write_text("nameserver 192.0.2.9\n")
-    assert components.resolver() == stub
+    assert node_files.resolver() == stub
 
 
 # --- what Python 3.13 made the default: certificates are held to RFC 5280 -------------------------------------

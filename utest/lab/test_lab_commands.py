@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab import Lab, Options, cluster, components, doctor, network, start, state, stop, sysctls, tools
+from NetLibrary.lab import (
+    Lab,
+    Options,
+    blocks,
+    cluster,
+    components,
+    doctor,
+    network,
+    node_files,
+    start,
+    state,
+    stop,
+    sysctls,
+    tools,
+)
 from NetLibrary.lab.apiserver import COLLECTIONS
 from NetLibrary.lab.cli import main
 from NetLibrary.lab.plan import AddressPlan
@@ -140,17 +154,17 @@ def test_down_without_a_lab_is_fine_twice(as_root, capsys, elsewhere):
 
 
 def test_blocks_that_routes_or_labs_use_are_not_chosen(monkeypatch):
-    monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
+    monkeypatch.setattr(blocks, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(network, "addresses_in_use", lambda: ["0.0.0.0/1", "198.18.64.0/24", "10.0.0.0/8"])
     written("other")  # has block 0
-    assert cluster._free_indexes("x", 3) == [2, 3, 4, 5, 6, 7]
+    assert blocks.free_indexes("x", 3) == [2, 3, 4, 5, 6, 7]
 
 
 def test_no_free_block_is_an_error(monkeypatch):
-    monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
+    monkeypatch.setattr(blocks, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(network, "addresses_in_use", lambda: ["198.18.0.0/15"])
     with pytest.raises(EnvironmentProblem, match="No address block is free"):
-        cluster._free_indexes("x", 3)
+        blocks.free_indexes("x", 3)
 
 
 # --- up, and what happens when it fails -----------------------------------------------------------------------
@@ -164,7 +178,7 @@ def quick(monkeypatch, as_root, tmp_path):
     monkeypatch.setattr(network, "load_modules", lambda: None)
     monkeypatch.setattr(network, "addresses_in_use", list)
     monkeypatch.setattr(network, "claim", lambda plan: True)
-    monkeypatch.setattr(cluster, "run", lambda *_, **__: "[]")
+    monkeypatch.setattr(blocks, "run", lambda *_, **__: "[]")
     monkeypatch.setattr(cluster.disk, "prepare", lambda base: base.mkdir(parents=True, exist_ok=True))
     monkeypatch.setattr(cluster.sysctls, "raise_to_needed", dict)
     monkeypatch.setattr(start, "prepare", lambda say, watch: (tmp_path / "programs-go1", []))
@@ -317,7 +331,7 @@ def test_setting_that_somebody_changed_meanwhile_stays(machine):
 def test_system_objects_are_complete(tmp_path, monkeypatch, dual, servers):
     resolv = tmp_path / "resolv.conf"
     resolv.write_text(servers)
-    monkeypatch.setattr(components, "RESOLVERS", (resolv,))
+    monkeypatch.setattr(node_files, "RESOLVERS", (resolv,))
     known = written(programs=str(tmp_path), options=Options(ip_family="dual" if dual else "ipv4"))
     objects = start.Starter(known, print, start.Stopwatch())._system_objects()
     found = {(o["kind"], o["metadata"]["name"]): o for o in objects}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary.lab import cli, components, folders, networks, sysctls
+from NetLibrary.lab import cli, components, folders, networks, node_files, sysctls
 from NetLibrary.lab.components import Options
 from NetLibrary.lab.contents import FileTree, add_iptables
 from NetLibrary.lab.networks import programs
@@ -46,7 +46,7 @@ def test_addresses_of_the_first_family_come_first_everywhere(
 def test_domain_and_admission_reach_the_components(tmp_path: Path) -> None:
     plan, paths = AddressPlan("x", 0, 1), Paths(tmp_path)
     chosen = options("--cluster-domain", "corp.example", "--pod-security", "restricted")
-    components.node_files(plan, paths, 1, chosen, "/x", "overlayfs")
+    node_files.write(plan, paths, 1, chosen, "/x", "overlayfs")
     assert json.loads((paths.node(1) / "etc" / "kubelet.json").read_text())["clusterDomain"] == "corp.example"
     api = components.control_plane(plan, paths, tmp_path, chosen)["kube-apiserver"]
     assert f"--admission-control-config-file={tmp_path}/admission.yaml" in api
@@ -67,7 +67,7 @@ def test_other_networks_get_folders_of_their_own_and_no_agent_of_the_lab(tmp_pat
     plan, paths = AddressPlan("x", 0, 2), Paths(tmp_path)
     chosen = options("--network", "flannel", "--no-load-balancer")
     for node in (1, 2):
-        components.node_files(plan, paths, node, chosen, "/x", "overlayfs")
+        node_files.write(plan, paths, node, chosen, "/x", "overlayfs")
     one, two = ({target: source for source, target in folders.binds(paths.node(n))} for n in (1, 2))
     assert one["/run/flannel"] != two["/run/flannel"]
     assert one["/etc/cni/net.d"].is_dir() and not list(one["/etc/cni/net.d"].iterdir())
@@ -81,7 +81,7 @@ def test_other_networks_get_folders_of_their_own_and_no_agent_of_the_lab(tmp_pat
 
 
 def test_the_labs_own_network_lies_over_nothing(tmp_path: Path) -> None:
-    components.node_files(AddressPlan("x", 0, 1), Paths(tmp_path), 1, Options(), "/x", "overlayfs")
+    node_files.write(AddressPlan("x", 0, 1), Paths(tmp_path), 1, Options(), "/x", "overlayfs")
     assert folders.binds(Paths(tmp_path).node(1)) == []
 
 
