@@ -37,7 +37,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.archive import INPOD, archive
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK
 from NetLibrary._mechanics.outages.run.echoes import pauses_in

@@ -26,7 +26,7 @@ from break_accuracy import PERIODS_MS, PORT, Topology, ip
 
 from NetLibrary._mechanics.outages.results.counters import Counters, delta, parse_groups
 from NetLibrary._mechanics.outages.results.original import KnownFigures
-from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.archive import archive
 from NetLibrary._mechanics.outages.run.logs import ProberLog
 from NetLibrary._mechanics.outages.run.prober_config import configuration

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.inpod.http import Response, request
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary.types import OutageTarget

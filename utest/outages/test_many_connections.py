@@ -19,7 +19,7 @@ from NetLibrary._mechanics.outages.places import iperf_runs
 from NetLibrary._mechanics.outages.results.combine import evaluate_all, joined, over_sources, together
 from NetLibrary._mechanics.outages.results.iperf import IperfResult, iperf_result, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
-from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.probers import LocalProber
 from NetLibrary._mechanics.outages.show.tables import published_rows
 from NetLibrary._mechanics.outages.streams import Rates, streams

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from NetLibrary._mechanics.outages.results.windows import evaluate
+from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.archive import INPOD, archive, echo_server_manifest
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK
 from NetLibrary._mechanics.outages.run.echoes import pauses_in

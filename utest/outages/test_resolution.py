@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from NetLibrary._mechanics.outages.results.windows import answer_times, evaluate, longest_spacing_ms
+from NetLibrary._mechanics.outages.results.stream import answer_times, evaluate, longest_spacing_ms
 from NetLibrary._mechanics.outages.run.inpod import tcp
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.run.prober_config import configuration

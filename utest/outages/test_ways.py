@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.results.ways import share_ways, tell_ways
-from NetLibrary._mechanics.outages.results.windows import evaluate
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
 
 from .conftest import MS, T0

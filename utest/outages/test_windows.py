@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from NetLibrary._mechanics.outages.results.windows import evaluate, find_windows, slow_limit_ms
+from NetLibrary._mechanics.outages.results.stream import evaluate, slow_limit_ms
+from NetLibrary._mechanics.outages.results.windows import find_windows
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.run.logs import settle
 from NetLibrary._mechanics.outages.types import OutageKind, Probe, ProbeKind, StreamLog

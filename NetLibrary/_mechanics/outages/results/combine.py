@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from NetLibrary._mechanics.outages.results.stream import evaluate, longest_spacing_ms
 from NetLibrary._mechanics.outages.results.ways import tell_ways
-from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW, evaluate, longest_spacing_ms
+from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW
 from NetLibrary._mechanics.outages.types import NEW, StreamLog, StreamResult, Window
+
 
 def evaluate_all(
     logs: Sequence[StreamLog],
@@ -20,8 +22,8 @@ def evaluate_all(
 ) -> list[StreamResult]:
     """Says what the logs of one prober mean, those of many connections of a path as one result.
 
-    New connections that are opened in turn are one stream with a finer time. Kept ones are judged one by one, since each
-    may break alone, and then joined.
+    New connections that are opened in turn are one stream with a finer time. Kept ones are judged one by one, since
+    each may break alone, and then joined.
     """
     options: Any = {"quiet_until_ns": quiet_until_ns, "slow_margin_ms": slow_margin_ms, "merge_below": merge_below}
     found = []
@@ -39,7 +41,9 @@ def evaluate_all(
     return found
 
 
-def _told(log: StreamLog, *, quiet_until_ns: int | None, slow_margin_ms: float | None, merge_below: int) -> StreamResult:
+def _told(
+    log: StreamLog, *, quiet_until_ns: int | None, slow_margin_ms: float | None, merge_below: int
+) -> StreamResult:
     result = evaluate(log, quiet_until_ns=quiet_until_ns, slow_margin_ms=slow_margin_ms, merge_below=merge_below)
     tell_ways(result, log)
     return result

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
 #: Size of a block where a result does not say it
 BLOCK = 1000
 
 
 @dataclass(frozen=True)
 class IperfResult:
-    """One paced stream. TCP is sent by the client, which alone knows at any moment what it has sent again; UDP is received
-    by it, so that it sees what is missing.
+    """One paced stream.
+
+    TCP is sent by the client, which alone knows at any moment what it has sent again; UDP is received by it, so that it
+    sees what is missing.
 
     Args:
         name: Path and protocol.

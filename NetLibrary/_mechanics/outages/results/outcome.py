@@ -16,7 +16,7 @@ from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW
 from NetLibrary._mechanics.outages.run.clock import drift_note
 from NetLibrary._mechanics.outages.run.measurement import Recording
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
-from NetLibrary._mechanics.outages.types import NS, ProbeKind, Step, StreamLog, StreamResult, Window
+from NetLibrary._mechanics.outages.types import ProbeKind, Step, StreamLog, StreamResult, Window
 
 #: A prober that could not send this share of its probes says too little about short outages.
 BEHIND = 0.5
@@ -81,7 +81,7 @@ def read(recording: Recording, *, slow_margin_ms: float | None = None, merge_bel
 
     Args:
         recording: What the probers delivered.
-        slow_margin_ms: See `windows.evaluate`.
+        slow_margin_ms: See `stream.evaluate`.
         merge_below: See `windows.find_windows`.
     """
     result = OutageResult(

@@ -1,7 +1,8 @@
 """Which direction of a path lost the packets of an outage.
 
 Echo servers write into each answer how many requests of its client have come. After a gap that tells how many of the
-missing requests had reached the server: all of them, and the way back lost the answers; none, and the way there was cut.
+missing requests had reached the server: all of them, and the way back lost the answers; none, and the way there was
+cut.
 """
 
 from __future__ import annotations
