@@ -19,8 +19,10 @@ def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
     kept = {}
     for obj in found:
         metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp"):
+            continue  # of a test before, and no longer anybody's
         place = "/".join((obj["kind"], metadata.get("namespace", ""), metadata["name"]))
-        noted = {key: metadata.get(key) for key in ("uid", "labels", "annotations", "deletionTimestamp")}
+        noted = {key: metadata.get(key) for key in ("uid", "labels", "annotations")}
         kept[place] = {**noted, **{key: obj.get(key) for key in ("spec", "data", "rules")}}
     return kept
 
@@ -28,7 +30,7 @@ def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Returns what is gone, what was left, and what is another than before, in words."""
     lost = [f"{place} is gone" for place in before if place not in after]
-    new = [f"{place} was left" for place in after if place not in before and not after[place]["deletionTimestamp"]]
+    new = [f"{place} was left" for place in after if place not in before]
     other = [f"{place}: {key} was {before[place][key]}, is {after[place][key]}" for place in before if place in after
              for key in before[place] if before[place][key] != after[place][key]]  # fmt: skip
     return [*lost, *new, *other]

@@ -13,6 +13,7 @@ from everything import differences, everything
 from robot.libraries.BuiltIn import BuiltIn
 from running import ROOT, STAND_INS, output_folder, run_suite
 
+from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.lab import Lab
 
 MIRROR = "registry.example/mirror"
@@ -74,11 +75,14 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
     ROBOT_LIBRARY_SCOPE = "SUITE"
 
     @property
+    def _cluster(self) -> Cluster:
+        return BuiltIn().get_library_instance("NetLibrary").session.cluster()
+
+    @property
     def _lab(self) -> Lab:
-        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        if not cluster.is_lab:
+        if not self._cluster.is_lab:
             BuiltIn().skip("Everything in the cluster is compared before and after; that is for a lab.")
-        return cluster.lab
+        return self._cluster.lab
 
     def export_images(self, suite: str) -> None:
         """Writes archives of a suite's images under the mirror's names, and loads them into the lab."""
@@ -90,33 +94,41 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
         assert made, "nothing was exported"
         assert sorted(loaded) == sorted(each["reference"] for each in made), (made, loaded)
 
-    def suite_should_leave_what_is_not_its_own(self, suite: str, *options: str, wishes: bool = False) -> None:
-        """Runs a suite in a namespace with objects of others; everything in the cluster must be as before.
+    def suite_should_leave_what_is_not_its_own(
+        self, suite: str, *options: str, wishes: bool = False, variables: str = "NAMESPACE"
+    ) -> None:
+        """Runs a suite in namespaces with objects of others; everything in the cluster must be as before.
 
-        With `wishes`, the pods that it makes must have all that the variables about pods ask for.
+        With `wishes`, the pods that it makes must have all that the variables about pods ask for. Each of `variables`
+        names a namespace of its own.
         """
-        lab, name = self._lab, f"precious-{time.time_ns() % 10**6}"
+        lab = self._lab
+        names = {each: f"precious-{number}-{time.time_ns() % 10**6}" for number, each in enumerate(variables.split())}
+        name = next(iter(names.values()))
         if suite in STAND_INS:
             lab.install(STAND_INS[suite])
-        lab.kubectl("create", "namespace", name)
-        lab.kubectl("-n", name, "apply", "-f", "-", stdin=PRECIOUS)
-        lab.kubectl("-n", name, "rollout", "status", "deployment/precious", "--timeout=60s")
-        arguments = ["-v", f"CLUSTER:lab:{lab.name}", "-v", f"NAMESPACE:{name}", *options]
+        arguments = ["-v", f"CLUSTER:lab:{lab.name}", *options]
+        for variable, each in names.items():
+            lab.kubectl("create", "namespace", each)
+            lab.kubectl("-n", each, "apply", "-f", "-", stdin=PRECIOUS)
+            arguments += ["-v", f"{variable}:{each}"]
+        for each in names.values():
+            lab.kubectl("-n", each, "rollout", "status", "deployment/precious", "--timeout=60s")
         if wishes:
             lab.kubectl("-n", name, "create", "secret", "generic", "regcred")
             priority = ["create", "priorityclass", "guests", "--value=1", "--dry-run=client", "-o", "yaml"]
             lab.kubectl("apply", "-f", "-", stdin=lab.kubectl(*priority))
             lab.kubectl("label", "node", *POOL, "pool=guests", "--overwrite")
             arguments += [word for key, value in WISHES.items() for word in ("-v", f"{key}:{value}")]
-        before = everything(lab, name)
-        with _Pods(lab, name) as pods:
+        before = everything(lab, *names.values())
+        with _Pods(self._cluster, name) as pods:
             tests = run_suite(suite, output_folder("guests", suite), *arguments)
         wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
-        wrong += [f"changed: {each}" for each in differences(before, everything(lab, name))]
+        wrong += [f"changed: {each}" for each in differences(before, everything(lab, *names.values()))]
         if wishes:
             assert pods.seen, "no pod of the suite was seen"
             wrong += [f"pod {pod}: {each}" for pod, spec in pods.seen.items() for each in _ungranted(spec)]
-        lab.kubectl("delete", "namespace", name, "--wait=false")
+        lab.kubectl("delete", "namespace", *names.values(), "--wait=false")
         if wrong:
             raise AssertionError("\n".join(wrong))
 
@@ -124,8 +136,8 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
 class _Pods:
     """The pods that appear in a namespace meanwhile, those that were there left out."""
 
-    def __init__(self, lab: Lab, namespace: str) -> None:
-        self._lab, self._namespace = lab, namespace
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster, self._namespace = cluster, namespace
         self.seen: dict[str, Any] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -139,8 +151,8 @@ class _Pods:
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._end.wait(0.3):
-            for pod in json.loads(self._lab.kubectl("-n", self._namespace, "get", "pods", "-o", "json"))["items"]:
+        while not self._end.wait(0.5):
+            for pod in self._cluster.list("Pod", self._namespace):
                 if pod["metadata"].get("labels", {}).get("app") != "theirs":
                     self.seen[pod["metadata"]["name"]] = pod
 

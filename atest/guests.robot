@@ -18,7 +18,7 @@ Health From A Mirror With All Wishes
     cluster_health    wishes=True
 
 Own Application From A Mirror With All Wishes
-    [Setup]    Export Images For Own Application
+    [Setup]    Export Images    own_application
     own_application    wishes=True
 
 Network Break From A Mirror With All Wishes
@@ -41,10 +41,8 @@ CyPerf From A Mirror With All Wishes
     [Setup]    Export Images    cyperf
     cyperf    wishes=True
 
+Skupper In Three Namespaces Of Others
+    skupper_iperf3    variables=SKUPPER_HUB_NAMESPACE CLIENT_NAMESPACE SKUPPER_WORKLOAD_NAMESPACE
 
-*** Keywords ***
-Export Images For Own Application
-    [Documentation]    It has images of two other suites.
-    Export Images    service_matrix
-    Export Images    throughput
-    Export Images    network_break
+Policies Beside A Namespace Of Others
+    network_policies

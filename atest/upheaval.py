@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from everything import differences, everything
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, output_folder
+from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, output_folder, run_suite
 
+from NetLibrary._mechanics.errors import ClusterError
+from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.lab import Lab
 
 SILENCE_SECONDS = 85  # a run that was silent for 80 s may be swept
@@ -25,38 +28,73 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
 
     ROBOT_LIBRARY_SCOPE = "SUITE"
 
+    def __init__(self) -> None:
+        self._before: dict[str, Any] = {}
+
+    @property
+    def _cluster(self) -> Cluster:
+        return BuiltIn().get_library_instance("NetLibrary").session.cluster()
+
     @property
     def _lab(self) -> Lab:
-        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        if not cluster.is_lab:
+        if not self._cluster.is_lab:
             BuiltIn().skip("API servers are restarted, and everything in the cluster is compared; that is for a lab.")
-        return cluster.lab
+        return self._cluster.lab
 
-    def killed_suite_should_be_swept(self, suite: str, kind: str, labels: str, *options: str) -> None:
-        """Kills a suite with SIGKILL as soon as an object appears, sweeps, and compares the cluster with before."""
-        before = everything(self._prepared(suite))
+    def note_what_is_there(self, node: str, label: str) -> None:
+        """Puts a label on a node, as its user does, and notes everything in the cluster, stand-ins included."""
+        for topic in STAND_INS.values():
+            self._lab.install(topic)
+        self._lab.kubectl("label", "node", node, label)
+        self._before = everything(self._lab)
+
+    def take_label_off(self, node: str, key: str) -> None:
+        """Takes a user's label off a node."""
+        self._lab.kubectl("label", "node", node, f"{key}-")
+
+    def kill_suite(self, suite: str, kind: str, labels: str, *options: str) -> None:
+        """Kills a suite with SIGKILL as soon as an object of its appears."""
+        before, there = everything(self._lab), self._named(kind, labels)
         running, _ = self._start(suite, "killed", *options)
         try:
-            self._await(kind, labels, running)
+            self._await(kind, labels, running, there)
         finally:
             os.kill(running.pid, signal.SIGKILL)
             running.wait(30)
+        self._note_left(before)
+
+    def suite_should_keep_everything(self, suite: str, *options: str) -> None:
+        """Runs a suite to its end that is told to remove nothing."""
+        before = everything(self._lab)
+        folder = output_folder("kept", suite)
+        tests = run_suite(suite, folder, "-v", f"CLUSTER:lab:{self._lab.name}", "-v", "SKIP_TEARDOWN:True", *options)
+        wrong = [f"{test.name}: {test.message}" for test in tests if not test.passed]
+        assert not wrong, "\n".join(wrong)
+        self._note_left(before)
+
+    def _note_left(self, before: dict[str, Any]) -> None:
         left = differences(before, everything(self._lab))
-        assert left, "the suite had made nothing yet; the moment is chosen badly"
-        logger.info("left by the killed run:\n" + "\n".join(left))
+        logger.info("left by the run:\n" + "\n".join(left))
+        assert left, "the suite left nothing; the moment is chosen badly"
+
+    def sweep_should_bring_back_what_was_there(self) -> None:
+        """Sweeps as from another machine once the runs are silent; everything in the cluster must be as noted."""
         time.sleep(SILENCE_SECONDS)
         words = [sys.executable, "-m", "NetLibrary.cli", "sweep", "--cluster", f"lab:{self._lab.name}"]
         done = subprocess.run([*words, "--older-than", "80s"], cwd=ROOT, capture_output=True, text=True, timeout=120)
         logger.info(done.stdout + done.stderr)
-        wrong = differences(before, everything(self._lab))
+        wrong = differences(self._before, everything(self._lab))
         if wrong or done.returncode:
             raise AssertionError("\n".join([f"after the sweep: {each}" for each in wrong] + [done.stderr]))
 
     def suite_should_survive_restart_of_api_server(self, suite: str, kind: str, labels: str, *options: str) -> None:
         """Ends the API server for three seconds when an object of the suite appears; no test may fail for it."""
-        lab = self._prepared(suite)
+        lab = self._lab
+        if suite in STAND_INS:
+            lab.install(STAND_INS[suite])
+        there = self._named(kind, labels)
         running, folder = self._start(suite, "restart", *options)
-        self._await(kind, labels, running)
+        self._await(kind, labels, running, there)
         server = lab.process("kube-apiserver")
         server.stop()
         time.sleep(3)
@@ -67,11 +105,6 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         if wrong or not any(test.passed for test in tests):
             raise AssertionError("\n".join(wrong) or f"No test of {suite} passed.")
 
-    def _prepared(self, suite: str) -> Lab:
-        if suite in STAND_INS:
-            self._lab.install(STAND_INS[suite])
-        return self._lab
-
     def _start(self, suite: str, how: str, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
         folder = output_folder(how, suite)
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,9 +112,16 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         with open(folder / "console.txt", "wb") as console:
             return subprocess.Popen(command, cwd=ROOT, stdout=console, stderr=console), folder
 
-    def _await(self, kind: str, labels: str, running: subprocess.Popen[bytes]) -> None:
+    def _named(self, kind: str, labels: str) -> set[tuple[str, str]]:
+        try:
+            found = self._cluster.list(kind, labels=labels)
+        except ClusterError:
+            return set()
+        return {(obj["metadata"].get("namespace", ""), obj["metadata"]["name"]) for obj in found}
+
+    def _await(self, kind: str, labels: str, running: subprocess.Popen[bytes], there: set[tuple[str, str]]) -> None:
         deadline = time.monotonic() + APPEARANCE_SECONDS
-        while not self._lab.kubectl("get", kind, "--all-namespaces", "-l", labels, "-o", "name").strip():
+        while not self._named(kind, labels) - there:
             assert running.poll() is None, "the suite ended before the object appeared"
-            assert time.monotonic() < deadline, f"no {kind} with {labels} appeared"
+            assert time.monotonic() < deadline, f"no new {kind} with {labels} appeared"
             time.sleep(0.2)

@@ -2,7 +2,7 @@
 Documentation       Suites that are killed in their worst moment leave nothing that a sweep does not remove; suites
 ...                 whose API server restarts under them go on.
 ...
-...                 The moment is the appearance of an object, by kind and labels. Each row takes two minutes and more.
+...                 The moment is the appearance of an object, by kind and labels.
 
 Library             NetLibrary
 Library             upheaval.py
@@ -14,16 +14,20 @@ Test Tags           upheaval    slow
 
 *** Test Cases ***
 Killed Runs Are Swept
-    [Documentation]    Pods run, policies are in force, nodes carry labels, namespaces of three Sites exist.
-    [Template]    Killed Suite Should Be Swept
-    cluster_health    pods    app=health
-    own_application    deployments    netlibrary.io/run
-    throughput    jobs    netlibrary.io/run
-    network_break    services    netlibrary.io/run
-    service_matrix    services    netlibrary.io/run
-    e2sar    networkpolicies    netlibrary.io/run    --include    policy
-    cyperf    nodes    agenttype
-    skupper_iperf3    sites.skupper.io    netlibrary.io/run
+    [Documentation]    Pods run, policies are in force, nodes carry labels beside one that its user has labelled, and
+    ...    namespaces of three Sites exist. One run ends and keeps everything, as SKIP_TEARDOWN asks for.
+    [Setup]    Note What Is There    node1    agenttype=server
+    Kill Suite    cluster_health    pods    app=health
+    Kill Suite    own_application    deployments    netlibrary.io/run
+    Kill Suite    throughput    jobs    netlibrary.io/run
+    Kill Suite    network_break    services    netlibrary.io/run
+    Kill Suite    service_matrix    services    netlibrary.io/run
+    Kill Suite    e2sar    networkpolicies    netlibrary.io/run    --include    policy
+    Kill Suite    cyperf    nodes    agenttype
+    Kill Suite    skupper_iperf3    sites.skupper.io    netlibrary.io/run
+    Suite Should Keep Everything    cyperf    -t    HTTP By Cluster IP
+    Sweep Should Bring Back What Was There
+    [Teardown]    Take Label Off    node1    agenttype
 
 Restart Of The API Server
     [Template]    Suite Should Survive Restart Of API Server

@@ -69,6 +69,7 @@ class ApiServer:
         self.requests: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = []
         self.watching = 0
         self.logs: dict[str, str] = {}
+        self.clock_ahead = 0.0  # seconds that its clock is ahead of ours
         self.command: Callable[[Command], None] = lambda command: command.exit(0)
         self.protocols: tuple[str, ...] = ("v5.channel.k8s.io", "v4.channel.k8s.io")
         self.released = threading.Event()  # ends every answer that hangs
@@ -219,6 +220,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.server_state.clock_ahead)
 
     def do_GET(self) -> None:
         self._answer()

@@ -44,8 +44,8 @@ IMAGES = (
     ),
     Image(
         defaults.IPERF3_IMAGE,
-        "IPERF3_IMAGE, THROUGHPUT_IMAGE",
-        ("skupper_iperf3", "throughput"),
+        "SKUPPER_IPERF3_IMAGE, THROUGHPUT_IMAGE, APPLICATION_IPERF3_IMAGE",
+        ("skupper_iperf3", "throughput", "own_application"),
         "iperf3 and a shell",
     ),
     Image(
@@ -56,14 +56,14 @@ IMAGES = (
     ),
     Image(
         defaults.PYTHON_IMAGE,
-        "OUTAGE_PROBE_IMAGE",
-        ("network_break",),
+        "OUTAGE_PROBE_IMAGE, APPLICATION_TOOLS_IMAGE",
+        ("network_break", "own_application"),
         "python3; iperf3 for the streams beside the probes",
     ),
     Image(
         defaults.PROBE_IMAGE,
-        "OUTAGE_PROBE_IMAGE",
-        ("network_break",),
+        "OUTAGE_PROBE_IMAGE, APPLICATION_TOOLS_IMAGE",
+        ("network_break", "own_application"),
         "the same with iperf3; the lab's default",
         "containers/probe/Containerfile",
     ),

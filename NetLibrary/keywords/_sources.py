@@ -62,11 +62,11 @@ class SourceBase(KeywordBase):
 
     def _nodes_to_run_on(self, cluster: Cluster) -> list[str]:
         """Returns the names of all nodes but those that no pod of ours can run on, which are told."""
-        from NetLibrary._mechanics.kube import health
+        from NetLibrary._mechanics.kube import placement
 
-        names = []
+        names, settings = [], cluster.pod_settings()
         for node in sorted(cluster.list("Node"), key=lambda node: str(node["metadata"]["name"])):
-            name, why = str(node["metadata"]["name"]), health.cannot_run(node)
+            name, why = str(node["metadata"]["name"]), placement.cannot_run(node, settings)
             if why:
                 logger.info(f"Node '{name}' is left out: {why}.")
             else:

@@ -16,22 +16,20 @@ class HealthKeywords(KeywordBase):
     def get_schedulable_nodes(self, *, cluster: str | None = None) -> list[str]:
         """Returns the names of the nodes, out of `kubectl get nodes`, that take ordinary pods.
 
-        They run Linux, are ready and not cordoned, have no taint that keeps pods away, and have the labels of the
-        variable NODE_SELECTOR.
+        They run Linux, are ready and not cordoned, have no taint that keeps pods away but those of the variable
+        TOLERATIONS, and have the labels of the variable NODE_SELECTOR.
 
         Args:
             cluster: Alias of the cluster.
         Returns:
             Their names, sorted.
         """
-        from NetLibrary._mechanics.kube import health
+        from NetLibrary._mechanics.kube import placement
 
         connection = self.session.cluster(cluster)
-        wanted = connection.pod_settings().node_selector.items()
-        return sorted(
-            node["metadata"]["name"] for node in connection.list("Node")
-            if health.takes_pods(node) and wanted <= (node["metadata"].get("labels") or {}).items()
-        )  # fmt: skip
+        settings = connection.pod_settings()
+        nodes = connection.list("Node")
+        return sorted(node["metadata"]["name"] for node in nodes if not placement.keeps_away(node, settings))
 
     @keyword(tags=["cluster"])
     def nodes_should_be_healthy(self, *, cluster: str | None = None) -> None:
@@ -105,13 +103,17 @@ class HealthKeywords(KeywordBase):
 
         connection = self.session.cluster(cluster)
         limit = timeout.total_seconds()
-        settle(lambda: not health.starting(connection.list("Pod", namespace), limit), timeout=limit, every=1.0)
+
+        def started() -> bool:
+            return not health.starting(connection.list("Pod", namespace), limit, connection.now())
+
+        settle(started, timeout=limit, every=1.0)
         pods = connection.list("Pod", namespace)
         if not pods:
             why = missing_namespace(connection, namespace) or f"there is no pod in namespace '{namespace}'"
             raise NetLibraryError(f"Nothing is known about the health of pods: {why}.")
-        within = restarts_within.total_seconds()
-        wrong = {pod["metadata"]["name"]: health.pod_problems(pod, restarts_within=within) for pod in pods}
+        within, now = restarts_within.total_seconds(), connection.now()
+        wrong = {pod["metadata"]["name"]: health.pod_problems(pod, restarts_within=within, now=now) for pod in pods}
         said = health.sentences(wrong.items())
         text = f"{len(said)} of {len(pods)} pods in namespace '{namespace}' have problems: {', '.join(said)}."
         conclude(

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from NetLibrary._mechanics.defaults import FORTIO_IMAGE
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.images import Image
 from NetLibrary.lab import build, recipes
 from NetLibrary.lab.console import Say
 from NetLibrary.lab.images import Recipe, assemble
+from NetLibrary.lab.networks import catalogue, programs
 from NetLibrary.lab.paths import cache
 
 TOPICS = ("cyperf", "e2sar", "skupper")
@@ -77,6 +79,8 @@ def export(images: Iterable[Image], registry: str, folder: Path, say: Say, copie
 def recipe_of(reference: str, say: Say) -> Recipe | None:
     """Returns the recipe of an image; None when there is none for it."""
     default = _with(recipes.default(Path(), cache() / "images"), reference)
+    if reference == FORTIO_IMAGE:
+        return catalogue.tool("fortio", programs.programs(["fortio"], say)["fortio"])
     if default is None:
         others = (importlib.import_module(f"NetLibrary.standins.{topic}").RECIPES for topic in TOPICS)
         return next((found for each in others if (found := _with(each, reference))), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics.cyperf import placement
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import InputError, Unavailable
 from NetLibrary._mechanics.kube import Cluster
 
 NODES = "/api/v1/nodes"
@@ -58,7 +59,7 @@ def test_the_node_of_the_device_is_never_taken() -> None:
     assert labelled.roles == {"b": "client", "c": "server"}
     with pytest.raises(InputError, match="Node 'a' runs the device under test and cannot take client agents"):
         placement.choose([node("a"), node("b"), node("c")], clients=["a"], device={"a"})
-    with pytest.raises(InputError, match=r"1 free nodes for client and server agents(.|\n)*'a' runs the device"):
+    with pytest.raises(Unavailable, match=r"1 free nodes for client and server agents(.|\n)*'a': runs the device"):
         placement.choose([node("a"), node("b")], device={"a"})
 
 
@@ -70,10 +71,10 @@ def test_label_of_somebody_else_is_not_changed_by_a_name() -> None:
 @pytest.mark.parametrize(
     ("unusable", "why"),
     [
-        (node("x", ready=False), "is not ready"),
-        (node("x", cordoned=True), "is cordoned"),
-        (node("x", taint="gpu"), "has the taint gpu"),
-        (node("x", system="windows"), "runs windows"),
+        (node("x", ready=False), "not Ready (no reason given)"),
+        (node("x", cordoned=True), "cordoned"),
+        (node("x", taint="gpu"), "tainted gpu:NoSchedule"),
+        (node("x", system="windows"), "runs windows, and the pods need Linux"),
         (node("x", arch="arm64"), "has the architecture arm64"),
         (node("x", role="dpdk"), "has the label agenttype=dpdk"),
     ],
@@ -82,7 +83,7 @@ def test_nodes_that_cannot_take_agents_are_passed_over_with_a_reason(unusable: d
     found = placement.choose([unusable, node("b"), node("c")])
     assert found.roles == {"b": "client", "c": "server"}
     assert found.passed_over == {"x": why}
-    with pytest.raises(InputError, match=f"Node 'x' {why}"):
+    with pytest.raises(Unavailable, match=re.escape(f"Node 'x': {why}")):
         placement.choose([unusable, node("b")])
 
 

@@ -12,7 +12,6 @@ from NetLibrary._mechanics.kube.health import (
     node_problems,
     pod_problems,
     starting,
-    takes_pods,
 )
 
 NOW = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -71,18 +70,6 @@ def test_restarts_do_not_count_when_nobody_asks_for_them() -> None:
     assert pod_problems(pod(**ended("2027-01-15T07:59:59Z")), restarts_within=0, now=NOW) == []
 
 
-@pytest.mark.parametrize(("one", "takes"), [
-    (node(READY), True),
-    (node(READY, unschedulable=True), False),
-    (node(READY, taints=[{"key": "control-plane", "effect": "NoSchedule"}]), False),
-    (node(READY, taints=[{"key": "slow", "effect": "PreferNoSchedule"}]), True),
-    (node(READY, os="windows"), False),
-    (node({"type": "Ready", "status": "Unknown"}), False),
-], ids=["plain", "cordoned", "tainted", "preferred elsewhere", "windows", "lost"])  # fmt: skip
-def test_nodes_that_take_ordinary_pods(one: dict[str, Any], takes: bool) -> None:
-    assert takes_pods(one) is takes
-
-
 @pytest.mark.parametrize(("text", "domain"), [
     ("search d.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10", "cluster.local"),
     ("nameserver fd00::a\nsearch d.svc.corp.example svc.corp.example. corp.example", "corp.example"),
@@ -97,8 +84,8 @@ def test_the_domain_is_read_from_the_pod(text: str, domain: str | None) -> None:
     ("node", "why"),
     [
         ({}, ""),
-        ({"labels": {"kubernetes.io/os": "windows"}}, "runs windows, and the probers need Linux"),
-        ({"system": "windows"}, "runs windows, and the probers need Linux"),
+        ({"labels": {"kubernetes.io/os": "windows"}}, "runs windows, and the pods need Linux"),
+        ({"system": "windows"}, "runs windows, and the pods need Linux"),
         ({"labels": {"type": "virtual-kubelet"}}, "a virtual node, which has no network of its own"),
         (
             {"taints": [{"key": "virtual-kubelet.io/provider", "value": "x", "effect": "NoSchedule"}]},

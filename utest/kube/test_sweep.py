@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from scripted_api import ApiServer
 
-from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube import Cluster, times
 from NetLibrary._mechanics.kube.heartbeat import Heartbeat
 from NetLibrary._mechanics.kube.sweep import sweep
 from NetLibrary.cli import main
@@ -82,6 +83,26 @@ def test_run_of_hours_with_a_heartbeat_is_never_swept(api: ApiServer, cluster: C
     assert any(re.search(r"run alive \(ci-7 process 12\) gave a sign of life 1\d s ago", line) for line in swept.left)
     api.put(LEASES, {**lease, "spec": {"renewTime": ago(100)}})
     assert len(sweep(cluster, older_than=0).removed) == 2
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_run_that_lives_is_not_swept_by_a_machine_whose_clock_is_wrong(
+    api: ApiServer, connect: Callable[..., Cluster], lists: None, ahead: float
+) -> None:
+    # An hour ahead, every sign of life looked an hour old, and the live run's namespace was removed
+    api.clock_ahead = ahead
+    api.put(SPACES, {"metadata": {"name": "shop"}})
+    api.put(SPACES, marked("long", "run-1", age=9000))
+    alive = connect()
+    alive.ownership.guest_in.add("shop")
+    Heartbeat(lambda: [alive]).beat()
+    lease = api.objects[LEASES]["netlibrary-run-1"]
+    assert abs((times.seconds(lease["spec"]["renewTime"]) or 0.0) - time.time() - ahead) < 5
+    other = connect()
+    other.run_id = "run-2"
+    assert sweep(other, older_than=80).removed == []
+    api.put(LEASES, {**lease, "spec": {"renewTime": times.stamp(time.time() + ahead - 100)}})
+    assert len(sweep(other, older_than=80).removed) == 2
 
 
 def test_changes_of_a_dead_run_on_a_node_are_put_back(

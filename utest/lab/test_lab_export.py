@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from NetLibrary._mechanics.defaults import FORTIO_IMAGE
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.images import IMAGES, Image
 from NetLibrary.cli import main
@@ -92,3 +93,11 @@ def test_everything_that_nobody_publishes_has_a_recipe(monkeypatch: pytest.Monke
     for image in IMAGES:
         if image.origin != "public":
             assert export.recipe_of(image.reference, quiet), image.reference
+
+
+def test_fortio_is_exported_for_throughput(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # A registry that was filled by an export lacked it, and every row of the suite failed
+    assert any("fortio" in image.reference for image in IMAGES if "throughput" in image.suites)
+    monkeypatch.setattr(export.programs, "programs", lambda names, say: {name: tmp_path / name for name in names})
+    recipe = export.recipe_of(FORTIO_IMAGE, quiet)
+    assert recipe is not None and FORTIO_IMAGE in recipe.references

@@ -29,6 +29,8 @@ class Cluster:
 
     server, is_lab, lab = "https://cluster.example:6443", False, None
 
+    now = staticmethod(time.time)
+
     def __init__(self, *states: list[dict[str, Any]]) -> None:
         self.states = list(states)
         self.deleted: list[str] = []

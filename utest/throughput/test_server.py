@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -67,6 +68,9 @@ class Cluster:
 
     def __init__(self, *objects: Object, nodes: tuple[Object, ...] = (), logs: str = "") -> None:
         self.objects, self.nodes, self.log = list(objects), list(nodes), logs
+
+    def now(self) -> float:
+        return time.time()
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         found = self.find(kind, name, namespace)

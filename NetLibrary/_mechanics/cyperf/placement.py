@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import InputError, Unavailable
+from NetLibrary._mechanics.kube import placement
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.pods import PodSettings
 
 NODE_LABEL = "agenttype"
 ROLES = ("client", "server")
@@ -36,7 +38,7 @@ class Placement:
 
 def choose(
     nodes: Sequence[Object], *, clients: Sequence[str] | None = None, servers: Sequence[str] | None = None,
-    device: Iterable[str] = (), wanted: Sequence[str] = ROLES,
+    device: Iterable[str] = (), wanted: Sequence[str] = ROLES, settings: PodSettings | None = None,
 ) -> Placement:  # fmt: skip
     """Chooses the nodes of clients and servers.
 
@@ -49,8 +51,10 @@ def choose(
         servers: Names of nodes for servers.
         device: Nodes on which the device under test runs.
         wanted: Roles that agents have in this cluster; the others run elsewhere.
+        settings: What the variables about pods ask for.
     Raises:
-        InputError: A name is unknown, has another role or is the device's; or there are too few nodes.
+        InputError: A name is unknown, has another role or is the device's.
+        Unavailable: There are too few nodes.
     """
     named = {"client": list(clients or []), "server": list(servers or [])}
     taken = set(device)
@@ -63,11 +67,11 @@ def choose(
         if role in wanted and not named[str(role)] and name not in taken
     }
     roles |= {name: role for role, names in named.items() for name in names}
-    passed_over = _unusable(nodes, labels, taken)
+    passed_over = _unusable(nodes, labels, taken, settings or PodSettings())
     missing = [role for role in wanted if role not in roles.values()]
     free = [name for name in labels if name not in passed_over and name not in roles and labels[name] not in ROLES]
     if len(free) < len(missing):
-        raise InputError(_too_few(missing, free, passed_over))
+        raise Unavailable(_too_few(missing, free, passed_over))
     if len(missing) == 2:
         half = len(free) // 2
         roles |= dict.fromkeys(free[:half], "client") | dict.fromkeys(free[half:], "server")
@@ -98,11 +102,13 @@ def _check_names(named: Mapping[str, list[str]], labels: Mapping[str, Any], take
                 )
 
 
-def _unusable(nodes: Sequence[Object], labels: Mapping[str, Any], taken: set[str]) -> dict[str, str]:
+def _unusable(
+    nodes: Sequence[Object], labels: Mapping[str, Any], taken: set[str], settings: PodSettings
+) -> dict[str, str]:
     """Returns why nodes cannot be chosen freely, by their names."""
     found: dict[str, str] = {}
     for node in nodes:
-        name, why = _name(node), _hindrance(node)
+        name, why = _name(node), placement.keeps_away(node, settings)
         if name in taken:
             found[name] = "runs the device under test"
         elif labels[name] is not None and labels[name] not in ROLES:
@@ -120,27 +126,13 @@ def _unusable(nodes: Sequence[Object], labels: Mapping[str, Any], taken: set[str
     return found
 
 
-def _hindrance(node: Object) -> str:
-    spec, status = node.get("spec") or {}, node.get("status") or {}
-    if spec.get("unschedulable"):
-        return "is cordoned"
-    taints = [each for each in spec.get("taints") or [] if each.get("effect") in ("NoSchedule", "NoExecute")]
-    if taints:
-        return f"has the taint {taints[0]['key']}"
-    ready = [each for each in status.get("conditions") or [] if each.get("type") == "Ready"]
-    if ready and ready[0].get("status") != "True":
-        return "is not ready"
-    system = (node["metadata"].get("labels") or {}).get("kubernetes.io/os", "linux")
-    return "" if system == "linux" else f"runs {system}"
-
-
 def _architecture(node: Object) -> str:
     return str((node["metadata"].get("labels") or {}).get("kubernetes.io/arch", "amd64"))
 
 
 def _too_few(missing: Sequence[str], free: Sequence[str], passed_over: Mapping[str, str]) -> str:
     words = " and ".join(missing)
-    reasons = "".join(f"\nNode '{name}' {why}." for name, why in passed_over.items())
+    reasons = "".join(f"\nNode '{name}': {why}." for name, why in passed_over.items())
     return (
         f"There are {len(free)} free nodes for {words} agents; one of its own is needed for each role. Name nodes with "
         f"client_nodes and server_nodes, or label them with {NODE_LABEL}=client and {NODE_LABEL}=server.{reasons}"

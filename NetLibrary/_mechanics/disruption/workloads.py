@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,9 +61,9 @@ def wait_node_ready(cluster: Any, node: str, *, timeout: float, say: Say, since:
         node: Its name.
         timeout: Seconds.
         say: Gets progress.
-        since: Seconds of the wall clock; a report from before that may be stale. Now by default.
+        since: Seconds by the cluster's clock; a report from before that may be stale. Now by default.
     """
-    moment = time.time() if since is None else since
+    moment = cluster.now() if since is None else since
 
     def goal(nodes: list[dict[str, Any]]) -> Outcome:
         if not nodes:
@@ -75,7 +74,7 @@ def wait_node_ready(cluster: Any, node: str, *, timeout: float, say: Say, since:
                 if entry["status"] == "True" and beat >= int(moment):
                     return Done()
                 return Pending(
-                    f"Ready is {entry['status']} ({entry.get('reason', '')}), heard {time.time() - beat:.0f} s ago"
+                    f"Ready is {entry['status']} ({entry.get('reason', '')}), heard {cluster.now() - beat:.0f} s ago"
                 )
         return Pending("no condition Ready")
 

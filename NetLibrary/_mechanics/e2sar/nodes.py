@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import placement
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 INTERFACES = ("eth0", "cni0")
@@ -61,24 +62,14 @@ def require_nodes(cluster: Cluster, count: int) -> None:
         every = cluster.list("Node")
     except errors.Forbidden:
         return  # the scheduler will tell
-    tolerant = bool(cluster.pod_settings().tolerations)
-    fit = [each["metadata"]["name"] for each in every if _takes_pods(each, tolerant)]
+    settings = cluster.pod_settings()
+    fit = [each["metadata"]["name"] for each in every if not placement.keeps_away(each, settings)]
     if len(fit) < count:
         raise errors.Unavailable(
             f"Sender and receiver shall run on {count} nodes, and {len(fit)} of {len(every)} nodes "
             f"{'takes' if len(fit) == 1 else 'take'} pods ({', '.join(fit) or 'none'}); give "
             "placement=same node or placement=any to run on one."
         )
-
-
-def _takes_pods(node: dict[str, Any], tolerant: bool) -> bool:
-    """Whether a pod of the run can be scheduled to a node."""
-    spec = node.get("spec", {})
-    repelled = any(each.get("effect") in ("NoSchedule", "NoExecute") for each in spec.get("taints") or [])
-    ready = any(
-        each["type"] == "Ready" and each["status"] == "True" for each in node.get("status", {}).get("conditions", [])
-    )
-    return ready and (tolerant or not repelled) and not spec.get("unschedulable")
 
 
 def look(cluster: Cluster, say: Callable[[str], None]) -> dict[str, int]:

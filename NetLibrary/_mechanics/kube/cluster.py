@@ -99,6 +99,10 @@ class Cluster:
             self._version = str(self.connection.request_object("GET", "/version")["gitVersion"])
         return self._version
 
+    def now(self) -> float:
+        """Returns the time by the cluster's clock, in seconds since 1970; time stamps of objects are of that clock."""
+        return self.connection.clock.now()
+
     # --- objects ------------------------------------------------------------------------------------
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:

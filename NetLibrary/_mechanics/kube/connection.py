@@ -15,6 +15,7 @@ from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.kube import answers, kubeconfig, transport
 from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
+from NetLibrary._mechanics.kube.clock import Clock
 from NetLibrary._mechanics.kube.credentials import Credential, Credentials
 from NetLibrary._mechanics.kube.transport import CONNECT_TIMEOUT
 
@@ -55,6 +56,7 @@ class Connection:
         self.context = self.target.context or choice.source
         self.server = self.target.server
         self.credentials = Credentials(self.target)
+        self.clock = Clock()
         self._lock = threading.Lock()
         self._pool: tuple[str, PoolManager] | None = None
         self._answered = False
@@ -255,6 +257,7 @@ class Connection:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             if not isinstance(body, bytes):
                 secrets.learn_answer(data.decode(), body)
+        begin = time.time()
         limit = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT if timeout is None else timeout)
         try:
             response: BaseHTTPResponse = self._pool_for(credential).request(
@@ -264,6 +267,7 @@ class Connection:
         # Nothing wider: Robot's stop signal is an ordinary Exception, raised wherever we happen to be
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self.unreachable(method, path, error) from error
+        self.clock.hear(response.headers.get("Date"), begin, time.time())
         if response.status < 300:
             return response
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +46,7 @@ def find(cluster: Cluster, namespace: str | None, choice: Choice) -> list[dict[s
     kind, slash, name = choice.about.rpartition("/")
     if slash:
         kind = cluster.resources.find(kind).kind
-    least = 0.0 if choice.since_seconds is None else time.time() - choice.since_seconds
+    least = 0.0 if choice.since_seconds is None else cluster.now() - choice.since_seconds
     found = []
     for event in cluster.list("Event", namespace):
         about = event.get("involvedObject") or {}

@@ -77,9 +77,9 @@ class Record:
             else:
                 known.now = step.now
 
-    def dump(self) -> str:
-        """Returns the text for the annotation; its time is a sign of life."""
-        stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    def dump(self, now: float) -> str:
+        """Returns the text for the annotation; its time, by the cluster's clock, is a sign of life."""
+        stamp = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds")
         return json.dumps({"time": stamp, "changes": [s.dump() for s in self.steps]}, separators=(",", ":"))
 
     @classmethod
@@ -214,7 +214,7 @@ class ForeignChanges:
 
     def _marks(self, resource: Resource, record: Record) -> Object:
         marks: Object = {"labels": {CHANGED_LABEL: "true"}}
-        text = record.dump()
+        text = record.dump(self._cluster.now())
         # The values of a Secret are for this process only, and for the Secret
         if resource.kind != "Secret" and len(text) <= RECORD_LIMIT:
             marks["annotations"] = {self.annotation: text}

@@ -96,19 +96,12 @@ def cannot_run(node: Object) -> str:
         return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
     system = (status.get("nodeInfo") or {}).get("operatingSystem") or labels.get("kubernetes.io/os", "linux")
     if system != "linux":
-        return f"runs {system}, and the probers need Linux"
+        return f"runs {system}, and the pods need Linux"
     taints = node.get("spec", {}).get("taints") or []
     virtual = labels.get("type") == "virtual-kubelet" or "kubernetes.azure.com/virtual-node" in labels
     if virtual or any(taint.get("key") == "virtual-kubelet.io/provider" for taint in taints):
         return "a virtual node, which has no network of its own"
     return ""
-
-
-def takes_pods(node: Object) -> bool:
-    """Tells whether an ordinary pod can be placed on a node: Linux, ready, not cordoned, no taint that forbids it."""
-    spec = node.get("spec", {})
-    taints = [taint for taint in spec.get("taints") or [] if taint.get("effect") in ("NoSchedule", "NoExecute")]
-    return not (spec.get("unschedulable") or taints or cannot_run(node))
 
 
 def cluster_domain(resolv_conf: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -93,7 +92,7 @@ def survey(cluster: Cluster, namespace: str | None = None) -> tuple[list[Remains
                 if error.status not in (404, 405):
                     unseen[str(error).rstrip(".")].append(resource.plural)
                 continue
-            _sort(runs, resource, created, changed)
+            _sort(runs, resource, created, changed, cluster.now())
     words = [f"{', '.join(kinds)}: {reason}" for reason, kinds in unseen.items()]
     return sorted(runs.values(), key=lambda r: r.run), words
 
@@ -124,7 +123,9 @@ def _marked(cluster: Cluster, resource: Resource, namespace: str | None) -> tupl
     return found[0], found[1]
 
 
-def _sort(runs: dict[str, Remains], resource: Resource, created: list[Object], changed: list[Object]) -> None:
+def _sort(
+    runs: dict[str, Remains], resource: Resource, created: list[Object], changed: list[Object], now: float
+) -> None:
     for obj in created:
         metadata = obj["metadata"]
         run = metadata["labels"][RUN_LABEL]
@@ -135,10 +136,10 @@ def _sort(runs: dict[str, Remains], resource: Resource, created: list[Object], c
             remains.unmarked.append(place_of(resource, metadata))
             continue
         remains.created.append((resource, obj))
-        remains.seen = min(remains.seen, _age(metadata.get("creationTimestamp")))
+        remains.seen = min(remains.seen, _age(metadata.get("creationTimestamp"), now))
         if resource.kind == "Lease" and metadata["name"] == LEASE_NAME + run:
             remains.holder = str(obj["spec"].get("holderIdentity", ""))
-            remains.seen = min(remains.seen, _age(obj["spec"].get("renewTime")))
+            remains.seen = min(remains.seen, _age(obj["spec"].get("renewTime"), now))
     for obj in changed:
         for key, value in (obj["metadata"].get("annotations") or {}).items():
             for prefix in (RECORD_PREFIX, LABEL_NOTE):
@@ -146,7 +147,7 @@ def _sort(runs: dict[str, Remains], resource: Resource, created: list[Object], c
                     run = key.removeprefix(prefix)
                     remains = runs.setdefault(run, Remains(run))
                     remains.changed.append((resource, obj))
-                    remains.seen = min(remains.seen, _age(_time_of(value)))
+                    remains.seen = min(remains.seen, _age(_time_of(value), now))
 
 
 def _time_of(record: str) -> str:
@@ -156,9 +157,9 @@ def _time_of(record: str) -> str:
         return ""
 
 
-def _age(stamp: object) -> float:
+def _age(stamp: object, now: float) -> float:
     moment = times.seconds(stamp)
-    return float("inf") if moment is None else time.time() - moment
+    return float("inf") if moment is None else now - moment
 
 
 def sweep(

@@ -25,6 +25,7 @@ from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
+    from NetLibrary._mechanics.kube.pods import PodSettings
 
 PRIVILEGED = {"pod-security.kubernetes.io/enforce": "privileged"}
 OUTSIDE = "outside"
@@ -68,7 +69,7 @@ class Builder:
             WaitFailed, WaitTimeout: No pod got ready.
         """
         bed, started = self._bed, time.monotonic()
-        bed.layout = _layout(bed.options, bed.cluster.list("Node"))
+        bed.layout = _layout(bed.options, bed.cluster.list("Node"), bed.cluster.pod_settings())
         name = bed.options.namespace
         self._take_namespace(name)
         services = [s for s in objects.services(bed.layout) if s["metadata"]["name"] != ALIAS]
@@ -211,8 +212,8 @@ class Builder:
         return "not supported" not in seen.detail and seen.outcome is not Outcome.ERROR
 
 
-def _layout(options: Options, nodes: Sequence[Mapping[str, Any]]) -> Layout:
-    chosen, left_out = objects.choose_nodes(nodes, labels=options.node_labels, names=options.nodes)
+def _layout(options: Options, nodes: Sequence[Mapping[str, Any]], settings: PodSettings) -> Layout:
+    chosen, left_out = objects.choose_nodes(nodes, labels=options.node_labels, names=options.nodes, settings=settings)
     seed = zlib.crc32(options.namespace.encode())
     return Layout(
         namespace=options.namespace,

@@ -124,20 +124,20 @@ def about_the_server(
         return []
     try:
         pods = behind(cluster, server, namespace).pods
-        said = [line for pod in pods for line in (*_ended(pod), *_holders(cluster, pod, port, own))]
+        said = [line for pod in pods for line in (*_ended(pod, cluster.now()), *_holders(cluster, pod, port, own))]
     except NetLibraryError:
         return []
     return said
 
 
-def _ended(pod: Object) -> list[str]:
+def _ended(pod: Object, now: float) -> list[str]:
     """Whether the server's container ended a moment ago."""
     found = []
     for status in pod.get("status", {}).get("containerStatuses", []):
         for state in (status.get("state"), status.get("lastState")):
             ended = (state or {}).get("terminated") or {}
             at = seconds(ended.get("finishedAt"))
-            if at is not None and time.time() - at < 120:
+            if at is not None and now - at < 120:
                 reason = f" ({ended['reason']})" if ended.get("reason") else ""
                 found.append(
                     f"The server's container '{status['name']}' in pod '{_place(pod)}' ended at "
@@ -231,7 +231,7 @@ def _since(cluster: Cluster, pod: Object, address: str) -> str:
     at = seconds(stamps[-1]) if stamps else None
     if at is None:
         return ""
-    return f" since {time.strftime('%H:%M:%S', time.localtime(at))} ({max(0.0, time.time() - at):.0f} s)"
+    return f" since {time.strftime('%H:%M:%S', time.localtime(at))} ({max(0.0, cluster.now() - at):.0f} s)"
 
 
 def _place(pod: Object) -> str:

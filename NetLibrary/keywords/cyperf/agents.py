@@ -61,7 +61,7 @@ class CyPerfAgentKeywords(CyPerfBase):
         listed = connection.list("Node")
         found = placement.choose(
             listed, clients=_names(client_nodes), servers=_names(server_nodes), device=device,
-            wanted=[role.value.lower()] if role else placement.ROLES,
+            wanted=[role.value.lower()] if role else placement.ROLES, settings=connection.pod_settings(),
         )  # fmt: skip
         if device:
             self._cyperf.device_nodes = sorted(device)

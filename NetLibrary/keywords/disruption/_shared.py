@@ -74,11 +74,11 @@ class DisruptionBase(KeywordBase):
         try:
             time.sleep(duration.total_seconds())
         finally:
-            since = time.time()
+            connection = self.session.cluster(cluster)
+            since = connection.now()
             with measured_step(self.session, restored(fault)):
                 faults.repair(fault)
                 if ready:
-                    connection = self.session.cluster(cluster)
                     workloads.wait_node_ready(connection, ready, timeout=NODE_READY_S, say=logger.info, since=since)
         return str(fault.identity)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import health
+from NetLibrary._mechanics.kube import placement
+from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.selectors import selects
 
 Object = dict[str, Any]
@@ -83,7 +84,11 @@ class Layout:
 
 
 def choose_nodes(
-    nodes: Sequence[Mapping[str, Any]], *, labels: str = "", names: Sequence[str] = ()
+    nodes: Sequence[Mapping[str, Any]],
+    *,
+    labels: str = "",
+    names: Sequence[str] = (),
+    settings: PodSettings | None = None,
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """Chooses the nodes that get a pod, and says of every other node why it gets none.
 
@@ -91,6 +96,7 @@ def choose_nodes(
         nodes: Node objects.
         labels: Label selector, `key=value` terms separated by commas.
         names: Names to choose from; all when empty.
+        settings: What the variables about pods ask for.
 
     Raises:
         InputError: A name is unknown, or no node is left.
@@ -112,7 +118,7 @@ def choose_nodes(
             continue
         if not selects({"matchLabels": wanted}, node["metadata"].get("labels") or {}):
             continue
-        reason = _why_not(node)
+        reason = placement.keeps_away(node, settings or PodSettings())
         if reason:
             left_out.append((name, reason))
         else:
@@ -125,15 +131,6 @@ def choose_nodes(
 
 def _natural(name: str) -> list[Any]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
-
-
-def _why_not(node: Mapping[str, Any]) -> str:
-    if node["spec"].get("unschedulable"):
-        return "cordoned"
-    for taint in node["spec"].get("taints") or []:
-        if taint["effect"] in ("NoSchedule", "NoExecute"):
-            return f"tainted {taint['key']}:{taint['effect']}"
-    return health.cannot_run(dict(node))
 
 
 def pod_names(nodes: Sequence[str], pods_per_node: int) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.connections.objects import prober
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
-from NetLibrary._mechanics.kube import addresses, health, wait
+from NetLibrary._mechanics.kube import addresses, placement, wait
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
@@ -182,8 +182,8 @@ class Namespace:
 
     def _start_probers(self, stack: contextlib.ExitStack) -> list[Source]:
         """A prober on each node that takes pods; they go with the measurement."""
-        names = []
-        for number, node in enumerate((n for n in self._world.nodes if health.takes_pods(dict(n))), 1):
+        names, settings = [], self._cluster.pod_settings()
+        for number, node in enumerate((n for n in self._world.nodes if not placement.keeps_away(n, settings)), 1):
             name = f"netlib-{self._cluster.run_id}-asks-{number}"
             pod = prober(name, self._namespace, image=self._settings.image, labels=self._settings.prober_labels,
                          node=node["metadata"]["name"])  # fmt: skip

@@ -1,0 +1,61 @@
+"""Which nodes take pods of the run: what the nodes refuse, and what the variables about pods ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from NetLibrary._mechanics.kube import health
+from NetLibrary._mechanics.kube.pods import PodSettings
+
+Node = Mapping[str, Any]
+_REPELLING = ("NoSchedule", "NoExecute")
+
+
+def cannot_run(node: Node, settings: PodSettings) -> str:
+    """Returns why no pod of the run can be on a node, whatever taints it tolerates; empty when one can.
+
+    Args:
+        node: The Node object.
+        settings: What the variables about pods ask for.
+
+    Example:
+        >>> ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        >>> cannot_run({"metadata": {"name": "a"}, "status": ready}, PodSettings(node_selector={"pool": "workers"}))
+        'has not the labels of NODE_SELECTOR (pool=workers)'
+    """
+    labels = node["metadata"].get("labels") or {}
+    missing = [f"{key}={value}" for key, value in settings.node_selector.items() if labels.get(key) != value]
+    if missing:
+        return f"has not the labels of NODE_SELECTOR ({','.join(missing)})"
+    return health.cannot_run(dict(node))
+
+
+def keeps_away(node: Node, settings: PodSettings) -> str:
+    """Returns why a node takes no ordinary pod of the run; empty when it takes them.
+
+    Args:
+        node: The Node object.
+        settings: What the variables about pods ask for.
+
+    Example:
+        >>> keeps_away({"metadata": {"name": "a"}, "spec": {"unschedulable": True}}, PodSettings())
+        'cordoned'
+    """
+    spec = node.get("spec") or {}
+    if spec.get("unschedulable"):
+        return "cordoned"
+    for taint in spec.get("taints") or []:
+        if taint.get("effect") in _REPELLING and not any(_tolerates(each, taint) for each in settings.tolerations):
+            return f"tainted {taint['key']}:{taint['effect']}"
+    return cannot_run(node, settings)
+
+
+def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    exists = toleration.get("operator") == "Exists"
+    if not toleration.get("key"):
+        return exists
+    same = exists or str(toleration.get("value") or "") == str(taint.get("value") or "")
+    return toleration["key"] == taint["key"] and same
