@@ -17,8 +17,8 @@ import time
 from NetLibrary._mechanics.kube import Cluster, choose
 from NetLibrary._mechanics.matrix.building import Builder, Options
 from NetLibrary._mechanics.matrix.model import objects
-from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.run import Matrix
+from NetLibrary._mechanics.probing.types import Source, Target
 from NetLibrary._mechanics.report import text_table
 
 IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"

@@ -101,9 +101,9 @@ def _nowhere(plan: AddressPlan) -> list[str]:
     Without them, packets would leave by the machine's default route, and clients would wait for answers that never
     come, or hear a stranger's.
     """
-    found = [plan.services, plan.balancer_pool, plan.all_pods]
-    found += [plan.services_v6, plan.balancer_pool_v6, plan.all_pods_v6] if plan.v6 else []
-    return [f"unreachable {prefix} metric 4096" for prefix in found]
+    v4 = [plan.services, plan.balancer_pool, plan.all_pods]
+    v6 = [plan.services_v6, plan.balancer_pool_v6, plan.all_pods_v6] if plan.v6 else []
+    return [f"unreachable {prefix} metric 4096" for prefix in (*v4, *v6)]
 
 
 def _outside(plan: AddressPlan, mtu: int) -> None:

@@ -14,7 +14,7 @@ from robot.libraries.BuiltIn import BuiltIn
 from robot.libraries.Process import Process
 
 from NetLibrary._mechanics.matrix import cases
-from NetLibrary._mechanics.matrix.model.types import Outcome
+from NetLibrary._mechanics.probing.types import Outcome
 from NetLibrary.keywords.matrix._state import state_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,9 @@ from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Table
 from NetLibrary._mechanics.matrix.model.world import Facts, World
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 NAMESPACE = "matrix-test"
 Fault = Callable[[Source, Target, Expected], Observation | None]

@@ -10,8 +10,9 @@ from synthetic import blocked, layout, tables, world
 
 from NetLibrary._mechanics.matrix.explain.diagnose import diagnose
 from NetLibrary._mechanics.matrix.judge.drift import drift
-from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.matrix.model.world import Endpoint
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 WORLD = world()
 PROXIED = ("vip", "loadbalancer", "externalip")

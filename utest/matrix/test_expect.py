@@ -9,8 +9,8 @@ from synthetic import layout, sources, tables, world
 
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.judge.expect import expect
-from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Target
 from NetLibrary._mechanics.matrix.model.world import Endpoint, World, usable
+from NetLibrary._mechanics.probing.types import Outcome, Source, Target
 
 PLAN = layout()
 

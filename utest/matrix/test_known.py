@@ -10,9 +10,10 @@ from synthetic import blocked, healthy, layout, sources, world
 from NetLibrary._mechanics.matrix import explaining, lifecycle, looking
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS
-from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.matrix.testbed import Options, Testbed
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 Fault = Callable[[Source, Target, Expected], "Observation | None"]
 

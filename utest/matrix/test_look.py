@@ -10,10 +10,11 @@ from NetLibrary._mechanics.matrix import looking
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.explain.look import differences, in_pods
 from NetLibrary._mechanics.matrix.model.objects import services
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected
 from NetLibrary._mechanics.matrix.probe.lookers import Lookers, looker
 from NetLibrary._mechanics.matrix.probe.state import parse
 from NetLibrary._mechanics.matrix.testbed import Options, Testbed
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Target
 
 POD = {1: "10.244.1.10", 2: "10.244.2.10", 3: "10.244.3.10"}
 

@@ -11,9 +11,9 @@ from synthetic import layout, sources, tables, world
 from NetLibrary._mechanics.matrix import losses
 from NetLibrary._mechanics.matrix.explain import loss
 from NetLibrary._mechanics.matrix.explain.diagnose import diagnose
-from NetLibrary._mechanics.matrix.model.types import Observation, Outcome
 from NetLibrary._mechanics.matrix.probe.counting import Counted, read_counters
-from NetLibrary._mechanics.matrix.probe.plan import Reply, observe
+from NetLibrary._mechanics.probing.plan import Reply, observe
+from NetLibrary._mechanics.probing.types import Observation, Outcome
 
 NODES = ("node1", "node2", "node3")
 WORLD = world()

@@ -15,9 +15,10 @@ from NetLibrary._mechanics.matrix.explain.diagnose import diagnose
 from NetLibrary._mechanics.matrix.judge import compare
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model import objects
-from NetLibrary._mechanics.matrix.model.types import Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.matrix.rounds import excuse_rate_limited
 from NetLibrary._mechanics.matrix.show import render
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 
 def hairpin(source, target, expected):

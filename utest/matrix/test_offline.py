@@ -7,9 +7,9 @@ from synthetic import world
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.matrix.judge.expect import expect
-from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import Endpoint, nearby
 from NetLibrary._mechanics.matrix.show.offline import main, read
+from NetLibrary._mechanics.probing.types import Source, Target
 
 
 def dump(path):

@@ -10,10 +10,11 @@ import pytest
 
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
-from NetLibrary._mechanics.matrix.model.types import Cell, Observation, Outcome, Source
+from NetLibrary._mechanics.matrix.model.types import Cell
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.own import targets
 from NetLibrary._mechanics.matrix.own.findings import Facts, Finding, findings
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source
 
 Network = Callable[[Cell], Outcome]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from NetLibrary._mechanics.kube.policies import Rulebook
-from NetLibrary._mechanics.matrix.model.types import Observation, Outcome
 from NetLibrary._mechanics.policies import judge, subjects
 from NetLibrary._mechanics.policies.results import Cell, Table
 from NetLibrary._mechanics.policies.subjects import Port, Subjects
+from NetLibrary._mechanics.probing.types import Observation, Outcome
 
 Network = Callable[[Cell], Outcome]
 SPACES = ("x", "y", "z")

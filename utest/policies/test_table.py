@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.model.types import Outcome
 from NetLibrary._mechanics.policies import judge, objects
 from NetLibrary._mechanics.policies.causes import causes
 from NetLibrary._mechanics.policies.results import Found
 from NetLibrary._mechanics.policies.subjects import Port, Subjects
+from NetLibrary._mechanics.probing.types import Outcome
 
 from .cluster_of_pods import keeping, labels, nine, pod, policy, some, table_of
 

@@ -11,8 +11,8 @@ from typing import Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.model import objects
-from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
 from NetLibrary._mechanics.matrix.run import Matrix
+from NetLibrary._mechanics.probing.pipes import CONTAINER
 from NetLibrary._mechanics.report import bitrate_text
 from NetLibrary._mechanics.verdict import Check
 

@@ -17,11 +17,11 @@ from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
-from NetLibrary._mechanics.matrix.model.types import Outcome, Source, Target
-from NetLibrary._mechanics.matrix.probe.fleet import Fleet
-from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
 from NetLibrary._mechanics.matrix.readiness import await_balancer, await_endpoints, await_pods
 from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
+from NetLibrary._mechanics.probing.fleet import Fleet
+from NetLibrary._mechanics.probing.pipes import CONTAINER
+from NetLibrary._mechanics.probing.types import Outcome, Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

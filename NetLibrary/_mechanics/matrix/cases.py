@@ -9,8 +9,8 @@ from typing import Any
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.model.objects import BANNER_PORT, HTTP_PORT, MANY, NEAR, OUTSIDE_NAME, Layout
-from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Source, Target
 
 Pairs = Iterator[tuple[Source, Target]]
 LARGE = 4000

@@ -10,9 +10,10 @@ from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding, diag
 from NetLibrary._mechanics.matrix.known import Known
 from NetLibrary._mechanics.matrix.looking import Looking
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, facts_of
-from NetLibrary._mechanics.matrix.model.types import Cell, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.probe.resolvers import read_resolvers
 from NetLibrary._mechanics.matrix.testbed import Testbed
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 # A follow-up question that was answered so many seconds ago is not asked again for the next row
 FRESH_ANSWER = 45.0

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from NetLibrary._mechanics.matrix.causes.rules import Candidate
 from NetLibrary._mechanics.matrix.explain.diagnose import FROM_OBJECTS, UNKNOWN, Finding
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, facts_of
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Table
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 # Milliseconds that a connection gets which a known cause breaks: long enough to see one that comes about all the same
 PREDICTED_MS = 600

@@ -16,11 +16,12 @@ from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model import objects
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Table
 from NetLibrary._mechanics.matrix.model.world import IGNORED_LABELS
-from NetLibrary._mechanics.matrix.probe.fleet import Prober
-from NetLibrary._mechanics.matrix.probe.pipes import ExecPipe
 from NetLibrary._mechanics.matrix.run import SHORT_MS, Matrix
+from NetLibrary._mechanics.probing.fleet import Prober
+from NetLibrary._mechanics.probing.pipes import ExecPipe
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 CONNECTED = frozenset({Outcome.CONNECTED})
 SETTLE = 10.0

@@ -13,11 +13,12 @@ from NetLibrary._mechanics.matrix.explain import loss
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.explain.loss import Place, Way
 from NetLibrary._mechanics.matrix.model.objects import HTTP_PORT
-from NetLibrary._mechanics.matrix.model.types import Cell, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.probe.counting import count
-from NetLibrary._mechanics.matrix.probe.fleet import Prober
-from NetLibrary._mechanics.matrix.probe.pipes import ExecPipe
+from NetLibrary._mechanics.probing.fleet import Prober
+from NetLibrary._mechanics.probing.pipes import ExecPipe
+from NetLibrary._mechanics.probing.types import Outcome, Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed

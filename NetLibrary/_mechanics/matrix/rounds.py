@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS, Known
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Table, Target
-from NetLibrary._mechanics.matrix.probe.alive import UNHEARD
-from NetLibrary._mechanics.matrix.probe.fleet import STARVED
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Table
 from NetLibrary._mechanics.matrix.testbed import Pair, Testbed
+from NetLibrary._mechanics.probing.alive import UNHEARD
+from NetLibrary._mechanics.probing.fleet import STARVED
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 Override = Callable[[Source, Target, Expected], Expected]
 # After a cell was right late, this many connections in a row must be right; else it flaps

@@ -14,11 +14,12 @@ from NetLibrary._mechanics.matrix.explaining import Explaining
 from NetLibrary._mechanics.matrix.known import Known
 from NetLibrary._mechanics.matrix.losses import Losses
 from NetLibrary._mechanics.matrix.model.objects import NEAR, Layout
-from NetLibrary._mechanics.matrix.model.types import BLOCKED, Cell, Observation, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import World
-from NetLibrary._mechanics.matrix.probe.fleet import Fleet
 from NetLibrary._mechanics.matrix.rounds import BROKEN_SETTLE, Override, Patience, Rounds
 from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
+from NetLibrary._mechanics.probing.fleet import Fleet
+from NetLibrary._mechanics.probing.types import BLOCKED, Observation, Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

@@ -13,9 +13,9 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.judge.drift import drift, foreign_policies
 from NetLibrary._mechanics.matrix.model.objects import Layout, pods, services
-from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.matrix.model.world import Endpoint, Facts, World
-from NetLibrary._mechanics.matrix.probe.fleet import Fleet
+from NetLibrary._mechanics.probing.fleet import Fleet
+from NetLibrary._mechanics.probing.types import Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

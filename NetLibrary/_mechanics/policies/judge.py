@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from NetLibrary._mechanics.kube.policy_peers import declared_ports
 from NetLibrary._mechanics.kube.wait import is_ready
-from NetLibrary._mechanics.matrix.model.types import Outcome
 from NetLibrary._mechanics.policies.results import SILENT, Cell, Found, Table
+from NetLibrary._mechanics.probing.types import Outcome
 from NetLibrary._mechanics.verdict import Check
 
 NOBODY_LISTENS = "nobody listens there, and its refusal looks like that of a policy"

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from NetLibrary._mechanics.kube.policies import Decision, Flow
-from NetLibrary._mechanics.matrix.model.types import Observation, Outcome, Source, Target
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 Object = Mapping[str, Any]
 # Whatever comes back from the other pod's programs, and not from a firewall

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
 from NetLibrary._mechanics.kube import wait
-from NetLibrary._mechanics.matrix.model.types import Observation, Outcome, Source, Target
-from NetLibrary._mechanics.matrix.probe.fleet import Fleet
 from NetLibrary._mechanics.policies import judge, objects, subjects
 from NetLibrary._mechanics.policies.results import Cell, Found, Table
 from NetLibrary._mechanics.policies.subjects import Port, Subjects
+from NetLibrary._mechanics.probing.fleet import Fleet
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

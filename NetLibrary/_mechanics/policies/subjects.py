@@ -10,9 +10,9 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.policies import Flow, Rulebook
 from NetLibrary._mechanics.kube.policy_peers import declared_ports, name_of, named_ports, namespace_of, on_host
-from NetLibrary._mechanics.matrix.model.types import Source, Target
 from NetLibrary._mechanics.policies.objects import COPY, is_ours
 from NetLibrary._mechanics.policies.results import Cell
+from NetLibrary._mechanics.probing.types import Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

@@ -15,8 +15,8 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     many_records,
 )
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
-from NetLibrary._mechanics.matrix.model.types import Outcome
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Outcome
 
 
 def _from(f: Fact, at: At) -> bool:

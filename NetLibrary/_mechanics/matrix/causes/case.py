@@ -8,8 +8,8 @@ from typing import Any
 
 from NetLibrary._mechanics.matrix.causes.rules import PROTOCOLS, At, Scope, port_of
 from NetLibrary._mechanics.matrix.model.features import Fact
-from NetLibrary._mechanics.matrix.model.types import Outcome
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Outcome
 
 
 class Case:

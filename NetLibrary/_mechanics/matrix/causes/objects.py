@@ -8,7 +8,7 @@ from NetLibrary._mechanics.matrix.causes.case import NODE, POD, Case
 from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, At, Rule, Scope, other_pods
 from NetLibrary._mechanics.matrix.judge.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.model.features import Fact
-from NetLibrary._mechanics.matrix.model.types import Outcome
+from NetLibrary._mechanics.probing.types import Outcome
 
 ANYTHING = AT_ADDRESS | {"object", "responder", "client", "open", "dns", "records", "affinity", "slow", "error"}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from NetLibrary._mechanics.matrix.causes.case import POD, POD_PROTOCOL, SOURCE, SOURCE_INSIDE, Case
 from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, STOPPED, At, Rule, Scope, between_pods, other_pods
 from NetLibrary._mechanics.matrix.model.features import Fact
-from NetLibrary._mechanics.matrix.model.types import Outcome
+from NetLibrary._mechanics.probing.types import Outcome
 
 
 def _sources_and_protocols(case: Case) -> Iterator[At]:

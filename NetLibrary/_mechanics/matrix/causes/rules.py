@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics.matrix.model.features import Fact
-from NetLibrary._mechanics.matrix.model.types import Outcome
+from NetLibrary._mechanics.probing.types import Outcome
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.causes.case import Case

@@ -13,8 +13,9 @@ from NetLibrary._mechanics.matrix.causes.names import ANOTHER_SERVER
 from NetLibrary._mechanics.matrix.causes.rules import Candidate
 from NetLibrary._mechanics.matrix.judge.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.model.features import Fact, facts_of
-from NetLibrary._mechanics.matrix.model.types import Cell, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 UNKNOWN = "unknown"
 # What is read from the objects themselves needs no probe

@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from NetLibrary._mechanics.matrix.model.types import Cell, Outcome
+from NetLibrary._mechanics.matrix.model.types import Cell
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Outcome
 
 Way = tuple[str, str]
 # Of a burst, so many lost packets and this share say that a way loses packets

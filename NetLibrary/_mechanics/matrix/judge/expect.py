@@ -11,8 +11,9 @@ import ipaddress
 from collections.abc import Sequence
 
 from NetLibrary._mechanics.kube import policies
-from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.matrix.model.world import Endpoint, Object, World, nearby, proxied, usable
+from NetLibrary._mechanics.probing.types import Outcome, Source, Target
 
 CONNECTED = frozenset({Outcome.CONNECTED})
 # A "no" may come as a refusal, as "no route", by the kernel's veto to a datagram, or as silence: which is not promised.

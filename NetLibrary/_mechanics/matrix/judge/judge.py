@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Observation, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 # `agnhost connect` tells whether a connection came about and nothing else
 UNASKED = "identity not asked"

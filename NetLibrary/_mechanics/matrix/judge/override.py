@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected
+from NetLibrary._mechanics.probing.types import Outcome, Source, Target
 
 EXPECTATIONS = {
     "as computed": None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from NetLibrary._mechanics.matrix.model.types import Cell, Outcome, Table
+from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import World, proxied, usable
+from NetLibrary._mechanics.probing.types import Outcome
 
 THROUGH_PROXY = ("vip", "nodeport", "loadbalancer", "externalip")
 BY_NAME = ("name", "dns")

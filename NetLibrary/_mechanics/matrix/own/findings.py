@@ -15,9 +15,10 @@ from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.policy_peers import declared_ports, named_ports
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.kube.wait import is_ready
-from NetLibrary._mechanics.matrix.model.types import Cell, Outcome
+from NetLibrary._mechanics.matrix.model.types import Cell
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.own import targets
+from NetLibrary._mechanics.probing.types import Outcome
 
 Object = Mapping[str, Any]
 MOST_NAMED = 4

@@ -18,11 +18,12 @@ from NetLibrary._mechanics.kube import addresses, placement, wait
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
-from NetLibrary._mechanics.matrix.model.types import Cell, Observation, Outcome, Source, Table, Target
+from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import Facts as Measured
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.own import findings, targets
-from NetLibrary._mechanics.matrix.probe.fleet import Fleet
+from NetLibrary._mechanics.probing.fleet import Fleet
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

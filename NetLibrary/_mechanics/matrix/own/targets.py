@@ -8,8 +8,8 @@ from typing import Any
 
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.cases import NAMES_MS
-from NetLibrary._mechanics.matrix.model.types import Target
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Target
 
 Object = Mapping[str, Any]
 ENDPOINTS, CLUSTER_IPS, NODE_PORTS, BALANCERS, NAMES = (

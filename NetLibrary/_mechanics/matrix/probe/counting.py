@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.matrix.model.types import Source
-from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
+from NetLibrary._mechanics.probing.pipes import CONTAINER
+from NetLibrary._mechanics.probing.types import Source
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.matrix.model.types import Source
-from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
+from NetLibrary._mechanics.probing.pipes import CONTAINER
+from NetLibrary._mechanics.probing.types import Source
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed

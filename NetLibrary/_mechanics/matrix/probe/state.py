@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix.probe.lookers import ROOT, Lookers
-from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
+from NetLibrary._mechanics.probing.pipes import CONTAINER
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.testbed import Testbed

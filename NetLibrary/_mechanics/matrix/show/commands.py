@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from NetLibrary._mechanics.kube.addresses import in_url
 from NetLibrary._mechanics.matrix.model.types import Cell
-from NetLibrary._mechanics.matrix.probe.pipes import CONTAINER
+from NetLibrary._mechanics.probing.pipes import CONTAINER
 
 SECONDS = 3
 

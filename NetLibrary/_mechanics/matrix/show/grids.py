@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Outcome, Table
+from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Table
+from NetLibrary._mechanics.probing.types import Outcome
 from NetLibrary._mechanics.report import text_table
 
 LEGEND = (

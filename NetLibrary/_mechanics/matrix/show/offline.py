@@ -16,8 +16,9 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.matrix.judge.expect import expect
-from NetLibrary._mechanics.matrix.model.types import Expected, Outcome, Source, Target
+from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.probing.types import Outcome, Source, Target
 from NetLibrary._mechanics.report import text_table
 
 Row = tuple[Source, Target, Expected]

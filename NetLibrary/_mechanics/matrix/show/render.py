@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
-from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Outcome, Table
+from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Table
 from NetLibrary._mechanics.matrix.show import commands, grids
 from NetLibrary._mechanics.pictures import picture
+from NetLibrary._mechanics.probing.types import Outcome
 from NetLibrary._mechanics.report import Cell as Field
 from NetLibrary._mechanics.report import Table as Shown
 from NetLibrary._mechanics.report import html_table, text_table

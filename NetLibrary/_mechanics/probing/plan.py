@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.matrix.model.types import Observation, Outcome, Target
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Target
 
 # Texts of glibc, musl, Python and agnhost for the same thing.
 _CLASSES: tuple[tuple[Outcome, str], ...] = (

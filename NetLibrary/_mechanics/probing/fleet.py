@@ -12,10 +12,10 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.matrix.model.types import Observation, Outcome, Source, Target
-from NetLibrary._mechanics.matrix.probe.alive import UNHEARD, Kubelets
-from NetLibrary._mechanics.matrix.probe.pipes import PREFER, SCRIPT_END, ExecPipe, LocalPipe, Pipe, script
-from NetLibrary._mechanics.matrix.probe.plan import Reply, observe, parse_reply, plan_text
+from NetLibrary._mechanics.probing.alive import UNHEARD, Kubelets
+from NetLibrary._mechanics.probing.pipes import PREFER, SCRIPT_END, ExecPipe, LocalPipe, Pipe, script
+from NetLibrary._mechanics.probing.plan import Reply, observe, parse_reply, plan_text
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 # A prober that did not get to run for longer than this cannot tell silence of the network from its own
 STARVED_MS = 400.0

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Protocol
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.matrix.model.types import Source
+from NetLibrary._mechanics.probing.types import Source
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -41,7 +41,16 @@ s=''
 while IFS= read -r l && [ "$l" != "#END-OF-PROBER" ]; do s="$s$l$nl"; done
 eval "$s"
 """
-SCRIPTS = {"python": "prober.py", "bash": "prober.bash", "sh": "prober.sh"}
+# The modules of the prober for python3, each after those that it imports
+PYTHON = ("basics", "names", "connecting", "main")
+# Makes modules of texts: images may have no folder that can be written to
+_ADD = """\
+import sys, types
+def add(name, source):
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__package__, module.__path__ = "prober", []
+    exec(compile(source, name, "exec"), module.__dict__)
+"""
 PREFER = ("auto", "python", "bash", "sh", "agnhost")
 
 
@@ -158,6 +167,11 @@ def _bootstrap() -> str:
     return 'import sys; exec(compile("".join(iter(sys.stdin.readline, "#END-OF-PROBER\\n")), "prober", "exec"))'
 
 
-def script(name: str) -> str:
-    """The program of a prober."""
-    return files("NetLibrary._mechanics.matrix.probe").joinpath("probers").joinpath(SCRIPTS[name]).read_text()
+def script(flavour: str) -> str:
+    """Returns the program of a prober for `python`, `bash` or `sh`."""
+    folder = files("NetLibrary._mechanics.probing.scripts")
+    if flavour != "python":
+        return folder.joinpath(f"prober.{flavour}").read_text()
+    sources = {f"prober.{name}": folder.joinpath("prober").joinpath(f"{name}.py").read_text() for name in PYTHON}
+    added = [f"add({name!r}, {source!r})" for name, source in {"prober": "", **sources}.items()]
+    return _ADD + "\n".join(added) + '\nsys.modules["prober.main"].main()\n'

@@ -1,0 +1,1 @@
+"""Probers for what an image has: Python, bash, or a plain shell."""
