@@ -43,3 +43,7 @@ Skupper
 CyPerf
     [Tags]    slow
     cyperf    may_skip=Device|Multus
+
+Network Policies
+    [Tags]    slow
+    network_policies

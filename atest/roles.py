@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from running import ROOT, STAND_INS, output_folder, run_suite
 from NetLibrary._mechanics.kube import rights
 from NetLibrary.lab import Lab
 
+# Namespaces of the suite that works in three
+SKUPPER = ("hub", "client", "workload")
 # What names the programs that suites take from a lab by themselves only when they see its own kubeconfig
 PROGRAMS = {
     "e2sar": ["-v", "E2SAR_IMAGE:ghcr.io/netlibrary/e2sar-perf-standin:1"],
@@ -28,22 +31,28 @@ UNUSED = {
     ("*", "pods/exec"): "API servers before 1.35 ask for get, later ones for create",
     ("*", "leases.coordination.k8s.io"): "the heartbeat of runs that are longer",
 }
-# What is looked at to explain a wait, and done without where it is refused
-EXPLAINING = {f"{kind}.apps" for kind in ("deployments", "replicasets", "statefulsets", "daemonsets")}
-READING = {"get", "list", "watch"}
 # Before the account is known to be allowed anything: how the server is found, and what is asked about rights
 ALWAYS_ALLOWED = {"selfsubjectaccessreviews"}
 
 
 @dataclass(frozen=True, order=True)
 class Use:
-    """One right as an account used it."""
+    """One right as an account used it.
+
+    Args:
+        verb: For instance `create`.
+        resource: Plural, with subresource and group.
+        where: How the suite was run.
+        inside: Whether in a namespace that the run works in.
+    """
 
     verb: str
     resource: str
+    where: str
+    inside: bool
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.resource}"
+        return f"{self.verb} {self.resource} {'inside' if self.inside else 'outside'}, {self.where}"
 
 
 class roles:  # noqa: N801 - Robot looks for a class of the module's name
@@ -76,15 +85,16 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
             begin = self._lab.audit_log.stat().st_size
             wrong += [f"{where}: {each}" for each in self._run(suite, where, team, options, may_skip)]
             self.forget_accounts()
-            asked, refused = self._asked(team, begin)
+            asked, refused = self._asked(team, begin, where)
             used |= asked
             wrong += [f"{where}: no role grants: {each}" for each in sorted(refused)]
         output_folder(f"{suite}.used.txt").write_text("".join(f"{use}\n" for use in sorted(used)))
         # Rows that disturb the cluster have roles of their own and do not run here
         granted = [right for place in (None, "team") for right in rights.needed(suite, place) if right.rows == "*"]
         named = {(right.verb, _resource(right.resource, right.group), right.role) for right in granted}
+        scopes = _scopes(suite)
         wrong += [f"granted and not used: {verb} {resource} by {role}" for verb, resource, role in sorted(named)
-                  if not _was_used(used, verb, resource)]  # fmt: skip
+                  if not _was_used(used, verb, resource, scopes[role])]  # fmt: skip
         if wrong:
             raise AssertionError("\n".join(wrong))
 
@@ -124,7 +134,7 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
 
     def _run(self, suite: str, where: str, team: str, options: tuple[str, ...], may_skip: str) -> list[str]:
         guest = where == "one namespace"
-        parts = ("hub", "client", "workload") if suite == "skupper_iperf3" else ()
+        parts = SKUPPER if suite == "skupper_iperf3" else ()
         places = [f"{team}-{part}" for part in parts] or [team]
         for name in {team, *places}:
             self._make("namespace", name)
@@ -152,36 +162,55 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
 
     # --- what was asked for -------------------------------------------------------------------------------
 
-    def _asked(self, team: str, begin: int) -> tuple[set[Use], set[str]]:
+    def _asked(self, team: str, begin: int, where: str) -> tuple[set[Use], set[str]]:
+        events = list(self._events(team, begin))
+        # Namespaces of the run's own are those that it made
+        inside = {team, *(f"{team}-{part}" for part in SKUPPER)}
+        inside |= {asked["name"] for asked, verb, _ in events
+                   if verb == "create" and asked["resource"] == "namespaces"}  # fmt: skip
         used, refused = set(), set()
+        for asked, verb, status in events:
+            resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+            if resource in ALWAYS_ALLOWED:
+                continue
+            space = asked.get("namespace", "")
+            use = Use(verb, _resource(resource, asked.get("apiGroup", "")), where, space in inside)
+            used.add(use)
+            if status == 403:
+                refused.add(f"{use.verb} {use.resource} in {space or 'the whole cluster'}")
+        return used, refused
+
+    def _events(self, team: str, begin: int) -> Iterator[tuple[dict[str, str], str, int]]:
+        """Yields what was asked for, the verb and the status of the answer, for all requests of the account."""
         with open(self._lab.audit_log, "rb") as file:
             file.seek(begin)
             for line in file:
                 event = json.loads(line)
                 asked = event.get("objectRef")
-                if event["user"]["username"] != f"system:serviceaccount:{team}:tester" or not asked:
-                    continue
-                resource = "/".join(filter(None, (asked.get("resource"), asked.get("subresource"))))
-                if resource in ALWAYS_ALLOWED:
-                    continue
-                use = Use(event["verb"], _resource(resource, asked.get("apiGroup", "")))
-                used.add(use)
-                explains = use.verb == "list" and use.resource in EXPLAINING and asked.get("namespace")
-                if (event.get("responseStatus") or {}).get("code") == 403 and not explains:
-                    refused.add(f"{use.verb} {use.resource} in {asked.get('namespace') or 'the whole cluster'}")
-        return used, refused
+                if asked and event["user"]["username"] == f"system:serviceaccount:{team}:tester":
+                    yield asked, event["verb"], (event.get("responseStatus") or {}).get("code", 0)
 
 
 def _resource(resource: str, group: str) -> str:
     return f"{resource}.{group}" if group else resource
 
 
-def _was_used(used: set[Use], verb: str, resource: str) -> bool:
-    """Tells whether a right was used. Reading is one right: what is watched is listed again after a lost connection."""
+def _was_used(used: set[Use], verb: str, resource: str, scope: str) -> bool:
+    """Tells whether a right of a role with a scope was used."""
     if any(resource == what and (verbs == "*" or verb in verbs.split()) for verbs, what in UNUSED):
         return True
-    verbs = READING if verb in READING else {verb}
-    return any(use.verb in verbs and use.resource == resource for use in used)
+    fits = {
+        "namespace": lambda use: use.inside,
+        "own-namespaces": lambda use: use.where == "own namespaces",
+        # Namespaces that the run made are looked at by the role that makes them
+        "cluster": lambda use: not use.inside and (resource != "namespaces" or use.where == "one namespace"),
+    }[scope]
+    return any((use.verb, use.resource) == (verb, resource) and fits(use) for use in used)
+
+
+def _scopes(suite: str) -> dict[str, str]:
+    found = yaml.safe_load_all((rights.ACCESS / f"{suite}.yaml").read_text(encoding="utf-8"))
+    return {role["metadata"]["name"]: role["metadata"]["annotations"][rights.SCOPE] for role in found}
 
 
 def documented(suite: str, where: str) -> list[str]:

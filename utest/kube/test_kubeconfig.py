@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from real_kubectl import KUBECTL
 from scripted_api import TOKEN
 from tls_server import TlsServer
 
@@ -18,7 +18,6 @@ from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import Choice, Cluster, choose
 from NetLibrary._mechanics.kube.kubeconfig import CLUSTER_FIELDS, EXEC_FIELDS, USER_FIELDS, load
 
-KUBECTL = shutil.which("kubectl")
 Object = dict[str, Any]
 
 
@@ -105,7 +104,6 @@ def test_paths_are_relative_to_the_file_that_has_them(write: Any, tmp_path: Path
     ("cluster", "server"),
     [
         ({"server": "127.0.0.1:6443"}, "http://127.0.0.1:6443"),
-        ({"server": "10.0.0.1:6443", "insecure-skip-tls-verify": True}, "https://10.0.0.1:6443"),
         ({"server": "https://rancher.example/k8s/clusters/c-1/"}, "https://rancher.example/k8s/clusters/c-1"),
         ({"server": "https://[fd00::1]:6443"}, "https://[fd00::1]:6443"),
         ({"server": "localhost"}, "http://localhost"),
@@ -120,6 +118,10 @@ def test_server_is_completed_as_kubectl_does(write: Any, cluster: Object, server
     [
         (config(cluster={"server": ""}), "cluster 'c' names no server"),
         (config(cluster={"server": "10.0.0.1:6443/prefix"}), "no URL and no host:port"),
+        (
+            config(cluster={"server": "10.0.0.1:6443", "insecure-skip-tls-verify": True}),
+            "the server of cluster 'c' is '10.0.0.1:6443' without a scheme, which means http; write https://10.0.0.1:6443",
+        ),
         (config(cluster={"server": "ftp://h"}), "no URL and no host:port"),
         (config(cluster={"server": "http://h:port"}), "no URL and no host:port"),
         (config(cluster={"server": "https://me:secret@h"}), "has a user name or password in its URL"),
@@ -134,6 +136,7 @@ def test_server_is_completed_as_kubectl_does(write: Any, cluster: Object, server
         (config(cluster={"proxy-url": "proxy:1"}), "allowed are http://HOST:PORT and socks5://HOST:PORT"),
         (config(cluster={"proxyUrl": "http://p"}), "cluster 'c' has the field 'proxyUrl', which is unknown"),
         (config(cluster={"insecure-skip-tls-verify": "yes"}), "is neither true nor false"),
+        (config({"token": f"{TOKEN}\n"}), "token of user 'u' has white space in it, and would not be accepted"),
         (config({"token": 123}), "token of user 'u' is no text; put it into quotes"),
         (config({"tokenfile": "x"}), "user 'u' has the field 'tokenfile', which is unknown"),
         (config({"token": "a", "username": "b"}), "user 'u' has a token and a user name or password"),
@@ -157,6 +160,14 @@ def test_server_is_completed_as_kubectl_does(write: Any, cluster: Object, server
         (config(contexts=[]), "its current-context is 'x', which is no context of it; its contexts are none"),
         (config(**{"current-context": ""}), "it has no current-context; its contexts are 'x'"),
         (config(users=[{"name": "u", "user": {}}, {"name": "u", "user": {}}]), "has 'u' twice"),
+        (config(apiVersion="v2"), "is 'v2'; kubeconfigs are v1"),
+        (config(currentContext="y"), "has the field 'currentContext', which is unknown"),
+        (
+            config(contexts=[{"name": "x", "context": {"cluster": "c", "user": "u", "namspace": "n"}}]),
+            "context 'x' has the field 'namspace', which is unknown",
+        ),
+        (f"a: b\n---\ntoken: {TOKEN}\n", "has several documents, and kubectl reads only the first"),
+        (f"users:\t[]\ntoken: {TOKEN}", "is no YAML (line 1, at a tab)"),
         ({"kind": "Pod"}, "is a Pod and no kubeconfig"),
         ("[1]", "has no entries such as clusters"),
         (f"users:\n- token: {TOKEN}\n  - x", "is no YAML (line 3)"),

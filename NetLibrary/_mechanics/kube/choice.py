@@ -92,7 +92,10 @@ def _refuse_context(context: str | None, why: str) -> None:
 def _files(value: str, origin: str) -> tuple[Path, ...]:
     files = tuple(Path(part).expanduser() for part in value.split(os.pathsep) if part)
     # kubectl ignores missing members of a list as long as one is there; a single missing file is a mistake
-    present = tuple(file for file in files if file.is_file())
+    for file in files:
+        if file.is_dir():
+            raise InputError(f"The kubeconfig '{value}', named by {origin}, is not usable: '{file}' is a folder.")
+    present = tuple(file for file in files if file.exists())
     if not present:
-        raise InputError(f"The kubeconfig '{value}', named by {origin}, does not exist or is not a file.")
+        raise InputError(f"The kubeconfig '{value}', named by {origin}, does not exist.")
     return present

@@ -94,7 +94,7 @@ class Connection:
         if held.authorization:
             result.add("Authorization", held.authorization)
         for name, value in self.credentials.impersonate:
-            result.add(name, value)
+            result.add(name, value.encode().decode("latin-1"))  # which http.client writes: UTF-8 comes out
         return result  # type: ignore[return-value]
 
     def url(self, path: str, query: dict[str, Any] | list[tuple[str, Any]] | None = None) -> str:

@@ -18,6 +18,7 @@ from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.kubeconfig import Plugin, Target
+from NetLibrary._mechanics.kube.kubeconfig_files import parsed
 
 # Tokens that a file holds are renewed by somebody else; kubectl reads such a file again after the same time
 READ_AGAIN = 60.0
@@ -88,15 +89,12 @@ class Credentials:
         if user.token_file is not None:
             return Credential(f"Bearer {self._read(user.token_file)}", user.certificate, user.key, _after(READ_AGAIN))
         if user.token:
-            return Credential(f"Bearer {user.token.strip()}", user.certificate, user.key)
+            return Credential(f"Bearer {user.token}", user.certificate, user.key)
         if user.username or user.password:
             pair = base64.b64encode(f"{user.username}:{user.password}".encode()).decode()
             return Credential(f"Basic {pair}", user.certificate, user.key)
-        if user.plugin is not None:
-            found = run_plugin(user.plugin, f"user '{user.name}' of '{self._target.origin}'")
-            return found if found.certificate else Credential(
-                found.authorization, user.certificate, user.key, found.until
-            )  # fmt: skip
+        if user.plugin is not None and not user.certificate:  # kubectl runs none beside a certificate, either
+            return run_plugin(user.plugin, f"user '{user.name}' of '{self._target.origin}'")
         return Credential("", user.certificate, user.key)
 
     def _read(self, file: Path) -> str:
@@ -104,9 +102,11 @@ class Credentials:
             token = file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
             if self._user.token:  # as for kubectl, the token beside it then counts
-                return self._user.token.strip()
+                return self._user.token
             why = error.strerror if isinstance(error, OSError) else "it is no text"
             raise EnvironmentProblem(f"The token's file '{file}' cannot be read: {why}.") from None
+        if not token and self._user.token:
+            return self._user.token
         if not token or any(c.isspace() or not c.isprintable() for c in token):
             what = "is empty" if not token else "holds more than one line or word"
             raise EnvironmentProblem(f"The token's file '{file}' {what}.")
@@ -155,10 +155,10 @@ def run_plugin(plugin: Plugin, whose: str) -> Credential:
 
 def _credential(printed: bytes, plugin: Plugin, name: str) -> Credential:
     try:
-        answer = json.loads(printed)
-        kind, version = answer.get("kind"), answer.get("apiVersion")
+        answer = parsed(printed)
+        kind, version = answer.get("kind", "ExecCredential"), answer.get("apiVersion")
     except (ValueError, AttributeError):  # what it printed may hold a secret
-        raise EnvironmentProblem(f"{name} printed no ExecCredential in JSON.") from None
+        raise EnvironmentProblem(f"{name} printed no ExecCredential in JSON or YAML.") from None
     if kind != "ExecCredential" or version != plugin.api_version:
         raise EnvironmentProblem(
             f"{name} answered with {kind or 'no kind'} of {version or 'no version'}; "
@@ -167,9 +167,11 @@ def _credential(printed: bytes, plugin: Plugin, name: str) -> Credential:
     status = answer.get("status")
     if not isinstance(status, Mapping):
         raise EnvironmentProblem(f"{name} gave no status, and so no credential.")
-    token, certificate, key = (
-        str(status.get(field) or "") for field in ("token", "clientCertificateData", "clientKeyData")
-    )
+    token, certificate, key = (status.get(field) or "" for field in ("token", "clientCertificateData", "clientKeyData"))
+    if not all(isinstance(each, str) for each in (token, certificate, key)):
+        raise EnvironmentProblem(f"{name} gave a token, certificate or key that is no text.")
+    if any(c.isspace() for c in token):
+        raise EnvironmentProblem(f"{name} gave a token with white space in it.")
     if bool(certificate) != bool(key):
         raise EnvironmentProblem(f"{name} gave only a certificate or only a key.")
     if not token and not certificate:
@@ -181,7 +183,7 @@ def _credential(printed: bytes, plugin: Plugin, name: str) -> Credential:
         if moment is None:
             raise EnvironmentProblem(f"{name} gave an expirationTimestamp which is no time.")
         until = _after(moment - time.time())
-    return Credential(f"Bearer {token.strip()}" if token else "", certificate, key, until)
+    return Credential(f"Bearer {token}" if token else "", certificate, key, until)
 
 
 def _after(seconds: float) -> float:

@@ -256,7 +256,12 @@ def open_websocket(
         return websocket.create_connection(
             connection.url(path, query).replace("http", "ws", 1),
             timeout=CONNECT_TIMEOUT + 5,
-            header=[f"{k}: {v}" for k, v in connection.headers(credential).items() if k != "Accept"],
+            # This package writes texts as UTF-8 and not, as http.client does, as Latin-1
+            header=[
+                f"{k}: {v}".encode("latin-1").decode()
+                for k, v in connection.headers(credential).items()
+                if k != "Accept"
+            ],
             subprotocols=list(protocols),
             enable_multithread=True,
             skip_utf8_validation=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from NetLibrary._mechanics.kube.kubeconfig_files import (
     texts_of,
 )
 
+CONTEXT_FIELDS = {"cluster", "user", "namespace", "extensions"}
 CLUSTER_FIELDS = {
     "server", "certificate-authority", "certificate-authority-data", "insecure-skip-tls-verify", "tls-server-name",
     "proxy-url", "disable-compression", "extensions",
@@ -42,6 +44,8 @@ EXEC_FIELDS = {
 }  # fmt: skip
 EXEC_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 PROXY_SCHEMES = ("http", "socks5", "socks5h")
+# Bytes that stand for themselves in the name of a header
+_IN_NAMES = (string.ascii_lowercase + string.digits + "-_.!#$&'*+^`|~").encode()
 # This machine, and the network that labs on it use (RFC 2544)
 _NEARBY = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"), ipaddress.ip_network("198.18.0.0/15"))
 
@@ -138,6 +142,7 @@ def _resolve(known: Merged, origin: str, context: str | None) -> Target:
         raise Unusable(f"{word}'{name}', which is no context of it; its contexts are {_list(known.contexts)}")
     entry = known.contexts[name]
     where = f"context '{name}'"
+    check_fields(entry.body, CONTEXT_FIELDS, where)
     cluster = text_of(entry.body, "cluster", where)
     if not cluster:
         raise Unusable(f"{where} names no cluster")
@@ -204,10 +209,13 @@ def _plugin_config(cluster: Mapping[str, Any]) -> Any:
 
 
 def server_url(text: str, where: str, tls: bool) -> str:
-    """Returns the URL of a server as kubectl completes it: without a scheme it is https when TLS is configured."""
+    """Returns the URL of a server; without a scheme it is http, as for kubectl.
+
+    kubectl then leaves out certificates and whom to trust without a word; where they are given, that is refused.
+    """
     if not text:
         raise Unusable(f"{where} names no server")
-    parts = urlsplit(text if "://" in text else f"{'https' if tls else 'http'}://{text}")
+    parts = urlsplit(text if "://" in text else f"http://{text}")
     try:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
@@ -215,6 +223,8 @@ def server_url(text: str, where: str, tls: bool) -> str:
     bare_path = "://" not in text and parts.path not in ("", "/")
     if not good or bare_path or any(c.isspace() for c in text):
         raise Unusable(f"the server of {where} is '{text}', which is no URL and no host:port")
+    if tls and "://" not in text:
+        raise Unusable(f"the server of {where} is '{text}' without a scheme, which means http; write https://{text}")
     if parts.username or parts.password:
         raise Unusable(f"the server of {where} has a user name or password in its URL; put them into the user")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
@@ -238,6 +248,8 @@ def _user(entry: Entry, where: str, name: str) -> User:
     check_fields(body, USER_FIELDS, where)
     plugin = _plugin(entry, where) if body.get("exec") else None
     token, token_file = text_of(body, "token", where), text_of(body, "tokenFile", where)
+    if any(c.isspace() for c in token):
+        raise Unusable(f"token of {where} has white space in it, and would not be accepted")
     username, password = text_of(body, "username", where), text_of(body, "password", where)
     certificate, key = content_of(entry, "client-certificate", where), content_of(entry, "client-key", where)
     if bool(certificate) != bool(key):
@@ -295,7 +307,7 @@ def _impersonation(body: Mapping[str, Any], where: str) -> tuple[tuple[str, str]
     headers += [("Impersonate-Uid", uid)] if uid else []
     headers += [("Impersonate-Group", group) for group in groups]
     for key in extra:
-        escaped = "".join(c if c.isalnum() or c in "-_.!#$&'*+^`|~" else f"%{ord(c):02X}" for c in str(key).lower())
+        escaped = "".join(chr(b) if b in _IN_NAMES else f"%{b:02X}" for b in str(key).lower().encode())
         headers += [(f"Impersonate-Extra-{escaped}", value) for value in texts_of(extra, key, where)]
     if any("\n" in value or "\r" in value for _, value in headers):
         raise Unusable(f"{where} impersonates somebody whose name has a line break")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+FILE_FIELDS = {
+    "apiVersion", "kind", "preferences", "clusters", "users", "contexts", "current-context", "extensions",
+}  # fmt: skip
 
 
 class Unusable(Exception):
@@ -49,23 +54,43 @@ def merge(files: Sequence[Path]) -> Merged:
 
 
 def _document(file: Path) -> Mapping[str, Any]:
-    import yaml
-
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = parsed(file.read_bytes())
     except OSError as error:
         raise Unusable(f"'{file}' cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError) as error:  # the parser's text would quote the file, with the secrets in it
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise Unusable(f"'{file}' is no YAML{where}") from None
+    except ValueError as error:
+        raise Unusable(f"'{file}' {error}") from None
     if content is None:  # as for kubectl, an empty file is a kubeconfig without entries
         return {}
     if not isinstance(content, dict):
         raise Unusable(f"'{file}' has no entries such as clusters, users and contexts")
     if content.get("kind", "Config") != "Config":
         raise Unusable(f"'{file}' is a {content['kind']} and no kubeconfig")
+    if (content.get("apiVersion") or "v1") != "v1":
+        raise Unusable(f"apiVersion of '{file}' is '{content['apiVersion']}'; kubeconfigs are v1")
+    check_fields(content, FILE_FIELDS, f"'{file}'")
     return content
+
+
+def parsed(text: bytes) -> Any:
+    """Returns what a text of JSON or YAML holds, None for an empty one.
+
+    Raises:
+        ValueError: It is neither. The words quote nothing of it, because it may hold secrets.
+    """
+    import yaml
+
+    with contextlib.suppress(ValueError):  # YAML's reader does not take all of JSON: tabs before a key, for instance
+        return json.loads(text)
+    try:
+        documents = [each for each in yaml.safe_load_all(text) if each is not None]
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        tab = ", at a tab" if "'\\t'" in str(getattr(error, "problem", "")) else ""
+        raise ValueError("is no YAML" + (f" (line {mark.line + 1}{tab})" if mark else "")) from None
+    if len(documents) > 1:
+        raise ValueError("has several documents, and kubectl reads only the first")
+    return documents[0] if documents else None
 
 
 def _named(content: Mapping[str, Any], plural: str, singular: str, file: Path) -> dict[str, Mapping[str, Any]]:
@@ -122,10 +147,12 @@ def content_of(entry: Entry, key: str, where: str) -> str:
         raise Unusable(f"{where} has {key} and {key}-data; only one of them can count")
     try:
         if data:
-            return base64.b64decode("".join(data.split()), validate=True).decode()
-        return beside(entry, file).read_text() if file else ""
-    except (binascii.Error, UnicodeDecodeError):
-        raise Unusable(f"{key}{'-data' if data else ''} of {where} is no base64 of a PEM text") from None
+            pem = base64.b64decode("".join(data.split()), validate=True)
+        else:
+            pem = beside(entry, file).read_bytes() if file else b""
+        return pem.decode("ascii", "ignore")  # around its blocks, any text in any encoding is a comment
+    except ValueError:
+        raise Unusable(f"{key}-data of {where} is no base64") from None
     except OSError as error:
         raise Unusable(f"{key} of {where} is '{beside(entry, file)}': {error.strerror}") from None
 

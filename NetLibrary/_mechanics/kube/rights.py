@@ -36,6 +36,7 @@ OPTIONAL |= {
 }
 OPTIONAL_IN_CLUSTER = {
     ("apps", "daemonsets"): "which network plugin runs, for advice in its commands",
+    ("", "namespaces"): "labels of namespaces, by which policies choose whom they allow",
     ("", "services"): "addresses of Services in other namespaces",
     ("discovery.k8s.io", "endpointslices"): "endpoints in other namespaces",
 }

@@ -1,0 +1,204 @@
+"""Kubeconfigs as they are met in companies, each beside kubectl: both work with the same headers, or both refuse."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from real_kubectl import KUBECTL
+from scripted_api import TOKEN
+from tls_server import TlsServer, make_certificate
+
+from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.kube import connection as connection_module
+
+V1 = "client.authentication.k8s.io/v1"
+Object = dict[str, Any]
+Files = Mapping[str, "str | bytes | Object"]
+Headers = list[tuple[str, str]]
+
+
+class Bench:
+    """Asks one TLS server with kubectl and with us."""
+
+    def __init__(self, folder: Path, server: TlsServer) -> None:
+        self.folder, self.server = folder, server
+        self.trust = base64.b64encode(server.certificate.encode()).decode()
+        certificate, key = make_certificate(folder, "me")
+        self.mine = {
+            "client-certificate-data": base64.b64encode(certificate.read_bytes()).decode(),
+            "client-key-data": base64.b64encode(key.read_bytes()).decode(),
+        }
+
+    def config(self, user: Object | None = None, **cluster: Any) -> Object:
+        """Returns a kubeconfig that is plain but for what is given."""
+        trusted = {"server": self.server.url, "certificate-authority-data": self.trust, **cluster}
+        return {
+            "current-context": "x",
+            "clusters": [{"name": "c", "cluster": {k: v for k, v in trusted.items() if v is not None}}],
+            "users": [{"name": "u", "user": {"token": TOKEN} if user is None else user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        }
+
+    def both(self, files: Files, order: tuple[str, ...] = ("config",)) -> tuple[Headers | None, Headers | None, str]:
+        """Returns with which headers kubectl and we asked, None for a refusal, and the words of our refusal."""
+        for name, content in files.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(content) if isinstance(content, dict) else content
+            path.write_bytes(text.encode() if isinstance(text, str) else text)
+            path.chmod(0o755)
+        environment = {"KUBECONFIG": ":".join(str(self.folder / name) for name in order), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            [str(KUBECTL), "get", "--raw", "/version"],
+            capture_output=True, text=True, timeout=60, check=False, env={**environment, "HOME": str(self.folder)},
+        )  # fmt: skip
+        theirs, words = (self._headers() if done.returncode == 0 else None), ""
+        ours: Headers | None = None
+        self.server.headers.clear()
+        try:
+            Cluster.connect(choose(environment=environment, home=self.folder, service_account=self.folder))
+            ours = self._headers()
+        except NetLibraryError as error:
+            words = str(error)
+        assert TOKEN not in words
+        return theirs, ours, words
+
+    def _headers(self) -> Headers:
+        found = ((name.lower(), value) for name, value in self.server.headers)
+        return sorted({each for each in found if each[0] == "authorization" or each[0].startswith("impersonate-")})
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    if not KUBECTL:
+        pytest.skip("neither is kubectl on PATH, nor are the lab's programs built")
+    for limit in ("FIRST_ANSWER_FOR", "RECONNECT_FOR", "BUSY_FOR"):
+        monkeypatch.setattr(connection_module, limit, 0.0)
+    with TlsServer(tmp_path) as server:
+        yield Bench(tmp_path, server)
+
+
+def plugin(**more: Any) -> Object:
+    return {"exec": {"apiVersion": V1, "command": "./plugin.sh", "interactiveMode": "Never", **more}}
+
+
+def printing(text: str) -> str:
+    return f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n"
+
+
+def credential(**status: Any) -> str:
+    return json.dumps({"apiVersion": V1, "kind": "ExecCredential", "status": status})
+
+
+def test_relative_paths_of_merged_files_lead_to_the_folder_of_each(bench: Bench) -> None:
+    first = bench.config(**{"certificate-authority-data": None, "certificate-authority": "pki/ca.crt"})
+    del first["users"]
+    second = {"users": [{"name": "u", "user": {"tokenFile": "../keys/token"}}]}
+    files = {"a/config": first, "a/pki/ca.crt": bench.server.certificate, "b/config": second, "keys/token": "of-b\r\n"}
+    assert (
+        bench.both(files, ("missing", "a/config", "b/config", "missing"))[:2]
+        == ([("authorization", "Bearer of-b")],) * 2
+    )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda c: json.dumps(c, indent="\t"),
+        lambda c: json.dumps(c, indent=2).replace("\n", "\r\n"),
+        lambda c: yaml.safe_dump(c).replace("\n", "\r\n"),
+        lambda c: b"\xef\xbb\xbf" + yaml.safe_dump(c).encode(),
+        lambda c: yaml.safe_dump(c).encode("utf-16"),
+        lambda c: "---\n" + yaml.safe_dump(c) + "---\n",
+    ],
+    ids=[
+        "JSON with tabs",
+        "JSON of Windows",
+        "YAML of Windows",
+        "byte order mark",
+        "UTF-16 of PowerShell",
+        "empty rest",
+    ],
+)
+def test_every_way_to_write_the_same_is_read(bench: Bench, written: Any) -> None:
+    assert bench.both({"config": written(bench.config())})[:2] == ([("authorization", f"Bearer {TOKEN}")],) * 2
+
+
+@pytest.mark.parametrize(
+    "comment", [b"subject=/CN=x\r\n", "# für\n".encode(), "# für\n".encode("latin-1")], ids=["text", "UTF-8", "Latin-1"]
+)
+def test_authority_with_a_comment_is_trusted(bench: Bench, comment: bytes) -> None:
+    trust = base64.b64encode(comment + bench.server.certificate.encode()).decode()
+    theirs, ours, words = bench.both({"config": bench.config(**{"certificate-authority-data": trust})})
+    assert theirs == ours == [("authorization", f"Bearer {TOKEN}")], words
+
+
+def test_names_of_other_alphabets_arrive_as_utf_8(bench: Bench) -> None:
+    extra = {"Größe/100%": ["ä"]}
+    theirs, ours, _ = bench.both({"config": bench.config({"token": "t", "as": "中", "as-groups": ["jürgen"], "as-user-extra": extra})})  # fmt: skip
+    assert theirs == ours
+    assert ("impersonate-user", "中".encode().decode("latin-1")) in (ours or [])
+
+
+def test_plugin_does_not_count_beside_a_client_certificate(bench: Bench) -> None:
+    files = {"config": bench.config({**plugin(), **bench.mine}), "plugin.sh": "#!/bin/sh\nexit 1\n"}
+    assert bench.both(files)[:2] == ([], [])
+
+
+@pytest.mark.parametrize("content", [None, "", "from-file\n"])
+def test_token_counts_where_the_file_beside_it_has_none(bench: Bench, content: str | None) -> None:
+    files: dict[str, Any] = {"config": bench.config({"token": "own", "tokenFile": "token"})}
+    if content is not None:
+        files["token"] = content
+    theirs, ours, _ = bench.both(files)
+    assert theirs == ours == [("authorization", "Bearer from-file" if content else "Bearer own")]
+
+
+@pytest.mark.parametrize(
+    ("printed", "wanted"),
+    [
+        (f"apiVersion: {V1}\nkind: ExecCredential\nstatus:\n  token: p", "p"),
+        (json.dumps({"apiVersion": V1, "status": {"token": "p"}}), "p"),
+        ("\ufeff" + credential(token="p"), "p"),
+        (credential(token="p", expirationTimestamp="2035-01-01T00:00:00.123456789+05:30"), "p"),
+        (credential(token="p", expirationTimestamp="2020-01-01T00:00:00Z"), "p"),
+        (f"Warning: log in soon\n{credential(token='p')}", ""),
+        (f"{credential(token='p')}\ndone", ""),
+        (credential(token=5), ""),
+        (credential(token="p\n"), ""),
+        (json.dumps({"status": {"token": "p"}}), ""),
+        (credential(token="p").replace("/v1", "/v1beta1"), ""),
+        (TOKEN, ""),
+    ],
+)  # fmt: skip
+def test_what_a_plugin_prints_is_taken_or_refused_as_by_kubectl(bench: Bench, printed: str, wanted: str) -> None:
+    theirs, ours, words = bench.both({"config": bench.config(plugin()), "plugin.sh": printing(printed)})
+    expected = [("authorization", f"Bearer {wanted}")] if wanted else None
+    assert (theirs, ours) == (expected, expected)
+    assert wanted or words.startswith("The credential plugin '")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"server": "{host}"}, "without a scheme, which means http; write https://127.0.0.1:"),
+        ({"server": "{url} "}, "no URL and no host:port"),
+        ({"tls-server-name": "other.example"}, "not valid for 'other.example'"),
+        ({"proxy-url": "socks5://127.0.0.1:1"}, "127.0.0.1"),
+        ({"certificate-authority-data": base64.b64encode(b"hello").decode()}, "is no certificate"),
+    ],
+)
+def test_cluster_that_kubectl_does_not_reach_is_refused_in_words(bench: Bench, change: Object, words: str) -> None:
+    url = bench.server.url
+    made = {key: value.format(host=url.partition("//")[2], url=url) for key, value in change.items()}
+    theirs, ours, said = bench.both({"config": bench.config(**made)})
+    assert (theirs, ours) == (None, None)
+    assert words in said
