@@ -81,18 +81,32 @@ def create(plan: AddressPlan, mtu: int, *, own: bool = True) -> None:
         create_node(plan, node, mtu, own=own)
     _outside(plan, mtu)
     _ip([*_routes_to_pods(plan), *(f"route add {route}" for route in _nowhere(plan))])
+    for family, rule in _no_router_for_pods(plan):
+        run("ip", family, "rule", "add", *rule)
     _let_through(plan)
 
 
 def _routes_to_pods(plan: AddressPlan) -> list[str]:
     """Routes of the machine to the pods of each node, whoever connects them.
 
-    The API server runs on the machine, and its proxy to pods and Services connects to the pods' addresses.
+    The API server runs on the machine, and its proxy to pods and Services connects to the pods' addresses. Packets that
+    come from nodes do not follow them, see `_no_router_for_pods`.
     """
     numbers = range(1, plan.nodes + 1)
     v4 = [f"route add {plan.pods(n)} via {plan.node_address(n)}" for n in numbers] if plan.v4 else []
     v6 = [f"route add {plan.pods_v6(n)} via {plan.node_address_v6(n)}" for n in numbers] if plan.v6 else []
     return v4 + v6
+
+
+def _no_router_for_pods(plan: AddressPlan) -> list[tuple[str, list[str]]]:
+    """Rules by which the machine, the nodes' default gateway, forwards nothing from node to node that is for pods.
+
+    A gateway in a real network knows no pods: a node that has lost its route to another node's pods must not reach them
+    by way of it.
+    """
+    rule = ["priority", "4096", "iif", plan.bridge, "to"]
+    found = [("-4", [*rule, str(plan.all_pods), "unreachable"])]
+    return found + ([("-6", [*rule, str(plan.all_pods_v6), "unreachable"])] if plan.v6 else [])
 
 
 def _nowhere(plan: AddressPlan) -> list[str]:
@@ -239,6 +253,8 @@ def remove(plan: AddressPlan) -> None:
     lines = [f"route del {route}" for route in _nowhere(plan)]
     with contextlib.suppress(CommandFailed):
         run("ip", "-force", "-batch", "-", stdin="\n".join(lines) + "\n", check=False)
+    for family, rule in _no_router_for_pods(plan):
+        run("ip", family, "rule", "del", *rule, check=False)
     run("nft", "delete", "table", "ip", plan.table, check=False)
     known = run("iptables", "-w", "-S", check=False)
     for rule in _exceptions(plan):

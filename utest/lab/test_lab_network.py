@@ -38,7 +38,7 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual, own):
         plan = AddressPlan({PLAN.name!r}, 7, 2, families={("ipv4", "ipv6") if dual else ("ipv4",)})
 
         def look():
-            words = ["ls /run", "ip -br link", "ip route", "ip -6 route", "nft list ruleset", "ip netns"]
+            words = ["ls /run", "ip -br link", "ip route", "ip -6 route", "nft list ruleset", "ip netns", "ip rule", "ip -6 rule"]
             return [subprocess.run(w.split(), capture_output=True, text=True).stdout for w in words]
 
         if {dual}:
@@ -76,6 +76,8 @@ def test_wires_are_made_usable_and_removed_without_a_trace(dual, own):
     # The API server's proxy to pods goes there, whoever connects them; without, it asked the machine's default route
     assert all(f"{PLAN.pods(n)} via {PLAN.node_address(n)}" in during[2] for n in (1, 2))
     assert f"unreachable {PLAN.all_pods} metric 4096" in during[2]
+    # ... and a node that has lost a route to pods does not reach them by way of the machine
+    assert f"to {PLAN.all_pods} iif {PLAN.bridge} unreachable" in during[6]
     assert ("netns" in before[0], "netns" in during[0]) == (False, True)
     assert pings == [0] * len(pings)
     assert "Destination Host Unreachable" in unserved
