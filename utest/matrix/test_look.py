@@ -117,6 +117,25 @@ def test_a_healthy_node_is_not_blamed_by_one_whose_route_is_stale():
     )
 
 
+def test_a_lost_route_is_seen_by_what_follows_the_default_route():
+    """Where nodes route for themselves the device is the same; only the next hop tells."""
+    lost = (f"{POD[3]} {POD[3]} via 172.30.0.3", f"{POD[3]} {POD[3]} via 172.30.0.254")
+    of = states(ways=lost)
+    assert any(f"{POD[3]} follow the default route to 172.30.0.254" in d.text for d in differences("node2", of))
+    assert any("default route" in d.text for d in differences("node2", of, ["node2", "node3"])), "one witness is enough"
+    assert differences("node1", of) == []
+
+
+def test_nodes_whose_gateways_route_to_pods_are_not_told_apart_by_them():
+    """As in clouds: each node leaves it to the gateway of its own network."""
+    texts = {}
+    for n, gateway in ((1, "172.30.0.254"), (2, "172.31.0.254"), (3, "172.30.0.254")):
+        ways = "\n".join(f"{p} {p} " + ("dev cni0" if m == n else f"via {gateway} dev eth0") for m, p in POD.items())
+        texts[f"node{n}"] = said(n, ways=ways, routes=f"default via {gateway} dev eth0")
+    of = {node: parse(node, text) for node, text in texts.items()}
+    assert not [d for n in of for d in differences(n, of) if "the pod" in d.text]
+
+
 def test_missing_service_rules_are_counted():
     emptied = said(2).split("@@firewall")[0] + "@@firewall\ntable ip nat {\n\tchain KUBE-SVC-A {\n\t}\n}\n"
     of = states()

@@ -40,6 +40,8 @@ CLAIMS = frozenset({
     "protocol at proxy", "service on node", "service port on node", "masquerade at node", "wrong backend",
 })  # fmt: skip
 OWN = {"route": frozenset({"route to pods"}), "proxy": SERVICES}
+# A next hop that is the node's own default gateway
+DEFAULT = "the default gateway"
 VERDICTS = re.compile(r"\b(drop|reject|queue|dnat to|snat to|masquerade|notrack|limit rate|redirect|set)\b")
 
 
@@ -246,9 +248,14 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             )
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
             continue
-        here, there = _next(way), [_next(s.ways[address]) for s in healthy if _next(s.ways.get(address, ""))]
-        elsewhere = [_next(other) for pod, other in mine.ways.items() if pod != address]
-        if here and _outvoted(here, there, elsewhere):
+        here, there = _hop(mine, address), [hop for s in healthy if (hop := _hop(s, address))]
+        elsewhere = [_hop(mine, pod) for pod in mine.ways if pod != address]
+        if here == DEFAULT and any(hop not in ("", DEFAULT) for hop in elsewhere) and _same(there) and there[0] != here:
+            text = (
+                f"packets to the pod {address} follow the default route to {mine.gateway}, on the other nodes they go"
+            )
+            yield Difference(mine.node, f"{text} to {there[0]}", f"ip route get {address}", REACH | SERVICES, "route")
+        elif here and _outvoted(here, there, elsewhere):
             text = f"packets to the pod {address} go to {here}, on the other nodes to {there[0]}"
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
     rules = [s.policy_rules for s in healthy]
@@ -281,10 +288,14 @@ def _outvoted(mine: str, others: Sequence[str], elsewhere: Sequence[str]) -> boo
     return _same(others) and others[0] != mine and (len(others) > 1 or mine in elsewhere)
 
 
-def _next(way: str) -> str:
-    """Next hop of a packet that leaves the node; empty for what stays."""
+def _hop(state: State, address: str) -> str:
+    """Next hop of a packet to a pod; empty for what stays on the node or goes to its destination itself."""
+    way = state.ways.get(address, "")
     found = re.search(r"\bvia (\S+)", way)
-    return found[1] if found and not _is_local(_device(way)) else ""
+    if not found or _is_local(_device(way)):
+        return ""
+    # nodes of several networks have gateways of their own: that they differ tells nothing
+    return DEFAULT if found[1] == state.gateway else found[1]
 
 
 def _device(way: str) -> str:
