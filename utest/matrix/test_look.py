@@ -268,6 +268,15 @@ def test_what_names_one_finding_is_not_taken_for_cells_that_nothing_explains(mon
     first, rest = looked(monkeypatch, finding("protocol at node", everywhere), finding("unknown", everywhere))
     assert first.confidence == "confirmed" and "udp dport 9 drop" in first.sentence
     assert (rest.key, rest.confidence) == ("unknown", "not explained")
+    assert looking.Looking.join([first, rest]) == [first, rest], "these pass every node"
+
+
+def test_cells_without_a_pattern_that_pass_where_a_named_mechanism_is_are_no_second_finding(monkeypatch):
+    """A stale route changes client addresses as well: no cause of its own, and printed as three findings once."""
+    here = cell("on-node2", "node2", "on-node2")
+    joined = looking.Looking.join(looked(monkeypatch, finding("protocol at node", here), finding("unknown", here)))
+    assert [(f.key, len(f.evidence), f.besides) for f in joined] == [("protocol at node", 2, 1)]
+    assert "Of them, 1 are no part of its pattern" in joined[0].text()
 
 
 def test_a_difference_of_a_node_that_takes_part_no_more_than_others_confirms_nothing(monkeypatch):

@@ -99,7 +99,7 @@ class Explaining:
         before = [self.known.recall(f) for f in found]
         fresh = [f for f, old in zip(found, before, strict=True) if old is None]
         looked = iter(self._find_out(fresh) if ask else fresh)
-        return [old if old is not None else next(looked) for old in before]
+        return self._looking.join([old if old is not None else next(looked) for old in before])
 
     def _find_out(self, found: Sequence[Finding]) -> list[Finding]:
         self._ask(found)

@@ -46,6 +46,18 @@ class Looking:
         named = {id(f): self._named(f, used) for f in sorted(found, key=lambda f: f.key == UNKNOWN)}
         return [named[id(f)] for f in found]
 
+    @staticmethod
+    def join(found: Sequence[Finding]) -> list[Finding]:
+        """Counts cells without a pattern with the finding whose mechanism is all that differs where they pass."""
+        left = list(found)
+        for rest in [f for f in found if f.key == UNKNOWN and f.shown]:
+            owner = next((f for f in left if f.key != UNKNOWN and f.measured and set(f.shown) & set(rest.shown)), None)
+            if owner is not None:
+                evidence, besides = [*owner.evidence, *rest.evidence], owner.besides + len(rest.evidence)
+                left[left.index(owner)] = dataclasses.replace(owner, evidence=evidence, besides=besides)
+                left.remove(rest)
+        return left
+
     def _named(self, finding: Finding, used: set[Difference]) -> Finding:
         if finding.key in FROM_OBJECTS or finding.measured:
             return finding
@@ -59,6 +71,9 @@ class Looking:
             differ += look.in_pods(node, states, addresses)
         fitting = [d for d in differ if finding.key in d.explains and (finding.key != UNKNOWN or d not in used)]
         used.update(fitting)
+        seen = [d for d in differ if finding.key in d.explains]
+        if seen and len(nodes) < len(states):
+            finding = dataclasses.replace(finding, shown=tuple(f"{d.node}: {d.text}" for d in seen))
         if not fitting:
             if differ:
                 also = "; ".join(f"on '{d.node}' {d.text}" for d in differ[:NAMED])

@@ -80,6 +80,8 @@ class Finding:
         hint: What to look at next.
         command: What shows more of it, or mends it.
         candidate: The rule and the place that explain the cells; None when no rule does.
+        shown: What the look at the nodes has shown, place and text.
+        besides: How many cells of the evidence the cause's own pattern does not predict.
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
         measured: How the cause itself was measured, where it was: that is more than any probe says.
@@ -98,6 +100,8 @@ class Finding:
     measured: str = ""
     command: str = ""
     candidate: Candidate | None = None
+    shown: tuple[str, ...] = ()
+    besides: int = 0
 
     @property
     def confidence(self) -> str:
@@ -139,6 +143,10 @@ class Finding:
         elif self.key not in (UNKNOWN, *FROM_OBJECTS) and not asked:
             lines.append("  Not confirmed by a follow-up probe.")
         lines.append(f"  Evidence, {len(self.evidence)} cell(s), for instance {self.evidence[0].describe()}.")
+        if self.besides:
+            lines.append(
+                f"  Of them, {self.besides} are no part of its pattern; they pass the same place, and it alone differs."
+            )
         if self.against:
             lines.append(f"  Against it: {self.against} cell(s) that it would make wrong are right.")
         told = self.told()
