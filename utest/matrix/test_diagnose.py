@@ -337,6 +337,18 @@ def test_two_faults_at_once_are_both_listed():
     assert {(f.key, f.subject) for f in found} == {("service proxy of node", "node2"), ("hairpin", "node1")}
 
 
+def test_names_whose_server_is_behind_the_dropped_direction_are_part_of_it():
+    of = world()
+    of.dns = [Endpoint("10.244.2.99", 53, "coredns-1", "node2")]
+
+    def drop(s: Source, t: Target, e: Expected) -> Observation | None:
+        asks = t.kind in ("dns", "name") and s.node == "node1" and not s.host_network
+        return blocked(Outcome.DNS, "DNS server does not answer") if asks else pods_1_to_2(s, t, e)
+
+    found = diagnose(tables(drop, of=of), of)
+    assert [(f.key, f.subject) for f in found] == [("pod network in one direction", "node1 to node2")]
+
+
 def test_what_no_cause_explains_is_said_to_be_unexplained_and_shown_as_a_pattern():
     def odd(s: Source, t: Target, e: Expected) -> Observation | None:
         return by("a stranger") if t.kind == "pod" and s.name == "on-node1" and t.pod == "on-node2" else None
