@@ -78,10 +78,14 @@ def begin(
     *,
     parameters: dict[str, Any],
     endpoints: Endpoints,
+    lab: Any = None,
     limits: Limits | None = None,
     slow_margin_ms: float | None = None,
 ) -> None:
-    """Starts a measurement; whatever ends the run, what was measured until then is recorded."""
+    """Starts a measurement; whatever ends the run, what was measured until then is recorded.
+
+    In a lab, attempts of measurements before are forgotten, which would else be charged to this one.
+    """
     from NetLibrary._mechanics.facts import images_of
 
     state = state_of(session)
@@ -89,6 +93,10 @@ def begin(
     state.parameters, state.endpoints = parameters, endpoints
     state.limits, state.slow_margin_ms = limits, slow_margin_ms
     session.note_images(images_of(map(dict, endpoints.pods.values())))
+    if lab is not None:
+        from NetLibrary.lab.faults.tracking import forget_attempts
+
+        forget_attempts(lab)
     try:
         measurement.start()
     except BaseException:

@@ -200,6 +200,7 @@ class OutageKeywords(KeywordBase):
             measurement,
             parameters=parameters,
             endpoints=plan.endpoints,
+            lab=connection.lab if connection.is_lab else None,
             limits=given,
             slow_margin_ms=None if slow is None else streams.milliseconds("slow", slow),
         )

@@ -215,7 +215,8 @@ class TrafficKeywords(KeywordBase):
             "targets": [target.text for target in targets], "interval_ms": rates.connection_ms,
             "client": f"{namespace}/{pod}",
         }  # fmt: skip
-        begin(self.session, measurement, parameters=parameters, endpoints=plan.endpoints)
+        lab = connection.lab if connection.is_lab else None
+        begin(self.session, measurement, parameters=parameters, endpoints=plan.endpoints, lab=lab)
         measurement.wait_quiet()
         return pod
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import uuid
+from types import SimpleNamespace
 
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
-from NetLibrary.lab.faults import FaultPlan, Faults, Step, network, pods, processes
+from NetLibrary.lab.faults import FaultPlan, Faults, Step, network, pods, processes, tracking
 from NetLibrary.lab.faults.ground import run_here
 from NetLibrary.lab.faults.journal import Journal
 
@@ -111,7 +112,23 @@ def test_restored_rules_leave_no_attempt_to_which_a_later_connection_falls():
     """A drain was accused of what a row before it had left: an untranslated SYN_SENT of the same source port."""
     start, *rest = processes.flush_service_rules("node1", forget_connections=False).undo
     assert start.words == ("kube-proxy", "start")
-    assert "conntrack -D -p tcp --state SYN_SENT" in rest[-1].words[-1]
+    assert tracking.FORGET_ATTEMPTS in rest[-1].words[-1]
+
+
+def test_attempts_are_forgotten_on_every_node_that_has_power():
+    asked = []
+
+    class Node:
+        def __init__(self, name):
+            self.name = name
+
+        def run(self, words, *, check):
+            asked.append((self.name, words[-1]))
+            if self.name == "node1":
+                raise EnvironmentProblem("node1 has no power")
+
+    tracking.forget_attempts(SimpleNamespace(nodes=[Node("node1"), Node("node2")]))
+    assert asked == [("node1", tracking.FORGET_ATTEMPTS), ("node2", tracking.FORGET_ATTEMPTS)]
 
 
 def test_one_process_repairs_only_its_own_faults(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from NetLibrary.lab.faults.plan import FaultPlan, Step, process, shell
+from NetLibrary.lab.faults.tracking import FORGET_ATTEMPTS
 
 # What kube-proxy has programmed, in its iptables and its nftables mode. Its chains stay, empty, so that other
 # programs' jumps into them keep working; a kube-proxy that starts writes all of it again.
@@ -13,15 +14,11 @@ FLUSH = (
     " nft delete table ip kube-proxy 2>/dev/null; nft delete table ip6 kube-proxy 2>/dev/null; true"
 )
 FORGET = "conntrack -F >/dev/null 2>&1; true"
-# An attempt that was made without rules is tracked without translation for two minutes (the kernel's
-# nf_conntrack_tcp_timeout_syn_sent). A later connection from the same source port to the same Service would fall to
-# that entry and lead nowhere, long after the rules are back, and whoever measures then would accuse what is sound. So
-# the attempts are forgotten once there are rules.
-FORGET_ATTEMPTS = (
+# Connections that were tried without rules are tracked without translation: they are forgotten once there are rules
+FORGET_WITH_RULES = (
     "for i in $(seq 50); do { iptables-save -t nat; ip6tables-save -t nat; } 2>/dev/null | grep -q '^-A KUBE-SERVICES '"
     " && break; { nft list table ip kube-proxy; nft list table ip6 kube-proxy; } 2>/dev/null | grep -q 'goto service-'"
-    " && break; sleep 0.2; done; conntrack -D -p tcp --state SYN_SENT >/dev/null 2>&1;"
-    " conntrack -D -f ipv6 -p tcp --state SYN_SENT >/dev/null 2>&1; true"
+    f" && break; sleep 0.2; done; {FORGET_ATTEMPTS}"
 )
 
 
@@ -66,7 +63,7 @@ def flush_service_rules(node: str, *, forget_connections: bool = True) -> FaultP
         node,
         f"Node '{node}' has no Service rules: its kube-proxy is stopped and its rules are removed.",
         (process(node, "kube-proxy", "stop"), shell(node, FLUSH), *forget),
-        (process(node, "kube-proxy", "start"), shell(node, FORGET_ATTEMPTS, optional=True)),
+        (process(node, "kube-proxy", "start"), shell(node, FORGET_WITH_RULES, optional=True)),
     )
 
 
