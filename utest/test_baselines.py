@@ -125,6 +125,42 @@ def test_runs_without_a_result_have_no_value() -> None:
         baselines.values(every[:1], "bits_per_second", "It")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e400, "5", None, True])
+def test_what_is_no_number_is_no_value(rig: Rig, value: Any) -> None:
+    """Nothing is worse than nan: everything passed."""
+    rig.ran(record(lost_percent=13.0), before=[record(lost_percent=value)])
+    with pytest.raises(Error, match="has no number 'lost_percent'"):
+        rig.compare()
+    rig.ran(record(lost_percent=13.0), before=[record(lost_percent=value), record(lost_percent=0.0)])
+    with pytest.raises(Failure):
+        rig.compare()
+
+
+def test_measurement_that_ended_in_an_error_is_no_result_to_compare_with(rig: Rig) -> None:
+    """Its two ends contradicted each other, and its figure was taken all the same."""
+    ended = [{**record(lost_percent=50.0), "verdict": {"status": each}} for each in ("error", "passed")]
+    ended[1]["summary"] = {"lost_percent": 0.0}
+    rig.ran(record(lost_percent=13.0), before=ended)
+    with pytest.raises(Failure):
+        rig.compare()
+    rig.ran(record(lost_percent=13.0), before=ended[:1])
+    with pytest.raises(Error, match="no result for 'm': 1 measured 'lost_percent' and ended in an error"):
+        rig.compare()
+
+
+def test_baseline_that_failed_itself_is_told_as_such(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(_robot, "console", said.append)
+    rig.ran(
+        record(lost_percent=13.0),
+        before=[{**record(lost_percent=13.0), "verdict": {"status": "failed"}}, record(lost_percent=13.0)],
+    )
+    assert rig.compare() == 0
+    last = json.loads(rig.own.read_text().splitlines()[-1])
+    assert last["summary"]["baseline_failed"] == 1
+    assert said == ["m: 1 of the baseline's 2 values are of measurements that failed a limit of their own"]
+
+
 def test_comparison_is_recorded_with_its_check(rig: Rig) -> None:
     rig.ran(record(lost_percent=1.0), before=[record(lost_percent=1.0)])
     assert rig.compare() == 0

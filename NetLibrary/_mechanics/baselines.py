@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,15 +95,33 @@ def named(records: Sequence[Record], name: str, whose: str) -> list[Record]:
 def values(records: Sequence[Record], field: str, whose: str) -> list[float]:
     """Returns the values of a field of measurements of one name; those without a result have none.
 
+    A measurement that ended in an error is no result, whatever figures it left behind.
+
     Raises:
         InputError: None of them has a number there; the text lists the numbers that there are.
     """
-    every = [r.get("summary", {}).get(field) for r in records]
-    found = [float(v) for v in every if _is_number(v)]
+    found = [float(r["summary"][field]) for r in _with(records, field) if not _ended(r, "error")]
     if not found:
+        if broken := len(_with(records, field)):
+            raise InputError(
+                f"{whose} has no result for '{records[0].get('name')}': {broken} measured '{field}' and ended in an error."
+            )
         fields = sorted({key for r in records for key, v in r.get("summary", {}).items() if _is_number(v)})
         raise InputError(f"{whose} has no number '{field}' for '{records[0].get('name')}'{_there(field, fields)}")
     return found
+
+
+def failed(records: Sequence[Record], field: str) -> int:
+    """Returns how many of the values of a field are of measurements that failed a limit of their own."""
+    return sum(1 for r in _with(records, field) if _ended(r, "failed"))
+
+
+def _with(records: Sequence[Record], field: str) -> list[Record]:
+    return [r for r in records if _is_number(r.get("summary", {}).get(field))]
+
+
+def _ended(record: Record, status: str) -> bool:
+    return (record.get("verdict") or {}).get("status") == status
 
 
 def comparable(before: Sequence[Record], now: Sequence[Record], name: str) -> None:
@@ -138,7 +157,7 @@ def _parameter(key: str) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _there(wanted: str, names: Sequence[str]) -> str:

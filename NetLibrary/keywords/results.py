@@ -28,7 +28,8 @@ class ResultKeywords(KeywordBase):
         the bad direction and a Mann-Whitney U test finds that unlikely to be chance (p of at most 0.05); it assumes
         that the values are independent of each other, one per measurement, and nothing about how they scatter. With
         fewer values only the medians are compared, and the log says so. What is not comparable is refused: this run's
-        own file, a stand-in against the real product, TCP against UDP.
+        own file, a stand-in against the real product, TCP against UDP. Measurements that ended in an error have no value; where
+        values of the baseline are of measurements that failed, the log says so.
 
         Args:
             name: Name of the measurements, as in the table and in `measurements.jsonl`.
@@ -60,6 +61,7 @@ class ResultKeywords(KeywordBase):
         baselines.comparable(before, now, name)
         values = baselines.values(before, field, f"The baseline '{baseline}'")
         ours = baselines.values(now, field, "This run")
+        bad = baselines.failed(before, field), baselines.failed(now, field)
         result = compare(values, ours, tolerance=tolerance.fraction, higher_is_better=more)
         conclude(
             self.session,
@@ -70,9 +72,10 @@ class ResultKeywords(KeywordBase):
             samples=ours,
             summary={
                 "median": result.now, "baseline_median": result.before, "change_percent": result.change * 100,
-                "p_value": result.p_value, "basis": result.basis,
+                "p_value": result.p_value, "basis": result.basis, "baseline_failed": bad[0],
             },
-            tables=[Table(["", "baseline", "this run"], _rows(result, values, ours), f"{name}: {field}")],
+            console=_told(name, bad[0], len(values)),
+            tables=[Table(["", "baseline", "this run"], _rows(result, values, ours, bad), f"{name}: {field}")],
         )  # fmt: skip
         return result.change * 100
 
@@ -88,12 +91,21 @@ def _check(name: str, field: str, result: Comparison, tolerance: Percentage) -> 
     return Check(f"{field} worse at most", tolerance.percent, result.change * 100, "%", not result.worse, text)
 
 
-def _rows(result: Comparison, before: list[float], now: list[float]) -> list[list[object]]:
+def _told(name: str, failed: int, of: int) -> str:
+    if not failed:
+        return ""
+    return f"{name}: {failed} of the baseline's {of} values are of measurements that failed a limit of their own"
+
+
+def _rows(
+    result: Comparison, before: list[float], now: list[float], failed: tuple[int, int]
+) -> list[list[object]]:
     from NetLibrary._mechanics.report import Cell
 
     verdict = Cell("worse", "bad") if result.worse else Cell("not worse", "good")
     return [
         ["values", len(before), len(now)],
+        *([["of measurements that failed", *failed]] if any(failed) else []),
         ["median", f"{result.before:g}", f"{result.now:g}"],
         ["smallest to largest", f"{min(before):g} to {max(before):g}", f"{min(now):g} to {max(now):g}"],
         ["change", "", f"{result.change * 100:+.1f} %"],
