@@ -483,17 +483,20 @@ fan_out() {
   curl_worker & workers+=($!)
 }
 
+# Result lines go out together: each write of its own is a message of its own to everybody on the way to the reader.
+tell() { told+=$1$nl; ((${#told} < 2000)) || out; }
+out() { [[ -z $told ]] || printf %s "$told"; told=; }
+
 # The answer that curl has had; its second connection, which asks for the client's address, failed.
 tell_heard() {
-  printf 'R\t%s\tOK\t%s\t2\t%s\t-\tanswered, but not when it was asked again\n' \
-    "$1" "${heard[$1]%%$tab*}" "${heard[$1]#*$tab}"
+  tell "R${tab}$1${tab}OK${tab}${heard[$1]%%$tab*}${tab}2${tab}${heard[$1]#*$tab}${tab}-${tab}answered, but not when it was asked again"
 }
 
 run_plan() {
   local -A open=()
   local -a datagram=() stream=() workers=()
   local -A started=()
-  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn= record longest=$limit_us
+  local line id kind rest count=0 fanned=0 idle=0 got i begin before lag=0 torn= told= record longest=$limit_us
   echo BEGIN
   clock; begin=$now
   for line in "${plan[@]}"; do
@@ -544,7 +547,7 @@ run_plan() {
             if [[ -n ${heard[$got]} && $record == R$tab$got${tab}FAILED* ]]; then
               tell_heard $got
             else
-              printf '%s\n' "$record"
+              tell "$record"
             fi
             clock; last=$now
             # a long plan may take longer than the time limit as long as it is answered
@@ -554,6 +557,7 @@ run_plan() {
       esac
       continue
     fi
+    out
     clock
     ((i == 0 && now - before - 50000 > lag)) && lag=$((now - before - 50000))
     if ((!idle && now - last > 60000 && (fanned || streams == 0) && next == ${#queue[@]})); then
@@ -581,11 +585,12 @@ run_plan() {
     if [[ -n ${heard[$id]} ]]; then
       tell_heard $id
     elif [[ -n ${started[$id]} ]] && ((deadline - started[$id] > limit_us * 3 / 5)); then
-      printf 'R\t%s\tFAILED\t%s\t1\t-\t-\tno answer to connect\n' "$id" "$limit_us"
+      tell "R$tab$id${tab}FAILED$tab$limit_us${tab}1$tab-$tab-${tab}no answer to connect"
     else
-      printf 'R\t%s\tERROR\t0\t0\t-\t-\tthe source was starved of processor time\n' "$id"
+      tell "R$tab$id${tab}ERROR${tab}0${tab}0$tab-$tab-${tab}the source was starved of processor time"
     fi
   done
+  out
   while IFS= read -r -t 0 -u $results && IFS= read -r -u $results line; do :; done
   clock
   printf 'END\t%s\t%s\t%s\n' "${#plan[@]}" $((now - begin)) $lag

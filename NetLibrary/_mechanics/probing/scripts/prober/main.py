@@ -13,10 +13,12 @@ from .connecting import probe_sctp, probe_stream, probe_udp, probe_udp_size
 from .names import probe_dns, resolver
 
 CONCURRENT = 512
+# Results are told so often, in seconds
+TELL_EVERY = 0.02
 
 
 async def run_one(gate, limit, line):
-    """Runs one probe and writes its result line."""
+    """Runs one probe and returns its result line."""
     number, kind, host, port, extra, own = line.split(" ", 5)
     begin = time.monotonic()
     until = begin + max(limit, int(own) / 1000.0)
@@ -50,7 +52,7 @@ async def run_one(gate, limit, line):
                 "%s: %s" % (type(error).__name__, error),
             )
     fields = ("R", number, state, int(latency * 1e6), tries, clean(who), clean(client), clean(detail))
-    sys.stdout.write("\t".join(map(str, fields)) + "\n")
+    return "\t".join(map(str, fields)) + "\n"
 
 
 async def run_plan(lines, limit):
@@ -61,10 +63,17 @@ async def run_plan(lines, limit):
     gate = asyncio.Semaphore(CONCURRENT)
     tasks = {asyncio.ensure_future(run_one(gate, limit, line)) for line in lines}
     told, lag = False, 0.0
+    ready, tell_at = [], time.monotonic() + TELL_EVERY
     while tasks:
         before = time.monotonic()
         done, tasks = await asyncio.wait(tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
         lag = max(lag, time.monotonic() - before - 0.1)
+        # Together: each write of its own is a message of its own to everybody on the way to the reader
+        ready += [task.result() for task in done]
+        if ready and (not done or not tasks or time.monotonic() > tell_at):
+            sys.stdout.write("".join(ready))
+            sys.stdout.flush()
+            ready, tell_at = [], time.monotonic() + TELL_EVERY
         if not done and not told:
             told = True
             sys.stdout.write("IDLE\n")
