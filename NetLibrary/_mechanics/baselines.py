@@ -103,9 +103,8 @@ def values(records: Sequence[Record], field: str, whose: str) -> list[float]:
     found = [float(r["summary"][field]) for r in _with(records, field) if not _ended(r, "error")]
     if not found:
         if broken := len(_with(records, field)):
-            raise InputError(
-                f"{whose} has no result for '{records[0].get('name')}': {broken} measured '{field}' and ended in an error."
-            )
+            name = records[0].get("name")
+            raise InputError(f"{whose} has no result for '{name}': {broken} measured '{field}' and ended in an error.")
         fields = sorted({key for r in records for key, v in r.get("summary", {}).items() if _is_number(v)})
         raise InputError(f"{whose} has no number '{field}' for '{records[0].get('name')}'{_there(field, fields)}")
     return found

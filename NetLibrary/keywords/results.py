@@ -28,8 +28,8 @@ class ResultKeywords(KeywordBase):
         the bad direction and a Mann-Whitney U test finds that unlikely to be chance (p of at most 0.05); it assumes
         that the values are independent of each other, one per measurement, and nothing about how they scatter. With
         fewer values only the medians are compared, and the log says so. What is not comparable is refused: this run's
-        own file, a stand-in against the real product, TCP against UDP. Measurements that ended in an error have no value; where
-        values of the baseline are of measurements that failed, the log says so.
+        own file, a stand-in against the real product, TCP against UDP. Measurements that ended in an error have no
+        value; where values of the baseline are of measurements that failed, the log says so.
 
         Args:
             name: Name of the measurements, as in the table and in `measurements.jsonl`.
@@ -97,9 +97,7 @@ def _told(name: str, failed: int, of: int) -> str:
     return f"{name}: {failed} of the baseline's {of} values are of measurements that failed a limit of their own"
 
 
-def _rows(
-    result: Comparison, before: list[float], now: list[float], failed: tuple[int, int]
-) -> list[list[object]]:
+def _rows(result: Comparison, before: list[float], now: list[float], failed: tuple[int, int]) -> list[list[object]]:
     from NetLibrary._mechanics.report import Cell
 
     verdict = Cell("worse", "bad") if result.worse else Cell("not worse", "good")
