@@ -32,6 +32,18 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         self._name = "kind-" + (re.sub(r"[^a-z0-9]+", "-", options.lower()).strip("-")[:14].strip("-") or "plain")
         self._lab("up", *options.split())
 
+    def use_lab(self, name: str) -> None:
+        """Takes a lab that is up, in place of one that this library starts."""
+        self._name = name
+
+    def get_kubeconfig_of_lab(self) -> str:
+        """Returns the path of the lab's kubeconfig."""
+        return str(Lab(self._name).kubeconfig)
+
+    def on_node(self, node: str, line: str) -> None:
+        """Runs a line of shell in the network of a node."""
+        Lab(self._name).node(node).run(["sh", "-ec", line])
+
     def install_network(self, path: str) -> None:
         """Installs a network that the lab does not know by its manifest, as a user does; waits for nodes and DNS."""
         kubectl = str(Lab(self._name).kubectl_program)

@@ -42,7 +42,7 @@ class SourceBase(KeywordBase):
         missing = [pod["metadata"]["name"] for pod, own in found if not own]
         if missing:
             raise errors.InputError(f"target '{target}': pod '{missing[0]}' has no address yet.")
-        return [Target(own[0], port, f"{namespace}/{pod['metadata']['name']}:{port}") for pod, own in found]
+        return [Target(own[0], port, f"{namespace}/{pod['metadata']['name']}:{port}", pod) for pod, own in found]
 
     def _sources(self, source: Source, cluster: str | None) -> list[Vantage]:
         from NetLibrary._mechanics.kube import addresses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -144,8 +145,10 @@ class ConnectionKeywords(SourceBase):
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Fails unless the network keeps every judged attempt away, as a NetworkPolicy does.
 
-        Most implementations of policies drop packets. A refusal counts only with `by=reject` or `by=any`, because a
-        port where nobody listens refuses as well. A name that cannot be resolved is never a blocked connection.
+        Most implementations of policies drop packets. A refusal, or the word that there is no way, counts only with
+        `by=reject` or `by=any`, because a port where nobody listens refuses as well, and nobody may have the address. A
+        name that cannot be resolved is never a blocked connection. A Service must have that port and a ready pod behind
+        it: silence shows nothing otherwise, and the test ends with an error.
 
         Args:
             target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
@@ -267,7 +270,7 @@ class ConnectionKeywords(SourceBase):
         """Skips the test where the network ignores NetworkPolicies, as flannel does.
 
         Two probers tell: one may not be reached by a policy of its own, so a port of it where nobody listens must be
-        silent, and not refuse. They stay until the end of the run; the answer is remembered.
+        silent, and not refuse. Probers and policy are removed again, and the answer is remembered for the run.
 
         Args:
             namespace: Namespace for the probers.
@@ -297,14 +300,18 @@ class ConnectionKeywords(SourceBase):
 
         word = secrets.token_hex(3)
         labels = {"netlibrary.io/closed": word}
-        cluster.create(objects.closing_policy(f"closed-{word}", namespace, labels))
-        closed = self._start_prober(
-            cluster, objects.prober(f"closed-{word}", namespace, image=image, labels=labels), timeout
-        )
-        asking = self._start_prober(cluster, objects.prober(f"asking-{word}", namespace, image=image), timeout)
-        target = Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
-        request = Request(attempts=1, limit_seconds=1.0)
-        pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
+        with contextlib.ExitStack() as stack:  # tables of the user's namespace have his pods and policies alone
+            cluster.create(objects.closing_policy(f"closed-{word}", namespace, labels))
+            stack.callback(cluster.delete, "NetworkPolicy", f"closed-{word}", namespace)
+            probers = []
+            for role, own in (("closed", labels), ("asking", None)):
+                pod = objects.prober(f"{role}-{word}", namespace, image=image, labels=own)
+                stack.callback(cluster.delete, "Pod", f"{role}-{word}", namespace)
+                probers.append(self._start_prober(cluster, pod, timeout))
+            closed, asking = probers
+            target = Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
+            request = Request(attempts=1, limit_seconds=1.0)
+            pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
         logger.info(f"A port behind a policy that lets nobody in: {pair.seen}.")
         return pair.count(REFUSED) == 0
 
@@ -313,12 +320,20 @@ class ConnectionKeywords(SourceBase):
         slowest_ms: float | None, name: str | None, cluster: str | None,
     ) -> list[dict[str, Any]]:  # fmt: skip
         from NetLibrary._mechanics.connections import judge, run, show
+        from NetLibrary._mechanics.connections.causes import explain
         from NetLibrary._mechanics.connections.results import WORDS
+        from NetLibrary._mechanics.vantage import InPod
 
         expected: Callable[[str], bool] = kept.__contains__
-        pairs = run.connect(self._sources(source, cluster), self._targets(target, port, cluster), request, expected)
+        sources, targets = self._sources(source, cluster), self._targets(target, port, cluster)
+        pairs = run.connect(sources, targets, request, expected)
         label = name or _robot.current_test() or f"{target}:{port}"
         checks = judge.connections(pairs, wanted, expected, slowest_ms)
+        senders = {place.name: place.pod for place in sources if isinstance(place, InPod) and source.kind == "pods"}
+        connection, passed = self.session.cluster(cluster), all(check.passed for check in checks)
+        problems, causes = explain(
+            connection, pairs, wanted, request.protocol, source.namespace, senders, targets, passed=passed
+        )
         seen = {result: sum(pair.count(result) for pair in pairs) for result in WORDS}
         times = [attempt.ms for pair in pairs for attempt in pair.attempts]
         conclude(
@@ -327,6 +342,8 @@ class ConnectionKeywords(SourceBase):
             name=label,
             parameters={"target": target, "port": port, "source": str(source), "wanted": wanted, **vars(request)},
             checks=checks,
+            errors=problems,
+            causes=causes,
             samples=show.samples(pairs),
             summary={
                 "pairs": len(pairs),

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from robot.api import logger
-
 from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
@@ -189,7 +187,7 @@ class OutageKeywords(KeywordBase):
             settling=Settling(connection),
             rollout_s=rollout_timeout.total_seconds(),
             echoes=plan.echoes,
-            progress=logger.console,
+            progress=_robot.console,
         )
         _robot.console(
             f"Measuring '{name}': {len(plan.specs)} streams on {len(plan.targets)} paths"

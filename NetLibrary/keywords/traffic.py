@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
-from robot.api import logger
-
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError, Unavailable
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
@@ -209,7 +207,7 @@ class TrafficKeywords(KeywordBase):
             settle_s=settle.total_seconds(),
             recovery_s=recovery.total_seconds(),
             settling=Settling(connection),
-            progress=logger.console,
+            progress=_robot.console,
         )
         parameters = {
             "targets": [target.text for target in targets], "interval_ms": rates.connection_ms,

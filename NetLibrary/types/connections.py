@@ -62,11 +62,11 @@ class BlockedBy(Enum):
     """How a network keeps packets away."""
 
     DROP = "drop"
-    """It drops them, so that the client waits in vain, or says that there is no way."""
+    """It drops them, so that the client waits in vain."""
     REJECT = "reject"
-    """It answers at once with an ICMP message or a reset."""
+    """It answers at once with a reset, or with an ICMP message that there is no way."""
     ANY = "any"
-    """Either. A port where nobody listens passes for blocked then."""
+    """Either. A port where nobody listens, and an address that nobody has, pass for blocked then."""
 
 
 class RecordType(Enum):

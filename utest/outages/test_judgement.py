@@ -93,6 +93,17 @@ def test_an_outage_breaks_the_limit_only_when_the_probes_prove_it():
     assert missed(limits, stream(window(0, 900, OutageKind.SLOW))) == []
 
 
+def test_what_failed_before_the_disturbance_is_not_blamed_on_it():
+    """An application that did not listen yet when traffic began made the update look bad."""
+    windows = [window(200, 300), window(1200, 200), window(2000, 100)]
+    (check,) = checks(Limits(longest_outage_at_most=0), OutageResult("m", [stream(*windows)], STEPS))
+    assert [line.partition(" ms) ")[2] for line in check.text.splitlines()] == [
+        "before 'stop' began, allowed are 0 ms",
+        "during 'stop', allowed are 0 ms",
+        "after 'stop', allowed are 0 ms",
+    ]
+
+
 def test_a_path_that_is_still_broken_at_the_end_does_not_pass_a_limit_that_it_has_not_reached_yet():
     lasting = replace(window(0, 9000), open_end=True)
     (text,) = missed(Limits(longest_outage_at_most=90_000), stream(lasting))

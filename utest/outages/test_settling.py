@@ -76,7 +76,7 @@ OLD = [pod("a"), pod("b")]
         (deployment(2, 2, available=1), OLD, "1 of 2 pods available"),
         # The status says available still, a pod of it has just been deleted
         (deployment(), [pod("a"), pod("b", going=True)], "1 of 2 pods available"),
-        (deployment(2, 2), [*OLD, pod("c", going=True)], "1 old pods still ending"),
+        (deployment(2, 2), [*OLD, pod("c", going=True)], "1 old pod still ending"),
     ],
 )
 def test_a_workload_is_stable_when_all_of_it_is_new_available_and_the_old_is_gone(obj, pods, words):

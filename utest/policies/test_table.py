@@ -126,10 +126,40 @@ def test_the_cause_is_named(fault: str) -> None:
     assert len(found) == 1
 
 
-def test_ipv6_that_is_not_filtered_is_named() -> None:
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_family_that_is_not_filtered_is_named(version: int) -> None:
     about = some([policy("p", "x", policyTypes=["Ingress"]), policy("q", "y", policyTypes=["Ingress"])])
-    table = table_of(about, keeping(about, idle=lambda pod, direction, family: family == 6), family=None)
-    assert "not enforced over IPv6" in causes(table, about)[0]
+    table = table_of(about, keeping(about, idle=lambda pod, direction, family: family == version), family=None)
+    assert f"policies are not enforced over IPv{version}" in causes(table, about)[0]
+
+
+def test_an_exception_that_holds_over_one_family_alone_is_named() -> None:
+    """The network "ignores 'except'" was said to forbid as many connections as it explained."""
+    blocks = [CIDR, {"ipBlock": {"cidr": "fd00::/64", "except": ["fd00::20/128"]}}]
+    about = some([policy("p", "x", ingress=[{"from": blocks}]), policy("d", "y", policyTypes=["Ingress"])])
+    open_blocks = [CIDR, {"ipBlock": {"cidr": "fd00::/64"}}]
+    kept = [policy("p", "x", ingress=[{"from": open_blocks}]), about.policies[1]]
+    table = table_of(about, keeping(about, kept), family=None)
+    assert table.wrong
+    assert causes(table, about) == [
+        f"Likely: over IPv6, the network ignores 'except' of ipBlock (explains {len(table.wrong)} of "
+        f"{len(table.wrong)} wrong connections)."
+    ]
+
+
+def test_a_family_that_does_not_reach_a_node_is_named() -> None:
+    about = some([DENY])
+    keeps = keeping(about)
+    table = table_of(
+        about,
+        lambda cell: (
+            Outcome.TIMEOUT
+            if (cell.flow.family, cell.source.node, cell.target.node) == (6, "node1", "node2")
+            else keeps(cell)
+        ),
+        family=None,
+    )
+    assert "over IPv6, whatever policies say, nothing gets from node node1 to node node2" in causes(table, about)[0]
 
 
 def test_a_pod_that_does_not_answer_is_no_fault_of_policies() -> None:

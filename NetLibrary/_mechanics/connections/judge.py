@@ -7,10 +7,15 @@ from collections.abc import Callable, Sequence
 from NetLibrary._mechanics.connections.results import REFUSED, SILENT, UNREACHABLE, Answer, Attempt, Pair, PathMtu
 from NetLibrary._mechanics.verdict import Check, at_most
 
-# What counts as blocked: dropped, rejected with a word, or either
-BLOCKED = {"drop": {SILENT, UNREACHABLE}, "reject": {REFUSED, UNREACHABLE}, "any": {SILENT, UNREACHABLE, REFUSED}}
+# What counts as blocked: dropped, rejected with a word, or either. An address that nobody has is "unreachable" as well,
+# so that is no drop.
+BLOCKED = {"drop": {SILENT}, "reject": {REFUSED, UNREACHABLE}, "any": {SILENT, UNREACHABLE, REFUSED}}
 HINTS = {
     ("blocked", REFUSED): "Either nobody listens there, or the network rejects instead of dropping: by=any takes both.",
+    (
+        "blocked",
+        UNREACHABLE,
+    ): "Either nobody has that address, or the network rejects instead of dropping: by=any takes both.",
     ("refused", SILENT): "Something on the way drops packets; a port where nobody listens refuses at once.",
 }
 # Quantities of checks about time; `at_most` makes the rule of them
@@ -52,7 +57,7 @@ def connections(
 
 
 def _wrong_text(pair: Pair, wrong: Attempt, wanted: str) -> str:
-    said = f"the first wrong one after {wrong.ms:.0f} ms: {wrong.text or 'no words'}"
+    said = f"the first wrong one after {wrong.ms:.0f} ms" + (f": {wrong.text}" if wrong.text else "")
     hint = HINTS.get((wanted, wrong.result), "")
     text = f"From '{pair.source}' to '{pair.target}': expected {wanted}, seen {pair.seen}; {said}. {hint}".rstrip()
     return f"{text}\nRepeat it: {pair.repeat}" if pair.repeat else text

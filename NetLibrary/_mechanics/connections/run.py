@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from NetLibrary._mechanics.connections import results
 from NetLibrary._mechanics.connections.results import Answer, Pair, PathMtu
@@ -27,11 +28,13 @@ class Target:
         host: Name or address.
         port: Port.
         name: For tables; `host:port` by default.
+        pod: The pod's object, where the target is a pod.
     """
 
     host: str
     port: int
     name: str = ""
+    pod: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.name or f"{in_url(self.host)}:{self.port}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.results.steps import step_of
 from NetLibrary._mechanics.outages.types import NS, Step, StreamResult, Window
 
 BEFORE = "before the disturbance"
@@ -37,26 +38,6 @@ class Impact:
         """The kinds of the outages, the most frequent first."""
         names = [window.kind.value for _stream, window in self.windows]
         return sorted(set(names), key=lambda name: -names.count(name))
-
-
-def step_of(window: Window, steps: Sequence[Step], *, uncertainty_ns: int = 0) -> int | None:
-    """Returns the index of the step that began last before the outage began; None before all steps.
-
-    An outage that may have begun within the step (its start is uncertain by what lies between two probes, and the
-    clocks by `uncertainty_ns`) belongs to that step and not to the one before it.
-
-    Args:
-        window: The outage, on the steps' clock.
-        steps: Steps in order.
-        uncertainty_ns: How well the clocks agree.
-    """
-    half = int((window.longest_ms - window.shortest_ms) / 4 * 1e6)
-    latest_start = window.start_ns + half + uncertainty_ns
-    found = None
-    for index, step in enumerate(steps):
-        if step.start_ns <= latest_start:
-            found = index
-    return found
 
 
 def attribute(

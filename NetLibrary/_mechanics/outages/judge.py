@@ -11,6 +11,7 @@ from NetLibrary._mechanics.outages.results import kinds
 from NetLibrary._mechanics.outages.results.counters import Delta
 from NetLibrary._mechanics.outages.results.iperf import IperfResult, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
+from NetLibrary._mechanics.outages.results.steps import when
 from NetLibrary._mechanics.outages.types import KEPT, NEW, StreamResult, StreamSpec
 from NetLibrary._mechanics.verdict import Check
 from NetLibrary.types import OutagePath
@@ -120,7 +121,7 @@ def checks(limits: Limits, result: OutageResult) -> list[Check]:
     """
     valid = [stream for stream in result.streams if stream.invalid is None]
     found = [
-        _longest(limits.longest_outage_at_most, valid),
+        _longest(limits.longest_outage_at_most, valid, result),
         _shows(limits.longest_outage_at_least, valid),
         _total(limits.total_outage_at_most, valid),
         _loss(limits.loss_at_most, valid),
@@ -130,7 +131,7 @@ def checks(limits: Limits, result: OutageResult) -> list[Check]:
         _slow(limits.slow_at_most, valid),
         *_retransmits(limits.retransmits_at_most, result.deltas.items()),
         *_retransmits_of_paths(limits.retransmits_at_most, result.iperf),
-        *(_unaffected(path, valid) for path in limits.unaffected),
+        *(_unaffected(path, valid, result) for path in limits.unaffected),
     ]
     return [check for check in found if check is not None]
 
@@ -140,15 +141,16 @@ def proven(check: Check) -> bool:
     return not check.passed and not check.rule.endswith("at least") and check.seen is not None
 
 
-def _longest(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
+def _longest(limit: float | None, valid: Sequence[StreamResult], whole: OutageResult) -> Check | None:
     if limit is None:
         return None
     texts = []
     longest = [(window, r) for r in valid for window in r.outages if window.shortest_ms > limit]
     for window, result in sorted(longest, key=lambda item: -item[0].length_ms):
+        moment = when(window, whole.steps, whole.uncertainty_ms)
         texts.append(
             f"{result.spec.name}: {window.kind.value} for {window.length_ms:.0f} ms (certainly "
-            f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms), allowed are {limit:g} ms"
+            f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms){moment}, allowed are {limit:g} ms"
             + (f"; {window.way}" if window.way else "")
         )
     for result in valid:
@@ -276,11 +278,11 @@ def _retransmits_of_paths(limit: float | None, runs: Iterable[IperfResult]) -> l
     return found
 
 
-def _unaffected(path: str, valid: Sequence[StreamResult]) -> Check:
+def _unaffected(path: str, valid: Sequence[StreamResult], whole: OutageResult) -> Check:
     hit = [stream for stream in valid if stream.spec.base_path == path and stream.outages]
     texts = [
-        f"{stream.spec.name}: {stream.outages[0].kind.value} for {stream.longest_ms:.0f} ms on a path that the "
-        "disturbance must not touch"
+        f"{stream.spec.name}: {stream.outages[0].kind.value} for {stream.longest_ms:.0f} ms"
+        f"{when(stream.outages[0], whole.steps, whole.uncertainty_ms)} on a path that the disturbance must not touch"
         for stream in hit
     ]
     seen = max((stream.longest_ms for stream in valid if stream.spec.base_path == path), default=None)

@@ -78,10 +78,14 @@ def _best(
 
 def hypotheses(table: Table, subjects: Subjects) -> Iterable[Hypothesis]:
     """Returns all ways that the table could have come about, the most special ones first."""
-    yield from _of_readings(subjects)
-    yield from _of_policies(subjects)
-    yield from _of_places(table, subjects)
-    yield from _of_directions(subjects)
+    of_any_family = [
+        *_of_readings(subjects),
+        *_of_policies(subjects),
+        *_of_places(table, subjects),
+        *_of_directions(subjects),
+    ]
+    yield from of_any_family
+    yield from _of_one_family(table, of_any_family)
 
 
 def _with(subjects: Subjects, policies: Sequence[Object], **more: Any) -> Prediction:
@@ -146,16 +150,36 @@ def _of_directions(subjects: Subjects) -> Iterable[Hypothesis]:
     for direction in ("egress", "ingress"):
         idle = _at_direction(direction)
         yield Hypothesis(f"no {direction} policy is enforced", _with(subjects, subjects.policies, idle=idle))
-    yield Hypothesis(
-        "policies are not enforced over IPv6",
-        _with(subjects, subjects.policies, idle=lambda pod, direction, family: family == 6),
-    )
+    for version in (6, 4):
+        yield Hypothesis(
+            f"policies are not enforced over IPv{version}",
+            _with(
+                subjects,
+                subjects.policies,
+                idle=lambda pod, direction, family, version=version: family == version,
+            ),
+        )
     for protocol in ("UDP", "SCTP"):
         rules = Rulebook(subjects.policies, subjects.namespaces)
         yield Hypothesis(
             f"policies are not enforced over {protocol}",
             lambda cell, protocol=protocol, rules=rules: (  # type: ignore[misc]
                 cell.flow.protocol == protocol or rules.decide(cell.flow).allowed
+            ),
+        )
+
+
+def _of_one_family(table: Table, of_any_family: Sequence[Hypothesis]) -> Iterable[Hypothesis]:
+    """The same ways over one family, where pods have addresses of both and the other one is as it should be."""
+    wrong = {cell.flow.family for cell in table.wrong}
+    if len(wrong) != 1 or len({cell.flow.family for cell in table.judged}) < 2:
+        return
+    (version,) = wrong
+    for each in of_any_family:
+        yield Hypothesis(
+            f"over IPv{version}, {each.text}",
+            lambda cell, each=each: (  # type: ignore[misc]
+                each.predicts(cell) if cell.flow.family == version else cell.decision.allowed
             ),
         )
 

@@ -8,13 +8,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.errors import ClusterError, NetLibraryError
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.addresses import of_pod, of_service
+from NetLibrary._mechanics.kube.addresses import of_pod
+from NetLibrary._mechanics.kube.behind import behind
 from NetLibrary._mechanics.kube.times import seconds
 from NetLibrary._mechanics.throughput.results import Iperf3Problem
 
@@ -25,62 +25,9 @@ _ESTABLISHED = "01"
 _ACCEPTED = re.compile(r"^(?P<stamp>\S+) .*Accepted connection from (?P<address>\S+), port", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Behind:
-    """What stands behind the address of a server.
-
-    Args:
-        service: The Service of that name or address, where it is one.
-        pods: The pods that connections reach.
-    """
-
-    service: Object | None = None
-    pods: list[Object] = field(default_factory=list)
-
-
-def behind(cluster: Cluster, server: str, namespace: str) -> Behind:
-    """Finds the pods behind an address; finds none where the account may not look or it is outside of the cluster."""
-    try:
-        service = _service(cluster, server, namespace)
-        if service is not None:
-            return Behind(service, _pods_of(cluster, service))
-        if is_address(server):
-            return Behind(None, cluster.list("Pod", fields=f"status.podIP={server}"))
-    except ClusterError:
-        pass
-    return Behind()
-
-
 def known_name(cluster: Cluster, server: str, namespace: str) -> bool:
     """Tells whether a server is given by address or by the name of a Service, so that the name is not what is wrong."""
     return is_address(server) or behind(cluster, server, namespace).service is not None
-
-
-def _service(cluster: Cluster, server: str, namespace: str) -> Object | None:
-    if is_address(server):
-        found = [s for s in cluster.list("Service", namespace) if server in of_service(s)]
-        found = found or [s for s in cluster.list("Service") if server in of_service(s)]
-        return found[0] if found else None
-    name, _, rest = server.rstrip(".").partition(".")
-    where = rest.split(".")[0] or namespace
-    if rest and rest.split(".")[1:2] not in ([], ["svc"]):
-        return None  # a name outside of the cluster
-    return cluster.find("Service", name, where)
-
-
-def _pods_of(cluster: Cluster, service: Object) -> list[Object]:
-    """The pods of the Service's ready endpoints, each once."""
-    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
-    slices = cluster.list("EndpointSlice", namespace, labels=f"kubernetes.io/service-name={name}")
-    names = {
-        str(endpoint["targetRef"]["name"])
-        for one in slices
-        for endpoint in one.get("endpoints") or []
-        if (endpoint.get("conditions") or {}).get("ready") is not False
-        and (endpoint.get("targetRef") or {}).get("kind") == "Pod"
-    }
-    found = [cluster.find("Pod", each, namespace) for each in sorted(names)]
-    return [pod for pod in found if pod is not None]
 
 
 def several_servers(cluster: Cluster, server: str, namespace: str) -> str:

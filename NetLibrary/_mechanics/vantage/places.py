@@ -73,6 +73,7 @@ class InPod:
 
     def __init__(self, cluster: Cluster, pod: dict[str, Any], name: str = "") -> None:
         self._cluster = cluster
+        self.pod = pod
         self._namespace, self._pod = pod["metadata"]["namespace"], pod["metadata"]["name"]
         # By name: a sidecar that was injected may come first for the API server
         self._container = pod["spec"]["containers"][0]["name"]

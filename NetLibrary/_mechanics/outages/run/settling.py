@@ -194,5 +194,5 @@ def _open(kind: str, obj: Mapping[str, Any], pods: list[Mapping[str, Any]]) -> s
     if min(good, ready) < wanted:
         return f"{min(good, ready)} of {wanted} pods available"
     if going:
-        return f"{going} old pods still ending"
+        return f"{going} old pod{'' if going == 1 else 's'} still ending"
     return ""

@@ -1,0 +1,76 @@
+"""Which Service a name or an address is, and which pods stand behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from NetLibrary._mechanics.addresses import is_address
+from NetLibrary._mechanics.errors import ClusterError
+from NetLibrary._mechanics.kube.addresses import of_service
+
+if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube.cluster import Cluster
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the address of a server.
+
+    Args:
+        service: The Service of that name or address, where it is one.
+        pods: The pods that connections reach.
+    """
+
+    service: Object | None = None
+    pods: list[Object] = field(default_factory=list)
+
+
+def behind(cluster: Cluster, server: str, namespace: str) -> Behind:
+    """Finds the pods behind a name or an address.
+
+    Finds none where the account may not look, and none for what is outside of the cluster.
+
+    Args:
+        cluster: Where to look.
+        server: Name as pods write it (`web`, `web.shop`, `web.shop.svc.cluster.local`), or an address.
+        namespace: Namespace in which the name is used.
+    """
+    try:
+        service = _service(cluster, server, namespace)
+        if service is not None:
+            return Behind(service, _pods_of(cluster, service))
+        if is_address(server):
+            return Behind(None, cluster.list("Pod", fields=f"status.podIP={server}"))
+    except ClusterError:
+        pass
+    return Behind()
+
+
+def _service(cluster: Cluster, server: str, namespace: str) -> Object | None:
+    if is_address(server):
+        found = [s for s in cluster.list("Service", namespace) if server in of_service(s)]
+        found = found or [s for s in cluster.list("Service") if server in of_service(s)]
+        return found[0] if found else None
+    name, _, rest = server.rstrip(".").partition(".")
+    where = rest.split(".")[0] or namespace
+    if rest and rest.split(".")[1:2] not in ([], ["svc"]):
+        return None  # a name outside of the cluster
+    return cluster.find("Service", name, where)
+
+
+def _pods_of(cluster: Cluster, service: Object) -> list[Object]:
+    """The pods of the Service's ready endpoints, each once."""
+    namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
+    slices = cluster.list("EndpointSlice", namespace, labels=f"kubernetes.io/service-name={name}")
+    names = {
+        str(endpoint["targetRef"]["name"])
+        for one in slices
+        for endpoint in one.get("endpoints") or []
+        if (endpoint.get("conditions") or {}).get("ready") is not False
+        and (endpoint.get("targetRef") or {}).get("kind") == "Pod"
+    }
+    found = [cluster.find("Pod", each, namespace) for each in sorted(names)]
+    return [pod for pod in found if pod is not None]
