@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,37 @@ def test_extension_server_that_is_down_does_not_hide_other_kinds(api: ApiServer,
     api.on("GET", "/apis$", lambda handler: handler.json(200, {"groups": groups}))
     api.on("GET", "/apis/metrics", lambda handler: handler.text(503, "service unavailable", "text/plain"))
     assert cluster.resources.find("Site").group == "skupper.io"
+
+
+def test_extension_server_that_is_down_is_not_waited_for(api: ApiServer, cluster: Cluster) -> None:
+    # Each look at everything, a sweep for instance, asked it again for 15 s
+    groups = [{"name": "metrics.k8s.io", "preferredVersion": {"version": "v1"}}]
+    api.on("GET", "/apis$", lambda handler: handler.json(200, {"groups": groups}))
+    api.on("GET", "/apis/metrics", lambda handler: handler.text(503, "service unavailable", "text/plain"), times=99)
+    begin = time.monotonic()
+    assert [resource.kind for resource, _ in cluster.resources.served()] == ["LimitRange"]
+    assert time.monotonic() - begin < 1.5
+    assert "503" in cluster.resources.silent["metrics.k8s.io"]
+
+
+def test_everything_that_is_served_is_asked_for_at_once(api: ApiServer, cluster: Cluster) -> None:
+    def groups(name: str, **version: Any) -> dict[str, Any]:
+        return {"kind": "APIGroupDiscoveryList", "items": [{"metadata": {"name": name}, "versions": [version]}]}
+
+    site = {"resource": "sites", "responseKind": {"kind": "Site"}, "scope": "Namespaced", "verbs": ["list"],
+            "shortNames": ["st"]}  # fmt: skip
+    node = {"resource": "nodes", "responseKind": {"kind": "Node"}, "scope": "Cluster", "verbs": ["list", "delete"]}
+    extensions = groups("skupper.io", version="v2alpha1", freshness="Current", resources=[site])
+    extensions["items"] += groups("metrics.k8s.io", version="v1beta1", freshness="Stale")["items"]
+    api.on("GET", "/apis$", lambda handler: handler.json(200, extensions), times=9)
+    core = groups("", version="v1", freshness="Current", resources=[node])
+    api.on("GET", "/api$", lambda handler: handler.json(200, core), times=9)
+    found = cluster.resources.served()
+    assert [(r.path(), verbs) for r, verbs in found] == [
+        ("/api/v1/nodes", {"list", "delete"}), ("/apis/skupper.io/v2alpha1/sites", {"list"})]  # fmt: skip
+    assert list(cluster.resources.silent) == ["metrics.k8s.io"]
+    assert len(api.seen("GET", "^/api")) == 2
+    assert cluster.resources.find("st.skupper.io").kind == "Site"
 
 
 def test_all_that_is_made_carries_the_run(api: ApiServer, cluster: Cluster) -> None:

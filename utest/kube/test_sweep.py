@@ -105,6 +105,15 @@ def test_run_that_lives_is_not_swept_by_a_machine_whose_clock_is_wrong(
     assert len(sweep(other, older_than=80).removed) == 2
 
 
+def test_sweep_says_which_groups_it_could_not_look_at(api: ApiServer, cluster: Cluster) -> None:
+    group = {"name": "metrics.k8s.io", "preferredVersion": {"version": "v1"}}
+    api.on("GET", "/apis$", lambda h: h.json(200, {"groups": [group]}))
+    api.on("GET", "/apis/metrics.k8s.io/v1$", lambda h: h.text(503, "service unavailable", "text/plain"))
+    unseen = sweep(cluster).unseen
+    assert [line.partition(":")[0] for line in unseen] == ["what is in API group metrics.k8s.io"]
+    assert "service unavailable" in unseen[0]
+
+
 def test_changes_of_a_dead_run_on_a_node_are_put_back(
     api: ApiServer, connect: Callable[..., Cluster], lists: None
 ) -> None:

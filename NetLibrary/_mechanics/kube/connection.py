@@ -113,6 +113,7 @@ class Connection:
         content_type: str = "application/json",
         timeout: float | None = None,
         patient: bool = True,
+        accept: str = "application/json",
     ) -> Any:
         """Sends one request and returns the decoded answer (dict for JSON, else text).
 
@@ -124,13 +125,14 @@ class Connection:
             content_type: Of the body.
             timeout: Seconds between two pieces of the answer.
             patient: Whether to ask again where that is safe and may help.
+            accept: Kinds of answers that are understood.
 
         Raises:
             errors.ClusterError: The server said no, or there was no answer (`Unreachable`).
         """
 
         def ask() -> tuple[str, str]:
-            response = self._once(method, path, query, body, content_type, timeout)
+            response = self._once(method, path, query, body, content_type, timeout, accept)
             try:
                 data = self._read(response, method, path)
             finally:
@@ -227,16 +229,16 @@ class Connection:
             self._answered, self._silent_since = True, None
 
     def _once(
-        self, method: str, path: str, query: Any, body: Any, content_type: str, timeout: float | None
+        self, method: str, path: str, query: Any, body: Any, content_type: str, timeout: float | None, accept: str = ""
     ) -> BaseHTTPResponse:
         credential = self.credentials.get()
         try:
-            return self._send(method, path, query, body, content_type, timeout, credential)
+            return self._send(method, path, query, body, content_type, timeout, credential, accept)
         except errors.Unauthorized:
             # A token may have been renewed meanwhile; what was refused for it was not done
             if not self.credentials.rejected(credential):
                 raise
-        return self._send(method, path, query, body, content_type, timeout, self.credentials.get())
+        return self._send(method, path, query, body, content_type, timeout, self.credentials.get(), accept)
 
     def _send(
         self,
@@ -247,10 +249,13 @@ class Connection:
         content_type: str,
         timeout: float | None,
         credential: Credential,
+        accept: str,
     ) -> BaseHTTPResponse:
         import urllib3
 
         headers = self.headers(credential)
+        if accept:
+            headers["Accept"] = accept
         data: bytes | None = None
         if body is not None:
             headers["Content-Type"] = content_type

@@ -79,6 +79,8 @@ def _table() -> dict[str, Resource]:
 
 
 BUILT_IN = _table()
+# What all groups serve, in one answer: from Kubernetes 1.26 on. Others answer with the names of the groups.
+_AT_ONCE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
 _SHORT = (
     "ns/namespace no/node pv/persistentvolume po/pod svc/service cm/configmap ev/event ep/endpoints sa/serviceaccount "
     "pvc/persistentvolumeclaim deploy/deployment ds/daemonset rs/replicaset sts/statefulset cj/cronjob "
@@ -108,6 +110,7 @@ class Resources:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._found: dict[str, Resource] = {}
+        self.silent: dict[str, str] = {}  # groups whose server did not answer when everything was asked for, and why
 
     def find(self, kind: str) -> Resource:
         """Returns the resource for `Kind` or `Kind.group`, for instance `Site.skupper.io`.
@@ -161,22 +164,53 @@ class Resources:
         return [(resource, set(entry.get("verbs") or [])) for resource, entry in self._discover(None)]
 
     def _discover(self, group: str | None) -> list[tuple[Resource, dict[str, Any]]]:
+        answer = self._connection.request_object("GET", "/apis", accept=_AT_ONCE)
+        self.silent = {}
+        if answer.get("kind") == "APIGroupDiscoveryList":
+            if group is None:
+                core = self._connection.request_object("GET", "/api", accept=_AT_ONCE)
+                answer = {"items": [*(core.get("items") or []), *(answer.get("items") or [])]}
+            return [found for each in answer["items"] or [] if group in (None, _name(each))
+                    for found in self._in_group(each)]  # fmt: skip
         result = [] if group else self._served("", "v1", "/api/v1")
-        for entry in self._connection.request_object("GET", "/apis")["groups"]:
+        for entry in answer["groups"]:
             if group is not None and entry["name"] != group:
                 continue
             version = entry["preferredVersion"]["version"]
+            path = f"/apis/{entry['name']}/{version}"
             try:
-                result += self._served(entry["name"], version, f"/apis/{entry['name']}/{version}")
+                result += self._served(entry["name"], version, path, patient=group is not None)
             except ClusterError as error:
-                # One extension server that is down, such as metrics, must not hide everything else
-                if group is not None or error.status < 500:
+                # One extension server that is down, such as metrics, must not hide everything else, nor be waited for
+                if group is not None or (error.status and error.status < 500):
                     raise
+                self.silent[entry["name"]] = str(error)
         return result
 
-    def _served(self, group: str, version: str, path: str) -> list[tuple[Resource, dict[str, Any]]]:
+    def _in_group(self, group: dict[str, Any]) -> list[tuple[Resource, dict[str, Any]]]:
+        """Reads one group of an answer that has all of them; the preferred version is the first."""
+        name, version = _name(group), (group.get("versions") or [{}])[0]
+        if version.get("freshness") == "Stale":
+            self.silent[name] = f"the server of API group '{name}' does not answer; the API server knows it from before"
+        return [
+            (
+                Resource(entry["responseKind"]["kind"], name, version["version"], entry["resource"],
+                         entry.get("scope") == "Namespaced"),
+                entry,
+            )
+            for entry in version.get("resources") or []
+            if (entry.get("responseKind") or {}).get("kind")
+        ]  # fmt: skip
+
+    def _served(
+        self, group: str, version: str, path: str, *, patient: bool = True
+    ) -> list[tuple[Resource, dict[str, Any]]]:
         return [
             (Resource(r["kind"], group, version, r["name"], r["namespaced"]), r)
-            for r in self._connection.request_object("GET", path).get("resources") or []
+            for r in self._connection.request_object("GET", path, patient=patient).get("resources") or []
             if "/" not in r["name"]
         ]
+
+
+def _name(group: dict[str, Any]) -> str:
+    return str((group.get("metadata") or {}).get("name") or "")

@@ -94,6 +94,9 @@ def survey(cluster: Cluster, namespace: str | None = None) -> tuple[list[Remains
                 continue
             _sort(runs, resource, created, changed, cluster.now())
     words = [f"{', '.join(kinds)}: {reason}" for reason, kinds in unseen.items()]
+    words += [
+        f"what is in API group {group}: {reason.rstrip('.')}" for group, reason in cluster.resources.silent.items()
+    ]
     return sorted(runs.values(), key=lambda r: r.run), words
 
 
