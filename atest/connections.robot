@@ -63,7 +63,7 @@ Wrong Arguments Say What Is Allowed
     ...    *Give a pod as namespace/name*    Connection Should Succeed    web    80    ${{ 'web' }}
     Run Keyword And Expect Error    attempts is 0; allowed are 1 to 100.
     ...    Connection Should Succeed    web    80    ${CLIENT}    attempts=0
-    Run Keyword And Expect Error    *lead to no ready pod: no pod has them.
+    Run Keyword And Expect Error    No pod in '${NAMESPACE}' has the labels 'app=nobody'; there are pods with *
     ...    Connection Should Succeed    web    80    ${NAMESPACE}/app=nobody
     Run Keyword And Expect Error    *node9*    Connection Should Succeed    web    80    node:node9
 

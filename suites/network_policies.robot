@@ -133,5 +133,5 @@ Upstream's Own Tests Pass
 The Policies Of My Own Namespaces
     [Tags]    own
     Skip If    not $POLICY_NAMESPACES    POLICY_NAMESPACES names no namespace.
-    Network Policies Should Be Enforced    @{{{ [n.strip() for n in $POLICY_NAMESPACES.split(',')] }}
+    Network Policies Should Be Enforced    @{{ [n.strip() for n in $POLICY_NAMESPACES.split(',')] }}
     ...    ports=${POLICY_PORTS}    probers=${POLICY_PROBERS}    image=${POLICY_IMAGE}    timeout=${READY_TIMEOUT}

@@ -69,6 +69,26 @@ def _types_of(method: Callable[..., Any]) -> dict[str, Any]:
     return types
 
 
+# Numbers of these names have the same bounds on every keyword
+_BOUNDS = {"port": (0, 65535), "local_port": (0, 65535), "replicas": (0, None), "mtu": (68, 65535)}
+
+
+def _refuse_nonsense(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuses what no keyword can mean, before one connects to a cluster or starts a lab.
+
+    Raises:
+        errors.InputError: A time is negative, or a port or a number of replicas is none.
+    """
+    for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+        if isinstance(value, timedelta) and value < timedelta(0):
+            raise errors.InputError(f"{name} is {value.total_seconds():g} s; allowed is 0 s and more.")
+        if name in _BOUNDS and isinstance(value, int):
+            least, most = _BOUNDS[name]
+            if value < least or (most is not None and value > most):
+                allowed = f"{least} and more" if most is None else f"{least} to {most}"
+                raise errors.InputError(f"{name} is {value}; allowed are {allowed}.")
+
+
 def keyword(
     name: str | None = None,
     *,
@@ -89,9 +109,13 @@ def keyword(
     """
 
     def decorate(method: F) -> F:
+        plain = inspect.unwrap(method)
+        names = plain.__code__.co_varnames[1 : plain.__code__.co_argcount]
+
         @functools.wraps(method)
         def translated(*args: Any, **kwargs: Any) -> Any:
             try:
+                _refuse_nonsense(names, args[1:], kwargs)
                 return method(*args, **kwargs)
             except (errors.WaitFailed, errors.WaitTimeout) as error:
                 raise Failure(secrets.hide(str(error))) from error

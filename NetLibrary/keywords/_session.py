@@ -137,9 +137,16 @@ class Session:
         return cluster
 
     def _connect(self, alias: str, choice: Choice) -> Cluster:
+        from NetLibrary._mechanics.errors import Unreachable
         from NetLibrary._mechanics.kube import Cluster
 
-        return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
+        try:
+            return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
+        except Unreachable as error:  # the usual cause is the wrong file
+            files = ", ".join(map(str, choice.kubeconfig)) or choice.source
+            context = f", context '{choice.context}'" if choice.context else ""
+            error.args = (f"{str(error).rstrip('.')}. The cluster is that of {files}{context} ({choice.reason}).",)
+            raise
 
     def _lab(self, alias: str, choice: Choice) -> Cluster:
         from NetLibrary._mechanics.kube import Choice, Cluster

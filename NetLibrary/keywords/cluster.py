@@ -256,8 +256,10 @@ class ClusterKeywords(KeywordBase):
         Returns:
             The object as the API has it, for instance `${object}[status][phase]`.
         """
+        from NetLibrary._mechanics.kube.hindrances import required
+
         try:
-            return self.session.cluster(cluster).get(kind, name, namespace)
+            return required(self.session.cluster(cluster), kind, name, namespace)
         except NotFound as error:
             raise Failure(str(error)) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +28,7 @@ class WorkloadKeywords(KeywordBase):
             kind: Kind, or kubectl's short name: `Deployment`, `svc`, `Site.skupper.io`.
             name: Name of the object.
             namespace: Its namespace, for kinds that have one.
-            patch: What to change, as a dictionary or as JSON; `None` or `null` removes a value.
+            patch: What to change, as a dictionary or as JSON or YAML; `None` or `null` removes a value.
             cluster: Alias of the cluster.
         Returns:
             The changed object.
@@ -41,10 +40,12 @@ class WorkloadKeywords(KeywordBase):
         ```
         """
         if isinstance(patch, str):
-            try:
-                patch = json.loads(patch)
-            except ValueError as error:
-                raise InputError(f"patch is no JSON: {error}.") from error
+            import yaml
+
+            try:  # YAML takes JSON, and the way in which Robot and Python write dictionaries
+                patch = yaml.safe_load(patch)
+            except yaml.YAMLError as error:
+                raise InputError(f"patch is neither JSON nor YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(patch, Mapping) or not patch:
             raise InputError('patch is empty or no object; give for instance {"spec": {"replicas": 2}}.')
         return self.session.cluster(cluster).change(kind, name, namespace, dict(patch))

@@ -112,6 +112,42 @@ def test_an_unknown_name_is_no_blocked_connection(tmp_path: Path) -> None:
     assert "the name was not resolved (2 of 2)" in check.sentence
 
 
+def script(folder: Path, name: str, text: str) -> None:
+    path = folder / "bin" / name
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def test_a_silent_name_server_is_no_blocked_connection(tmp_path: Path) -> None:
+    """A policy for egress that forgets DNS made every other name "blocked", or the keyword ended with a killed command."""
+    here = Here(tmp_path, ["timeout", "grep"])
+    script(tmp_path, "agnhost", "exec sleep 60")
+    pair = run.connect([here], [Target("web.shop", 80)], Request(attempts=1, limit_seconds=1), lambda r: True)[0]
+    assert [(a.result, a.text) for a in pair.attempts] == [("unresolved", "no name server answered in time")]
+
+
+def test_a_silent_name_server_is_no_blocked_connection_for_bash_either(tmp_path: Path) -> None:
+    here = Here(tmp_path, ["timeout", "grep"])
+    script(tmp_path, "bash", "exec sleep 60")
+    script(tmp_path, "getent", "exit 2")
+    pair = run.connect([here], [Target("web.shop", 80)], Request(attempts=1, limit_seconds=1), lambda r: True)[0]
+    assert [a.result for a in pair.attempts] == ["unresolved"]
+    script(tmp_path, "getent", "echo 10.0.0.1 web.shop")
+    pair = run.connect([here], [Target("web.shop", 80)], Request(attempts=1, limit_seconds=1), lambda r: True)[0]
+    assert [a.result for a in pair.attempts] == ["silent"]
+
+
+def test_the_family_of_a_name_is_chosen_by_dig(tmp_path: Path) -> None:
+    """Probers of the usual image have no Python, so `family=ipv6` was refused in each of them."""
+    here = Here(tmp_path, ["timeout", "grep"])
+    script(tmp_path, "agnhost", 'for last; do :; done; echo "said $last"')
+    script(tmp_path, "dig", 'case "$*" in *AAAA*) echo web.shop.; echo fd00::7 ;; *) echo 10.0.0.7 ;; esac')
+    for family, target in (("ipv4", "10.0.0.7:80"), ("ipv6", "[fd00::7]:80")):
+        request = Request(attempts=1, limit_seconds=1, family=family)
+        pair = run.connect([here], [Target("web.shop", 80)], request, lambda r: True)[0]
+        assert [(a.result, a.text) for a in pair.attempts] == [("connected", f"said {target}")]
+
+
 def test_a_source_without_any_tool_is_an_error_that_says_what_is_needed(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="none of python3, agnhost, bash and nc"):
         run.connect([Here(tmp_path, [])], [Target("127.0.0.1", 9)], QUICK, lambda r: True)

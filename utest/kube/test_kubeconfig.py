@@ -157,7 +157,7 @@ def test_server_is_completed_as_kubectl_does(write: Any, cluster: Object, server
         (config(cluster={"server": "http://10.0.0.1"}), "the credentials of user 'u' would travel in clear"),
         (config(users=[]), "context 'x' names the user 'u', which is not in it; it has none"),
         (config(clusters=[]), "context 'x' names the cluster 'c', which is not in it; it has none"),
-        (config(contexts=[]), "its current-context is 'x', which is no context of it; its contexts are none"),
+        (config(contexts=[]), "its current-context is 'x', which it does not have; its contexts are none"),
         (config(**{"current-context": ""}), "it has no current-context; its contexts are 'x'"),
         (config(users=[{"name": "u", "user": {}}, {"name": "u", "user": {}}]), "has 'u' twice"),
         (config(apiVersion="v2"), "is 'v2'; kubeconfigs are v1"),
@@ -186,7 +186,7 @@ def test_what_cannot_be_honoured_is_refused_in_one_line(write: Any, content: Any
 
 
 def test_context_that_is_asked_for_and_is_not_there_is_named_with_those_that_are(write: Any) -> None:
-    with pytest.raises(InputError, match=r"with context 'z' is not usable: 'z', which is no context .* are 'x'\."):
+    with pytest.raises(InputError, match=r"with context 'z' is not usable: it has no such context; .* are 'x'\."):
         load([write(config())], "z")
 
 

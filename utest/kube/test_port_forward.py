@@ -112,7 +112,7 @@ def test_a_named_port_and_the_port_of_a_service(api: ApiServer, pod: Pod, start:
 
 def test_a_port_where_nobody_listens_is_told_at_the_start(pod: Pod, start: Any) -> None:
     pod.answer = None
-    with pytest.raises(errors.WaitTimeout, match=r"^Nobody answers on port 80 of pod 'shop/web-0': .*connection refused\.$"):  # fmt: skip
+    with pytest.raises(errors.WaitTimeout, match=r"^Nobody answers on port 80 of pod 'shop/web-0': connection refused. It declares the ports 8080 \(http\)\.$"):  # fmt: skip
         start()
 
 
@@ -147,8 +147,16 @@ def test_a_pod_that_has_gone_is_replaced_by_another_of_its_service(api: ApiServe
     assert "web-1" in forward.text
 
 
-@pytest.mark.parametrize(("target", "words"), [("none", "not found"), ("svc/none", "not found")])
-def test_a_target_that_is_not_there_is_told(pod: Pod, start: Any, target: str, words: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("none", "There is no Pod 'none' in namespace 'shop'; there is 'web-0'"),
+        ("web-1", "There is no Pod 'web-1'; there is 'web-0'"),
+        ("svc/none", "There is no Service 'none' in namespace 'shop'; there is none at all"),
+    ],
+)
+def test_a_target_that_is_not_there_is_told(api: ApiServer, pod: Pod, start: Any, target: str, words: str) -> None:
+    api.put("/api/v1/namespaces", {"metadata": {"name": "shop"}})
     with pytest.raises(errors.NotFound, match=words):
         start(target)
 

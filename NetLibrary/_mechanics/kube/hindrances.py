@@ -54,6 +54,33 @@ def missing_namespace(cluster: Cluster, name: str) -> str:
     return next((hint.text for hint in Advisor(cluster, "", name, None, None, readiness=False).nothing_there()), "")
 
 
+def required(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> Object:
+    """Returns an object that a user named.
+
+    Raises:
+        errors.NotFound: It does not exist; the text names what there is instead.
+    """
+    try:
+        return cluster.get(kind, name, namespace)
+    except errors.NotFound as error:
+        full = cluster.resources.find(kind).kind
+        advisor = Advisor(cluster, full, namespace, name, None, readiness=False)
+        text = next((hint.text for hint in advisor.nothing_there()), "")
+        if not text:
+            where = f" in namespace '{namespace}'" if namespace else ""
+            there = sorted(str(each["metadata"]["name"]) for each in advisor.objects_there())
+            some = ", ".join(repr(each) for each in there[:5]) + (", ..." if len(there) > 5 else "")
+            text = f"there is no {full} '{name}'{where}; there is {some or 'none at all'}"
+        place = f"Cluster '{cluster.alias}': " if cluster.alias != "default" else ""
+        raise errors.NotFound(f"{place}{text[0].upper()}{text[1:]}.", status=404) from error
+
+
+def labels_without_pods(cluster: Cluster, labels: str, namespace: str) -> str:
+    """Returns words about labels that no pod has, with those that there are."""
+    hints = Advisor(cluster, "Pod", namespace, None, labels, readiness=False).nothing_there()
+    return next((hint.text for hint in hints), f"no pod in '{namespace}' has the labels '{labels}'")
+
+
 class Advisor:
     """Looks for what stands in the way of one wait.
 
@@ -133,6 +160,10 @@ class Advisor:
         if self._kind == "Pod" and self._labels:
             found = list(self._of_controllers())
             yield from found or [Hint(self._labels_that_fit_nothing())]
+
+    def objects_there(self) -> list[Any]:
+        """Returns what there is of the kind; nothing where the account may not list it."""
+        return self._list(self._full_kind, self._namespace)
 
     def _missing_namespace(self) -> bool:
         try:

@@ -138,8 +138,10 @@ def _resolve(known: Merged, origin: str, context: str | None) -> Target:
     if not name:
         raise Unusable(f"it has no current-context; its contexts are {_list(known.contexts)}")
     if name not in known.contexts:
-        word = "" if context else "its current-context is "
-        raise Unusable(f"{word}'{name}', which is no context of it; its contexts are {_list(known.contexts)}")
+        if context:
+            raise Unusable(f"it has no such context; its contexts are {_list(known.contexts)}")
+        there = f"its contexts are {_list(known.contexts)}"
+        raise Unusable(f"its current-context is '{name}', which it does not have; {there}")
     entry = known.contexts[name]
     where = f"context '{name}'"
     check_fields(entry.body, CONTEXT_FIELDS, where)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.exec import open_websocket
+from NetLibrary._mechanics.kube.hindrances import required
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 from NetLibrary._mechanics.polling import settle
 
@@ -70,7 +71,7 @@ class PortForward:
             return not said[0]
 
         if not settle(listens, timeout=timeout, every=0.5):
-            raise errors.WaitTimeout(f"Nobody answers on port {port} of {self._where()}: {said[0].rstrip('.')}.")
+            raise errors.WaitTimeout(f"Nobody answers on port {port} of {self._where()}: {self._in_short(said[0])}")
         try:
             self._server = socket.create_server(("127.0.0.1", local_port))
         except OSError as error:
@@ -93,6 +94,13 @@ class PortForward:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
+    def _in_short(self, said: str) -> str:
+        """Returns why nobody listens; container runtimes wrap "connection refused" into lines about their own doing."""
+        if "connection refused" not in said:
+            return f"{said.rstrip('.')}."
+        pod = self._cluster.find("Pod", self._pod[0], self._namespace) or {"spec": {"containers": []}}
+        return f"connection refused. It declares the ports {declared_ports(pod) or 'none'}."
+
     # --- where to -----------------------------------------------------------------------------------------
 
     def _where(self) -> str:
@@ -101,7 +109,7 @@ class PortForward:
     def _choose(self) -> tuple[str, int]:
         kind, slash, name = self._target.rpartition("/")
         if not slash or self._cluster.resources.find(kind).kind == "Pod":
-            pod = self._cluster.get("Pod", name, self._namespace)
+            pod = required(self._cluster, "Pod", name, self._namespace)
             return name, container_port(pod, self._port)
         return pod_behind(self._cluster, kind, name, self._namespace, self._port)
 
@@ -258,12 +266,27 @@ def container_port(pod: Object, port: str | int) -> int:
     """
     if str(port).isdigit():
         return int(port)
-    entries = [entry for each in pod["spec"]["containers"] for entry in each.get("ports") or []]
-    for entry in entries:
+    for entry in _ports(pod):
         if entry.get("name") == port:
             return int(entry["containerPort"])
-    names = ", ".join(str(entry.get("name") or entry["containerPort"]) for entry in entries) or "none"
+    names = ", ".join(str(entry.get("name") or entry["containerPort"]) for entry in _ports(pod)) or "none"
     raise errors.InputError(f"port is '{port}'; the ports of pod '{pod['metadata']['name']}' are {names}.")
+
+
+def declared_ports(pod: Object) -> str:
+    """Returns the ports that a pod declares, with their names.
+
+    Example:
+        >>> declared_ports({"spec": {"containers": [{"ports": [{"name": "http", "containerPort": 8080}]}]}})
+        '8080 (http)'
+    """
+    return ", ".join(
+        f"{entry['containerPort']}" + (f" ({entry['name']})" if entry.get("name") else "") for entry in _ports(pod)
+    )
+
+
+def _ports(pod: Object) -> list[Object]:
+    return [entry for each in pod["spec"]["containers"] for entry in each.get("ports") or []]
 
 
 def pod_behind(cluster: Cluster, kind: str, name: str, namespace: str, port: str) -> tuple[str, int]:
@@ -274,7 +297,7 @@ def pod_behind(cluster: Cluster, kind: str, name: str, namespace: str, port: str
     """
     from NetLibrary._mechanics.kube import selectors
 
-    obj = cluster.get(kind, name, namespace)
+    obj = required(cluster, kind, name, namespace)
     selector = (obj.get("spec") or {}).get("selector")
     if not selector:
         raise errors.InputError(f"target is '{kind}/{name}', which has no selector and so leads to no pod.")

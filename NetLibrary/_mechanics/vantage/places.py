@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.hindrances import labels_without_pods, required
 from NetLibrary._mechanics.kube.wait import is_ready
 from NetLibrary._mechanics.programs import Ran, run_here
 
@@ -129,10 +130,13 @@ def pods_of(cluster: Cluster, namespace: str, which: str) -> list[dict[str, Any]
         errors.InputError: No ready pod has these labels.
     """
     if "=" not in which:
-        return [cluster.get("Pod", which, namespace)]
+        return [required(cluster, "Pod", which, namespace)]
     found = cluster.list("Pod", namespace, labels=which)
     ready = [pod for pod in found if is_ready(pod)]
+    if not found:
+        text = labels_without_pods(cluster, which, namespace)
+        raise errors.InputError(f"{text[0].upper()}{text[1:]}.")
     if not ready:
-        state = f"{len(found)} pods have them and none is ready" if found else "no pod has them"
-        raise errors.InputError(f"The labels '{which}' in namespace '{namespace}' lead to no ready pod: {state}.")
+        count = f"{len(found)} pods have them and none is ready"
+        raise errors.InputError(f"The labels '{which}' in namespace '{namespace}' lead to no ready pod: {count}.")
     return sorted(ready, key=lambda pod: str(pod["metadata"]["name"]))
