@@ -83,6 +83,15 @@ A Command That Fails Is A Failed Step And Not A Loss
     Run Keyword And Expect Error
     ...    *'false' ended with exit status 1: it printed nothing*
     ...    Run Command During Measurement    false
+    Run Keyword And Expect Error
+    ...    *ended with exit status 1: error: context "nowhere" does not exist*
+    ...    Run Command During Measurement    kubectl --context nowhere get pods
+    Run Keyword And Expect Error
+    ...    *ended with exit status 127: *no-such-kubectl*
+    ...    Run Command During Measurement    no-such-kubectl ko reload
+    Run Keyword And Expect Error
+    ...    *'echo one step; sleep 60' did not end within 1 s: one step*
+    ...    Run Command During Measurement    echo one step; sleep 60    timeout=1 s
     ${result}    Outages Should Be Within Limits    longest_outage_at_most=1 s
     Should Be Equal    ${result}[errors]    ${{ [] }}
 

@@ -12,8 +12,9 @@ Documentation     What a reload of the cluster's network costs: how long, on whi
 ...               cluster that is no lab and -v ALLOW_DISRUPTION:True is not given; the cluster lacks a path that the
 ...               row names, or the daemon that it restarts.
 ...
-...               *Variables*: those of the contract (resources/common.resource), and OUTAGE_COMMAND, OUTAGE_LIMITS,
-...               OUTAGE_QUIET, OUTAGE_SETTLE, OUTAGE_RECOVERY, OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS,
+...               *Variables*: those of the contract (resources/common.resource), and OUTAGE_COMMAND,
+...               OUTAGE_COMMAND_TIMEOUT, OUTAGE_LIMITS, OUTAGE_QUIET, OUTAGE_SETTLE, OUTAGE_RECOVERY,
+...               OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS,
 ...               OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU, OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE,
 ...               OUTAGE_OUTSIDE_ADDRESS, OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE,
 ...               OUTAGE_IPERF_PROTOCOLS, OUTAGE_CONNECTIONS, OUTAGE_SOURCES, OUTAGE_TARGETS, OUTAGE_PLUGIN,

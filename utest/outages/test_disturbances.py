@@ -162,8 +162,24 @@ def test_a_command_that_fails_says_how(words, text):
 
 def test_a_command_that_does_not_end_is_ended_with_all_that_it_has_started():
     began = time.monotonic()
-    with pytest.raises(EnvironmentProblem, match=r"'sleep 9 \| sleep 9' did not end within 0.2 s"):
-        command.run("sleep 9 | sleep 9", ENVIRONMENT, 0.2)
+    with pytest.raises(EnvironmentProblem, match=r"'sleep 9 \| sleep 9' did not end within 0.2 s: it printed nothing"):
+        command.run("sleep 9 | sleep 9", ENVIRONMENT, 0.2).require_success()
+    assert time.monotonic() - began < 3
+
+
+def test_what_a_command_printed_until_its_limit_is_told():
+    """A reload tool that hung after ten minutes left no word of what it had done."""
+    done = command.run("echo first step; echo second >&2; sleep 9", ENVIRONMENT, 1.0)
+    assert (done.output, done.errors, done.late) == ("first step\n", "second\n", 1.0)
+    with pytest.raises(EnvironmentProblem, match="did not end within 1 s: second"):
+        done.require_success()
+
+
+def test_what_a_command_leaves_in_the_background_is_not_waited_for():
+    """`watch … &` held the pipes open: the command "did not end" until its limit."""
+    began = time.monotonic()
+    done = command.run("sleep 5 & echo started", ENVIRONMENT, 4)
+    assert done.require_success() == "started\n"
     assert time.monotonic() - began < 3
 
 

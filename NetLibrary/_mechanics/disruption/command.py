@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
 
@@ -27,21 +28,25 @@ class Ended:
         status: Its exit status.
         output: What it wrote to its standard output.
         errors: What it wrote to its standard error.
+        late: Seconds after which it was ended, because it had not ended by itself.
     """
 
     text: str
     status: int
     output: str
     errors: str
+    late: float | None = None
 
     def require_success(self) -> str:
         """Returns the output.
 
         Raises:
-            EnvironmentProblem: The exit status was not 0.
+            EnvironmentProblem: The exit status was not 0, or it did not end in time.
         """
+        said = (self.errors.strip() or self.output.strip())[-KEPT:] or "it printed nothing"
+        if self.late is not None:
+            raise EnvironmentProblem(f"The command '{self.text[:200]}' did not end within {self.late:g} s: {said}")
         if self.status:
-            said = (self.errors.strip() or self.output.strip())[-KEPT:] or "it printed nothing"
             raise EnvironmentProblem(f"The command '{self.text[:200]}' ended with exit status {self.status}: {said}")
         return self.output
 
@@ -79,37 +84,43 @@ def _context_file(context: str) -> str:
 def run(command: str | Sequence[str], environment: Mapping[str, str], timeout: float) -> Ended:
     """Runs a command on this machine: a text in a shell, words as a program with arguments.
 
-    Everything that it started in the foreground is ended with it when time is up.
+    Everything that it has started is ended with it when time is up; what it leaves in the background goes on otherwise.
 
     Raises:
-        EnvironmentProblem: It cannot be run, or did not end in time.
+        EnvironmentProblem: It cannot be run.
     """
     text = command if isinstance(command, str) else " ".join(command)
     words = [_shell(), "-c", command] if isinstance(command, str) else list(command)
-    try:
-        process = subprocess.Popen(
-            words,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise EnvironmentProblem(f"The command '{words[0]}' does not exist on this machine.") from None
-    except PermissionError as err:
-        raise EnvironmentProblem(f"The command '{words[0]}' may not be run: {err.strerror}.") from None
-    try:
-        output, complaints = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise EnvironmentProblem(f"The command '{text[:200]}' did not end within {timeout:g} s.") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 9)
-            process.communicate()
-    return Ended(text, process.returncode, output, complaints)
+    # Files: a pipe stays open as long as something in the background holds it
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(
+                words,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise EnvironmentProblem(f"The command '{words[0]}' does not exist on this machine.") from None
+        except PermissionError as err:
+            raise EnvironmentProblem(f"The command '{words[0]}' may not be run: {err.strerror}.") from None
+        late = None
+        try:
+            process.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            late = timeout
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        return Ended(text, process.returncode, _text(output), _text(errors), late)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def _shell() -> str:

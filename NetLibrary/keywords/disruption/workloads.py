@@ -78,7 +78,7 @@ class WorkloadDisruptionKeywords(DisruptionBase):
             step: Name of the step in table and picture; the command by default.
             pod: Pod to run it in; this machine by default.
             namespace: Namespace of the pod.
-            timeout: Limit for the command.
+            timeout: Limit for the command, which is ended then with all that it has started.
             cluster: Alias of the cluster.
         Returns:
             What it printed.
@@ -110,7 +110,8 @@ class WorkloadDisruptionKeywords(DisruptionBase):
                     raise EnvironmentProblem(f"A step of the disturbance failed: {err}") from err
             with commands.kubectl_environment(connection) as environment:
                 done = commands.run(command[0] if len(command) == 1 else command, environment, seconds)
-        logger.info(f"'{done.text}' ended with exit status {done.status}; it printed:\n{done.output or '(nothing)'}")
+        how = f"was ended after {done.late:g} s" if done.late else f"ended with exit status {done.status}"
+        logger.info(f"'{done.text}' {how}; it printed:\n{done.output or '(nothing)'}")
         if done.errors.strip():
             logger.info(f"On its standard error:\n{done.errors}")
         return done.require_success()
