@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LIGHT = {"contract", "defaults", "durations", "errors", "paths", "secrets"}
 HEAVY = {"jinja2", "kubernetes", "matplotlib", "numpy", "requests", "scipy", "tabulate", "urllib3", "websocket"}
 SUITES = sorted((ROOT / "suites").glob("*.robot"))
-# This one's steps are those of two other libraries
+# Steps of these are RequestsLibrary's, which is imported with its suite
 WITH_OTHER_LIBRARIES = {"cluster_health"}
 DRY_RUN = """
 import json, sys

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from robot.api import Error
-
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 
@@ -18,10 +16,11 @@ class GuestKeywords(KeywordBase):
 
     @keyword("Share Cluster With KubeLibrary", tags=["cluster"])
     def share_cluster_with_kubelibrary(self, *, library: str = "KubeLibrary", cluster: str | None = None) -> None:
-        """Connects KubeLibrary to a cluster of ours.
+        """Lends KubeLibrary the connection to a cluster of ours.
 
-        Import it as `NetLibrary.deferred.KubeLibrary`: the original connects at import and fails where the cluster is
-        only chosen, or started, by the run.
+        It asks as the same user over the same way; no credential reaches its objects or the log. Import it as
+        `NetLibrary.deferred.KubeLibrary`: the original connects at import and fails where the cluster is only chosen,
+        or started, by the run.
 
         Args:
             library: Name under which the suite imported KubeLibrary.
@@ -39,19 +38,10 @@ class GuestKeywords(KeywordBase):
             Should Be True    ${count} > 0
         ```
         """
-        connection = self.session.cluster(cluster).connection
-        choice = connection.choice
+        from NetLibrary._mechanics.kube import lending  # imports Kubernetes' own client
+
         guest = _robot.library_instance(library)
-        if connection.target.user.impersonate:
-            raise Error(
-                f"The kubeconfig '{connection.target.origin}' impersonates somebody, which KubeLibrary would ignore: "
-                "it would have more rights than the run."
-            )
-        if choice.source == "in-cluster":
-            guest.reload_config(incluster=True)
-        else:
-            files = ":".join(str(path) for path in choice.kubeconfig)
-            guest.reload_config(kube_config=files, context=connection.context)
+        lending.lend(getattr(guest, "guest", guest), self.session.cluster(cluster).connection)
 
     @keyword("Share Cluster With RequestsLibrary", tags=["cluster"])
     def share_cluster_with_requestslibrary(
