@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import time
 
 from NetLibrary._mechanics.errors import ClusterError, Forbidden, NetLibraryError, WaitTimeout
@@ -65,18 +66,31 @@ def what_stays(cluster: Cluster) -> list[str]:
     if changed:
         names = ", ".join(str(place) for place in changed)
         lines.append(f"Changed and not put back, the record is in an annotation: {names}")
+        lines.append(f"To put that back, 80 s after the end of the run: {_sweep(cluster)}")
     return lines
 
 
 def _kubectl(cluster: Cluster) -> str:
+    # Where nobody has installed kubectl, a lab has brought its own
+    own = cluster.is_lab and not shutil.which("kubectl")
+    return _aimed([str(cluster.lab.kubectl_program) if own else "kubectl"], cluster)
+
+
+def _sweep(cluster: Cluster) -> str:
+    return _aimed(["netlibrary", "sweep", "--run", cluster.run_id, "--older-than", "80s"], cluster)
+
+
+def _aimed(words: list[str], cluster: Cluster) -> str:
+    """Returns a command that works on the cluster of the run."""
     choice = cluster.connection.choice
-    words = ["kubectl"]
-    if choice.kubeconfig:
-        files = ":".join(str(path) for path in choice.kubeconfig)
-        words = [f"KUBECONFIG={files}", "kubectl"] if len(choice.kubeconfig) > 1 else ["kubectl", "--kubeconfig", files]
+    where = ""
+    if len(choice.kubeconfig) > 1:
+        where = f"KUBECONFIG={shlex.quote(':'.join(map(str, choice.kubeconfig)))} "
+    elif choice.kubeconfig:
+        words += ["--kubeconfig", str(choice.kubeconfig[0])]
     if choice.context:
         words += ["--context", choice.context]
-    return shlex.join(words) if words[0] == "kubectl" else " ".join(words)
+    return where + shlex.join(words)
 
 
 def put_back(cluster: Cluster) -> list[str]:
