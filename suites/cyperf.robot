@@ -12,7 +12,8 @@ Documentation     Application traffic by CyPerf agents in pods, driven through t
 ...
 ...               *Variables*: CYPERF_CONTROLLER, CYPERF_USERNAME, CYPERF_CONFIGURATION, CYPERF_DURATION,
 ...               CYPERF_PAUSE_BETWEEN_RUNS, NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; of the agents
-...               CYPERF_AGENT_IMAGE, CYPERF_AGENT_MEMORY, CYPERF_CPU_LIMIT, CYPERF_CLIENT_NODES, CYPERF_SERVER_NODES,
+...               CYPERF_CLIENTS, CYPERF_SERVERS, CYPERF_AGENT_IMAGE, CYPERF_AGENT_MEMORY, CYPERF_CPU_LIMIT,
+...               CYPERF_CLIENT_NODES, CYPERF_SERVER_NODES,
 ...               CYPERF_CLIENT_KUBECONFIG, CYPERF_CLIENT_TAG; of the device CYPERF_DEVICE_HOST,
 ...               CYPERF_DEVICE_SERVICE, CYPERF_DEVICE_LABELS. All are in docs/cyperf.md; the password comes from the
 ...               environment variable CYPERF_PASSWORD. For instance:

@@ -15,7 +15,8 @@ Documentation     E2SAR (EJFAT event segmentation and reassembly): what a receiv
 ...
 ...               *Variables*: E2SAR_IMAGE, E2SAR_SENDER_IMAGE, E2SAR_RECEIVER_IMAGE, E2SAR_SERVICE, E2SAR_MTU,
 ...               E2SAR_RATE,
-...               E2SAR_LENGTH, E2SAR_NUM_EVENTS, E2SAR_BUF_SIZE, E2SAR_DURATION, E2SAR_DIRECT_MODE, E2SAR_URI,
+...               E2SAR_LENGTH, E2SAR_NUM_EVENTS, E2SAR_BUF_SIZE, E2SAR_DURATION, E2SAR_PORT, E2SAR_THREADS,
+...               E2SAR_DIRECT_MODE, E2SAR_URI,
 ...               E2SAR_MANIFESTS, and those of common.resource. For instance:
 ...               robot -d results -v E2SAR_IMAGE:ibaldin/e2sar:0.3.2 suites/e2sar.robot
 

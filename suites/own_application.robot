@@ -30,18 +30,19 @@ Clients Reach The Service
 
 Every Service Is Right
     Services Of Namespace Should Be Right    ${NAMESPACE}    web    sources=role=client    denied_at_most=0
+    ...    timeout=${READY_TIMEOUT}
 
 Every Pod Answers Clients
     Connection Should Succeed    ${NAMESPACE}/app=web    8080    ${CLIENT}
 
 Others Are Kept Away
     [Tags]    policy
-    Skip Unless Network Policies Are Enforced    ${NAMESPACE}
+    Skip Unless Network Policies Are Enforced    ${NAMESPACE}    timeout=${READY_TIMEOUT}
     Connection Should Be Blocked    web    80    ${STRANGER}
 
 Clients Reach Nothing But The Open Port
     [Tags]    policy
-    Skip Unless Network Policies Are Enforced    ${NAMESPACE}
+    Skip Unless Network Policies Are Enforced    ${NAMESPACE}    timeout=${READY_TIMEOUT}
     Connection Should Be Blocked    ${NAMESPACE}/app=web    8081    ${CLIENT}    attempts=1
 
 Names Resolve From Clients
@@ -60,7 +61,8 @@ A Name That Does Not Exist Is Said Not To Exist
 An Update Loses No Request
     [Tags]    rollout
     Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
-    Restart Workload    Deployment    web    ${NAMESPACE}
+    ...    timeout=${READY_TIMEOUT}
+    Restart Workload    Deployment    web    ${NAMESPACE}    timeout=${READY_TIMEOUT}
     Stop Traffic
     Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s
 
@@ -69,6 +71,7 @@ Draining A Node Loses No Request
     Skip Unless There Are Two Nodes
     ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=web
     Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
+    ...    timeout=${READY_TIMEOUT}
     Drain Node    ${pods}[0][spec][nodeName]    labels=app=web
     Uncordon Node    ${pods}[0][spec][nodeName]
     Stop Traffic
@@ -78,13 +81,16 @@ Large Packets Reach The Other Node
     [Tags]    mtu
     Skip Unless There Are Two Nodes
     ${here}    Start Prober    ${NAMESPACE}    node=${NODES}[0]    image=${APPLICATION_TOOLS_IMAGE}
+    ...    timeout=${READY_TIMEOUT}
     ${there}    Start Prober    ${NAMESPACE}    node=${NODES}[1]    image=${APPLICATION_TOOLS_IMAGE}
+    ...    timeout=${READY_TIMEOUT}
     Path MTU Should Be    device    ${there}    ${here}
 
 Throughput Is As In The Earlier Run
     [Tags]    throughput
     Skip Unless There Are Two Nodes
     Start Iperf3 Server    ${NAMESPACE}    node=${NODES}[0]    image=${APPLICATION_IPERF3_IMAGE}
+    ...    timeout=${READY_TIMEOUT}
     Measure Throughput    iperf3-server    ${NAMESPACE}    node=${NODES}[1]    duration=2s    at_least=1M
     ...    image=${APPLICATION_IPERF3_IMAGE}    name=${TEST NAME}
     IF    $BASELINE
