@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -127,7 +128,7 @@ class TimeLimit(timedelta):
                 number: float | None = float(text)
             except ValueError:
                 number = None
-            if number:
+            if number and math.isfinite(number):
                 raise ValueError(f"Give a unit: '{text} ms' or '{text} s'.")
             if clock := re.fullmatch(r"(\d+):(\d{2}):(\d{2}(?:\.\d+)?)", text):
                 value = timedelta(hours=int(clock[1]), minutes=int(clock[2]), seconds=float(clock[3]))

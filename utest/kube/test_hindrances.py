@@ -261,6 +261,16 @@ def test_crash_has_its_last_lines_in_the_message(api: ApiServer, cluster: Cluste
     assert second == "last lines of 'demo/web-1' (c): cannot bind port 80"
 
 
+def test_sentence_of_a_kubelet_that_has_no_log_is_none(api: ApiServer, cluster: Cluster) -> None:
+    """It stood below the failure as the container's last lines."""
+    ended = {"name": "c", "restartCount": 0, "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}
+    put_pod(api, containerStatuses=[ended])
+    api.logs["web-1"] = "unable to retrieve container logs for containerd://61f0a452eed7"
+    with pytest.raises(errors.NotFound, match="The log of pod 'demo/web-1' is gone: unable to retrieve"):
+        cluster.logs("demo", "web-1")
+    assert "unable to retrieve" not in pods_message(cluster, 5)
+
+
 def test_account_that_may_see_nothing_else_still_gets_its_wait(api: ApiServer, cluster: Cluster) -> None:
     put_pod(api)
     for pattern in ("/events", "/nodes", "/leases", "/replicasets", "/log"):

@@ -50,6 +50,11 @@ def test_unknown_kind_asks_about_its_definition(cluster: Cluster) -> None:
         cluster.list("")
 
 
+def test_kind_that_is_nearly_right_is_told(cluster: Cluster) -> None:
+    with pytest.raises(errors.NotFound, match=r"does not serve the kind 'Sitee' in .*: did you mean 'Site'\?"):
+        cluster.list("Sitee.skupper.io")
+
+
 def test_definition_that_comes_later_is_found(api: ApiServer, cluster: Cluster) -> None:
     with pytest.raises(errors.NotFound):
         cluster.resources.find("Gadget.skupper.io")

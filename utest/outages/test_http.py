@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -116,6 +118,38 @@ def test_a_server_that_is_gone_is_refused_and_the_kept_connection_lost():
         new, kept = (evaluate(stream) for stream in prober.log.stream_logs())
         assert new.outcomes.get("REFUSED", 0) + new.outcomes.get("LOST", 0) > 0
         assert kept.kept_breaks <= 1
+
+
+def test_a_request_on_a_connection_that_its_server_just_ended_is_repeated_as_clients_do(tmp_path):
+    """A pod that ended in good order was accused of a request that met the end of its idle connection."""
+    cut: list[float] = []
+
+    class Ending(Handler):
+        """Cuts a connection off at its fifth request, before any answer."""
+
+        def do_GET(self):
+            self.asked = getattr(self, "asked", 0) + 1
+            if self.asked < 5:
+                super().do_GET()
+                return
+            cut.append(time.monotonic())
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+
+    server = Server(("127.0.0.1", 0), Ending)
+    server.handle_error = lambda *_arguments: None
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        log = run_prober(tmp_path, specs(server.server_port)[1:], 1.0)
+        kept = evaluate(log.stream_logs()[0])
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(cut) >= 3
+    assert kept.kept_breaks == kept.kept_resets == len(cut)
+    assert (kept.failed, kept.answered) == (0, kept.sent)
+    assert all(window.shortest_ms == 0 for window in kept.windows)
 
 
 def test_a_response_is_read_in_pieces_and_nonsense_is_told():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from robot.api import Error, Failure
 
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Measurement, Request, causes, run
 from NetLibrary._mechanics.throughput.judge import Limits, judge, no_traffic
 from NetLibrary._mechanics.throughput.run import Outcome
@@ -70,6 +71,14 @@ def status(result: Measurement, limits: Limits, **request: Any) -> str:
 )
 def test_limit_is_met_or_missed_or_cannot_be_told(result: Measurement, limits: Limits, right: str) -> None:
     assert status(result, limits) == right
+
+
+def test_limits_that_nothing_can_meet_or_miss_are_refused_before_anything_runs() -> None:
+    with pytest.raises(InputError, match=r"at_least is 5 Mbit/s and at_most is 1 Mbit/s; no rate is both\."):
+        Limits(at_least=5e6, at_most=1e6)
+    with pytest.raises(InputError, match=r"lost_at_most is 101 %"):
+        Limits(lost_at_most=101)
+    Limits(at_least=5e6, at_most=5e6, lost_at_most=100)
 
 
 def test_sender_above_its_limit_fails() -> None:

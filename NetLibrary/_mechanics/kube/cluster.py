@@ -356,7 +356,7 @@ class Cluster:
         def read(container: str | None) -> Any:
             return self.connection.request("GET", path, query={**query, "container": container})
 
-        return str(containers.ask(self, namespace, pod, container, read))
+        return containers.log_in(containers.ask(self, namespace, pod, container, read), namespace, pod)
 
     def follow_logs(
         self,

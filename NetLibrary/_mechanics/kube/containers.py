@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # What the API server says when a pod has several containers and none is named
 _SEVERAL = "a container name must be specified"
+# A kubelet whose container is gone answers with status 200 and this in the place of the log
+_NO_LOG = "unable to retrieve container logs for "
 
 
 def first(cluster: Cluster, namespace: str, pod: str) -> str:
@@ -31,3 +33,15 @@ def ask(cluster: Cluster, namespace: str, pod: str, container: str | None, reque
         if container is not None or _SEVERAL not in str(error):
             raise
     return request(cluster.first_container(namespace, pod))
+
+
+def log_in(answer: object, namespace: str, pod: str) -> str:
+    """Returns the log in a kubelet's answer.
+
+    Raises:
+        NotFound: It is the kubelet's own sentence that there is none any more.
+    """
+    text = str(answer)
+    if text.startswith(_NO_LOG):
+        raise errors.NotFound(f"The log of pod '{namespace}/{pod}' is gone: {text.strip()[:200]}.", status=404)
+    return text

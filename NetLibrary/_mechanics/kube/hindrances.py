@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import selectors, times, why_not_ready
+from NetLibrary._mechanics.kube import containers, selectors, times, why_not_ready
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
 
 if TYPE_CHECKING:
@@ -353,11 +353,12 @@ class Advisor:
                 path = self._cluster.resources.find("Pod").path(namespace, name, "log")
                 query = {"container": trouble.container, "tailLines": LOG_LINES, "previous": previous or None}
                 try:
-                    text = self._cluster.connection.request("GET", path, query=query, timeout=LIMIT, patient=False)
+                    answer = self._cluster.connection.request("GET", path, query=query, timeout=LIMIT, patient=False)
+                    text = containers.log_in(answer, namespace, name).strip()
                 except errors.NetLibraryError:
                     continue
-                if str(text).strip():
-                    yield f"last lines of '{namespace}/{name}' ({trouble.container}): {str(text).strip()[-1000:]}"
+                if text:
+                    yield f"last lines of '{namespace}/{name}' ({trouble.container}): {text[-1000:]}"
                     break
 
     # --- asking -------------------------------------------------------------------------------------------------

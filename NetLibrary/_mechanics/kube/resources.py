@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -128,16 +129,18 @@ class Resources:
             return _BY_WORD[key]
         if key not in self._found:
             word, _, group = kind.partition(".")
-            for resource, entry in self._discover(group or None):
+            served = self._discover(group or None)
+            for resource, entry in served:
                 names = {resource.kind.lower(), resource.plural, *(entry.get("shortNames") or [])}
                 if word.lower() in names:
                     self._found[key] = resource
                     break
             else:
                 where = f"API group '{group}'" if group else "any API group"
+                close = difflib.get_close_matches(word, [resource.kind for resource, _ in served], 1, 0.75)
+                hint = f"did you mean '{close[0]}'?" if close else "is its custom resource definition installed?"
                 raise NotFound(
-                    f"Cluster '{self._connection.alias}' does not serve the kind '{word}' in {where}: "
-                    "is its custom resource definition installed?",
+                    f"Cluster '{self._connection.alias}' does not serve the kind '{word}' in {where}: {hint}",
                     status=404,
                     reason="NotFound",
                 )

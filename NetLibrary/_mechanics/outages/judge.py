@@ -161,6 +161,8 @@ def _longest(limit: float | None, valid: Sequence[StreamResult], whole: OutageRe
                     f"{window.length_ms:.0f} ms; whether it stays within {limit:g} ms is unknown"
                 )
     seen = max((stream.longest_ms for stream in valid), default=None)
+    if seen is not None and seen > limit and not texts:
+        seen = max(window.shortest_ms for stream in valid for window in stream.outages)  # what was judged
     return _check("longest outage at most", limit, _rounded(seen), "ms", texts)
 
 
@@ -184,6 +186,8 @@ def _total(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
         if sum(window.shortest_ms for window in stream.outages) > limit
     ]
     seen = max((stream.total_ms for stream in valid), default=None)
+    if seen is not None and seen > limit and not texts:
+        seen = max(sum(window.shortest_ms for window in stream.outages) for stream in valid)  # what was judged
     return _check("total outage at most", limit, _rounded(seen), "ms", texts)
 
 

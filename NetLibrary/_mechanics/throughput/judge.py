@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.report import bitrate_text
 from NetLibrary._mechanics.throughput.command import Request
 from NetLibrary._mechanics.throughput.results import Iperf3Problem, Measurement
@@ -27,12 +28,21 @@ class Limits:
         at_most: Largest rate at the receiver, in bit/s.
         lost_at_most: Largest share of datagrams lost, in percent.
         retransmits_at_most: Most TCP segments sent again.
+    Raises:
+        InputError: No run can miss a limit, or none can meet both.
     """
 
     at_least: float | None = None
     at_most: float | None = None
     lost_at_most: float | None = None
     retransmits_at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            least, most = bitrate_text(self.at_least), bitrate_text(self.at_most)
+            raise InputError(f"at_least is {least} and at_most is {most}; no rate is both.")
+        if self.lost_at_most is not None and self.lost_at_most > 100:
+            raise InputError(f"lost_at_most is {self.lost_at_most:g} %; more than all of them cannot be lost.")
 
 
 def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[Check], list[str]]:

@@ -206,13 +206,22 @@ class KeptHttpStream(HttpStream):
             self.broken(Outcome.LOST, errno.ETIMEDOUT)
 
     def broken(self, outcome, code):
-        """The connection failed with a request on its way."""
-        now = monotonic_ns()
+        """The connection failed with a request on its way.
+
+        A server may end an idle connection in the very moment in which it is used again. So HTTP clients repeat a
+        request that was cut off before any answer, once and on a new connection (RFC 9110, section 9.2.2): the break of
+        the connection counts, and the request does when it fails again.
+        """
+        waiting, self.outstanding = self.outstanding, {}
+        unheard = self.response is not None and not self.response.data
         self.close()
-        for sequence, sent in list(self.outstanding.items()):
-            self.loop.record(self.number, outcome, code, sequence, sent, now - sent)
-        self.outstanding.clear()
         self.loop.event("kept_broken", stream=self.number, how=outcome.name, errno=code)
+        now = monotonic_ns()
+        for sequence, sent in waiting.items():
+            if unheard and outcome in (Outcome.RESET, Outcome.CLOSED):
+                self.attempt(sequence, now)
+            else:
+                self.loop.record(self.number, outcome, code, sequence, sent, now - sent)
 
     def close(self):
         """Closes the connection without a verdict."""
