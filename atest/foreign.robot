@@ -92,6 +92,7 @@ Suites Pass On Lab
     [Arguments]    ${options}    ${network}=${EMPTY}
     Start Lab Of Kind    ${options}
     IF    $network    Install Network    ${network}
+    API Server Should Reach Pods
     FOR    ${suite}    IN    cluster_health    own_application    service_matrix    throughput    skupper_iperf3
         Suite Should Pass    ${suite}
     END

@@ -60,6 +60,13 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
             if done.returncode:
                 raise AssertionError(f"kubectl {' '.join(words)} failed: {done.stderr[-1000:]}")
 
+    def api_server_should_reach_pods(self) -> None:
+        """Reads from a Service through the API server's proxy, as upstream's conformance tests read from pods."""
+        path = "/api/v1/namespaces/kube-system/services/kube-dns:metrics/proxy/metrics"
+        answer = Lab(self._name).kubectl("get", "--raw", path, "--request-timeout=20s")
+        if "coredns_build_info" not in answer:
+            raise AssertionError(f"Not CoreDNS has answered, but: {answer[:300]}")
+
     def add_node_object(self, name: str, system: str, *taints: str, ready: bool = True, arch: str = "amd64") -> None:
         """Adds a node that no kubelet stands behind. A ready one gives signs of life until the lab stops."""
         labels = {"kubernetes.io/os": system, "kubernetes.io/arch": arch, "kubernetes.io/hostname": name}
