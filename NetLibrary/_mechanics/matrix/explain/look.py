@@ -40,6 +40,7 @@ CLAIMS = frozenset({
     "protocol at proxy", "service on node", "service port on node", "masquerade at node", "wrong backend",
 })  # fmt: skip
 OWN = {"route": frozenset({"route to pods"}), "proxy": SERVICES}
+XT = re.compile(r'\bxt (match|target) "?\w+"?')
 # A next hop that is the node's own default gateway
 DEFAULT = "the default gateway"
 VERDICTS = re.compile(r"\b(drop|reject|queue|dnat to|snat to|masquerade|notrack|limit rate|redirect|set)\b")
@@ -315,7 +316,7 @@ def _rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             yield Difference(mine.node, text, f"nft list chain {policy}", ANY)
     common = {plain(line) for s in healthy for line in s.firewall}
     for line in mine.firewall:
-        if not healthy or plain(line) in common or not VERDICTS.search(line):
+        if not healthy or plain(line) in common or not _verdict(line):
             continue
         counted = re.search(r"packets (\d+)", line)
         if counted and counted[1] == "0":
@@ -341,6 +342,17 @@ def _rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             names = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
             text = f"chains of the service proxy are empty or missing, which have rules on the other nodes: {names}"
             yield Difference(mine.node, text, "restart kube-proxy on the node and look at its log", SERVICES, "proxy")
+
+
+def _verdict(line: str) -> bool:
+    """Tells whether a rule does something to packets that can be told from what is shown of it.
+
+    nft shows an extension of iptables that it does not know by its name alone (`xt match set`), and the target behind
+    it on some nodes and on others not; so only what ends a packet counts there.
+    """
+    if XT.search(line):
+        return bool(re.search(r"\b(drop|reject|queue)\b", XT.sub("", line)))
+    return bool(VERDICTS.search(line))
 
 
 def plain(line: str) -> str:
