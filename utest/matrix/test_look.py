@@ -81,6 +81,8 @@ STRANGE = "table inet strange {\n\tchain f {\n\t\ttype filter hook prerouting pr
         ({"links": ("mtu 1500 qdisc noqueue state UP\n3", "mtu 1000 qdisc x state UP\n3")}, "MTU of 'eth0' is 1000",
          "ip link set eth0 mtu 1500"),
         ({"links": ("cni0: <BROADCAST,UP,", "cni0: <BROADCAST,")}, "'cni0' is down", "ip link set cni0 up"),
+        ({"links": ("veth2a810057@if2: <BROADCAST,UP,LOWER_UP> mtu 1500", "veth2a810057@if2: <UP,LOWER_UP> mtu 1200")},
+         "MTU of the pods' devices is 1200, and 1500", "ip link set VETH mtu 1500"),
         ({"qdisc": "qdisc netem 8001: dev eth0 root refcnt 2 limit 1000 loss 10%"}, "kind 'netem", "tc qdisc del dev eth0"),
         ({"routes": "blackhole 10.244.3.0/24"}, "blackhole 10.244.3.0/24", "ip route del blackhole 10.244.3.0/24"),
         ({"ways": (f"{POD[3]} {POD[3]} via", f"{POD[3]} RTNETLINK answers: Network is unreachable")}, "no route to the pod",

@@ -196,17 +196,19 @@ def _links(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     for name in dict.fromkeys([*mine.links, *(n for s in healthy for n in s.links)]):
         others = [s.links[name] for s in healthy if name in s.links]
         here = mine.links.get(name)
+        what, device = ("the pods' devices", "VETH") if name == "pods" else (f"'{name}'", name)
         if here is None:
             if healthy and len(others) == len(healthy) and name != "pods":
                 text = f"the device '{name}' is missing, which the other nodes have"
                 yield Difference(mine.node, text, f"ip link show {name}; restart the network plugin", REACH | SERVICES)
             continue
         if here["up"] == "no" and others and all(o["up"] == "yes" for o in others):
-            yield Difference(mine.node, f"the device '{name}' is down", f"ip link set {name} up", REACH | SERVICES)
+            text = "devices of pods are down" if name == "pods" else f"the device {what} is down"
+            yield Difference(mine.node, text, f"ip link set {device} up", REACH | SERVICES)
         mtus = [o["mtu"] for o in others]
         if _same(mtus) and len(others) == len(healthy) and here["mtu"] != mtus[0]:
-            text = f"the MTU of '{name}' is {here['mtu']}, and {mtus[0]} on the other nodes"
-            yield Difference(mine.node, text, f"ip link set {name} mtu {mtus[0]}", SIZES | {"unknown"})
+            text = f"the MTU of {what} is {here['mtu']}, and {mtus[0]} on the other nodes"
+            yield Difference(mine.node, text, f"ip link set {device} mtu {mtus[0]}", SIZES | {"unknown"})
     for name, kind in mine.qdisc.items():
         others_q = [s.qdisc.get(name, "") for s in healthy]
         if healthy and _same(others_q) and kind.split()[0] != (others_q[0].split() or [""])[0]:
