@@ -150,6 +150,28 @@ def test_a_rule_to_which_no_packet_has_come_is_no_mechanism():
     assert found(firewall=("table inet own", rule)) == []
 
 
+def test_a_rule_of_which_nft_leaves_out_the_target_elsewhere_is_no_difference():
+    """flannel's masquerading on three healthy nodes: nft found the target MASQUERADE on one of them only."""
+    of = states()
+    for node, rest in (("node1", ""), ("node2", " masquerade fully-random"), ("node3", "")):
+        rule = f"ip saddr 10.244.0.0/16 ip daddr != 224.0.0.0/4  counter packets 2 bytes 120{rest}"
+        of[node].firewall = [*of[node].firewall, f"table ip nat, chain FLANNEL-POSTRTG: {rule}"]
+    assert all(differences(node, of) == [] for node in of)
+    of["node2"].firewall[-1] = of["node2"].firewall[-1].replace("masquerade fully-random", "drop")
+    assert any("drop' (table ip nat, chain FLANNEL-POSTRTG" in d.text for d in differences("node2", of))
+
+
+def test_tunnels_that_have_a_name_for_each_peer_are_not_missing_at_the_peer():
+    """As kube-router makes them between networks: no node has one to itself."""
+    of = states()
+    for node, state in of.items():
+        state.links |= {f"tun-{peer}": dict(state.links["eth0"]) for peer in of if peer != node}
+    assert all(differences(node, of) == [] for node in of)
+    del of["node2"].links["tun-node1"], of["node2"].links["cni0"]
+    of["node1"].links["tun-node1"] = of["node3"].links["tun-node2"] = dict(of["node1"].links["eth0"])
+    assert any("'cni0' is missing" in d.text for d in differences("node2", of))
+
+
 def test_rules_of_which_nft_shows_half_are_no_difference():
     """kube-router's masquerading by ipset, as nft showed it on two healthy nodes of one lab."""
     of = states()

@@ -198,7 +198,7 @@ def _links(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
         here = mine.links.get(name)
         what, device = ("the pods' devices", "VETH") if name == "pods" else (f"'{name}'", name)
         if here is None:
-            if healthy and len(others) == len(healthy) and name != "pods":
+            if healthy and len(others) == len(healthy) and name != "pods" and not _each_lacks_one(mine, healthy):
                 text = f"the device '{name}' is missing, which the other nodes have"
                 yield Difference(mine.node, text, f"ip link show {name}; restart the network plugin", REACH | SERVICES)
             continue
@@ -216,17 +216,20 @@ def _links(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             yield Difference(mine.node, text, f"tc qdisc del dev {name} root", ANY)
 
 
+def _each_lacks_one(mine: State, healthy: Sequence[State]) -> bool:
+    """Tells whether every node lacks a device that all others have: those are tunnels with one name for each peer."""
+    every = [mine, *healthy]
+    return len(every) > 2 and all(
+        any(set.intersection(*(set(o.links) for o in every if o is not s)) - set(s.links)) for s in healthy
+    )
+
+
 def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     shared = {line for s in healthy for line in s.special}
     for line in mine.special:
         if line not in shared:
-            yield Difference(
-                mine.node,
-                f"a route lets packets end there: '{line}'",
-                f"ip route del {line}",
-                REACH | SERVICES,
-                "route",
-            )
+            text = f"a route lets packets end there: '{line}'"
+            yield Difference(mine.node, text, f"ip route del {line}", REACH | SERVICES, "route")
     everywhere = set.intersection(*(s.routes for s in healthy)) if len(healthy) > 1 else set()
     for network in sorted(everywhere - mine.routes):
         what = "default route" if network == "default" else f"route to {network}"
@@ -318,7 +321,7 @@ def _rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             yield Difference(mine.node, text, f"nft list chain {policy}", ANY)
     common = {plain(line) for s in healthy for line in s.firewall}
     for line in mine.firewall:
-        if not healthy or plain(line) in common or not _verdict(line):
+        if not healthy or common & {plain(line), _cut(line)} or not _verdict(line):
             continue
         counted = re.search(r"packets (\d+)", line)
         if counted and counted[1] == "0":
@@ -357,15 +360,21 @@ def _verdict(line: str) -> bool:
     return bool(VERDICTS.search(line))
 
 
+def _cut(line: str) -> str:
+    """A rule as nft shows it where it does not find the target of iptables behind it: it ends with the counter."""
+    before, counter, after = plain(line).partition("counter")
+    return before + counter if re.match(r" *(masquerade|[sd]nat|redirect)\b", after) else line
+
+
 def plain(line: str) -> str:
     """A rule without what differs between healthy nodes: counters, their own addresses, interfaces of pods."""
     line = re.sub(r"counter packets \d+ bytes \d+", "counter", line)
     line = re.sub(r"\b(veth|cali|lxc)\w+", "POD", line)
     line = re.sub(r"\b[A-Z0-9]{16}\b", "HASH", line)
     line = re.sub(r" # handle \d+", "", line)
-    return (
-        re.sub(r"\b\d+\.\d+\.\d+\.\d+(/\d+)?", "ADDRESS", line) if not re.search(r"\b(drop|reject)\b", line) else line
-    )
+    if not re.search(r"\b(drop|reject)\b", line):
+        line = re.sub(r"\b\d+\.\d+\.\d+\.\d+(/\d+)?", "ADDRESS", line)
+    return line.rstrip()
 
 
 def _programs(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
