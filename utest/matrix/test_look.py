@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from synthetic import layout, sources, world
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix import looking
+from NetLibrary._mechanics.matrix.causes.rules import At
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.explain.look import differences, in_pods
 from NetLibrary._mechanics.matrix.model.objects import services
@@ -281,15 +284,19 @@ def finding(key: str, *cells: Cell) -> Finding:
     return Finding(key, "node2" if key != "unknown" else "pattern", f"{key}.", list(cells))
 
 
-def looked(monkeypatch, *findings: Finding) -> list[Finding]:
-    """What a look makes of findings, where node2 alone has a rule that drops packets."""
+def looking_at(monkeypatch) -> looking.Looking:
+    """A look at nodes of which node2 alone has a rule that drops packets."""
     rule = "@@links\n@@firewall\ntable inet t {\nchain c {\nudp dport 9 drop\n}\n}\n"
     states = {"node1": parse("node1", "@@links\n"), "node2": parse("node2", rule), "node3": parse("node3", "@@links\n")}
     monkeypatch.setattr(looking, "read_all", lambda bed, lookers: states)
     bed = Testbed(Cluster(), Options("matrix-test", "agnhost:1"), layout(), None)
     bed.world = world()
     bed.sources = sources(bed.layout, bed.world)
-    return looking.Looking(bed).name(findings)
+    return looking.Looking(bed)
+
+
+def looked(monkeypatch, *findings: Finding) -> list[Finding]:
+    return looking_at(monkeypatch).name(findings)
 
 
 def cell(source: str, node: str, *answer: str) -> Cell:
@@ -305,15 +312,21 @@ def test_what_names_one_finding_is_not_taken_for_cells_that_nothing_explains(mon
     first, rest = looked(monkeypatch, finding("protocol at node", everywhere), finding("unknown", everywhere))
     assert first.confidence == "confirmed" and "udp dport 9 drop" in first.sentence
     assert (rest.key, rest.confidence) == ("unknown", "not explained")
-    assert looking.Looking.join([first, rest]) == [first, rest], "these pass every node"
+    assert looking_at(monkeypatch).join([first, rest]) == [first, rest], "these pass every node"
 
 
-def test_cells_without_a_pattern_that_pass_where_a_named_mechanism_is_are_no_second_finding(monkeypatch):
-    """A stale route changes client addresses as well: no cause of its own, and printed as three findings once."""
-    here = cell("on-node2", "node2", "on-node2")
-    joined = looking.Looking.join(looked(monkeypatch, finding("protocol at node", here), finding("unknown", here)))
-    assert [(f.key, len(f.evidence), f.besides) for f in joined] == [("protocol at node", 2, 1)]
+def test_cells_that_pass_where_a_named_mechanism_is_all_that_differs_are_no_second_finding(monkeypatch):
+    """A stale route changes client addresses as well: it was printed as three findings, two of them false."""
+    look = looking_at(monkeypatch)
+    here, elsewhere = cell("on-node2", "node2", "on-node2"), cell("on-node1", "node1", "on-node3")
+    first = finding("protocol at node", here)
+    first.candidate = SimpleNamespace(at=At("node2"), key="")
+    for key in ("unknown", "target pod"):
+        joined = look.join(look.name([first, finding(key, here)]))
+        assert [(f.key, len(f.evidence), f.besides) for f in joined] == [("protocol at node", 2, 1)]
     assert "Of them, 1 are no part of its pattern" in joined[0].text()
+    for key in ("unknown", "target pod"):
+        assert len(look.join(look.name([first, finding(key, here, elsewhere)]))) == 2, "some pass another place"
 
 
 def test_a_difference_of_a_node_that_takes_part_no_more_than_others_confirms_nothing(monkeypatch):

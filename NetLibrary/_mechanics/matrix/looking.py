@@ -46,17 +46,27 @@ class Looking:
         named = {id(f): self._named(f, used) for f in sorted(found, key=lambda f: f.key == UNKNOWN)}
         return [named[id(f)] for f in found]
 
-    @staticmethod
-    def join(found: Sequence[Finding]) -> list[Finding]:
-        """Counts cells without a pattern with the finding whose mechanism is all that differs where they pass."""
-        left = list(found)
-        for rest in [f for f in found if f.key == UNKNOWN and f.shown]:
-            owner = next((f for f in left if f.key != UNKNOWN and f.measured and set(f.shown) & set(rest.shown)), None)
-            if owner is not None:
-                evidence, besides = [*owner.evidence, *rest.evidence], owner.besides + len(rest.evidence)
-                left[left.index(owner)] = dataclasses.replace(owner, evidence=evidence, besides=besides)
-                left.remove(rest)
+    def join(self, found: Sequence[Finding]) -> list[Finding]:
+        """Counts a finding with an earlier one whose place all of its cells pass, when nothing else differs there.
+
+        A stale route makes connections fail one way, and changes the clients' addresses of others: that is one cause.
+        """
+        left: list[Finding] = []
+        for finding in found:
+            owner = next((f for f in left if self._covers(f, finding)), None)
+            if owner is None:
+                left.append(finding)
+                continue
+            evidence, besides = [*owner.evidence, *finding.evidence], owner.besides + len(finding.evidence)
+            left[left.index(owner)] = dataclasses.replace(owner, evidence=evidence, besides=besides)
         return left
+
+    def _covers(self, owner: Finding, finding: Finding) -> bool:
+        if owner.candidate is None or not (owner.measured and finding.shown) or finding.key in FROM_OBJECTS:
+            return False
+        places = {owner.candidate.at.node, owner.candidate.at.other} - {""}
+        passes = places and all(places <= ends(cell, self._bed.world) for cell in finding.evidence)
+        return bool(passes) and set(finding.shown) <= set(owner.shown)
 
     def _named(self, finding: Finding, used: set[Difference]) -> Finding:
         if finding.key in FROM_OBJECTS or finding.measured:

@@ -30,7 +30,12 @@ def _hosts_reach_back(case: Case, at: At) -> bool:
 
 
 def _enters_or_is_there(f: Fact, at: At) -> bool:
-    return f.from_node == at.node and (at.other in f.to_nodes or f.entry == at.other)
+    return (f.from_node == at.node and f.entry == at.other) or _from_or_by_way_of(f, at)
+
+
+def _from_or_by_way_of(f: Fact, at: At) -> bool:
+    """Goes from one node to a backend on the other; what enters at a NodePort goes on from there."""
+    return at.node in (f.from_node, f.entry) and at.other in f.to_nodes
 
 
 RULES = (
@@ -123,7 +128,7 @@ RULES = (
         "nodes' "
         "own addresses reach each other.",
         must=lambda f, at: between_pods(f) and one_way(f, at),
-        may=lambda f, at: f.from_node == at.node and at.other in f.to_nodes,
+        may=_from_or_by_way_of,
         symptoms=AT_ADDRESS | {"dns"},
         least=2,
         rank=17,
