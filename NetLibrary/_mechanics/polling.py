@@ -67,15 +67,32 @@ def settle(
         >>> settle(lambda: [], timeout=0.01, every=0.001)
         []
     """
-    wait = pause or time.sleep
-    deadline = time.monotonic() + timeout
-    for seconds in _pauses(every):
-        left = deadline - time.monotonic()
+    for left in rounds(timeout=timeout, every=every, pause=pause):
         answer = condition()
         if answer or left <= 0:
             return answer
-        wait(max(0.0, min(seconds, deadline - time.monotonic())))
-    raise AssertionError("the pauses never end")
+    return condition()  # the last look had begun before the time was up
+
+
+def rounds(
+    *, timeout: float, every: float | Iterable[float] = 0.1, pause: Callable[[float], object] | None = None
+) -> Iterator[float]:
+    """Yields the seconds that are left, the first time at once, then after each pause, until the time is up.
+
+    This is for what is measured again and again rather than asked; `until` and `settle` are made of it.
+
+    Example:
+        >>> len([left for left in rounds(timeout=0.01, every=1)])
+        2
+    """
+    wait = pause or time.sleep
+    deadline = time.monotonic() + timeout
+    for seconds in _pauses(every):
+        yield max(0.0, deadline - time.monotonic())
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        wait(min(seconds, left))
 
 
 def _pauses(every: float | Iterable[float]) -> Iterator[float]:

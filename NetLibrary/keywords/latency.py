@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -266,20 +265,20 @@ class LatencyKeywords(KeywordBase):
         retry_for: timedelta,
     ) -> Outcome:  # fmt: skip
         """Runs the client; again while nothing is answered: the rules of a new Service come a moment later."""
+        from NetLibrary._mechanics.polling import rounds
         from NetLibrary._mechanics.throughput.requests.objects import client_job
         from NetLibrary._mechanics.throughput.requests.run import run_job
 
-        deadline = time.monotonic() + retry_for.total_seconds()
-        while True:
+        for left in rounds(timeout=retry_for.total_seconds(), every=PAUSE_SECONDS):
             job = client_job(
                 f"fortio-client-{secrets.token_hex(3)}", namespace, image, load, node=node, host_network=host_network
             )
             outcome = run_job(cluster, job, load, progress=logger.info)
             logger.debug(outcome.output[-20_000:])
-            if outcome.run.answers or time.monotonic() >= deadline:
-                return outcome
+            if outcome.run.answers or left <= 0:
+                break
             logger.info(f"No request was answered yet: {outcome.run.failures}.")
-            time.sleep(PAUSE_SECONDS)
+        return outcome
 
 
 def _ms(limit: timedelta | None) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -139,17 +138,17 @@ class ThroughputKeywords(KeywordBase):
             The client's own words.
         """
         from NetLibrary._mechanics.facts import images_of
+        from NetLibrary._mechanics.polling import rounds
         from NetLibrary._mechanics.report import bitrate_text
         from NetLibrary._mechanics.throughput import Request
         from NetLibrary._mechanics.verdict import Check
 
         request = Request(server, port, seconds=1)
         connection = self.session.cluster(cluster)
-        deadline = time.monotonic() + timeout.total_seconds()
-        while True:
+        for left in rounds(timeout=timeout.total_seconds(), every=0):
             outcome = self._run(connection, request, namespace, image, None, None, timedelta(0), one_server=False)
             unsettled = outcome.problem is not None and outcome.problem.kind in ("unreachable", "timed out")
-            if not unsettled or time.monotonic() >= deadline:
+            if not unsettled or left <= 0:
                 break
             logger.info(f"Not settled yet: {outcome.problem}.")
         problem, measured = outcome.problem, outcome.measurement

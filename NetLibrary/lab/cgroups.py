@@ -11,13 +11,12 @@ Source: Linux, Documentation/admin-guide/cgroup-v2.rst, "No Internal Process Con
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
-import time
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.polling import settle
 
 ROOT = Path("/sys/fs/cgroup")
 SHELTER = "netlibrary-init"  # for the processes of a container's root group
@@ -147,9 +146,11 @@ def members(name: str, root: Path = ROOT) -> set[int]:
 
 def kill(name: str, timeout: float = 30.0, root: Path = ROOT) -> None:
     """Kills every process below the group and waits until all are gone."""
-    deadline = time.monotonic() + timeout
     switch = root / name / "cgroup.kill"  # Linux 5.14
-    while True:
+    left: set[int] = set()
+
+    def gone() -> bool:
+        nonlocal left
         with contextlib.suppress(OSError):
             if switch.exists():
                 switch.write_text("1")
@@ -160,25 +161,27 @@ def kill(name: str, timeout: float = 30.0, root: Path = ROOT) -> None:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise EnvironmentProblem(f"Processes of {name} do not end: {', '.join(map(str, sorted(left)))}.")
-        time.sleep(0.02)
+        return not left
+
+    if not settle(gone, timeout=timeout, every=0.02):
+        raise EnvironmentProblem(f"Processes of {name} do not end: {', '.join(map(str, sorted(left)))}.")
 
 
 def remove(name: str, timeout: float = 5.0, root: Path = ROOT) -> None:
     """Removes the group and all below it; they must be empty."""
-    deadline = time.monotonic() + timeout
-    for hierarchy in hierarchies(root):
-        while (hierarchy / name).exists():
-            busy = None
+    busy: list[str] = []
+
+    def removed() -> bool:
+        busy.clear()
+        for hierarchy in hierarchies(root):
             for folder, _, _ in os.walk(hierarchy / name, topdown=False):
                 try:
                     os.rmdir(folder)
+                except FileNotFoundError:
+                    continue
                 except OSError as error:
-                    busy = error if error.errno != errno.ENOENT else busy
-            if busy and time.monotonic() > deadline:
-                raise EnvironmentProblem(f"The control group {hierarchy / name} cannot be removed: {busy}.")
-            if busy:
-                time.sleep(0.05)
+                    busy.append(f"{hierarchy / name} cannot be removed: {error}")
+        return not any((hierarchy / name).exists() for hierarchy in hierarchies(root))
+
+    if not settle(removed, timeout=timeout, every=0.05):
+        raise EnvironmentProblem(f"The control group {busy[-1] if busy else f'{name} comes back'}.")

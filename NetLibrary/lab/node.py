@@ -195,12 +195,14 @@ class Node(Vantage):
 
     def _keep_kubelet(self, patience: float = 30.0, steady: float = 2.0) -> None:
         """Starts the kubelet until it stays: it ends when its runtime is not ready yet, and no init watches it."""
-        kubelet, deadline = self.process("kubelet"), time.monotonic() + patience
-        since = time.monotonic()
-        while time.monotonic() - since < steady:
+        kubelet, since = self.process("kubelet"), time.monotonic()
+
+        def stays() -> bool:
+            nonlocal since
             if not kubelet.alive():
-                if time.monotonic() > deadline:
-                    raise EnvironmentProblem(f"The kubelet of {self.name} does not stay up:\n{kubelet.tail()}")
                 kubelet.start()
                 since = time.monotonic()
-            time.sleep(0.1)
+            return time.monotonic() - since >= steady
+
+        if not settle(stays, timeout=patience + steady):
+            raise EnvironmentProblem(f"The kubelet of {self.name} does not stay up:\n{kubelet.tail()}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.polling import settle
 from NetLibrary.lab import disk
 from NetLibrary.lab.console import Say
 
@@ -118,32 +118,36 @@ def lock(path: Path, *, wait: float = 600.0, waiting: str = "", tell: Say | None
         waiting: What to tell while another holds it.
         tell: Function that tells it.
     """
-    deadline, told = time.monotonic() + wait, False
-    while True:
+    told = False
+
+    def held() -> list[int]:
+        nonlocal told
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except (FileNotFoundError, FileExistsError):
             if path.parent.is_file():
                 raise
-            continue  # the holder before us removed the folder just now, as the last one in it
+            return []  # the holder before us removed the folder just now, as the last one in it
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _same_file(handle, path):
-                break  # else the holder before us removed the file that we have locked: again, with the new one
-            os.close(handle)
+                return [handle]
+            os.close(handle)  # the holder before us removed the file that we have locked: again, with the new one
         except BlockingIOError:
             os.close(handle)
-            if time.monotonic() > deadline:
-                raise EnvironmentProblem(f"{waiting or path} is still locked after {wait:g} s.") from None
             if waiting and tell and not told:
                 tell(f"waiting: {waiting}")
                 told = True
-            time.sleep(0.1)
+        return []
+
+    handles = settle(held, timeout=wait)
+    if not handles:
+        raise EnvironmentProblem(f"{waiting or path} is still locked after {wait:g} s.")
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
-        os.close(handle)
+        os.close(handles[0])
         with contextlib.suppress(OSError):
             path.parent.rmdir()

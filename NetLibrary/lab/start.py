@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.polling import settle
 from NetLibrary.lab import build, cgroups, components, disk, network, networks, node_files, recipes, store, tools
 from NetLibrary.lab.apiserver import ApiServer, NoAnswer
 from NetLibrary.lab.applying import apply_objects
@@ -140,8 +141,10 @@ class Starter:
 
     def _until(self, what: str, done: Callable[[], object], needed: list[Component], pause: float = POLL) -> None:
         """Waits until something holds; complains as soon as a program that it needs has ended."""
-        deadline = time.monotonic() + LIMIT
-        while not done():
+
+        def over() -> bool:
+            if done():
+                return True
             if self.cancelled.is_set():
                 raise Cancelled("The start was given up.")
             for component in needed:
@@ -151,10 +154,11 @@ class Starter:
                         f"{component.name} ({where}) ended during the start; "
                         f"the last lines of its log:\n{component.tail()}"
                     )
-            if time.monotonic() > deadline:
-                tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
-                raise EnvironmentProblem(f"{what} did not get ready within {LIMIT:g} s.\n{tails}")
-            time.sleep(pause)
+            return False
+
+        if not settle(over, timeout=LIMIT, every=pause):
+            tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
+            raise EnvironmentProblem(f"{what} did not get ready within {LIMIT:g} s.\n{tails}")
 
     def _restarted(self, component: Component) -> bool:
         """Starts an ended kubelet again; False when it has ended too often, or when it is another program."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from NetLibrary._mechanics.conformance import results
 from NetLibrary._mechanics.conformance.results import Test
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.polling import settle
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -160,9 +161,7 @@ def _side_by_side(
             )  # fmt: skip
             stack.callback(_end, process)
             running.append((process, report, log))
-        deadline = time.monotonic() + limit
-        while any(process.poll() is None for process, _, _ in running) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        settle(lambda: all(p.poll() is not None for p, _, _ in running), timeout=limit, every=POLL_SECONDS)
         for process, _, _ in running:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from NetLibrary._mechanics.cyperf import operations
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.cyperf.types import Agent
 from NetLibrary._mechanics.errors import ControllerError, InputError, Missing, WaitTimeout
+from NetLibrary._mechanics.polling import settle
 
 # PrimaryObjective.Timeline and the DUT fields used here exist since 3.0.
 MINIMUM_VERSION = 3
@@ -99,8 +99,10 @@ class Controller:
         Raises:
             WaitTimeout: With the pods that have no agent, and the agents that belong to no pod.
         """
-        deadline, said = time.monotonic() + timeout, ""
-        while True:
+        said = ""
+
+        def listed() -> dict[str, Agent] | None:
+            nonlocal said
             agents = self.agents(tag=tag)
             by_pod = {addresses[agent.ip]: agent for agent in agents if agent.ip in addresses}
             absent = sorted(set(addresses.values()) - set(by_pod))
@@ -113,18 +115,21 @@ class Controller:
             line += f", not yet: {', '.join(absent)}" if absent else ""
             line += f", of no pod: {', '.join(foreign)}" if foreign else ""
             if progress and line != said:
-                said = line
                 progress(line)
-            if time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"The CyPerf controller {self.connection.base} does not list exactly the agents of "
-                    f"{len(set(addresses.values()))} pods after {timeout:g} s: {line}.\n"
-                    "Agents reach the controller, or its Controller Proxy, on port 443 (before version 3.0 on 30422 "
-                    "too); look at the pods' logs and at AGENT_CONTROLLER."
-                )
+            said = line
             if still_there:
                 still_there()
-            time.sleep(0.5)
+            return None
+
+        found = settle(listed, timeout=timeout, every=0.5)
+        if found is None:
+            raise WaitTimeout(
+                f"The CyPerf controller {self.connection.base} does not list exactly the agents of "
+                f"{len(set(addresses.values()))} pods after {timeout:g} s: {said}.\n"
+                "Agents reach the controller, or its Controller Proxy, on port 443 (before version 3.0 on 30422 too); "
+                "look at the pods' logs and at AGENT_CONTROLLER."
+            )
+        return found
 
     def purge_agents(self, tags: Iterable[str]) -> list[Agent]:
         """Deletes offline agents that carry one of the tags, and no others."""

@@ -6,13 +6,13 @@ The published client counts any state but `ERROR` as success and waits without e
 
 from __future__ import annotations
 
-import time
 import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.errors import NotJson, OperationFailed, WaitTimeout
+from NetLibrary._mechanics.polling import settle
 
 _POLL_SECONDS = (0.1, 0.2, 0.4, 0.7, 1.0)
 RUNNING, SUCCESS = "IN_PROGRESS", "SUCCESS"
@@ -59,24 +59,27 @@ def run(
     """
     what = what or f"Operation {path.rsplit('/', 1)[-1]}"
     context = connection.call("POST", path, body=body, data=data, content_type=content_type)
-    deadline = time.monotonic() + timeout
-    said = ""
-    pauses = iter(_POLL_SECONDS)
-    while True:
+    asked, said = False, ""
+
+    def over() -> bool:
+        nonlocal context, asked, said
+        if asked:
+            context = connection.call("GET", local_path(str(context.get("url") or f"{path}/{context.get('id')}")))
+        asked = True
         state, share = _state(context, what)
-        if state != RUNNING:
-            break
-        if time.monotonic() >= deadline:
-            raise WaitTimeout(
-                f"{what} at the CyPerf controller {connection.base} did not end within {timeout:g} s; "
-                f"it stands at {share} %{_message(connection, context)}."
-            )
         line = f"{what}: {share} %"
-        if progress and share and line != said:
+        if progress and state == RUNNING and share and line != said:
             said = line
             progress(line)
-        time.sleep(min(next(pauses, 1.0), max(0.0, deadline - time.monotonic())))
-        context = connection.call("GET", local_path(str(context.get("url") or f"{path}/{context.get('id')}")))
+        return state != RUNNING
+
+    ended = settle(over, timeout=timeout, every=_POLL_SECONDS)
+    state, share = _state(context, what)
+    if not ended:
+        raise WaitTimeout(
+            f"{what} at the CyPerf controller {connection.base} did not end within {timeout:g} s; "
+            f"it stands at {share} %{_message(connection, context)}."
+        )
     if state != SUCCESS:
         reason = context.get("message") or context.get("result") or f"state {state}"
         raise OperationFailed(connection.redact(f"{what} failed at the CyPerf controller: {str(reason).rstrip('.')}."))

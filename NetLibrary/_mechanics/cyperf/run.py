@@ -154,24 +154,23 @@ def watch(
     """
     begin = time.monotonic()
     finished = Finished(RunState("", "", "", 0, 0))
-    while True:
-        found = state(session)
-        finished.state = found
+
+    def over() -> bool:
+        finished.state = found = state(session)
         if not finished.states or finished.states[-1][0] != found.status:
             finished.states.append((found.status, round(time.monotonic() - begin, 2)))
         if look:
             look(found)
-        if found.status in _IDLE or (until and until(found)):
-            break
-        if time.monotonic() - begin >= timeout:
-            reasons = _reasons(session)
-            abort(session)
-            raise WaitTimeout(
-                f"The test of session '{session.name}' did not stop within {timeout:g} s "
-                f"({found.status}, {found.elapsed_seconds} of {found.duration_seconds} s); it was aborted."
-                + _said(reasons)
-            )
-        time.sleep(POLL_SECONDS)
+        return found.status in _IDLE or bool(until and until(found))
+
+    ended, found = settle(over, timeout=timeout, every=POLL_SECONDS), finished.state
+    if not ended:
+        reasons = _reasons(session)
+        abort(session)
+        raise WaitTimeout(
+            f"The test of session '{session.name}' did not stop within {timeout:g} s "
+            f"({found.status}, {found.elapsed_seconds} of {found.duration_seconds} s); it was aborted." + _said(reasons)
+        )
     if found.status == "ERROR":
         raise _refused(session, f"The test of session '{session.name}' ended in state ERROR.")
     if found.status == "STOPPED" and found.elapsed_seconds < found.duration_seconds and not may_end_early:

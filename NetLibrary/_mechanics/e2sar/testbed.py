@@ -20,6 +20,7 @@ from NetLibrary._mechanics.e2sar.targets import target_of
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pods_ready
+from NetLibrary._mechanics.polling import settle
 from NetLibrary.types import E2SARPath, E2SARPlacement
 
 Object = dict[str, Any]
@@ -122,16 +123,19 @@ class Testbed:
         """
         self._follow(endpoint, timeout=timeout)
         deadline = time.monotonic() + timeout
-        while not endpoint.listens():
-            if time.monotonic() > deadline:
-                raise errors.WaitTimeout(endpoint.not_bound(timeout))
+
+        def bound() -> bool:
+            if endpoint.listens():
+                return True
             self.refresh(endpoint)
             if endpoint.terminated() or endpoint.trouble:
                 endpoint.drain()
-                if endpoint.listens():
-                    break
-                raise errors.WaitFailed(endpoint.ended_unbound())
-            time.sleep(0.1)
+                if not endpoint.listens():
+                    raise errors.WaitFailed(endpoint.ended_unbound())
+            return endpoint.listens()
+
+        if not settle(bound, timeout=timeout):
+            raise errors.WaitTimeout(endpoint.not_bound(timeout))
         if ready:
             what = f"Readiness of receiver '{endpoint.name}'"
             left = max(1.0, deadline - time.monotonic())
@@ -297,22 +301,22 @@ class Testbed:
 
         At rest: all events are there, or the reports have been equal for longer than a reassembly takes.
         """
-        deadline = time.monotonic() + timeout
         start = {id(each): each.reports() for each in receivers}
-        while time.monotonic() < deadline:
+
+        def at_rest() -> bool:
             fresh = all(each.reports() >= start[id(each)] + 2 or each.terminated() or each.quiet for each in receivers)
             # Every event is there: one more report shows what may have come on top of them
             later = all(each.reports() >= start[id(each)] + 1 or each.terminated() for each in receivers)
             if later and sum(each.received() for each in receivers) >= events:
-                return
+                return True
             if fresh and all(each.at_rest() for each in receivers):
-                return
+                return True
             for each in receivers:
                 self.refresh(each)
             self.tick()
-            if all(each.terminated() or each.trouble for each in receivers):
-                return
-            time.sleep(0.2)
+            return all(each.terminated() or each.trouble for each in receivers)
+
+        settle(at_rest, timeout=timeout, every=0.2)
 
     def facts(self, senders: Sequence[Endpoint], receivers: Sequence[Endpoint]) -> Facts:
         """Everything that is known about a run."""

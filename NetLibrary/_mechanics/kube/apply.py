@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
@@ -10,6 +9,7 @@ from NetLibrary._mechanics.kube.ownership import Object, place_of
 from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.wait import gone
+from NetLibrary._mechanics.polling import settle
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -40,8 +40,9 @@ def create(cluster: Cluster, obj: Object) -> Object:
     obj = dressed(obj, cluster.pod_settings())
     path = resource.path(obj["metadata"].get("namespace"))
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-    deadline = time.monotonic() + ACCOUNT_PATIENCE
-    while True:
+    refused: list[errors.Forbidden] = []
+
+    def posted() -> Object | None:
         try:
             made = cluster.connection.request_object("POST", path, query=query, body=cluster.ownership.marked(obj))
             cluster.ownership.created(resource, made)
@@ -50,9 +51,15 @@ def create(cluster: Cluster, obj: Object) -> Object:
             cluster.ownership.perhaps_created(resource, obj["metadata"])
             raise
         except errors.Forbidden as error:
-            if "error looking up service account" not in str(error) or time.monotonic() > deadline:
+            if "error looking up service account" not in str(error):
                 raise
-        time.sleep(0.2)
+            refused.append(error)
+            return None
+
+    found = settle(posted, timeout=ACCOUNT_PATIENCE, every=0.2)
+    if found is None:
+        raise refused[-1]
+    return found
 
 
 def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:

@@ -7,7 +7,8 @@ import shutil
 import time
 
 from NetLibrary._mechanics.errors import ClusterError, Forbidden, NetLibraryError, WaitTimeout
-from NetLibrary._mechanics.kube.cluster import RUN_LABEL, Cluster, Object
+from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object
 from NetLibrary._mechanics.kube.wait import Goal, gone
 
 # The kind is not served (any more), or cannot be listed or deleted at all: nothing of it can be left

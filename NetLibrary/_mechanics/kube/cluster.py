@@ -14,8 +14,7 @@ from NetLibrary._mechanics.kube.connection import Connection
 from NetLibrary._mechanics.kube.ending import run_command
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 from NetLibrary._mechanics.kube.foreign import ForeignChanges
-from NetLibrary._mechanics.kube.ownership import RUN_LABEL as RUN_LABEL
-from NetLibrary._mechanics.kube.ownership import Ownership
+from NetLibrary._mechanics.kube.ownership import Object, Ownership
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.resources import Resources
 from NetLibrary._mechanics.kube.schemas import Schemas
@@ -33,8 +32,6 @@ _PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
 }
-
-Object = dict[str, Any]
 
 
 class Cluster:

@@ -15,6 +15,7 @@ from NetLibrary._mechanics.kube import wait
 from NetLibrary._mechanics.policies import judge, objects, subjects
 from NetLibrary._mechanics.policies.results import Cell, Found, Table
 from NetLibrary._mechanics.policies.subjects import Port, Subjects
+from NetLibrary._mechanics.polling import rounds
 from NetLibrary._mechanics.probing.fleet import Fleet
 from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
@@ -163,24 +164,26 @@ def _probe(fleet: Fleet, table: Table, settings: Settings) -> None:
     begun = time.monotonic()
     _ask(fleet, table.cells, settings)
     judge.find(table.cells)
-    deadline = time.monotonic() + settings.settle_seconds
-    if _repeat(fleet, table, settings, deadline, begun):
+    if _repeat(fleet, table, settings, begun):
         # Policies took effect meanwhile: what was right before may have been so for their want
         _ask(fleet, table.cells, settings)
         judge.find(table.cells)
-        _repeat(fleet, table, settings, time.monotonic() + settings.settle_seconds, begun)
+        _repeat(fleet, table, settings, begun)
     table.seconds = time.monotonic() - begun
 
 
-def _repeat(fleet: Fleet, table: Table, settings: Settings, deadline: float, begun: float) -> bool:
+def _repeat(fleet: Fleet, table: Table, settings: Settings, begun: float) -> bool:
     """Asks wrong cells again until they are right or the time is over; tells whether any became right."""
-    changed = False
-    while (again := table.having(Found.OPEN, Found.CLOSED, Found.ERROR)) and time.monotonic() < deadline:
-        time.sleep(PAUSE_SECONDS)
-        before = len(again)
-        _ask(fleet, again, settings)
+    changed, wrong = False, table.having(Found.OPEN, Found.CLOSED, Found.ERROR)
+    for turn, _ in enumerate(rounds(timeout=settings.settle_seconds, every=PAUSE_SECONDS)):
+        if not wrong:
+            break
+        if turn == 0:
+            continue  # they were asked just now
+        _ask(fleet, wrong, settings)
         judge.find(table.cells)
-        if len(table.having(Found.OPEN, Found.CLOSED, Found.ERROR)) < before:
+        before, wrong = len(wrong), table.having(Found.OPEN, Found.CLOSED, Found.ERROR)
+        if len(wrong) < before:
             changed, table.settled_after = True, time.monotonic() - begun
     return changed
 

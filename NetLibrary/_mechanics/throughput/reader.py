@@ -16,18 +16,26 @@ bidirectional run. So neither the exit status nor one fixed key decides anything
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from NetLibrary._mechanics.throughput.document import Document, find, in_shape
+from NetLibrary._mechanics.throughput.fields import (
+    intervals_of,
+    number_of,
+    omits_some,
+    rate_of,
+    round_trip_ms,
+    settings_of,
+    streams_of,
+    total_of,
+    version_of,
+)
 from NetLibrary._mechanics.throughput.loss import Counted, Loss, loss
 from NetLibrary._mechanics.throughput.messages import error_in, kind_of, last_words, signal_of
 from NetLibrary._mechanics.throughput.results import Interval, Iperf3Problem, Measurement, Sent
 from NetLibrary._mechanics.throughput.server_output import Arrived, arrived_in_json, arrived_in_text
 
 _HEAD = re.compile(r"\s*attempts: \d+\n(?:exit status: (\d+)\n)?")
-# A last sliver of a few milliseconds has no meaningful rate
-_SLIVER_SECONDS = 0.05
 # The two ends of a run may end this much apart, as a ratio: a server of 3.9 stops some time before its client
 _SAME_TIME = 1.5
 
@@ -53,7 +61,7 @@ def read(output: str, errors: str = "", *, exit_status: int | None = None) -> Me
     message = document.get("error")
     if message:
         raise _problem(str(message), document, exit_status)
-    udp = str(_start(document).get("protocol") or "TCP").upper() == "UDP"
+    udp = str(settings_of(document).get("protocol") or "TCP").upper() == "UDP"
     return _udp(document, said, exit_status) if udp else _tcp(document, said, exit_status)
 
 
@@ -107,8 +115,8 @@ def _problem(
 ) -> Iperf3Problem:
     text = message.removeprefix("error - ").strip()
     return Iperf3Problem(
-        kind or kind_of(text) or "failed", text, exit_status=exit_status, intervals=_intervals(document), sent=sent,
-        version=_version(document),
+        kind or kind_of(text) or "failed", text, exit_status=exit_status, intervals=intervals_of(document), sent=sent,
+        version=version_of(document),
     )  # fmt: skip
 
 
@@ -117,26 +125,26 @@ def _problem(
 
 def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
     end = document["end"]
-    total = _sum(end, "sum")
-    received, sent = _sum(end, "sum_received") or total, _sum(end, "sum_sent") or total
+    total = total_of(end, "sum")
+    received, sent = total_of(end, "sum_received") or total, total_of(end, "sum_sent") or total
     if not received:
         raise _no_result({**document, "end": {}}, said, False, exit_status)
     _must_be_numbers(document, exit_status)
-    got, out = _number(received, "bytes") or 0.0, _number(sent, "bytes") or 0.0
+    got, out = number_of(received, "bytes") or 0.0, number_of(sent, "bytes") or 0.0
     if got <= 0:
         text = error_in(said) or (f"{out:.0f} bytes were sent and none arrived" if out else "no data was transferred")
         raise _problem(text, document, exit_status, kind="nothing arrived" if out else "no data")
     contradictions = []
     # What was still buffered at the end of the omitted part arrives after it
-    if out and not _omits(document) and got > out * 1.001 + 131072 * max(1, _streams(document)):
+    if out and not omits_some(document) and got > out * 1.001 + 131072 * max(1, streams_of(document)):
         contradictions.append(f"the receiver counted {got:.0f} bytes, the sender only {out:.0f}")
-    contradictions += _times(document, _number(sent, "seconds"), _number(received, "seconds"))
-    retransmits = _number(sent, "retransmits")
+    contradictions += _times(document, number_of(sent, "seconds"), number_of(received, "seconds"))
+    retransmits = number_of(sent, "retransmits")
     return Measurement(
-        bits_per_second=_rate(received), bytes=int(got), duration_seconds=_number(received, "seconds") or 0.0,
-        sent_bits_per_second=_rate(sent), sent_bytes=int(out),
-        retransmits=None if retransmits is None else int(retransmits), rtt_ms=_rtt(document),
-        intervals=_intervals(document), contradictions=tuple(contradictions), notes=_of_the_way_back(document),
+        bits_per_second=rate_of(received), bytes=int(got), duration_seconds=number_of(received, "seconds") or 0.0,
+        sent_bits_per_second=rate_of(sent), sent_bytes=int(out),
+        retransmits=None if retransmits is None else int(retransmits), rtt_ms=round_trip_ms(document),
+        intervals=intervals_of(document), contradictions=tuple(contradictions), notes=_of_the_way_back(document),
         silent_streams=_silent_streams(document), **_common(document, "tcp"),
     )  # fmt: skip
 
@@ -146,25 +154,25 @@ def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
 
 def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
     sent = _sent(document)
-    if sent is None or (sent.bytes <= 0 and not _sum(document["end"], "sum_received")):
+    if sent is None or (sent.bytes <= 0 and not total_of(document["end"], "sum_received")):
         raise _problem(error_in(said) or "no data was transferred", document, exit_status, kind="no data")
     # All datagrams of a run have one size. Packets and bytes of an old version's `sum` may be of two ends
-    size = _number(_start(document), "blksize") or (sent.bytes / sent.packets if sent.packets else 0.0)
+    size = number_of(settings_of(document), "blksize") or (sent.bytes / sent.packets if sent.packets else 0.0)
     packets = sent.bytes / size if size else sent.packets or 0
     arrived, seconds, source = _arrived(document, size)
     if arrived is None:
         raise _one_sided(document, sent, exit_status)
     _must_be_numbers(document, exit_status)
-    received = _sum(document["end"], "sum_received")
-    got = int(_number(received, "bytes") or 0) if received else round(arrived.packets * size)
+    received = total_of(document["end"], "sum_received")
+    got = int(number_of(received, "bytes") or 0) if received else round(arrived.packets * size)
     if got <= 0:
         text = f"{packets:.0f} datagrams were sent and none arrived" if packets else "no data was transferred"
         raise _problem(text, document, exit_status, kind="nothing arrived" if packets else "no data", sent=sent)
     highest = _highest(document)
     counted = Counted(
-        sent=_expected(packets, sent.seconds, seconds, 0 if _omits(document) else arrived.progress or highest or 0),
+        sent=_expected(packets, sent.seconds, seconds, 0 if omits_some(document) else arrived.progress or highest or 0),
         received=arrived.packets, gaps=arrived.gaps, expected=highest, out_of_order=arrived.out_of_order,
-        omitted=_omits(document), streams=_streams(document),
+        omitted=omits_some(document), streams=streams_of(document),
     )  # fmt: skip
     result = loss(counted)
     at_most, packets = result.lost_at_most, arrived.packets + result.lost
@@ -185,9 +193,9 @@ def _udp(document: Document, said: str, exit_status: int | None) -> Measurement:
 
 def _must_be_numbers(document: Document, exit_status: int | None) -> None:
     """What cannot be read is no zero: nobody may be accused of it."""
-    received = _sum(document["end"], "sum_received") or _sum(document["end"], "sum")
-    size, seconds = _number(received, "bytes"), _number(received, "seconds")
-    rate = _number(received, "bits_per_second")
+    received = total_of(document["end"], "sum_received") or total_of(document["end"], "sum")
+    size, seconds = number_of(received, "bytes"), number_of(received, "seconds")
+    rate = number_of(received, "bits_per_second")
     timed = (seconds is not None and seconds > 0) or (not seconds and rate is not None and rate > 0)
     if size is None or size < 0 or (size and not timed):
         text = f"the receiver's count is {received.get('bytes')!r} bytes in {received.get('seconds')!r} seconds"
@@ -196,15 +204,15 @@ def _must_be_numbers(document: Document, exit_status: int | None) -> None:
 
 def _sent(document: Document) -> Sent | None:
     end = document["end"]
-    total = _sum(end, "sum_sent") or _sum(end, "sum")
+    total = total_of(end, "sum_sent") or total_of(end, "sum")
     if not total:
         return None
     # In `sum` of old versions the seconds may be the receiver's; the streams have the sender's
     streams = [stream.get("udp") or {} for stream in end.get("streams") or []]
-    seconds = _number(total, "seconds") or 0.0
+    seconds = number_of(total, "seconds") or 0.0
     if "sum_sent" not in end:
-        seconds = max((_number(stream, "seconds") or 0.0 for stream in streams), default=0.0) or seconds
-    size, packets = _number(total, "bytes") or 0.0, _number(total, "packets")
+        seconds = max((number_of(stream, "seconds") or 0.0 for stream in streams), default=0.0) or seconds
+    size, packets = number_of(total, "bytes") or 0.0, number_of(total, "packets")
     # 3.12 counts below zero now and then, which an unsigned number shows as 1.8e19; a datagram has at least a byte
     known = packets is not None and 0 < packets <= size
     return Sent(int(size), seconds, int(packets or 0) if known else None)
@@ -212,19 +220,19 @@ def _sent(document: Document) -> Sent | None:
 
 def _arrived(document: Document, size: float) -> tuple[Arrived | None, float, str]:
     """Returns what the receiver counted, over how many seconds, and where that comes from."""
-    received = _sum(document["end"], "sum_received")
+    received = total_of(document["end"], "sum_received")
     server = _of_the_server(document)
-    reverse = bool(_number(_start(document), "reverse"))
+    reverse = bool(number_of(settings_of(document), "reverse"))
     own = arrived_in_json(document) if reverse else None
     if received and size:
         other = own or server
-        packets = round((_number(received, "bytes") or 0.0) / size)
+        packets = round((number_of(received, "bytes") or 0.0) / size)
         counted = Arrived(
             packets=packets,
-            seconds=_number(received, "seconds") or 0.0,
+            seconds=number_of(received, "seconds") or 0.0,
             gaps=_gaps(received, packets),
             out_of_order=other.out_of_order if other else None,
-            jitter_ms=_number(received, "jitter_ms"),
+            jitter_ms=number_of(received, "jitter_ms"),
             intervals=other.intervals if other else (),
         )
         return counted, counted.seconds, "both ends"
@@ -241,7 +249,7 @@ def _gaps(received: Document, packets: int) -> int | None:
     Clients from 3.16 on show "0 of all that were sent lost" with a server up to 3.12, whatever was lost: only the bytes
     are the server's then. Seen with 3.16, 3.18 and 3.22 beside 3.1.3, 3.7, 3.9 and 3.12.
     """
-    lost, of = _number(received, "lost_packets"), _number(received, "packets")
+    lost, of = number_of(received, "lost_packets"), number_of(received, "packets")
     if lost == 0 and of and packets < of:
         return None
     return int(lost or 0)
@@ -256,18 +264,16 @@ def _of_the_server(document: Document) -> Arrived | None:
 
 def _one_sided(document: Document, sent: Sent, exit_status: int | None) -> Iperf3Problem:
     count = f"{sent.packets} datagrams" if sent.packets else f"{sent.bytes} bytes"
-    gaps = _number(_sum(document["end"], "sum"), "lost_packets") or 0
-    least = f", at least {gaps:.0f} of them lost" if 0 < gaps <= (sent.packets or 0) and not _omits(document) else ""
+    gaps = number_of(total_of(document["end"], "sum"), "lost_packets") or 0
+    least = (
+        f", at least {gaps:.0f} of them lost" if 0 < gaps <= (sent.packets or 0) and not omits_some(document) else ""
+    )
     return _problem(
-        f"{_version(document) or 'this version'} tells of UDP only what was sent ({count}, "
+        f"{version_of(document) or 'this version'} tells of UDP only what was sent ({count}, "
         f"{sent.bits_per_second / 1e6:.3g} Mbit/s{least}), not what arrived. Use a client of version 3.11 or later, or "
         "a server that gives its output",
         document, exit_status, kind="one-sided", sent=sent,
     )  # fmt: skip
-
-
-def _omits(document: Document) -> bool:
-    return bool(_number(_start(document), "omit"))
 
 
 def _expected(packets: float, sent_seconds: float, received_seconds: float, known: int) -> float:
@@ -281,7 +287,7 @@ def _expected(packets: float, sent_seconds: float, received_seconds: float, know
 
 
 def _highest(document: Document) -> int | None:
-    packets = _number(_sum(document["end"], "sum_received"), "packets")
+    packets = number_of(total_of(document["end"], "sum_received"), "packets")
     return int(packets) if packets is not None and 0 <= packets < 1e15 else None
 
 
@@ -290,7 +296,7 @@ def _percent(count: float, packets: float) -> float:
 
 
 def _over_time(document: Document, arrived: Arrived, size: float) -> tuple[Interval, ...]:
-    return arrived.rates(size) or _intervals(document)
+    return arrived.rates(size) or intervals_of(document)
 
 
 def _notes(result: Loss, source: str, arrived: Arrived) -> tuple[str, ...]:
@@ -308,7 +314,7 @@ def _notes(result: Loss, source: str, arrived: Arrived) -> tuple[str, ...]:
 
 def _times(document: Document, sent: float | None, received: float | None) -> list[str]:
     """A receiver that counted for a much shorter time than was sent shows a rate that never was."""
-    if not sent or not received or _omits(document) or received * _SAME_TIME > sent:
+    if not sent or not received or omits_some(document) or received * _SAME_TIME > sent:
         return []
     return [f"the receiver counted for {received:.3g} s what was sent in {sent:.3g} s"]
 
@@ -316,91 +322,27 @@ def _times(document: Document, sent: float | None, received: float | None) -> li
 def _silent_streams(document: Document) -> int:
     """Returns how many parallel streams carried nothing to the receiver."""
     ends = [stream.get("receiver") or {} for stream in document["end"].get("streams") or []]
-    return sum(1 for end in ends if _number(end, "bytes") == 0) if len(ends) > 1 else 0
+    return sum(1 for end in ends if number_of(end, "bytes") == 0) if len(ends) > 1 else 0
 
 
 def _of_the_way_back(document: Document) -> tuple[str, ...]:
-    two_ways = bool(_number(_start(document), "bidir")) or "sum_received_bidir_reverse" in document["end"]
+    two_ways = bool(number_of(settings_of(document), "bidir")) or "sum_received_bidir_reverse" in document["end"]
     return ("the run sent both ways at once; the figures are of client to server alone",) if two_ways else ()
 
 
 def _common(document: Document, protocol: str) -> dict[str, Any]:
     start = document.get("start") or {}
     connected = (start.get("connected") or [{}])[0]
-    cpu = _sum(document["end"], "cpu_utilization_percent")
-    target = start.get("target_bitrate", _start(document).get("target_bitrate"))
+    cpu = total_of(document["end"], "cpu_utilization_percent")
+    target = start.get("target_bitrate", settings_of(document).get("target_bitrate"))
     return {
-        "version": _version(document),
+        "version": version_of(document),
         "protocol": protocol,
-        "streams": _streams(document),
-        "reverse": bool(_number(_start(document), "reverse")),
+        "streams": streams_of(document),
+        "reverse": bool(number_of(settings_of(document), "reverse")),
         "remote": f"{connected.get('remote_host', '')}:{connected.get('remote_port', '')}".strip(":"),
-        "target_bits_per_second": _number({"": target}, ""),
-        "client_cpu_percent": _number(cpu, "host_total"),
-        "server_cpu_percent": _number(cpu, "remote_total"),
-        "omitted_seconds": _number(_start(document), "omit") or 0.0,
+        "target_bits_per_second": number_of({"": target}, ""),
+        "client_cpu_percent": number_of(cpu, "host_total"),
+        "server_cpu_percent": number_of(cpu, "remote_total"),
+        "omitted_seconds": number_of(settings_of(document), "omit") or 0.0,
     }
-
-
-def _start(document: Document) -> Document:
-    found = (document.get("start") or {}).get("test_start")
-    return found if isinstance(found, dict) else {}
-
-
-def _version(document: Document) -> str:
-    return str((document.get("start") or {}).get("version") or "")
-
-
-def _streams(document: Document) -> int:
-    return int(_number(_start(document), "num_streams") or 0) or 1
-
-
-def _sum(end: Document, key: str) -> Document:
-    found = end.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def _number(source: Mapping[str, Any], key: str) -> float | None:
-    """Returns a finite number, or None where it is missing or no number; its JSON type differs from run to run."""
-    value = source.get(key)
-    if isinstance(value, (int, float)) and value == value and abs(value) != float("inf"):
-        return float(value)
-    return None
-
-
-def _rate(total: Mapping[str, Any]) -> float:
-    """Returns the rate by data and time; iperf3's own figure only where the time is missing."""
-    seconds = _number(total, "seconds")
-    if seconds:
-        return (_number(total, "bytes") or 0.0) * 8 / seconds
-    return _number(total, "bits_per_second") or 0.0
-
-
-def _rtt(document: Document) -> float | None:
-    """Mean round trip over the streams; iperf3 counts in microseconds."""
-    streams = (document.get("end") or {}).get("streams") or []
-    values = [_number(stream.get("sender") or {}, "mean_rtt") for stream in streams]
-    known = [value for value in values if value]
-    return sum(known) / len(known) / 1000 if known else None
-
-
-def _intervals(document: Document) -> tuple[Interval, ...]:
-    """Returns the counted parts, each once, with the rate by their own data and time."""
-    found: dict[tuple[float, float], Interval] = {}
-    omits = _omits(document)
-    for entry in document.get("intervals") or []:
-        total = (entry or {}).get("sum") or {}
-        start, end, size = (_number(total, key) for key in ("start", "end", "bytes"))
-        if total.get("omitted") or start is None or end is None or size is None:
-            continue
-        # The clock is set back at the end of the omitted part, in the middle of an interval
-        if omits and not found and start >= _SLIVER_SECONDS:
-            start = 0.0
-        if end - start < _SLIVER_SECONDS:
-            continue
-        retransmits, lost = _number(total, "retransmits"), _number(total, "lost_packets")
-        found[start, end] = Interval(
-            start, end, 8 * size / (end - start),
-            None if retransmits is None else int(retransmits), None if lost is None else int(lost),
-        )  # fmt: skip
-    return tuple(found.values())

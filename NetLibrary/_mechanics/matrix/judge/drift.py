@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from NetLibrary._mechanics.kube.cluster import RUN_LABEL
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.matrix.model import objects

@@ -22,6 +22,7 @@ from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import Facts as Measured
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.matrix.own import findings, targets
+from NetLibrary._mechanics.polling import rounds
 from NetLibrary._mechanics.probing.fleet import Fleet
 from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
@@ -213,7 +214,9 @@ class Namespace:
         started = time.monotonic()
         cells: dict[str, dict[Pair, Cell]] = {}
         notes: dict[str, str] = {}
-        while True:
+        for turn, _ in enumerate(rounds(timeout=self._settings.settle_seconds, every=SETTLING)):
+            if turn:
+                self._refresh()
             wanted = self._wanted(chosen, notes)
             kept = {kind: {p: c for p, c in cells.get(kind, {}).items() if c.right} for kind in wanted}
             asked = [pair for kind, pairs in wanted.items() for pair in pairs if pair not in kept[kind]]
@@ -228,11 +231,8 @@ class Namespace:
             every = [cell for some in cells.values() for cell in some.values()]
             facts = findings.Facts(self._world, self._templates, every)
             found = findings.findings(facts, chosen)
-            over = time.monotonic() - started > self._settings.settle_seconds
-            if (not found and not any(cell.wrong for cell in every)) or over:
+            if not found and not any(cell.wrong for cell in every):
                 break
-            time.sleep(SETTLING)
-            self._refresh()
         tables = [Table(kind, f"{kind} of {self._namespace}", list(some.values()), time.monotonic() - started)
                   for kind, some in cells.items() if some]  # fmt: skip
         for table in tables:

@@ -15,6 +15,7 @@ from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho, Pause
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
 from NetLibrary._mechanics.outages.run.settling import Settling, words
 from NetLibrary._mechanics.outages.types import NS, Step, StreamSpec
+from NetLibrary._mechanics.polling import settle
 
 FIRST_ANSWER_S = 10.0
 END_S = 8.0
@@ -129,16 +130,15 @@ class Measurement:
         time.sleep(max(0.0, until - time.monotonic()))
 
     def _await_first_answers(self) -> None:
-        deadline = time.monotonic() + FIRST_ANSWER_S
-        while time.monotonic() < deadline:
+        def answered() -> bool:
             for prober in self.probers:
                 if prober.finished and not prober.log.answered():
                     cannot = [f"{e['what']}: {e['why']}" for e in prober.log.events_named("cannot")]
                     why = prober.failed or "; ".join(cannot) or "it ended at once"
                     raise EnvironmentProblem(f"Nothing can be measured from {prober.name}: {why}.")
-            if all(set(prober.log.specs) <= prober.log.settled() for prober in self.probers):
-                return
-            time.sleep(0.05)
+            return all(set(prober.log.specs) <= prober.log.settled() for prober in self.probers)
+
+        settle(answered, timeout=FIRST_ANSWER_S, every=0.05)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -225,15 +225,16 @@ class Measurement:
             time.sleep(self.settle_s)
         else:
             self._await_workloads(self._settling)
-        limit = time.monotonic() + self.recovery_s
         good_since = time.monotonic()
         known = [(prober.log, prober.log.answered()) for prober in self.probers]
-        while time.monotonic() < limit and not all(prober.finished for prober in self.probers):
+
+        def steady() -> bool:
+            nonlocal good_since
             if any(spec.number in answered for log, answered in known for spec in log.open_outages()):
                 good_since = time.monotonic() + STEADY_S
-            elif time.monotonic() >= good_since:
-                return
-            time.sleep(0.1)
+            return time.monotonic() >= good_since or all(prober.finished for prober in self.probers)
+
+        settle(steady, timeout=self.recovery_s)
 
     def _await_workloads(self, settling: Settling) -> None:
         """Waits until what the disturbance has started is over; that is a step of its own, as it may break paths."""
