@@ -31,7 +31,7 @@ from NetLibrary.keywords.policies import PolicyKeywords
 from NetLibrary.keywords.port_forward import PortForwardKeywords
 from NetLibrary.keywords.results import ResultKeywords
 from NetLibrary.keywords.rollouts import RolloutKeywords
-from NetLibrary.keywords.sharing import GuestKeywords
+from NetLibrary.keywords.sharing import SharingKeywords
 from NetLibrary.keywords.skupper import SkupperKeywords
 from NetLibrary.keywords.throughput import ThroughputKeywords
 from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
@@ -54,7 +54,7 @@ class NetLibrary(
     ThroughputServerKeywords,
     LatencyKeywords,
     SkupperKeywords,
-    GuestKeywords,
+    SharingKeywords,
     ResultKeywords,
     OutageKeywords,
     OutageResultKeywords,

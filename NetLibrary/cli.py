@@ -25,7 +25,7 @@ COMMANDS = {
     "version": ("NetLibrary.cli:version", "Prints the versions of the library and of what it works with."),
 }
 # What the version of a result may depend on.
-COMPANIONS = ("robotframework", "kubernetes", "robotframework-kubelibrary", "robotframework-requests")
+OTHER_PACKAGES = ("robotframework", "kubernetes", "robotframework-kubelibrary", "robotframework-requests")
 
 
 class _LazyGroup(click.Group):
@@ -80,7 +80,7 @@ def version() -> None:
 
     click.echo(f"netlibrary {__version__}")
     click.echo(f"Python {platform.python_version()}")
-    for name in COMPANIONS:
+    for name in OTHER_PACKAGES:
         try:
             click.echo(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:

@@ -69,7 +69,7 @@ class KubeLibrary:
 
     def __init__(self) -> None:
         """Prepares the library without importing or connecting anything."""
-        self._guest: Any = None
+        self._instance: Any = None
 
     def get_keyword_names(self) -> list[str]:
         """Returns the names of KubeLibrary's keywords."""
@@ -93,20 +93,20 @@ class KubeLibrary:
         Raises:
             DataError: Nobody has lent it a connection.
         """
-        if "api_client" not in vars(self.guest) and name != "reload_config":
+        if "api_client" not in vars(self.instance) and name != "reload_config":
             raise DataError("KubeLibrary is not connected: use 'Share Cluster With KubeLibrary' first.")
-        return getattr(self.guest, name)(*positional, **named)
+        return getattr(self.instance, name)(*positional, **named)
 
     @property
-    def guest(self) -> Any:
+    def instance(self) -> Any:
         """KubeLibrary's own instance, not connected by itself."""
-        if self._guest is None:
+        if self._instance is None:
             theirs = getattr(importlib.import_module(_NAME), _NAME)
-            self._guest = theirs.__new__(theirs)  # its constructor would connect
-        return self._guest
+            self._instance = theirs.__new__(theirs)  # its constructor would connect
+        return self._instance
 
     def __getattr__(self, name: str) -> Any:
         """Returns what a suite asks of KubeLibrary's instance, for instance its API clients."""
-        if name.startswith("_") or self._guest is None:
+        if name.startswith("_") or self._instance is None:
             raise AttributeError(name)  # Robot asks for much when it imports a library
-        return getattr(self._guest, name)
+        return getattr(self._instance, name)

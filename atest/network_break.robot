@@ -62,7 +62,7 @@ A Disturbance That Does Not Show Is Found
     ...    *no outage of at least 500 ms was seen (the longest was * ms)*
     ...    longest_outage_at_least=500 ms
 
-An Outage On A Spared Path Is Found
+An Outage On An Unaffected Path Is Found
     Measure    pod on other node
     ${node}    Get Outage Endpoint Node    far
     Break Link Of Node    ${node}    for=300 ms

@@ -19,8 +19,8 @@ from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.report import text_table
 
 IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
-# What k8s-service-validator probes: see its tests for ClusterIP, NodePort, LoadBalancer, endless, hairpin, affinity,
-# NodePort Local, ExternalName, host network, UDP stale endpoint and the two labels
+# What k8s-service-validator probes: see its tests for ClusterIP, NodePort, LoadBalancer, no endpoints, hairpin,
+# affinity, NodePort Local, ExternalName, host network, UDP stale endpoint and the two labels
 CASES = ["pod ip", "cluster ip", "node port", "load balancer", "no endpoints", "hairpin", "affinity", "node port local",
          "external name", "host backends"]  # fmt: skip
 CHANGES = ["udp flows", "proxy name label", "headless label"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -102,3 +103,35 @@ def test_whoever_waits_uses_the_one_loop() -> None:
 def test_exceptions_from_the_one_loop_are_still_there() -> None:
     known = waiting() | {each.partition(":")[0] for each in waiting()}
     assert set(LOOPS) - known == set()
+
+
+# What the field calls otherwise: no-endpoints, endpoint and peer, testbed, unaffected, environment
+PRIVATE = re.compile(r"(endless|part(?:y|ies)|bench|ground|spared|aside|liar|companions?|guests?)")
+# The former name of a matrix case, which goes on working for one release
+FORMER = {
+    "NetLibrary/types/matrix.py", "NetLibrary/keywords/matrix/cases.py", "NetLibrary/_mechanics/matrix/judge/compare.py",
+    "CHANGELOG.md",
+}  # fmt: skip
+
+
+def _words(text: str) -> Iterator[str]:
+    """Yields words, those of `snake_case` and `CamelCase` one by one."""
+    yield from re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text).lower())
+
+
+def test_words_are_those_of_the_field() -> None:
+    """An engineer who reads `liar` or `party` for the first time has to look up what it stands for."""
+    found = set()
+    texts = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.go"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"),
+             *(ROOT / "suites").rglob("*"), *(ROOT / "resources").rglob("*")]  # fmt: skip
+    for path in texts:
+        place = str(path.relative_to(ROOT))
+        if not path.is_file() or path.suffix == ".pyc":
+            continue
+        # What others call their own keeps its name
+        text = re.sub(r"third[ -]part(y|ies)|EndlessService", "", path.read_text(), flags=re.IGNORECASE)
+        used = {word for word in _words(text) if PRIVATE.fullmatch(word)}
+        if place in FORMER:
+            used.discard("endless")
+        found |= {f"{place}: {word}" for word in used}
+    assert found == set()

@@ -90,8 +90,8 @@ class SourceBase(KeywordBase):
         from NetLibrary._mechanics.connections import objects
 
         word = secrets.token_hex(3)
-        if cluster.ownership.guest_in:
-            namespace = min(cluster.ownership.guest_in)  # whoever names a namespace wants the run to stay in it
+        if foreign := cluster.ownership.foreign_namespaces:
+            namespace = min(foreign)  # whoever names a namespace wants the run to stay in it
         else:
             namespace = f"netlib-{self.session.run_id}-prober-{word}"
             cluster.enter_namespace(namespace, labels={"pod-security.kubernetes.io/enforce": "privileged"})

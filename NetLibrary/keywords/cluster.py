@@ -112,7 +112,7 @@ class ClusterKeywords(KeywordBase):
             self._delete_foreign(connection, "Namespace", name, None)
         else:
             self.session.leave_namespace(connection, name)
-            if self.session.keep or name in connection.ownership.guest_in:
+            if self.session.keep or name in connection.ownership.foreign_namespaces:
                 return
         if wait_until_gone:
             connection.wait(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from NetLibrary._mechanics.kube import Cluster
 
 
-class GuestKeywords(KeywordBase):
+class SharingKeywords(KeywordBase):
     """Lend the connection to other libraries of the same suite."""
 
     @keyword("Share Cluster With KubeLibrary", tags=["cluster"])
@@ -40,8 +40,8 @@ class GuestKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.kube import lending  # imports Kubernetes' own client
 
-        guest = _robot.library_instance(library)
-        lending.lend(getattr(guest, "guest", guest), self.session.cluster(cluster).connection)
+        other = _robot.library_instance(library)
+        lending.lend(getattr(other, "instance", other), self.session.cluster(cluster).connection)
 
     @keyword("Share Cluster With RequestsLibrary", tags=["cluster"])
     def share_cluster_with_requestslibrary(

@@ -14,7 +14,7 @@ import pytest
 
 from NetLibrary._mechanics.e2sar.logs import Report, parse
 from NetLibrary.standins.e2sar.perf import wire
-from NetLibrary.standins.e2sar.perf.options import OptionError, check_companions
+from NetLibrary.standins.e2sar.perf.options import OptionError, check_combinations
 from NetLibrary.standins.e2sar.perf.options import parse as options
 from NetLibrary.standins.e2sar.perf.reassembly import Counters, Reassembler
 from NetLibrary.standins.e2sar.perf.sender import sleep_us
@@ -164,7 +164,7 @@ def test_negative_rate_is_a_value_and_not_an_option() -> None:
 )
 def test_companions(line: str, words: str) -> None:
     with pytest.raises(OptionError) as error:
-        check_companions(options(line.split(), OLD), OLD)
+        check_combinations(options(line.split(), OLD), OLD)
     assert str(error.value) == words
 
 

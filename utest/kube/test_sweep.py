@@ -94,7 +94,7 @@ def test_run_that_lives_is_not_swept_by_a_machine_whose_clock_is_wrong(
     api.put(SPACES, {"metadata": {"name": "shop"}})
     api.put(SPACES, marked("long", "run-1", age=9000))
     alive = connect()
-    alive.ownership.guest_in.add("shop")
+    alive.ownership.foreign_namespaces.add("shop")
     Heartbeat(lambda: [alive]).beat()
     lease = api.objects[LEASES]["netlibrary-run-1"]
     assert abs((times.seconds(lease["spec"]["renewTime"]) or 0.0) - time.time() - ahead) < 5

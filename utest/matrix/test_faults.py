@@ -11,11 +11,11 @@ import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.lab.faults import FaultPlan, Faults, Step, network, pods, processes, tracking
-from NetLibrary.lab.faults.ground import run_here
 from NetLibrary.lab.faults.journal import Journal
+from NetLibrary.lab.processes import run
 
 
-class FakeGround:
+class FakeBackend:
     """Nodes that only write down what is asked of them."""
 
     def __init__(self, folder, fail=()):
@@ -44,18 +44,18 @@ class FakeGround:
 
 
 def test_a_fault_is_in_the_journal_while_it_lasts_and_gone_after_the_block(tmp_path):
-    ground = FakeGround(tmp_path)
-    faults = Faults(ground)
+    backend = FakeBackend(tmp_path)
+    faults = Faults(backend)
     with faults.applied(network.cut_link("node2")):
         assert [f.text for f in faults.in_place()] == ["The network link of node 'node2' is down."]
-        assert ground.done == [("link", "node2", "down")]
-    assert ground.done[-1] == ("link", "node2", "up")
+        assert backend.done == [("link", "node2", "down")]
+    assert backend.done[-1] == ("link", "node2", "up")
     assert faults.in_place() == []
 
 
 def test_another_process_repairs_what_a_killed_one_left(tmp_path):
-    Faults(FakeGround(tmp_path)).apply(processes.stop_process("node1", "kube-proxy"))
-    later = FakeGround(tmp_path)
+    Faults(FakeBackend(tmp_path)).apply(processes.stop_process("node1", "kube-proxy"))
+    later = FakeBackend(tmp_path)
     repaired = Faults(later).repair_all()
     assert [f.kind for f in repaired] == ["kube-proxy stopped"]
     assert later.done == [("process", "node1", "kube-proxy", "start")]
@@ -63,20 +63,20 @@ def test_another_process_repairs_what_a_killed_one_left(tmp_path):
 
 
 def test_a_step_that_fails_undoes_the_steps_before_it(tmp_path):
-    ground = FakeGround(tmp_path, fail=[("run", "node1", "second")])
+    backend = FakeBackend(tmp_path, fail=[("run", "node1", "second")])
     plan = FaultPlan(
         "two", "node1", "Two things.", (Step("node1", "run", ("first",)), Step("node1", "run", ("second",))),
         (Step("node1", "run", ("undo",)),),
     )  # fmt: skip
     with pytest.raises(EnvironmentProblem, match="it failed"):
-        Faults(ground).apply(plan)
-    assert ground.done[-1] == ("run", "node1", "undo")
-    assert Faults(ground).in_place() == []
+        Faults(backend).apply(plan)
+    assert backend.done[-1] == ("run", "node1", "undo")
+    assert Faults(backend).in_place() == []
 
 
 def test_a_repair_that_fails_keeps_the_fault_in_the_journal(tmp_path):
-    ground = FakeGround(tmp_path, fail=[("link", "node1", "up")])
-    faults = Faults(ground)
+    backend = FakeBackend(tmp_path, fail=[("link", "node1", "up")])
+    faults = Faults(backend)
     fault = faults.apply(network.cut_link("node1"))
     with pytest.raises(EnvironmentProblem, match="could not be repaired"):
         faults.repair(fault)
@@ -85,7 +85,7 @@ def test_a_repair_that_fails_keeps_the_fault_in_the_journal(tmp_path):
 
 def test_an_unknown_node_is_named_together_with_the_known_ones(tmp_path):
     with pytest.raises(InputError, match="no node 'node9'; it has node1, node2"):
-        Faults(FakeGround(tmp_path)).apply(network.cut_link("node9"))
+        Faults(FakeBackend(tmp_path)).apply(network.cut_link("node9"))
 
 
 def test_ports_without_a_protocol_are_refused():
@@ -132,7 +132,7 @@ def test_attempts_are_forgotten_on_every_node_that_has_power():
 
 
 def test_one_process_repairs_only_its_own_faults(tmp_path):
-    faults = Faults(FakeGround(tmp_path))
+    faults = Faults(FakeBackend(tmp_path))
     faults.apply(network.cut_link("node1"))
     assert faults.repair_all(pid=os.getpid() + 1) == []
     assert len(faults.repair_all(pid=os.getpid())) == 1
@@ -146,18 +146,18 @@ def namespace():
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True)
     if made.returncode:
         pytest.skip("this machine cannot make network namespaces")
-    run_here(["ip", "-n", name, "link", "set", "lo", "up"])
+    run("ip", "-n", name, "link", "set", "lo", "up")
     yield name
     subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-class OneNamespace(FakeGround):
+class OneNamespace(FakeBackend):
     def __init__(self, folder, name):
         super().__init__(folder)
         self.name = name
 
     def run(self, node, words):
-        return run_here(["ip", "netns", "exec", self.name, *words])
+        return run("ip", "netns", "exec", self.name, *words)
 
 
 PLANS = {
@@ -179,18 +179,18 @@ PLANS = {
 
 @pytest.mark.parametrize("name", PLANS)
 def test_nftables_takes_the_rules_and_the_repair_removes_all_of_them(name, namespace, tmp_path):
-    ground = OneNamespace(tmp_path, namespace)
-    with Faults(ground).applied(PLANS[name]):
-        assert "netlibrary_fault_" in ground.run("node1", ("nft", "list", "ruleset"))
-    assert ground.run("node1", ("nft", "list", "ruleset")).strip() == ""
+    backend = OneNamespace(tmp_path, namespace)
+    with Faults(backend).applied(PLANS[name]):
+        assert "netlibrary_fault_" in backend.run("node1", ("nft", "list", "ruleset"))
+    assert backend.run("node1", ("nft", "list", "ruleset")).strip() == ""
 
 
 def test_a_refused_port_is_refused_and_works_again_after_the_repair(namespace, tmp_path):
-    ground = OneNamespace(tmp_path, namespace)
+    backend = OneNamespace(tmp_path, namespace)
     attempt = ("bash", "-c", "exec 3<>/dev/udp/127.0.0.1/9999; echo x >&3; read -t 0.3 -u 3 2>&1; true")
-    with Faults(ground).applied(network.drop("node1", protocol="udp", ports=[9999], hooks=("output",))):
-        assert "refused" not in ground.run("node1", attempt)
-    assert "refused" in ground.run("node1", attempt)
+    with Faults(backend).applied(network.drop("node1", protocol="udp", ports=[9999], hooks=("output",))):
+        assert "refused" not in backend.run("node1", attempt)
+    assert "refused" in backend.run("node1", attempt)
 
 
 def running_pod(**limits):

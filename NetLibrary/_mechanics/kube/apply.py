@@ -76,7 +76,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
     for _ in range(2):
         try:
             return create(cluster, obj)
-        # A Service that asks for the port that it has is invalid to create; a namespace's guest may not create one
+        # A Service that asks for the port that it has is invalid; an account of one namespace may not create that
         except (errors.AlreadyExists, errors.Forbidden, errors.Invalid) as error:
             refusal = error
         try:
@@ -184,8 +184,8 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
         raise errors.InputError(f"The namespace '{name}' is being deleted; name another one, or wait for its end.")
     if found and cluster.ownership.made(found):
         return True
-    if name not in cluster.ownership.guest_in:
-        cluster.ownership.guest_in.add(name)
+    if name not in cluster.ownership.foreign_namespaces:
+        cluster.ownership.foreign_namespaces.add(name)
         cluster.say(
             f"Namespace '{name}' existed before this run: it is worked in and stays; at the end only what the run "
             "created in it is removed."
@@ -195,7 +195,7 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
 
 def leave_namespace(cluster: Cluster, name: str) -> None:
     """Deletes a namespace of the run, or what the run created in one that it only works in."""
-    if name not in cluster.ownership.guest_in:
+    if name not in cluster.ownership.foreign_namespaces:
         cluster.delete("Namespace", name)
         return
     for place in cluster.ownership.inside(name):

@@ -113,7 +113,7 @@ def _own(cluster: Cluster, kind: str) -> list[Object]:
 def _labelled(cluster: Cluster, kind: str) -> list[Object]:
     labels = f"{RUN_LABEL}={cluster.run_id}"
     # Who works in a namespace of others may see it and hardly more
-    if not (cluster.ownership.guest_in and cluster.resources.find(kind).namespaced):
+    if not (cluster.ownership.foreign_namespaces and cluster.resources.find(kind).namespaced):
         try:
             return cluster.list(kind, labels=labels)
         except Forbidden:

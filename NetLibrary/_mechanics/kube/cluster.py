@@ -82,7 +82,7 @@ class Cluster:
     @property
     def places(self) -> set[str]:
         """Namespaces that were made here, got something, or are worked in."""
-        return self.ownership.places | self.ownership.guest_in
+        return self.ownership.places | self.ownership.foreign_namespaces
 
     @property
     def is_lab(self) -> bool:

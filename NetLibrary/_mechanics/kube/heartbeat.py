@@ -58,7 +58,7 @@ class Heartbeat:
         """Gives one sign of life in all clusters; a cluster that does not take it does not matter to the run."""
         self._beats += 1
         for cluster in self._clusters():
-            namespaces = sorted(cluster.ownership.own_namespaces() | cluster.ownership.guest_in)
+            namespaces = sorted(cluster.ownership.own_namespaces() | cluster.ownership.foreign_namespaces)
             known = [self._beat_in(cluster, name) for name in namespaces if not self._over.is_set()]
             if not any(known) and self._beats % RECORD_PERIODS == 0:
                 try:

@@ -118,23 +118,23 @@ def _configuration(connection: Connection) -> Any:
     return result
 
 
-def lend(guest: Any, connection: Connection) -> None:
+def lend(kubelibrary: Any, connection: Connection) -> None:
     """Gives an instance of KubeLibrary clients over a connection of ours.
 
     Args:
-        guest: KubeLibrary's instance.
+        kubelibrary: KubeLibrary's instance.
         connection: The connection to a cluster.
     """
     wanted: list[tuple[str, Any]] = []
-    guest._add_api = lambda name, kind: wanted.append((name, kind))
+    kubelibrary._add_api = lambda name, kind: wanted.append((name, kind))
     try:
         # Which clients there are depends on its version; no request is made, as they are only named
-        guest.reload_config(api_url=connection.server, bearer_token="none")
+        kubelibrary.reload_config(api_url=connection.server, bearer_token="none")
     finally:
-        del guest._add_api
-    client = guest.api_client = LentClient(connection)
+        del kubelibrary._add_api
+    client = kubelibrary.api_client = LentClient(connection)
     for name, kind in wanted:
         if issubclass(kind, DynamicClient):
-            guest.__dict__[name] = Later(functools.partial(kind, client))
+            kubelibrary.__dict__[name] = Later(functools.partial(kind, client))
         else:
-            guest._add_api(name, kind)
+            kubelibrary._add_api(name, kind)

@@ -80,7 +80,7 @@ class Ownership:
         self._ended: set[str] = set()  # UIDs that were asked to go
         self.kinds: set[str] = set()  # kinds of all of these; cleaning up asks for them
         self.places: set[str] = set()  # namespaces that were made here or got something
-        self.guest_in: set[str] = set()  # namespaces of others that the run works in
+        self.foreign_namespaces: set[str] = set()  # namespaces of others that the run works in
 
     # --- beginning ----------------------------------------------------------------------------------------
 

@@ -78,12 +78,12 @@ class Explaining:
         if ask:
             self._read_resolvers(tables)
         found = self._explain(tables, ask)
-        aside = [table.title for table in tables if not table.wrong]
-        if aside and any(f.key == UNKNOWN for f in found):
+        unaffected = [table.title for table in tables if not table.wrong]
+        if unaffected and any(f.key == UNKNOWN for f in found):
             # what broke between two rows is contradicted by the rows before
             later = self._explain([table for table in tables if table.wrong], ask)
             if not any(f.key == UNKNOWN for f in later):
-                found = [dataclasses.replace(f, aside=aside) for f in later]
+                found = [dataclasses.replace(f, left_out=unaffected) for f in later]
         return found
 
     def _read_resolvers(self, tables: Sequence[Table]) -> None:

@@ -75,7 +75,7 @@ class Testbed:
         world: The objects as they were read last.
         notes: Facts that the reader should know.
         seconds: How long each step took.
-        own_namespace: The matrix has made its namespace; else it is a guest in somebody's.
+        own_namespace: The matrix has made its namespace; else it works in somebody's.
         refused: What the API server said to objects that it refused, by name of the Service or pod.
     """
 

@@ -73,7 +73,7 @@ class FormerDisruptionKeywords(NodeDisruptionKeywords):
             forget_connections: Also empty connection tracking.
             cluster: Alias of the cluster.
         """
-        for node in nodes or self._faults(cluster).ground.nodes():
+        for node in nodes or self._faults(cluster).backend.nodes():
             self._break(proxy_plan(node, True, forget_connections), proxy_down_for, cluster)
 
     @keyword(tags=["faults", "disruptive", "needs-lab"])

@@ -84,7 +84,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
         """
         from NetLibrary.lab.faults import network
 
-        sending = self._faults(cluster).ground.lab.node(sender)
+        sending = self._faults(cluster).backend.lab.node(sender)
         named = None if protocol == "any" else protocol
         plan = network.drop_from(receiver, sender, [*sending.all_pods, *sending.addresses], named)
         return self._break(plan, for_, cluster)
@@ -180,7 +180,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
         """
         from NetLibrary.lab.faults import names
 
-        where = list(nodes) or self._faults(cluster).ground.nodes()
+        where = list(nodes) or self._faults(cluster).backend.nodes()
         plan = names.break_dns(fault, where, upstream=_dns_server(self.session.cluster(cluster)))
         return self._break(plan, for_, cluster)
 

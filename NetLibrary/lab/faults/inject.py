@@ -16,8 +16,8 @@ from NetLibrary.lab.faults.plan import Fault, FaultPlan, Step
 PROCESS_VERBS = ("stop", "start", "restart", "pause", "resume")
 
 
-class Ground(Protocol):
-    """What faults need of a lab; see `NetLibrary.lab.faults.ground` for the real one."""
+class Backend(Protocol):
+    """What faults need of a lab; see `NetLibrary.lab.faults.backend` for the real one."""
 
     def nodes(self) -> list[str]:
         """Names of the nodes."""
@@ -42,7 +42,7 @@ class Faults:
     """Breaks and repairs one lab.
 
     Args:
-        lab: A lab, or anything that offers the methods of `Ground`.
+        lab: A lab, or anything that offers the methods of `Backend`.
 
     Example:
         >>> fault = Faults(lab).apply(network.cut_link("node2"))   # doctest: +SKIP
@@ -51,12 +51,12 @@ class Faults:
 
     def __init__(self, lab: Any) -> None:
         if hasattr(lab, "journal") and hasattr(lab, "process"):
-            self.ground: Ground = lab
+            self.backend: Backend = lab
         else:
-            from NetLibrary.lab.faults.ground import LabGround
+            from NetLibrary.lab.faults.backend import LabBackend
 
-            self.ground = LabGround(lab)
-        self._journal = self.ground.journal()
+            self.backend = LabBackend(lab)
+        self._journal = self.backend.journal()
 
     def apply(self, plan: FaultPlan) -> Fault:
         """Makes a fault. When a step fails, what was done is undone and the error comes out.
@@ -65,7 +65,7 @@ class Faults:
             InputError: The lab has no such node.
             EnvironmentProblem: A step failed.
         """
-        known = self.ground.nodes()
+        known = self.backend.nodes()
         for step in (*plan.do, *plan.undo):
             if step.node not in (*known, "machine"):
                 raise InputError(f"The lab has no node '{step.node}'; it has {', '.join(known)}.")
@@ -122,16 +122,16 @@ class Faults:
     def _do(self, step: Step) -> None:
         try:
             if step.action == "run":
-                self.ground.run(step.node, step.words)
+                self.backend.run(step.node, step.words)
             elif step.action == "process":
                 name, verb = step.words
                 if verb not in PROCESS_VERBS:
                     raise InputError(f"The verb '{verb}' is not one of {', '.join(PROCESS_VERBS)}.")
-                self.ground.process(step.node, name, verb)
+                self.backend.process(step.node, name, verb)
             elif step.action == "link":
-                self.ground.link(step.node, step.words[0])
+                self.backend.link(step.node, step.words[0])
             elif step.action == "power":
-                self.ground.power(step.node, step.words[0])
+                self.backend.power(step.node, step.words[0])
             else:
                 raise InputError(f"The action '{step.action}' is not one of run, process, link, power.")
         except Exception:

@@ -85,7 +85,7 @@ class Finding:
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
         measured: How the cause itself was measured, where it was: that is more than any probe says.
-        aside: Titles of tables without a wrong cell that were left aside, because with them nothing would fit.
+        left_out: Titles of tables without a wrong cell that do not count, because with them nothing would fit.
     """
 
     key: str
@@ -96,7 +96,7 @@ class Finding:
     hint: str = ""
     follow_ups: list[FollowUp] = field(default_factory=list)
     alternatives: list[str] = field(default_factory=list)
-    aside: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     measured: str = ""
     command: str = ""
     candidate: Candidate | None = None
@@ -154,8 +154,8 @@ class Finding:
             lines.append(f"  What the operating systems said: {told}.")
         if self.alternatives:
             lines.append("  The same cells would also fit: " + " Or: ".join(self.alternatives))
-        if self.aside:
-            lines.append(f"  It began after other rows, which were right: {', '.join(self.aside)}.")
+        if self.left_out:
+            lines.append(f"  It began after other rows, which were right: {', '.join(self.left_out)}.")
         if self.hint:
             lines.append(f"  Next: {self.hint}")
         if self.command:

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamResult, Window
 
-ASIDE_MS = 20.0
+APART_MS = 20.0
 _ONE_BY_ONE = (ProbeKind.ICMP, ProbeKind.UDP, ProbeKind.TCP_NEW, ProbeKind.HTTP)
 
 
@@ -38,7 +38,7 @@ def _named(window: Window, told: Sequence[Window]) -> Window:
 
 def together(one: Window, other: Window) -> bool:
     """Tells whether two outages can have begun and ended at the same times."""
-    slack = sum((window.longest_ms - window.shortest_ms) / 4 for window in (one, other)) + ASIDE_MS
+    slack = sum((window.longest_ms - window.shortest_ms) / 4 for window in (one, other)) + APART_MS
     return all(
         abs(first - second) <= slack * 1e6
         for first, second in ((one.start_ns, other.start_ns), (one.end_ns, other.end_ns))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from . import uri as uris
-from .options import Given, OptionError, check_companions, help_lines, parse
+from .options import Given, OptionError, check_combinations, help_lines, parse
 from .receiver import Post, Receiver, port_count, scarce_processor
 from .sender import Job, Outcome, Sender, single, sleep_us
 from .styles import SenderFacts, Style014, Style032, style_named
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         say(*style.banner(), *help_lines(style.version))
         return 0
     try:
-        check_companions(given, style.version)
+        check_combinations(given, style.version)
     except OptionError as error:
         complain(f"Error processing command-line options: {error}")
         return 255

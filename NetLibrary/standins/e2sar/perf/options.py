@@ -238,8 +238,8 @@ CONFLICTS_RECV = ("num", "enum", "length", "mtu", "src", "dataid", "rate", "seq"
 CONFLICTS_SEND = ("threads", "period", "duration", "port", "deq", "quiet", "timeout")
 
 
-def check_companions(given: Given, style: tuple[int, int]) -> None:
-    """Refuses options that exclude each other or miss a companion.
+def check_combinations(given: Given, style: tuple[int, int]) -> None:
+    """Refuses options that exclude each other or lack one that they need.
 
     Raises:
         OptionError: With the text that the original prints.

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary.lab.faults.journal import Journal
 from NetLibrary.lab.faults.plan import MACHINE
+from NetLibrary.lab.processes import run
 
 RUN_TIMEOUT = 90.0  # emptying a full connection tracking table takes longest, on a busy machine
 
 
-def run_here(words: tuple[str, ...] | list[str]) -> str:
-    """Runs a program of the machine; raises with its words when it fails."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=RUN_TIMEOUT, stdin=subprocess.DEVNULL)
-    except FileNotFoundError as error:
-        raise EnvironmentProblem(f"The program '{words[0]}' is not installed.") from error
-    except subprocess.TimeoutExpired as error:
-        raise EnvironmentProblem(f"'{' '.join(words)[:200]}' did not end within {RUN_TIMEOUT:g} s.") from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip()[:500]
-        raise EnvironmentProblem(f"'{' '.join(words)[:200]}' ended with status {done.returncode}: {said}")
-    return done.stdout
-
-
-class LabGround:
+class LabBackend:
     """The nodes of a lab as faults see them.
 
     Args:
@@ -51,7 +36,7 @@ class LabGround:
     def run(self, node: str, words: tuple[str, ...]) -> str:
         """Runs a command in a node's network namespace, or on the machine."""
         if node == MACHINE:
-            return run_here(words)
+            return run(*words, stdin="", timeout=RUN_TIMEOUT)
         return str(self._nodes[node].run(list(words), timeout=RUN_TIMEOUT).stdout)
 
     def process(self, node: str, name: str, verb: str) -> None:
@@ -60,7 +45,7 @@ class LabGround:
 
     def link(self, node: str, state: str) -> None:
         """Sets the host side of a node's link up or down."""
-        run_here(["ip", "link", "set", str(self._nodes[node].interface), state])
+        run("ip", "link", "set", str(self._nodes[node].interface), state, stdin="", timeout=RUN_TIMEOUT)
 
     def power(self, node: str, state: str) -> None:
         """Takes a node's power away or gives it back."""
