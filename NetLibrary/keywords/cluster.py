@@ -256,7 +256,7 @@ class ClusterKeywords(KeywordBase):
         Returns:
             The object as the API has it, for instance `${object}[status][phase]`.
         """
-        from NetLibrary._mechanics.kube.hindrances import required
+        from NetLibrary._mechanics.kube.missing import required
 
         try:
             return required(self.session.cluster(cluster), kind, name, namespace)
@@ -279,7 +279,7 @@ class ClusterKeywords(KeywordBase):
         Raises:
             Failure: The namespace does not exist; an empty list would pass for "nothing there".
         """
-        from NetLibrary._mechanics.kube.hindrances import missing_namespace
+        from NetLibrary._mechanics.kube.missing import missing_namespace
 
         connection = self.session.cluster(cluster)
         found = list(connection.list(kind, namespace, labels=labels))

@@ -96,7 +96,7 @@ class HealthKeywords(KeywordBase):
         ```
         """
         from NetLibrary._mechanics.kube import health
-        from NetLibrary._mechanics.kube.hindrances import missing_namespace
+        from NetLibrary._mechanics.kube.missing import missing_namespace
         from NetLibrary._mechanics.polling import settle
         from NetLibrary._mechanics.report import Table
         from NetLibrary._mechanics.verdict import equal

@@ -202,7 +202,7 @@ class LogKeywords(KeywordBase):
     ) -> list[dict[str, Any]]:  # fmt: skip
         from NetLibrary._mechanics.errors import WaitFailed
         from NetLibrary._mechanics.kube import events
-        from NetLibrary._mechanics.kube.hindrances import missing_namespace
+        from NetLibrary._mechanics.kube.missing import missing_namespace
 
         connection = self.session.cluster(cluster)
         choice = events.Choice(type or "", reason, about, text, None if since is None else since.total_seconds())

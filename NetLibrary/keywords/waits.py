@@ -211,7 +211,7 @@ class WaitKeywords(KeywordBase):
     def _require_namespace(self, namespace: str | None, cluster: str | None) -> None:
         """Fails where nothing can be looked for: that an object of a namespace with a typo is gone says nothing."""
         from NetLibrary._mechanics.errors import WaitFailed
-        from NetLibrary._mechanics.kube.hindrances import missing_namespace
+        from NetLibrary._mechanics.kube.missing import missing_namespace
 
         if namespace and (words := missing_namespace(self.session.cluster(cluster), namespace)):
             raise WaitFailed(f"Nothing can be looked for: {words}.")

@@ -49,38 +49,6 @@ class Hint:
     certain: bool = False
 
 
-def missing_namespace(cluster: Cluster, name: str) -> str:
-    """Returns words about a namespace that does not exist; an empty text when it does, or may not be looked at."""
-    return next((hint.text for hint in Advisor(cluster, "", name, None, None, readiness=False).nothing_there()), "")
-
-
-def required(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> Object:
-    """Returns an object that a user named.
-
-    Raises:
-        errors.NotFound: It does not exist; the text names what there is instead.
-    """
-    try:
-        return cluster.get(kind, name, namespace)
-    except errors.NotFound as error:
-        full = cluster.resources.find(kind).kind
-        advisor = Advisor(cluster, full, namespace, name, None, readiness=False)
-        text = next((hint.text for hint in advisor.nothing_there()), "")
-        if not text:
-            where = f" in namespace '{namespace}'" if namespace else ""
-            there = sorted(str(each["metadata"]["name"]) for each in advisor.objects_there())
-            some = ", ".join(repr(each) for each in there[:5]) + (", ..." if len(there) > 5 else "")
-            text = f"there is no {full} '{name}'{where}; there is {some or 'none at all'}"
-        place = f"Cluster '{cluster.alias}': " if cluster.alias != "default" else ""
-        raise errors.NotFound(f"{place}{text[0].upper()}{text[1:]}.", status=404) from error
-
-
-def labels_without_pods(cluster: Cluster, labels: str, namespace: str) -> str:
-    """Returns words about labels that no pod has, with those that there are."""
-    hints = Advisor(cluster, "Pod", namespace, None, labels, readiness=False).nothing_there()
-    return next((hint.text for hint in hints), f"no pod in '{namespace}' has the labels '{labels}'")
-
-
 class Advisor:
     """Looks for what stands in the way of one wait.
 

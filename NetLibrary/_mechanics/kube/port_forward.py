@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.exec import open_websocket
-from NetLibrary._mechanics.kube.hindrances import required
+from NetLibrary._mechanics.kube.missing import required
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 from NetLibrary._mechanics.polling import settle
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.hindrances import labels_without_pods, required
+from NetLibrary._mechanics.kube.missing import labels_without_pods, required
 from NetLibrary._mechanics.kube.wait import is_ready
 from NetLibrary._mechanics.programs import Ran, run_here
 
