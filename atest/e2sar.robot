@@ -82,7 +82,7 @@ Option That This Version Lacks Is Named
     [Teardown]    Delete E2SAR Senders And Receivers
 
 Name That Does Not Resolve Is Named
-    Start E2SAR Sender    receiver=${None}    address=nobody.invalid    resolve_timeout=2 s
+    Start E2SAR Sender    receiver=${None}    address=nobody.invalid    resolve_within=2 s
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Run Keyword And Expect Error
     ...    *found no receiver: 'nobody.invalid' did not resolve to an IPv4 address within 2 s*

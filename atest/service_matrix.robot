@@ -41,8 +41,8 @@ Unknown Node Is Refused
     ...    Build Service Matrix    nodes=${{['node99']}}
 
 Time Limit Out Of Range Is Refused
-    Run Keyword And Expect Error    'time_limit' is 0.05 s; allowed are 0.2 s to 60 s.
-    ...    Build Service Matrix    time_limit=50 ms
+    Run Keyword And Expect Error    'silence' is 0.05 s; allowed are 0.2 s to 60 s.
+    ...    Build Service Matrix    silence=50 ms
 
 Account With Few Rights Is Told What It May Not
     ${namespace}    Create Namespace    matrix-few-rights

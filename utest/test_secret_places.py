@@ -171,7 +171,7 @@ Token Request
     ${{token}}    Request Token
     Log    ${{token}}
 Controller
-    Connect To CyPerf Controller    {controller}    username=admin    password=${{PASSWORD}}    wait_for=1s
+    Connect To CyPerf Controller    {controller}    username=admin    password=${{PASSWORD}}    answer_within=1s
 Proxy Of The Environment
     Log    %{{HTTPS_PROXY}}
 Undoing Fails

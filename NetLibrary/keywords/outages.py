@@ -45,7 +45,12 @@ class OutageKeywords(KeywordBase):
     @keyword(
         tags=["outages"],
         formerly=["Start Break Measurement"],
-        renamed={"baseline": "quiet", "limit": "timeout"},
+        renamed={
+            "baseline": "quiet",
+            "limit": "timeout",
+            "rollout_timeout": "rollout_within",
+            "probe_timeout": "silence",
+        },
     )
     def start_outage_measurement(
         self,
@@ -59,13 +64,13 @@ class OutageKeywords(KeywordBase):
         quiet: timedelta = timedelta(seconds=2),
         settle: timedelta = timedelta(seconds=3),
         recovery: timedelta = timedelta(seconds=30),
-        rollout_timeout: timedelta = timedelta(minutes=5),
+        rollout_within: timedelta = timedelta(minutes=5),
         timeout: timedelta = LONGEST,
         echo_interval: timedelta = timedelta(milliseconds=10),
         connection_interval: timedelta = timedelta(milliseconds=10),
         request_interval: timedelta = timedelta(milliseconds=10),
         echo_size: int = 56,
-        probe_timeout: timedelta = timedelta(seconds=1),
+        silence: timedelta = timedelta(seconds=1),
         slow: timedelta | None = None,
         ipv6: bool = False,
         connections: int = 1,
@@ -97,7 +102,7 @@ class OutageKeywords(KeywordBase):
             quiet: Quiet time before the disturbance.
             settle: Time after it, and after the rollouts that it has started.
             recovery: Time beyond that for which is waited at most while a path is still broken.
-            rollout_timeout: How long workloads that the disturbance has changed may take until they are stable.
+            rollout_within: How long workloads that the disturbance has changed may take until they are stable.
             timeout: The measurement ends by itself after this time.
             echo_interval: Time between two ICMP or UDP echoes.
             connection_interval: Time between two new TCP connections; after 6000 of them on a path 40 ms at least, so
@@ -105,7 +110,7 @@ class OutageKeywords(KeywordBase):
             request_interval: Time between two requests over the kept connection.
             echo_size: Bytes of payload of an ICMP or UDP echo; 56 is what ping sends. With as many as the path should
                 carry (1472 for Ethernet and IPv4), packets that vanish for their size are an outage too.
-            probe_timeout: When a probe counts as lost.
+            silence: After this time without an answer a probe counts as lost.
             slow: By how much later than the median an answer counts as late; by kind of probe when not given.
             ipv6: Whether to measure each path over IPv6 as well, where it has IPv6.
             connections: TCP connections at once on each path, of each kind, spread over the pods with the role
@@ -143,7 +148,7 @@ class OutageKeywords(KeywordBase):
             echo_interval=echo_interval,
             connection_interval=connection_interval,
             request_interval=request_interval,
-            probe_timeout=probe_timeout,
+            silence=silence,
             echo_size=echo_size,
         )
         check_times(timeout.total_seconds(), quiet.total_seconds(), settle.total_seconds())
@@ -185,7 +190,7 @@ class OutageKeywords(KeywordBase):
             settle_s=settle.total_seconds(),
             recovery_s=recovery.total_seconds(),
             settling=Settling(connection),
-            rollout_s=rollout_timeout.total_seconds(),
+            rollout_s=rollout_within.total_seconds(),
             echoes=plan.echoes,
             progress=_robot.console,
         )

@@ -27,13 +27,13 @@ CLIENT = shipped("manifests", "network_break", "client.yaml")
 class TrafficKeywords(KeywordBase):
     """Start and stop traffic."""
 
-    @keyword(tags=["outages", "traffic"])
+    @keyword(tags=["outages", "traffic"], renamed={"request_timeout": "silence"})
     def start_traffic(
         self,
         *targets: OutageTarget,
         namespace: str,
         interval: timedelta = INTERVAL,
-        request_timeout: timedelta = timedelta(seconds=1),
+        silence: timedelta = timedelta(seconds=1),
         settle: timedelta = timedelta(seconds=2),
         recovery: timedelta = timedelta(seconds=30),
         family: AddressFamily = AddressFamily.ANY,
@@ -52,7 +52,7 @@ class TrafficKeywords(KeywordBase):
             targets: Where to, as URLs of Services, names or addresses, see [OutageTarget].
             namespace: Namespace of the client pod; Services without a namespace are looked for there.
             interval: Time between two requests of a kind to a target.
-            request_timeout: A request without an answer counts as failed after this time.
+            silence: After this time without an answer a request counts as failed.
             settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
             recovery: Time beyond that for which is waited at most while requests still fail.
             family: Address family for targets that have both; the first that each has by default.
@@ -74,11 +74,11 @@ class TrafficKeywords(KeywordBase):
         ```
         """
         return self._send(
-            targets, namespace, interval, request_timeout, settle, recovery, FAMILIES[family], labels, node, image,
+            targets, namespace, interval, silence, settle, recovery, FAMILIES[family], labels, node, image,
             timeout, cluster,
         )  # fmt: skip
 
-    @keyword(tags=["outages", "traffic"])
+    @keyword(tags=["outages", "traffic"], renamed={"request_timeout": "silence"})
     def start_traffic_to_service(
         self,
         service: str,
@@ -88,7 +88,7 @@ class TrafficKeywords(KeywordBase):
         path: str = "/",
         protocol: Literal["http", "tcp"] = "http",
         interval: timedelta = INTERVAL,
-        request_timeout: timedelta = timedelta(seconds=1),
+        silence: timedelta = timedelta(seconds=1),
         settle: timedelta = timedelta(seconds=2),
         recovery: timedelta = timedelta(seconds=30),
         labels: Mapping[str, str] | None = None,
@@ -110,7 +110,7 @@ class TrafficKeywords(KeywordBase):
             path: Path of the requests.
             protocol: `http` or `tcp`.
             interval: Time between two requests of a kind.
-            request_timeout: A request without an answer counts as failed after this time.
+            silence: After this time without an answer a request counts as failed.
             settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
             recovery: Time beyond that for which is waited at most while requests still fail.
             labels: Labels of the client pod, for policies that go by them.
@@ -133,7 +133,7 @@ class TrafficKeywords(KeywordBase):
         number = _port(self.session.cluster(cluster), service, namespace, port)
         text = f"{protocol}://{service}.{namespace}:{number}{path if protocol == 'http' else ''}"
         return self._send(
-            [OutageTarget.parse(text)], client_namespace or namespace, interval, request_timeout, settle, recovery, (),
+            [OutageTarget.parse(text)], client_namespace or namespace, interval, silence, settle, recovery, (),
             labels, None, image, timeout, cluster,
         )  # fmt: skip
 
@@ -159,7 +159,7 @@ class TrafficKeywords(KeywordBase):
     # --- behind the keywords ------------------------------------------------------------------------------
 
     def _send(
-        self, targets: Sequence[OutageTarget], namespace: str, interval: timedelta, request_timeout: timedelta,
+        self, targets: Sequence[OutageTarget], namespace: str, interval: timedelta, silence: timedelta,
         settle: timedelta, recovery: timedelta, families: Sequence[int], labels: Mapping[str, str] | None,
         node: str | None, image: str, timeout: timedelta | None, cluster: str | None,
     ) -> str:  # fmt: skip
@@ -185,7 +185,7 @@ class TrafficKeywords(KeywordBase):
             echo_ms=streams.milliseconds("interval", interval),
             kept_ms=streams.milliseconds("interval", interval),
             dns_ms=streams.milliseconds("interval", interval),
-            timeout_ms=streams.milliseconds("request_timeout", request_timeout),
+            timeout_ms=streams.milliseconds("silence", silence),
         )
         pod = self._client(connection, namespace, image, labels or {}, node, timeout)
         try:

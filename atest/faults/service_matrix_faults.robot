@@ -136,7 +136,7 @@ Lab And Matrix Are Up
     Connect To Cluster
     Restore All Faults
     # a SYN is repeated after 1 s, and most of the time of a row is this limit, several times
-    Build Service Matrix    time_limit=1.2 s
+    Build Service Matrix    silence=1.2 s
 
 Nothing Is Left Broken
     [Documentation]    Repairs everything and removes the matrix.

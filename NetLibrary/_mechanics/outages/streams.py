@@ -36,7 +36,7 @@ class Rates:
         echo_interval: timedelta,
         connection_interval: timedelta,
         request_interval: timedelta,
-        probe_timeout: timedelta,
+        silence: timedelta,
         echo_size: int,
     ) -> Rates:
         """Makes rates from arguments of a keyword.
@@ -50,7 +50,7 @@ class Rates:
             echo_ms=milliseconds("echo_interval", echo_interval),
             connection_ms=milliseconds("connection_interval", connection_interval),
             kept_ms=milliseconds("request_interval", request_interval),
-            timeout_ms=milliseconds("probe_timeout", probe_timeout),
+            timeout_ms=milliseconds("silence", silence),
             echo_bytes=echo_size,
         )
 

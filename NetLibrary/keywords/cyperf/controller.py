@@ -24,12 +24,12 @@ STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysig
 class CyPerfControllerKeywords(CyPerfBase):
     """Connect to a controller and ask it."""
 
-    @keyword()
+    @keyword(renamed={"wait_for": "answer_within"})
     def connect_to_cyperf_controller(
         self, address: str, *, username: str | None = None, password: Secret | None = None,
         refresh_token: Secret | None = None, certificate: Path | None = None, accept_eula: bool = False,
         agents_address: str | None = None, requests_alias: str | None = None,
-        timeout: timedelta = timedelta(seconds=30), wait_for: timedelta = timedelta(0),
+        timeout: timedelta = timedelta(seconds=30), answer_within: timedelta = timedelta(0),
     ) -> str:  # fmt: skip
         """Connects to a CyPerf controller; the CyPerf keywords use it from then on.
 
@@ -48,7 +48,7 @@ class CyPerfControllerKeywords(CyPerfBase):
             requests_alias: Alias for a session of RequestsLibrary, see
                 [Share CyPerf Controller With RequestsLibrary].
             timeout: How long one answer may take.
-            wait_for: How long to wait for a controller that does not answer yet.
+            answer_within: How long to wait for a controller that does not answer yet.
         Returns:
             Version of the controller.
 
@@ -71,7 +71,7 @@ class CyPerfControllerKeywords(CyPerfBase):
             timeout=timeout.total_seconds(),
         )  # fmt: skip
         controller = Controller(connection)
-        _open(controller, accept_eula, wait_for.total_seconds())
+        _open(controller, accept_eula, answer_within.total_seconds())
         shared = self._cyperf
         shared.controllers[connection.base] = shared.controller = controller
         shared.agents_address = agents_address or connection.base.partition("://")[2]

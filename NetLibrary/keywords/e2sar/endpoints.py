@@ -93,7 +93,7 @@ class E2SAREndpointKeywords(KeywordBase):
         logger.info(f"Receiver '{name}' is bound {seconds:.1f} s after its start.")
         return seconds
 
-    @keyword("Start E2SAR Sender", tags=["e2sar"])
+    @keyword("Start E2SAR Sender", tags=["e2sar"], renamed={"resolve_timeout": "resolve_within"})
     def start_e2sar_sender(
         self, name: str = "e2sar-sender-0", *, receiver: str | None = "e2sar-receiver-0", events: int = 1000,
         event_bytes: int = 1024, rate: Bitrate = RATE, mtu: int = 1400, buffer_bytes: int = E2SAR_BUFFER_BYTES,
@@ -101,7 +101,7 @@ class E2SAREndpointKeywords(KeywordBase):
         path: E2SARPath = E2SARPath.POD_IP,
         placement: E2SARPlacement = E2SARPlacement.OTHER_NODE, node: str = "",
         cpu_limit: str = "1", memory_limit: str = "512Mi", egress_bandwidth: str = "", accept: E2SARRisks = NO_RISK,
-        resolve_timeout: timedelta = timedelta(seconds=60), start_delay: timedelta | None = None,
+        resolve_within: timedelta = timedelta(seconds=60), start_delay: timedelta | None = None,
         image: str | None = None, options: Sequence[str] = (),
         environment: Mapping[str, str] | None = None, namespace: str | None = None, rate_gbps: float | None = None,
     ) -> Endpoint:  # fmt: skip
@@ -132,7 +132,7 @@ class E2SAREndpointKeywords(KeywordBase):
             memory_limit: Memory limit, empty for none.
             egress_bandwidth: Bandwidth annotation, for instance `100M`.
             accept: Risks that are meant, separated by commas.
-            resolve_timeout: How long a name may take to resolve.
+            resolve_within: How long a name may take to resolve.
             start_delay: Time between the start of its pod and its first datagram; 2 s by default where NetworkPolicies
                 are in force, since these know a pod only by the address that its node publishes, else none.
             image: Another image than the namespace's.
@@ -170,7 +170,7 @@ class E2SAREndpointKeywords(KeywordBase):
                 nodes.require_nodes(testbed.cluster, 2)
         return testbed.start_sender(
             name, settings, pod, target, path=path, placement=placement, address=address,
-            resolve_seconds=max(1, round(resolve_timeout.total_seconds())),
+            resolve_seconds=max(1, round(resolve_within.total_seconds())),
             start_delay=None if start_delay is None else whole("start_delay", start_delay),
         )  # fmt: skip
 

@@ -30,7 +30,7 @@ Expectation = Literal["as computed", "connected", "refused", "timed out", "block
 class MatrixCaseKeywords(KeywordBase):
     """Build, probe, judge."""
 
-    @keyword(tags=["matrix"])
+    @keyword(tags=["matrix"], renamed={"load_balancer_timeout": "load_balancer_within", "time_limit": "silence"})
     def build_service_matrix(
         self,
         *,
@@ -40,12 +40,12 @@ class MatrixCaseKeywords(KeywordBase):
         image: str = defaults.AGNHOST_IMAGE,
         host_network: bool = True,
         outside: bool = True,
-        load_balancer_timeout: timedelta = timedelta(seconds=10),
+        load_balancer_within: timedelta = timedelta(seconds=10),
         external_name: str = "",
         external_ip: str = "",
         namespace: str = "",
         prober: ProberName = "auto",
-        time_limit: timedelta = timedelta(seconds=1.5),
+        silence: timedelta = timedelta(seconds=1.5),
         in_flight: int = 300,
         look_at_nodes: bool = True,
         timeout: timedelta | None = None,
@@ -63,16 +63,16 @@ class MatrixCaseKeywords(KeywordBase):
             image: agnhost image; its shell and tools probe.
             host_network: Also one pod on each node's own network.
             outside: Also probe from outside the cluster; only a lab has such a place.
-            load_balancer_timeout: Time for LoadBalancer addresses; `0 s` leaves these Services out.
+            load_balancer_within: Time for LoadBalancer addresses; `0 s` leaves these Services out.
             external_name: Name outside the cluster for a Service of type ExternalName, for instance `example.com`; the
                 case `outside name` is skipped without.
             external_ip: Address for the Service with externalIPs, one of your own; a node's address when not given.
             prober: What probes in the pods; `auto` takes the fastest that the image can run. `agnhost` probes with
                 `agnhost connect`, one process for each probe, which does not ask who answers.
-            time_limit: The one time limit of all connections that get no answer. Linux repeats a SYN after 1 s, so
-                1.3 s and more survive one lost packet.
-            in_flight: Connections that all sources together work on at once, 10 to 5000; those that only wait for the
-                time limit do not count. Less is gentler to a slow cluster.
+            silence: How long no answer must come until a connection counts as failed. Linux repeats a SYN after 1 s,
+                so 1.3 s and more survive one lost packet.
+            in_flight: Connections that all sources together work on at once, 10 to 5000; those that only wait out
+                the silence do not count. Less is gentler to a slow cluster.
             look_at_nodes: Once cells are wrong, start a pod on each node's network that may read the firewall's rules
                 (NET_ADMIN, the node's files read-only) and changes nothing; a lab is asked directly. Where it is
                 refused or not wanted, findings name no rule.
@@ -106,11 +106,11 @@ class MatrixCaseKeywords(KeywordBase):
             nodes=tuple(nodes),
             node_labels=node_labels,
             host_pods=host_network,
-            balancer=load_balancer_timeout.total_seconds(),
+            balancer=load_balancer_within.total_seconds(),
             external_name=external_name,
             external_ip=external_ip,
             prober=prober,
-            limit_ms=_limit(time_limit),
+            limit_ms=_limit(silence),
             timeout=self.session.default_timeout if timeout is None else timeout.total_seconds(),
             outside=outside,
             in_flight=_flight(in_flight),
@@ -300,5 +300,5 @@ def _flight(value: int) -> int:
 def _limit(value: timedelta) -> int:
     milliseconds = int(value.total_seconds() * 1000)
     if not 200 <= milliseconds <= 60000:
-        raise InputError(f"'time_limit' is {value.total_seconds():g} s; allowed are 0.2 s to 60 s.")
+        raise InputError(f"'silence' is {value.total_seconds():g} s; allowed are 0.2 s to 60 s.")
     return milliseconds
