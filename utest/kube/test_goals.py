@@ -406,3 +406,27 @@ def test_gone_and_exists() -> None:
     )
     assert wait.exists()([]) == Pending("not there yet")
     assert wait.exists()(objects) == Done(objects[0])
+
+
+def test_trouble_that_is_certain_first_is_told_first_with_all_others() -> None:
+    """An image that no registry has was waited for until the container beside it had crashed again."""
+    crashing = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    missing = {"waiting": {"reason": "ErrImagePull", "message": "not found"}}
+    told = trouble.problem(
+        {
+            "metadata": {"name": "web"},
+            "status": {
+                "phase": "Running",
+                "containerStatuses": [
+                    {"name": "eater", "restartCount": 1, "state": crashing, "lastState": ended},
+                    {"name": "other", "restartCount": 0, "state": missing},
+                ],
+            },
+        }
+    )
+    assert told.text == (
+        "container 'other' is ErrImagePull: not found; "
+        "container 'eater' is CrashLoopBackOff: back-off (exit code 137, OOMKilled)"
+    )
+    assert (told.reason, told.container, told.patience) == ("ErrImagePull", "other", 2.0)

@@ -7,7 +7,7 @@ in `hindrances.py`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,11 +125,16 @@ def problem(pod: Object) -> Trouble:
             return _unscheduled(pod, entry)
     containers = list(_containers(pod))
     for look in (_stuck, _over, _unready):
-        for each in containers:
-            found = look(pod, each)
-            if found is not None:
-                return found
+        found = [trouble for each in containers if (trouble := look(pod, each)) is not None]
+        if found:
+            return _first_of(found) if look is _stuck else found[0]
     return _ready_but_for(pod, containers)
+
+
+def _first_of(found: Sequence[Trouble]) -> Trouble:
+    """Returns the trouble that is certain first, in the words of all: mending one alone helps nobody."""
+    found = sorted(found, key=lambda trouble: (trouble.reason == CRASH_LOOP, trouble.patience))
+    return replace(found[0], text="; ".join(trouble.text for trouble in found))
 
 
 # --- one container ----------------------------------------------------------------------------------------
