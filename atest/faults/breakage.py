@@ -291,14 +291,18 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
 
     def _keep_flow(self) -> None:
         cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
             try:
-                address = cluster.get("Service", "udp-flow", namespace)["spec"]["clusterIP"]
+                service = cluster.get("Service", "udp-flow", namespace)["spec"]
+                address = service["clusterIP"]
                 backend = cluster.get("Pod", "udp-flow-one", namespace)["status"]["podIP"]
-                break
+                # no flow can stay with a backend before it is one
+                if "flow-one" in service["selector"].values():
+                    break
             except (errors.NotFound, KeyError):
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
         else:
             return
         faults = Faults(cluster.lab)

@@ -571,6 +571,11 @@ def test_a_starved_pod_is_told_from_a_slow_server_and_from_a_lost_prober(fault, 
     assert [(f.key, f.subject) for f in found] == [(key, "on-node3")], [f.sentence for f in found]
 
 
+def test_a_starved_pod_that_answers_once_in_a_while_is_not_refuted_by_that():
+    (found,) = diagnose(tables(starved_pod, of=WORLD), WORLD)
+    assert [question.text for question in found.follow_ups] == ["other pods answer each other at once"]
+
+
 def resolver_of_node2(s: Source, t: Target, e: Expected) -> Observation | None:
     if s.name == "on-node2" and t.kind in ("dns", "name"):
         return blocked(Outcome.DNS, "DNS server does not answer")

@@ -36,6 +36,7 @@ class Explaining:
         self._answers: dict[tuple[Source, Target], tuple[float, Observation]] = {}
         self._last: list[Finding] = []
         self._seen: dict[int, Cell] = {}
+        self._resolvers_at = -FRESH_ANSWER
         self.known = Known()
 
     def explain(self, tables: Sequence[Table], *, ask: bool) -> list[Finding]:
@@ -89,10 +90,12 @@ class Explaining:
     def _read_resolvers(self, tables: Sequence[Table]) -> None:
         """Finds out which servers pods ask, once names fail."""
         failing = {c.source for t in tables for c in t.wrong if c.target.kind in BY_NAME and not c.source.host_network}
-        if any(source.name not in self._bed.world.resolvers for source in failing):
+        stale = time.monotonic() - self._resolvers_at > FRESH_ANSWER
+        if any(stale or source.name not in self._bed.world.resolvers for source in failing):
             pods = [s for s in self._bed.sources if not s.outside and not s.host_network]
             ordered = sorted(pods, key=lambda s: s not in failing)
             self._bed.world.resolvers = read_resolvers(self._bed, ordered)
+            self._resolvers_at = time.monotonic()
 
     def _explain(self, tables: Sequence[Table], ask: bool) -> list[Finding]:
         found = diagnose(tables, self._bed.world)

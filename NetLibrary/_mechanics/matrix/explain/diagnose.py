@@ -20,6 +20,8 @@ from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Ta
 UNKNOWN = "unknown"
 # What is read from the objects themselves needs no probe
 FROM_OBJECTS = ("service changed", "pod gone", "policy of others")
+# Who gets little processor time answers now and then: one answer refutes nothing
+NOW_AND_THEN = ("pod starved",)
 # Connections of the follow-up that shows loss: with one of ten lost, nine times of ten at least one of these is
 MANY = 24
 
@@ -251,7 +253,8 @@ def _finding(score: _Score, case: Case, alternatives: list[str]) -> Finding:
 def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[FollowUp]:
     questions = []
     stuck = next((f for f in core if f.symptom in ("blocked", "reason")), None)
-    if stuck is not None and stuck.cell.target.repeat == 1 and not candidate.rule.soft:
+    steady = not candidate.rule.soft and candidate.key not in NOW_AND_THEN
+    if stuck is not None and stuck.cell.target.repeat == 1 and steady:
         questions.append(FollowUp("it still fails", stuck.cell.source, stuck.cell.target, "fails"))
     if candidate.rule.compare is not None:
         for fact in core[:20]:
