@@ -5,7 +5,7 @@ import socket
 from typing import Any
 
 from .loop import monotonic_ns
-from .tcp import IN, Attempt, TcpStream
+from .tcp import Attempt, KeepingStream, TcpStream
 from .wire import Outcome, outcome_of
 
 HEAD_LIMIT = 64 * 1024
@@ -128,7 +128,7 @@ class HttpStream(TcpStream):
         self.attempt(sequence, now)
 
 
-class KeptHttpStream(HttpStream):
+class KeptHttpStream(KeepingStream, HttpStream):
     """Makes requests over one connection, the next one when the last is answered, as clients with a pool do.
 
     A slot at which an answer is still awaited has no probe of its own: the time of the one that is awaited tells. A
@@ -140,7 +140,6 @@ class KeptHttpStream(HttpStream):
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
         self.request = request(spec, True)
-        self.sock: Any = None
         self.response: Any = None
 
     def send(self, sequence, now):
@@ -165,10 +164,7 @@ class KeptHttpStream(HttpStream):
         if not attempt.response.lasting or attempt.response.ends_with_connection:
             attempt.drop()
             return True
-        self.sock = attempt.sock
-        self.loop.handlers[self.sock.fileno()] = self.readable
-        self.loop.rewatch(self.sock.fileno(), IN)
-        self.loop.event("kept_open", stream=self.number, port=self.sock.getsockname()[1], attempt=attempt.sent)
+        self.keep_open(attempt)
         return True
 
     def readable(self, _mask):
@@ -222,14 +218,3 @@ class KeptHttpStream(HttpStream):
                 self.attempt(sequence, now)
             else:
                 self.loop.record(self.number, outcome, code, sequence, sent, now - sent)
-
-    def close(self):
-        """Closes the connection without a verdict."""
-        if self.sock is not None:
-            self.loop.unwatch(self.sock.fileno())
-            self.sock.close()
-            self.sock = None
-
-    def finish(self):
-        super().finish()
-        self.close()

@@ -8,10 +8,9 @@ something on the way that closes idle connections; the path has carried it, so t
 import errno
 import socket
 import struct
-from typing import Any
 
 from .loop import monotonic_ns
-from .tcp import IN, TcpStream
+from .tcp import KeepingStream
 from .wire import Outcome, outcome_of
 
 KEEPALIVE_S = 1
@@ -22,14 +21,13 @@ SECOND_NS = 1_000_000_000
 LAST_ACK = struct.Struct("@56xI")
 
 
-class IdleConnectionStream(TcpStream):
+class IdleConnectionStream(KeepingStream):
     """Keeps one connection and asks the kernel at every slot when the other side was heard last."""
 
     kind = "tcp_idle"
 
     def __init__(self, loop, spec):
         super().__init__(loop, dict(spec, exchange=False))
-        self.sock: Any = None
         self.opened = 0
 
     def send(self, sequence, now):
@@ -52,7 +50,7 @@ class IdleConnectionStream(TcpStream):
         for other in list(self.attempts.values()):
             other.drop()
             self.attempt_ended(other, Outcome.LOST, 0)
-        sock = self.sock = attempt.sock
+        sock = attempt.sock
         for option, value in (
             (socket.TCP_KEEPIDLE, KEEPALIVE_S),
             (socket.TCP_KEEPINTVL, KEEPALIVE_S),
@@ -61,10 +59,8 @@ class IdleConnectionStream(TcpStream):
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self.opened = now = monotonic_ns()
-        self.loop.handlers[sock.fileno()] = self.readable
-        self.loop.rewatch(sock.fileno(), IN)
         self.loop.record(self.number, Outcome.OK, 0, attempt.sequence, attempt.sent, now - attempt.sent)
-        self.loop.event("kept_open", stream=self.number, port=sock.getsockname()[1], attempt=attempt.sent)
+        self.keep_open(attempt)
         return True
 
     def readable(self, _mask):
@@ -74,22 +70,11 @@ class IdleConnectionStream(TcpStream):
         except BlockingIOError:
             return
         except OSError as err:
-            self.gone()
+            self.close()
             code = err.errno or errno.ECONNRESET
             self.loop.event("kept_broken", stream=self.number, how=outcome_of(code).name, errno=code)
             return
         if not data:
-            self.gone()
+            self.close()
             after = (monotonic_ns() - self.opened) / 1e6
             self.loop.event("idle_closed", stream=self.number, after_ms=round(after))
-
-    def gone(self):
-        """Forgets the connection; the next slot opens another."""
-        if self.sock is not None:
-            self.loop.unwatch(self.sock.fileno())
-            self.sock.close()
-            self.sock = None
-
-    def finish(self):
-        super().finish()
-        self.gone()

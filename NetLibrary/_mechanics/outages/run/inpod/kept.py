@@ -5,7 +5,7 @@ from typing import Any
 
 from .echo import PATIENCE_NS, arrival, stamped
 from .loop import monotonic_ns
-from .tcp import IN, Attempt, TcpStream
+from .tcp import Attempt, KeepingStream
 from .wire import MARK, PAYLOAD, Outcome, outcome_of
 
 SILENCE_NS = 1_000_000_000  # a kept connection that is silent for longer is compared with new ones
@@ -50,7 +50,7 @@ class Trial:
             self._attempt, self.good = None, False
 
 
-class KeptConnectionStream(TcpStream):
+class KeptConnectionStream(KeepingStream):
     """Sends a small request at every slot over one connection, without waiting for the answer to the last.
 
     When the connection breaks, every slot opens a new one; the first that is established and answers is kept. A
@@ -63,7 +63,6 @@ class KeptConnectionStream(TcpStream):
 
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
-        self.sock: Any = None
         self.received = bytearray()
         self.breaks = 0
         self.connections = 0
@@ -104,17 +103,13 @@ class KeptConnectionStream(TcpStream):
                 self.attempt_ended(other, Outcome.LOST, 0)
             else:
                 del self.attempts[other.sequence]  # no longer needed, and no verdict about the path
-        self.sock = attempt.sock
         self.heard = monotonic_ns()
-        stamped(self.sock)
+        stamped(attempt.sock)
         self.received.clear()
         self.connections += 1
-        self.loop.handlers[self.sock.fileno()] = self.readable
-        self.loop.rewatch(self.sock.fileno(), IN)
         now = monotonic_ns()
         self.loop.record(self.number, Outcome.OK, 0, attempt.sequence, attempt.sent, now - attempt.sent)
-        local = self.sock.getsockname()
-        self.loop.event("kept_open", stream=self.number, port=local[1], attempt=attempt.sent)
+        self.keep_open(attempt)
         return True
 
     def readable(self, _mask):
@@ -174,9 +169,7 @@ class KeptConnectionStream(TcpStream):
         now = monotonic_ns()
         self.forget_trial()
         self.breaks += 1
-        self.loop.unwatch(self.sock.fileno())
-        self.sock.close()
-        self.sock = None
+        self.close()
         for sequence, sent in list(self.outstanding.items()):
             self.loop.record(self.number, outcome, code, sequence, sent, now - sent)
         self.outstanding.clear()
@@ -185,7 +178,3 @@ class KeptConnectionStream(TcpStream):
     def finish(self):
         super().finish()
         self.forget_trial()
-        if self.sock is not None:
-            self.loop.unwatch(self.sock.fileno())
-            self.sock.close()
-            self.sock = None

@@ -185,6 +185,36 @@ class TcpStream(Stream):
         self.attempts.clear()
 
 
+class KeepingStream(TcpStream):
+    """A stream with one connection that it keeps for as long as it lasts."""
+
+    def __init__(self, loop, spec):
+        super().__init__(loop, spec)
+        self.sock: Any = None
+
+    def keep_open(self, attempt):
+        """Goes on with the connection of an attempt."""
+        self.sock = attempt.sock
+        self.loop.handlers[self.sock.fileno()] = self.readable
+        self.loop.rewatch(self.sock.fileno(), IN)
+        self.loop.event("kept_open", stream=self.number, port=self.sock.getsockname()[1], attempt=attempt.sent)
+
+    def readable(self, mask):
+        """Takes what the other side says."""
+        raise NotImplementedError
+
+    def close(self):
+        """Closes the connection without a verdict; the next slot opens another."""
+        if self.sock is not None:
+            self.loop.unwatch(self.sock.fileno())
+            self.sock.close()
+            self.sock = None
+
+    def finish(self):
+        super().finish()
+        self.close()
+
+
 class NewConnectionStream(TcpStream):
     """Opens a connection at every slot, exchanges one small message, closes it.
 
