@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.plain_api import PATHS
 from NetLibrary.lab import (
     Lab,
     Options,
@@ -24,7 +25,6 @@ from NetLibrary.lab import (
     sysctls,
     tools,
 )
-from NetLibrary.lab.apiserver import COLLECTIONS
 from NetLibrary.lab.cli import main
 from NetLibrary.lab.plan import AddressPlan
 from NetLibrary.lab.processes import Component
@@ -335,7 +335,7 @@ def test_system_objects_are_complete(tmp_path, monkeypatch, dual, servers):
     known = written(programs=str(tmp_path), options=Options(ip_family="dual" if dual else "ipv4"))
     objects = start.Starter(known, print, start.Stopwatch())._system_objects()
     found = {(o["kind"], o["metadata"]["name"]): o for o in objects}
-    assert {o["kind"] for o in objects} <= set(COLLECTIONS)
+    assert {o["kind"] for o in objects} <= set(PATHS)
     assert found["Node", "node2"]["spec"]["podCIDR"] == str(known.plan.pods(2))
     assert len(found["Node", "node2"]["spec"]["podCIDRs"]) == 1 + dual
     service = found["Service", "kube-dns"]["spec"]

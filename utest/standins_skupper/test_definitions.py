@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -123,4 +126,18 @@ def test_the_image_holds_the_runtime_with_its_byte_code() -> None:
     assert recipe.stand_in_for == "Skupper"
     names = {path.rsplit("/", 1)[1] for path in recipe.files}
     assert {"__main__.py", "router.py", "controller.py"} <= names
-    assert sum(path.endswith(".pyc") for path in recipe.files) == sum(path.endswith(".py") for path in recipe.files)
+    written = [path for path, content in recipe.files.items() if path.endswith(".py") and content]
+    assert sum(path.endswith(".pyc") for path in recipe.files) == len(written)
+
+
+def test_the_image_carries_what_it_imports_of_ours(tmp_path: Path) -> None:
+    (recipe,) = RECIPES
+    for place, content in recipe.files.items():
+        file = tmp_path / place.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+    home = tmp_path / recipe.env["PYTHONPATH"].partition(":")[0].lstrip("/")
+    # -S: without the packages of this Python, ours among them
+    program = [sys.executable, "-S", "-c", "import skupper_stand_in.kube as kube; print(kube.path_of('Site', 'demo'))"]
+    done = subprocess.run(program, env={"PYTHONPATH": str(home)}, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "/apis/skupper.io/v2alpha1/namespaces/demo/sites\n", done.stderr

@@ -13,6 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from NetLibrary._mechanics import plain_api
 from NetLibrary.lab.images import Recipe
 
 from .manifests import IMAGE, manifests
@@ -30,15 +31,20 @@ def _sources() -> dict[str, bytes | Path]:
     """
     found: dict[str, bytes | Path] = {}
     for file in sorted((Path(__file__).parent / "runtime").glob("*.py")):
-        place = f"{_PACKAGE}/{file.name}"
-        found[place] = file
-        with tempfile.TemporaryDirectory() as folder:
-            code = Path(folder, "code")
-            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            py_compile.compile(str(file), str(code), place, doraise=True, invalidation_mode=mode)
-            name = f"{file.stem}.{sys.implementation.cache_tag}.pyc"
-            found[f"{_PACKAGE}/__pycache__/{name}"] = code.read_bytes()
-    return found
+        found |= _compiled(file, f"{_PACKAGE}/{file.name}")
+    # The one module of ours that it shares, at the place where it is imported from
+    shared = Path(plain_api.__file__)
+    found |= _compiled(shared, f"{_HOME}/NetLibrary/_mechanics/{shared.name}")
+    return {**found, f"{_HOME}/NetLibrary/__init__.py": b"", f"{_HOME}/NetLibrary/_mechanics/__init__.py": b""}
+
+
+def _compiled(file: Path, place: str) -> dict[str, bytes | Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder, "code")
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(file), str(code), place, doraise=True, invalidation_mode=mode)
+        compiled = f"{place.rpartition('/')[0]}/__pycache__/{file.stem}.{sys.implementation.cache_tag}.pyc"
+        return {place: file, compiled: code.read_bytes()}
 
 
 def __getattr__(name: str) -> object:

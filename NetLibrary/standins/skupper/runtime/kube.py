@@ -1,19 +1,16 @@
 """A small Kubernetes client: plain dicts, keep-alive connections, list-and-watch.
 
-It uses http.client alone because it runs inside pods whose start-up time counts:
-an import of a full client costs more than the start of the whole process.
+Requests are those of `plain_api`, which needs the standard library alone: this runs inside pods whose start-up time
+counts, and an import of a full client costs more than the start of the whole process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import json
 import logging
 import os
-import queue
-import socket
 import ssl
 import threading
 import time
@@ -21,7 +18,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
+
+from NetLibrary._mechanics import plain_api
+from NetLibrary._mechanics.plain_api import PATHS as COMMON
+from NetLibrary._mechanics.plain_api import ApiError
 
 log = logging.getLogger("kube")
 
@@ -29,15 +30,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 CONNECT_PAUSES = (0.05, 0.2, 0.5)
 SKUPPER = "/apis/skupper.io/v2alpha1"
 PATHS: dict[str, tuple[str, str]] = {
-    "Pod": ("/api/v1", "pods"),
-    "Service": ("/api/v1", "services"),
-    "Secret": ("/api/v1", "secrets"),
-    "ConfigMap": ("/api/v1", "configmaps"),
-    "ServiceAccount": ("/api/v1", "serviceaccounts"),
-    "Deployment": ("/apis/apps/v1", "deployments"),
-    "Role": ("/apis/rbac.authorization.k8s.io/v1", "roles"),
-    "RoleBinding": ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
-    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+    **COMMON,
     "Site": (SKUPPER, "sites"),
     "Link": (SKUPPER, "links"),
     "Listener": (SKUPPER, "listeners"),
@@ -53,23 +46,9 @@ PATHS: dict[str, tuple[str, str]] = {
 }
 
 
-class ApiError(Exception):
-    """The API server refused a request, or did not answer (status 0)."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status, self.reason, self.message = status, reason, message
-
-
 def path_of(kind: str, namespace: str | None = None, name: str | None = None, sub: str | None = None) -> str:
     """Gives the URL path of a kind, of one object, or of its subresource."""
-    prefix, plural = PATHS[kind]
-    parts = [prefix]
-    if namespace:
-        parts.append(f"namespaces/{namespace}")
-    parts.append(plural)
-    parts.extend(part for part in (name, sub) if part)
-    return "/".join(parts)
+    return plain_api.path_of(kind, namespace, name, sub, paths=PATHS)
 
 
 def version_of(obj: dict) -> int:
@@ -78,13 +57,14 @@ def version_of(obj: dict) -> int:
     return int(text) if text.isdigit() else 0
 
 
-class Api:
-    """One API server, reached with one identity.
+class Api(plain_api.PlainApi):
+    """One API server, asked without blocking the event loop.
 
     Args:
         server: URL such as `https://10.96.0.1:443`.
         context: TLS settings (CA, client certificate), None for plain HTTP.
         token: Gives the bearer token at each request; kubelets rotate it.
+        workers: Requests at once.
     """
 
     def __init__(
@@ -94,10 +74,7 @@ class Api:
         token: Callable[[], str] | None = None,
         workers: int = 16,
     ) -> None:
-        parts = urlsplit(server)
-        self._host, self._port = parts.hostname or "", parts.port or 443
-        self._context, self._token = context, token
-        self._idle: queue.LifoQueue[http.client.HTTPConnection] = queue.LifoQueue()
+        super().__init__(server, context, token, agent="netlibrary-skupper-stand-in", pauses=CONNECT_PAUSES)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="api")
 
     @classmethod
@@ -108,86 +85,6 @@ class Api:
             host = f"[{host}]"
         context = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
         return cls(f"https://{host}:{port}", context, lambda: (ACCOUNT / "token").read_text())
-
-    def _connect(self, timeout: float) -> http.client.HTTPConnection:
-        for pause in CONNECT_PAUSES:
-            try:
-                return self._connect_once(timeout)
-            except OSError:  # a busy or restarting server; nothing was sent yet
-                time.sleep(pause)
-        return self._connect_once(timeout)
-
-    def _connect_once(self, timeout: float) -> http.client.HTTPConnection:
-        if self._context is None:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        else:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._context)
-        connection.connect()
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-        return connection
-
-    def _headers(self, content_type: str | None = None) -> dict[str, str]:
-        headers = {"Accept": "application/json", "User-Agent": "netlibrary-skupper-stand-in"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token()}"
-        if content_type:
-            headers["Content-Type"] = content_type
-        return headers
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: Any = None,
-        *,
-        content_type: str = "application/json",
-        query: dict[str, str] | None = None,
-    ) -> dict:
-        """Does one request and gives the decoded answer.
-
-        Raises:
-            ApiError: The server refused, or did not answer (status 0).
-        """
-        url = f"{path}?{urlencode(query)}" if query else path
-        data = None if body is None else json.dumps(body).encode()
-        headers = self._headers(content_type if data is not None else None)
-        while True:
-            fresh = False
-            try:
-                try:
-                    connection = self._idle.get_nowait()
-                except queue.Empty:
-                    fresh = True
-                    connection = self._connect(30)
-                connection.request(method, url, body=data, headers=headers)
-                response = connection.getresponse()
-                text = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                if fresh:
-                    raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
-                self._forget_idle()  # the server had closed this one, and likely the others
-                continue
-            self._idle.put(connection)
-            return self._decode(response.status, response.reason, text)
-
-    def _forget_idle(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()
-
-    @staticmethod
-    def _decode(status: int, reason: str, text: bytes) -> dict:
-        try:
-            answer = json.loads(text) if text else {}
-        except ValueError:
-            answer = {"message": text.decode(errors="replace")[:500]}
-        if status >= 400:
-            raise ApiError(status, answer.get("reason") or reason, answer.get("message", ""))
-        return answer
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> dict:
         """Does `request` without blocking the event loop."""
@@ -250,12 +147,12 @@ class Api:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": "300",
         }
-        connection = self._connect(330)
+        connection = self.connect(330)
         try:
-            connection.request("GET", f"{path}?{urlencode(parameters)}", headers=self._headers())
+            connection.request("GET", f"{path}?{urlencode(parameters)}", headers=self.headers())
             response = connection.getresponse()
             if response.status >= 400:
-                self._decode(response.status, response.reason, response.read())
+                self.decode(response.status, response.reason, response.read())
             while line := response.readline():
                 yield json.loads(line)
         finally:
