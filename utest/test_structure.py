@@ -35,6 +35,7 @@ LOOPS = {
     # something is tried again as its error says
     "_mechanics/kube/connection.py:Connection._patiently": "the server says how long to wait, and two budgets apply",
     "_mechanics/kube/watch.py:Watch._run": "goes on for as long as somebody watches",
+    "_mechanics/plain_api.py:PlainApi.connect": "a few tries, in stand-ins too, which carry no more of ours",
     "lab/store.py:import_archive": "three tries of one command",
     "lab/start.py:Starter._restarted": "the pause before the next try of a kubelet",
     # what is asked next, and when, depends on all answers so far
