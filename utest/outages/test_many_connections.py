@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.iperf3.paced import IperfResult, iperf_result, retransmit_percent
 from NetLibrary._mechanics.outages import outside_servers
 from NetLibrary._mechanics.outages.objects import SOURCE, Endpoints, Outside, Target
 from NetLibrary._mechanics.outages.places import iperf_runs
 from NetLibrary._mechanics.outages.results.combine import evaluate_all, joined, over_sources, together
-from NetLibrary._mechanics.outages.results.iperf import IperfResult, iperf_result, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.probers import LocalProber

@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.iperf3.paced import iperf_result, retransmit_percent
 from NetLibrary._mechanics.outages.causes import impacts_of
 from NetLibrary._mechanics.outages.judge import Limits, checks
-from NetLibrary._mechanics.outages.results.iperf import iperf_result, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import read
 from NetLibrary._mechanics.outages.run.inpod.wire import FRAME, MAGIC, RECORD, Outcome, json_frame
 from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
@@ -247,3 +247,10 @@ def test_iperf3_success_is_told_by_its_bytes_and_not_by_its_exit_status(document
     assert (error in (found.error or "")) if error else found.error is None
     if error is None:
         assert (found.bytes, found.lost_packets) == (2000, 10)
+
+
+def test_a_count_of_iperf3_that_is_no_number_ends_no_measurement() -> None:
+    """The stream beside the probes had a reader of its own, which raised ValueError at the end of a measurement."""
+    damaged = {"end": {"sum_received": {"bytes": "nan", "seconds": None}}, "intervals": [None, {"sum": {"bytes": "x"}}]}
+    found = iperf_result({"name": "service tcp", "document": damaged})
+    assert (found.bytes, found.error) == (0, "nothing was transferred")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from NetLibrary._mechanics.errors import NotFound, Unavailable
+from NetLibrary._mechanics.iperf3.results import Iperf3Problem
 from NetLibrary._mechanics.throughput.causes import (
     about_the_server,
     behind,
@@ -15,7 +16,6 @@ from NetLibrary._mechanics.throughput.causes import (
     server_container,
     several_servers,
 )
-from NetLibrary._mechanics.throughput.results import Iperf3Problem
 from NetLibrary._mechanics.throughput.server import direct_way, find_way, server_manifests
 from NetLibrary.types import ThroughputPath
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.iperf3.paced import IperfResult, retransmit_percent
 from NetLibrary._mechanics.outages.results import kinds
 from NetLibrary._mechanics.outages.results.counters import Delta
-from NetLibrary._mechanics.outages.results.iperf import IperfResult, retransmit_percent
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.results.steps import when
 from NetLibrary._mechanics.outages.types import KEPT, NEW, StreamResult, StreamSpec

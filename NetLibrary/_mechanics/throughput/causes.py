@@ -12,11 +12,11 @@ from typing import Any
 
 from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.errors import ClusterError, NetLibraryError
+from NetLibrary._mechanics.iperf3.results import Iperf3Problem
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import of_pod
 from NetLibrary._mechanics.kube.behind import behind
 from NetLibrary._mechanics.kube.times import seconds
-from NetLibrary._mechanics.throughput.results import Iperf3Problem
 
 Object = dict[str, Any]
 # A router of Skupper stands there for servers elsewhere: several routers may lead to one server

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.report import bitrate_text
 from NetLibrary._mechanics.throughput.command import Request
-from NetLibrary._mechanics.throughput.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.verdict import Check, at_least, at_most
 
 # iperf3 paces in blocks of 128 KiB, so a short run may end up to one block above its rate

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
+from NetLibrary._mechanics.iperf3.reader import read
+from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.wait import Done, Goal, pod_ended
 from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
 from NetLibrary._mechanics.throughput.objects import ATTEMPTS, limit_seconds
-from NetLibrary._mechanics.throughput.reader import read
-from NetLibrary._mechanics.throughput.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.vantage import Outside
 
 #: In place of the pod of a client that ran outside.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from NetLibrary._mechanics.iperf3.paced import IperfResult, iperf_result
 from NetLibrary._mechanics.outages.results.combine import evaluate_all, over_sources
 from NetLibrary._mechanics.outages.results.counters import Delta, cross_check, delta, parse_files
-from NetLibrary._mechanics.outages.results.iperf import IperfResult, iperf_result
 from NetLibrary._mechanics.outages.results.original import KnownFigures, from_counters
 from NetLibrary._mechanics.outages.results.refusals import share_refusals
 from NetLibrary._mechanics.outages.results.ways import share_ways

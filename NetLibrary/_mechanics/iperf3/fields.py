@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from NetLibrary._mechanics.throughput.document import Document
-from NetLibrary._mechanics.throughput.results import Interval
+from NetLibrary._mechanics.iperf3.document import Document
+from NetLibrary._mechanics.iperf3.results import Interval
 
 # A last sliver of a few milliseconds has no meaningful rate
 SLIVER_SECONDS = 0.05
@@ -32,6 +32,12 @@ def total_of(end: Document, key: str) -> Document:
     """Returns a total of the end, empty where it is missing."""
     found = end.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def sums_of(document: Document) -> list[Document]:
+    """Returns the totals over all streams, one for each interval."""
+    entries = [each for each in document.get("intervals") or [] if isinstance(each, dict)]
+    return [each["sum"] for each in entries if isinstance(each.get("sum"), dict)]
 
 
 def number_of(source: Mapping[str, Any], key: str) -> float | None:
@@ -62,8 +68,7 @@ def intervals_of(document: Document) -> tuple[Interval, ...]:
     """Returns the counted parts, each once, with the rate by their own data and time."""
     found: dict[tuple[float, float], Interval] = {}
     omits = omits_some(document)
-    for entry in document.get("intervals") or []:
-        total = (entry or {}).get("sum") or {}
+    for total in sums_of(document):
         start, end, size = (number_of(total, key) for key in ("start", "end", "bytes"))
         if total.get("omitted") or start is None or end is None or size is None:
             continue

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from NetLibrary._mechanics.throughput.results import Interval
+from NetLibrary._mechanics.iperf3.results import Interval
 
 _ROW = re.compile(
     r"^\[\s*(?P<id>\d+|SUM)\]\s+(?P<start>[\d.]+)-\s*(?P<end>[\d.]+)\s+sec\s+"

@@ -18,8 +18,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from NetLibrary._mechanics.throughput.document import Document, find, in_shape
-from NetLibrary._mechanics.throughput.fields import (
+from NetLibrary._mechanics.iperf3.document import Document, find, in_shape
+from NetLibrary._mechanics.iperf3.fields import (
     intervals_of,
     number_of,
     omits_some,
@@ -30,10 +30,10 @@ from NetLibrary._mechanics.throughput.fields import (
     total_of,
     version_of,
 )
-from NetLibrary._mechanics.throughput.loss import Counted, Loss, loss
-from NetLibrary._mechanics.throughput.messages import error_in, kind_of, last_words, signal_of
-from NetLibrary._mechanics.throughput.results import Interval, Iperf3Problem, Measurement, Sent
-from NetLibrary._mechanics.throughput.server_output import Arrived, arrived_in_json, arrived_in_text
+from NetLibrary._mechanics.iperf3.loss import Counted, Loss, loss
+from NetLibrary._mechanics.iperf3.messages import error_in, kind_of, last_words, signal_of
+from NetLibrary._mechanics.iperf3.results import Interval, Iperf3Problem, Measurement, Sent
+from NetLibrary._mechanics.iperf3.server_output import Arrived, arrived_in_json, arrived_in_text
 
 _HEAD = re.compile(r"\s*attempts: \d+\n(?:exit status: (\d+)\n)?")
 # The two ends of a run may end this much apart, as a ratio: a server of 3.9 stops some time before its client

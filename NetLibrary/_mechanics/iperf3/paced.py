@@ -1,10 +1,12 @@
-"""What an iperf3 stream beside the probes saw: totals, and the longest time without a byte."""
+"""What an iperf3 client saw that ran beside something else until it was told to end: totals, and the longest gap."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from NetLibrary._mechanics.iperf3.fields import number_of, settings_of, sums_of, total_of, version_of
 
 #: Size of a block where a result does not say it
 BLOCK = 1000
@@ -59,40 +61,47 @@ def iperf_result(event: Mapping[str, Any]) -> IperfResult:
     if not isinstance(document, dict):
         said = str(event.get("stderr") or "").strip()[-300:]
         return IperfResult(name, error=said or f"no JSON output, exit status {event.get('exit_code')}")
-    start, end = document.get("start") or {}, document.get("end") or {}
+    end = document.get("end") or {}
     error = document.get("error")
     if error and str(error).startswith("interrupt"):
         error = None  # that was us, at the end of the measurement
-    intervals = [entry["sum"] for entry in document.get("intervals") or [] if "sum" in entry]
+    intervals = sums_of(document)
     sending = bool(intervals) and bool(intervals[0].get("sender")) and "retransmits" in intervals[0]
     # A client that is told to end has not heard what the other side received
-    received = end.get("sum_sent" if sending else "sum_received") or end.get("sum") or {}
-    total = int(float(received.get("bytes") or 0)) or int(sum(float(i.get("bytes", 0)) for i in intervals))
-    seconds = float(received.get("seconds") or 0) or sum(float(i.get("seconds", 0)) for i in intervals)
+    received = total_of(end, "sum_sent" if sending else "sum_received") or total_of(end, "sum")
+    total = int(number_of(received, "bytes") or 0) or int(_added(intervals, "bytes"))
+    seconds = number_of(received, "seconds") or _added(intervals, "seconds")
     if not total and not error:
         error = "nothing was transferred"
-    retransmits = (end.get("sum_sent") or {}).get("retransmits")
-    packets = received.get("packets") if "jitter_ms" in received else None
+    packets = number_of(received, "packets") if "jitter_ms" in received else None
     if packets is None and intervals and "packets" in intervals[0]:
-        packets = sum(int(i.get("packets") or 0) for i in intervals)
-    lost = received.get("lost_packets")
+        packets = _added(intervals, "packets")
+    lost = number_of(received, "lost_packets")
     if lost is None and packets is not None:
-        lost = sum(int(i.get("lost_packets") or 0) for i in intervals)
+        lost = _added(intervals, "lost_packets")
     return IperfResult(
         name,
         bits_per_second=8 * total / seconds if seconds else 0.0,
         bytes=total,
         longest_gap_ms=None if sending else 1000 * longest_zero_run(intervals),
-        retransmits=None if retransmits is None else int(retransmits),
-        lost_packets=None if lost is None else int(lost),
-        packets=None if packets is None else int(packets),
-        blocks=total // max(1, int((start.get("test_start") or {}).get("blksize") or BLOCK)),
+        retransmits=_count(number_of(total_of(end, "sum_sent"), "retransmits")),
+        lost_packets=_count(lost),
+        packets=_count(packets),
+        blocks=total // max(1, int(number_of(settings_of(document), "blksize") or BLOCK)),
         error=None if error is None else str(error),
-        version=str(start.get("version", "")),
+        version=version_of(document),
     )
 
 
-def longest_zero_run(intervals: list[dict[str, Any]]) -> float:
+def _added(intervals: Sequence[Mapping[str, Any]], key: str) -> float:
+    return sum(number_of(each, key) or 0.0 for each in intervals)
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def longest_zero_run(intervals: Sequence[Mapping[str, Any]]) -> float:
     """Returns the longest time without a byte in seconds; omitted and sliver intervals do not count.
 
     >>> longest_zero_run([{"bytes": 5, "seconds": 0.1}, {"bytes": 0, "seconds": 0.1}, {"bytes": 0.0, "seconds": 0.1}])
@@ -100,9 +109,9 @@ def longest_zero_run(intervals: list[dict[str, Any]]) -> float:
     """
     longest = run = 0.0
     for interval in intervals:
-        seconds = float(interval.get("seconds", 0))
+        seconds = number_of(interval, "seconds") or 0.0
         if interval.get("omitted") or seconds < 0.02:
             continue
-        run = 0.0 if float(interval.get("bytes", 0)) else run + seconds
+        run = 0.0 if number_of(interval, "bytes") else run + seconds
         longest = max(longest, run)
     return longest
