@@ -187,3 +187,24 @@ def test_each_switch_of_a_suite_may_be_written_like_any_other() -> None:
     line = r"^\$\{(\w+)\} +(?:\$\{)?(?:True|False)\}?$"
     switches = {name for path in (*RESOURCES, *SUITES) for name in re.findall(line, path.read_text(), re.MULTILINE)}
     assert switches == set(CHECKS)
+
+
+LIMITS = """*** Settings ***
+Resource    NetLibrary/resources/network_break.resource
+*** Test Cases ***
+T
+    &{limits}    Limits Of The Command Line
+    Log    ${limits}    console=True
+"""
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    ("longest_outage_at_most=3 s, resets_at_most=2", "{'longest_outage_at_most': '3 s', 'resets_at_most': '2'}"),
+    ("resets_at_most=2;unaffected=['dns', 'service']", "{'resets_at_most': '2', 'unaffected': \"['dns', 'service']\"}"),
+    ("", "{}"),
+])  # fmt: skip
+def test_several_limits_of_the_command_line_are_taken_apart(tmp_path: Path, given: str, told: str) -> None:
+    """The documented `longest_outage_at_most=3 s, resets_at_most=2` was taken for a time of that text."""
+    done = robot(tmp_path, LIMITS, "-v", f"OUTAGE_LIMITS:{given}")
+    assert done.returncode == 0, done.stdout
+    assert told in done.stdout
