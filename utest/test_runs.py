@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from robot_run import Run
 from scripted_api import TOKEN, ApiServer
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.kube import cleanup
 from NetLibrary._mechanics.kube import connection as connection_module
 from NetLibrary._mechanics.kube import why_not_ready as trouble
 from NetLibrary.keywords import _listener
@@ -176,6 +178,29 @@ def test_what_shall_be_kept_is_kept_and_listed_with_commands(
     (told,) = done.errors  # once, though three places ask for it
     assert re.search(r"namespace demo: kubectl --kubeconfig \S+/kubeconfig get all --namespace demo", told)
     assert f"delete namespace --selector netlibrary.io/run={label}" in told
+
+
+def test_what_is_kept_of_nodes_is_listed_with_the_command_that_puts_it_back(api: ApiServer, run: Runner) -> None:
+    """Labels of nodes stayed with "the record is in an annotation", and no word of how they go."""
+    api.put("/api/v1/nodes", {"metadata": {"name": "node3"}})
+    variable = "*** Variables ***\n${SKIP_TEARDOWN}    yes\n"
+    done = run(f"{variable}*** Test Cases ***\nT\n    Label Object    Node    node3    pool=gold")
+    assert done.tests["T"].passed, done.tests["T"].message
+    assert api.objects["/api/v1/nodes"]["node3"]["metadata"]["labels"]["pool"] == "gold"
+    (told,) = done.errors
+    assert re.search(
+        r"put that back, .*: netlibrary sweep --run \S+ --older-than 80s --kubeconfig \S+/kubeconfig$", told
+    )
+
+
+def test_commands_for_what_stays_are_those_of_the_lab_where_nobody_has_kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with nothing but a lab, each command that was printed ended with "kubectl: command not found"."""
+    connection = SimpleNamespace(choice=SimpleNamespace(kubeconfig=(Path("/lab/kubeconfig"),), context="c"))
+    lab = SimpleNamespace(kubectl_program=Path("/lab/kubectl"))
+    cluster: Any = SimpleNamespace(connection=connection, is_lab=True, lab=lab)
+    for found, program in ((None, "/lab/kubectl"), ("/usr/bin/kubectl", "kubectl")):
+        monkeypatch.setattr(cleanup.shutil, "which", lambda _, found=found: found)
+        assert cleanup._kubectl(cluster) == f"{program} --kubeconfig /lab/kubeconfig --context c"
 
 
 @pytest.mark.parametrize("word", ["${False}", "false", "no", "0", "${EMPTY}"])
