@@ -8,8 +8,9 @@ import pytest
 from synthetic import blocked, healthy, layout, sources, world
 
 from NetLibrary._mechanics.matrix import explaining, lifecycle, looking
+from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding
 from NetLibrary._mechanics.matrix.judge.expect import expect
-from NetLibrary._mechanics.matrix.known import PREDICTED_MS
+from NetLibrary._mechanics.matrix.known import PREDICTED_MS, Known
 from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.matrix.testbed import Options, Testbed
@@ -147,3 +148,10 @@ def test_names_that_fail_have_resolver_files_read_once(matrix, monkeypatch):
     assert read == [["on-node2", "on-node1", "on-node3"]]
     matrix.forget()  # what files said before some fault tells nothing of them now
     assert matrix.findings_of(matrix.check("names", settle=0.1))[0].key == "dns asks another server" and len(read) == 2
+
+
+def test_what_was_found_for_cells_without_a_pattern_is_not_taken_for_the_next_ones():
+    """Two such findings at one node were printed, the second of them without a look."""
+    known = Known()
+    known.learn((UNKNOWN, "pattern"), Finding("node state", "node2", "A rule.", [], measured="the state was read"))
+    assert known.recall(Finding(UNKNOWN, "pattern", "", [])) is None

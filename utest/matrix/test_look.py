@@ -325,6 +325,8 @@ def test_cells_that_pass_where_a_named_mechanism_is_all_that_differs_are_no_seco
         joined = look.join(look.name([first, finding(key, here)]))
         assert [(f.key, len(f.evidence), f.besides) for f in joined] == [("protocol at node", 2, 1)]
     assert "Of them, 1 are no part of its pattern" in joined[0].text()
+    state = look.name([finding("unknown", here)])
+    assert [f.key for f in look.join([*state, *look.name([finding("target pod", here)])])] == ["node state"]
     for key in ("unknown", "target pod"):
         assert len(look.join(look.name([first, finding(key, here, elsewhere)]))) == 2, "some pass another place"
 

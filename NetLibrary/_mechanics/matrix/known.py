@@ -36,13 +36,13 @@ class Known:
         ]
 
     def learn(self, key: tuple[str, str], finding: Finding) -> None:
-        """Takes what was found out about a cause; doubts and what nothing explains are not known.
+        """Takes what was found out about a cause; doubts and what no rule explains are not known.
 
         Args:
             key: Cause and subject as the diagnosis has named them, before the nodes were looked at.
             finding: What came of it.
         """
-        if finding.key != UNKNOWN and finding.confidence in ("confirmed", "likely"):
+        if UNKNOWN not in (key[0], finding.key) and finding.confidence in ("confirmed", "likely"):
             self._found[key] = time.monotonic(), finding
 
     def recall(self, finding: Finding) -> Finding | None:

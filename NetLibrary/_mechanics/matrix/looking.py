@@ -23,6 +23,8 @@ FRESH = 60.0
 # A node that takes part in so many of the wrong cells is looked at when no cause fits
 TAKES_PART = 0.8
 NAMED = 3
+# A difference that is the finding itself, as no listed cause says it
+NODE_STATE = "node state"
 
 
 class Looking:
@@ -52,7 +54,7 @@ class Looking:
         A stale route makes connections fail one way, and changes the clients' addresses of others: that is one cause.
         """
         left: list[Finding] = []
-        for finding in found:
+        for finding in sorted(found, key=lambda f: f.key == UNKNOWN):
             owner = next((f for f in left if self._covers(f, finding)), None)
             if owner is None:
                 left.append(finding)
@@ -62,9 +64,12 @@ class Looking:
         return left
 
     def _covers(self, owner: Finding, finding: Finding) -> bool:
-        if owner.candidate is None or not (owner.measured and finding.shown) or finding.key in FROM_OBJECTS:
+        if not (owner.measured and finding.shown) or finding.key in FROM_OBJECTS:
             return False
-        places = {owner.candidate.at.node, owner.candidate.at.other} - {""}
+        if owner.candidate is None:
+            places = set(owner.subject.split(" and ")) if owner.key == NODE_STATE else set()
+        else:
+            places = {owner.candidate.at.node, owner.candidate.at.other} - {""}
         passes = places and all(places <= ends(cell, self._bed.world) for cell in finding.evidence)
         return bool(passes) and set(finding.shown) <= set(owner.shown)
 
@@ -111,7 +116,7 @@ class Looking:
         another = finding.key in (UNKNOWN, "route to pods")
         return dataclasses.replace(
             changed,
-            key="node state" if another else finding.key,
+            key=NODE_STATE if another else finding.key,
             subject=" and ".join(at) if another else finding.subject,
             sentence=f"{text}, {'which no listed cause explains' if finding.key == UNKNOWN else _pattern(finding)}.",
             follow_ups=[],
