@@ -46,4 +46,21 @@ CyPerf
 
 Network Policies
     [Tags]    slow
-    network_policies
+    network_policies    may_skip=My Own
+
+A Right Less For Cluster Health
+    [Template]    Rows Should Be Skipped Without A Right
+    cluster_health    list pods    No System Pod*
+
+A Right Less
+    [Documentation]    It is found before the first object is made. Rows that need it are skipped, the others run.
+    [Tags]    slow
+    [Template]    Rows Should Be Skipped Without A Right
+    throughput    create jobs.batch    *
+    network_break    create pods    *
+    skupper_iperf3    create sites.skupper.io    *
+    network_policies    create networkpolicies.networking.k8s.io    *
+    own_application    create jobs.batch    Throughput*
+    e2sar    create networkpolicies.networking.k8s.io    Policy*    -t    Policy That*    -t    *Pod Address
+    service_matrix    patch services    Label *|Changing Types    --include    lifecycle    --include    labels
+    cyperf    patch deployments/scale.apps    Servers Scaled*    -t    Servers Scaled*    -t    HTTP By Cluster IP

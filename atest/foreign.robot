@@ -20,6 +20,7 @@ Everything Unusual At Once
     Suite Should Pass    cluster_health
     Suite Should Pass    own_application
     Suite Should Pass    service_matrix    --include    pod-ip    --include    dns
+    Suite Should Pass In A Closed Namespace    cluster_health
 
 Nodes That Are Others Beside
     [Documentation]    A Windows node, an arm64 node and a virtual one, none with a kubelet; all but the Windows node
@@ -59,6 +60,18 @@ Host Names Unlike Node Names
 Pods Held To Restricted
     [Tags]    slow
     --pod-security restricted
+
+Closed Namespaces
+    [Documentation]    Level restricted, a quota, limits, a policy that lets nobody in or out, roots that are read-only,
+    ...    user ids of the cluster's choice.
+    [Tags]    slow
+    [Template]    NONE
+    Start Lab Of Kind    --nodes 2
+    FOR    ${suite}    IN    cluster_health    own_application    throughput    skupper_iperf3    service_matrix
+        Run Keyword And Continue On Failure    Suite Should Pass In A Closed Namespace    ${suite}
+    END
+    Run Keyword And Continue On Failure    Suite Should Pass In A Closed Namespace    network_break    -t    Quiet*
+    Suite Should Pass In A Closed Namespace    e2sar    --include    smoke    --include    policy
 
 No Load Balancer
     [Tags]    slow

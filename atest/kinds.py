@@ -11,10 +11,58 @@ import threading
 import time
 
 from robot.api import logger
-from running import ROOT, output_folder, run_suite
+from running import ROOT, SKUPPER, STAND_INS, output_folder, run_suite
 
 from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
+
+# A namespace as a careful company makes it
+CLOSED = """
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: team}
+spec: {hard: {requests.cpu: "4", requests.memory: 4Gi, limits.cpu: "16", limits.memory: 8Gi, pods: "60"}}
+---
+apiVersion: v1
+kind: LimitRange
+metadata: {name: team}
+spec:
+  limits:
+  - type: Container
+    defaultRequest: {cpu: 5m, memory: 16Mi}
+    max: {cpu: "2", memory: 1Gi}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: default-deny}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+"""
+# Refuses pods whose root can be written to, and user ids that are not of the namespace's range, as OpenShift does
+GUARD = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: closed-namespaces}
+spec:
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  matchConditions:
+  # Pods of Skupper's stand-in are not made by a run
+  - {name: not-of-a-controller, expression: "!('skupper.io/component' in object.metadata.?labels.orValue({}))"}
+  validations:
+  - expression: "object.spec.containers.all(c, c.?securityContext.?readOnlyRootFilesystem.orValue(false))"
+    message: a container has a root that can be written to
+  - expression: "object.spec.?securityContext.?runAsUser.orValue(0) >= 1000660000"
+    message: the user id is not of the namespace's range
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: closed-namespaces}
+spec:
+  policyName: closed-namespaces
+  validationActions: [Deny]
+  matchResources: {namespaceSelector: {matchLabels: {closed: "yes"}}}
+"""
+FITTING = ("POD_READ_ONLY_ROOT:yes", "POD_USER:1000660001", "POD_LIMITS:cpu=1,memory=512Mi")
 
 
 class kinds:  # noqa: N801 - Robot looks for a class of the module's name
@@ -108,6 +156,20 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
         if wrong or not any(test.passed for test in tests):
             raise AssertionError("\n".join(wrong) or f"No test of {suite} ran.")
+
+    def suite_should_pass_in_a_closed_namespace(self, suite: str, *options: str) -> None:
+        """Runs a suite in a namespace that is `restricted`, has a quota and limits, and lets nobody in or out."""
+        lab, team = Lab(self._name), f"closed-{suite.replace('_', '-')}"
+        parts = SKUPPER if suite == "skupper_iperf3" else ()
+        lab.kubectl("apply", "-f", "-", stdin=GUARD)
+        for name in [f"{team}-{part}" for part in parts] or [team]:
+            lab.kubectl("create", "namespace", name)
+            lab.kubectl("label", "namespace", name, "closed=yes", "pod-security.kubernetes.io/enforce=restricted")
+            lab.kubectl("-n", name, "apply", "-f", "-", stdin=CLOSED)
+        names = [f"SKUPPER_{part.upper()}_NAMESPACE:{team}-{part}" for part in parts] or [f"NAMESPACE:{team}"]
+        if suite in STAND_INS:
+            lab.install(STAND_INS[suite])
+        self.suite_should_pass(suite, *(word for each in (*names, *FITTING) for word in ("-v", each)), *options)
 
     def _lab(self, command: str, *options: str) -> None:
         words = [sys.executable, "-m", "NetLibrary.lab", command, "--name", self._name, *options]

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 900
 # Where suites find the stand-ins that a lab can install: suite → topic
 STAND_INS = {"e2sar": "e2sar", "cyperf": "cyperf", "skupper_iperf3": "skupper"}
+# Namespaces of the suite that works in three
+SKUPPER = ("hub", "client", "workload")
 QUIET = ["--exclude", "slow", "--exclude", "disruptive"]
 
 

@@ -139,7 +139,7 @@ def variables(path: Path) -> dict[str, str]:
 CONTRACT = {
     "KUBECONFIG", "CONTEXT", "CLUSTER", "NAMESPACE", "SKIP_TEARDOWN", "READY_TIMEOUT", "REGISTRY", "PULL_SECRET",
     "IMAGE_PULL_POLICY", "TOLERATIONS", "NODE_SELECTOR", "PRIORITY_CLASS", "POD_LABELS", "POD_ANNOTATIONS",
-    "POD_REQUESTS", "E2E_TEST", "BASELINE", "TOLERANCE",
+    "POD_REQUESTS", "POD_LIMITS", "POD_USER", "POD_READ_ONLY_ROOT", "E2E_TEST", "BASELINE", "TOLERANCE",
 }  # fmt: skip
 HEADINGS = ("Topology", "Traffic", "Passes when", "Skipped when", "Variables")
 

@@ -63,7 +63,7 @@ FORMER: dict[str, tuple[str, ...]] = {
 LIBRARY = (
     "KUBECONFIG", "CONTEXT", "CLUSTER", "SKIP_TEARDOWN", "ALLOW_DISRUPTION", "REGISTRY", "PULL_SECRET",
     "IMAGE_PULL_POLICY", "TOLERATIONS", "NODE_SELECTOR", "PRIORITY_CLASS", "POD_LABELS", "POD_ANNOTATIONS",
-    "POD_REQUESTS",
+    "POD_REQUESTS", "POD_LIMITS", "POD_USER", "POD_READ_ONLY_ROOT",
 )  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def existing_file(value: object) -> object:
 # Variable of the contract → what it may hold; checked before a suite does anything
 SWITCHES = (
     "SKIP_TEARDOWN", "CYPERF_ONE_AGENT_PER_NODE", "E2SAR_DIRECT_MODE", "MATRIX_LOOK_AT_NODES",
-    "OUTAGE_DRAIN_EMPTYDIR", "OUTAGE_HOST_ENDPOINTS", "OUTAGE_IPV6",
+    "OUTAGE_DRAIN_EMPTYDIR", "OUTAGE_HOST_ENDPOINTS", "OUTAGE_IPV6", "POD_READ_ONLY_ROOT",
 )  # fmt: skip
 CHECKS: dict[str, Callable[[object], object]] = dict.fromkeys(SWITCHES, switch)
 

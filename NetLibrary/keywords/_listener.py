@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -42,9 +41,7 @@ class ListenerMixin:
         self.session.steps = {}
         self.session.headlines.clear()
         self._depth = []
-        lacking = [
-            right for rows, right in self.session.lacking if fnmatch.fnmatchcase(data.name.lower(), rows.lower())
-        ]
+        lacking = [f"{right} ({right.role})" for right in self.session.lacking if right.is_for(data.name)]
         if lacking:
             data.setup = data.teardown = None
             data.body.clear()

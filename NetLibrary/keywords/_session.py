@@ -19,6 +19,7 @@ from NetLibrary.keywords import _robot
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube import Choice, Cluster
     from NetLibrary._mechanics.kube.heartbeat import Heartbeat
+    from NetLibrary._mechanics.kube.rights import Right
     from NetLibrary._mechanics.records import Recorder, Surroundings
 
 DEFAULT = "default"
@@ -56,7 +57,7 @@ class Session:
         self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
         self._scoped: list[tuple[tuple[str, str], str, Callable[[], None]]] = []
-        self.lacking: list[tuple[str, str]] = []  # rows (a glob pattern) and the right that they lack
+        self.lacking: list[Right] = []  # which rows need, and the account has not
         self._told_stays: dict[str, list[str]] = {}
         self._heartbeat: Heartbeat | None = None  # beats from the first connection on
 

@@ -296,6 +296,7 @@ class ConnectionKeywords(SourceBase):
         from NetLibrary._mechanics.connections.results import REFUSED, SILENT, UNREACHABLE
         from NetLibrary._mechanics.connections.run import Request, Target
         from NetLibrary._mechanics.kube import addresses
+        from NetLibrary._mechanics.kube.opening import OWN_POLICIES
         from NetLibrary._mechanics.vantage import InPod
 
         word = secrets.token_hex(3)
@@ -304,7 +305,7 @@ class ConnectionKeywords(SourceBase):
             cluster.create(objects.closing_policy(f"closed-{word}", namespace, labels))
             stack.callback(cluster.delete, "NetworkPolicy", f"closed-{word}", namespace)
             probers = []
-            for role, own in (("closed", labels), ("asking", None)):
+            for role, own in (("closed", {**labels, OWN_POLICIES: "ingress"}), ("asking", None)):
                 pod = objects.prober(f"{role}-{word}", namespace, image=image, labels=own)
                 stack.callback(cluster.delete, "Pod", f"{role}-{word}", namespace)
                 probers.append(self._start_prober(cluster, pod, timeout))

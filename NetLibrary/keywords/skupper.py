@@ -229,6 +229,8 @@ class SkupperKeywords(KeywordBase):
             cluster: Alias of the cluster.
         """
         connection = self.session.cluster(cluster)
+        for name in namespaces:  # routers, which the controller makes there
+            connection.opening.let_through(name, "skupper", {"skupper.io/component": "router"})
         places = {(connection, name) for name in namespaces}
         self._places |= places
         if self._explain not in self.session.explainers:

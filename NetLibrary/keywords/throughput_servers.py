@@ -116,11 +116,11 @@ class ThroughputServerKeywords(KeywordBase):
         Returns:
             Its `host` and `port`, and a `text` for the reader.
         """
+        from NetLibrary._mechanics.kube.sameness import same_cluster
         from NetLibrary._mechanics.throughput.server import direct_way
 
         here, there = self.session.cluster(cluster), self.session.cluster(client_cluster)
-        ids = {c.get("Namespace", "kube-system")["metadata"]["uid"] for c in (here, there)}
-        way = direct_way(here, name, namespace, same_cluster=len(ids) == 1)
+        way = direct_way(here, name, namespace, same_cluster=same_cluster(here, there))
         logger.info(f"Direct path: {way.text}, {way.host}:{way.port}.")
         return way
 

@@ -88,7 +88,7 @@ class TidyingKeywords(KeywordBase):
             )
         if skip:
             # A suite may ask in several clusters
-            self.session.lacking += [(right.rows, f"{right} ({right.role})") for right in needed]
+            self.session.lacking += needed
         return [str(right) for right in lacking]
 
     @keyword(tags=["cluster"])

@@ -72,6 +72,35 @@ def test_pod_that_names_its_node_is_not_refused_by_its_kubelet() -> None:
     assert "nodeSelector" not in dressed(pod, PodSettings(node_selector={"pool": "workers"}))["spec"]
 
 
+def test_quota_of_limits_and_read_only_root_are_met() -> None:
+    given = {"POD_LIMITS": "memory=64Mi", "POD_READ_ONLY_ROOT": True}
+    containers = [{"name": "a"}, {"name": "b", "volumeMounts": [{"name": "own", "mountPath": "/tmp"}]}]
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": containers}}
+    spec = dressed(pod, PodSettings.of_variables(given.get))["spec"]
+    assert spec["volumes"] == [{"name": "netlibrary-tmp", "emptyDir": {}}]
+    assert [c["volumeMounts"] for c in spec["containers"]] == [
+        [{"name": "netlibrary-tmp", "mountPath": "/tmp"}], [{"name": "own", "mountPath": "/tmp"}],
+    ]  # fmt: skip
+    assert all(c["securityContext"] == {"readOnlyRootFilesystem": True} for c in spec["containers"])
+    assert all(c["resources"] == {"limits": {"memory": "64Mi"}} for c in spec["containers"])
+
+
+@pytest.mark.parametrize(("user", "wanted"), [("any", {}), ("12345", {"runAsUser": 12345, "runAsGroup": 12345})])
+def test_user_of_pods_is_the_clusters_choice_or_a_number_but_root_stays(user: str, wanted: dict[str, int]) -> None:
+    settings = PodSettings.of_variables({"POD_USER": user}.get)
+    context = {"runAsNonRoot": True, "runAsUser": 65534, "runAsGroup": 65534}
+    pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"securityContext": context, "containers": [{"name": "c"}]}}
+    assert dressed(pod, settings)["spec"]["securityContext"] == {"runAsNonRoot": True, **wanted}
+    root = {"apiVersion": "v1", "kind": "Pod", "spec": {"securityContext": {"runAsUser": 0}, "containers": []}}
+    assert dressed(root, settings)["spec"] == root["spec"]
+
+
+@pytest.mark.parametrize("user", ["0", "root", "-1"])
+def test_user_of_pods_that_is_none_is_refused(user: str) -> None:
+    with pytest.raises(InputError, match=f"POD_USER is '{user}'; allowed are a number above 0, and any"):
+        PodSettings.of_variables({"POD_USER": user}.get)
+
+
 def test_whatever_is_created_or_applied_is_dressed(api: ApiServer, cluster: Cluster) -> None:
     cluster.pod_settings = lambda: PodSettings(registry="registry.example")
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "demo"}, "spec": SPEC}

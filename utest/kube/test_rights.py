@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,43 @@ def test_rights_that_rows_ask_for_themselves_skip_no_row_beforehand() -> None:
 def test_account_of_one_namespace_needs_no_right_to_make_namespaces() -> None:
     assert {right.verb for right in rights.needed("e2sar", "team") if right.resource == "namespaces"} == {"get"}
     assert "create" in {right.verb for right in rights.needed("e2sar") if right.resource == "namespaces"}
+
+
+def test_right_names_the_rows_that_need_it() -> None:
+    def rows(suite: str, right: str) -> set[str]:
+        return {each.rows for each in rights.needed(suite, "team") if str(each).startswith(f"{right} in")}
+
+    assert rows("e2sar", "create networkpolicies.networking.k8s.io") == {"Policy*"}
+    assert rows("e2sar", "create jobs.batch") == {"*"}
+    assert rows("service_matrix", "patch services") == {"Label *|Changing Types"}
+    assert rows("own_application", "patch deployments.apps") == {"An Update*"}
+    two = next(each for each in rights.needed("service_matrix", "team") if each.rows == "Label *|Changing Types")
+    assert [name for name in ("Changing Types", "label gives service away", "Labels", "Headless") if two.is_for(name)] == [
+        "Changing Types", "label gives service away",
+    ]  # fmt: skip
+    assert "Label *, Changing Types" in rights.table([two])[0]
+
+
+@pytest.mark.parametrize("suite", rights.suites())
+def test_rows_of_rights_are_rows_of_the_suite(suite: str) -> None:
+    names = [
+        line.rstrip() for line in (ROOT / "suites" / f"{suite}.robot").read_text().splitlines() if line[:1].isalpha()
+    ]
+    names = [re.split(" {2,}", name)[0] for name in names]
+    for right in rights.needed(suite):
+        for pattern in right.rows.split("|"):
+            assert any(fnmatch.fnmatchcase(name, pattern) for name in names), f"{pattern} of {right}"
+
+
+def test_suite_of_several_namespaces_needs_the_right_to_make_them_whatever_is_named() -> None:
+    assert rights.needed("network_policies", "team") == rights.needed("network_policies")
+
+
+def test_why_pods_are_missing_may_stay_unknown() -> None:
+    found = {str(each): each.optional for each in rights.needed("cluster_health", "team")}
+    assert found["list replicasets.apps in namespace 'team'"] == "why pods are missing"
+    made = {str(each): each.optional for each in rights.needed("throughput", "team")}
+    assert made["list deployments.apps in namespace 'team'"] == ""
 
 
 def test_unknown_suite_is_told_with_those_there_are() -> None:

@@ -99,7 +99,10 @@ class Testbed:
         made = None if name == "none" else self.files.policy(name, self.namespace, port)
         self.cluster.delete("NetworkPolicy", objects.POLICY_NAME, self.namespace)
         if made:
+            self.cluster.opening.leave_ingress_to_others(self.namespace)
             self.cluster.create(made)
+        elif self.namespace in self.cluster.opening.closed:
+            self.cluster.opening.look(self.namespace)
 
     # --- receivers ------------------------------------------------------------------------------------------
 

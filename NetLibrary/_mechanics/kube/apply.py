@@ -37,7 +37,7 @@ def create(cluster: Cluster, obj: Object) -> Object:
         errors.AlreadyExists: There is one of that name.
     """
     resource, obj = prepare(cluster, obj)
-    obj = dressed(obj, cluster.pod_settings())
+    obj = dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace")))
     path = resource.path(obj["metadata"].get("namespace"))
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     refused: list[errors.Forbidden] = []
@@ -96,7 +96,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
 def _change(cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool) -> Object:
     if not cluster.ownership.owns(resource, found):
         return cluster.foreign.apply(resource, found, obj, force=force)
-    obj = dressed(obj, cluster.pod_settings())
+    obj = dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace")))
     if cluster.ownership.made(found):
         obj = cluster.ownership.marked(obj)
         _take_fields(cluster, resource, found)
@@ -190,6 +190,7 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
             f"Namespace '{name}' existed before this run: it is worked in and stays; at the end only what the run "
             "created in it is removed."
         )
+    cluster.opening.look(name)
     return False
 
 

@@ -14,6 +14,7 @@ from NetLibrary._mechanics.kube.connection import Connection
 from NetLibrary._mechanics.kube.ending import run_command
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 from NetLibrary._mechanics.kube.foreign import ForeignChanges
+from NetLibrary._mechanics.kube.opening import Opening
 from NetLibrary._mechanics.kube.ownership import Object, Ownership
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.resources import Resources
@@ -57,6 +58,7 @@ class Cluster:
         self.schemas = Schemas(connection)
         self.ownership = Ownership(self)
         self.foreign = ForeignChanges(self)
+        self.opening = Opening(self)
         self.pod_settings: Callable[[], PodSettings] = PodSettings  # what every pod gets that is made here
         self.say: Callable[[str], None] = lambda _: None  # gets what a reader of the log must know
         self._version: str | None = None

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+# What namespaces that enforce Pod Security "restricted" ask for; servers then need ports above 1024
+RESTRICTED_POD = {
+    "runAsNonRoot": True, "runAsUser": 65534, "runAsGroup": 65534, "seccompProfile": {"type": "RuntimeDefault"},
+}  # fmt: skip
+RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
 
 def single_pod(
     name: str, namespace: str, image: str, command: Sequence[str], *, labels: Mapping[str, str],

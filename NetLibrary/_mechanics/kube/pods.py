@@ -15,6 +15,8 @@ from NetLibrary._mechanics.errors import InputError
 
 Object = dict[str, Any]
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+ANY_USER = "any"
+SCRATCH = "netlibrary-tmp"  # volume
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -32,6 +34,9 @@ class PodSettings:
         labels: Further labels of the pods.
         annotations: Further annotations of the pods.
         requests: Resources for containers that ask for none.
+        limits: Limits for containers that have none.
+        user: User id of all processes that are not root's; `any` leaves it to the cluster. Empty as in the manifest.
+        read_only_root: Whether containers get a read-only root, with an empty volume at /tmp.
     """
 
     registry: str = ""
@@ -43,6 +48,9 @@ class PodSettings:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    read_only_root: bool = False
 
     @classmethod
     def of_variables(cls, value: Any) -> PodSettings:
@@ -56,6 +64,9 @@ class PodSettings:
         policy = str(value("IMAGE_PULL_POLICY") or "")
         if policy and policy not in PULL_POLICIES:
             raise InputError(f"IMAGE_PULL_POLICY is '{policy}'; allowed are {', '.join(PULL_POLICIES)}.")
+        user = str(value("POD_USER") or "").strip().lower()
+        if user not in ("", ANY_USER) and not (user.isdigit() and int(user)):
+            raise InputError(f"POD_USER is '{user}'; allowed are a number above 0, and {ANY_USER}.")
         return cls(
             str(value("REGISTRY") or "").strip().rstrip("/"),
             tuple(_words(value("PULL_SECRET"))),
@@ -66,6 +77,9 @@ class PodSettings:
             _pairs(value("POD_LABELS"), "POD_LABELS"),
             _pairs(value("POD_ANNOTATIONS"), "POD_ANNOTATIONS"),
             _pairs(value("POD_REQUESTS"), "POD_REQUESTS"),
+            _pairs(value("POD_LIMITS"), "POD_LIMITS"),
+            user,
+            bool(value("POD_READ_ONLY_ROOT")),
         )
 
 
@@ -86,9 +100,16 @@ def dressed(obj: Object, settings: PodSettings) -> Object:
             container["image"] = in_registry(str(container["image"]), settings.registry)
         if settings.pull_policy:
             container["imagePullPolicy"] = settings.pull_policy
-        if settings.requests:
-            resources = container["resources"] = container.get("resources") or {}
-            resources.setdefault("requests", dict(settings.requests))
+        for key, amounts in (("requests", settings.requests), ("limits", settings.limits)):
+            if amounts:
+                resources = container["resources"] = container.get("resources") or {}
+                resources.setdefault(key, dict(amounts))
+        if settings.read_only_root:
+            _make_root_read_only(container)
+    if settings.read_only_root:
+        spec["volumes"] = [*(spec.get("volumes") or []), {"name": SCRATCH, "emptyDir": {}}]
+    if settings.user:
+        _set_user(spec, settings.user)
     if settings.pull_secrets:
         there = [entry["name"] for entry in spec.get("imagePullSecrets") or []]
         spec["imagePullSecrets"] = [{"name": name} for name in dict.fromkeys([*there, *settings.pull_secrets])]
@@ -100,6 +121,25 @@ def dressed(obj: Object, settings: PodSettings) -> Object:
     if settings.priority_class:
         spec.setdefault("priorityClassName", settings.priority_class)
     return result
+
+
+def _make_root_read_only(container: Object) -> None:
+    container["securityContext"] = {**(container.get("securityContext") or {}), "readOnlyRootFilesystem": True}
+    mounts = container["volumeMounts"] = list(container.get("volumeMounts") or [])
+    if not any(mount.get("mountPath") == "/tmp" for mount in mounts):
+        mounts.append({"name": SCRATCH, "mountPath": "/tmp"})
+
+
+def _set_user(spec: Object, user: str) -> None:
+    """Gives processes another user id, or none, for a cluster that chooses it. Those that need root stay root's."""
+    every = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    contexts = [holder["securityContext"] for holder in (spec, *every) if holder.get("securityContext")]
+    if any(context.get("runAsUser") == 0 for context in contexts):
+        return
+    for context in contexts:
+        for key in ("runAsUser", "runAsGroup"):
+            if context.pop(key, None) is not None and user != ANY_USER:
+                context[key] = int(user)
 
 
 def in_registry(image: str, registry: str) -> str:

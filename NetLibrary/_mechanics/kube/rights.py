@@ -5,6 +5,7 @@ The files in `manifests/access` are both what an administrator applies and what 
 
 from __future__ import annotations
 
+import fnmatch
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,12 @@ from NetLibrary._mechanics.kube.cluster import Cluster
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
 SCOPE, ROWS, WITHOUT = "netlibrary.io/scope", "netlibrary.io/rows", "netlibrary.io/optional"
+# Rights of a role that single rows need: "VERB RESOURCE" or "RESOURCE" → names of the rows
+ONLY_FOR = "netlibrary.io/only-for"
+# Rights of a role that a suite can do without: RESOURCE → what is missing then
+OPTIONAL_FOR = "netlibrary.io/optional-for"
+# Of a suite that makes several namespaces, whatever their names begin with
+SEVERAL = "netlibrary.io/several-namespaces"
 # Where these rights are needed shows only when a row looks for what it disturbs; it asks itself then
 ASKED_BY_ROWS = "asked-by-rows"
 # Without these a suite runs and knows a little less: heartbeats for a sweep, what kube-proxy says, Services of others
@@ -34,6 +41,8 @@ OPTIONAL |= {
     }.items()
     for kind in kinds
 }
+# Kinds that make pods. Suites that make none of a kind read it only to say why pods are missing
+MAKERS = {("apps", kind) for kind in ("daemonsets", "deployments", "replicasets", "statefulsets")} | {("batch", "jobs")}
 OPTIONAL_IN_CLUSTER = {
     ("apps", "daemonsets"): "which network plugin runs, for advice in its commands",
     ("", "namespaces"): "labels of namespaces, by which policies choose whom they allow",
@@ -51,7 +60,7 @@ class Right:
         group: API group; empty for the core.
         resource: Plural, with the subresource: `pods/exec`.
         namespace: Where; empty for everywhere.
-        rows: Names of the tests that need it, as a glob pattern; `*` for all.
+        rows: Names of the tests that need it, as glob patterns with `|` between them; `*` for all.
         role: ClusterRole of the access file that grants it.
         optional: What is missing without it, where the suite runs all the same.
     """
@@ -63,6 +72,10 @@ class Right:
     rows: str
     role: str
     optional: str = ""
+
+    def is_for(self, test: str) -> bool:
+        """Tells whether a test needs it."""
+        return any(fnmatch.fnmatchcase(test.lower(), pattern.lower()) for pattern in self.rows.split("|"))
 
     def __str__(self) -> str:
         what = f"{self.resource}.{self.group}" if self.group else self.resource
@@ -81,7 +94,8 @@ def needed(suite: str, namespace: str | None = None) -> list[Right]:
 
     Args:
         suite: Its name.
-        namespace: The one namespace to work in; without it the suite makes its own.
+        namespace: The one namespace to work in; without it the suite makes its own. Suites that need several make them
+            anyway.
     Raises:
         errors.InputError: No such suite is known.
     """
@@ -89,20 +103,29 @@ def needed(suite: str, namespace: str | None = None) -> list[Right]:
     if suite not in suites():
         raise errors.InputError(f"suite is '{suite}'; allowed are {', '.join(suites())}.")
     found: list[Right] = []
-    for role in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+    roles = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    if any(role["metadata"]["annotations"].get(SEVERAL) for role in roles):
+        namespace = None
+    for role in roles:
         notes = role["metadata"]["annotations"]
-        scope, rows = str(notes[SCOPE]), str(notes.get(ROWS, "*"))
+        scope, everywhere = str(notes[SCOPE]), str(notes.get(ROWS, "*"))
+        only: dict[str, str] = yaml.safe_load(notes.get(ONLY_FOR, "{}"))
+        without: dict[str, str] = yaml.safe_load(notes.get(OPTIONAL_FOR, "{}"))
         if (scope == "own-namespaces" and namespace) or scope == ASKED_BY_ROWS:
             continue
         where = (namespace or "") if scope == "namespace" else scope.partition("namespace=")[2]
         for rule in role["rules"]:
             for group in rule["apiGroups"]:
                 for resource in rule["resources"]:
-                    optional = str(notes.get(WITHOUT, "")) or OPTIONAL.get((group, resource), "")
+                    name, what = role["metadata"]["name"], f"{resource}.{group}" if group else resource
+                    optional = str(notes.get(WITHOUT, "")) or without.get(what) or OPTIONAL.get((group, resource), "")
+                    if scope == "namespace" and (group, resource) in MAKERS and rule["verbs"] == ["list"]:
+                        optional = optional or "why pods are missing"
                     if scope == "cluster":
                         optional = optional or OPTIONAL_IN_CLUSTER.get((group, resource), "")
-                    name = role["metadata"]["name"]
-                    found += [Right(verb, group, resource, where, rows, name, optional) for verb in rule["verbs"]]
+                    for verb in rule["verbs"]:
+                        rows = only.get(f"{verb} {what}") or only.get(what) or everywhere
+                        found.append(Right(verb, group, resource, where, rows, name, optional))
     return found
 
 
@@ -139,4 +162,4 @@ def table(lacking: list[Right]) -> list[list[str]]:
 def _needed_by(right: Right) -> str:
     if right.optional:
         return f"optional: {right.optional}"
-    return "all rows" if right.rows == "*" else right.rows
+    return "all rows" if right.rows == "*" else right.rows.replace("|", ", ")

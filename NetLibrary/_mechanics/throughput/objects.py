@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
 
 # Name of the client's container where the template has none
@@ -35,12 +36,6 @@ while :; do
   exit "$code"
 done
 """
-
-# What namespaces that enforce Pod Security "restricted" ask for; iperf3 needs no more than a port above 1024
-RESTRICTED_POD = {
-    "runAsNonRoot": True, "runAsUser": 65534, "runAsGroup": 65534, "seccompProfile": {"type": "RuntimeDefault"},
-}  # fmt: skip
-RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 def job_manifest(

@@ -10,9 +10,9 @@ from typing import Any
 from NetLibrary._mechanics.errors import ClusterError, Unavailable, WaitTimeout
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
+from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
 from NetLibrary._mechanics.kube.why_not_ready import is_ready
-from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary.types import ThroughputPath
 
 Object = dict[str, Any]

@@ -97,6 +97,7 @@ def _deployment(namespace: str, environment: dict[str, str]) -> dict:
             "capabilities": {"drop": ["ALL"]},
             "runAsNonRoot": True,
             "runAsUser": 10000,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
     return {

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import placement
+from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.selectors import selects
 
@@ -182,6 +184,8 @@ def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, 
         container["args"].append("--udp-listen-addresses=$(HOST_IP)")
         container["env"] = [{"name": "HOST_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]
     container.update(changes.pop("container", {}))
+    for each in () if host else containers:
+        each["securityContext"] = deepcopy(RESTRICTED_CONTAINER)
     spec: Object = {
         "containers": containers,
         "terminationGracePeriodSeconds": 1,
@@ -197,6 +201,8 @@ def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, 
             }
         },
     }
+    if not host:  # which no restricted namespace allows anyway
+        spec["securityContext"] = deepcopy(RESTRICTED_POD)
     if host:
         spec.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
     spec.update(changes)

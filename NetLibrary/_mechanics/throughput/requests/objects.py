@@ -8,7 +8,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube.addresses import in_url
-from NetLibrary._mechanics.throughput.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
+from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.throughput.server import deployment_and_service, place
 
 CONTAINER = "fortio"

@@ -113,6 +113,7 @@ def _container(name: str, part: str, port: int, env: list[dict]) -> dict:
             "capabilities": {"drop": ["ALL"]},
             "runAsNonRoot": True,
             "runAsUser": 10000,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "volumeMounts": [
             {"name": "certificates", "mountPath": "/etc/skupper-router-certs"},
