@@ -62,7 +62,12 @@ spec:
   validationActions: [Deny]
   matchResources: {namespaceSelector: {matchLabels: {closed: "yes"}}}
 """
-FITTING = ("POD_READ_ONLY_ROOT:yes", "POD_USER:1000660001", "POD_LIMITS:cpu=1,memory=512Mi")
+FITTING = (
+    "POD_READ_ONLY_ROOT:yes",
+    "POD_USER:1000660001",
+    "POD_LIMITS:cpu=1,memory=512Mi",
+    "POD_REQUESTS:cpu=5m,memory=16Mi",
+)
 
 
 class kinds:  # noqa: N801 - Robot looks for a class of the module's name

@@ -30,7 +30,7 @@ NEEDS: dict[tuple[str, str], set[str]] = {
 
 def pods() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for file in sorted(ROOT.rglob("*.yaml")):
-        if file.parent.name == "access":
+        if "access" in file.parts:
             continue
         for obj in yaml.safe_load_all(re.sub(r"\$\{(\w+)(:-([^}]*))?\}", lambda m: m[3] or m[1], file.read_text())):
             kind = (obj or {}).get("kind")

@@ -168,3 +168,16 @@ def test_command_tells_what_is_missing_and_makes_nothing(api: ApiServer, tmp_pat
     assert "list nodes in the whole cluster" in shown.output
     assert "netlibrary-e2sar-cluster" in shown.output
     assert api.seen("POST", "/namespaces") == []
+
+
+def test_roles_of_keywords_name_keywords_that_exist_and_grant_no_wildcards() -> None:
+    from NetLibrary import NetLibrary
+
+    known = {name.lower() for name in NetLibrary().get_keyword_names()}
+    file = rights.ACCESS / "keywords" / "roles.yaml"
+    for role in yaml.safe_load_all(file.read_text()):
+        for name in role["metadata"]["annotations"]["netlibrary.io/keywords"].split(", "):
+            assert name.replace(" ", "_").lower() in known or name.lower() in known, name
+        assert not any(
+            "*" in [*rule["resources"], *rule["verbs"]] or "secrets" in rule["resources"] for rule in role["rules"]
+        )

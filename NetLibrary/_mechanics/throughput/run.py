@@ -12,8 +12,9 @@ from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unava
 from NetLibrary._mechanics.iperf3.reader import read
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.wait import Done, Goal, pod_ended
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, pod_ended
 from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
+from NetLibrary._mechanics.kube.why_not_ready import has_ended, problem
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
 from NetLibrary._mechanics.throughput.objects import ATTEMPTS, limit_seconds
 from NetLibrary._mechanics.vantage import Outside
@@ -106,6 +107,8 @@ def client_ended(container: str) -> Goal:
     def goal(pods: list[dict[str, Any]]) -> WaitOutcome:
         if pods and _terminated(pods[0], container):
             return Done(pods[0])
+        if pods and has_ended(pods[0]):  # turned away by its kubelet, for instance: there is no log to read
+            return Failed(problem(pods[0]).text)
         return whole(pods)
 
     return goal
