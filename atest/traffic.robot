@@ -13,6 +13,11 @@ Test Tags           traffic
 ${APPLICATION}      ${CURDIR}/../manifests/own_application/application.yaml
 ${TOOLS}            ghcr.io/netlibrary/probe:1
 &{CLIENT}           role=client
+${NOBODY}           SEPARATOR=\n
+...                 kind: Service
+...                 apiVersion: v1
+...                 metadata: {name: nobody}
+...                 spec: {selector: {app: nobody}, ports: [{port: 80}]}
 
 
 *** Test Cases ***
@@ -39,6 +44,20 @@ Several Targets At Once And From Outside
 A Target That Is Not There Is An Error
     Run Keyword And Expect Error    No traffic can be sent: *http://nobody.invalid/: 'nobody.invalid' cannot be resolved.
     ...    Start Traffic    http://nobody.invalid/    namespace=${NAMESPACE}    image=${TOOLS}
+
+A Service Without Pods Is An Error Before Anything Is Disturbed
+    Apply Objects    ${NOBODY}    namespace=${NAMESPACE}
+    Run Keyword And Expect Error
+    ...    Traffic gets no good answers*Service 'nobody' has no ready pod behind it, so nobody is there to connect to.
+    ...    Start Traffic To Service    nobody    ${NAMESPACE}    labels=${CLIENT}    image=${TOOLS}
+
+Traffic That Is Forgotten
+    Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT}    image=${TOOLS}
+
+Ends With Its Test
+    [Documentation]    The next test was refused its own: "still runs".
+    Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT}    image=${TOOLS}    settle=0 s
+    Stop Traffic
 
 A Rollout Without Readiness And Grace Names What Failed
     [Documentation]    Pods end at once and are sent requests before they listen.

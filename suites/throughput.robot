@@ -1,8 +1,8 @@
 *** Settings ***
 Documentation       Throughput and latency of the paths that a cluster offers, with iperf3 and fortio.
 ...
-...                 *Topology*: an iperf3 and a fortio server behind Services of type LoadBalancer, an iperf3 server in
-...                 its node's network; the client is a Job on the same node or on another one, or this machine, as the
+...                 *Topology*: an iperf3 and a fortio server behind Services of type LoadBalancer, one of each in their
+...                 node's network; the client is a Job on the same node or on another one, or this machine, as the
 ...                 path says.
 ...                 *Traffic*: TCP with one and four streams, UDP at a rate, to the server (up) and from it (down); HTTP
 ...                 requests over a kept connection, and over new ones.
@@ -56,6 +56,11 @@ Requests To Another Node
     [Tags]    fortio    latency
     [Template]    Measure Requests
     other node    10
+
+Requests Over The Host Network
+    [Tags]    fortio    latency
+    [Template]    Measure Requests
+    host network    10
 
 Requests To A Cluster IP
     [Tags]    fortio    latency

@@ -102,6 +102,8 @@ def begin(
     except BaseException:
         state.running = None
         raise
+    # A test that fails before its end would leave it to the next one, whose own is refused then
+    session.on_scope_end(f"measurement '{measurement.name}'", lambda: _end_forgotten(session, measurement))
     session.on_close(f"measurement '{measurement.name}'", lambda: abort(session, measurement))
     if not state.hooked:
         state.hooked = True
@@ -114,6 +116,15 @@ def abort(session: Session, measurement: Measurement | None) -> None:
     if measurement is not None and state.running is measurement:
         finish(state, settle=False)
         conclude_pending(session, cut_short=True)
+
+
+def _end_forgotten(session: Session, measurement: Measurement) -> None:
+    if state_of(session).running is measurement:
+        logger.warn(
+            f"The measurement '{measurement.name}' still ran when the test that started it was over. It was ended and "
+            "recorded as cut short: 'Stop Traffic' or 'Outages Should Be Within Limits' ends one in time."
+        )
+        abort(session, measurement)
 
 
 def finish(state: OutageState, *, settle: bool) -> OutageResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -44,8 +45,8 @@ class ThroughputKeywords(KeywordBase):
         manifest: Path | None = None, node: str | None = None, host_network: bool = False, from_outside: bool = False,
         retry_for: timedelta = RETRY,
         at_least: Bitrate | None = None, at_most: Bitrate | None = None, lost_at_most: Percentage | None = None,
-        retransmits_at_most: int | None = None, name: str | None = None, carried_by: str | None = None,
-        cluster: str | None = None,
+        retransmits_at_most: int | None = None, node_cpu_of: str | None = None, name: str | None = None,
+        carried_by: str | None = None, cluster: str | None = None,
     ) -> Measurement:  # fmt: skip
         """Measures throughput from a Job in a namespace to an iperf3 server, and judges it.
 
@@ -74,6 +75,8 @@ class ThroughputKeywords(KeywordBase):
             at_most: Fails when the receiver got more, for instance where a policy limits the rate.
             lost_at_most: Fails when UDP lost more of what was sent.
             retransmits_at_most: Fails when TCP sent more segments again.
+            node_cpu_of: Name of the server's Service: with it, the busy processors of the server's and of the client's
+                node are measured as well, by a look into `/proc/stat` in both pods.
             name: Name in table and record; from the test's name by default.
             carried_by: Program that carries the traffic, for instance `skupper`: where it is a stand-in, the result
                 says so.
@@ -108,8 +111,9 @@ class ThroughputKeywords(KeywordBase):
         if from_outside and (node or host_network or manifest):
             raise InputError("from_outside runs the client on this machine; leave out node, host_network and manifest.")
         outcome = self._run(
-            connection, request, namespace, image, manifest, node, retry_for, host=host_network, outside=from_outside
-        )
+            connection, request, namespace, image, manifest, node, retry_for, host=host_network, outside=from_outside,
+            node_cpu_of=node_cpu_of,
+        )  # fmt: skip
         self._conclude(
             name or _robot.current_test() or "throughput", connection, request, namespace, outcome, limits, carried_by
         )
@@ -217,12 +221,13 @@ class ThroughputKeywords(KeywordBase):
     def _run(
         self, connection: Cluster, request: Request, namespace: str, image: str, manifest: Path | None,
         node: str | None, retry_for: timedelta, *, one_server: bool = True, host: bool = False,
-        outside: bool = False,
+        outside: bool = False, node_cpu_of: str | None = None,
     ) -> Outcome:  # fmt: skip
         from NetLibrary._mechanics.kube.addresses import require_node
         from NetLibrary._mechanics.throughput import Iperf3Problem
         from NetLibrary._mechanics.throughput.causes import known_name, several_servers
-        from NetLibrary._mechanics.throughput.objects import job_manifest
+        from NetLibrary._mechanics.throughput.node_cpu import Server
+        from NetLibrary._mechanics.throughput.objects import job_manifest, limit_seconds
         from NetLibrary._mechanics.throughput.run import run_job, run_outside
 
         if node:
@@ -231,13 +236,19 @@ class ThroughputKeywords(KeywordBase):
         if several:
             raise EnvironmentProblem(several)
         retry = retry_for.total_seconds()
+        watched = Server.of_service(connection, node_cpu_of, namespace) if node_cpu_of else None
         if outside:
             return run_outside(connection, request, retry_seconds=retry)
         job = job_manifest(
             f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request, retry_seconds=retry, node=node,
             host_network=host, template=_job_in(manifest) if manifest else None,
         )  # fmt: skip
-        outcome = run_job(connection, job, request, retry_seconds=retry, progress=logger.info)
+        with contextlib.ExitStack() as stack:
+            seen = stack.enter_context(watched.watched(limit_seconds(request, retry))) if watched else []
+            outcome = run_job(connection, job, request, retry_seconds=retry, progress=logger.info)
+        if watched and outcome.measurement:
+            result = watched.with_nodes(outcome.measurement, outcome.pod, outcome.client_cores, seen)
+            outcome = replace(outcome, measurement=result)
         logger.debug(outcome.output)
         problem = outcome.problem
         if problem and problem.kind == "unresolved" and known_name(connection, request.server, namespace):

@@ -220,10 +220,16 @@ class ThroughputServerKeywords(KeywordBase):
                 for each, share in shares.items() if each != reference
             ]  # fmt: skip
         rows = [
-            [each, bitrate_text(run.bits_per_second), f"{shares[each]:.0f} %", run.cpu_seconds_per_gigabit_text]
+            [
+                each, bitrate_text(run.bits_per_second), f"{shares[each]:.0f} %", run.node_cpu_seconds_per_gigabit_text,
+                run.cpu_seconds_per_gigabit_text,
+            ]
             for each, run in measured.items()
-        ]
-        columns = ["path", "throughput", f"share of {reference}", "CPU seconds per Gbit, client + server"]
+        ]  # fmt: skip
+        columns = [
+            "path", "throughput", f"share of {reference}", "CPU seconds per Gbit, both nodes",
+            "CPU seconds per Gbit, iperf3 alone",
+        ]  # fmt: skip
         path = draw_shares(_robot.picture_path("paths"), {each: run.bits_per_second for each, run in measured.items()})
         conclude(
             self.session,

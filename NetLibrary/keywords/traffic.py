@@ -16,6 +16,8 @@ from NetLibrary.types import AddressFamily, OutageTarget, ProbeKind
 
 LONGEST_S = 1800.0
 INTERVAL = timedelta(milliseconds=20)
+#: Time beyond the quiet one in which an application may begin to answer.
+FIRST_GOOD_S = 5.0
 #: An idle connection is for measurements of the network, not for traffic.
 SENT = [kind for kind in ProbeKind if kind is not ProbeKind.TCP_IDLE]
 FAMILIES: Mapping[AddressFamily, tuple[int, ...]] = {
@@ -46,7 +48,9 @@ class TrafficKeywords(KeywordBase):
         """Sends requests to one or several targets, until [Stop Traffic].
 
         Requests come from a pod that goes with the run; those to a target with ` from outside` behind it come from the
-        machine that the tests run on. Judge with [Outages Should Be Within Limits].
+        machine that the tests run on. Judge with [Outages Should Be Within Limits]. A target that gives no good answer
+        before anything is disturbed is an error. Traffic ends with the test that started it, or with the suite when its
+        setup did.
 
         Args:
             targets: Where to, as URLs of Services, names or addresses, see [OutageTarget].
@@ -167,6 +171,7 @@ class TrafficKeywords(KeywordBase):
         from NetLibrary._mechanics.outages import places, streams
         from NetLibrary._mechanics.outages.run.measurement import Measurement
         from NetLibrary._mechanics.outages.run.settling import Settling
+        from NetLibrary._mechanics.polling import settle as until_answered
 
         if not targets:
             raise InputError("Name at least one target, for instance http://web.shop:8080/healthz.")
@@ -216,6 +221,11 @@ class TrafficKeywords(KeywordBase):
         lab = connection.lab if connection.is_lab else None
         begin(self.session, measurement, parameters=parameters, endpoints=plan.endpoints, lab=lab)
         measurement.wait_quiet()
+        if not until_answered(lambda: not measurement.open_outages(), timeout=FIRST_GOOD_S, every=0.2):
+            broken = ", ".join(measurement.open_outages())
+            measurement.abandon()
+            state.running = None
+            raise EnvironmentProblem(_dead(broken, connection, targets, namespace))
         return pod
 
     def _client(
@@ -239,6 +249,20 @@ class TrafficKeywords(KeywordBase):
         seconds = timeout.total_seconds() if timeout else self.session.default_timeout
         cluster.wait("Pod", namespace, wait.pods_ready(1), name=name, timeout=seconds, what=f"Client pod '{name}'")
         return name
+
+
+def _dead(broken: str, cluster: Any, targets: Sequence[OutageTarget], namespace: str) -> str:
+    """Returns why traffic cannot begin: what fails before anything was disturbed shows nothing about a disturbance."""
+    from NetLibrary._mechanics.kube.behind import behind, nothing_behind
+
+    told = [
+        nothing_behind(behind(cluster, target.host, namespace), int(target.port), "tcp")
+        for target in targets
+        if target.port.isdigit()
+    ]
+    why = " ".join(dict.fromkeys(text for text in told if text))
+    text = f"Traffic gets no good answers before anything is disturbed: {broken}."
+    return f"{text} {why or 'Wait until the application answers, and start the traffic then.'}"
 
 
 def _port(cluster: Any, service: str, namespace: str, port: str) -> str:

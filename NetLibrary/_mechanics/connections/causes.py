@@ -10,7 +10,7 @@ from NetLibrary._mechanics.connections.run import Target
 from NetLibrary._mechanics.errors import ClusterError, InputError
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import service_port
-from NetLibrary._mechanics.kube.behind import Behind, behind
+from NetLibrary._mechanics.kube.behind import Behind, behind, nothing_behind
 from NetLibrary._mechanics.kube.policies import Rulebook
 from NetLibrary._mechanics.kube.policy_peers import Flow, namespace_of
 from NetLibrary._mechanics.kube.port_forward import container_port
@@ -48,32 +48,6 @@ def explain(
     if passed:
         return nothing, []
     return [], [*nothing, *of_policies(cluster, pairs, wanted, senders, receivers, protocol)]
-
-
-def nothing_behind(found: Behind, port: int, protocol: str) -> str:
-    """Returns why a Service leads nowhere, so that silence there is no sign of a policy; else an empty text.
-
-    Args:
-        found: What stands behind the target.
-        port: Port that was asked.
-        protocol: `tcp` or `udp`.
-
-    Example:
-        >>> web = {"metadata": {"name": "web"}, "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}}
-        >>> nothing_behind(Behind(web), 81, "tcp")
-        "port is 81/TCP; Service 'web' has 80/TCP."
-    """
-    service = found.service
-    if service is None or service["spec"].get("type") == "ExternalName":
-        return ""
-    if service["spec"].get("clusterIP") != "None":  # a headless Service translates no port
-        try:
-            service_port(service, port, protocol.upper())
-        except InputError as error:
-            return str(error)
-    if not found.pods and service["spec"].get("selector"):
-        return f"Service '{service['metadata']['name']}' has no ready pod behind it, so nobody is there to connect to."
-    return ""
 
 
 def of_policies(

@@ -104,6 +104,9 @@ class Measurement:
         target_bits_per_second: The rate that was asked for, per stream; 0 for no limit.
         client_cpu_percent: Processor time of the client's process, 100 for one core; None where unknown.
         server_cpu_percent: That of the server's.
+        client_node_cores: Processors of the client's node that were busy meanwhile; None where they were not read.
+        server_node_cores: Those of the server's node.
+        nodes_share_processors: Whether both nodes, or one node for both ends, count the same processors.
         omitted_seconds: Time at the start that does not count.
         silent_streams: Parallel TCP streams that carried nothing to the receiver in the whole run.
         contradictions: Where the two ends, or two figures of one end, cannot both be true: such a run is no result.
@@ -133,6 +136,9 @@ class Measurement:
     target_bits_per_second: float | None = None
     client_cpu_percent: float | None = None
     server_cpu_percent: float | None = None
+    client_node_cores: float | None = None
+    server_node_cores: float | None = None
+    nodes_share_processors: bool = False
     omitted_seconds: float = 0.0
     silent_streams: int = 0
     contradictions: tuple[str, ...] = ()
@@ -150,4 +156,20 @@ class Measurement:
     def cpu_seconds_per_gigabit_text(self) -> str:
         """The same for a reader."""
         value = self.cpu_seconds_per_gigabit
+        return "unknown" if value is None else f"{value:.2g}"
+
+    @property
+    def node_cpu_seconds_per_gigabit(self) -> float | None:
+        """Processor seconds of both nodes, all that ran there, for each gigabit that arrived."""
+        if self.client_node_cores is None or self.server_node_cores is None or not self.bits_per_second:
+            return None
+        both = (self.client_node_cores, self.server_node_cores)
+        # Counted twice otherwise
+        cores = max(both) if self.nodes_share_processors else sum(both)
+        return cores / (self.bits_per_second / 1e9)
+
+    @property
+    def node_cpu_seconds_per_gigabit_text(self) -> str:
+        """The same for a reader."""
+        value = self.node_cpu_seconds_per_gigabit
         return "unknown" if value is None else f"{value:.2g}"

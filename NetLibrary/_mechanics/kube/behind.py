@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.errors import ClusterError
-from NetLibrary._mechanics.kube.addresses import of_service
+from NetLibrary._mechanics.errors import ClusterError, InputError
+from NetLibrary._mechanics.kube.addresses import of_service, service_port
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -74,3 +74,29 @@ def _pods_of(cluster: Cluster, service: Object) -> list[Object]:
     }
     found = [cluster.find("Pod", each, namespace) for each in sorted(names)]
     return [pod for pod in found if pod is not None]
+
+
+def nothing_behind(found: Behind, port: int, protocol: str) -> str:
+    """Returns why a Service leads nowhere, so that silence there is no sign of a policy; else an empty text.
+
+    Args:
+        found: What stands behind the target.
+        port: Port that was asked.
+        protocol: `tcp` or `udp`.
+
+    Example:
+        >>> web = {"metadata": {"name": "web"}, "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}}
+        >>> nothing_behind(Behind(web), 81, "tcp")
+        "port is 81/TCP; Service 'web' has 80/TCP."
+    """
+    service = found.service
+    if service is None or service["spec"].get("type") == "ExternalName":
+        return ""
+    if service["spec"].get("clusterIP") != "None":  # a headless Service translates no port
+        try:
+            service_port(service, port, protocol.upper())
+        except InputError as error:
+            return str(error)
+    if not found.pods and service["spec"].get("selector"):
+        return f"Service '{service['metadata']['name']}' has no ready pod behind it, so nobody is there to connect to."
+    return ""

@@ -18,20 +18,25 @@ START_SECONDS = 60.0
 # attempt's output is printed as it is and judged outside.
 # Only what failed before the first interval is tried again: an interval has a rate, nothing before it has one. What
 # broke later is what a measurement is for.
+# The node's processors are read right before and after: a pod sees all of its node in /proc/stat.
 ATTEMPTS = r"""
 end=$(( $(date +%s) + $1 )); limit=$2; shift 2; n=0
 case "$(iperf3 --help 2>&1)" in
   *--connect-timeout*) set -- "$@" --connect-timeout "$limit" ;;
 esac
+look() { read -r up _ </proc/uptime && read -r all </proc/stat && looked="$up $all"; }
 while :; do
   n=$((n + 1))
+  looked=; look 2>/dev/null; before=$looked
   out=$(iperf3 "$@" 2>&1); code=$?
+  looked=; look 2>/dev/null
   case "$out" in
     *'"bits_per_second"'*) ;;
     *"Connection refused"*|*"server is busy"*|*"closed unexpectedly"*|\
     *"Connection reset"*|*"No route to host"*|*"Bad file descriptor"*)
       if [ "$(date +%s)" -lt "$end" ]; then sleep 0.2; continue; fi ;;
   esac
+  [ -z "$before" ] || printf 'processors: %s | %s\n' "$before" "$looked"
   printf 'attempts: %s\nexit status: %s\n%s\n' "$n" "$code" "$out"
   exit "$code"
 done

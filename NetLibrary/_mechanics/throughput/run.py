@@ -16,12 +16,13 @@ from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, pod_ended
 from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
 from NetLibrary._mechanics.kube.why_not_ready import has_ended, problem
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
+from NetLibrary._mechanics.throughput.node_cpu import of_client
 from NetLibrary._mechanics.throughput.objects import ATTEMPTS, limit_seconds
 from NetLibrary._mechanics.vantage import Outside
 
 #: In place of the pod of a client that ran outside.
 OUTSIDE: dict[str, Any] = {"metadata": {"name": "outside"}, "spec": {"nodeName": "outside", "containers": []}}
-_ATTEMPTS = re.compile(r"attempts: (\d+)\n")
+_ATTEMPTS = re.compile(r"(?:processors: .*\n)?attempts: (\d+)\n")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Outcome:
         output: Everything the client printed.
         pod: The pod it ran in.
         seconds: From creating the Job to reading its result.
+        client_cores: Processors of the client's node that were busy meanwhile; None where they cannot be read.
     """
 
     measurement: Measurement | None
@@ -43,6 +45,7 @@ class Outcome:
     output: str
     pod: dict[str, Any]
     seconds: float
+    client_cores: float | None = None
 
 
 def run_job(
@@ -97,7 +100,7 @@ def _outcome(output: str, exit_status: int | None, pod: dict[str, Any], seconds:
     except Iperf3Problem as error:
         problem = error
     attempts = _ATTEMPTS.match(output)
-    return Outcome(measurement, problem, int(attempts[1]) if attempts else 1, output, pod, seconds)
+    return Outcome(measurement, problem, int(attempts[1]) if attempts else 1, output, pod, seconds, of_client(output))
 
 
 def client_ended(container: str) -> Goal:

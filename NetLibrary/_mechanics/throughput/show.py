@@ -82,6 +82,10 @@ def _of_result(result: Measurement, verdict: Verdict) -> list[list[object]]:
             f"client {client:.0f} %, server {server:.0f} % of a core; {result.cpu_seconds_per_gigabit_text} s per Gbit"
         )
         rows.append(["CPU of iperf3", text])
+    if result.client_node_cores is not None and result.server_node_cores is not None:
+        text = f"client's {result.client_node_cores:.2f}, server's {result.server_node_cores:.2f} processors busy; "
+        text += f"{result.node_cpu_seconds_per_gigabit_text} s per Gbit"
+        rows.append(["CPU of the nodes", text])
     rows += [["contradiction", Cell(text, "bad")] for text in result.contradictions]
     rows += [["note", text] for text in result.notes]
     return rows
