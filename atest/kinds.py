@@ -93,6 +93,10 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         """Returns the path of the lab's kubeconfig."""
         return str(Lab(self._name).kubeconfig)
 
+    def get_lab_name(self) -> str:
+        """Returns the lab's name."""
+        return self._name
+
     def on_node(self, node: str, line: str) -> None:
         """Runs a line of shell in the network of a node."""
         Lab(self._name).node(node).run(["sh", "-ec", line])
