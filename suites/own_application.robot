@@ -72,7 +72,7 @@ Draining A Node Loses No Request
     ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=web
     Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
     ...    timeout=${READY_TIMEOUT}
-    Drain Node    ${pods}[0][spec][nodeName]    labels=app=web
+    Drain Node    ${pods}[0][spec][nodeName]    labels=app=web    namespace=${NAMESPACE}
     Uncordon Node    ${pods}[0][spec][nodeName]
     Stop Traffic
     Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s

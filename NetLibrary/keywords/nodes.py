@@ -68,8 +68,9 @@ class NodeKeywords(DisruptionBase):
 
     @keyword(tags=["cluster", "node", "disruptive"])
     def drain_node(
-        self, node: str, *, labels: str | None = None, force: bool = False, delete_emptydir_data: bool = False,
-        grace: timedelta | None = None, timeout: timedelta | None = None, cluster: str | None = None,
+        self, node: str, *, labels: str | None = None, namespace: str | None = None, force: bool = False,
+        delete_emptydir_data: bool = False, grace: timedelta | None = None, timeout: timedelta | None = None,
+        cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
         """Cordons a node and evicts its pods, as `kubectl drain --ignore-daemonsets` does.
 
@@ -88,7 +89,8 @@ class NodeKeywords(DisruptionBase):
 
         Args:
             node: Name of the node.
-            labels: Label selector: only pods with these labels are evicted.
+            labels: Label selector: only pods with these labels are evicted, and there must be one on the node.
+            namespace: Only pods of this namespace are evicted; those of all namespaces by default.
             force: Whether pods may go that nobody would make again.
             delete_emptydir_data: Whether pods with an emptyDir may go, whose contents are lost.
             grace: Time for each pod to end by itself; its own by default.
@@ -97,7 +99,7 @@ class NodeKeywords(DisruptionBase):
         Returns:
             The pods that were evicted, as `namespace/name`.
         Raises:
-            Failure: A pod was still there when the time was up.
+            Failure: A pod was still there when the time was up, or none has the labels.
 
         ```robotframework
         *** Test Cases ***
@@ -114,8 +116,11 @@ class NodeKeywords(DisruptionBase):
         connection = self.session.cluster(cluster)
         addresses.require_node(connection, node)
         plan = eviction.plan_drain(
-            connection, node, labels=labels, force=force, delete_emptydir_data=delete_emptydir_data
-        )
+            connection, node, labels=labels, namespace=namespace, force=force,
+            delete_emptydir_data=delete_emptydir_data,
+        )  # fmt: skip
+        if (labels or namespace) and not plan.pods:
+            raise Failure(eviction.nothing_to_evict(connection, node, labels, namespace))
         if plan.refused:
             lines = [f"'{_name(pod)}': {why}" for pod, why in plan.refused]
             raise Failure(f"Node '{node}' is not drained, because of these pods: {'; '.join(lines)}.")

@@ -268,7 +268,9 @@ def _dead(broken: str, cluster: Any, targets: Sequence[OutageTarget], namespace:
 def _port(cluster: Any, service: str, namespace: str, port: str) -> str:
     if port:
         return port
-    found = cluster.get("Service", service, namespace)
+    from NetLibrary._mechanics.kube.hindrances import required
+
+    found = required(cluster, "Service", service, namespace)
     ports = [entry for entry in found["spec"].get("ports") or [] if entry.get("protocol", "TCP") == "TCP"]
     if len(ports) != 1:
         have = ", ".join(str(entry["port"]) for entry in ports) or "none"

@@ -39,6 +39,16 @@ def names(pods: Any) -> list[str]:
     return sorted((each[0] if isinstance(each, tuple) else each)["metadata"]["name"] for each in pods)
 
 
+def test_labels_that_no_pod_of_the_node_has_are_told(api: ApiServer, cluster: Cluster) -> None:
+    """A drain with a misspelt label evicted nothing and passed, and what it should prove was proven by nothing."""
+    api.put(PODS, pod("web", metadata={"name": "web", "namespace": "shop", "labels": {"app": "web"}}))
+    assert plan(cluster, labels="app=wbe").pods == []
+    assert eviction.nothing_to_evict(cluster, "node1", "app=wbe", "shop") == (
+        "There is no pod with the labels 'app=wbe' in namespace 'shop' on node 'node1'; there are pods with app=web."
+    )
+    assert names(plan(cluster, namespace="shop").pods) == ["web"]
+
+
 def evicting(api: ApiServer, budget: str = "", holds: int = 0) -> None:
     """Has evictions delete pods, after a budget has refused some of them."""
     left = [holds]

@@ -36,13 +36,19 @@ class Plan:
     left: list[tuple[Object, str]] = field(default_factory=list)
     refused: list[tuple[Object, str]] = field(default_factory=list)
 
+    @property
+    def pods(self) -> list[Object]:
+        """All pods that were looked at."""
+        return [*self.evicted, *(pod for pod, _ in self.left), *(pod for pod, _ in self.refused)]
+
 
 def plan_drain(
-    cluster: Cluster, node: str, *, labels: str | None, force: bool, delete_emptydir_data: bool
+    cluster: Cluster, node: str, *, labels: str | None, namespace: str | None = None, force: bool,
+    delete_emptydir_data: bool,
 ) -> Plan:  # fmt: skip
     """Looks at the pods of a node and tells which of them a drain evicts."""
     plan = Plan()
-    for pod in cluster.list("Pod", labels=labels, fields=f"spec.nodeName={node}"):
+    for pod in cluster.list("Pod", namespace, labels=labels, fields=f"spec.nodeName={node}"):
         owner = next((each for each in pod["metadata"].get("ownerReferences") or [] if each.get("controller")), None)
         if has_ended(pod):
             plan.left.append((pod, "it has ended"))
@@ -59,6 +65,19 @@ def plan_drain(
         else:
             plan.evicted.append(pod)
     return plan
+
+
+def nothing_to_evict(cluster: Cluster, node: str, labels: str | None, namespace: str | None) -> str:
+    """Returns words about a selection of pods that finds none on a node: its drain would show nothing."""
+    there = cluster.list("Pod", namespace, fields=f"spec.nodeName={node}")
+    seen = dict.fromkeys(
+        ",".join(f"{key}={value}" for key, value in (pod["metadata"].get("labels") or {}).items() if "hash" not in key)
+        for pod in there
+    )
+    what = f"with the labels '{labels}'" if labels else "to evict"
+    where = f" in namespace '{namespace}'" if namespace else ""
+    some = "; ".join([each or "no labels" for each in seen][:5])
+    return f"There is no pod {what}{where} on node '{node}'; there are pods with {some or 'none at all'}."
 
 
 def _has_scratch(pod: Object) -> bool:

@@ -70,11 +70,22 @@ def about_the_server(
     if problem.kind not in _OF_A_HELD_SERVER:
         return []
     try:
+        if problem.kind == "unresolved" and not known_name(cluster, server, namespace):
+            return _no_such_service(cluster, server, namespace)
         pods = behind(cluster, server, namespace).pods
         said = [line for pod in pods for line in (*_ended(pod, cluster.now()), *_holders(cluster, pod, port, own))]
     except NetLibraryError:
         return []
     return said
+
+
+def _no_such_service(cluster: Cluster, server: str, namespace: str) -> list[str]:
+    """What there is in place of a Service; iperf3 says "No such file or directory" of a name that is unknown."""
+    name, _, rest = server.partition(".")
+    where = rest.partition(".")[0] or namespace
+    there = sorted(each["metadata"]["name"] for each in cluster.list("Service", where))
+    some = ", ".join(f"'{each}'" for each in there[:5])
+    return [f"There is no Service '{name}' in namespace '{where}'; there is {some or 'none at all'}."]
 
 
 def _ended(pod: Object, now: float) -> list[str]:
