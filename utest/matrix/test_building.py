@@ -51,6 +51,17 @@ def builder(cluster):
     return made
 
 
+def test_a_prober_image_of_its_own_is_a_container_beside_agnhost_in_pods_that_probe():
+    """An agnhost image without a shell could not probe."""
+    made = objects.Layout("m", "agnhost:1", (("on-n", "n"),), (("host-n", "n"),), prober_image="tools:1")
+    images = {p["metadata"]["name"]: [c["image"] for c in p["spec"]["containers"]] for p in objects.pods(made)}
+    assert images == {
+        "on-n": ["agnhost:1", "agnhost:1", "tools:1"], "host-n": ["agnhost:1", "tools:1"], "never-ready": ["agnhost:1"],
+    }  # fmt: skip
+    without = objects.Layout("m", "agnhost:1", (("on-n", "n"),))
+    assert not [p for p in objects.pods(without) if "prober" in str(p["spec"]["containers"])]
+
+
 def test_addresses_of_a_node_are_read_from_its_kernel_with_those_of_overlay_devices():
     assert local_addresses(FIB_TRIE) == {"10.244.1.0", "172.30.0.1", "fd00::1"}
 

@@ -139,7 +139,8 @@ class Builder:
             pod = bed.world.pod(name)
             if pod is not None:
                 address, host = pod.get("status", {}).get("podIP", ""), bool(pod["spec"].get("hostNetwork"))
-                found.append(Source(name, node, address, bed.layout.namespace, host))
+                container = objects.PROBER if bed.layout.prober_image else CONTAINER
+                found.append(Source(name, node, address, bed.layout.namespace, host, container=container))
         if self._place is not None:
             found.append(Source(OUTSIDE, "", self._place.address, outside=True))
         bed.sources = found
@@ -174,7 +175,9 @@ class Builder:
         try:
             words = ["sh", "-c", READ_ADDRESSES]
             bed = self._bed
-            ran = bed.cluster.exec(source.namespace, source.name, words, container=CONTAINER, timeout=10, check=False)
+            ran = bed.cluster.exec(
+                source.namespace, source.name, words, container=source.container, timeout=10, check=False
+            )
         except errors.NetLibraryError:  # a source without a shell: then nothing is claimed about its node's addresses
             return frozenset()
         return local_addresses(ran.stdout)
@@ -218,6 +221,7 @@ def _layout(options: Options, nodes: Sequence[Mapping[str, Any]], settings: PodS
     return Layout(
         namespace=options.namespace,
         image=options.image,
+        prober_image=options.prober_image,
         pods=tuple(objects.pod_names(chosen, options.pods_per_node)),
         host_pods=tuple((f"host-{name[3:]}", node) for name, node in objects.pod_names(chosen, 1))
         if options.host_pods

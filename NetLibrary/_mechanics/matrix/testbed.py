@@ -30,6 +30,7 @@ class Options:
     Args:
         namespace: Namespace to make.
         image: agnhost image.
+        prober_image: Image of a container beside agnhost that probes; empty lets agnhost's probe.
         pods_per_node: Pods on each node.
         nodes: Names of nodes to use; all when empty.
         node_labels: Label selector for nodes.
@@ -60,6 +61,7 @@ class Options:
     outside: bool = True
     in_flight: int = 300
     look_at_nodes: bool = True
+    prober_image: str = ""
 
 
 @dataclass

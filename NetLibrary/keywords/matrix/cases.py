@@ -38,6 +38,7 @@ class MatrixCaseKeywords(KeywordBase):
         nodes: Sequence[str] = (),
         node_labels: str = "",
         image: str = defaults.AGNHOST_IMAGE,
+        prober_image: str = "",
         host_network: bool = True,
         outside: bool = True,
         load_balancer_within: timedelta = timedelta(seconds=10),
@@ -60,7 +61,9 @@ class MatrixCaseKeywords(KeywordBase):
             pods_per_node: Pods on each node.
             nodes: Names of nodes to use; all when not given.
             node_labels: Label selector for nodes, `key=value` terms separated by commas.
-            image: agnhost image; its shell and tools probe.
+            image: agnhost image; its shell and tools probe, unless there is a `prober_image`.
+            prober_image: Image of a container beside agnhost's that probes from the same pod, with a shell and `sleep`,
+                and better Python or bash 5: for an agnhost image without a shell, or for faster probing.
             host_network: Also one pod on each node's own network.
             outside: Also probe from outside the cluster; only a lab has such a place.
             load_balancer_within: Time for LoadBalancer addresses; `0 s` leaves these Services out.
@@ -102,6 +105,7 @@ class MatrixCaseKeywords(KeywordBase):
         options = Options(
             namespace=namespace or f"matrix-{self.session.run_id}-{state.number}",
             image=image,
+            prober_image=prober_image,
             pods_per_node=pods_per_node,
             nodes=tuple(nodes),
             node_labels=node_labels,

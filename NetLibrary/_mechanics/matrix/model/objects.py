@@ -19,6 +19,8 @@ Object = dict[str, Any]
 APP = {"app": "netlibrary-matrix"}
 ROLE = "netlibrary.io/role"
 POD = "netlibrary.io/pod"
+# Container that probes where that is not agnhost's
+PROBER = "prober"
 HTTP_PORT = 8080
 BANNER_PORT = 9376
 # A headless Service with so many addresses that the answer of DNS fills a packet
@@ -39,6 +41,7 @@ class Layout:
     Args:
         namespace: Namespace of everything.
         image: agnhost image.
+        prober_image: Image of a container beside it that probes; agnhost probes itself when empty.
         pods: (pod name, node), in order.
         host_pods: (pod name, node) of those on their node's network.
         host_port: Port of the pods on the host network.
@@ -68,6 +71,7 @@ class Layout:
     domain: str = "cluster.local"
     left_out: tuple[tuple[str, str], ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    prober_image: str = ""
 
     def without(self, lost: Mapping[str, str]) -> Layout:
         """The layout without some of its pods; why each is left out, by name of the pod."""
@@ -179,6 +183,8 @@ def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, 
                 "ports": [{"name": "banner", "containerPort": BANNER_PORT}],
             }
         )
+    if layout.prober_image and role in ("probe", "host"):
+        containers.append(_prober(layout.prober_image))
     if host:
         # a node has several addresses; answers must come from the one that was asked
         container["args"].append("--udp-listen-addresses=$(HOST_IP)")
@@ -212,6 +218,18 @@ def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, 
         "kind": "Pod",
         "metadata": {"name": name, "namespace": layout.namespace, "labels": labels},
         "spec": spec,
+    }
+
+
+def _prober(image: str) -> Object:
+    """A container that probes from the network of the pod that it is in, so that agnhost's image needs no shell."""
+    return {
+        "name": PROBER,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": {"cpu": "20m", "memory": "24Mi"}},
+        # a shell that waits ends at once when it is told to, a sleep that is the first process does not
+        "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 2147483 & wait"],
     }
 
 
