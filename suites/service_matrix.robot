@@ -11,8 +11,8 @@ Documentation     Do Services work from every node? One row for each kind of Ser
 ...               E2E_TEST names no e2e.test.
 ...               *Variables*: MATRIX_IMAGE, MATRIX_PODS_PER_NODE, MATRIX_NODE_LABELS, MATRIX_PROBER,
 ...               MATRIX_PROBER_IMAGE, MATRIX_TIME_LIMIT, MATRIX_SETTLE, MATRIX_LOAD_BALANCER_TIMEOUT,
-...               MATRIX_EXTERNAL_NAME, MATRIX_EXTERNAL_IP, MATRIX_LOOK_AT_NODES, and those of common.resource; BASELINE is the matrix.json of an earlier run. For
-...               instance:
+...               MATRIX_EXTERNAL_NAME, MATRIX_EXTERNAL_IP, MATRIX_LOOK_AT_NODES, and those of
+...               common.resource; BASELINE is the matrix.json of an earlier run. For instance:
 ...               robot -d results -v BASELINE:earlier/matrix.json suites/service_matrix.robot
 
 Resource          NetLibrary/resources/service_matrix.resource
