@@ -67,7 +67,7 @@ An Update Loses No Request
     Outages Should Be Within Limits    failed_connections_at_most=0    longest_outage_at_most=0 s
 
 Draining A Node Loses No Request
-    [Tags]    drain    disruptive
+    [Tags]    drain
     Skip Unless There Are Two Nodes
     ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=web
     Start Traffic To Service    web    ${NAMESPACE}    labels=${CLIENT_LABELS}    image=${APPLICATION_TOOLS_IMAGE}
