@@ -111,6 +111,15 @@ def test_a_variable_of_another_suite_of_the_run_is_not_warned_of(tmp_path: Path)
     assert not robot(tmp_path, SUITE, "-v", "ONLY_HERE:1").stderr
 
 
+def test_a_variable_of_one_of_several_files_is_not_warned_of(tmp_path: Path) -> None:
+    """`robot -v BASELINE:x a.robot b.robot` said that BASELINE is used nowhere."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.robot").write_text(SUITE)
+    words = ["-v", "BANDWIDTH:1M", "--output", "NONE", "--log", "NONE", "--report", "NONE", "a.robot", "b.robot"]
+    done = subprocess.run([sys.executable, "-m", "robot", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert "used nowhere" not in done.stderr + done.stdout
+
+
 def test_a_former_name_goes_on_working_and_warns(tmp_path: Path) -> None:
     code = (
         "import sys; from NetLibrary._mechanics import contract; contract.FORMER['RATE'] = ('BANDWIDTH', 'OTHER');"

@@ -23,12 +23,18 @@ def sweep(
 
     Only what a run created is removed, and only what a run changed is put back. Runs that live are left alone.
     """
+    from NetLibrary._mechanics.kube.sweep import LEAST_AGE
     from NetLibrary._mechanics.kube.sweep import sweep as swept_in
 
     try:
         seconds = durations.parse(older_than, "--older-than").total_seconds()
     except NetLibraryError as error:
         raise click.BadParameter(str(error), param_hint="--older-than") from error
+    if seconds < LEAST_AGE:
+        text = (
+            f"'{older_than}' is {seconds:g} s; allowed are {LEAST_AGE:g} s and more: runs that live give signs of it."
+        )
+        raise click.BadParameter(text, param_hint="--older-than")
     try:
         swept = swept_in(
             connect(kubeconfig, context, cluster), older_than=seconds, run=run, dry_run=dry_run, namespace=namespace,

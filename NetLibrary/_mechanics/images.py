@@ -70,7 +70,7 @@ IMAGES = (
     Image(defaults.E2SAR_IMAGE, "E2SAR_IMAGE", ("e2sar",), "e2sar_perf and a shell"),
     Image("public.ecr.aws/keysight/cyperf-agent:release26.0.1", "CYPERF_AGENT_IMAGE", ("cyperf",), "a CyPerf agent"),
     Image("registry.k8s.io/e2e-test-images/busybox:1.36.1-1", "", ("cyperf",), "sh, cat and date"),
-    Image("docker.io/library/busybox:1.36", "PROBE_IMAGE", ("cluster_health",), "nslookup and a shell"),
+    Image("docker.io/library/busybox:1.36", "HEALTH_IMAGE", ("cluster_health",), "nslookup and a shell"),
     Image("ghcr.io/netlibrary/cyperf-controller-stand-in:1", "", ("cyperf",), "the stand-in's controller", LAB),
     Image("ghcr.io/netlibrary/cyperf-agent-stand-in:1", "CYPERF_STAND_IN_IMAGE", ("cyperf",), "its agent", LAB),
     Image(defaults.E2SAR_STAND_IN_IMAGE, "E2SAR_IMAGE", ("e2sar",), "the stand-in for e2sar_perf", LAB),

@@ -69,7 +69,9 @@ def _checked() -> str:
 
 
 def _files(suite: Any) -> list[Path]:
-    return [Path(suite.source), *(path for child in suite.suites for path in _files(child))] if suite.source else []
+    # A run of several files is a suite of no file, with one below it for each
+    own = [Path(suite.source)] if suite.source else []
+    return [*own, *(path for child in suite.suites for path in _files(child))]
 
 
 def _warn_of_unknown_names(suite: Any) -> None:

@@ -261,7 +261,8 @@ class OutageKeywords(KeywordBase):
             total_outage_at_most: Longest sum of outages that any stream may have.
             slow_at_most: How long a path may answer, but late.
             loss_at_most: Largest share of probes that any stream may lose.
-            failed_connections_at_most: How many new connections may fail in all.
+            failed_connections_at_most: How many new connections may fail in all; of kept ones says
+                `lost_connections_at_most` how many may break.
             resets_at_most: How many kept connections may be reset.
             lost_connections_at_most: How many kept connections may break in any way.
             retransmits_at_most: Largest share of TCP segments sent again.

@@ -11,6 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.connections import results
 from NetLibrary._mechanics.connections.results import Answer, Pair, PathMtu
+from NetLibrary._mechanics.errors import EnvironmentProblem, ToolMissing
 from NetLibrary._mechanics.kube.addresses import in_url
 from NetLibrary._mechanics.polling import settle
 from NetLibrary._mechanics.vantage import Vantage
@@ -135,7 +136,13 @@ def _ask_name(source: Vantage, name: str, kind: str, limit_seconds: float) -> An
 
 def measure_path_mtu(source: Vantage, host: str, limit_seconds: float = 0.5) -> PathMtu:
     """Finds the largest packet that gets from a source to a host, which must answer pings."""
-    ran = source.run(["python3", "-c", script("path_mtu.py"), host, f"{limit_seconds:g}"], timeout=60)
+    try:
+        ran = source.run(["python3", "-c", script("path_mtu.py"), host, f"{limit_seconds:g}"], timeout=60)
+    except ToolMissing as error:
+        raise EnvironmentProblem(
+            f"'{source.name}' has no python3, which measures a path's MTU; 'Get Outage Probe Image' returns an image "
+            "that has it, for 'Start Prober'."
+        ) from error
     return results.path_mtu(ran, source.name)
 
 

@@ -62,11 +62,11 @@ def draw(path: Path, result: OutageResult) -> None:
         axes.grid(False, axis="y")
         axes.set_xlabel("seconds since the start of the measurement")
         if seen:
-            axes.legend(
+            # Of the figure and not of the axes: the layout makes room for it, however few the lanes are
+            axes.figure.legend(
                 list(seen.values()),
                 [kind.value for kind in seen],
-                loc="upper center",
-                bbox_to_anchor=(0.5, -0.6 / (0.6 + LANE_INCHES * max(1, len(lanes)))),
+                loc="outside lower center",
                 ncols=len(seen),
                 fontsize=8,
                 frameon=False,
