@@ -268,7 +268,7 @@ def _dead(broken: str, cluster: Any, targets: Sequence[OutageTarget], namespace:
 def _port(cluster: Any, service: str, namespace: str, port: str) -> str:
     if port:
         return port
-    from NetLibrary._mechanics.kube.hindrances import required
+    from NetLibrary._mechanics.kube.missing import required
 
     found = required(cluster, "Service", service, namespace)
     ports = [entry for entry in found["spec"].get("ports") or [] if entry.get("protocol", "TCP") == "TCP"]

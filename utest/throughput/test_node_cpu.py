@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.throughput import node_cpu
-from NetLibrary._mechanics.throughput.objects import ATTEMPTS
 from NetLibrary._mechanics.iperf3.reader import read
 from NetLibrary._mechanics.iperf3.results import Measurement
+from NetLibrary._mechanics.throughput import node_cpu
+from NetLibrary._mechanics.throughput.objects import ATTEMPTS
 
 RECORDED = next(iter(sorted(Path(__file__).parent.glob("recorded/3.18-clean.json"))))
 RESULT = Measurement(2e9, 1, 1.0, 2e9)

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary._mechanics.iperf3.results import Measurement
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import service_port
 from NetLibrary._mechanics.kube.behind import behind
 from NetLibrary._mechanics.kube.port_forward import container_port
-from NetLibrary._mechanics.iperf3.results import Measurement
 
 Object = dict[str, Any]
 # What the kernel counts in for programs, whatever its own rate is (proc(5): USER_HZ)
