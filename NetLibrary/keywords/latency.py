@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from robot.api import logger
 
 from NetLibrary._mechanics import defaults
-from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._comparison import against, conclude_comparison
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Percentage, ServiceType
 
@@ -190,32 +190,22 @@ class LatencyKeywords(KeywordBase):
             Latencies Should Be Within Multiple    pod    3    pod=${pod}    service=${service}
         ```
         """
-        from NetLibrary._mechanics.report import Picture
         from NetLibrary._mechanics.throughput.requests.show import compared, draw
         from NetLibrary._mechanics.verdict import at_most
 
-        if reference not in measured:
-            raise InputError(f"reference is '{reference}'; there are {', '.join(measured) or 'no results'}.")
-        base = measured[reference].p99_ms
-        if base <= 0:
-            raise InputError(f"'{reference}' answered nothing, so there is no multiple of it.")
-        multiples = {each: run.p99_ms / base for each, run in measured.items()}
+        nothing = "answered nothing, so there is no multiple of it"
+        multiples = against(reference, measured, lambda run: float(run.p99_ms), nothing)
         checks = []
         if multiple_at_most:
             checks = [
                 at_most(f"p99 of {each}, times that of {reference},", multiple_at_most, round(multiple, 3))
                 for each, multiple in multiples.items() if each != reference
             ]  # fmt: skip
-        conclude(
-            self.session,
-            kind="comparison",
-            name=name,
-            parameters={"reference": reference},
-            checks=checks,
-            summary={f"{each}_p99_multiple".replace(" ", "_"): multiple for each, multiple in multiples.items()},
-            tables=[compared(name, reference, measured, multiples)],
-            pictures=[Picture(draw(_robot.picture_path("latencies"), measured), name)],
-        )
+        conclude_comparison(
+            self.session, name, reference, checks,
+            {f"{each}_p99_multiple": multiple for each, multiple in multiples.items()},
+            compared(name, reference, measured, multiples), draw(_robot.picture_path("latencies"), measured),
+        )  # fmt: skip
 
     # --- behind the keywords ------------------------------------------------------------------------------
 

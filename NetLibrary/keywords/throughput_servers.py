@@ -11,6 +11,7 @@ from NetLibrary._mechanics import defaults
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
+from NetLibrary.keywords._comparison import against, conclude_comparison
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Percentage, ServiceType, ThroughputPath
 
@@ -203,16 +204,13 @@ class ThroughputServerKeywords(KeywordBase):
             Paths Should Carry Their Share    pod    50 %    pod=${pod}    service=${service}
         ```
         """
-        from NetLibrary._mechanics.report import Picture, Table, bitrate_text
+        from NetLibrary._mechanics.report import Table, bitrate_text
         from NetLibrary._mechanics.throughput.show import draw_shares
         from NetLibrary._mechanics.verdict import at_least
 
-        if reference not in measured:
-            raise InputError(f"reference is '{reference}'; there are {', '.join(measured) or 'no results'}.")
-        base = measured[reference].bits_per_second
-        if base <= 0:
-            raise InputError(f"'{reference}' carried nothing, so there is no share of it.")
-        shares = {each: 100 * run.bits_per_second / base for each, run in measured.items()}
+        nothing = "carried nothing, so there is no share of it"
+        multiples = against(reference, measured, lambda run: run.bits_per_second, nothing)
+        shares = {each: 100 * multiple for each, multiple in multiples.items()}
         checks: list[Check] = []
         if share_at_least.percent:
             checks = [
@@ -231,13 +229,5 @@ class ThroughputServerKeywords(KeywordBase):
             "CPU seconds per Gbit, iperf3 alone",
         ]  # fmt: skip
         path = draw_shares(_robot.picture_path("paths"), {each: run.bits_per_second for each, run in measured.items()})
-        conclude(
-            self.session,
-            kind="comparison",
-            name=name,
-            parameters={"reference": reference},
-            checks=checks,
-            summary={f"{each}_share_percent".replace(" ", "_"): share for each, share in shares.items()},
-            tables=[Table(columns, rows, name)],
-            pictures=[Picture(path, name)],
-        )
+        summary = {f"{each}_share_percent": share for each, share in shares.items()}
+        conclude_comparison(self.session, name, reference, checks, summary, Table(columns, rows, name), path)

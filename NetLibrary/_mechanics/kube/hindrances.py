@@ -134,8 +134,12 @@ class Advisor:
         return self._list(self._full_kind, self._namespace)
 
     def _missing_namespace(self) -> bool:
+        return bool(self._namespace) and self._is_missing("Namespace", None, str(self._namespace))
+
+    def _is_missing(self, kind: str, namespace: str | None, name: str) -> bool:
+        """Tells whether an object is certainly not there; one that may not be looked at counts as there."""
         try:
-            path = self._cluster.resources.find("Namespace").path(None, self._namespace)
+            path = self._cluster.resources.find(kind).path(namespace, name)
             self._cluster.connection.request_object("GET", path, timeout=LIMIT, patient=False)
         except errors.NotFound:
             return True
@@ -283,14 +287,7 @@ class Advisor:
         if found is None:
             return False
         kind = {"secret": "Secret", "configmap": "ConfigMap"}[found[1].lower()]
-        try:
-            path = self._cluster.resources.find(kind).path(pod["metadata"].get("namespace"), found[2])
-            self._cluster.connection.request_object("GET", path, timeout=LIMIT, patient=False)
-        except errors.NotFound:
-            return True
-        except errors.NetLibraryError:
-            pass
-        return False
+        return self._is_missing(kind, pod["metadata"].get("namespace"), found[2])
 
     def _node_lost(self, name: str, *, silent: bool) -> str:
         node = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)

@@ -53,9 +53,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
         from NetLibrary.lab.faults import network
 
         make = {"drop": network.drop, "reject": network.reject, "reset": network.reset}[how]
-        what: dict[str, Any] = {"source": list(source), "destination": list(destination), "ports": list(ports)}
-        if protocol != "any":
-            what["protocol"] = protocol
+        what = _matching(protocol, source=source, destination=destination, ports=ports)
         return self._break(make(node, **what), for_, cluster)
 
     @keyword(tags=["faults", "disruptive", "needs-lab"])
@@ -134,10 +132,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
         """
         from NetLibrary.lab.faults import network
 
-        what: dict[str, Any] = {"ports": list(ports)}
-        if protocol != "any":
-            what["protocol"] = protocol
-        return self._break(network.lose(node, share.fraction, **what), for_, cluster)
+        return self._break(network.lose(node, share.fraction, **_matching(protocol, ports=ports)), for_, cluster)
 
     @keyword(tags=["faults", "disruptive", "needs-lab"])
     @lasting
@@ -223,6 +218,12 @@ class TrafficDisruptionKeywords(DisruptionBase):
             "asks nobody": lambda: pods.misdirect(found, NOBODY),
         }
         return self._break(plans[how](), for_, cluster)
+
+
+def _matching(protocol: TransportProtocol, **lists: Sequence[Any]) -> dict[str, Any]:
+    """What packets have to match, as faults of the network take it."""
+    what: dict[str, Any] = {name: list(values) for name, values in lists.items()}
+    return what if protocol == "any" else {**what, "protocol": protocol}
 
 
 def _dns_server(cluster: Any) -> str:

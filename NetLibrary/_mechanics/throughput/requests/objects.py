@@ -65,32 +65,29 @@ class Load:
         ]  # fmt: skip
 
 
+def _pod(image: str, arguments: list[str], **more: Any) -> dict[str, Any]:
+    """Returns the spec of a pod with fortio alone, which policies of namespaces let in."""
+    container = {
+        "name": CONTAINER, "image": image, "imagePullPolicy": "IfNotPresent", "args": arguments,
+        "securityContext": deepcopy(RESTRICTED_CONTAINER), **more,
+    }  # fmt: skip
+    return {
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "securityContext": dict(RESTRICTED_POD),
+        "containers": [container],
+    }
+
+
 def server_manifests(
     name: str, namespace: str, image: str, *, port: int = 8080, node: str | None = None, host_network: bool = False,
     service_type: str = "ClusterIP",
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Returns the Deployment of one fortio server and its Service."""
-    pod: dict[str, Any] = {
-        "terminationGracePeriodSeconds": 0,
-        "automountServiceAccountToken": False,
-        "securityContext": dict(RESTRICTED_POD),
-        "containers": [
-            {
-                "name": CONTAINER,
-                "image": image,
-                "imagePullPolicy": "IfNotPresent",
-                "args": [
-                    "server",
-                    "-http-port",
-                    str(port),
-                    *_OFF,
-                ],
-                "ports": [{"name": "http", "containerPort": port}],
-                "readinessProbe": {"httpGet": {"path": "/", "port": port}, "periodSeconds": 1},
-                "securityContext": deepcopy(RESTRICTED_CONTAINER),
-            }
-        ],
-    }
+    pod = _pod(
+        image, ["server", "-http-port", str(port), *_OFF], ports=[{"name": "http", "containerPort": port}],
+        readinessProbe={"httpGet": {"path": "/", "port": port}, "periodSeconds": 1},
+    )  # fmt: skip
     place(pod, node, host_network)
     ports = [{"name": "http", "port": port, "targetPort": port}]
     return deployment_and_service(name, namespace, pod, ports, service_type)
@@ -100,21 +97,7 @@ def client_job(
     name: str, namespace: str, image: str, load: Load, *, node: str | None = None, host_network: bool = False
 ) -> dict[str, Any]:
     """Returns the Job of one client; the published image has no shell, so that the program is all there is."""
-    pod: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": 0,
-        "automountServiceAccountToken": False,
-        "securityContext": dict(RESTRICTED_POD),
-        "containers": [
-            {
-                "name": CONTAINER,
-                "image": image,
-                "imagePullPolicy": "IfNotPresent",
-                "args": load.arguments(),
-                "securityContext": deepcopy(RESTRICTED_CONTAINER),
-            }
-        ],
-    }
+    pod = {"restartPolicy": "Never", **_pod(image, load.arguments())}
     place(pod, node, host_network)
     return {
         "apiVersion": "batch/v1",

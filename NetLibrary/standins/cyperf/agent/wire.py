@@ -203,24 +203,18 @@ def _count_status(counters: ClientCounters, status: int) -> None:
         counters.responses_503 += status == 503
 
 
-class HttpServer(asyncio.Protocol):
-    """Server side of HTTP; also answers the health check path."""
+class CountedServer(asyncio.Protocol):
+    """Server side of a connection, counted from its beginning to its end."""
 
-    __slots__ = ("_pending", "counters", "head", "health", "lost", "remaining", "serves", "transport")
-    _answers: dict[int, bytes] = {}
+    __slots__ = ("counters", "lost", "transport")
 
-    def __init__(
-        self,
-        counters: ServerCounters,
-        lost: Callable[[asyncio.Protocol], None],
-        health: Callable[[], str],
-        serves: bool = True,
-    ) -> None:
-        self.counters, self.lost, self.health, self.serves = counters, lost, health, serves
+    def __init__(self, counters: ServerCounters, lost: Callable[[asyncio.Protocol], None]) -> None:
+        self.counters, self.lost = counters, lost
         self.transport: asyncio.Transport | None = None
-        self.head = b""
-        self.remaining = 0
-        self._pending: tuple[bytes, bool] | None = None
+
+    def unfinished(self) -> bool:
+        """Tells whether an end now would be too early."""
+        return False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remembers the transport."""
@@ -232,8 +226,32 @@ class HttpServer(asyncio.Protocol):
         """Counts how it ended."""
         self.counters.open -= 1
         self.lost(self)
-        if error is not None or self.remaining:
+        if error is not None or self.unfinished():
             self.counters.aborted += 1
+
+
+class HttpServer(CountedServer):
+    """Server side of HTTP; also answers the health check path."""
+
+    __slots__ = ("_pending", "head", "health", "remaining", "serves")
+    _answers: dict[int, bytes] = {}
+
+    def __init__(
+        self,
+        counters: ServerCounters,
+        lost: Callable[[asyncio.Protocol], None],
+        health: Callable[[], str],
+        serves: bool = True,
+    ) -> None:
+        super().__init__(counters, lost)
+        self.health, self.serves = health, serves
+        self.head = b""
+        self.remaining = 0
+        self._pending: tuple[bytes, bool] | None = None
+
+    def unfinished(self) -> bool:
+        """Tells whether a request is not whole yet."""
+        return bool(self.remaining)
 
     def data_received(self, data: bytes) -> None:
         """Takes what arrived."""
@@ -301,29 +319,15 @@ def _response(status: int, body: bytes) -> bytes:
     ).encode() + body
 
 
-class TcpServer(asyncio.Protocol):
+class TcpServer(CountedServer):
     """Server side of the plain TCP exchange."""
 
-    __slots__ = ("buffer", "counters", "lost", "missing", "response_bytes", "transport")
+    __slots__ = ("buffer", "missing", "response_bytes")
 
     def __init__(self, counters: ServerCounters, lost: Callable[[asyncio.Protocol], None]) -> None:
-        self.counters, self.lost = counters, lost
-        self.transport: asyncio.Transport | None = None
+        super().__init__(counters, lost)
         self.buffer = b""
         self.missing = self.response_bytes = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remembers the transport."""
-        self.transport = transport  # type: ignore[assignment]
-        self.counters.conn_received += 1
-        self.counters.open += 1
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Counts how it ended."""
-        self.counters.open -= 1
-        self.lost(self)
-        if error is not None:
-            self.counters.aborted += 1
 
     def data_received(self, data: bytes) -> None:
         """Takes what arrived."""

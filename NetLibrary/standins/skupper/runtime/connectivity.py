@@ -171,13 +171,17 @@ async def _listener(wiring: Wiring, listener: dict, hosts: dict[str, list[dict]]
             _add_port(wiring, f"{entity}@{pod}", spec, f"{spec['routingKey']}.{pod}")
     status.ok("Configured")
     if wiring.view is not None:
-        matched = wiring.has_connectors(spec["routingKey"])
-        status.fields["hasMatchingConnector"] = matched
-        if matched:
-            status.ok("Matched")
-        else:
-            status.pending("Matched", "No matching connectors")
+        _matched(status, "connector", wiring.has_connectors(spec["routingKey"]))
     await wiring.controller.save(status)
+
+
+def _matched(status: Status, other: str, found: bool) -> None:
+    """Tells whether there is somebody at the other end of a routing key."""
+    status.fields[f"hasMatching{other.capitalize()}"] = found
+    if found:
+        status.ok("Matched")
+    else:
+        status.pending("Matched", f"No matching {other}s")
 
 
 def _add_port(wiring: Wiring, entity: str, spec: dict, key: str) -> None:
@@ -329,12 +333,7 @@ async def _connector(wiring: Wiring, connector: dict) -> None:
     else:
         status.ok("Configured")
     if wiring.view is not None:
-        matched = wiring.has_listeners(spec["routingKey"])
-        status.fields["hasMatchingListener"] = matched
-        if matched:
-            status.ok("Matched")
-        else:
-            status.pending("Matched", "No matching listeners")
+        _matched(status, "listener", wiring.has_listeners(spec["routingKey"]))
     await wiring.controller.save(status)
 
 

@@ -23,11 +23,22 @@ PAYLOAD = BUFFER[HEADER.size :]
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, InterruptedError)
 
 
-class PlainEnd:
-    """A TCP connection to a client or a server."""
+class Sending:
+    """How both kinds of ends send."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+
+    def send(self, view: memoryview) -> int:
+        """Sends: number of bytes, or BLOCKED."""
+        try:
+            return self.sock.send(view)
+        except WOULD_BLOCK:
+            return BLOCKED
+
+
+class PlainEnd(Sending):
+    """A TCP connection to a client or a server."""
 
     def read(self, view: memoryview) -> int:
         """Reads into the buffer: bytes read, 0 at the end, BLOCKED."""
@@ -39,13 +50,6 @@ class PlainEnd:
     def frame(self, buffer: memoryview, size: int) -> memoryview:
         """Gives what has to be sent for `size` payload bytes after the header's room."""
         return buffer[HEADER.size : HEADER.size + size]
-
-    def send(self, view: memoryview) -> int:
-        """Sends: number of bytes, or BLOCKED."""
-        try:
-            return self.sock.send(view)
-        except WOULD_BLOCK:
-            return BLOCKED
 
     def end(self) -> memoryview | None:
         """Tells the other side that nothing follows."""
@@ -64,12 +68,12 @@ class PlainEnd:
         self.sock.close()
 
 
-class ChannelEnd:
+class ChannelEnd(Sending):
     """A channel to another router while it carries one stream."""
 
     def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.sock)
         self.channel = channel
-        self.sock: socket.socket = channel.sock
         self._header = bytearray(HEADER.size)
         self._head, self._have, self._remaining = memoryview(self._header), 0, 0
 
@@ -123,13 +127,6 @@ class ChannelEnd:
         """Puts the header before the payload and gives both."""
         HEADER.pack_into(buffer, 0, DATA, size)
         return buffer[: HEADER.size + size]
-
-    def send(self, view: memoryview) -> int:
-        """Sends: number of bytes, or BLOCKED."""
-        try:
-            return self.sock.send(view)
-        except WOULD_BLOCK:
-            return BLOCKED
 
     def end(self) -> memoryview | None:
         """Gives the frame that ends the stream."""
