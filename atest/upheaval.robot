@@ -15,7 +15,7 @@ Test Tags           upheaval    slow
 *** Test Cases ***
 Killed Runs Are Swept
     [Documentation]    Pods run, policies are in force, nodes carry labels beside one that its user has labelled, and
-    ...    namespaces of three Sites exist. One run ends and keeps everything, as SKIP_TEARDOWN asks for.
+    ...    namespaces of three Sites exist.
     [Setup]    Note What Is There    node1    agenttype=server
     Kill Suite    cluster_health    pods    app=health
     Kill Suite    own_application    deployments    netlibrary.io/run
@@ -25,6 +25,12 @@ Killed Runs Are Swept
     Kill Suite    e2sar    networkpolicies    netlibrary.io/run    --include    policy
     Kill Suite    cyperf    nodes    agenttype
     Kill Suite    skupper_iperf3    sites.skupper.io    netlibrary.io/run
+    Sweep Should Bring Back What Was There
+    [Teardown]    Take Label Off    node1    agenttype
+
+What Was Kept Is Swept
+    [Documentation]    SKIP_TEARDOWN leaves a namespace and the labels of nodes.
+    [Setup]    Note What Is There    node1    agenttype=server
     Suite Should Keep Everything    cyperf    -t    HTTP By Cluster IP
     Sweep Should Bring Back What Was There
     [Teardown]    Take Label Off    node1    agenttype

@@ -183,10 +183,10 @@ class WaitKeywords(KeywordBase):
             The exit status of the container.
         """
         from NetLibrary._mechanics.errors import WaitFailed
-        from NetLibrary._mechanics.kube import wait
+        from NetLibrary._mechanics.kube import containers, wait
 
         pod = self._wait_for_object("Pod", name, namespace, wait.pod_ended(container), timeout, cluster)
-        wanted = container or pod["spec"]["containers"][0]["name"]
+        wanted = container or containers.meant(self.session.cluster(cluster), pod)
         states = {each["name"]: each.get("state") or {} for each in pod["status"].get("containerStatuses") or []}
         ended = states.get(wanted, {}).get("terminated")
         if ended is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -84,6 +85,34 @@ def test_namespace_that_stays_is_told(api: ApiServer, cluster: Cluster) -> None:
     api.on("DELETE", "/namespaces/demo$", lambda handler: handler.json(200, {"status": "Success"}))
     left = delete_run(cluster, wait=0.1)
     assert left == ["Removal of Namespace objects: not reached within 1 s; at the end: 1 left (demo)"]
+
+
+def test_namespace_that_waits_for_an_extension_server_alone_is_told_and_not_awaited(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    # While the server of metrics is down, no namespace of the cluster ends; each run failed a minute after its end
+    told: list[str] = []
+    cluster.say = told.append
+    make(cluster, "Namespace", "demo")
+    conditions = [
+        {"type": "NamespaceDeletionDiscoveryFailure", "status": "True", "message": "metrics.k8s.io/v1beta1 is down"},
+        {"type": "NamespaceDeletionContentFailure", "status": "False"},
+        {"type": "NamespaceContentRemaining", "status": "True"},
+    ]
+
+    def end(content: str) -> None:
+        found = api.objects["/api/v1/namespaces"]["demo"]
+        conditions[2]["status"] = content
+        ending = {**found["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+        api.put("/api/v1/namespaces", {**found, "metadata": ending, "status": {"conditions": list(conditions)}})
+
+    api.on("DELETE", "/namespaces/demo$", lambda handler: (end("True"), handler.json(200, {}))[1])
+    assert "1 left (demo): metrics.k8s.io/v1beta1 is down" in delete_run(cluster, wait=0.5)[0]
+    end("False")
+    begin = time.monotonic()
+    assert delete_run(cluster, wait=20) == []
+    assert time.monotonic() - begin < 3
+    assert told == ["Empty, and gone once an extension of the cluster's API that is down answers again: demo."]
 
 
 def test_refusal_does_not_keep_the_rest(api: ApiServer, cluster: Cluster) -> None:

@@ -62,6 +62,20 @@ def test_every_kind_of_pod_gets_every_setting(obj: dict[str, Any], where: tuple[
     assert SPEC == {"containers": [{"name": "c", "image": "quay.io/skupper/lanyard:2.0"}]}  # the caller's stays
 
 
+@pytest.mark.parametrize(("resources", "requests"), [
+    ({"requests": {"memory": "1Gi"}}, {"cpu": "50m", "memory": "1Gi"}),
+    ({"limits": {"cpu": "10m"}}, {"memory": "64Mi"}),
+    ({"requests": {"cpu": "1", "memory": "1Gi"}}, {"cpu": "1", "memory": "1Gi"}),
+])  # fmt: skip
+def test_requests_are_added_of_what_a_container_asks_none_of(
+    resources: dict[str, Any], requests: dict[str, str]
+) -> None:
+    # CyPerf's agents ask for memory alone, and a quota that wants both refused them
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": [{"resources": resources}]}}
+    settings = PodSettings(requests={"cpu": "50m", "memory": "64Mi"})
+    assert dressed(pod, settings)["spec"]["containers"][0]["resources"]["requests"] == requests
+
+
 def test_empty_settings_change_nothing() -> None:
     for obj, _ in KINDS:
         assert dressed(obj, PodSettings.of_variables(lambda name: None)) is obj

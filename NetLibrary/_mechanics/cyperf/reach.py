@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube import addresses, containers
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.types import CyPerfTarget
 
@@ -127,7 +127,7 @@ def cluster_domain(cluster: Cluster, pods: Sequence[Object]) -> str:
     """Returns the cluster's domain, from the search list of one of the agents' pods; `cluster.local` if none tells."""
     for pod in pods:
         metadata = pod["metadata"]
-        container = pod["spec"]["containers"][0]["name"]
+        container = containers.meant(cluster, pod)
         try:
             said = cluster.exec(
                 metadata["namespace"], metadata["name"], ["cat", "/etc/resolv.conf"], container=container, timeout=10

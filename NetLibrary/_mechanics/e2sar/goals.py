@@ -50,22 +50,6 @@ def container_over(role: str, *, seen: bool, tick: Callable[[], None]) -> Goal:
     return goal
 
 
-def pod_over() -> Goal:
-    """Goal: the pod has ended; out of reach when it cannot start."""
-    trouble = pods_ready(1)
-
-    def goal(pods: list[Object]) -> Outcome:
-        if pods and pods[0].get("status", {}).get("phase") in ("Succeeded", "Failed"):
-            return Done(pods[0])
-        outcome = trouble(pods)
-        if isinstance(outcome, Failed) or not pods:
-            return outcome
-        where = pods[0]["spec"].get("nodeName") or "no node yet"
-        return Pending(f"it has not ended yet on {where} ({problem(pods[0]).text})")
-
-    return goal
-
-
 def endpoint_ready(address: str) -> Goal:
     """Goal: an EndpointSlice lists the address as ready."""
 

@@ -13,13 +13,13 @@ from NetLibrary._mechanics.defaults import E2SAR_PORT
 from NetLibrary._mechanics.e2sar import nodes, objects, outside
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint, unused
 from NetLibrary._mechanics.e2sar.facts import Facts, ReceiverFacts, SenderFacts
-from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready, pod_over
+from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready
 from NetLibrary._mechanics.e2sar.inspection import Inspection, read_inspection
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.targets import target_of
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
-from NetLibrary._mechanics.kube.wait import pods_ready
+from NetLibrary._mechanics.kube.wait import pod_ended, pods_ready
 from NetLibrary._mechanics.polling import settle
 from NetLibrary.types import E2SARPath, E2SARPlacement
 
@@ -72,14 +72,11 @@ class Testbed:
             errors.EnvironmentProblem: The image has no `e2sar_perf`, or one that this cannot work with.
             errors.WaitFailed: The image cannot be had.
         """
-        pod = self.files.inspector(self.namespace, image, node)
-        name = pod["metadata"]["name"]
-        self.cluster.create(pod)
+        name = self.cluster.create(self.files.inspector(self.namespace, image, node))["metadata"]["name"]
         try:
-            self.cluster.wait(
-                "Pod", self.namespace, pod_over(), name=name, timeout=timeout, what=f"Inspection of image '{image}'"
-            )
-            text = self.cluster.logs(self.namespace, name)
+            what, ended = f"Inspection of image '{image}'", pod_ended("inspector")
+            self.cluster.wait("Pod", self.namespace, ended, name=name, timeout=timeout, what=what)
+            text = self.cluster.logs(self.namespace, name, container="inspector")
         finally:
             self.cluster.delete("Pod", name, self.namespace, grace_seconds=0)
         self.inspection = read_inspection(image, text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.containers import named
 from NetLibrary._mechanics.kube.ownership import Object, place_of
 from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
@@ -37,7 +38,7 @@ def create(cluster: Cluster, obj: Object) -> Object:
         errors.AlreadyExists: There is one of that name.
     """
     resource, obj = prepare(cluster, obj)
-    obj = dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace")))
+    obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))
     path = resource.path(obj["metadata"].get("namespace"))
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
     refused: list[errors.Forbidden] = []
@@ -96,7 +97,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
 def _change(cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool) -> Object:
     if not cluster.ownership.owns(resource, found):
         return cluster.foreign.apply(resource, found, obj, force=force)
-    obj = dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace")))
+    obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))
     if cluster.ownership.made(found):
         obj = cluster.ownership.marked(obj)
         _take_fields(cluster, resource, found)

@@ -9,7 +9,7 @@ import time
 from NetLibrary._mechanics.errors import ClusterError, Forbidden, NetLibraryError, WaitTimeout
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object
-from NetLibrary._mechanics.kube.wait import Goal, gone
+from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, gone
 
 # The kind is not served (any more), or cannot be listed or deleted at all: nothing of it can be left
 _NOT_THERE = (404, 405)
@@ -137,4 +137,20 @@ def _wait_until_gone(cluster: Cluster, kind: str, deadline: float) -> list[str]:
 
 
 def _ours_gone(cluster: Cluster) -> Goal:
-    return lambda objects: gone()([obj for obj in objects if cluster.ownership.made(obj)])
+    def goal(objects: list[Object]) -> Outcome:
+        ours = [obj for obj in objects if cluster.ownership.made(obj)]
+        if not ours or not all(map(_only_waits_for_api, ours)):
+            return gone()(ours)
+        names = ", ".join(obj["metadata"]["name"] for obj in ours)
+        cluster.say(f"Empty, and gone once an extension of the cluster's API that is down answers again: {names}.")
+        return Done()
+
+    return goal
+
+
+def _only_waits_for_api(obj: Object) -> bool:
+    """Tells whether nothing is left in a namespace that cannot end because a part of the cluster's API is down."""
+    found = {entry["type"]: entry["status"] for entry in (obj.get("status") or {}).get("conditions") or []}
+    return found.get("NamespaceDeletionDiscoveryFailure") == "True" and all(
+        found.get(f"Namespace{what}") == "False" for what in ("DeletionContentFailure", "ContentRemaining")
+    )

@@ -306,8 +306,8 @@ class Cluster:
     def first_container(self, namespace: str, pod: str) -> str:
         """Returns the container that is meant when none is named.
 
-        That is the one of the annotation `kubectl.kubernetes.io/default-container`, which injectors of sidecars set, or
-        else the first of the pod.
+        That is the one of the annotation `kubectl.kubernetes.io/default-container`, which injectors of sidecars set,
+        else the first in the template of the pod's owner, or of the pod.
         """
         return containers.first(self, namespace, pod)
 

@@ -100,10 +100,8 @@ def dressed(obj: Object, settings: PodSettings) -> Object:
             container["image"] = in_registry(str(container["image"]), settings.registry)
         if settings.pull_policy:
             container["imagePullPolicy"] = settings.pull_policy
-        for key, amounts in (("requests", settings.requests), ("limits", settings.limits)):
-            if amounts:
-                resources = container["resources"] = container.get("resources") or {}
-                resources.setdefault(key, dict(amounts))
+        if settings.requests or settings.limits:
+            container["resources"] = _resources(container.get("resources") or {}, settings)
         if settings.read_only_root:
             _make_root_read_only(container)
     if settings.read_only_root:
@@ -140,6 +138,17 @@ def _set_user(spec: Object, user: str) -> None:
         for key in ("runAsUser", "runAsGroup"):
             if context.pop(key, None) is not None and user != ANY_USER:
                 context[key] = int(user)
+
+
+def _resources(given: Object, settings: PodSettings) -> Object:
+    """Returns a container's resources with requests of each kind that it asks none of, and limits where it has none."""
+    # Where only a limit stands, the API server asks for as much
+    limited = given.get("limits") or {}
+    added = {key: amount for key, amount in settings.requests.items() if key not in limited}
+    found = {**given, "requests": {**added, **(given.get("requests") or {})}} if added else dict(given)
+    if settings.limits:
+        found.setdefault("limits", dict(settings.limits))
+    return found
 
 
 def in_registry(image: str, registry: str) -> str:

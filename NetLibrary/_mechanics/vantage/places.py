@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube import Cluster, containers
 from NetLibrary._mechanics.kube.missing import labels_without_pods, required
 from NetLibrary._mechanics.kube.wait import is_ready
 from NetLibrary._mechanics.programs import Ran, run_here
@@ -76,8 +76,7 @@ class InPod:
         self._cluster = cluster
         self.pod = pod
         self._namespace, self._pod = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        # By name: a sidecar that was injected may come first for the API server
-        self._container = pod["spec"]["containers"][0]["name"]
+        self._container = containers.meant(cluster, pod)
         self.name = name or f"{self._namespace}/{self._pod}"
         self.repeat = f"kubectl exec -n {self._namespace} {self._pod} -c {self._container} --"
 

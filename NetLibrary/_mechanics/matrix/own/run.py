@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.connections.objects import prober
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
-from NetLibrary._mechanics.kube import addresses, placement, wait
+from NetLibrary._mechanics.kube import addresses, containers, placement, wait
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
@@ -174,7 +174,7 @@ class Namespace:
                     if addresses.of_pod(p) and not p["spec"].get("hostNetwork")]  # fmt: skip
             if not pods:
                 raise errors.InputError(f"No pod of '{self._namespace}' has the labels '{self._settings.sources}'.")
-            self._sources = [_source(pod, pod["spec"]["containers"][0]["name"]) for pod in pods]
+            self._sources = [_source(pod, containers.meant(self._cluster, pod)) for pod in pods]
         else:
             self._sources = self._start_probers(stack)
         trouble = self._fleet.start(self._sources)

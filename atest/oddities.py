@@ -1,0 +1,252 @@
+"""Makes one lab into clusters with an oddity each, and runs suites there, each in a Robot of its own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from robot.api import ExecutionResult, logger
+from robot.libraries.BuiltIn import BuiltIn
+from running import LIMIT_SECONDS, ROOT, command_of, output_folder
+
+from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary.lab import Lab
+from NetLibrary.lab.pki import Authority
+
+SPARED = ["kube-system", "default"]
+
+
+class oddities:  # noqa: N801 - Robot looks for a class of the module's name
+    """Keywords of the suite about odd clusters."""
+
+    ROBOT_LIBRARY_SCOPE = "SUITE"
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+        self._words: list[str] = []  # in front of the command that runs a suite
+        self._cluster: list[str] = []
+
+    @property
+    def _lab(self) -> Lab:
+        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
+        if not cluster.is_lab:
+            BuiltIn().skip("The cluster itself is made odd; that is for a lab.")
+        return cluster.lab
+
+    # --- what is odd --------------------------------------------------------------------------------------
+
+    def apply_to_cluster(self, name: str, **words: str) -> None:
+        """Applies the objects of a file by kubectl until the oddity is ended, with words put in for others."""
+        text = Path(__file__).with_name("odd").joinpath(f"{name}.yaml").read_text()
+        for word, value in words.items():
+            text = text.replace(word, value)
+        self._apply(text)
+
+    def _apply(self, text: str) -> None:
+        self._lab.kubectl("apply", "-f", "-", stdin=text)
+        words = ["delete", "--wait=false", "--ignore-not-found", "-f", "-"]
+        self._undo.append(lambda: self._lab.kubectl(*words, stdin=text))
+
+    def send_pods_to_webhook(self, *, answers: bool) -> None:
+        """Sends each new pod to a webhook: one that adds a container and a label, or one that nobody serves."""
+        folder = Path(tempfile.mkdtemp())
+        self._undo.append(lambda: shutil.rmtree(folder))
+        address = self._lab.plan.host
+        authority = Authority(folder, "webhook")
+        authority.issue("server", "webhook", hosts=(address,))
+        port = self._serve(folder, address) if answers else 1
+        hook = {
+            "name": "pods.webhook.example",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "timeoutSeconds": 2,
+            "failurePolicy": "Fail",
+            "clientConfig": {"url": f"https://{address}:{port}/", "caBundle": base64.b64encode(authority.pem).decode()},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "namespaceSelector": {
+                "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SPARED}]
+            },
+        }
+        kind = "MutatingWebhookConfiguration" if answers else "ValidatingWebhookConfiguration"
+        text = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "odd"},
+                "webhooks": [hook]}  # fmt: skip
+        self._apply(json.dumps(text))
+
+    def _serve(self, folder: Path, address: str) -> int:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.crt", folder / "server.key")
+        server = ThreadingHTTPServer((address, 0), _Injector)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._undo.append(server.shutdown)
+        return int(server.server_address[1])
+
+    def answer_slowly(self, seconds: float) -> None:
+        """Lets suites talk to the API server by way of somebody who passes on each request late."""
+        plan = self._lab.plan
+        relay = _Relay(plan.api_address, 6443, float(seconds))
+        folder = Path(tempfile.mkdtemp())
+        config = json.loads(self._lab.kubeconfig.read_text())
+        config["clusters"][0]["cluster"] |= {
+            "server": f"https://127.0.0.1:{relay.port}",
+            "tls-server-name": "localhost",
+        }
+        (folder / "config").write_text(json.dumps(config))
+        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config"]
+        self._undo += [relay.close, lambda: shutil.rmtree(folder)]
+
+    def run_suites_with_clock(self, offset: str) -> None:
+        """Runs suites on a machine whose clock is wrong."""
+        if not shutil.which("faketime"):
+            BuiltIn().skip("The program faketime is not installed.")
+        self._words = ["faketime", "-f", offset]
+
+    def node_is_silent(self, number: int, *programs: str) -> None:
+        """Stops programs of a node; its last sign of life is a moment ago."""
+        node = self._lab.node(int(number))
+        for name in programs:
+            node.process(name).stop()
+            self._undo.append(node.process(name).start)
+
+    def nodes_come_and_go(self, name: str) -> None:
+        """A node without a kubelet joins and leaves every few seconds."""
+        over = threading.Event()
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}}}
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}],
+                            "capacity": {"pods": "0"}, "allocatable": {"pods": "0"}}}  # fmt: skip
+
+        def go() -> None:
+            while not over.is_set():
+                with contextlib.suppress(NetLibraryError):
+                    self._lab.kubectl("apply", "-f", "-", stdin=json.dumps(node))
+                    self._lab.kubectl(
+                        "patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps(ready)
+                    )
+                    over.wait(6)
+                    self._lab.kubectl("delete", "node", name, "--wait=false")
+                over.wait(4)
+
+        thread = threading.Thread(target=go, daemon=True)
+        thread.start()
+        self._undo += [lambda: thread.join(30), over.set]
+
+    def end_oddity(self) -> None:
+        """Makes the cluster ordinary again."""
+        while self._undo:
+            try:
+                self._undo.pop()()
+            except (NetLibraryError, OSError) as error:
+                logger.warn(f"not undone: {error}")
+        self._words, self._cluster = [], []
+
+    # --- what suites say ----------------------------------------------------------------------------------
+
+    def suite_should_pass(self, suite: str, *options: str, within: float = 300) -> None:
+        """Runs a suite; no test may fail, and one at least must pass."""
+        tests, seconds = self._run(suite, *options)
+        wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
+        if wrong or not any(test.passed for test in tests):
+            raise AssertionError("\n".join(wrong) or f"No test of {suite} passed: {tests[0].message}")
+        assert seconds <= float(within), f"{suite} took {seconds:.0f} s"
+
+    def suite_should_say(self, words: str, within: float, suite: str, *options: str) -> None:
+        """Runs a suite; each test that fails or is skipped says the words, and it takes no longer than it may."""
+        tests, seconds = self._run(suite, *options)
+        told = [test for test in tests if not test.passed]
+        silent = [f"{test.name}: {test.message}" for test in told if words not in test.message]
+        assert told, "no test failed or was skipped"
+        assert not silent, "\n".join(silent)
+        assert seconds <= float(within), f"{suite} took {seconds:.0f} s"
+
+    def _run(self, suite: str, *options: str) -> tuple[list[Any], float]:
+        place = self._cluster or ["-v", f"CLUSTER:lab:{self._lab.name}"]
+        folder = output_folder("odd", f"{BuiltIn().get_variable_value('${TEST NAME}')}-{suite}".replace(" ", "-"))
+        begin = time.monotonic()
+        words = [*self._words, *command_of(suite, folder, *place, *options)]
+        done = subprocess.run(
+            words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS,
+            env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+        )  # fmt: skip
+        seconds = time.monotonic() - begin
+        logger.info(done.stdout)
+        logger.info(f"{suite}: {seconds:.0f} s", also_console=True)
+        if not (folder / "output.xml").exists():
+            raise AssertionError(f"{suite} did not run: {(done.stdout + done.stderr)[-1000:]}")
+        return list(ExecutionResult(str(folder / "output.xml")).suite.all_tests), seconds
+
+
+class _Injector(BaseHTTPRequestHandler):
+    """Adds a container, as meshes do, and a label to each pod."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        pod = review["request"]["object"]
+        proxy = {
+            "name": "mesh-proxy",
+            "image": "docker.io/library/busybox:1.36",
+            "command": ["sh", "-c", "trap exit TERM; while :; do sleep 1; done"],
+            "securityContext": {
+                "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
+                "runAsUser": 1337, "seccompProfile": {"type": "RuntimeDefault"},
+            },
+        }  # fmt: skip
+        labels = {**(pod["metadata"].get("labels") or {}), "mesh.example/injected": "true"}
+        patch = [
+            {"op": "add", "path": "/spec/containers/0", "value": proxy},  # the first: a name says which is whose
+            {"op": "add", "path": "/metadata/labels", "value": labels},
+        ]
+        answer = {"uid": review["request"]["uid"], "allowed": True, "patchType": "JSONPatch",
+                  "patch": base64.b64encode(json.dumps(patch).encode()).decode()}  # fmt: skip
+        body = json.dumps({"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": answer}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class _Relay:
+    """Passes on what clients send only after a while; answers come at once."""
+
+    def __init__(self, host: str, port: int, seconds: float) -> None:
+        self._target, self._seconds = (host, port), seconds
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self.port = self._door.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._door.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._door.accept()
+                server = socket.create_connection(self._target)
+                threading.Thread(target=self._pass, args=(client, server, self._seconds), daemon=True).start()
+                threading.Thread(target=self._pass, args=(server, client, 0.0), daemon=True).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, target: socket.socket, seconds: float) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(seconds)
+                target.sendall(data)
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,101 @@
+*** Settings ***
+Documentation       Clusters with one oddity each: a suite passes there, or says within a minute what is odd.
+
+Library             NetLibrary
+Library             oddities.py
+
+Suite Setup         Connect To Cluster
+Test Teardown       End Oddity
+
+Test Tags           oddities    slow
+
+
+*** Test Cases ***
+A Webhook For Pods Is Down
+    Send Pods To Webhook    answers=${False}
+    Suite Should Say    failed calling webhook    60    cluster_health    -t    A Pod*
+    Suite Should Say    failed calling webhook    60    own_application
+    Suite Should Say    failed calling webhook    90    throughput
+
+A Mesh Adds Containers
+    Send Pods To Webhook    answers=${True}
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    throughput    -t    Pod*
+
+Metrics Are Down
+    Apply To Cluster    metrics
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+
+All Pods Have A Priority
+    Apply To Cluster    priority
+    Suite Should Pass    cluster_health
+
+Accounts Give No Token To Pods
+    Apply To Cluster    no_token
+    Suite Should Pass    own_application    -v    NAMESPACE:odd-token
+
+Containers May Have Nearly Nothing
+    Apply To Cluster    tiny
+    Suite Should Say    must be less than or equal to    60    own_application    -v    NAMESPACE:odd-tiny
+    Suite Should Say    must be less than or equal to    60    throughput    -v    NAMESPACE:odd-tiny
+
+A Namespace That Does Not End
+    Apply To Cluster    stuck
+    End Namespace    odd-stuck
+    Suite Should Say    odd-stuck    60    cluster_health    -v    NAMESPACE:odd-stuck    -t    A Pod*
+    Suite Should Say    being deleted    60    own_application    -v    NAMESPACE:odd-stuck
+    [Teardown]    Let Namespace End
+
+The API Server Answers After A Second
+    Answer Slowly    1.2
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+
+Two Nodes With One Address
+    ${node}    Get Object    Node    node1
+    Apply To Cluster    ghost    ADDRESS=${node}[status][addresses][0][address]
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    node-port
+    Suite Should Pass    throughput    -t    Pod*
+
+External IPs Are Refused
+    Apply To Cluster    no_external_ips
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    external-ip
+
+Nodes Come And Go Meanwhile
+    Nodes Come And Go    visitor
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    node-port
+    Suite Should Pass    network_break    -t    Quiet*
+
+Our Clock Is An Hour Ahead
+    Run Suites With Clock    +1h
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+
+Our Clock Is An Hour Behind
+    Run Suites With Clock    -1h
+    Suite Should Pass    cluster_health
+    Suite Should Pass    network_break    -t    Quiet*
+
+A Node Died A Moment Ago
+    [Documentation]    The API still calls it ready. The others are measured; the row about its health names it.
+    Node Is Silent    3    kubelet    kube-proxy
+    Suite Should Say    node3    120    cluster_health
+    Suite Should Pass    service_matrix    --include    pod-ip
+    Suite Should Pass    throughput    -t    Pod*
+
+
+*** Keywords ***
+End Namespace
+    [Documentation]    Asks for the end of a namespace in which a finalizer holds an object.
+    [Arguments]    ${name}
+    Delete Namespace    ${name}    allow_foreign=${True}
+
+Let Namespace End
+    [Documentation]    Takes the finalizer away.
+    Run Keyword And Ignore Error
+    ...    Patch Object    ConfigMap    held    odd-stuck    patch={"metadata": {"finalizers": null}}
+    End Oddity
