@@ -15,8 +15,9 @@ import secrets
 import time
 
 from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.kube.placement import keeps_away
+from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.matrix.building import Builder, Options
-from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.probing.types import Source, Target
 from NetLibrary._mechanics.report import text_table
@@ -63,7 +64,7 @@ def main() -> None:
         path = str(lab.kubeconfig)
     run_id = f"bench-{secrets.token_hex(3)}"
     cluster = Cluster.connect(choose(path), run_id=run_id)
-    nodes = len([n for n in cluster.list("Node") if not objects._why_not(n)])
+    nodes = len([n for n in cluster.list("Node") if not keeps_away(n, PodSettings())])
     options = Options(
         namespace=f"matrix-{run_id}", image=given.image, pods_per_node=math.ceil(given.pods / nodes),
         host_pods=False, balancer=0, timeout=400, prober=given.prober,

@@ -1,7 +1,9 @@
 """Benchmarks are run by hand and seldom, so a renamed module would go unnoticed in them."""
 
+import ast
 import runpy
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,3 +16,7 @@ def test_what_a_benchmark_uses_is_there(script: Path, monkeypatch: pytest.Monkey
     found = runpy.run_path(str(script), run_name="imported")
     assert callable(found["main"])
     assert found["__doc__"].strip()
+    modules = {name: value for name, value in found.items() if isinstance(value, ModuleType)}
+    for node in ast.walk(ast.parse(script.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            assert hasattr(modules[node.value.id], node.attr), f"{node.value.id}.{node.attr} is no more"
