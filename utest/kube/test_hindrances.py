@@ -137,6 +137,30 @@ def test_pods_that_may_not_be_made_end_the_wait_with_the_servers_words(
     assert time.monotonic() - begin < 5
 
 
+@pytest.mark.parametrize(
+    ("reason", "said", "certain"),
+    [
+        ("ErrImagePull", "no such host", True),
+        ("CrashLoopBackOff", "back-off", False),  # the Job itself counts them
+        ("CreateContainerConfigError", 'secret "s" not found', True),
+    ],
+)
+def test_job_whose_pod_cannot_start_is_given_up(
+    api: ApiServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, reason: str, said: str, certain: bool
+) -> None:
+    """It was waited for to the limit: no pod ended, so the Job never failed."""
+    monkeypatch.setattr(why_not_ready, "PATIENCE", 0.5)
+    monkeypatch.setattr(hindrances, "EVERY", 0.3)
+    api.put(f"{BATCH}/jobs", {"metadata": {"name": "load", "namespace": "demo"}, "spec": {}})
+    pod = put_pod(api, containerStatuses=[{"name": "c", "state": {"waiting": {"reason": reason, "message": said}}}])
+    api.put(f"{CORE}/pods", {**pod, "metadata": {**pod["metadata"], "labels": {"batch.kubernetes.io/job-name": "load"}}})
+    for goal in (wait.job_complete(), wait.job_finished()):
+        with pytest.raises(errors.WaitFailed if certain else errors.WaitTimeout, match=reason):
+            cluster.wait("Job", "demo", goal, name="load", timeout=20 if certain else 2.5, what="Job")
+    with pytest.raises(errors.WaitTimeout):  # its removal needs no pod that starts
+        cluster.wait("Job", "demo", wait.gone(), name="load", timeout=1.5, what="Job")
+
+
 def at(api: ApiServer, about: Object, reason: str, stamp: str, message: str) -> None:
     involved = {"uid": about["metadata"]["uid"]}
     metadata = {"name": f"{reason}.{stamp}"}

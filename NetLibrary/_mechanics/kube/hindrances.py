@@ -59,6 +59,8 @@ class Advisor:
         name: Name of the one object, None for several.
         labels: Label selector of several.
         readiness: Whether pods are to get ready; else what keeps one of them does not end the wait.
+        completion: Whether a Job is to end: a pod that cannot even start ends the wait, while crashes are counted by
+            the Job itself.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class Advisor:
         labels: str | None,
         *,
         readiness: bool,
+        completion: bool = False,
     ) -> None:
         self._cluster, self._kind = cluster, kind.partition(".")[0]
         self._full_kind, self._namespace, self._name, self._labels = kind, namespace, name, labels
-        self._readiness = readiness
+        self._readiness, self._completion = readiness, completion
         self._next = time.monotonic() + FIRST_LOOK
         self._hints: list[Hint] = []
         self._hopeless, self._lasting = Hopeless(), Lasting()
@@ -258,7 +261,8 @@ class Advisor:
             hopeless = self._hopeless.is_it(pod["metadata"].get("uid", ""), trouble)
             verdict = f"cannot get ready: {text}" if hopeless or certain else text
             colon = "" if hopeless or certain else ":"
-            yield Hint(f"pod '{pod['metadata']['name']}'{colon} {verdict}", self._readiness and (hopeless or certain))
+            counts = self._readiness or (self._completion and (certain or trouble.never_starts))
+            yield Hint(f"pod '{pod['metadata']['name']}'{colon} {verdict}", counts and (hopeless or certain))
 
     def _of_pod(self, pod: Object, trouble: Trouble) -> tuple[str, bool]:
         """Returns the trouble of a pod with what its events and its node say about it."""

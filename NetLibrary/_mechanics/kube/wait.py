@@ -168,6 +168,12 @@ def _all_ended_well(pod: Object) -> bool:
     return bool(states) and all((state.get("terminated") or {}).get("exitCode") == 0 for state in states)
 
 
+def _about_completion(goal: Goal) -> Goal:
+    """Marks a goal as one of pods that run to their end: what certainly keeps them from starting ends the wait."""
+    goal.completion = True  # type: ignore[attr-defined]
+    return goal
+
+
 def _about_readiness(goal: Goal) -> Goal:
     """Marks a goal as one of pods that get ready: what certainly keeps them from it ends the wait."""
     goal.readiness = True  # type: ignore[attr-defined]
@@ -252,7 +258,7 @@ def job_finished() -> Goal:
                 return Done(objects[0])
         return Pending(f"{status.get('active', 0)} active, {status.get('failed', 0)} failed")
 
-    return goal
+    return _about_completion(goal)
 
 
 def job_complete() -> Goal:
@@ -268,7 +274,7 @@ def job_complete() -> Goal:
                 return Failed(f"it failed: {entry.get('message') or entry.get('reason') or 'no reason given'}")
         return outcome
 
-    return goal
+    return _about_completion(goal)
 
 
 def pod_ended(container: str | None = None) -> Goal:

@@ -61,8 +61,10 @@ def wait(
     start = time.monotonic()
     objects: dict[str, Object] = {}
     said, state, synced = "", "no answer to the watch", False
-    ready = bool(getattr(until, "readiness", False))
-    advisor = Advisor(cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready)
+    ready, ends = (bool(getattr(until, what_for, False)) for what_for in ("readiness", "completion"))
+    advisor = Advisor(
+        cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready, completion=ends
+    )
     with _watch(cluster, selection) as stream:
         while True:
             left = deadline_left(start + timeout)

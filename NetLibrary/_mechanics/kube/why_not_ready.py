@@ -56,6 +56,11 @@ class Trouble:
         return bool(self.reason)
 
     @property
+    def never_starts(self) -> bool:
+        """Tells whether the container was never started, so that nothing of it can end."""
+        return self.reason in PULLS or self.reason.startswith("CreateContainer")
+
+    @property
     def patience(self) -> float:
         """Seconds after which the pod is given up."""
         said = self.reason in PULLS and any(words in self.text for words in DEFINITE_WORDS)
