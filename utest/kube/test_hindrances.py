@@ -153,7 +153,9 @@ def test_job_whose_pod_cannot_start_is_given_up(
     monkeypatch.setattr(hindrances, "EVERY", 0.3)
     api.put(f"{BATCH}/jobs", {"metadata": {"name": "load", "namespace": "demo"}, "spec": {}})
     pod = put_pod(api, containerStatuses=[{"name": "c", "state": {"waiting": {"reason": reason, "message": said}}}])
-    api.put(f"{CORE}/pods", {**pod, "metadata": {**pod["metadata"], "labels": {"batch.kubernetes.io/job-name": "load"}}})
+    api.put(
+        f"{CORE}/pods", {**pod, "metadata": {**pod["metadata"], "labels": {"batch.kubernetes.io/job-name": "load"}}}
+    )
     for goal in (wait.job_complete(), wait.job_finished()):
         with pytest.raises(errors.WaitFailed if certain else errors.WaitTimeout, match=reason):
             cluster.wait("Job", "demo", goal, name="load", timeout=20 if certain else 2.5, what="Job")

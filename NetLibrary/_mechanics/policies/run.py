@@ -189,7 +189,9 @@ def _repeat(fleet: Fleet, table: Table, settings: Settings, begun: float) -> boo
 
 
 def _ask(fleet: Fleet, cells: Sequence[Cell], settings: Settings) -> None:
-    by_pair: dict[tuple[Source, Target], Cell] = {(cell.source, cell.target): cell for cell in cells}
+    # What is to be answered first: a prober that meets silence asks all that is left at once, a process each
+    ordered = sorted(cells, key=lambda cell: not cell.decision.allowed)
+    by_pair: dict[tuple[Source, Target], Cell] = {(cell.source, cell.target): cell for cell in ordered}
     for source, target, seen in fleet.run(list(by_pair), limit_ms=settings.limit_ms):
         by_pair[source, target].observed = _silence_of_dns(target, seen)
 
