@@ -54,14 +54,14 @@ A Shop Is Open
     ELSE
         Start Lab Of Kind    --mtu 1450
     END
-    ${certificate}    ${key}    Make Authority    ${FOLDER}    web.shop
+    ${certificate}    ${key}    Make Authority    ${FOLDER}    pay.shop
     Copy File    ${CURDIR}/recipes/migration.yaml    ${FOLDER}
     ${kubeconfig}    Get Kubeconfig Of Lab
     Connect To Cluster    alias=shop    kubeconfig=${kubeconfig}
     Create Namespace    shop    cluster=shop
     Apply Manifest    ${CURDIR}/recipes/shop.yaml    namespace=shop    cluster=shop
     ...    certificate=${certificate}    key=${key}
-    FOR    ${name}    IN    web    web-tls    db
+    FOR    ${name}    IN    web    pay    db
         Wait Until Deployment Is Available    ${name}    shop    cluster=shop
     END
     Start Iperf3 Server    shop    cluster=shop

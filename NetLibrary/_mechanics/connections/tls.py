@@ -101,8 +101,9 @@ def _problem(
             trusting.wrap_socket(relay.socket, server_hostname=name).close()
         except ssl.SSLCertVerificationError as error:
             return error.verify_message
-        except OSError as error:
-            return f"it could not be looked at a second time: {error}"
+        except OSError as error:  # a path that breaks between the two looks says nothing about trust
+            what = f"{target} could not be reached a second time from '{source.name}'"
+            raise errors.WaitFailed(f"{what}, to see whether its certificate is trusted: {error}.") from error
     return ""
 
 
