@@ -229,4 +229,10 @@ class WaitKeywords(KeywordBase):
             said = connection.logs(namespace, last, tail=10).strip()
         except ClusterError:  # what counts is the failure of the Job
             return ""
-        return f"The last lines of pod '{last}': {said or 'none'}"
+        ended = [
+            (s.get("state") or {}).get("terminated") for s in pods[-1].get("status", {}).get("containerStatuses", [])
+        ]
+        codes = ", ".join(str(each.get("exitCode")) for each in ended if each)
+        how = f"Pod '{last}' ended with exit code {codes}" if codes else f"Pod '{last}' was the last"
+        many = f", the last of {len(pods)} pods" if len(pods) > 1 else ""
+        return f"{how}{many}.\nThe last lines of pod '{last}': {said or 'none'}"
