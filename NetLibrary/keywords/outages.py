@@ -114,7 +114,8 @@ class OutageKeywords(KeywordBase):
             slow: By how much later than the median an answer counts as late; by kind of probe when not given.
             ipv6: Whether to measure each path over IPv6 as well, where it has IPv6.
             connections: TCP connections at once on each path, of each kind, spread over the pods with the label
-                `netlibrary.io/break=source`. New ones stay open until their turn comes again; kept ones share 1000 requests a second.
+                `netlibrary.io/break=source`. New ones stay open until their turn comes again; kept ones share 1000
+                requests a second.
             iperf_bitrate: Rate of iperf3 streams to run beside on all paths that have servers; none by default. What
                 TCP sends again is told per path and judged by `retransmits_at_most`.
             iperf_protocols: What these streams are; each costs processor at source and server.
