@@ -109,7 +109,9 @@ def test_context_is_taken_and_told(ask: Any, tmp_path: Path) -> None:
     assert Connection(ask(named)).server == "http://127.0.0.1:9"
     other = Connection(ask(named, context="y"))
     assert (other.server, other.context) == ("http://127.0.0.1:10", "y")
-    with pytest.raises(InputError, match=r"with context 'z' is not usable: it has no such context; its contexts are 'x', 'y'"):
+    with pytest.raises(
+        InputError, match=r"with context 'z' is not usable: it has no such context; its contexts are 'x', 'y'"
+    ):
         Connection(ask(named, context="z"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -302,3 +303,20 @@ def unused(folder: Path, name: str) -> Path:
         number += 1
         path = folder / f"{name}.{number}.log"
     return path
+
+
+def all_at_rest(receivers: Sequence[Endpoint], reports: Sequence[int], events: int) -> bool:
+    """Tells whether the receivers' counters have come to rest.
+
+    Args:
+        receivers: The receivers.
+        reports: How many reports of each have come since the look began.
+        events: How many events there are to come.
+    """
+    both = list(zip(receivers, reports, strict=True))
+    # Every event is there: one more report shows what may have come on top of them
+    later = all(new >= 1 or each.terminated() for each, new in both)
+    if later and sum(each.received() for each in receivers) >= events:
+        return True
+    fresh = all(new >= 2 or each.terminated() or each.quiet for each, new in both)
+    return fresh and all(each.at_rest() for each in receivers)

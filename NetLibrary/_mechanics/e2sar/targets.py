@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
@@ -12,16 +13,31 @@ from NetLibrary._mechanics.kube import addresses
 from NetLibrary.types import E2SARPath
 
 if TYPE_CHECKING:
-    from NetLibrary._mechanics.e2sar.testbed import Testbed
+    from NetLibrary._mechanics.kube.cluster import Cluster
 
 LOAD_BALANCER_SECONDS = 60.0
 
 
-def target_of(testbed: Testbed, receiver: Endpoint | None, port: int, path: E2SARPath) -> tuple[str, int]:
+@dataclass(frozen=True)
+class Services:
+    """The Services in front of the receivers of a namespace.
+
+    Args:
+        cluster: Their cluster.
+        namespace: Their namespace.
+        files: The scenario's manifests.
+    """
+
+    cluster: Cluster
+    namespace: str
+    files: objects.Files
+
+
+def target_of(services: Services, receiver: Endpoint | None, port: int, path: E2SARPath) -> tuple[str, int]:
     """Returns address or name, and port.
 
     Args:
-        testbed: Where the receiver runs.
+        services: What is in front of it.
         receiver: The receiver.
         port: Its port.
         path: How it is addressed.
@@ -35,26 +51,26 @@ def target_of(testbed: Testbed, receiver: Endpoint | None, port: int, path: E2SA
     if path is E2SARPath.POD_IP:
         return receiver.address, port
     if path is E2SARPath.DNS:
-        return f"{receiver.job}.{testbed.files.service}.{testbed.namespace}.svc", port
+        return f"{receiver.job}.{services.files.service}.{services.namespace}.svc", port
     if path is E2SARPath.LOAD_BALANCER:
-        return _load_balancer(testbed), port
-    service = testbed.cluster.get("Service", objects.NODE_PORT_SERVICE, testbed.namespace)
+        return _load_balancer(services), port
+    service = services.cluster.get("Service", objects.NODE_PORT_SERVICE, services.namespace)
     entry = service["spec"]["ports"][0]
     if path is E2SARPath.SERVICE:
         return str(service["spec"]["clusterIP"]), int(entry["port"])
-    every = addresses.of_nodes(testbed.cluster, 4)
+    every = addresses.of_nodes(services.cluster, 4)
     found = [every[name][0] for name in sorted(every, key=lambda name: name == receiver.node)]
     if not found:
         raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
     return found[0], addresses.node_port(service, int(entry["port"]))
 
 
-def _load_balancer(testbed: Testbed) -> str:
+def _load_balancer(services: Services) -> str:
     """Returns where a load balancer in front of the receivers listens."""
-    testbed.cluster.apply(testbed.files.load_balancer(testbed.namespace))
+    services.cluster.apply(services.files.load_balancer(services.namespace))
     try:
-        service = testbed.cluster.wait(
-            "Service", testbed.namespace, has_load_balancer(), name=objects.LOAD_BALANCER_SERVICE,
+        service = services.cluster.wait(
+            "Service", services.namespace, has_load_balancer(), name=objects.LOAD_BALANCER_SERVICE,
             timeout=LOAD_BALANCER_SECONDS, what=f"Address of load balancer '{objects.LOAD_BALANCER_SERVICE}'",
         )  # fmt: skip
     except errors.WaitTimeout as error:

@@ -11,12 +11,12 @@ from typing import Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.defaults import E2SAR_PORT
 from NetLibrary._mechanics.e2sar import nodes, objects, outside
-from NetLibrary._mechanics.e2sar.endpoint import Endpoint, unused
+from NetLibrary._mechanics.e2sar.endpoint import Endpoint, all_at_rest, unused
 from NetLibrary._mechanics.e2sar.facts import Facts, ReceiverFacts, SenderFacts
 from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, endpoint_ready
 from NetLibrary._mechanics.e2sar.inspection import Inspection, read_inspection
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
-from NetLibrary._mechanics.e2sar.targets import target_of
+from NetLibrary._mechanics.e2sar.targets import Services, target_of
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pod_ended, pods_ready
@@ -45,6 +45,7 @@ class Testbed:
         self, cluster: Cluster, namespace: str, files: objects.Files, folder: Path, say: Say = lambda _: None
     ) -> None:
         self.cluster, self.namespace, self.files, self.folder, self.say = cluster, namespace, files, folder, say
+        self.services = Services(cluster, namespace, files)
         self.tick: Callable[[], None] = lambda: None  # called about once a second while something is waited for
         self.endpoints: dict[str, Endpoint] = {}
         self.inspection: Inspection | None = None
@@ -238,7 +239,7 @@ class Testbed:
             start_delay = POLICY_DELAY if self.policies() else 0
         if receiver is not None and not address and not receiver.address:
             self._follow(receiver, timeout=resolve_seconds)  # its pod has an address from the start of a container on
-        target, port = (address, settings.port) if address else target_of(self, receiver, settings.port, path)
+        target, port = (address, settings.port) if address else target_of(self.services, receiver, settings.port, path)
         settings = replace(settings, port=port)
         job = self.files.sender(
             self.namespace, self._job_name(name), settings, pod, target=target, placement=placement,
@@ -266,7 +267,7 @@ class Testbed:
         """
         self._free_name(name)
         self._node_counters = nodes.look(self.cluster, self.say) or self._node_counters
-        host, port = target_of(self, receiver, settings.port, E2SARPath.NODE_PORT)
+        host, port = target_of(self.services, receiver, settings.port, E2SARPath.NODE_PORT)
         endpoint = Endpoint(name, "sender", replace(settings, port=port), PodSettings(), outside=True)
         endpoint.target, endpoint.translated = f"{address or host}:{port}", True
         endpoint.kept.append(unused(self.folder, f"{name}.sender"))
@@ -301,15 +302,10 @@ class Testbed:
 
         At rest: all events are there, or the reports have been equal for longer than a reassembly takes.
         """
-        start = {id(each): each.reports() for each in receivers}
+        start = [(each, each.reports()) for each in receivers]
 
         def at_rest() -> bool:
-            fresh = all(each.reports() >= start[id(each)] + 2 or each.terminated() or each.quiet for each in receivers)
-            # Every event is there: one more report shows what may have come on top of them
-            later = all(each.reports() >= start[id(each)] + 1 or each.terminated() for each in receivers)
-            if later and sum(each.received() for each in receivers) >= events:
-                return True
-            if fresh and all(each.at_rest() for each in receivers):
+            if all_at_rest(receivers, [each.reports() - before for each, before in start], events):
                 return True
             for each in receivers:
                 self.refresh(each)
