@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from typing import Any
@@ -291,14 +292,17 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
 
     def _keep_flow(self) -> None:
         cluster, namespace = self._matrix.cluster, self._matrix.layout.namespace
+        node, client = cluster.lab.node("node2"), self._facts()["pod"]["on-node2"]
         deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
             try:
                 service = cluster.get("Service", "udp-flow", namespace)["spec"]
                 address = service["clusterIP"]
                 backend = cluster.get("Pod", "udp-flow-one", namespace)["status"]["podIP"]
-                # no flow can stay with a backend before it is one
-                if "flow-one" in service["selector"].values():
+                # a flow stays with a backend that it has reached, and only this one flow: others work
+                tracked = node.run(["conntrack", "-L", "-p", "udp", "-s", client, "-d", address], check=False).stdout
+                flow = re.search(rf"sport=(\d+) dport=80 src={re.escape(backend)} ", tracked)
+                if flow:
                     break
             except (errors.NotFound, KeyError):
                 pass
@@ -306,7 +310,9 @@ class breakage:  # noqa: N801 - Robot wants the name of the file
         else:
             return
         faults = Faults(cluster.lab)
-        plan = network.translate("node2", "stale UDP flow", address, "udp", 80, [f"{backend}:8080"])
+        plan = network.translate(
+            "node2", "stale UDP flow", address, "udp", 80, [f"{backend}:8080"], source_port=int(flow[1])
+        )
         fault = faults.apply(plan)
         self._undo.append(lambda: faults.repair(fault))
 

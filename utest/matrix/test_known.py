@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 from synthetic import blocked, healthy, layout, sources, world
 
-from NetLibrary._mechanics.matrix import explaining, lifecycle, looking
+from NetLibrary._mechanics.matrix import explaining, lifecycle, looking, run
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS, Known
@@ -155,3 +156,14 @@ def test_what_was_found_for_cells_without_a_pattern_is_not_taken_for_the_next_on
     known = Known()
     known.learn((UNKNOWN, "pattern"), Finding("node state", "node2", "A rule.", [], measured="the state was read"))
     assert known.recall(Finding(UNKNOWN, "pattern", "", [])) is None
+
+
+def test_a_node_whose_proxy_is_dead_from_the_start_is_not_waited_for_half_a_minute(matrix, monkeypatch):
+    monkeypatch.setattr(run, "LAGGARDS", 0.3)
+    matrix.fleet.fault = lambda s, t, e: blocked() if s.node == "node2" and t.kind == "vip" else None
+    begun = time.monotonic()
+    by_node = matrix.programming(timeout=30.0)
+    assert time.monotonic() - begun < 5 and sorted(by_node) == ["node1", "node3"]
+    matrix.fleet.fault = lambda s, t, e: blocked() if t.kind == "vip" and time.monotonic() - begun < 3 else None
+    begun = time.monotonic()
+    assert sorted(matrix.programming(timeout=30.0)) == ["node1", "node2", "node3"], "all nodes late is no dead proxy"

@@ -35,12 +35,14 @@ class Patience:
         limit_ms: The one time limit of connections without an answer.
         steady: Nothing was changed just before, so what gets right late flaps.
         broken: Something is known to be broken.
+        laggards: When all is right from some nodes, seconds for the others to get anything more right.
     """
 
     settle: float
     limit_ms: int
     steady: bool = True
     broken: bool = False
+    laggards: float | None = None
 
 
 class Rounds:
@@ -64,13 +66,16 @@ class Rounds:
 
     def run(self, key: str, title: str, pairs: Sequence[Pair]) -> Table:
         """Probes until everything is right, or waiting for it tells nothing more."""
-        rounds, pause, quiet_since = 0, 0.05, 0.0
+        rounds, pause, quiet_since, moved_at = 0, 0.05, 0.0, self._started
         open_pairs = list(pairs)
         while open_pairs:
             rounds += 1
             before = len(open_pairs)
             self._one_round(rounds, open_pairs)
             wrong = self._worth_asking(p for p in pairs if p in self._cells)
+            moved_at = time.monotonic() if len(wrong) < before else moved_at
+            if self._only_laggards(pairs, wrong) and time.monotonic() - moved_at > (self._patience.laggards or 0):
+                break
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
             better = len(wrong) < before and (rounds > 1 or len(wrong) < before / 2)
             go_on = (rounds == 1 or (better and not self._lossy)) and not self._patience.broken
@@ -88,6 +93,10 @@ class Rounds:
                 pause = min(1.0, pause * 2)
                 self._bed.refresh()
         return self._table(key, title, pairs)
+
+    def _only_laggards(self, pairs: Sequence[Pair], wrong: Sequence[Pair]) -> bool:
+        late = {source.node for source, _ in wrong}
+        return self._patience.laggards is not None and bool(late) and late < {source.node for source, _ in pairs}
 
     def judge(self, source: Source, target: Target, seen: Observation) -> Cell:
         """Judges what was seen by what the objects promise."""

@@ -24,6 +24,8 @@ from NetLibrary._mechanics.probing.types import BLOCKED, Observation, Source, Ta
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
 
+# A node that has programmed nothing for so many seconds, while others are done, is not waited for
+LAGGARDS = 8.0
 # While Services are being programmed, an unanswered probe tells only that it was too early
 SHORT_MS = 300
 
@@ -251,8 +253,9 @@ class Matrix:
             for pair in cases.cluster_ip(self.layout, self.world, [s for s in self.sources if not s.outside])
             if pair[1].protocol == "TCP"
         ]
-        table = self.probe(
-            "programming", "Programming of new Services", pairs, settle=timeout, limit_ms=SHORT_MS, steady=False
+        patience = Patience(timeout, SHORT_MS, steady=False, laggards=LAGGARDS)
+        table = Rounds(self.testbed, self._explaining.known, patience).run(
+            "programming", "Programming of new Services", pairs
         )
         self.tables["programming"] = table
         self.seconds["programming"] = time.monotonic() - started

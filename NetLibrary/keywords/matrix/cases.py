@@ -145,11 +145,16 @@ class MatrixCaseKeywords(KeywordBase):
                                   for s in matrix.sources)]  # fmt: skip
         _robot.log_table(["what the matrix knows"], [[note] for note in notes])
         slowest = max((max(v) for v in by_node.values()), default=0.0)
+        nodes = {source.node for source in matrix.sources if source.node}
+        late = sorted({cell.source.node for cell in matrix.tables["programming"].wrong})
+        programmed = f"everywhere {slowest:.1f} s later"
+        if late:
+            programmed = f"not on {', '.join(late)} {matrix.seconds['programming']:.0f} s later"
         conclude(
             self.session,
             kind="service programming",
             name="programming of new Services",
-            parameters={"nodes": len(by_node), "services": len(matrix.world.services)},
+            parameters={"nodes": len(nodes), "services": len(matrix.world.services)},
             samples=[value for values in by_node.values() for value in values],
             summary={
                 "slowest_seconds": slowest,
@@ -157,9 +162,9 @@ class MatrixCaseKeywords(KeywordBase):
                 **{f"{step}_seconds": round(took, 3) for step, took in matrix.seconds.items()},
             },
             images=_images(matrix),
-            console=f"Service matrix: {len(matrix.sources)} sources on {len(by_node)} nodes, "
+            console=f"Service matrix: {len(matrix.sources)} sources on {len(nodes)} nodes, "
             f"{len(matrix.world.services)} Services; ready after {matrix.seconds['build']:.1f} s, programmed "
-            f"everywhere {slowest:.1f} s later",
+            f"{programmed}",
         )
 
     @keyword(tags=["matrix"])

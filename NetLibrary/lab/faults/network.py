@@ -208,6 +208,7 @@ def translate(
     port: int,
     backends: Sequence[str],
     *,
+    source_port: int | None = None,
     hide_client: bool = False,
 ) -> FaultPlan:
     """Connections to one address and port go to other backends than the cluster says, chosen at random.
@@ -219,6 +220,7 @@ def translate(
         protocol: `tcp` or `udp`.
         port: Port of the address.
         backends: `address:port` of each backend.
+        source_port: Only what comes from this port of a client, as one flow does.
         hide_client: The backends see the node's address and not the client's.
     """
     if not backends:
@@ -229,7 +231,8 @@ def translate(
             f"{i} : {address} . {port}" for i, (address, port) in enumerate(b.rsplit(":", 1) for b in backends)
         )
         target = f"numgen random mod {len(backends)} map {{ {choices} }}"
-    rule = f"ip daddr {destination} {protocol} dport {port} dnat to {target}"
+    own = f"{protocol} sport {source_port} " if source_port else ""
+    rule = f"ip daddr {destination} {own}{protocol} dport {port} dnat to {target}"
     chains = {"prerouting": [rule], "output": [rule]}
     if hide_client:
         chains["postrouting"] = [f"ct status dnat ct original ip daddr {destination} masquerade"]
