@@ -1,0 +1,49 @@
+"""Every suite, run by an account that lacks a right which all of its rows need: skipped before anything is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from robot.api import ExecutionResult
+from robot.api import TestSuite as Suite
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics.kube import rights
+
+ROOT = Path(__file__).parents[2]
+REVIEWS = "/selfsubjectaccessreviews"
+
+
+def for_all_rows(suite: str) -> rights.Right | None:
+    """Returns a right to create something that all rows of a suite need."""
+    found = (r for r in rights.needed(suite, "team") if r.rows == "*" and not r.optional and r.verb == "create")
+    return next(found, None)
+
+
+@pytest.mark.parametrize("suite", [suite for suite in rights.suites() if for_all_rows(suite)])
+def test_suite_is_skipped_with_the_right_before_anything_is_made(api: ApiServer, tmp_path: Path, suite: str) -> None:
+    right = for_all_rows(suite)
+    assert right is not None
+    plural, _, subresource = right.resource.partition("/")
+
+    def answer(handler: Any) -> None:
+        asked = handler.body["spec"]["resourceAttributes"]
+        lacks = (asked["verb"], asked["resource"], asked.get("subresource", "")) == (right.verb, plural, subresource)
+        handler.json(201, {"status": {"allowed": not lacks}})
+
+    api.on("POST", REVIEWS, answer, times=10_000)
+    variables = [f"KUBECONFIG:{api.kubeconfig(tmp_path / 'kubeconfig')}", "CLUSTER:kubeconfig", "NAMESPACE:team"]
+    if suite == "skupper_iperf3":
+        variables += [f"SKUPPER_{part}_NAMESPACE:team" for part in ("HUB", "CLIENT", "WORKLOAD")]
+    output = tmp_path / "output.xml"
+    Suite.from_file_system(ROOT / "suites" / f"{suite}.robot").run(
+        outputdir=str(tmp_path), output=str(output), log=None, report=None, console="none", variable=variables
+    )
+    tests = list(ExecutionResult(str(output)).suite.all_tests)
+    assert {test.status for test in tests} == {"SKIP"}, [test.message for test in tests]
+    assert f"{right.verb} {right.resource}" in tests[0].message
+    assert {request[1].partition("?")[0].rpartition("/")[2] for request in api.requests if request[0] != "GET"} == {
+        REVIEWS[1:]
+    }
