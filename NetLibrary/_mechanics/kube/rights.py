@@ -6,9 +6,12 @@ The files in `manifests/access` are both what an administrator applies and what 
 from __future__ import annotations
 
 import fnmatch
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -102,31 +105,39 @@ def needed(suite: str, namespace: str | None = None) -> list[Right]:
     file = ACCESS / f"{suite}.yaml"
     if suite not in suites():
         raise errors.InputError(f"suite is '{suite}'; allowed are {', '.join(suites())}.")
-    found: list[Right] = []
     roles = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     if any(role["metadata"]["annotations"].get(SEVERAL) for role in roles):
         namespace = None
-    for role in roles:
-        notes = role["metadata"]["annotations"]
-        scope, everywhere = str(notes[SCOPE]), str(notes.get(ROWS, "*"))
-        only: dict[str, str] = yaml.safe_load(notes.get(ONLY_FOR, "{}"))
-        without: dict[str, str] = yaml.safe_load(notes.get(OPTIONAL_FOR, "{}"))
-        if (scope == "own-namespaces" and namespace) or scope == ASKED_BY_ROWS:
-            continue
-        where = (namespace or "") if scope == "namespace" else scope.partition("namespace=")[2]
-        for rule in role["rules"]:
-            for group in rule["apiGroups"]:
-                for resource in rule["resources"]:
-                    name, what = role["metadata"]["name"], f"{resource}.{group}" if group else resource
-                    optional = str(notes.get(WITHOUT, "")) or without.get(what) or OPTIONAL.get((group, resource), "")
-                    if scope == "namespace" and (group, resource) in MAKERS and rule["verbs"] == ["list"]:
-                        optional = optional or "why pods are missing"
-                    if scope == "cluster":
-                        optional = optional or OPTIONAL_IN_CLUSTER.get((group, resource), "")
-                    for verb in rule["verbs"]:
-                        rows = only.get(f"{verb} {what}") or only.get(what) or everywhere
-                        found.append(Right(verb, group, resource, where, rows, name, optional))
-    return found
+    return [right for role in roles for right in _rights_of(role, namespace)]
+
+
+def _rights_of(role: Mapping[str, Any], namespace: str | None) -> Iterator[Right]:
+    """Yields the rights that a role grants, with the rows that need them, as its annotations tell."""
+    name, notes = role["metadata"]["name"], role["metadata"]["annotations"]
+    scope = str(notes[SCOPE])
+    if (scope == "own-namespaces" and namespace) or scope == ASKED_BY_ROWS:
+        return
+    where = (namespace or "") if scope == "namespace" else scope.partition("namespace=")[2]
+    only: dict[str, str] = yaml.safe_load(notes.get(ONLY_FOR, "{}"))
+    for rule in role["rules"]:
+        for group, resource in itertools.product(rule["apiGroups"], rule["resources"]):
+            what = f"{resource}.{group}" if group else resource
+            optional = _missing_without(notes, scope, group, resource, rule["verbs"])
+            for verb in rule["verbs"]:
+                rows = only.get(f"{verb} {what}") or only.get(what) or str(notes.get(ROWS, "*"))
+                yield Right(verb, group, resource, where, rows, name, optional)
+
+
+def _missing_without(notes: Mapping[str, str], scope: str, group: str, resource: str, verbs: Sequence[str]) -> str:
+    """Returns what a suite that can do without a resource does not know then, else an empty text."""
+    here: dict[str, str] = yaml.safe_load(notes.get(OPTIONAL_FOR, "{}"))
+    found = notes.get(WITHOUT) or here.get(f"{resource}.{group}" if group else resource)
+    found = found or OPTIONAL.get((group, resource))
+    if scope == "namespace" and (group, resource) in MAKERS and verbs == ["list"]:
+        found = found or "why pods are missing"
+    if scope == "cluster":
+        found = found or OPTIONAL_IN_CLUSTER.get((group, resource))
+    return found or ""
 
 
 def missing(cluster: Cluster, rights: list[Right]) -> list[Right]:
