@@ -96,6 +96,17 @@ def test_tables_of_causes_are_those_of_the_rules(page: Path) -> None:
     assert tables.filled(text) == text, "run 'python docs/_tables.py'"
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["Bitrate", "Percentage", "ThroughputPath", "OutagePath", "E2SARPath", "MatrixCase", "OutageTarget", "Source",
+     "500 ms"],
+)  # fmt: skip
+def test_the_introduction_tells_how_values_are_written(word: str) -> None:
+    """`libdoc NetLibrary show` prints the introduction and keywords, and no types."""
+    values = library().doc.partition("# Values of arguments")[2].partition("\n# ")[0]
+    assert word in values
+
+
 def test_every_keyword_that_the_page_about_kubectl_names_exists() -> None:
     rows = re.findall(r"^\| (.+) \| (.+) \|$", (ROOT / "docs" / "kubectl.md").read_text(), re.MULTILINE)
     named = {name for _, cell in rows for name in re.findall(r"`([A-Z][^`]+)`", cell)}
