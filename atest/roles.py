@@ -108,8 +108,7 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
         Fails when a test fails or is skipped (but for those whose name matches `may_skip`), when something of the run
         stays in the namespace, when the server refused a request, and for rights that neither run used.
         """
-        if suite in STAND_INS:
-            self._lab.install(STAND_INS[suite])
+        self._provide(suite)
         wrong: list[str] = []
         used: set[Use] = set()
         for where in ways(suite):
@@ -137,8 +136,7 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
         `netlibrary check` must name it. With rows `*`, the suite must be skipped before anything is made; else the rows
         that match are skipped by name, and the others pass.
         """
-        if suite in STAND_INS:
-            self._lab.install(STAND_INS[suite])
+        self._provide(suite)
         where, team = ways(suite)[0], f"less-{suite.replace('_', '-')}-{time.time_ns() % 10**6}"
         begin = self._lab.audit_log.stat().st_size
         arguments = self._account(suite, where, team, self._file_without(suite, right))
@@ -161,6 +159,13 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
         """Removes accounts, roles and namespaces that were made here."""
         while self._made:
             self._lab.kubectl("delete", *self._made.pop(), "--wait=false", "--ignore-not-found")
+
+    def _provide(self, suite: str) -> None:
+        """Puts what the suite needs into the lab, which does it by itself only for its own kubeconfig."""
+        if suite in STAND_INS:
+            self._lab.install(STAND_INS[suite])
+        if suite == "throughput":
+            self._lab.provide("fortio")
 
     # --- the account --------------------------------------------------------------------------------------
 
