@@ -49,6 +49,7 @@ Network Policies
     network_policies    may_skip=My Own
 
 A Right Less For Cluster Health
+    [Tags]    slow
     [Template]    Rows Should Be Skipped Without A Right
     cluster_health    list pods    No System Pod*
 

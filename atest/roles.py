@@ -214,11 +214,17 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
         """Writes the roles of a suite without one right to a file."""
         verb, _, resource = right.partition(" ")
         roles, taken = list(yaml.safe_load_all(_text(suite))), 0
-        for rule in (rule for role in roles for rule in role["rules"]):
-            names = {_resource(name, group) for name in rule["resources"] for group in rule["apiGroups"]}
-            if resource in names and verb in rule["verbs"]:
-                rule["verbs"].remove(verb)
-                taken += 1
+        for role in roles:
+            rules = []
+            for rule in role["rules"]:
+                names = {_resource(name, rule["apiGroups"][0]): name for name in rule["resources"]}
+                if resource in names and verb in rule["verbs"]:
+                    taken += 1
+                    verbs = [each for each in rule["verbs"] if each != verb]
+                    rules.append({**rule, "resources": [names[resource]], "verbs": verbs})
+                    rule = {**rule, "resources": [name for name in rule["resources"] if name != names[resource]]}
+                rules.append(rule)
+            role["rules"] = [rule for rule in rules if rule["resources"] and rule["verbs"]]
         assert taken, f"no role of {suite} has {right}"
         path = output_folder(f"{suite}.less.yaml")
         path.write_text(yaml.safe_dump_all(roles))
