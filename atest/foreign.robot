@@ -39,11 +39,11 @@ Nodes That Are Others Beside
 
 IPv6 Only
     [Tags]    slow
-    --ip-family ipv6
+    --ip-family ipv6    ${EMPTY}    network_policies
 
 IPv6 First
     [Tags]    slow
-    --ip-family dual-ipv6-first
+    --ip-family dual-ipv6-first    ${EMPTY}    network_policies
 
 One Node
     [Tags]    slow
@@ -102,11 +102,12 @@ A Network That The Lab Does Not Know
 *** Keywords ***
 Suites Pass On Lab
     [Documentation]    Starts a lab of a kind and runs the suites that disturb nothing on it.
-    [Arguments]    ${options}    ${network}=${EMPTY}
+    [Arguments]    ${options}    ${network}=${EMPTY}    @{more}
     Start Lab Of Kind    ${options}
     IF    $network    Install Network    ${network}
     API Server Should Reach Pods
-    FOR    ${suite}    IN    cluster_health    own_application    service_matrix    throughput    skupper_iperf3
+    VAR    @{suites}    cluster_health    own_application    service_matrix    throughput    skupper_iperf3    @{more}
+    FOR    ${suite}    IN    @{suites}
         Suite Should Pass    ${suite}
     END
     Suite Should Pass    network_break    -t    Quiet*
