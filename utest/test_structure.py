@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import grimp
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "NetLibrary"
@@ -136,3 +139,10 @@ def test_words_are_those_of_the_field() -> None:
             used.discard("endless")
         found |= {f"{place}: {word}" for word in used}
     assert found == set()
+
+
+def test_no_circle_of_imports() -> None:
+    """Names that only annotations need do not count: they are not imported when the code runs."""
+    graph = grimp.build_graph("NetLibrary", exclude_type_checking_imports=True, cache_dir=None)
+    order = graphlib.TopologicalSorter({each: graph.find_modules_directly_imported_by(each) for each in graph.modules})
+    order.prepare()  # raises CycleError, with the modules of the circle
