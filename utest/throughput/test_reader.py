@@ -214,7 +214,7 @@ def test_error_beside_sums_is_no_result() -> None:
         ("exec /usr/bin/iperf3: exec format error\n", "cannot start", "exec /usr/bin/iperf3: exec format error"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("head", ["", "attempts: 1\n"])
+@pytest.mark.parametrize("head", ["", "attempts: 1\n", "processors: 1.0 cpu 1 2 | 2.0 cpu 2 3\nattempts: 1\n"])
 def test_output_without_a_result_says_why_in_the_programs_own_words(
     output: str, kind: str, text: str, head: str
 ) -> None:
