@@ -94,7 +94,8 @@ class ConnectionKeywords(SourceBase):
             attempts: How many attempts are judged.
             timeout: Longest wait for an attempt.
             settle: Time in which attempts may still end otherwise.
-            time_at_most: Longest time in which a connection may come about.
+            time_at_most: Longest time in which a connection may come about, the name's resolution included. Sources
+                without Python count in steps of 10 ms; the start of the program that connects is taken off.
             name: Name in table and record; from the test's name by default.
             cluster: Alias of the cluster.
         Returns:
@@ -183,7 +184,9 @@ class ConnectionKeywords(SourceBase):
             values: All records that it must have, in any order; without any, one record of any value is enough.
             source: Where from, see [Source]; `every node` asks from each node.
             type: Type of the records.
-            time_at_most: Longest time for the answer.
+            time_at_most: Longest time for the answer, those for other names of the search list before it included; of
+                addresses, for A and AAAA each. It is what `dig` or Python measures there, so that the start of a
+                program does not count; sources with `getent` alone count in steps of 10 ms.
             timeout: Limit for the answer.
             cluster: Alias of the cluster.
         Returns:

@@ -31,7 +31,7 @@ class Here:
         self.name = "demo/here"
         self._path = folder / "bin"
         self._path.mkdir(exist_ok=True)
-        for program in ("sh", "sleep", "tr", "sed", "awk", "head", "sort", "cat", *programs):
+        for program in ("sh", "sleep", "tr", "sed", "awk", "head", "tail", "sort", "cat", *programs):
             # not shutil.which("python3"): that may be a script of a version manager, which needs more programs
             found = os.path.realpath(sys.executable) if program == "python3" else shutil.which(program)
             assert found, program
@@ -195,6 +195,37 @@ def test_names_are_resolved_with_what_is_there(tmp_path: Path, programs: list[st
     assert "127.0.0.1" in run.resolve([here], "localhost", "ADDRESS", 2)[0][1].values
 
 
+def test_the_start_of_the_program_is_not_the_time_of_the_name_server(tmp_path: Path) -> None:
+    """All times were multiples of 10 ms, and the start of dig was in them: DNS was accused of a busy prober."""
+    here = Here(tmp_path, [])
+    said = ";; ->>HEADER<<- opcode: QUERY, status: {}, id: 1"
+    lines = [said.format("NXDOMAIN"), ";; Query time: 1500 usec", said.format("NOERROR"), "web. 5 IN A 10.0.0.7"]
+    script(tmp_path, "dig", "sleep 0.3; " + "; ".join(f"echo '{line}'" for line in [*lines, ";; Query time: 2 msec"]))
+    assert run.resolve([here], "web", "A", 2)[0][1] == Answer("NOERROR", 3.5, ("10.0.0.7",))
+
+
+def test_the_start_of_getent_is_not_the_time_of_the_name_server(tmp_path: Path) -> None:
+    here = Here(tmp_path, [])
+    script(tmp_path, "getent", "sleep 0.3; echo 10.0.0.7 STREAM web")
+    found = run.resolve([here], "web", "A", 2)[0][1]
+    assert found.values == ("10.0.0.7",)
+    assert found.ms < 150
+
+
+def test_a_name_server_that_falls_silent_after_a_no_has_not_said_that_there_is_no_name(tmp_path: Path) -> None:
+    here = Here(tmp_path, [])
+    no = ";; ->>HEADER<<- opcode: QUERY, status: NXDOMAIN, id: 1"
+    script(tmp_path, "dig", f"echo '{no}'; echo ';; no servers could be reached'; return 9")
+    assert run.resolve([here], "web", "A", 2)[0][1].status == "TIMEOUT"
+
+
+def test_the_start_of_the_program_is_not_the_time_of_a_connection(tmp_path: Path) -> None:
+    here = Here(tmp_path, [])
+    script(tmp_path, "agnhost", "sleep 0.3")
+    pair = run.connect([here], [Target("127.0.0.1", 80)], QUICK, {"connected"}.__contains__)[0]
+    assert max(attempt.ms for attempt in pair.attempts) < 150
+
+
 def test_a_silent_name_server_has_not_said_that_a_name_does_not_exist() -> None:
     answers = [("a", Answer("TIMEOUT", 5000)), ("b", Answer("NXDOMAIN", 3)), ("c", Answer("SERVFAIL", 3))]
     assert [check.passed for check in judge.no_names(answers, "x")] == [False, True, False]
@@ -254,7 +285,7 @@ def test_the_table_of_a_name_with_time_in_it_is_drawn() -> None:
     answers = [("a", Answer("NOERROR", 3, ("10.0.0.1",)))]
     for limit in (None, 5.0):
         table = show.names(answers, judge.names(answers, "runtime.shop", [], limit), "runtime.shop")
-        assert [str(cell) for cell in table.rows[0]] == ["a", "NOERROR", "10.0.0.1", "3 ms"]
+        assert [str(cell) for cell in table.rows[0]] == ["a", "NOERROR", "10.0.0.1", "3.0 ms"]
 
 
 def test_a_wrong_port_8080_does_not_colour_port_80() -> None:

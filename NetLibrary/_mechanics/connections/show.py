@@ -40,7 +40,7 @@ def names(answers: Sequence[tuple[str, Answer]], checks: Sequence[Check], name: 
     records = [check for check in checks if not judge.is_about_time(check)]
     for (source, answer), check in zip(answers, records, strict=True):
         values = ", ".join(answer.values) or "none"
-        rows.append([source, answer.status, Cell(values, "good" if check.passed else "bad"), f"{answer.ms:.0f} ms"])
+        rows.append([source, answer.status, Cell(values, "good" if check.passed else "bad"), f"{answer.ms:.1f} ms"])
     return Table(["from", "status", "records", "time"], rows, name)
 
 
