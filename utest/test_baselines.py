@@ -77,6 +77,19 @@ def test_unknown_direction_and_wrong_direction_are_refused(rig: Rig) -> None:
     assert rig.compare(field="streams", higher_is_better=True) == 0
 
 
+def test_a_misspelt_field_is_not_taken_for_one_of_unknown_direction(rig: Rig) -> None:
+    rig.ran(record(bits_per_second=1e6), before=[record(bits_per_second=1e6)])
+    with pytest.raises(Error, match="did you mean 'bits_per_second'"):
+        rig.compare(field="bits_per_secnd")
+
+
+def test_another_rate_is_told_in_words_and_not_as_none(rig: Rig) -> None:
+    limited = {**record(bits_per_second=1e6), "parameters": {"protocol": "udp", "bits_per_second": 1e8}}
+    rig.ran(limited, before=[record(bits_per_second=1e6)])
+    with pytest.raises(Error, match=r"asked for .bitrate. is as fast as it goes in the baseline and 100.* in this run"):
+        rig.compare(field="bits_per_second")
+
+
 def test_the_runs_own_file_is_no_baseline(rig: Rig) -> None:
     rig.ran(record(lost_percent=50.0), before=[])
     with pytest.raises(Error, match="is this run's own file and always matches itself"):
@@ -104,12 +117,14 @@ def test_stand_in_is_not_compared_with_the_real_product(rig: Rig) -> None:
     rig.ran({**record(lost_percent=1.0), "kind": "e2sar", "stand_ins": {"e2sar_perf": "x"}},
             before=[{**record(lost_percent=1.0), "kind": "e2sar"}])  # fmt: skip
     with pytest.raises(
-        Error, match="'m' cannot be compared: stand-ins of the baseline is none, of this run e2sar_perf"
+        Error, match="'m' cannot be compared: the program that stands in is none in the baseline and e2sar_perf in"
     ):
         rig.compare()
     over = {"protocol": "udp", "carried_by": "skupper", "over_stand_in": True}
     rig.ran({**record(lost_percent=1.0), "parameters": over}, before=[record(lost_percent=1.0)])
-    with pytest.raises(Error, match="'m' cannot be compared: stand-ins of the baseline is none, of this run skupper"):
+    with pytest.raises(
+        Error, match="'m' cannot be compared: the program that stands in is none in the baseline and skupper in"
+    ):
         rig.compare()
 
 

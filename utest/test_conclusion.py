@@ -18,6 +18,7 @@ from NetLibrary import NetLibrary
 from NetLibrary._mechanics import records
 from NetLibrary._mechanics.report import Table
 from NetLibrary._mechanics.verdict import Check, Status, at_least, at_most, equal, verdict
+from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.keywords._session import Session
@@ -120,6 +121,26 @@ def test_what_was_not_measured_never_passes() -> None:
     assert verdict([MET, MISSED]).status is Status.FAILED
     assert verdict([MISSED], errors=["broken"]).passed is None
     assert equal("answers", 3, 3) == Check("answers", 3, 3, "", True)
+
+
+def test_headlines_stand_once_and_a_comparison_before_what_it_compares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables and pictures stood twice in the log, and the verdict of a comparison far below three pictures."""
+    session, logged = Session(timeout=1), list[str]()
+    monkeypatch.setattr(_robot, "output_dir", lambda: tmp_path)
+    monkeypatch.setattr(_robot, "log_html", logged.append)
+    monkeypatch.setattr(_robot, "current_test", lambda: "T")
+    for kind in ("throughput", "comparison"):
+        conclude(session, kind=kind, name="n", tables=[Table(["a"], [["b"]], kind)])
+    assert [word for html in session.headlines for word in ("throughput", "comparison") if word in html] == [
+        "comparison",
+        "throughput",
+    ]
+    assert not logged
+    monkeypatch.setattr(_robot, "current_test", lambda: "")  # a suite's setup has no top level
+    conclude(session, kind="throughput", name="n", tables=[Table(["a"], [["b"]], "in a setup")])
+    assert ["in a setup" in html for html in logged] == [True]
 
 
 def test_an_old_keyword_name_works_and_warns(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def test_sigterm_in_the_middle_ends_the_run_in_order(api: ApiServer, start: Star
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=LIMIT)
     assert "Second signal will force exit" in output
+    assert output.count("Interrupted: what the run made is removed now") == 1, "an impatient user pressed again"
     assert process.returncode == 2, output  # the number of failed tests
     result = ExecutionResult(str(tmp_path / "out" / "output.xml"))
     first, second = result.suite.tests

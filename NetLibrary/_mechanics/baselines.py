@@ -11,6 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.records import read
+from NetLibrary._mechanics.report import bitrate_text
 
 Record = dict[str, Any]
 # Parts of the names of the library's own figures. What is lost, late or failed is worse when there is more of it, also
@@ -25,7 +26,13 @@ _MORE_IS_BETTER = re.compile(
     r"throughput|gbps|established|completed)(?:_|$)"
 )
 # What makes two throughputs two different things
-_SAME = ("protocol", "streams", "reverse", "family", "bits_per_second")
+_SAME = {
+    "protocol": "the protocol",
+    "streams": "the number of streams",
+    "reverse": "whether the server sends (reverse)",
+    "family": "the address family",
+    "bits_per_second": "the rate that was asked for (bitrate)",
+}
 
 
 def higher_is_better(field: str) -> bool | None:
@@ -130,15 +137,15 @@ def comparable(before: Sequence[Record], now: Sequence[Record], name: str) -> No
         InputError: They differ; the text says in what.
     """
     for what, see in (
-        ("kind", lambda r: r.get("kind")),
-        ("stand-ins", _stand_ins),
-        *((f"parameter {key}", _parameter(key)) for key in _SAME),
+        ("the kind of measurement", lambda r: r.get("kind")),
+        ("the program that stands in", _stand_ins),
+        *((words, _parameter(key)) for key, words in _SAME.items()),
     ):
         old, new = {str(see(r)) for r in before}, {str(see(r)) for r in now}
         if old != new:
             raise InputError(
-                f"'{name}' cannot be compared: {what} of the baseline is {' and '.join(sorted(old))}, of this run "
-                f"{' and '.join(sorted(new))}."
+                f"'{name}' cannot be compared: {what} is {' and '.join(sorted(old))} in the baseline and "
+                f"{' and '.join(sorted(new))} in this run."
             )
 
 
@@ -152,7 +159,13 @@ def _stand_ins(record: Record) -> str:
 
 
 def _parameter(key: str) -> Any:
-    return lambda record: (record.get("parameters") or {}).get(key)
+    def see(record: Record) -> str:
+        value = (record.get("parameters") or {}).get(key)
+        if key == "bits_per_second":
+            return bitrate_text(float(value)) if value else "as fast as it goes"
+        return {None: "not said", True: "yes", False: "no"}.get(value, str(value))
+
+    return see
 
 
 def _is_number(value: Any) -> bool:

@@ -81,7 +81,7 @@ def conclude(
     found = verdict(checks, errors, skip)
     names = [program for program in stands_in if program in session.stand_ins]
     mark = f" [stand-in: {', '.join(names)}]" if names else ""
-    _show(session, tables, pictures)
+    _show(session, tables, pictures, first=kind == "comparison")
     if images:
         session.note_images(images)
     for fact, text in (metadata or {}).items():
@@ -110,19 +110,25 @@ def conclude(
     return record
 
 
-def _show(session: Session, tables: Sequence[Table], pictures: Sequence[Picture]) -> None:
+def _show(session: Session, tables: Sequence[Table], pictures: Sequence[Picture], *, first: bool) -> None:
+    """Shows what is a headline at the end of the test, and the rest, or what belongs to no test, where it arises.
+
+    Args:
+        session: Keeps headlines.
+        tables: Tables.
+        pictures: Pictures.
+        first: Whether these headlines come before those that are there: a comparison before what it compares.
+    """
     from NetLibrary._mechanics.report import html_table
 
-    for table in tables:
-        html = html_table(table.columns, table.rows, table.caption)
-        _robot.log_html(html)
-        if table.headline:
-            session.headline(html)
-    for picture in pictures:
-        html = _robot.picture_html(picture.path, picture.caption)
-        _robot.log_html(html)
-        if picture.headline:
-            session.headline(html)
+    shown = [(html_table(table.columns, table.rows, table.caption), table.headline) for table in tables]
+    shown += [(_robot.picture_html(picture.path, picture.caption), picture.headline) for picture in pictures]
+    headlines = [html for html, headline in shown if headline and _robot.current_test()]
+    for html, _ in shown:
+        if html not in headlines:
+            _robot.log_html(html)
+    if headlines:
+        session.headlines[: 0 if first else len(session.headlines)] = headlines
 
 
 def _message(lead: str, sentences: list[str], causes: Sequence[str]) -> str:

@@ -53,6 +53,7 @@ class ListenerMixin:
         hidden = secrets.hide(message.message, "&lt;secret&gt;" if message.html else secrets.MARK)
         if hidden != message.message:
             message.message = hidden
+        _robot.line_was_left(message.level)
 
     _message = _log_message
 

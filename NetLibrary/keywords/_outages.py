@@ -254,6 +254,7 @@ def _tell(result: OutageResult, count: int, probes: Path) -> None:
             f"'{result.name}': {skipped} of {planned} probes were not sent in time, because the probers got too "
             "little processor. Lengths of outages are less exact then; they are never made longer by it."
         )
-    printed = tables.as_the_original_prints(result)
-    logger.info(f"As kube-ovn's test-server prints it (--output=json), a document for each path:\n{printed}")
+    if tables.comparable(result):
+        printed = tables.as_the_original_prints(result)
+        logger.info(f"As kube-ovn's test-server prints it (--output=json), a document for each path:\n{printed}")
     logger.info(f"{count} probes are in {probes.name}; clocks agree to ±{result.uncertainty_ms:.1f} ms.")

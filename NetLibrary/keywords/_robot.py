@@ -23,6 +23,13 @@ def running() -> bool:
     return bool(builtin.robot_running) and not bool(builtin.dry_run_active)
 
 
+def interrupted() -> bool:
+    """Tells whether Ctrl-C or SIGTERM has told this run to end."""
+    from robot.running.signalhandler import STOP_SIGNAL_MONITOR
+
+    return bool(getattr(STOP_SIGNAL_MONITOR, "_signal_count", 0))
+
+
 def variable(name: str, default: Any = None) -> Any:
     """Returns a Robot variable by its bare name, for instance `OUTPUT DIR`."""
     try:
@@ -73,6 +80,13 @@ def console(text: str) -> None:
     place = f"{suite_name()}/{current_test()}"
     logger.console(text if place == _spoke_in or not current_test() else f"\n{text}")
     _spoke_in = place
+
+
+def line_was_left(level: str) -> None:
+    """Notes a message: Robot writes a warning on a line of its own, and then the name of the test once more."""
+    global _spoke_in
+    if level in ("WARN", "ERROR"):
+        _spoke_in = ""
 
 
 def log_html(text: str) -> None:

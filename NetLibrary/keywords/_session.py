@@ -58,6 +58,7 @@ class Session:
         self._closers: list[tuple[str, Callable[[], None]]] = []
         self._scoped: list[tuple[tuple[str, str], str, Callable[[], None]]] = []
         self.lacking: list[Right] = []  # which rows need, and the account has not
+        self._told_interrupted = False
         self._told_stays: dict[str, list[str]] = {}
         self._heartbeat: Heartbeat | None = None  # beats from the first connection on
 
@@ -241,6 +242,8 @@ class Session:
 
     def leave_namespace(self, cluster: Cluster, name: str) -> None:
         """Deletes a namespace of the run, or what it made in one that it only works in, unless all is to be kept."""
+        if not self.keep:
+            self._tell_when_interrupted()
         if self.keep:
             logger.info(f"Namespace '{name}' stays, because SKIP_TEARDOWN is on.")
         else:
@@ -255,6 +258,8 @@ class Session:
             What is left against our will, in words; empty when everything is gone.
         """
         left: list[str] = []
+        if not self.keep:
+            self._tell_when_interrupted()
         for cluster in self._all_clusters():
             from NetLibrary._mechanics.kube.cleanup import delete_run
 
@@ -263,6 +268,16 @@ class Session:
             else:
                 left += delete_run(cluster, wait=wait)
         return left
+
+    def _tell_when_interrupted(self) -> None:
+        """Says once what goes on after Ctrl-C: whoever sees nothing for seconds presses again, and leaves things."""
+        if self._told_interrupted or not _robot.interrupted():
+            return
+        self._told_interrupted = True
+        _robot.console(
+            "Interrupted: what the run made is removed now, which takes some seconds. A second signal ends this, and "
+            "leaves it to 'netlibrary sweep'."
+        )
 
     def _all_clusters(self) -> list[Cluster]:
         """Returns each connected cluster once, those included whose alias leads elsewhere now."""

@@ -254,10 +254,11 @@ class ConnectionKeywords(SourceBase):
         for place in sources:
             for goal in targets:
                 measured = run.measure_path_mtu(place, goal.host)
+                where = goal.host if goal.pod is None else f"{goal.name.rpartition(':')[0]}' at '{goal.host}"
                 if measured.mtu == 0:
-                    silent.append(f"'{goal.host}' answers no ping from '{place.name}', so nothing was measured.")
+                    silent.append(f"'{where}' answers no ping from '{place.name}', so nothing was measured.")
                 found = measured.mtu
-                checks.append(judge.path_mtu(measured, mtu, place.name, goal.host))
+                checks.append(judge.path_mtu(measured, mtu, place.name, where))
         label = name or _robot.current_test() or "path MTU"
         conclude(
             self.session, kind="path_mtu", name=label, parameters={"target": target, "source": str(source)},

@@ -72,7 +72,9 @@ class OwnServiceKeywords(KeywordBase):
             settle_seconds=settle.total_seconds(),
             timeout_seconds=self.session.default_timeout if timeout is None else timeout.total_seconds(),
         )
-        outcomes = run.Namespace(self.session.cluster(cluster), namespace, settings).check()
+        connection = self.session.cluster(cluster)
+        _robot.console(f"Services of '{namespace}': probers start, then all Services are asked from each of them")
+        outcomes = run.Namespace(connection, namespace, settings).check()
         label = name or _robot.current_test() or f"Services of {namespace}"
         parameters = {
             "namespace": namespace, "services": list(services), "sources": sources, "denied_at_most": denied_at_most,

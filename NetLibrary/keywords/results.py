@@ -52,7 +52,6 @@ class ResultKeywords(KeywordBase):
         from NetLibrary._mechanics.report import Table
         from NetLibrary._mechanics.statistics import compare
 
-        more = baselines.direction(field, higher_is_better)
         own = self.session.recorder.path
         old = baselines.earlier(baseline, own=own, run=self.session.run_id)
         here = [r for r in read(own) if r.get("run") == self.session.run_id] if own.is_file() else []
@@ -61,6 +60,7 @@ class ResultKeywords(KeywordBase):
         baselines.comparable(before, now, name)
         values = baselines.values(before, field, f"The baseline '{baseline}'")
         ours = baselines.values(now, field, "This run")
+        more = baselines.direction(field, higher_is_better)  # of a field that there is: else it is misspelt
         bad = baselines.failed(before, field), baselines.failed(now, field)
         result = compare(values, ours, tolerance=tolerance.fraction, higher_is_better=more)
         conclude(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
-from NetLibrary._mechanics.matrix.model.types import Cell
+from NetLibrary._mechanics.matrix.model.objects import natural
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected
 from NetLibrary._mechanics.matrix.model.world import World
-from NetLibrary._mechanics.matrix.own import targets
+from NetLibrary._mechanics.matrix.own import run, targets
 from NetLibrary._mechanics.matrix.own.findings import Facts, Finding, findings
-from NetLibrary._mechanics.probing.types import Observation, Outcome, Source
+from NetLibrary._mechanics.matrix.show.commands import repeat
+from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target, observation
 
 Network = Callable[[Cell], Outcome]
 
@@ -154,3 +156,18 @@ def test_one_pod_behind_many_services_is_one_finding() -> None:
     found = found_in(about, lambda cell: Outcome.REFUSED if cell.target.pod == "web-2" else Outcome.CONNECTED)
     assert len(found) == 1
     assert str(found[0]).startswith("Services 'web', 'shop': pod 'web-2' is ready and does not listen")
+
+
+def test_the_line_that_repeats_a_cell_does_not_name_a_prober_that_is_gone() -> None:
+    line = run.Namespace(cast(Any, None), "shop", run.Settings(image="agnhost"))._by_hand("node1")
+    gone = Source("netlib-1-asks-1", "node1", "10.0.0.1", "shop", title="node1", by_hand=line)
+    target = Target("web", "vip", "10.96.0.7", 80, probe="connect", service="web")
+    shown = repeat(judge(gone, target, Expected(frozenset({Outcome.CONNECTED})), observation(Outcome.REFUSED)))
+    assert shown.startswith("kubectl run asks -n shop --rm -i --restart=Never --image=agnhost ")
+    assert '"nodeName":"node1"' in shown
+    assert "netlib-1-asks-1" not in shown
+    assert str(gone) == "node1"
+
+
+def test_services_stand_in_the_order_of_their_numbers() -> None:
+    assert sorted(["svc-10", "svc-2", "svc-1"], key=natural) == ["svc-1", "svc-2", "svc-10"]

@@ -12,6 +12,7 @@ from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.results.refusals import share_refusals
 from NetLibrary._mechanics.outages.results.repeats import spread
 from NetLibrary._mechanics.outages.run.clock import Offset, best_offset, drift_note, measure_offset
+from NetLibrary._mechanics.outages.show import tables
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, Step, StreamResult, StreamSpec, Window
 from NetLibrary.types import OutagePath, Percentage, TimeLimit
 
@@ -231,3 +232,16 @@ def test_drift_is_told_only_beyond_the_error():
     first = Offset(1000 * MS, 2 * MS, 0)
     assert drift_note(first, Offset(1003 * MS, 2 * MS, 9), "x") is None
     assert "moved by 9.0 ms" in (drift_note(first, Offset(1009 * MS, 2 * MS, 9), "x") or "")
+
+
+def test_an_outage_is_told_with_all_its_kinds_where_one_of_ten_probes_named_it():
+    """The kernel limits its refusals: 188 silent probes and 24 refused ones were told as "refused" alone."""
+    mixed = replace(window(0, 2000, OutageKind.REFUSED), outcomes={"LOST": 188, "REFUSED": 24})
+    (text,) = missed(Limits(longest_outage_at_most=100), stream(mixed))
+    assert text.endswith("its probes: no answer 188, refused 24")
+
+
+def test_the_tables_of_kube_ovn_stand_only_by_paths_that_it_has():
+    """A JSON document of kube-ovn's test-server stood in the log of a shop's rolling update."""
+    assert len(tables.all_of(result(stream(path="http://web.shop:80/")))) == 1
+    assert len(tables.all_of(result(stream(path=OutagePath.POD_ON_OTHER_NODE.value)))) > 1

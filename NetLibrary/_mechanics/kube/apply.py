@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.containers import named
-from NetLibrary._mechanics.kube.ownership import Object, place_of
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, place_of
 from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.wait import gone
@@ -177,8 +177,10 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
         try:
             create(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
             return True
-        except (errors.AlreadyExists, errors.Forbidden):
+        except (errors.AlreadyExists, errors.Forbidden) as error:
             if not use_existing:
+                if isinstance(error, errors.AlreadyExists):
+                    raise errors.AlreadyExists(_of_another(cluster, name), status=409) from error
                 raise
         found = _existing_namespace(cluster, name) or {}
     if found.get("metadata", {}).get("deletionTimestamp"):
@@ -193,6 +195,19 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
         )
     cluster.opening.look(name)
     return False
+
+
+def _of_another(cluster: Cluster, name: str) -> str:
+    """Returns words about a namespace that is there already: whose it is, and what to do."""
+    found = _existing_namespace(cluster, name) or {"metadata": {}}
+    run = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
+    if run == cluster.run_id:
+        return f"The namespace '{name}' exists already: this run has created it before."
+    ways = "name another one, or say use_existing=True to work in it"
+    if run:
+        text = f"The namespace '{name}' exists already: it is of the run {run}, which lives or was killed. "
+        return f"{text}Wait for that run, {ways}; 'netlibrary sweep --run {run}' removes what a killed run left."
+    return f"The namespace '{name}' exists already, and not from a run of these tests: {ways}."
 
 
 def leave_namespace(cluster: Cluster, name: str) -> None:

@@ -148,10 +148,12 @@ def _longest(limit: float | None, valid: Sequence[StreamResult], whole: OutageRe
     longest = [(window, r) for r in valid for window in r.outages if window.shortest_ms > limit]
     for window, result in sorted(longest, key=lambda item: -item[0].length_ms):
         moment = when(window, whole.steps, whole.uncertainty_ms)
+        several = kinds.mixed(window)
         texts.append(
             f"{result.spec.name}: {window.kind.value} for {window.length_ms:.0f} ms (certainly "
             f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms){moment}, allowed are {limit:g} ms"
             + (f"; {window.way}" if window.way else "")
+            + (f"; its probes: {several}" if several else "")
         )
     for result in valid:
         for window in result.outages:

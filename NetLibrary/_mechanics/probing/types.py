@@ -40,6 +40,9 @@ class Source:
         host_network: The pod uses its node's network.
         outside: It is not in the cluster at all.
         container: Container of the pod that probes.
+        title: Its name for people where the pod's name says nothing, for instance the node's.
+        by_hand: Command line that stands for it where the pod is gone when somebody reads of it; what it asked goes
+            behind it.
     """
 
     name: str
@@ -49,6 +52,11 @@ class Source:
     host_network: bool = False
     outside: bool = False
     container: str = "agnhost"
+    title: str = ""
+    by_hand: str = ""
+
+    def __str__(self) -> str:
+        return self.title or self.name
 
     @property
     def pod(self) -> str:

@@ -118,7 +118,7 @@ def choose_nodes(
             raise InputError(f"The selector '{labels}' in 'node_labels' is not made of key=value terms.")
         wanted[key] = value.lstrip("=")
     chosen, left_out = [], []
-    for node in sorted(nodes, key=lambda n: _natural(n["metadata"]["name"])):
+    for node in sorted(nodes, key=lambda n: natural(n["metadata"]["name"])):
         name = node["metadata"]["name"]
         if names and name not in names:
             continue
@@ -135,7 +135,8 @@ def choose_nodes(
     return chosen, left_out
 
 
-def _natural(name: str) -> list[Any]:
+def natural(name: str) -> list[Any]:
+    """Returns the key that sorts names as people do: `node2` before `node10`."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 

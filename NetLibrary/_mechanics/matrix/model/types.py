@@ -93,7 +93,7 @@ class Cell:
     def describe(self) -> str:
         """One line for people."""
         where = f"{self.target.host}:{self.target.port}" if self.target.kind != "dns" else self.target.extra
-        way = f"{self.source.name} → {self.target.name} ({where}/{self.target.protocol})"
+        way = f"{self.source} → {self.target.name} ({where}/{self.target.protocol})"
         return f"{way}: {self.difference()}"
 
     def difference(self) -> str:

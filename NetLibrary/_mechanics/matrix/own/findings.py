@@ -42,7 +42,8 @@ class Finding:
     cells: tuple[Cell, ...] = ()
 
     def __str__(self) -> str:
-        explains = f" (explains {len(self.cells)} wrong cells)" if self.cells else ""
+        cells = "1 wrong cell" if len(self.cells) == 1 else f"{len(self.cells)} wrong cells"
+        explains = f" (explains {cells})" if self.cells else ""
         mend = self.mend if self.mend[-1:] in ("", "?") else f"{self.mend}."
         return f"{self.who}: {self.text}{explains}. {mend}".rstrip()
 
@@ -203,7 +204,8 @@ def nobody_listens(facts: Facts, service: Object) -> Finding | None:
             there = f"The pods declare {', '.join(map(str, declared))}" if declared else "The pods declare no port"
             cells = tuple(c for c in facts.of(name) if c.wrong and c.target.service_port == port)
             count = len({c.target.pod for c in direct})
-            text = f"nobody listens at port {number} of its {count} pods (targetPort {wanted})"
+            pods_in_words = "its pod" if count == 1 else f"its {count} pods"
+            text = f"nobody listens at port {number} of {pods_in_words} (targetPort {wanted})"
             return Finding((name,), text, there, cells)
     return None
 
@@ -240,7 +242,7 @@ def policies_are_ignored(facts: Facts, service: Object) -> Finding | None:
     if not cells:
         return None
     return Finding(
-        name, f"it answers though it is {cells[0].expected.reason}", "Does the network enforce policies?", cells
+        (name,), f"it answers though it is {cells[0].expected.reason}", "Does the network enforce policies?", cells
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
+import shlex
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,6 +20,7 @@ from NetLibrary._mechanics.kube import addresses, containers, placement, wait
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
+from NetLibrary._mechanics.matrix.model.objects import natural
 from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import Facts as Measured
 from NetLibrary._mechanics.matrix.model.world import World
@@ -149,9 +152,9 @@ class Namespace:
         space = self._cluster.find("Namespace", self._namespace) or {"metadata": {}}
         domain = self._fleet.domain or self._world.facts.domain
         self._world = World(
-            nodes=self._world.nodes or self._cluster.list("Node"),
+            nodes=self._world.nodes or sorted(self._cluster.list("Node"), key=_by_name),
             pods=[p for p in pods if p.get("status", {}).get("phase") not in ("Succeeded", "Failed")],
-            services=services,
+            services=sorted(services, key=_by_name),
             slices=slices,
             policies=policies,
             namespaces={self._namespace: space["metadata"].get("labels") or {}},
@@ -184,7 +187,8 @@ class Namespace:
 
     def _start_probers(self, stack: contextlib.ExitStack) -> list[Source]:
         """A prober on each node that takes pods; they go with the measurement."""
-        names, settings = [], self._cluster.pod_settings()
+        names: dict[str, str] = {}
+        settings = self._cluster.pod_settings()
         for number, node in enumerate((n for n in self._world.nodes if not placement.keeps_away(n, settings)), 1):
             name = f"netlib-{self._cluster.run_id}-asks-{number}"
             pod = prober(name, self._namespace, image=self._settings.image, labels=self._settings.prober_labels,
@@ -192,11 +196,21 @@ class Namespace:
             self._must_serve_nobody(pod["metadata"]["labels"])
             self._cluster.create(pod)
             stack.callback(self._cluster.delete, "Pod", name, self._namespace)
-            names.append(name)
+            names[name] = node["metadata"]["name"]
         for name in names:
             self._cluster.wait("Pod", self._namespace, wait.pods_ready(1), name=name,
                                timeout=self._settings.timeout_seconds, what=f"Prober '{name}'")  # fmt: skip
-        return [_source(self._cluster.get("Pod", name, self._namespace), CONTAINER) for name in names]
+        found = [_source(self._cluster.get("Pod", name, self._namespace), CONTAINER) for name in names]
+        return [dataclasses.replace(s, title=s.node, by_hand=self._by_hand(s.node)) for s in found]
+
+    def _by_hand(self, node: str) -> str:
+        """Returns the command line of a pod like a prober, which is gone by the time that somebody reads of it."""
+        labels = ",".join(f"{key}={value}" for key, value in self._settings.prober_labels.items())
+        overrides = json.dumps({"spec": {"nodeName": node}}, separators=(",", ":"))
+        words = ["kubectl", "run", "asks", "-n", self._namespace, "--rm", "-i", "--restart=Never",
+                 f"--image={self._settings.image}", *([f"--labels={labels}"] if labels else []),
+                 f"--overrides={overrides}", "--command", "--"]  # fmt: skip
+        return shlex.join(words)
 
     def _must_serve_nobody(self, labels: Mapping[str, str]) -> None:
         for service in self._world.services:
@@ -281,6 +295,10 @@ def _leave_out_datagrams(cells: Sequence[Cell], notes: dict[str, str]) -> None:
             for cell in some:
                 cell.expected = dataclasses.replace(cell.expected, judged=False, reason=NO_DATAGRAMS)
             notes[f"{service}:{port}/UDP"] = f"Port {port}/UDP of Service '{service}' is not judged: {NO_DATAGRAMS}."
+
+
+def _by_name(obj: dict[str, Any]) -> list[Any]:
+    return natural(str(obj["metadata"]["name"]))
 
 
 def _source(pod: dict[str, Any], container: str) -> Source:

@@ -19,6 +19,8 @@ def repeat(cell: Cell) -> str:
     asked = asking(cell)
     if source.outside:
         return asked
+    if source.by_hand:
+        return f"{source.by_hand} {asked}"
     return f"kubectl exec -n {source.namespace} {source.name} -c {CONTAINER} -- {asked}"
 
 

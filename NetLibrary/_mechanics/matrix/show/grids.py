@@ -44,7 +44,7 @@ def one(table: Table, mark: Callable[[Cell], str]) -> str:
     rows = []
     for source in table.sources:
         cells = [places.get((source.name, *column)) for column in table.columns]
-        rows.append([source.name, *("" if cell is None else mark(cell) for cell in cells)])
+        rows.append([str(source), *("" if cell is None else mark(cell) for cell in cells)])
     return text_table(["", *heads], rows)
 
 

@@ -38,7 +38,7 @@ def grid(table: Table, *, wide: bool) -> list[list[Field]]:
     by_place = {(c.source.name, c.target.name, c.target.protocol): c for c in table.cells}
     rows = []
     for source in table.sources:
-        row = [Field(source.name, title=f"on {source.node or 'outside the cluster'}, {source.address}")]
+        row = [Field(str(source), title=f"on {source.node or 'outside the cluster'}, {source.address}")]
         for column in table.columns:
             cell = by_place.get((source.name, *column))
             row.append(field(cell, wide=wide) if cell else Field("", "idle", "not probed"))
@@ -109,12 +109,14 @@ def tables_of(table: Table) -> list[Shown]:
     wide = len(table.columns) > WIDE
     wrong = table.wrong
     found = []
-    if wide:
-        found.append(Shown(*node_summary(table), f"{table.title}, by node"))
+    columns, rows = node_summary(table)
+    # With one source on each node and no two targets on one it would be the same table twice
+    if wide and (len(rows) < len(table.sources) or len(columns) - 1 < len(table.columns)):
+        found.append(Shown(columns, rows, f"{table.title}, by node"))
     caption = f"{table.title}: {table.count()}, probed in {table.seconds:.1f} s{first_attempts(table)}"
     found.append(Shown(["source ↓ target →", *headings(table)], grid(table, wide=wide), f"{caption}. {LEGEND}"))
     if wrong:
-        reasons = [[c.source.name, f"{c.target.name} {c.target.protocol}", c.difference(), c.expected.reason,
+        reasons = [[str(c.source), f"{c.target.name} {c.target.protocol}", c.difference(), c.expected.reason,
                     commands.repeat(c)] for c in wrong[:LISTED]]  # fmt: skip
         more = f" (first {LISTED} of {len(wrong)})" if len(wrong) > LISTED else ""
         names = ["source", "target", "what differs", "expected because", "repeats it"]
@@ -149,7 +151,7 @@ def text_of(table: Table) -> str:
                 )
             else:
                 marks.append(MARKS[cell.observed.outcome])
-        rows.append([source.name, *marks])
+        rows.append([str(source), *marks])
     lines = [f"{table.title}: {len(table.wrong)} of {len(table.cells)} cells wrong"]
     if len(table.columns) <= 40:
         lines.append(text_table(["", *headings(table)], rows))
@@ -310,7 +312,7 @@ def heat_map(table: Table, path: Path) -> None:
             axes.add_patch(matplotlib.patches.Rectangle((column - 0.5, row - 0.5), 1, 1, color="#c00000"))
             if len(columns) <= 60:
                 axes.text(column, row, mark, color="white", ha="center", va="center", fontsize=7)
-        axes.set_yticks(range(len(sources)), [s.name for s in sources], fontsize=7)
+        axes.set_yticks(range(len(sources)), [str(s) for s in sources], fontsize=7)
         if len(columns) <= 60:
             axes.set_xticks(range(len(columns)), headings(table), rotation=60, ha="right", fontsize=7)
         axes.set_title(f"{table.title}: latency in ms; red: wrong; grey: nothing to measure", fontsize=9, loc="left")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from NetLibrary._mechanics.outages.types import StreamResult
+from NetLibrary._mechanics.outages.types import StreamResult, Window
 
 KINDS = {
     "LOST": "no answer",
@@ -20,6 +20,15 @@ KINDS = {
 def failures(stream: StreamResult) -> dict[str, int]:
     """Returns the failed probes of a stream by kind."""
     return {KINDS[name]: count for name, count in sorted(stream.outcomes.items()) if name in KINDS and count}
+
+
+def mixed(window: Window) -> str:
+    """Returns an outage's kinds with their counts where its probes ended in several ways, else an empty text."""
+    found: dict[str, int] = {}
+    for name, count in window.outcomes.items():
+        if name in KINDS and count:
+            found[KINDS[name]] = found.get(KINDS[name], 0) + count
+    return counts(found) if len(found) > 1 else ""
 
 
 def counts(kinds: dict[str, int]) -> str:

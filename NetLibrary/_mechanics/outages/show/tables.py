@@ -10,6 +10,7 @@ from NetLibrary._mechanics.outages.results.original import PUBLISHED_ICMP, PUBLI
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
 from NetLibrary._mechanics.outages.types import NEW, NS, ProbeKind, StreamResult, Window
 from NetLibrary._mechanics.report import Cell, Table
+from NetLibrary.types import OutagePath
 
 STREAM_COLUMNS = (
     "path", "probe", "connections", "planned", "sent", "answered", "lost", "outages", "longest ms (bounds)", "total ms",
@@ -28,12 +29,20 @@ def all_of(result: OutageResult) -> list[Table]:
         found.append(Table(STEP_COLUMNS, steps, "What each step cost"))
     if result.iperf:
         found.append(Table(IPERF_COLUMNS, iperf_rows(result), "iperf3 beside the probes", headline=False))
+    if not comparable(result):
+        return found
     caption = "Counts as kube-ovn's test-server makes them (by source from kernel counters, by path from our records)"
     found.append(Table(FIGURE_COLUMNS, figure_rows(result), caption, headline=False))
     if rows := published_rows(result):
         caption = "In the form of the test-server's README, beside what it publishes of reloads of kube-ovn (60 s)"
         found.append(Table(PUBLISHED_COLUMNS, rows, caption, headline=False))
     return found
+
+
+def comparable(result: OutageResult) -> bool:
+    """Tells whether paths were measured that kube-ovn's test-server measures too; targets of the user's are none."""
+    known = {path.value for path in OutagePath}
+    return any(stream.spec.base_path in known for stream in result.streams)
 
 
 def iperf_rows(result: OutageResult) -> list[list[object]]:
