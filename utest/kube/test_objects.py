@@ -275,3 +275,13 @@ def test_a_misspelt_field_of_a_patch_is_not_dropped_in_silence(api: ApiServer, c
         api.put("/api/v1/namespaces/shop/configmaps", obj)
     cluster.change("ConfigMap", "a", "shop", {"data": {"b": "1"}})
     assert "fieldValidation=Strict" in api.seen("PATCH", "/configmaps/a")[-1][1]
+
+
+def test_a_namespace_of_another_run_is_told_with_that_run(api: ApiServer, cluster: Cluster) -> None:
+    """Two runs at once in one namespace: the second one ended with the words of HTTP alone."""
+    api.put("/api/v1/namespaces", {"metadata": {"name": "shop", "labels": {"netlibrary.io/run": "run-9"}}})
+    with pytest.raises(errors.AlreadyExists, match=r"it is of the run run-9, .* use_existing=True .*sweep --run run-9"):
+        cluster.enter_namespace("shop")
+    api.put("/api/v1/namespaces", {"metadata": {"name": "theirs"}})
+    with pytest.raises(errors.AlreadyExists, match="not from a run of these tests: name another one"):
+        cluster.enter_namespace("theirs")

@@ -297,7 +297,7 @@ def _leave_out_datagrams(cells: Sequence[Cell], notes: dict[str, str]) -> None:
             notes[f"{service}:{port}/UDP"] = f"Port {port}/UDP of Service '{service}' is not judged: {NO_DATAGRAMS}."
 
 
-def _by_name(obj: dict[str, Any]) -> list[Any]:
+def _by_name(obj: Mapping[str, Any]) -> list[Any]:
     return natural(str(obj["metadata"]["name"]))
 
 
