@@ -217,3 +217,12 @@ def test_several_limits_of_the_command_line_are_taken_apart(tmp_path: Path, give
     done = robot(tmp_path, LIMITS, "-v", f"OUTAGE_LIMITS:{given}")
     assert done.returncode == 0, done.stdout
     assert told in done.stdout
+
+
+def test_a_uri_of_the_command_line_is_taken(tmp_path: Path) -> None:
+    """Only the environment could name it: `-v E2SAR_URI:…` ended with "must have type 'Secret', got string"."""
+    suite = "*** Settings ***\nResource    NetLibrary/resources/e2sar.resource\n*** Test Cases ***\nT\n    {}\n"
+    words = ["-v", "E2SAR_DIRECT_MODE:no", "-v", "E2SAR_URI:ejfat://127.0.0.1:1025/lb/1?data=127.0.0.2"]
+    done = robot(tmp_path, suite.format("E2SAR Namespace Is Ready"), *words)
+    assert "1 test, 0 passed, 0 failed, 1 skipped" in done.stdout
+    assert "Missing: An EJFAT load balancer" in done.stdout
