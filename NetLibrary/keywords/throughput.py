@@ -263,7 +263,7 @@ class ThroughputKeywords(KeywordBase):
     ) -> None:  # fmt: skip
         from NetLibrary._mechanics.facts import images_of
         from NetLibrary._mechanics.report import Picture, bitrate_text
-        from NetLibrary._mechanics.throughput.causes import about_the_server, unknown_name
+        from NetLibrary._mechanics.throughput.causes import about_the_server
         from NetLibrary._mechanics.throughput.judge import judge, no_traffic
         from NetLibrary._mechanics.throughput.show import Carrier, draw_rates, table_of, until_it_broke
         from NetLibrary._mechanics.verdict import verdict
@@ -280,8 +280,6 @@ class ThroughputKeywords(KeywordBase):
             )  # fmt: skip
             own = str(outcome.pod.get("status", {}).get("podIP", ""))
             causes = about_the_server(connection, problem, request.server, namespace, request.port, own)
-            if problem.kind == "unresolved" and (text := unknown_name(connection, request.server, namespace)):
-                causes.insert(0, text)
             for explain in self.session.explainers:
                 causes += explain()
             console, curve = f"{name}: {problem.kind}", until_it_broke(problem, request)

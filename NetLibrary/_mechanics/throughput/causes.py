@@ -30,28 +30,6 @@ def known_name(cluster: Cluster, server: str, namespace: str) -> bool:
     return is_address(server) or behind(cluster, server, namespace).service is not None
 
 
-def unknown_name(cluster: Cluster, server: str, namespace: str) -> str:
-    """Returns what a reader should know of a server's name that was not resolved, an empty text when we know nothing.
-
-    What iperf3 says of it depends on its version, down to "No such file or directory".
-    """
-    name, _, rest = server.partition(".")
-    where = rest.split(".")[0] or namespace
-    if is_address(server) or (rest and rest.split(".")[1:2] not in ([], ["svc"])):
-        return ""
-    try:
-        there = [str(service["metadata"]["name"]) for service in cluster.list("Service", where)]
-    except ClusterError:
-        return ""
-    if name in there:
-        return ""
-    listed = ", ".join(f"'{each}'" for each in sorted(there)[:10]) or "none"
-    return (
-        f"The name '{server}' leads nowhere: there is no Service '{name}' in namespace '{where}'; there are: {listed}. "
-        "'Start Iperf3 Server' makes one."
-    )
-
-
 def several_servers(cluster: Cluster, server: str, namespace: str) -> str:
     """Returns why an address cannot be measured when several pods stand behind it, else an empty text.
 
