@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.containers import named
@@ -20,6 +20,13 @@ FIELD_MANAGER = "netlibrary"
 ACCOUNT_PATIENCE = 20.0
 # How long an object that is being deleted is waited for before another one takes its name
 ENDING_PATIENCE = 60.0
+# Not that of `apply`, or the next apply would take back what was patched
+PATCH_MANAGER = "netlibrary-patch"
+_PATCHES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+}
 
 
 def prepare(cluster: Cluster, obj: Object) -> tuple[Resource, Object]:
@@ -29,6 +36,24 @@ def prepare(cluster: Cluster, obj: Object) -> tuple[Resource, Object]:
     if resource.namespaced and not metadata.get("namespace"):
         raise errors.InputError(f"{resource.kind} '{metadata.get('name', '?')}' needs metadata.namespace.")
     return resource, {**obj, "metadata": metadata}
+
+
+def patch(
+    cluster: Cluster, kind: str, name: str, namespace: str | None, body: Any, *, subresource: str | None,
+    strategy: str, strict: bool,
+) -> Object:  # fmt: skip
+    """Changes parts of an object; see `Cluster.patch`."""
+    if strategy not in _PATCHES:
+        raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
+    path = cluster.resources.find(kind).path(namespace, name, subresource)
+    result: Object = cluster.connection.request_object(
+        "PATCH",
+        path,
+        query={"fieldManager": PATCH_MANAGER, "fieldValidation": "Strict" if strict else None},
+        body=body,
+        content_type=_PATCHES[strategy],
+    )
+    return result
 
 
 def create(cluster: Cluster, obj: Object) -> Object:

@@ -26,14 +26,6 @@ from NetLibrary._mechanics.kube.watch import follow_lines
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-# Not that of `apply`, or the next apply would take back what was patched
-PATCH_MANAGER = "netlibrary-patch"
-_PATCHES = {
-    "merge": "application/merge-patch+json",
-    "strategic": "application/strategic-merge-patch+json",
-    "json": "application/json-patch+json",
-}
-
 
 class Cluster:
     """A connection to one cluster. Safe to use from several threads.
@@ -183,7 +175,9 @@ class Cluster:
         """Replaces an object; its resourceVersion guards against lost updates."""
         resource, metadata = self.resources.of(obj), obj["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        result: Object = self.connection.request_object("PUT", path, query={"fieldManager": PATCH_MANAGER}, body=obj)
+        result: Object = self.connection.request_object(
+            "PUT", path, query={"fieldManager": applying.PATCH_MANAGER}, body=obj
+        )
         return result
 
     def patch(
@@ -198,17 +192,9 @@ class Cluster:
         strict: bool = False,
     ) -> Object:
         """Changes parts of an object. `strategy` is merge, strategic or json; `strict` refuses unknown fields."""
-        if strategy not in _PATCHES:
-            raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
-        path = self.resources.find(kind).path(namespace, name, subresource)
-        result: Object = self.connection.request_object(
-            "PATCH",
-            path,
-            query={"fieldManager": PATCH_MANAGER, "fieldValidation": "Strict" if strict else None},
-            body=body,
-            content_type=_PATCHES[strategy],
+        return applying.patch(
+            self, kind, name, namespace, body, subresource=subresource, strategy=strategy, strict=strict
         )
-        return result
 
     def delete(
         self,
