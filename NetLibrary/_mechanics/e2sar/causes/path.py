@@ -24,7 +24,9 @@ def _policy(facts: Facts, judgement: Judgement) -> list[Cause]:
         f"{judgement.frames.left} datagrams left the sender, {judgement.frames.reached} reached the receiver",
         f"send errors: {', '.join(said)}" if said else "no send errors: a policy drops silently",
     ]
-    return [Cause("network policy", text, float(judgement.frames.planned) + 2, {"policy": "allow"}, evidence)]
+    # a network that rejects what a policy denies makes send errors as well: they speak for the policy, not beside it
+    weight = float(judgement.frames.planned + judgement.sender_errors) + 2
+    return [Cause("network policy", text, weight, {"policy": "allow"}, evidence)]
 
 
 def _policy_lag(facts: Facts, judgement: Judgement) -> list[Cause]:
