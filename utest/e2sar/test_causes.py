@@ -145,6 +145,14 @@ def test_policy() -> None:
     )
 
 
+def test_a_policy_that_a_network_keeps_by_refusing_is_the_policy_and_no_refusal_beside_it() -> None:
+    """kube-router rejects; the send errors made 'refused on the way' the first cause."""
+    facts = run(0, reached=0, read=0)
+    facts.blocking_policies = ["'e2sar-policy' (ingress of the receiver)"]
+    facts.senders[0].report.errors, facts.senders[0].report.last_error = 6, "Connection refused"
+    assert kind(judge(facts)) == "network policy"
+
+
 def test_a_fresh_sender_ahead_of_its_policies() -> None:
     facts = run(0, reached=0, read=0)
     facts.policies = True
