@@ -68,7 +68,7 @@ A Service Answers Clients Outside
     ${facts}    Get Node Facts    ${NODES}[0]
     VAR    ${port}    ${service}[spec][ports][0][nodePort]
     FOR    ${address}    IN    @{facts}[addresses]
-        VAR    ${host}    ${{ f'[{$address}]' if ':' in $address else $address }}
+        VAR    ${host}    ${{ '[' + $address + ']' if ':' in $address else $address }}
         HTTP Response Should Be    http://${host}:${port}/hostname    outside    answered_by=${NAMESPACE}/app=web
     END
 
