@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import Done, Failed, Pending, wait
 from NetLibrary._mechanics.kube import why_not_ready as trouble
 
@@ -430,3 +431,8 @@ def test_trouble_that_is_certain_first_is_told_first_with_all_others() -> None:
         "container 'eater' is CrashLoopBackOff: back-off (exit code 137, OOMKilled)"
     )
     assert (told.reason, told.container, told.patience) == ("ErrImagePull", "other", 2.0)
+
+
+def test_count_below_zero_was_reached_by_no_pod_at_all() -> None:
+    with pytest.raises(InputError, match="count is -1; allowed is 0 and more"):
+        wait.pods_ready(-1)

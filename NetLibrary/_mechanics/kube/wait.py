@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import jsonpath
 from NetLibrary._mechanics.kube.why_not_ready import (
     Hopeless,
@@ -123,7 +124,12 @@ def pods_ready(count: int = 1) -> Goal:
     """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods.
 
     Of the pods of a Deployment those of its newest template count. With `count` 0, no pod may be left.
+
+    Raises:
+        InputError: The count is below 0: no pod at all would be enough.
     """
+    if count < 0:
+        raise InputError(f"count is {count}; allowed is 0 and more.")
     hopeless, steady = Hopeless(), Lasting()
 
     def settled(pod: Object) -> bool:
