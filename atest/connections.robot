@@ -55,7 +55,7 @@ The Path MTU Between Pods Is Measured
     Should Be Equal As Integers    ${mtu}    1500
     Run Keyword And Expect Error    *expected were 1400 bytes.
     ...    Path MTU Should Be    1400    ${NAMESPACE}/${CLIENT_NAME}    ${prober}
-    Run Keyword And Expect Error    *has no 'python3'*
+    Run Keyword And Expect Error    *has no python3, which measures a path's MTU*
     ...    Path MTU Should Be    1500    ${NAMESPACE}/${CLIENT_NAME}    ${CLIENT}
 
 Wrong Arguments Say What Is Allowed
