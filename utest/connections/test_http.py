@@ -141,7 +141,18 @@ def test_what_is_no_status_is_refused(text: str) -> None:
         http.statuses(text)
 
 
-@pytest.mark.parametrize("text", ["web.shop", "ftp://web.shop/", "http:///x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "web.shop",
+        "ftp://web.shop/",
+        "http:///x",
+        "http://fd00::1/",
+        "http://[fd00::1/",
+        "http://web:99999/",
+        "http://web:x/",
+    ],
+)
 def test_what_is_no_url_is_refused(text: str) -> None:
     with pytest.raises(errors.InputError, match=r"url is '.*'; allowed are such as"):
         http.target_of(text)

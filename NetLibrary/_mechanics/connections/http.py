@@ -117,12 +117,19 @@ def target_of(url: str) -> tuple[Target, str, bool]:
         >>> target_of("https://web.shop/a?b=c")[1:]
         ('/a?b=c', True)
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.InputError(f"url is '{url}'; allowed are such as http://web.shop/ and https://web.shop:8443/path.")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # a port that is none, or half a bracket
+        host = port = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise errors.InputError(
+            f"url is '{url}'; allowed are such as http://web.shop/, https://web.shop:8443/path and, with an IPv6 address, "
+            "http://[2001:db8::1]:8080/."
+        )
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.hostname, parts.port or (443 if secure else 80)), path, secure
+    return Target(host, port or (443 if secure else 80)), path, secure
 
 
 def ask(source: Vantage, asked: Asked, pods: Sequence[str] = ()) -> Answered:
