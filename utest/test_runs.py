@@ -248,7 +248,7 @@ Not Deleted Inside
     Delete Object    ConfigMap    theirs    team
 """
     )
-    assert "already exists" in done.tests["Refused"].message
+    assert "exists already, and not from a run of these tests" in done.tests["Refused"].message
     assert done.tests["Worked In"].passed
     assert done.tests["Not Deleted By Name"].message.startswith("Namespace 'team' was not created by this run")
     assert done.tests["Not Deleted Inside"].message.startswith("ConfigMap 'team/theirs' was not created by this run")
