@@ -38,7 +38,8 @@ Command In A Pod Returns What It Printed
 
 Object Is Deleted And Waited For
     Delete Object    Service    web    ${NAMESPACE}    wait_until_gone=True    timeout=20s
-    Run Keyword And Expect Error    *services "web" not found.    Get Object    Service    web    ${NAMESPACE}
+    Run Keyword And Expect Error    There is no Service 'web' in namespace '${NAMESPACE}'*
+    ...    Get Object    Service    web    ${NAMESPACE}
     Delete Object    Service    web    ${NAMESPACE}
     Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}    Deployment.spec.replicas=${2}
 
@@ -58,7 +59,7 @@ RequestsLibrary Reaches A Pod Through The API Server
     Should Be Equal    ${answer.text}    ${name}
 
 Existing Namespace Is Not Taken Over
-    Run Keyword And Expect Error    *with 409 AlreadyExists: namespaces "${NAMESPACE}" already exists.
+    Run Keyword And Expect Error    The namespace '${NAMESPACE}' exists already: this run has created it before.
     ...    Create Namespace    ${NAMESPACE}
 
 Misspelt Field Is Told
@@ -147,11 +148,11 @@ Token That Is Not Known Is Refused
 Dead Server Is Told With Its Address
     ${kubeconfig}    Make Kubeconfig Of Nobody
     Run Keyword And Expect Error
-    ...    Cluster 'nobody' at https://127.0.0.1:9 did not answer GET /version: *Connection refused.
+    ...    Cluster 'nobody' at https://127.0.0.1:9 did not answer GET /version: *Connection refused. The cluster is that of *
     ...    Connect To Cluster    alias=nobody    kubeconfig=${kubeconfig}
 
 Missing Kubeconfig Is Told
-    Run Keyword And Expect Error    The kubeconfig '/no/such/file', named by the argument 'kubeconfig', does not exist *
+    Run Keyword And Expect Error    The kubeconfig '/no/such/file', named by the argument 'kubeconfig', does not exist*
     ...    Connect To Cluster    alias=none    kubeconfig=/no/such/file
 
 Unknown Alias Is Told

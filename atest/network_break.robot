@@ -84,7 +84,7 @@ A Command That Fails Is A Failed Step And Not A Loss
     ...    *'false' ended with exit status 1: it printed nothing*
     ...    Run Command During Measurement    false
     Run Keyword And Expect Error
-    ...    *ended with exit status 1: error: context "nowhere" does not exist*
+    ...    *'kubectl --context nowhere get pods' ended with exit status 1: *nowhere*
     ...    Run Command During Measurement    kubectl --context nowhere get pods
     Run Keyword And Expect Error
     ...    *ended with exit status 127: *no-such-kubectl*

@@ -33,9 +33,13 @@ UNUSED = {
     ("get", "pods/log"): "the last lines of a pod, as evidence of a failure",
     ("get", "pods/exec"): "API servers before 1.35 ask for get, later ones for create",
     ("create", "pods/exec"): "API servers before 1.35 ask for get, later ones for create",
-    ("patch", "leases.coordination.k8s.io"): "the heartbeat of runs that last longer",
     ("create", "networkpolicies.networking.k8s.io"): "lets the run's pods through where others close the namespace",
     ("delete", "networkpolicies.networking.k8s.io"): "takes that away again",
+}
+# The sign of life of runs that last longer than its first interval, which short ones end before
+UNUSED |= {
+    (verb, "leases.coordination.k8s.io"): "the sign of life of runs that last longer"
+    for verb in ("create", "delete", "get", "list", "patch", "watch")
 }
 # Who should have made pods that are awaited and not there: asked for when they are late
 UNUSED |= {

@@ -88,7 +88,7 @@ Used Up Grant Is Named
 Namespace That Exists Already Is Left Alone
     Create The Three Namespaces    twice
     ${message}    Run Keyword And Expect Error
-    ...    *AlreadyExists*
+    ...    The namespace '*' exists already: this run has created it before.
     ...    Create Namespace    ${HUB}    cluster=hub
     Should Contain    ${message}    ${HUB}
 
