@@ -124,8 +124,8 @@ def target_of(url: str) -> tuple[Target, str, bool]:
         host = port = None
     if not host or parts.scheme not in ("http", "https"):
         raise errors.InputError(
-            f"url is '{url}'; allowed are such as http://web.shop/, https://web.shop:8443/path and, with an IPv6 address, "
-            "http://[2001:db8::1]:8080/."
+            f"url is '{url}'; allowed are such as http://web.shop/, https://web.shop:8443/path and, with an IPv6 "
+            "address, http://[2001:db8::1]:8080/."
         )
     secure = parts.scheme == "https"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
