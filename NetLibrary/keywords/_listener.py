@@ -36,6 +36,7 @@ class ListenerMixin:
         self.session.steps = {}
         self.session.lacking = []
         keep_contract(data)
+        _robot.hide_in_debug_file()
 
     def _start_test(self, data: Any, result: Any) -> None:
         self.session.steps = {}

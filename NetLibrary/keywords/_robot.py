@@ -30,6 +30,16 @@ def interrupted() -> bool:
     return bool(getattr(STOP_SIGNAL_MONITOR, "_signal_count", 0))
 
 
+def hide_in_debug_file() -> None:
+    """Hides secrets in the file of `--debugfile`: Robot tells it of a loop's variables before it tells any listener."""
+    from robot.output import LOGGER
+
+    for writer in getattr(LOGGER, "_other_loggers", ()):
+        write = getattr(writer, "_write", None)
+        if type(writer).__module__ == "robot.output.debugfile" and write and "_write" not in vars(writer):
+            writer._write = lambda text, *more, write=write, **named: write(secrets.hide(text), *more, **named)
+
+
 def variable(name: str, default: Any = None) -> Any:
     """Returns a Robot variable by its bare name, for instance `OUTPUT DIR`."""
     try:

@@ -156,6 +156,12 @@ def test_refused_of_3_9_is_only_on_the_standard_error(merged: bool) -> None:
         ("idle timeout for receiving data", "timed out"),
         ("server test duration expired", "timed out"),
         ("unable to connect to server: Name or service not known", "unresolved"),
+        ("unable to connect to server: No such file or directory", "unresolved"),
+        (
+            "unable to connect to server - server may have stopped running or use a different port, firewall issue, etc.: "
+            "No such file or directory",
+            "unresolved",
+        ),  # 3.16 of Ubuntu 24.04
         ("unable to connect to server: Temporary failure in name resolution", "unresolved"),
         ("unable to connect to server: Try again", "unresolved"),
         ("unable to connect to server: Resource temporarily unavailable", "unresolved"),

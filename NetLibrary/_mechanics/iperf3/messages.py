@@ -9,9 +9,10 @@ _KINDS = (
     ("busy", ("server is busy",)),
     ("refused", ("connection refused",)),
     ("unresolved", ("name or service not known", "failure in name resolution", "name does not resolve", "try again")),
-    # An unknown name leaves errno as it was; 3.12 then prints whatever that happens to be
+    # An unknown name leaves errno as it was, and whatever that is gets printed; newer versions say more before it
     ("unresolved", ("connect to server: no such file", "connect to server: success",
-                    "connect to server: resource temporarily", "etc.: resource temporarily")),
+                    "connect to server: resource temporarily",
+                    "etc.: no such file", "etc.: success", "etc.: resource temporarily")),
     ("unreachable", ("no route to host", "network is unreachable", "host is unreachable", "host unreachable")),
     ("timed out", ("timed out", "operation now in progress", "idle timeout", "server test duration expired",
                    "resource temporarily unavailable")),
