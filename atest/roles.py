@@ -43,22 +43,12 @@ UNUSED |= {
 }
 # Who should have made pods that are awaited and not there: asked for when they are late
 UNUSED |= {
-    ("list", kind): "who should have made pods that are missing"
-    for kind in (
-        "jobs.batch",
-        *(f"{each}.apps" for each in ("daemonsets", "deployments", "replicasets", "statefulsets")),
-    )
+    ("list", f"{resource}.{group}"): "who should have made pods that are missing" for group, resource in rights.MAKERS
 }
 # Policies of networks' own kinds, where they are served
 UNUSED |= {
-    ("list", f"{kind}networkpolicies.{group}"): "who has no such kinds has no such policies"
-    for group, kinds in {
-        "policy.networking.k8s.io": ("admin", "baselineadmin", "cluster"),
-        "cilium.io": ("cilium", "ciliumclusterwide"),
-        "crd.projectcalico.org": ("", "global"),
-        "crd.antrea.io": ("", "cluster"),
-    }.items()
-    for kind in kinds
+    ("list", f"{resource}.{group}"): "who has no such kinds has no such policies"
+    for group, resource in rights.OTHER_POLICIES
 }
 # Roles for what is not part of a run here
 UNUSED_ROLES = {"netlibrary-cyperf-pause": "runs against the stand-in need no pause between them"}

@@ -33,9 +33,9 @@ OPTIONAL = {
     ("coordination.k8s.io", "leases"): "its heartbeat; a sweep then goes by the age of the run's objects",
     ("", "nodes/proxy"): "what nodes say about themselves",
 }
-# Where a network has policies of its own kinds, tables of policies are not judged; who may not list them does not know
-OPTIONAL |= {
-    (group, f"{kind}networkpolicies"): "policies of the network's own kinds"
+# Policies of networks' own kinds, as (API group, resource)
+OTHER_POLICIES = [
+    (group, f"{kind}networkpolicies")
     for group, kinds in {
         "policy.networking.k8s.io": ("admin", "baselineadmin", "cluster"),
         "cilium.io": ("cilium", "ciliumclusterwide"),
@@ -43,7 +43,9 @@ OPTIONAL |= {
         "crd.antrea.io": ("", "cluster"),
     }.items()
     for kind in kinds
-}
+]
+# Where there are such, tables of policies are not judged; who may not list them does not know
+OPTIONAL |= dict.fromkeys(OTHER_POLICIES, "policies of the network's own kinds")
 # Kinds that make pods. Suites that make none of a kind read it only to say why pods are missing
 MAKERS = {("apps", kind) for kind in ("daemonsets", "deployments", "replicasets", "statefulsets")} | {("batch", "jobs")}
 OPTIONAL_IN_CLUSTER = {
