@@ -8,6 +8,7 @@ from robot.api.deco import library
 from robot.errors import DataError
 from robot.utils import timestr_to_secs
 
+from NetLibrary._version import __version__
 from NetLibrary.keywords._converters import prepared
 from NetLibrary.keywords._listener import ListenerMixin
 from NetLibrary.keywords._session import Session
@@ -40,8 +41,6 @@ from NetLibrary.keywords.traffic import TrafficKeywords
 from NetLibrary.keywords.waits import WaitKeywords
 from NetLibrary.keywords.workloads import WorkloadKeywords
 from NetLibrary.types import CONVERTERS
-
-__version__ = "0.1.0"
 
 
 @library(scope="GLOBAL", version=__version__, doc_format="MARKDOWN", listener="SELF", converters=prepared(CONVERTERS))

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from NetLibrary import __version__
+from NetLibrary._version import __version__
 
 # Name of a command → module and attribute of its click command, and the line for the overview, which imports nothing.
 COMMANDS = {

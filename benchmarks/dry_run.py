@@ -18,14 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from robot.utils import printable_name
+from robot.libdocpkg import LibraryDocumentation
 from tabulate import tabulate
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from NetLibrary import NetLibrary  # noqa: E402
-
 GOAL = 1.3
 BARE = "*** Test Cases ***\nNothing\n    Log    x\n"
 
@@ -50,10 +46,8 @@ def empty_library(folder: Path) -> None:
     """Makes a library of the same name and keywords, with the same resources, that does nothing."""
     package = folder / "NetLibrary"
     package.mkdir()
-    names = [
-        getattr(NetLibrary, each).robot_name or printable_name(each, code_style=True)
-        for each in NetLibrary().get_keyword_names()
-    ]
+    sys.path.insert(0, str(ROOT))
+    names = [each.name for each in LibraryDocumentation("NetLibrary").keywords]
     package.joinpath("__init__.py").write_text(EMPTY.format(names=names))
     # KubeLibrary is ours only in that it connects late
     package.joinpath("deferred.py").write_bytes(Path(ROOT, "NetLibrary", "deferred.py").read_bytes())

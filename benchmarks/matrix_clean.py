@@ -8,12 +8,12 @@ build it, seconds of each pass, cells, cells that were right only when asked aga
 
 from __future__ import annotations
 
-import argparse
-import secrets
 import statistics
 import time
 
-from NetLibrary._mechanics.kube import Cluster, choose
+from on_cluster import connected, options
+
+from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.building import Builder, Options
 from NetLibrary._mechanics.matrix.run import Matrix
@@ -24,8 +24,8 @@ IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.53"
 
 def one_matrix(cluster: Cluster, number: int, passes: int) -> tuple[list[object], list[float], int]:
     """Builds a matrix and probes it several times; returns the line for the table, the seconds, and the findings."""
-    options = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE)
-    builder = Builder(cluster, options)
+    settings = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE)
+    builder = Builder(cluster, settings)
     seconds, cells, late, said = [], 0, 0, []
     try:
         begin = time.monotonic()
@@ -42,7 +42,7 @@ def one_matrix(cluster: Cluster, number: int, passes: int) -> tuple[list[object]
             late += sum(c.observed.rounds > 1 for t in tables for c in t.cells)
     finally:
         builder.testbed.close()
-        cluster.delete("Namespace", options.namespace)
+        cluster.delete("Namespace", settings.namespace)
     middle = statistics.median(seconds)
     line = [number, f"{built:.1f}", f"{min(seconds):.1f} / {middle:.1f} / {max(seconds):.1f}", cells, late,
             "; ".join(s[:80] for s in said) or "none"]  # fmt: skip
@@ -51,20 +51,11 @@ def one_matrix(cluster: Cluster, number: int, passes: int) -> tuple[list[object]
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lab", default="default")
-    parser.add_argument("--kubeconfig")
+    parser = options(__doc__)
     parser.add_argument("--matrices", type=int, default=10)
     parser.add_argument("--passes", type=int, default=5)
     given = parser.parse_args()
-    from NetLibrary.lab import Lab
-
-    lab = None if given.kubeconfig else Lab(given.lab)
-    use = lab.use() if lab else None
-    path = given.kubeconfig or str(lab.kubeconfig if lab else "")
-    try:
-        cluster = Cluster.connect(choose(path), run_id=f"bench-{secrets.token_hex(3)}")
-        cluster.lab = lab
+    with connected(given) as cluster:
         rows, seconds, findings = [], [], 0
         for number in range(1, given.matrices + 1):
             line, took, found = one_matrix(cluster, number, given.passes)
@@ -74,9 +65,6 @@ def main() -> None:
         print(text_table(["matrix", "ready s", "pass s: min / median / max", "cells", "asked again", "findings"], rows))
         print(f"{len(seconds)} passes, {findings} false findings; a pass takes {min(seconds):.1f} / "
               f"{statistics.median(seconds):.1f} / {max(seconds):.1f} s")  # fmt: skip
-    finally:
-        if use is not None:
-            use.release()
 
 
 if __name__ == "__main__":

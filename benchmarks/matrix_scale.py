@@ -11,10 +11,11 @@ from __future__ import annotations
 import argparse
 import math
 import resource
-import secrets
 import time
 
-from NetLibrary._mechanics.kube import Cluster, choose
+from on_cluster import connected, options
+
+from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.placement import keeps_away
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.matrix.building import Builder, Options
@@ -44,32 +45,25 @@ def pairs_of(matrix: Matrix, protocols: list[str], blocked: bool) -> list[tuple[
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lab", default="default")
-    parser.add_argument("--kubeconfig")
+    parser = options(__doc__)
     parser.add_argument("--pods", type=int, default=30)
     parser.add_argument("--protocols", default="TCP,UDP")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--image", default=IMAGE)
     parser.add_argument("--prober", default="auto")
     given = parser.parse_args()
-    use = None
-    if given.kubeconfig:
-        path = given.kubeconfig
-    else:
-        from NetLibrary.lab import Lab
+    with connected(given) as cluster:
+        measure(cluster, given)
 
-        lab = Lab(given.lab)
-        use = lab.use()
-        path = str(lab.kubeconfig)
-    run_id = f"bench-{secrets.token_hex(3)}"
-    cluster = Cluster.connect(choose(path), run_id=run_id)
+
+def measure(cluster: Cluster, given: argparse.Namespace) -> None:
+    """Builds the matrix, probes it healthy and blocked, and prints the table."""
     nodes = len([n for n in cluster.list("Node") if not keeps_away(n, PodSettings())])
-    options = Options(
-        namespace=f"matrix-{run_id}", image=given.image, pods_per_node=math.ceil(given.pods / nodes),
-        host_pods=False, balancer=0, timeout=400, prober=given.prober,
+    settings = Options(
+        namespace=f"matrix-{cluster.run_id}", image=given.image, pods_per_node=math.ceil(given.pods / nodes),
+        host_pods=False, outside=False, balancer=0, timeout=400, prober=given.prober,
     )  # fmt: skip
-    builder = Builder(cluster, options)
+    builder = Builder(cluster, settings)
     rows = []
     try:
         begin = time.monotonic()
@@ -92,10 +86,10 @@ def main() -> None:
                 print(f"wrong: {cell.describe()}")
         blocked = pairs_of(matrix, protocols, blocked=True)
         begin = time.monotonic()
-        seen = matrix.fleet.run(blocked, limit_ms=options.limit_ms)
+        seen = matrix.fleet.run(blocked, limit_ms=settings.limit_ms)
         seconds = time.monotonic() - begin
         open_cells = sum(bool(o.responders) for _, _, o in seen)
-        name = f"blocked, time limit {options.limit_ms / 1000:g} s"
+        name = f"blocked, time limit {settings.limit_ms / 1000:g} s"
         rows.append([name, len(blocked), f"{seconds:.2f}", f"{len(blocked) / seconds:.0f}", open_cells])
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{len(matrix.layout.pods)} pods on {nodes} nodes, built in {built:.1f} s, process {memory:.0f} MB, "
@@ -103,9 +97,7 @@ def main() -> None:
         print(text_table(["what", "probes", "seconds", "probes/s", "wrong"], rows))
     finally:
         builder.testbed.close()
-        cluster.delete("Namespace", options.namespace)
-        if use is not None:
-            use.release()
+        cluster.delete("Namespace", settings.namespace)
 
 
 if __name__ == "__main__":

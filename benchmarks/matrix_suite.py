@@ -8,11 +8,11 @@ healthy cluster is a false one. Figures of k8s-service-validator on three nodes 
 
 from __future__ import annotations
 
-import argparse
-import secrets
 import time
 
-from NetLibrary._mechanics.kube import Cluster, choose
+from on_cluster import connected, options
+
+from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.matrix.building import Builder, Options
 from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
 from NetLibrary._mechanics.matrix.run import Matrix
@@ -29,8 +29,8 @@ CHANGES = ["udp flows", "proxy name label", "headless label"]
 def one_run(cluster: Cluster, number: int) -> list[object]:
     """Everything once, from nothing to a diagnosis."""
     begin = time.monotonic()
-    options = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE, outside=False)
-    builder = Builder(cluster, options)
+    settings = Options(namespace=f"matrix-{cluster.run_id}-{number}", image=IMAGE, outside=False)
+    builder = Builder(cluster, settings)
     try:
         matrix = Matrix(builder.build())
         matrix.programming()
@@ -47,32 +47,18 @@ def one_run(cluster: Cluster, number: int) -> list[object]:
                 len(matrix.sources), said]  # fmt: skip
     finally:
         builder.testbed.close()
-        cluster.delete("Namespace", options.namespace)
+        cluster.delete("Namespace", settings.namespace)
 
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lab", default="default")
-    parser.add_argument("--kubeconfig")
+    parser = options(__doc__)
     parser.add_argument("--runs", type=int, default=5)
     given = parser.parse_args()
-    use = None
-    path = given.kubeconfig
-    if not path:
-        from NetLibrary.lab import Lab
-
-        lab = Lab(given.lab)
-        use = lab.use()
-        path = str(lab.kubeconfig)
-    try:
-        cluster = Cluster.connect(choose(path), run_id=f"bench-{secrets.token_hex(3)}")
+    with connected(given) as cluster:
         rows = [one_run(cluster, number) for number in range(1, given.runs + 1)]
         columns = ["run", "ready s", "tables s", "all s", "cells", "probes", "execs", "findings (all false)"]
         print(text_table(columns, rows))
-    finally:
-        if use is not None:
-            use.release()
 
 
 if __name__ == "__main__":

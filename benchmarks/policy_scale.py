@@ -9,11 +9,12 @@ denies a tenth of the pods to all others, so that there is silence to wait for.
 from __future__ import annotations
 
 import argparse
-import secrets
 import time
 
+from on_cluster import connected, options
+
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
-from NetLibrary._mechanics.kube import Cluster, choose, wait
+from NetLibrary._mechanics.kube import Cluster, wait
 from NetLibrary._mechanics.policies.run import Settings, measure
 from NetLibrary._mechanics.report import text_table
 
@@ -38,21 +39,17 @@ def deployment(name: str, replicas: int, namespace: str) -> dict[str, object]:
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lab", default="default")
-    parser.add_argument("--kubeconfig")
+    parser = options(__doc__)
     parser.add_argument("--pods", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
-    use, path = None, given.kubeconfig
-    if not path:
-        from NetLibrary.lab import Lab
+    with connected(given) as cluster:
+        one_table(cluster, given)
 
-        lab = Lab(given.lab)
-        use, path = lab.use(), str(lab.kubeconfig)
-    run_id = f"bench-{secrets.token_hex(3)}"
-    cluster = Cluster.connect(choose(path), run_id=run_id)
-    namespace, closed = f"policies-{run_id}", given.pods // 10
+
+def one_table(cluster: Cluster, given: argparse.Namespace) -> None:
+    """Makes the pods and the policy, measures in rounds, and prints the table."""
+    namespace, closed = f"policies-{cluster.run_id}", given.pods // 10
     rows = []
     try:
         cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
@@ -76,8 +73,6 @@ def main() -> None:
         print(text_table(["connections", "denied", "wrong", "seconds", "with the start of the probers"], rows))
     finally:
         cluster.delete("Namespace", namespace)
-        if use is not None:
-            use.release()
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from NetLibrary._mechanics.pictures import picture
-from NetLibrary._mechanics.report import Cell, bitrate_text, bytes_text, html_table, text_table
+from NetLibrary._mechanics.report import Cell, html_table, text_table
 from NetLibrary._mechanics.throughput import Interval, Measurement
 from NetLibrary._mechanics.throughput.show import draw_rates
+from NetLibrary.types.quantities import bitrate_text, bytes_text
 
 EVIL = "<script>alert('x')</script> & \"quoted\""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from NetLibrary._cli.connecting import cluster_options, connect
-from NetLibrary._mechanics import durations
 from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary.types import durations
 
 
 @click.command()
@@ -28,7 +28,7 @@ def sweep(
 
     try:
         seconds = durations.parse(older_than, "--older-than").total_seconds()
-    except NetLibraryError as error:
+    except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--older-than") from error
     if seconds < LEAST_AGE:
         text = (

@@ -11,7 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.records import read
-from NetLibrary._mechanics.report import bitrate_text
+from NetLibrary.types.quantities import bitrate_text
 
 Record = dict[str, Any]
 # Parts of the names of the library's own figures. What is lost, late or failed is worse when there is more of it, also

@@ -108,23 +108,3 @@ def _template() -> jinja2.Template:
     import jinja2
 
     return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(_TEMPLATE)
-
-
-def bitrate_text(bits_per_second: float) -> str:
-    """Returns a rate as people say it, for instance `1.25 Gbit/s`."""
-    return _scaled(bits_per_second, 1000, ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"))
-
-
-def bytes_text(count: float) -> str:
-    """Returns an amount of data in binary units, for instance `1.5 MiB`."""
-    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
-
-
-def _scaled(value: float, step: int, units: Sequence[str]) -> str:
-    """Returns a number with three digits in the largest unit in which it is at least one."""
-    rest = list(units)
-    # 999.6 would be rounded to the next unit's 1, and in three digits become 1e+03
-    while len(rest) > 1 and abs(value) >= step - 0.5:
-        value /= step
-        rest.pop(0)
-    return f"{value:.0f} {rest[0]}" if abs(value) >= 999.5 else f"{value:.3g} {rest[0]}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from NetLibrary.types.quantities import bitrate_text
+
 
 class Status(Enum):
     """What a measurement was judged to be; the record has the same word as the status of the keyword that judged."""
@@ -123,8 +125,6 @@ def failed(checks: Iterable[Check]) -> list[Check]:
 
 def _amount(value: Any, unit: str) -> str:
     if unit == "bit/s" and isinstance(value, (int, float)):
-        from NetLibrary._mechanics.report import bitrate_text
-
         return bitrate_text(value)
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return f"{text} {unit}" if unit else text

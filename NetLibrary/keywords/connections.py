@@ -102,10 +102,9 @@ class ConnectionKeywords(SourceBase):
             What was seen, a dictionary for each pair of source and target.
         """
         from NetLibrary._mechanics.connections.results import CONNECTED
-        from NetLibrary._mechanics.durations import seconds
 
         request = _request(protocol, family, attempts, timeout, settle)
-        slowest = seconds(time_at_most) * 1000 if time_at_most is not None else None
+        slowest = None if time_at_most is None else time_at_most.total_seconds() * 1000
         return self._connections("connected", {CONNECTED}, target, port, source, request, slowest, name, cluster)
 
     @keyword(tags=["connection"])
@@ -193,10 +192,9 @@ class ConnectionKeywords(SourceBase):
             The records that the first source got.
         """
         from NetLibrary._mechanics.connections import judge, run
-        from NetLibrary._mechanics.durations import seconds
 
         answers = run.resolve(self._sources(source, cluster), name, type.name, timeout.total_seconds())
-        slowest = seconds(time_at_most) * 1000 if time_at_most is not None else None
+        slowest = None if time_at_most is None else time_at_most.total_seconds() * 1000
         checks = judge.names(answers, name, values, slowest)
         self._conclude_name(name, type, answers, checks)
         return list(answers[0][1].values)

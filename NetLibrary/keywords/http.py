@@ -68,14 +68,13 @@ class HTTPKeywords(SourceBase):
         """
         from NetLibrary._mechanics.connections import http
         from NetLibrary._mechanics.connections.http import Asked, Wanted
-        from NetLibrary._mechanics.durations import seconds
 
         if not 1 <= attempts <= 100:
             raise InputError(f"attempts is {attempts}; allowed are 1 to 100.")
         asked = Asked(
             url, method, dict(headers or {}), body, family.value, timeout.total_seconds(), verify=verify, ca=ca
         )
-        slowest = None if time_at_most is None else seconds(time_at_most) * 1000
+        slowest = None if time_at_most is None else time_at_most.total_seconds() * 1000
         wanted = Wanted(http.statuses(status), text, self._pod_names(answered_by, cluster), slowest)
         http.target_of(url)
         return self._ask_over_http(asked, wanted, source, attempts, settle, name, cluster)
@@ -141,11 +140,10 @@ class HTTPKeywords(SourceBase):
         """
         from NetLibrary._mechanics.connections import tls
         from NetLibrary._mechanics.connections.run import Target
-        from NetLibrary._mechanics.durations import seconds
         from NetLibrary._mechanics.report import Cell, Table
 
         target, now = Target(host, port), time.time()
-        least = None if days_left_at_least is None else seconds(days_left_at_least) / tls.DAY
+        least = None if days_left_at_least is None else days_left_at_least.total_seconds() / tls.DAY
         seen = [
             tls.look(
                 place, target, server_name or host, ca=ca, family=family.value, limit_seconds=timeout.total_seconds()

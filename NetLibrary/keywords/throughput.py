@@ -18,6 +18,7 @@ from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Bitrate, Percentage, Protocol
+from NetLibrary.types.quantities import bitrate_text
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube import Cluster
@@ -143,7 +144,6 @@ class ThroughputKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.facts import images_of
         from NetLibrary._mechanics.polling import rounds
-        from NetLibrary._mechanics.report import bitrate_text
         from NetLibrary._mechanics.throughput import Request
         from NetLibrary._mechanics.verdict import Check
 
@@ -262,7 +262,7 @@ class ThroughputKeywords(KeywordBase):
         carried_by: str | None,
     ) -> None:  # fmt: skip
         from NetLibrary._mechanics.facts import images_of
-        from NetLibrary._mechanics.report import Picture, bitrate_text
+        from NetLibrary._mechanics.report import Picture
         from NetLibrary._mechanics.throughput.causes import about_the_server
         from NetLibrary._mechanics.throughput.judge import judge, no_traffic
         from NetLibrary._mechanics.throughput.show import Carrier, draw_rates, table_of, until_it_broke

@@ -14,6 +14,7 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._comparison import against, conclude_comparison
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.types import Percentage, ServiceType, ThroughputPath
+from NetLibrary.types.quantities import bitrate_text
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.statistics import Spread
@@ -152,7 +153,7 @@ class ThroughputServerKeywords(KeywordBase):
             Repeats Should Be Steady    @{results}    variation_at_most=10 %
         ```
         """
-        from NetLibrary._mechanics.report import Table, bitrate_text
+        from NetLibrary._mechanics.report import Table
         from NetLibrary._mechanics.statistics import coefficient_of_variation, spread
         from NetLibrary._mechanics.verdict import at_most
 
@@ -204,7 +205,7 @@ class ThroughputServerKeywords(KeywordBase):
             Paths Should Carry Their Share    pod    50 %    pod=${pod}    service=${service}
         ```
         """
-        from NetLibrary._mechanics.report import Table, bitrate_text
+        from NetLibrary._mechanics.report import Table
         from NetLibrary._mechanics.throughput.show import draw_shares
         from NetLibrary._mechanics.verdict import at_least
 

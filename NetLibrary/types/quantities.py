@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+
+from NetLibrary.types.durations import parse
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(bit/s|bits/s|bps|b/s)?)", re.IGNORECASE)
 _ALLOWED = "Give bits per second: a number from 0 on with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
@@ -50,8 +53,6 @@ class Bitrate:
         return f"{self.bits_per_second:.0f}"
 
     def __str__(self) -> str:
-        from NetLibrary._mechanics.report import bitrate_text
-
         return bitrate_text(self.bits_per_second)
 
 
@@ -121,8 +122,6 @@ class TimeLimit(timedelta):
     def parse(cls, value: str | int | float | timedelta) -> TimeLimit:
         """A time with its unit: `500 ms`, `2 s`, `1 min 30 s`, `00:01:30`. A bare number other than 0 is refused."""
         if not isinstance(value, timedelta):
-            from NetLibrary._mechanics.durations import parse
-
             text = str(value).strip()
             try:
                 number: float | None = float(text)
@@ -142,3 +141,23 @@ class TimeLimit(timedelta):
     def milliseconds(self) -> float:
         """The time in milliseconds."""
         return round(self.total_seconds() * 1000, 3)
+
+
+def bitrate_text(bits_per_second: float) -> str:
+    """Returns a rate as people say it, for instance `1.25 Gbit/s`."""
+    return _scaled(bits_per_second, 1000, ("bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"))
+
+
+def bytes_text(count: float) -> str:
+    """Returns an amount of data in binary units, for instance `1.5 MiB`."""
+    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+
+
+def _scaled(value: float, step: int, units: Sequence[str]) -> str:
+    """Returns a number with three digits in the largest unit in which it is at least one."""
+    rest = list(units)
+    # 999.6 would be rounded to the next unit's 1, and in three digits become 1e+03
+    while len(rest) > 1 and abs(value) >= step - 0.5:
+        value /= step
+        rest.pop(0)
+    return f"{value:.0f} {rest[0]}" if abs(value) >= 999.5 else f"{value:.3g} {rest[0]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.report import bitrate_text, bytes_text
+from NetLibrary.types.quantities import bitrate_text, bytes_text
 
 _UNITS: dict[str, tuple[str, float]] = {
     "bit/s": ("bit/s", 1.0), "bps": ("bit/s", 1.0), "kbit/s": ("bit/s", 1e3), "kbps": ("bit/s", 1e3),

@@ -10,7 +10,8 @@ from NetLibrary._mechanics.e2sar.arithmetic import rate_text
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.facts import Judgement, percent
 from NetLibrary._mechanics.e2sar.parameters import describe, plain
-from NetLibrary._mechanics.report import Cell, bitrate_text
+from NetLibrary._mechanics.report import Cell
+from NetLibrary.types.quantities import bitrate_text
 
 
 def judgement_rows(

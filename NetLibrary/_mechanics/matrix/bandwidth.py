@@ -13,8 +13,8 @@ from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.probing.pipes import CONTAINER
-from NetLibrary._mechanics.report import bitrate_text
 from NetLibrary._mechanics.verdict import Check
+from NetLibrary.types.quantities import bitrate_text
 
 PORT = 5201
 # containerd and kubelet ask for a token bucket of 2^31 bits: only what comes after that is held to the rate

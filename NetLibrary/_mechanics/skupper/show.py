@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics.pictures import COLOURS, picture
-from NetLibrary._mechanics.report import Cell, Table, bitrate_text
+from NetLibrary._mechanics.report import Cell, Table
 from NetLibrary._mechanics.skupper.objects import KINDS
 from NetLibrary._mechanics.skupper.results import is_ready, state_text
+from NetLibrary.types.quantities import bitrate_text
 
 Object = dict[str, Any]
 _DETAILS = {

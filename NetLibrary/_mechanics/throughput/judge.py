@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
-from NetLibrary._mechanics.report import bitrate_text
 from NetLibrary._mechanics.throughput.command import Request
 from NetLibrary._mechanics.verdict import Check, at_least, at_most
+from NetLibrary.types.quantities import bitrate_text
 
 # iperf3 paces in blocks of 128 KiB, so a short run may end up to one block above its rate
 PACING_TOLERANCE = 1.10

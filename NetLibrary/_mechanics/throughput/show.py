@@ -9,11 +9,12 @@ from pathlib import Path
 
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.pictures import COLOURS, picture
-from NetLibrary._mechanics.report import Cell, Table, bitrate_text, bytes_text
+from NetLibrary._mechanics.report import Cell, Table
 from NetLibrary._mechanics.throughput.command import Request
 from NetLibrary._mechanics.throughput.judge import mean_rate
 from NetLibrary._mechanics.throughput.run import Outcome, image_of
 from NetLibrary._mechanics.verdict import Status, Verdict
+from NetLibrary.types.quantities import bitrate_text, bytes_text
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 from NetLibrary.keywords.matrix._state import state_of
 from NetLibrary.types import Bitrate, MatrixCase, Percentage
+from NetLibrary.types.quantities import bitrate_text
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.matrix.explain.diagnose import Finding
@@ -54,7 +55,6 @@ class MatrixResultKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.matrix import bandwidth
         from NetLibrary._mechanics.report import Table as Shown
-        from NetLibrary._mechanics.report import bitrate_text
 
         matrix = state_of(self.session).built()
         seconds, name = (
