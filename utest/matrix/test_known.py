@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from synthetic import blocked, healthy, layout, sources, world
 
-from NetLibrary._mechanics.matrix import explaining, lifecycle, looking, run
+from NetLibrary._mechanics.matrix import explaining, lifecycle, looking, rounds, run
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS, Known
@@ -167,3 +167,40 @@ def test_a_node_whose_proxy_is_dead_from_the_start_is_not_waited_for_half_a_minu
     matrix.fleet.fault = lambda s, t, e: blocked() if t.kind == "vip" and time.monotonic() - begun < 3 else None
     begun = time.monotonic()
     assert sorted(matrix.programming(timeout=30.0)) == ["node1", "node2", "node3"], "all nodes late is no dead proxy"
+
+
+def test_services_whose_pods_nobody_reaches_are_not_waited_for_as_if_a_proxy_were_late(matrix, monkeypatch):
+    monkeypatch.setattr(rounds, "STALLED", 0.2)
+    begin = time.monotonic()
+    matrix.programming(timeout=30.0)
+    assert time.monotonic() - begin < 3.0
+    wrong = matrix.tables["programming"].wrong
+    assert wrong
+    assert {cell.why for cell in wrong} == {rounds.OUT_OF_REACH}
+
+
+def test_a_service_that_one_node_lacks_among_others_is_waited_for_shortly(matrix, monkeypatch):
+    monkeypatch.setattr(rounds, "STALLED", 0.2)
+    monkeypatch.setattr(rounds, "PARTLY", 0.5)
+    matrix.fleet.fault = lambda s, t, e: (
+        blocked() if (s.node, t.name, t.kind) == ("node1", "to-on-node3", "vip") else None
+    )
+    begin = time.monotonic()
+    matrix.programming(timeout=30.0)
+    assert time.monotonic() - begin < 3.0
+    wrong = matrix.tables["programming"].wrong
+    assert wrong
+    assert all(cell.why != rounds.OUT_OF_REACH for cell in wrong)
+
+
+def test_a_node_that_has_programmed_nothing_yet_is_waited_for(matrix, monkeypatch):
+    monkeypatch.setattr(rounds, "STALLED", 0.1)
+    monkeypatch.setattr(rounds, "PARTLY", 0.2)
+    begin = time.monotonic()
+
+    def late(source, target, expected):
+        return blocked() if source.node == "node1" and target.kind == "vip" and time.monotonic() < begin + 2 else None
+
+    matrix.fleet.fault = late
+    matrix.programming(timeout=30.0)
+    assert not matrix.tables["programming"].wrong

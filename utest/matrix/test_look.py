@@ -49,8 +49,8 @@ def said(number, *, extra="", **changes):
         + "\t\tcounter packets 1 bytes 2 jump KUBE-SEP-X\n" * 10
         + "\t}\n}\ntable inet own {\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
         "\t\tip saddr 10.244.0.0/16 masquerade\n\t}\n}",
-        "pods": f"P {POD[number]}\nR default via 10.244.{number}.1 dev eth0\n"
-        "L 2: eth0@if8: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP",
+        "pods": f"P {POD[number]}\n=R\ndefault via 10.244.{number}.1 dev eth0\n"
+        "=L\n2: eth0@if8: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP",
     }
     parts.update({k: parts[k].replace(*v) if isinstance(v, tuple) else v for k, v in changes.items()})
     return "\n".join(f"@@{name}\n{text}" for name, text in parts.items()) + extra
@@ -194,9 +194,9 @@ def test_rules_of_every_node_are_no_difference_though_their_counters_differ():
 
 
 def test_a_rule_inside_a_pod_is_found_and_its_default_route_is_missed():
-    of = states(pods=(f"P {POD[2]}", f'P {POD[2]}\nF \t\tiifname != "lo" drop'))
+    of = states(pods=(f"P {POD[2]}", f'P {POD[2]}\n=F\n\t\tiifname != "lo" drop'))
     assert any("drop" in d.text and POD[2] in d.text for d in in_pods("node2", of, list(POD.values())))
-    of = states(pods=("R default via 10.244.2.1 dev eth0\n", ""))
+    of = states(pods=("default via 10.244.2.1 dev eth0\n", ""))
     assert any("no default route" in d.text for d in in_pods("node2", of, list(POD.values())))
     of = states(pods=("via 10.244.2.1", "via 10.244.2.253"))
     assert any("default via 10.244.2.253" in d.text for d in in_pods("node2", of, list(POD.values())))

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS, Known
@@ -24,6 +25,12 @@ RATE_LIMITED = 5.0
 SETTLING = 15.0
 # Once a row is wrong for good, the cells of other rows get so many seconds to become right
 BROKEN_SETTLE = 0.5
+# New Services that stay silent for so many seconds, while no other gets right, may have pods that nobody reaches; with
+# more of them than that, asking their pods would take longer than waiting
+STALLED, FEW_ENOUGH = 1.5, 500
+# A node programs new Services together: from one that has some, others come within so many seconds
+PARTLY = 4.0
+OUT_OF_REACH = "the pod does not answer at its own address either, so this tells nothing of the Service"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +42,8 @@ class Patience:
         limit_ms: The one time limit of connections without an answer.
         steady: Nothing was changed just before, so what gets right late flaps.
         broken: Something is known to be broken.
-        laggards: When all is right from some nodes, seconds for the others to get anything more right.
+        laggards: When all is right from some nodes, seconds for the others to get anything more right. Services whose
+            pods cannot be reached are not waited for then.
     """
 
     settle: float
@@ -61,6 +69,8 @@ class Rounds:
         self._first: dict[Pair, Observation] = {}
         self._first_wrong: dict[Pair, Cell] = {}
         self._proven: set[Pair] = set()
+        self._direct: set[Pair] = set()
+        self._aside: set[Pair] = set()
         self._lossy = False
         self._started = time.monotonic()
 
@@ -74,8 +84,10 @@ class Rounds:
             self._one_round(rounds, open_pairs)
             wrong = self._worth_asking(p for p in pairs if p in self._cells)
             moved_at = time.monotonic() if len(wrong) < before else moved_at
-            if self._only_laggards(pairs, wrong) and time.monotonic() - moved_at > (self._patience.laggards or 0):
-                break
+            if self._patience.laggards is not None:
+                wrong = self._without_unreachable(wrong, time.monotonic() - moved_at)
+                if self._only_laggards(pairs, wrong, time.monotonic() - moved_at):
+                    break
             # a fault stays as it is; as long as cells get right, the network or the machine has not settled
             better = len(wrong) < before and (rounds > 1 or len(wrong) < before / 2)
             go_on = (rounds == 1 or (better and not self._lossy)) and not self._patience.broken
@@ -94,9 +106,34 @@ class Rounds:
                 self._bed.refresh()
         return self._table(key, title, pairs)
 
-    def _only_laggards(self, pairs: Sequence[Pair], wrong: Sequence[Pair]) -> bool:
+    def _only_laggards(self, pairs: Sequence[Pair], wrong: Sequence[Pair], stalled: float) -> bool:
+        """Tells whether waiting for the nodes that are late tells nothing more."""
         late = {source.node for source, _ in wrong}
-        return self._patience.laggards is not None and bool(late) and late < {source.node for source, _ in pairs}
+        partly = {source.node for source, _ in set(pairs) - set(wrong) - self._aside}
+        if late <= partly:
+            return stalled > PARTLY
+        return late < {source.node for source, _ in pairs} and stalled > (self._patience.laggards or 0)
+
+    def _without_unreachable(self, wrong: Sequence[Pair], stalled: float) -> list[Pair]:
+        """Leaves out new Services whose one pod cannot be reached by its own address, which no proxy changes."""
+        if stalled > STALLED and len(wrong) <= FEW_ENOUGH:
+            direct = {p: (p[0], at) for p in wrong if p not in self._direct and (at := self._pod_behind(p)) is not None}
+            answers = self._bed.fleet.run(list(dict.fromkeys(direct.values())), limit_ms=self._bed.options.limit_ms)
+            silent = {(s, t) for s, t, seen in answers if not seen.responders}
+            self._direct |= set(direct)
+            self._aside |= {p for p, at in direct.items() if at in silent}
+        return [p for p in wrong if p not in self._aside]
+
+    def _pod_behind(self, pair: Pair) -> Target | None:
+        """The one pod behind a Service, asked by its own address."""
+        target, world = pair[1], self._bed.world
+        service = world.service(target.service)
+        family = addresses.family_of(target.host) or 4
+        found = world.endpoints(service, target.service_port, target.protocol, family) if service is not None else []
+        if len(found) != 1:
+            return None
+        (at,) = found
+        return Target(at.pod, "pod", at.address, at.port, target.protocol, target.probe, pod=at.pod, node=at.node)
 
     def judge(self, source: Source, target: Target, seen: Observation) -> Cell:
         """Judges what was seen by what the objects promise."""
@@ -114,8 +151,10 @@ class Rounds:
         return expected if self._override is None else self._override(source, target, expected)
 
     def _table(self, key: str, title: str, pairs: Sequence[Pair]) -> Table:
-        for cell in self._cells.values():
+        for pair, cell in self._cells.items():
             cell.transient = not self._patience.steady
+            if pair in self._aside:
+                cell.why = OUT_OF_REACH
         table = Table(key, title, [self._cells[pair] for pair in pairs], time.monotonic() - self._started)
         table.probers = {s.name: self._bed.fleet.flavours.get(s.name, "") for s in table.sources}
         note = self._known.note(table.cells, self._bed.world)
@@ -245,4 +284,4 @@ def excuse_rate_limited(cells: Mapping[Pair, Cell]) -> None:
             cell.observed.detail = "no refusal in time: the node limits its ICMP errors to one a second"
 
 
-__all__ = ["BROKEN_SETTLE", "Override", "Patience", "Rounds", "excuse_rate_limited"]
+__all__ = ["BROKEN_SETTLE", "OUT_OF_REACH", "Override", "Patience", "Rounds", "excuse_rate_limited"]

@@ -134,6 +134,7 @@ class MatrixCaseKeywords(KeywordBase):
         }
 
     def _report_build(self, matrix: Matrix, by_node: dict[str, list[float]]) -> None:
+        from NetLibrary._mechanics.matrix.rounds import OUT_OF_REACH
         from NetLibrary._mechanics.matrix.run import latency_rows
 
         rows = [[n, c, f"{a:.2f}", f"{m:.2f}", f"{b:.2f}"] for n, c, a, m, b in latency_rows(by_node)]
@@ -146,10 +147,13 @@ class MatrixCaseKeywords(KeywordBase):
         _robot.log_table(["what the matrix knows"], [[note] for note in notes])
         slowest = max((max(v) for v in by_node.values()), default=0.0)
         nodes = {source.node for source in matrix.sources if source.node}
-        late = sorted({cell.source.node for cell in matrix.tables["programming"].wrong})
+        cells, wrong = matrix.tables["programming"].cells, matrix.tables["programming"].wrong
+        late = sorted({cell.source.node for cell in wrong if cell.why != OUT_OF_REACH})
         programmed = f"everywhere {slowest:.1f} s later"
         if late:
             programmed = f"not on {', '.join(late)} {matrix.seconds['programming']:.0f} s later"
+        elif wrong:
+            programmed += f", as far as pods can be reached ({len(wrong)} of {len(cells)} cannot)"
         conclude(
             self.session,
             kind="service programming",

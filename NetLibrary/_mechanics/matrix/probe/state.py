@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MARK = "@@"
 # In a large matrix the networks of so many pods tell enough
 MOST_PODS = 60
-# {pods} are addresses of one pod of each node: where would a packet to them go?
+# {pods} are addresses of one pod of each node: where would a packet to them go? {own} are those of the matrix's pods
 SCRIPT = r"""
 at() { echo "@@$1"; }
 at sysctl
@@ -44,11 +44,10 @@ ask() { echo "$1 $(curl -sm 2 "http://127.0.0.1:$1/$2" 2>/dev/null | head -c 300
 at proxy; ask 10256 healthz; ask 10249 proxyMode
 at kubelet; curl -sm 2 http://127.0.0.1:10248/healthz 2>/dev/null; echo
 at pods; for n in $(ip netns list 2>/dev/null | cut -d' ' -f1); do
-  a=$(ip -n $n -o addr show scope global 2>/dev/null | sed -n 's/.* inet6* \([^/ ]*\).*/\1/p' | head -n 1)
-  [ -n "$a" ] || continue
-  echo "P $a"; ip -n $n -4 route 2>/dev/null | sed 's/^/R /'; ip -n $n -o link 2>/dev/null | sed 's/^/L /'
-  ip netns exec $n nft list ruleset 2>/dev/null | sed 's/^/F /'
-  ip netns exec $n tc qdisc show 2>/dev/null | sed 's/^/Q /'
+  have=$(ip -n $n -o addr show scope global 2>/dev/null)
+  for a in {own}; do case "$have" in *" $a/"*) echo "P $a"; ip netns exec $n sh -c '
+    echo "=R"; ip -4 route; echo "=L"; ip -o link; echo "=F"; nft list ruleset; echo "=Q"; tc qdisc show' 2>/dev/null;;
+  esac; done
 done
 at firewall; nft list ruleset 2>/dev/null
 at end
@@ -116,7 +115,8 @@ def read_all(bed: Testbed, lookers: Lookers) -> dict[str, State]:
     """States of all nodes of a matrix that can be asked, by node."""
     pods = [s for s in bed.sources if not s.host_network and not s.outside and s.address]
     one_each = {s.node: s.address for s in reversed(pods)}
-    text = SCRIPT.replace("{pods}", " ".join(one_each.values()))
+    own = [s.address for s in pods[:MOST_PODS]]
+    text = SCRIPT.replace("{pods}", " ".join(one_each.values())).replace("{own}", " ".join(own))
     nodes = list(dict.fromkeys(s.node for s in bed.sources if s.node))
     in_lab = bed.cluster.lab is not None
     looking = {} if in_lab else lookers.names(nodes)
@@ -215,13 +215,15 @@ def parse(node: str, text: str) -> State:
         state.health["kube-proxy" if port == "10256" else "proxy mode"] = said.strip() or None
     state.health["kubelet"] = parts["kubelet"][0] if parts["kubelet"] else None
     _firewall(state, parts["firewall"])
-    address = ""
+    address = kind = ""
     for line in parts["pods"]:
         if line.startswith("P "):
             address = line[2:].strip()
             state.pods[address] = []
+        elif line.startswith("="):
+            kind = line[1:]
         elif address:
-            state.pods[address].append(line.rstrip())
+            state.pods[address].append(f"{kind} {line}".rstrip())
     return state
 
 
