@@ -12,7 +12,7 @@ from NetLibrary._mechanics.matrix import explaining, lifecycle, looking, rounds,
 from NetLibrary._mechanics.matrix.explain.diagnose import UNKNOWN, Finding
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.known import PREDICTED_MS, Known
-from NetLibrary._mechanics.matrix.model.types import Expected
+from NetLibrary._mechanics.matrix.model.types import Cell, Expected
 from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.matrix.testbed import Options, Testbed
 from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
@@ -204,3 +204,16 @@ def test_a_node_that_has_programmed_nothing_yet_is_waited_for(matrix, monkeypatc
     matrix.fleet.fault = late
     matrix.programming(timeout=30.0)
     assert not matrix.tables["programming"].wrong
+
+
+def test_a_backend_that_is_gone_by_now_was_on_a_node_that_is_known_to_be_cut_off(matrix):
+    matrix.check("pod ip", settle=0.1)
+    assert matrix.findings()[0].key == "pod network of node"
+    source = next(s for s in matrix.sources if s.name == "on-node1")
+    matrix.world.places = {"leaving": "node3"}
+    target = Target("1 ready", "vip", "10.96.0.99", 80, service="leaving", service_port=80)
+    expected = Expected(frozenset({Outcome.CONNECTED}), frozenset({"leaving"}))
+    cell = Cell(source, target, expected, blocked(), right=False, symptom="blocked")
+    assert matrix.explains(cell)
+    matrix.world.places = {"leaving": "node2"}
+    assert not matrix.explains(cell)

@@ -116,6 +116,7 @@ class Testbed:
             dns_service=self.world.dns_service or self._dns_addresses(),
             resolvers=self.world.resolvers,
             settled=self.world.settled,
+            places={**self.world.places, **{p["metadata"]["name"]: p["spec"].get("nodeName") or "" for p in pods}},
         )
         changed = drift(self.layout, self.world) if self.sources else {}
         self.world.drift = {name: text for name, text in changed.items() if name not in self.refused}

@@ -84,7 +84,7 @@ class Fact:
 
 def facts_of(tables: Iterable[Table], world: World) -> list[Fact]:
     """All judged cells with their features."""
-    node_of = {p["metadata"]["name"]: p["spec"].get("nodeName", "") for p in world.pods}
+    node_of = {**world.places, **{p["metadata"]["name"]: p["spec"].get("nodeName", "") for p in world.pods}}
     found = []
     for table in tables:
         for cell in table.cells:

@@ -105,6 +105,7 @@ class World:
     foreign_policies: Mapping[str, str] = field(default_factory=dict)
     dns_service: Sequence[str] = ()
     resolvers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def family(self) -> int:
