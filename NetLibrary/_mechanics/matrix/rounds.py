@@ -70,7 +70,7 @@ class Rounds:
         self._first_wrong: dict[Pair, Cell] = {}
         self._proven: set[Pair] = set()
         self._direct: set[Pair] = set()
-        self._aside: set[Pair] = set()
+        self._out_of_reach: set[Pair] = set()
         self._lossy = False
         self._started = time.monotonic()
 
@@ -109,7 +109,7 @@ class Rounds:
     def _only_laggards(self, pairs: Sequence[Pair], wrong: Sequence[Pair], stalled: float) -> bool:
         """Tells whether waiting for the nodes that are late tells nothing more."""
         late = {source.node for source, _ in wrong}
-        partly = {source.node for source, _ in set(pairs) - set(wrong) - self._aside}
+        partly = {source.node for source, _ in set(pairs) - set(wrong) - self._out_of_reach}
         if late <= partly:
             return stalled > PARTLY
         return late < {source.node for source, _ in pairs} and stalled > (self._patience.laggards or 0)
@@ -121,8 +121,8 @@ class Rounds:
             answers = self._bed.fleet.run(list(dict.fromkeys(direct.values())), limit_ms=self._bed.options.limit_ms)
             silent = {(s, t) for s, t, seen in answers if not seen.responders}
             self._direct |= set(direct)
-            self._aside |= {p for p, at in direct.items() if at in silent}
-        return [p for p in wrong if p not in self._aside]
+            self._out_of_reach |= {p for p, at in direct.items() if at in silent}
+        return [p for p in wrong if p not in self._out_of_reach]
 
     def _pod_behind(self, pair: Pair) -> Target | None:
         """The one pod behind a Service, asked by its own address."""
@@ -153,7 +153,7 @@ class Rounds:
     def _table(self, key: str, title: str, pairs: Sequence[Pair]) -> Table:
         for pair, cell in self._cells.items():
             cell.transient = not self._patience.steady
-            if pair in self._aside:
+            if pair in self._out_of_reach:
                 cell.why = OUT_OF_REACH
         table = Table(key, title, [self._cells[pair] for pair in pairs], time.monotonic() - self._started)
         table.probers = {s.name: self._bed.fleet.flavours.get(s.name, "") for s in table.sources}
