@@ -22,7 +22,7 @@ import yaml
 from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.archive import INPOD, archive, echo_server_manifest
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK
-from NetLibrary._mechanics.outages.run.echoes import pauses_in
+from NetLibrary._mechanics.outages.run.echoes import lapses_in
 from NetLibrary._mechanics.outages.run.inpod.dns import question
 from NetLibrary._mechanics.outages.run.inpod.wire import MAGIC, FrameReader, Outcome, json_frame
 from NetLibrary._mechanics.outages.run.logs import ProberLog
@@ -234,7 +234,7 @@ def test_a_stopped_server_is_known_from_its_log():
         time.sleep(0.1)
         server.terminate()
         assert server.stdout is not None
-        pauses = pauses_in(server.stdout.read(), SAME_CLOCK)
+        pauses = lapses_in(server.stdout.read(), SAME_CLOCK).paused
     assert max(until - since for since, until in pauses) / 1e6 == pytest.approx(200, abs=80)
 
 

@@ -152,6 +152,7 @@ class StreamLog:
     stranded: list[tuple[int, int]] = field(default_factory=list)  # (silent, new ones worked since), milliseconds
     ended_by_server: list[float] = field(default_factory=list)  # after how many seconds, in good order
     paused: list[tuple[int, int]] = field(default_factory=list)
+    overflows: list[tuple[int, int, int]] = field(default_factory=list)  # (since, until, datagrams dropped by a buffer)
     ways: list[tuple[int, int, int, int]] = field(default_factory=list)  # (since, until, missing, reached the server)
     cannot: str | None = None
 
@@ -179,7 +180,7 @@ class StreamResult:
     skipped: int = 0
     duplicates: int = 0
     prober_failures: int = 0
-    excused: int = 0  # lost attempts that met a long pause of prober or echo server and say nothing about the path
+    excused: int = 0  # lost attempts that prober or echo server explain, so that they say nothing about the path
     outcomes: dict[str, int] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
     median_ms: float | None = None

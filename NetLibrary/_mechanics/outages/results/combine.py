@@ -77,6 +77,7 @@ def joined_log(logs: Sequence[StreamLog]) -> StreamLog:
         latest_ms=max(log.latest_ms for log in logs),
         duplicates=sum(log.duplicates for log in logs),
         paused=first.paused,
+        overflows=sorted({overflow for log in logs for overflow in log.overflows}),
         ways=sorted(way for log in logs for way in log.ways),
         cannot=next((log.cannot for log in logs if log.cannot), None),
     )

@@ -111,8 +111,8 @@ def read(recording: Recording, *, slow_margin_ms: float | None = None, merge_bel
 
 
 def _note_pauses(recording: Recording, result: OutageResult) -> None:
-    for role, found in recording.pauses.items():
-        during = [(until - since) / 1e6 for since, until in found if until > recording.start_ns]
+    for role, lapses in recording.lapses.items():
+        during = [(until - since) / 1e6 for since, until in lapses.paused if until > recording.start_ns]
         if during:
             result.notes.append(
                 f"echo server '{role}' got no processor {len(during)} times, for {max(during):.0f} ms at worst; "
@@ -133,7 +133,10 @@ def _read_prober(
     logs = prober.log.stream_logs()
     for log in logs:
         result.logs.append((prober.name, log, shift))
-        log.paused += [(since + shift, until + shift) for since, until in recording.pauses.get(log.spec.endpoint, ())]
+        if lapses := recording.lapses.get(log.spec.endpoint):
+            log.paused += [(since + shift, until + shift) for since, until in lapses.paused]
+            if log.spec.kind is ProbeKind.UDP:
+                log.overflows += [(since + shift, until + shift, dropped) for since, until, dropped in lapses.overflows]
     own = evaluate_all(logs, quiet_until_ns=quiet_until, slow_margin_ms=slow_margin_ms, merge_below=merge_below)
     for stream in own:
         stream.windows = [_shifted(window, shift) for window in stream.windows]

@@ -8,7 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW, find_windows, usable
+from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW, find_windows, overrun_times, usable
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.types import (
     Probe,
@@ -111,7 +111,8 @@ def evaluate(
     result.planned = len(probes) + log.skipped
     result.sent = len(probes) - result.prober_failures
     paused = _united(log.paused)
-    result.excused = sum(1 for p in probes if p.outcome is Outcome.LOST and not usable(log.spec, p, paused))
+    overrun = overrun_times(probes, log.overflows)
+    result.excused = sum(1 for p in probes if p.outcome is Outcome.LOST and not usable(log.spec, p, paused, overrun))
     slow_ns = result.slow_ms * 1e6
     result.answered = sum(1 for probe in probes if probe.outcome is Outcome.OK)
     result.late = sum(
@@ -127,11 +128,15 @@ def evaluate(
         merge_below=merge_below,
         broken=log.kept_broken,
         paused=paused,
+        overrun=overrun,
     )
     if result.excused:
-        result.notes.append(
-            f"{result.excused} attempts met long pauses of prober or echo server; whether the path failed is unknown"
+        why = (
+            "found a receive buffer of prober or echo server full"
+            if overrun
+            else ("met long pauses of prober or echo server")
         )
+        result.notes.append(f"{result.excused} attempts {why}; whether the path failed is unknown")
     if log.skipped:
         share = log.skipped / max(1, result.planned)
         result.notes.append(

@@ -56,6 +56,7 @@ def find_windows(
     merge_below: int = MERGE_BELOW,
     broken: Sequence[tuple[int, str, int]] = (),
     paused: Sequence[tuple[int, int]] = (),
+    overrun: Sequence[tuple[int, int]] = (),
 ) -> list[Window]:
     """Finds the outages of one stream.
 
@@ -67,11 +68,12 @@ def find_windows(
         broken: Times at which a kept connection broke, which no probe may have seen.
         paused: Times in which prober or echo server did not run. An answer that was late because of that counts as
             good; a lost one never does.
+        overrun: Times in which a full receive buffer of theirs explains what is missing.
 
     Returns:
         The windows in order; merged ones hold their pieces.
     """
-    counted = [probe for probe in probes if usable(spec, probe, paused)]
+    counted = [probe for probe in probes if usable(spec, probe, paused, overrun)]
     slow_ns = int(slow_ms * 1e6)
     bad = [_is_bad(probe, slow_ns, paused) for probe in counted]
     raw: list[tuple[int, int]] = []
@@ -90,13 +92,38 @@ def find_windows(
     return _with_breaks(windows, counted, broken)
 
 
-def usable(spec: StreamSpec, probe: Probe, paused: Sequence[tuple[int, int]]) -> bool:
+def overrun_times(probes: Sequence[Probe], overflows: Sequence[tuple[int, int, int]]) -> list[tuple[int, int]]:
+    """Returns the times in which full receive buffers of prober or echo server explain all losses.
+
+    Where more is missing than the buffers threw away, a path lost something too, and nothing there is excused.
+
+    Args:
+        probes: Probes of a stream.
+        overflows: From when to when how many datagrams were thrown away, of this stream and maybe of others.
+    """
+    found = []
+    for since, until, dropped in overflows:
+        lost = sum(1 for p in probes if p.outcome is Outcome.LOST and since - EARLY_NS <= p.sent_ns <= until)
+        if 0 < lost <= dropped:
+            found.append((since - EARLY_NS, until))
+    return found
+
+
+def usable(
+    spec: StreamSpec,
+    probe: Probe,
+    paused: Sequence[tuple[int, int]],
+    overrun: Sequence[tuple[int, int]] = (),
+) -> bool:
     """Leaves out what says nothing about the path.
 
     A connection or a question needs prober and server in turns, and an attempt that met a long pause of one of them
-    runs into its limit without any packet being lost. Echoes wait in the kernel and carry its stamps.
+    runs into its limit without any packet being lost. Echoes wait in the kernel and carry its stamps, as long as the
+    buffer there holds them.
     """
     if probe.outcome is Outcome.NO_DESCRIPTOR:
+        return False
+    if probe.outcome is Outcome.LOST and any(since <= probe.sent_ns <= until for since, until in overrun):
         return False
     in_turns = spec.kind in (ProbeKind.TCP_NEW, ProbeKind.DNS, ProbeKind.HTTP)
     return not (in_turns and probe.outcome is Outcome.LOST and _during(probe, paused))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,35 @@ from NetLibrary._mechanics.polling import settle
 LOG_LINES = 20_000
 START_S = 5.0
 
-Pauses = list[tuple[int, int]]
 
+@dataclass(frozen=True)
+class Lapses:
+    """What an echo server did that looks like a fault of a path and is none.
 
-def pauses_in(log: str, offset: Offset) -> Pauses:
-    r"""Reads from an echo server's log when it was paused, on the controller's clock.
-
-    >>> pauses_in("echo: ready\necho: paused 1000 4000\n", Offset(500, 0, 0))
-    [(500, 3500)]
+    Args:
+        paused: From when to when it got no processor.
+        overflows: From when to when how many requests found its receive buffer full.
     """
-    found = []
+
+    paused: list[tuple[int, int]] = field(default_factory=list)
+    overflows: list[tuple[int, int, int]] = field(default_factory=list)
+
+
+def lapses_in(log: str, offset: Offset) -> Lapses:
+    r"""Reads from an echo server's log when it was paused or overrun, on the controller's clock.
+
+    >>> lapses_in("echo: ready\necho: paused 1000 4000\necho: overflow 2000 4000 7\n", Offset(500, 0, 0))
+    Lapses(paused=[(500, 3500)], overflows=[(1500, 3500, 7)])
+    """
+    found = Lapses()
     for line in log.splitlines():
-        words = line.split()
-        if words[:2] == ["echo:", "paused"] and len(words) == 4 and words[2].isdigit() and words[3].isdigit():
-            found.append((offset.to_controller(int(words[2])), offset.to_controller(int(words[3]))))
+        match line.split():
+            case ["echo:", "paused", *numbers] if len(numbers) == 2 and all(n.isdigit() for n in numbers):
+                since, until = (offset.to_controller(int(number)) for number in numbers)
+                found.paused.append((since, until))
+            case ["echo:", "overflow", *numbers] if len(numbers) == 3 and all(n.isdigit() for n in numbers):
+                since, until = (offset.to_controller(int(number)) for number in numbers[:2])
+                found.overflows.append((since, until, int(numbers[2])))
     return found
 
 
@@ -53,15 +69,15 @@ class EchoPod:
         with contextlib.suppress(NetLibraryError, OSError, ValueError):
             self._offset = pod_offset(self.cluster, self.namespace, self.pod)
 
-    def pauses(self) -> Pauses:
-        """Returns when the server was paused; nothing when its log cannot be read."""
+    def lapses(self) -> Lapses:
+        """Returns when the server was paused or overrun; nothing when its log cannot be read."""
         if self._offset is None:
-            return []
+            return Lapses()
         try:
             log = self.cluster.logs(self.namespace, self.pod, tail=LOG_LINES)
         except (NetLibraryError, OSError):
-            return []
-        return pauses_in(log, self._offset)
+            return Lapses()
+        return lapses_in(log, self._offset)
 
     def stop(self) -> None:
         """The pod stays."""
@@ -111,9 +127,9 @@ class OutsideEcho:
     def _text(self) -> str:
         return Path(f"/proc/self/fd/{self._log.fileno()}").read_text(errors="replace")
 
-    def pauses(self) -> Pauses:
-        """Returns when the server was paused."""
-        return pauses_in(self._text(), SAME_CLOCK)
+    def lapses(self) -> Lapses:
+        """Returns when the server was paused or overrun."""
+        return lapses_in(self._text(), SAME_CLOCK)
 
     def stop(self) -> None:
         """Ends the server."""

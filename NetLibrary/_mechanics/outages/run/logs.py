@@ -142,6 +142,9 @@ class ProberLog:
                 log.first_ns = event["streams"].get(str(spec.number))
             elif name == "paused":
                 log.paused.append((event["since"], event["t"]))
+            elif name == "overflow":
+                if spec.number in event["streams"]:
+                    log.overflows.append((event["since"], event["until"], event["dropped"]))
             elif event.get("stream") == spec.number:
                 if name == "cannot":
                     log.cannot = f"{event['what']}: {event['why']}"

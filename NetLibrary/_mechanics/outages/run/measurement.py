@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.outages.objects import Target
-from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho, Pauses
+from NetLibrary._mechanics.outages.run.echoes import EchoPod, Lapses, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
 from NetLibrary._mechanics.outages.run.settling import Settling, words
 from NetLibrary._mechanics.outages.types import NS, Step, StreamSpec
@@ -36,7 +36,7 @@ class Recording:
         unmeasured: What could not be measured and why.
         errors: What went wrong with the measuring itself.
         notes: What a reader should know.
-        pauses: When each echo server got no processor, by its role.
+        lapses: When each echo server was paused or overrun, by its role.
         start_ns: When all probers ran.
         end_ns: When they were told to end.
     """
@@ -47,7 +47,7 @@ class Recording:
     unmeasured: Sequence[str] = ()
     errors: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    pauses: dict[str, Pauses] = field(default_factory=dict)
+    lapses: dict[str, Lapses] = field(default_factory=dict)
     start_ns: int = 0
     end_ns: int = 0
 
@@ -279,7 +279,7 @@ class Measurement:
                 remove()
 
     def _record(self, end_ns: int) -> Recording:
-        pauses = {echo.role: echo.pauses() for echo in self.echoes}
+        lapses = {echo.role: echo.lapses() for echo in self.echoes}
         for echo in self.echoes:
             echo.stop()
         return Recording(
@@ -289,7 +289,7 @@ class Measurement:
             self._unmeasured,
             list(self._errors),
             list(self._notes),
-            pauses,
+            lapses,
             self.start_ns,
             end_ns,
         )

@@ -1,5 +1,6 @@
 """ICMP and UDP echo streams."""
 
+import contextlib
 import errno
 import socket
 import struct
@@ -7,13 +8,16 @@ import struct
 from .loop import Stream, monotonic_ns
 from .wire import MARK, PAYLOAD, Outcome, outcome_of
 
-SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module does not name it
+SO_TIMESTAMPNS = 35  # asm-generic/socket.h; the socket module names neither
+SO_RXQ_OVFL = 40
 IP_RECVERR = 11
 IPV6_RECVERR = 25
 ICMP_FILTER = 1
 ICMP6_FILTER = 1
 SOL_RAW = 255
 TIMESPEC = struct.Struct("@qq")
+DROPS = struct.Struct("@I")
+RECEIVE_BUFFER = 1 << 20  # the kernel grants net.core.rmem_max at most
 EXTENDED_ERR = struct.Struct("@IBBBBII")
 LIKE_PING = 56  # bytes of payload
 LARGEST = 9216  # what is read at once: a jumbo frame
@@ -42,6 +46,27 @@ def arrival(ancillary, shift, now):
     return now
 
 
+class Overflow:
+    """Counts the datagrams that the kernel threw away because a socket's receive buffer was full.
+
+    A prober that gets no processor does not read, and what comes meanwhile is lost here and on no path.
+    """
+
+    def __init__(self, sock):
+        self.count = 0
+        with contextlib.suppress(OSError):  # a sandbox without it: losses count as they are
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+
+    def grown(self, ancillary):
+        """Returns how many were thrown away between the datagram before and the one with this ancillary data."""
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL and len(data) >= DROPS.size:
+                before, self.count = self.count, DROPS.unpack_from(data)[0]
+                return (self.count - before) & 0xFFFFFFFF
+        return 0
+
+
 def checksum(data):
     """Returns the Internet checksum (RFC 1071)."""
     data += b"\0" * (len(data) % 2)
@@ -56,6 +81,14 @@ class EchoStream(Stream):
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
         self.padding = b"\0" * max(0, spec.get("size", LIKE_PING) - PAYLOAD.size)
+        self.newest = None  # when the probe was sent that was answered last
+
+    def overflown(self, payload, dropped):
+        """Tells that answers between the one before and this one found the receive buffer full."""
+        if dropped and len(payload) >= PAYLOAD.size:
+            since = self.first if self.newest is None else self.newest
+            until = PAYLOAD.unpack_from(payload)[3]
+            self.loop.event("overflow", streams=[self.number], since=since, until=until, dropped=dropped)
 
     def answered(self, payload, when):
         """Takes one echo that came back."""
@@ -64,6 +97,7 @@ class EchoStream(Stream):
         mark, stream, sequence, sent = PAYLOAD.unpack_from(payload)
         if mark != MARK or stream != self.number:
             return
+        self.newest = sent
         true_sent = self.outstanding.pop(sequence, None)
         if true_sent is not None:
             self.loop.record(self.number, Outcome.OK, 0, sequence, true_sent, max(0, when - true_sent))
@@ -109,7 +143,8 @@ class IcmpSocket:
                 words[kind >> 5] &= ~(1 << (kind & 31))
             self.sock.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER, struct.pack("@8I", *words))
         self.sock.setblocking(False)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.overflow = Overflow(self.sock)
+        self.emptied = monotonic_ns()
         self.stamped = stamped(self.sock)
         loop.watch(self.sock.fileno(), self.readable)
 
@@ -120,10 +155,15 @@ class IcmpSocket:
             try:
                 data, ancillary, _flags, _peer = sock.recvmsg(LARGEST, 64)
             except BlockingIOError:
+                self.emptied = monotonic_ns()
                 return
             except OSError:
                 continue
             now = monotonic_ns()
+            dropped = self.overflow.grown(ancillary)
+            if dropped:
+                streams = [stream.number for stream in self.streams.values()]
+                self.loop.event("overflow", streams=streams, since=self.emptied, until=now, dropped=dropped)
             if self.family == socket.AF_INET:
                 data = data[(data[0] & 15) * 4 :]
             if len(data) < 8:
@@ -169,6 +209,7 @@ class IcmpStream(EchoStream):
             protocol = socket.IPPROTO_ICMPV6 if self.family == socket.AF_INET6 else socket.IPPROTO_ICMP
             self.sock = socket.socket(self.family, socket.SOCK_DGRAM, protocol)
             self.sock.setblocking(False)
+            self.overflow = Overflow(self.sock)
             ask_for_errors(self.sock)
             stamped(self.sock)
             loop.watch(self.sock.fileno(), self.readable)
@@ -197,6 +238,7 @@ class IcmpStream(EchoStream):
             data, ancillary, _flags, _peer = self.sock.recvmsg(LARGEST, 64)
         except OSError:
             return
+        self.overflown(data[8:], self.overflow.grown(ancillary))
         self.answered(data[8:], arrival(ancillary, self.loop.shift, monotonic_ns()))
 
     def failed_echo(self, payload, code, when):
@@ -216,6 +258,7 @@ class UdpStream(EchoStream):
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
+        self.overflow = Overflow(self.sock)
         ask_for_errors(self.sock)
         stamped(self.sock)
         self.connected = False
@@ -256,6 +299,7 @@ class UdpStream(EchoStream):
             self._read_errors()
             return
         self._count(data)
+        self.overflown(data, self.overflow.grown(ancillary))
         self.answered(data, arrival(ancillary, self.loop.shift, monotonic_ns()))
 
     def _count(self, data):

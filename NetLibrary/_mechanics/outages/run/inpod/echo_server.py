@@ -22,6 +22,8 @@ from contextlib import suppress
 IP_PKTINFO = 8
 IPV6_RECVPKTINFO = 49
 IPV6_PKTINFO = 50
+SO_RXQ_OVFL = 40  # asm-generic/socket.h; the socket module does not name it
+DROPS = struct.Struct("@I")
 TICK_S = 0.01
 PAUSE_NS = 5_000_000
 IN_PKTINFO = struct.Struct("@i4s4s")
@@ -42,8 +44,8 @@ class EchoServer:
         self.epoll = select.epoll()
         self.handlers = {}
         self.came = {}
-        self.open = {}
-        self.came = {}
+        self.emptied = {}  # descriptor -> when nothing was left to read
+        self.dropped = {}  # descriptor -> datagrams that found its receive buffer full
         for family, any_address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
             try:
                 self._listen(family, any_address, port)
@@ -66,6 +68,9 @@ class EchoServer:
         else:
             udp.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
         udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        with suppress(OSError):
+            udp.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        self.emptied[udp.fileno()] = time.monotonic_ns()
         tcp.bind((address, port))
         udp.bind((address, port))
         tcp.listen(1024)
@@ -120,6 +125,7 @@ class EchoServer:
             try:
                 data, ancillary, _flags, peer = sock.recvmsg(9216, 128)
             except OSError:
+                self.emptied[sock.fileno()] = time.monotonic_ns()
                 return
             back = []
             for level, kind, value in ancillary:
@@ -128,8 +134,17 @@ class EchoServer:
                     back = [(level, kind, IN_PKTINFO.pack(0, local, b"\0" * 4))]
                 elif level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO:
                     back = [(level, kind, value[:16] + b"\0" * 4)]
+                elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
+                    self._overflown(sock.fileno(), DROPS.unpack_from(value)[0])
             with suppress(OSError):
                 sock.sendmsg([self._counted(data, peer)], back, 0, peer)
+
+    def _overflown(self, descriptor, count):
+        """Logs when requests were lost here because nobody read them in time; no path lost them."""
+        more = (count - self.dropped.get(descriptor, 0)) & 0xFFFFFFFF
+        if more:
+            self.dropped[descriptor] = count
+            print("echo: overflow", self.emptied[descriptor], time.monotonic_ns(), more, flush=True)
 
     def _counted(self, data, peer):
         """Writes into a probe how many have come from its client: the next answer tells which way lost the others."""
