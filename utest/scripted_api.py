@@ -69,6 +69,7 @@ class ApiServer:
         self.requests: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = []
         self.watching = 0
         self.logs: dict[str, str] = {}
+        self.prefix = ""  # path before that of the API, as with Rancher, which answers for many clusters
         self.clock_ahead = 0.0  # seconds that its clock is ahead of ours
         self.command: Callable[[Command], None] = lambda command: command.exit(0)
         self.protocols: tuple[str, ...] = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -82,7 +83,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self._port}{self.prefix}"
 
     def open_door(self) -> None:
         """Listens, on the same port as before."""
@@ -231,6 +232,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         api = self.server_state
+        outside = bool(api.prefix) and not self.path.startswith(f"{api.prefix}/")
+        self.path = self.path.removeprefix(api.prefix)
         parts = urlsplit(self.path)
         self.query_lists = parse_qs(parts.query)
         self.query = {key: values[-1] for key, values in self.query_lists.items()}
@@ -249,7 +252,9 @@ class _Handler(BaseHTTPRequestHandler):
             )
             api.changed.notify_all()
         script = api.script_for(self.command, self.path)
-        if script:
+        if outside:
+            self.text(404, "404 page not found", "text/plain")
+        elif script:
             script(self)
         elif self.headers.get("Upgrade", "").lower() == "websocket":
             self._exec()

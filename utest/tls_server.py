@@ -1,4 +1,4 @@
-"""A server that speaks TLS, answers everything like a Kubernetes API server, and keeps the headers that it got."""
+"""A server that speaks TLS, answers everything like a Kubernetes API server, and keeps the headers and paths that it got."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class TlsServer:
         self.certificate = certificate.read_text()
         self.headers: list[tuple[str, str]] = []
         self.names: list[str | None] = []
+        self.paths: list[str] = []
         self.subjects: list[Any] = []
         outer = self
 
@@ -44,6 +45,7 @@ class TlsServer:
 
             def do_GET(self) -> None:
                 outer.headers += self.headers.items()
+                outer.paths.append(self.path.partition("?")[0])
                 outer.subjects.append(self.connection.getpeercert())  # type: ignore[attr-defined]
                 body = b'{"gitVersion": "v1.99.0"}'
                 self.send_response(200)

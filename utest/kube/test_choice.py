@@ -50,7 +50,8 @@ def test_order_is_argument_variable_environment_account_home_lab(ask: Any, tmp_p
         choice = ask(service_account=account, **options)
         assert [path.name for path in choice.kubeconfig] == [name]
         assert words in choice.reason
-    assert ask(service_account=account, environment=in_pod).source == "in-cluster"
+    inside = ask(service_account=account, environment=in_pod)
+    assert (inside.source, "~/.kube/config, which kubectl would take" in inside.reason) == ("in-cluster", True)
     assert ask(service_account=account).kubeconfig == (default,)  # a token alone is no pod
     default.unlink()
     assert ask() == Choice("lab", "", lab="default")

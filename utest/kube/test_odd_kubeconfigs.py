@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ class Bench:
 
     def __init__(self, folder: Path, server: TlsServer) -> None:
         self.folder, self.server = folder, server
+        self.asked_by_kubectl: list[str] = []
         self.trust = base64.b64encode(server.certificate.encode()).decode()
         certificate, key = make_certificate(folder, "me")
         self.mine = {
@@ -62,7 +65,9 @@ class Bench:
         )  # fmt: skip
         theirs, words = (self._headers() if done.returncode == 0 else None), ""
         ours: Headers | None = None
+        self.asked_by_kubectl = [*self.server.paths]
         self.server.headers.clear()
+        self.server.paths.clear()
         try:
             Cluster.connect(choose(environment=environment, home=self.folder, service_account=self.folder))
             ours = self._headers()
@@ -202,3 +207,43 @@ def test_cluster_that_kubectl_does_not_reach_is_refused_in_words(bench: Bench, c
     theirs, ours, said = bench.both({"config": bench.config(**made)})
     assert (theirs, ours) == (None, None)
     assert words in said
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_server_with_a_path_is_asked_below_it_as_by_kubectl(bench: Bench, slash: str) -> None:
+    """Rancher and others answer for many clusters at one address."""
+    theirs, ours, words = bench.both({"config": bench.config(server=f"{bench.server.url}/k8s/clusters/c-x7k2z{slash}")})
+    assert theirs == ours == [("authorization", f"Bearer {TOKEN}")], words
+    assert bench.server.paths[:1] == bench.asked_by_kubectl[:1] == ["/k8s/clusters/c-x7k2z/version"]
+
+
+def test_name_that_the_proxy_tells_clusters_by_is_sent_as_by_kubectl(bench: Bench) -> None:
+    """Teleport and others look at the name in the TLS handshake, which is not that of the URL."""
+    theirs, ours, words = bench.both({"config": bench.config(**{"tls-server-name": "cluster.example"})})
+    assert theirs == ours == [("authorization", f"Bearer {TOKEN}")], words
+    assert bench.server.names == ["cluster.example"] * len(bench.server.names)
+    assert len(bench.server.names) >= 2
+
+
+IN_POD = """
+mount -t tmpfs none /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount && cd /run/secrets/kubernetes.io/serviceaccount
+cp "$HOME/server.crt" ca.crt && printf 'of-the-pod\\n' > token && printf team > namespace && exec "$@"
+"""
+OURS = (
+    "from NetLibrary._mechanics.kube import Cluster, choose; print(Cluster.connect(choose()).connection.choice.source)"
+)
+
+
+@pytest.mark.root
+def test_account_of_a_pod_is_used_as_by_kubectl(bench: Bench) -> None:
+    host, _, port = bench.server.url.removeprefix("https://").partition(":")
+    place = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "HOME": str(bench.folder)}
+    for words in ([str(KUBECTL), "get", "--raw", "/version"], [sys.executable, "-c", OURS]):
+        bench.server.headers.clear()
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", IN_POD, "sh", *words], capture_output=True, text=True, timeout=60,
+            check=False, env={**place, "PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert bench._headers() == [("authorization", "Bearer of-the-pod")]
+    assert done.stdout == "in-cluster\n"

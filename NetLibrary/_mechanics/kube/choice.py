@@ -72,10 +72,11 @@ def choose(
     ):
         if value:
             return Choice("kubeconfig", f"named by {origin}", _files(str(value), origin), context)
+    default = (home or Path.home()) / ".kube" / "config"
     if (service_account / "token").exists() and environment.get("KUBERNETES_SERVICE_HOST"):
         _refuse_context(context, "no kubeconfig is named, and the account of this pod has none")
-        return Choice("in-cluster", "this process runs in a pod")
-    default = (home or Path.home()) / ".kube" / "config"
+        other = "; ~/.kube/config, which kubectl would take, does not count" if default.exists() else ""
+        return Choice("in-cluster", f"this process runs in a pod{other}")
     if default.exists():
         return Choice("kubeconfig", "~/.kube/config is there", (default,), context)
     if force == "kubeconfig":
