@@ -219,6 +219,17 @@ def test_a_name_server_that_falls_silent_after_a_no_has_not_said_that_there_is_n
     assert run.resolve([here], "web", "A", 2)[0][1].status == "TIMEOUT"
 
 
+@pytest.mark.parametrize(("name", "status"), [("web", "NXDOMAIN"), ("web.example", "SERVFAIL")])
+def test_a_cluster_without_a_way_to_dns_outside_says_that_a_service_does_not_exist(
+    tmp_path: Path, name: str, status: str
+) -> None:
+    """The last question is for the name as it stands, and goes to servers outside."""
+    here = Here(tmp_path, [])
+    said = ";; ->>HEADER<<- opcode: QUERY, status: {}, id: 1"
+    script(tmp_path, "dig", "; ".join(f"echo '{said.format(word)}'" for word in ("NXDOMAIN", "NXDOMAIN", "SERVFAIL")))
+    assert run.resolve([here], name, "A", 2)[0][1].status == status
+
+
 def test_the_start_of_the_program_is_not_the_time_of_a_connection(tmp_path: Path) -> None:
     here = Here(tmp_path, [])
     script(tmp_path, "agnhost", "sleep 0.3")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from synthetic import layout, world
+from synthetic import layout, sources, world
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.matrix import readiness
@@ -74,12 +74,23 @@ def test_a_refused_service_costs_its_row_only_and_the_servers_words_are_told():
     bed = made.testbed
     bed.world = world()
     bed.sources = []
-    from synthetic import sources
-
     bed.sources = sources(bed.layout, bed.world)
     matrix = Matrix(bed)
     assert matrix.lacking(CASES["external ip"]) == "the API server refused it: external IPs are denied"
     assert not matrix.lacking(CASES["cluster ip"])
+
+
+def test_load_balancer_with_a_name_alone_is_left_out_by_its_name():
+    """What a cloud's name leads to keeps rules of its own, and is not known to DNS in its first minutes."""
+    bed = builder(Refusing()).testbed
+    bed.world = world(balancer=False)
+    bed.sources = sources(bed.layout, bed.world)
+    service = bed.world.service("balanced")
+    assert service is not None
+    service["status"] = {"loadBalancer": {"ingress": [{"hostname": "b-1.elb.example"}]}}
+    assert "has a name ('b-1.elb.example') and no address" in Matrix(bed).lacking(CASES["load balancer"])
+    service["status"] = {}
+    assert "there is no provider" in Matrix(bed).lacking(CASES["load balancer"])
 
 
 def test_a_quota_that_takes_some_services_leaves_the_others_in_their_row():
@@ -87,8 +98,6 @@ def test_a_quota_that_takes_some_services_leaves_the_others_in_their_row():
     made = builder(cluster)
     made._create(objects.services(made.testbed.layout))
     bed = made.testbed
-    from synthetic import sources
-
     bed.world = world()
     bed.sources = sources(bed.layout, bed.world)
     asked = {t.service for _, t in Matrix(bed).pairs(CASES["cluster ip"])}

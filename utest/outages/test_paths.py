@@ -166,3 +166,16 @@ def test_a_path_that_no_probe_can_measure_after_all_is_named():
     plan = a_plan([], [icmp, udp, alone])
     required = ["own node", "own gateway"]
     assert plan.unprobed(required, [(icmp, "no socket"), (alone, "no socket")]) == ["own gateway: no socket"]
+
+
+def test_load_balancer_with_a_name_is_probed_at_the_addresses_of_that_name():
+    named = endpoints(service=service(ingress=[{"hostname": "localhost"}]))
+    targets, missing = resolve(named, [OutagePath.LOAD_BALANCER_FROM_OUTSIDE])
+    assert [target.address for target in targets] == ["127.0.0.1"], missing
+
+
+def test_load_balancer_whose_name_nobody_knows_yet_is_left_out_by_name():
+    named = endpoints(service=service(ingress=[{"hostname": "far-1.elb.invalid"}]))
+    targets, missing = resolve(named, [OutagePath.LOAD_BALANCER_FROM_OUTSIDE])
+    assert not targets
+    assert "the load balancer's name 'far-1.elb.invalid' cannot be resolved (yet)" in str(missing)

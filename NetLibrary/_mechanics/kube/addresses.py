@@ -62,6 +62,27 @@ def in_url(host: str) -> str:
     return f"[{host}]" if family_of(host) == 6 else host
 
 
+def looked_up(hosts: Iterable[str]) -> list[str]:
+    """Returns addresses as they are, and instead of each host name those that this machine knows for it.
+
+    Example:
+        >>> looked_up(["10.0.0.1", "nobody.invalid"])
+        ['10.0.0.1']
+    """
+    import socket
+
+    found: list[str] = []
+    for host in hosts:
+        if family_of(host):
+            found.append(host)
+            continue
+        try:
+            found += [str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+        except (OSError, UnicodeError):
+            continue
+    return list(dict.fromkeys(found))
+
+
 # --- nodes ----------------------------------------------------------------------------------------------
 
 

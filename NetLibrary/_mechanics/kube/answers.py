@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.remedies import remedy
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -38,12 +39,13 @@ def refused(alias: str, method: str, path: str, status: int, text: str) -> error
         message = " ".join([message, *_budgets(body)])
     except (ValueError, AttributeError):
         pass
+    hint = remedy(str(message)) if status in (403, 422) and method in ("POST", "PATCH") else ""
     kind = BY_STATUS.get(status, errors.ClusterError)
     if reason == "AlreadyExists":
         kind = errors.AlreadyExists
     return kind(
         f"Cluster '{alias}' answered {method} {path} with {status} {reason or _phrase(status)}: "
-        f"{str(message).rstrip('.')}.",
+        f"{str(message).rstrip('.')}{hint}.",
         status=status,
         reason=reason,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import containers, selectors, times, why_not_ready
+from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Advisor:
             patience = why_not_ready.PATIENCE if any(words in text for words in _PASSING) else REFUSED_FOR
             lasts = self._lasting.lasts(f"refused {uid}", patience)
             certain = lasts and not ("exceeded quota" in text and self._room_is_made())
-            yield Hint(f"{kind} '{name}' may not make its pods: {text}", certain)
+            yield Hint(f"{kind} '{name}' may not make its pods: {text}{remedy(text)}", certain)
 
     def _failed_creation(self, uid: str) -> list[str]:
         """Why a controller could not make a pod the last time it tried; none when it could."""

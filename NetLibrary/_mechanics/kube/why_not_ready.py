@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from NetLibrary._mechanics.kube import times
+from NetLibrary._mechanics.kube.remedies import remedy
 
 Object = dict[str, Any]
 # How long a pod may sit in a bad state that sometimes passes (a pull is retried, a ConfigMap is still to come).
@@ -219,7 +220,8 @@ def _unscheduled(pod: Object, entry: Object) -> Trouble:
         gates = ", ".join(f"'{gate['name']}'" for gate in (pod.get("spec") or {}).get("schedulingGates") or [])
         return Trouble(f"it waits for its scheduling gates {gates}")
     # A node may join, become free or get a label: as long as somebody wants to wait it is not lost
-    return Trouble(f"Unschedulable: {entry.get('message') or entry.get('reason', '')}")
+    said = str(entry.get("message") or entry.get("reason", ""))
+    return Trouble(f"Unschedulable: {said}{remedy(said)}")
 
 
 def _ready_but_for(pod: Object, containers: list[_Container]) -> Trouble:

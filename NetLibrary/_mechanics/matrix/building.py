@@ -199,7 +199,7 @@ class Builder:
         facts = dataclasses.replace(
             bed.world.facts,
             pod_to_node_masqueraded=masqueraded[True] > masqueraded[False],
-            balancer=bool(addresses.of_load_balancer(balanced or {})),
+            balancer=any(map(addresses.family_of, addresses.of_load_balancer(balanced or {}))),
             outside=self._place is not None,
             outside_address=self._place.address if self._place is not None else "",
             sctp=self._has_sctp(inside[0]),

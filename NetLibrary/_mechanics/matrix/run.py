@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.explaining import Explaining
@@ -98,7 +99,7 @@ class Matrix:
         facts = self.world.facts
         dual = any(len(p.get("status", {}).get("podIPs") or []) > 1 for p in self.world.pods)
         reasons = {
-            "balancer": "" if facts.balancer else "no LoadBalancer address was given out, so there is no provider",
+            "balancer": "" if facts.balancer else self._why_no_balancer(),
             "outside": "" if facts.outside else "there is no vantage point outside the cluster",
             "sctp": "" if facts.sctp else "the kernel of the nodes does not support SCTP",
             "dual stack": "" if dual else "pods have addresses of one family only",
@@ -109,6 +110,13 @@ class Matrix:
         }
         found = [reasons[need] for need in case.needs]
         return "; ".join(filter(None, (*found, self.beyond_prober(case.key))))
+
+    def _why_no_balancer(self) -> str:
+        """Names lead through something outside of the cluster, whose rules are not those of Services."""
+        given = addresses.of_load_balancer(self.world.service("balanced") or {})
+        if not given:
+            return "no LoadBalancer address was given out, so there is no provider"
+        return f"the load balancer has a name ('{given[0]}') and no address; what stands behind it is not known"
 
     def beyond_prober(self, name: str) -> str:
         """Why the chosen prober cannot tell what a case asks; empty when it can."""

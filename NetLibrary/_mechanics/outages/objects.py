@@ -237,7 +237,10 @@ def _service_target(known: Endpoints, path: OutagePath, name: str, family: int, 
         found = addresses.of_load_balancer(service)
         if not found:
             raise Missing("Service 'far' got no load balancer address (the cluster has no load balancer)")
-        address = _of_family(found, family, "load balancer")
+        listening = addresses.looked_up(found)
+        if not listening:
+            raise Missing(f"the load balancer's name '{found[0]}' cannot be resolved (yet)")
+        address = _of_family(listening, family, "load balancer")
         return Target(name, source, address, ECHO_PORT, kinds, iperf_port=IPERF_PORT + 5, endpoint="far")
     ports = {p.get("protocol", "TCP"): p.get("nodePort") for p in spec["ports"] if p["port"] == ECHO_PORT}
     if not ports.get("TCP"):

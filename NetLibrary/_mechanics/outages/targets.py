@@ -84,7 +84,7 @@ def _where(cluster: Any, namespace: str, source: str, target: OutageTarget) -> t
 
 def _of_service(service: dict[str, Any], target: OutageTarget) -> list[str]:
     if target.from_outside:
-        return addresses.of_load_balancer(service)
+        return addresses.looked_up(addresses.of_load_balancer(service))
     found = addresses.of_service(service)
     if not found:
         raise InputError(f"'{target.text}': Service '{target.host}' is headless; name one of its pods' addresses.")
@@ -123,12 +123,7 @@ def _service(cluster: Any, namespace: str, target: OutageTarget) -> dict[str, An
 
 def _look_up(cluster: Any, namespace: str, source: str, target: OutageTarget) -> list[str]:
     if target.from_outside:
-        import socket
-
-        try:
-            return [str(entry[4][0]) for entry in socket.getaddrinfo(target.host, None)]
-        except OSError:
-            return []
+        return addresses.looked_up([target.host])
     try:
         said = cluster.exec(namespace, source, ["python3", "-c", LOOK_UP, target.host], check=False, timeout=LOOK_UP_S)
     except errors.NetLibraryError:

@@ -7,8 +7,14 @@ addresses() { getent "$base" "$1" | awk '{print $1}' | sort -u | tr '\n' '|'; }
 begin=$(centiseconds) ms=
 if command -v dig >/dev/null 2>&1; then
   said=$(dig -u +search +showsearch +noall +comments +answer +stats +tries=1 +time="${limit%.*}" "$name" "$type" 2>&1)
-  # The last word counts: those before it are about other names of the search list
-  status=$(echo "$said" | sed -n 's/.*status: \([A-Z]*\).*/\1/p; s/^;.*no servers could be reached.*/TIMEOUT/p' | tail -n 1)
+  every=$(echo "$said" | sed -n 's/.*status: \([A-Z]*\).*/\1/p; s/^;.*no servers could be reached.*/TIMEOUT/p')
+  # The last word counts: those before it are about other names of the search list. A name without a dot is one of that
+  # list; as it stands it goes to servers outside of the cluster, which need not be there.
+  status=$(echo "$every" | tail -n 1)
+  case $name:$status:$(echo "$every" | head -n 1) in
+    *.*) ;;
+    *:SERVFAIL:NXDOMAIN | *:REFUSED:NXDOMAIN) status=NXDOMAIN ;;
+  esac
   values=$(echo "$said" | awk -v type="$type" '!/^;/ && $4 == type {$1=$2=$3=$4=""; print}' | tr '\n' '|')
   if [ "$status" != TIMEOUT ]; then
     ms=$(echo "$said" | awk '/^;; Query time:/ {sum += $4 / ($5 == "usec" ? 1000 : 1); n++} END {if (n) printf "%.1f", sum}')

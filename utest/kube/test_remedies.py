@@ -1,0 +1,62 @@
+"""A refused pod is told with the variable that fits it in, and no variable is named where none helps."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster, why_not_ready
+from NetLibrary._mechanics.kube.remedies import remedy
+
+SCC = (
+    'pods "client" is forbidden: unable to validate against any security context constraint: [provider "anyuid": '
+    "Forbidden: not usable by user or serviceaccount, provider restricted-v2: .containers[0].runAsUser: Invalid value: "
+    "65534: must be in the ranges: [1000660000, 1000669999]]"
+)
+QUOTA = 'pods "client" is forbidden: failed quota: team: must specify limits.cpu for: probe; limits.memory for: probe'
+
+
+@pytest.mark.parametrize(
+    ("said", "variable"),
+    [
+        (SCC, "POD_USER:any"),
+        (QUOTA, "POD_REQUESTS and POD_LIMITS"),
+        ("0/3 nodes are available: 3 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }.", "TOLERATIONS"),
+        ("0/3 nodes are available: 3 node(s) had untolerated taint(s).", "TOLERATIONS"),
+        ("[repos] container <c> has an invalid image repo <docker.io/x>, allowed repos are [r.example]", "REGISTRY"),
+        ("container 'c' must set securityContext.readOnlyRootFilesystem to true", "POD_READ_ONLY_ROOT"),
+    ],
+)  # fmt: skip
+def test_refusal_is_answered_by_a_variable(said: str, variable: str) -> None:
+    assert variable in remedy(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "0/3 nodes are available: 3 Insufficient cpu.",
+        "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
+        'exceeded quota: team, requested: limits.cpu=1, used: limits.cpu=4, limited: limits.cpu=4',
+        'pods "x" is forbidden: User "u" cannot create resource "pods" in API group "" in the namespace "n"',
+        "unable to validate against any security context constraint: [.spec.hostNetwork: Host network is not allowed]",
+    ],
+)  # fmt: skip
+def test_what_no_variable_helps_against_is_told_as_it_is(said: str) -> None:
+    assert remedy(said) == ""
+
+
+def test_refused_pod_is_told_with_its_variable(api: ApiServer, cluster: Cluster) -> None:
+    api.refuse("POST", "/pods", 403, "Forbidden", SCC)
+    with pytest.raises(errors.Forbidden, match="-v POD_USER:any leaves user ids to the cluster"):
+        cluster.create(
+            {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client", "namespace": "n"}, "spec": {}}
+        )
+
+
+def test_pod_that_taints_keep_away_is_told_with_its_variable() -> None:
+    said = "0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: db}."
+    entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    trouble = why_not_ready.problem({"metadata": {"name": "p"}, "status": {"conditions": [entry]}})
+    assert trouble.text.startswith(f"Unschedulable: {said}")
+    assert "TOLERATIONS" in trouble.text
