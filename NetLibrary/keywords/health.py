@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from NetLibrary._mechanics.errors import ExecFailed, InputError, NetLibraryError
+from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputError, NetLibraryError
 from NetLibrary.keywords._base import KeywordBase, keyword
 from NetLibrary.keywords._conclude import conclude
 
@@ -13,23 +13,29 @@ class HealthKeywords(KeywordBase):
     """Is the cluster fit for measurements?"""
 
     @keyword(tags=["cluster"])
-    def get_schedulable_nodes(self, *, cluster: str | None = None) -> list[str]:
+    def get_schedulable_nodes(self, *, at_least: int = 0, cluster: str | None = None) -> list[str]:
         """Returns the names of the nodes, out of `kubectl get nodes`, that take ordinary pods.
 
         They run Linux, are ready and not cordoned, have no taint that keeps pods away but those of the variable
         TOLERATIONS, and have the labels of the variable NODE_SELECTOR.
 
         Args:
+            at_least: Fewest nodes that there must be.
             cluster: Alias of the cluster.
         Returns:
             Their names, sorted.
+        Raises:
+            EnvironmentProblem: There are fewer; each of the others is named with what keeps pods away.
         """
         from NetLibrary._mechanics.kube import placement
 
         connection = self.session.cluster(cluster)
         settings = connection.pod_settings()
-        nodes = connection.list("Node")
-        return sorted(node["metadata"]["name"] for node in nodes if not placement.keeps_away(node, settings))
+        why = {str(n["metadata"]["name"]): placement.keeps_away(n, settings) for n in connection.list("Node")}
+        found = sorted(name for name, reason in why.items() if not reason)
+        if len(found) < at_least:
+            raise EnvironmentProblem(placement.too_few(len(found), at_least, why))
+        return found
 
     @keyword(tags=["cluster"])
     def nodes_should_be_healthy(self, *, cluster: str | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.kube.placement import cannot_run, keeps_away
+from NetLibrary._mechanics.kube.placement import cannot_run, keeps_away, too_few
 from NetLibrary._mechanics.kube.pods import PodSettings
 
 READY = {"type": "Ready", "status": "True"}
@@ -47,3 +47,12 @@ def test_nodes_without_the_labels_of_node_selector_are_left_out_by_name() -> Non
     settings = PodSettings(node_selector={"pool": "workers"})
     assert cannot_run(node(READY), settings) == "has not the labels of NODE_SELECTOR (pool=workers)"
     assert cannot_run(node(READY, pool="workers"), settings) == ""
+
+
+def test_cluster_whose_nodes_are_all_tainted_is_told_before_anything_is_made() -> None:
+    """As kubeadm leaves a cluster of one node: no pod was started, and the row about pods on every node passed."""
+    why = {"a": keeps_away(tainted(), PodSettings()), "b": keeps_away(node(READY, os="windows"), PodSettings())}
+    told = too_few(0, 1, why)
+    assert told.startswith("0 nodes take pods of the run, 1 must: 'a' is tainted team:NoSchedule; 'b' runs windows")
+    assert "TOLERATIONS" in told
+    assert "TOLERATIONS" not in too_few(0, 1, {"a": "cordoned"})

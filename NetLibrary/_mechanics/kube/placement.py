@@ -10,6 +10,7 @@ from NetLibrary._mechanics.kube.pods import PodSettings
 
 Node = Mapping[str, Any]
 _REPELLING = ("NoSchedule", "NoExecute")
+_VERBS = ("has ", "runs ")  # reasons that are sentences of their own
 
 
 def cannot_run(node: Node, settings: PodSettings) -> str:
@@ -49,6 +50,24 @@ def keeps_away(node: Node, settings: PodSettings) -> str:
         if taint.get("effect") in _REPELLING and not any(_tolerates(each, taint) for each in settings.tolerations):
             return f"tainted {taint['key']}:{taint['effect']}"
     return cannot_run(node, settings)
+
+
+def too_few(found: int, wanted: int, why: Mapping[str, str]) -> str:
+    """Returns a sentence about too few nodes that take pods.
+
+    Args:
+        found: How many take them.
+        wanted: How many must.
+        why: What keeps pods away, by the name of the node; empty texts for those that take them.
+
+    Example:
+        >>> too_few(0, 1, {"a": "cordoned"})
+        "0 nodes take pods of the run, 1 must: 'a' is cordoned."
+    """
+    reasons = {name: f"{'' if why[name].startswith(_VERBS) else 'is '}{why[name]}" for name in sorted(why) if why[name]}
+    others = [f"'{name}' {reason}" for name, reason in reasons.items()]
+    hint = " TOLERATIONS names taints that do not keep pods away." if any("tainted" in each for each in others) else ""
+    return f"{found} nodes take pods of the run, {wanted} must: {'; '.join(others) or 'there are no others'}.{hint}"
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
