@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from everything import differences, everything
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 from running import ROOT, STAND_INS, output_folder
@@ -21,20 +23,21 @@ from NetLibrary._mechanics.kube import jsonpath
 from NetLibrary.lab import Lab
 
 KINDS = ("Pod", "Service", "Deployment", "Job", "Namespace")
-RUN_LABEL = "netlibrary.io/run"
 LIMIT_SECONDS = 600
 
 
 class variables:  # noqa: N801 - Robot looks for a class of the module's name
     """Keywords of the suite about variables."""
 
-    ROBOT_LIBRARY_SCOPE = "SUITE"
+    ROBOT_LIBRARY_SCOPE = "TEST"
 
     def __init__(self) -> None:
         self._tests: list[Any] = []
         self._records: list[Any] = []
         self._seen: dict[str, dict[str, Any]] = {}
         self._log = self._stayed = ""
+        self._before: dict[str, Any] = {}
+        self._echo: subprocess.Popen[bytes] | None = None
 
     @property
     def _lab(self) -> Lab:
@@ -51,6 +54,8 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
         """
         if suite in STAND_INS:
             self._lab.install(STAND_INS[suite])
+        if not self._stayed:
+            self._before = everything(self._lab)
         folder = output_folder("variables", f"{suite}-{time.time_ns() % 10**6}")
         options = [part for word in words for part in (("-v", word) if re.match(r"[A-Z0-9_]+:", word) else (word,))]
         command = [sys.executable, "-m", "robot", "-d", str(folder), "-L", "TRACE"]
@@ -94,6 +99,12 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
             kinds = sorted({record["kind"] for record in self._records})
             raise AssertionError(f"{path} of '{kind}' records is {found}, not {value}; there are {', '.join(kinds)}.")
 
+    def number_of_records_should_be(self, kind: str, count: int) -> None:
+        """So many records of a kind were written."""
+        found = [record["name"] for record in self._records if record["kind"] == kind]
+        if len(found) != count:
+            raise AssertionError(f"{len(found)} records of '{kind}': {found}")
+
     def log_should_say(self, *patterns: str) -> None:
         """Each pattern is found in the log, arguments of keywords included."""
         missing = [pattern for pattern in patterns if not re.search(pattern, self._log)]
@@ -107,7 +118,7 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
             raise AssertionError("\n".join(wrong))
 
     def what_stayed_can_be_looked_at_and_removed(self, *patterns: str) -> None:
-        """Runs each command that SKIP_TEARDOWN has printed, as it stands; then nothing of the run may be left.
+        """Runs each command that SKIP_TEARDOWN has printed, as it stands; then the cluster must be as before the run.
 
         The patterns must be in what the commands print that look at something.
         """
@@ -125,15 +136,16 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
         assert not missing, f"{missing} is in nothing of what the commands showed:\n{shown}"
         for each in removing:
             self._run(each)
-        run = re.search(rf"{re.escape(RUN_LABEL)}=(\S+)", text)
-        labels = f"{RUN_LABEL}={run[1]}" if run else RUN_LABEL
-        left = self._lab.kubectl("get", "namespaces", "-l", labels, "-o", "name")
-        assert not left.strip(), f"left after the commands: {left}"
+        wrong = differences(self._before, everything(self._lab))
+        assert not wrong, "after the commands: " + "\n".join(wrong)
 
     def _run(self, command: str) -> str:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path}
-        done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=180)
+        programs = (Path(sys.executable).parent, self._lab.kubectl_program.parent)
+        path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
+        environment = {**os.environ, "PATH": path, "KUBECONFIG": str(self._lab.kubeconfig)}
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180
+        )
         logger.info(f"$ {command}\n{done.stdout}{done.stderr}")
         if done.returncode:
             raise AssertionError(f"'{command}' ended with {done.returncode}: {done.stderr}")
@@ -165,6 +177,56 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
         self._lab.load([folder / each["archive"] for each in made])
         logger.info(f"loaded: {', '.join(each['reference'] for each in made)}")
         shutil.rmtree(folder)
+
+    def stand_ins_are_installed(self, topic: str) -> None:
+        """Loads the images of a topic's stand-ins."""
+        self._lab.install(topic)
+
+    def kubectl(self, *words: str) -> str:
+        """Runs the lab's kubectl."""
+        return str(self._lab.kubectl(*words))
+
+    def run_commands_of_page(self, page: str, *beginnings: str, **changes: str) -> str:
+        """Runs the commands that stand as code in a page of the documentation, in their order, as a user would.
+
+        Args:
+            page: Name of the page.
+            beginnings: How the commands begin; for each there must be at least one.
+            changes: Texts of the commands, and what stands for them in a lab.
+        Returns:
+            What they printed.
+        """
+        text = (ROOT / "docs" / f"{page}.md").read_text()
+        code = [a or b for a, b in re.findall(r"`((?:kubectl|sed) [^`]+)`|^    (kubectl .+?)(?: {4,}.*)?$", text, re.M)]
+        chosen = list(dict.fromkeys(each for each in code if each.startswith(beginnings)))
+        missing = [each for each in beginnings if not any(command.startswith(each) for command in chosen)]
+        assert not missing, f"{page}.md has no command that begins with {missing}"
+        printed = ""
+        for command in chosen:
+            for old, new in changes.items():
+                command = command.replace(old, new)
+            printed += self._run(command)
+        return printed
+
+    def start_echo_outside(self) -> tuple[str, int]:
+        """Starts `netlibrary echo` where the lab has its place outside, and returns its address and port."""
+        outside, port = self._lab.outside, random.randint(31000, 32000)
+        inside = ["nsenter", f"--net=/run/netns/{outside.netns}"]
+        words = [*inside, sys.executable, "-m", "NetLibrary.cli", "echo", "--port", str(port)]
+        self._echo = subprocess.Popen([*words, "--iperf-port", str(port + 1)], cwd=ROOT, stdout=subprocess.DEVNULL)
+        asked = [*inside, "curl", "-sf", "--retry", "40", "--retry-connrefused", "--retry-delay", "1"]
+        subprocess.run([*asked, f"http://127.0.0.1:{port}/netlibrary"], check=True, timeout=60, capture_output=True)
+        return str(outside.address), port
+
+    def stop_echo_outside(self) -> None:
+        """Ends the server outside, where one was started."""
+        if self._echo is not None:
+            self._echo.terminate()
+            self._echo.wait(20)
+
+    def path_of_kubeconfig(self) -> str:
+        """Returns the lab's kubeconfig."""
+        return os.fspath(self._lab.kubeconfig)
 
 
 class _Watch:

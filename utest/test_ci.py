@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +95,32 @@ def test_jenkins_without_kubeconfigs_takes_what_the_library_finds(tmp_path: Path
     program(tmp_path / ".venv" / "bin" / "robot", "exit 0")
     assert step(tmp_path, steps()[1], SUITES="suites", OPTIONS="--exclude slow", NAMES="").returncode == 0
     assert (tmp_path / "robot.args").read_text() == "--exclude slow\n"
+
+
+def groovy() -> list[str]:
+    """The command that runs Groovy: Debian's package, or Java with the archive that GROOVY_JAR names."""
+    if archive := os.environ.get("GROOVY_JAR"):
+        opened = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("lang", "util")]
+        return ["java", *opened, "-cp", archive, "groovy.ui.GroovyMain"]
+    return ["groovy"] if shutil.which("groovy") else []
+
+
+@pytest.mark.skipif(not groovy(), reason="there is no Groovy here")
+def test_jenkins_binds_a_credential_to_each_variable_that_a_line_names() -> None:
+    """The pipeline's own code, which Jenkins runs with Groovy 2.4."""
+    given = {
+        "SUITES": "suites/a.robot",
+        "OPTIONS": "--exclude slow",
+        "KUBECONFIGS": "HUB=hub\n EDGE = edge one \n\nnonsense",
+    }
+    words = [*groovy(), str(ROOT / "utest" / "jenkins_steps.groovy"), str(ROOT / "Jenkinsfile")]
+    done = subprocess.run(words, env={**os.environ, **given}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    called = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ["withCredentials", [
+        {"variable": "HUB", "credentialsId": "hub"}, {"variable": "EDGE", "credentialsId": "edge one"},
+    ]] in called  # fmt: skip
+    assert ["withEnv", ["NAMES=HUB EDGE", "SUITES=suites/a.robot", "OPTIONS=--exclude slow"]] in called
+    assert [name for name, _ in called if name in ("sh", "robot", "junit")] == ["sh", "sh", "robot", "junit"]
+    scripts = [arguments[0] for name, arguments in called if name == "sh"]
+    assert scripts == steps(), "the tests above run other steps than Jenkins does"

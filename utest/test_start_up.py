@@ -19,7 +19,7 @@ LIGHT = {"contract", "defaults", "errors", "paths", "secrets"}
 HEAVY = {"jinja2", "kubernetes", "matplotlib", "numpy", "requests", "scipy", "tabulate", "urllib3", "websocket"}
 SUITES = sorted((ROOT / "suites").glob("*.robot"))
 # Steps of these are RequestsLibrary's, which is imported with its suite
-WITH_OTHER_LIBRARIES = {"cluster_health"}
+WITH_OTHER_LIBRARIES = {"cluster_health", "cyperf"}
 DRY_RUN = """
 import json, sys
 from robot import run

@@ -103,6 +103,19 @@ def test_each_fault_breaks_its_rule(change: dict[str, Any], words: str) -> None:
     assert bad(judged(**change)) == ([words] if words else [])
 
 
+def test_a_server_beside_the_pod_that_clients_aim_at_is_not_called_idle() -> None:
+    """With two servers and a pod's address as target, the other server was accused of getting no connections."""
+    found = views(server_received=0)
+    result = judge.acceptance(
+        found, totals(found), dut=False, http_success_percent=100.0, bypassed=frozenset({"10.0.0.2"})
+    )
+    assert bad(result) == []
+    (agents,) = [each for each in result.checks if each.rule == "agents with connections"]
+    assert agents.sentence == "agents with connections: expected all 1, seen 1 of 1"
+    aimed_at = judge.acceptance(found, totals(found), dut=False, http_success_percent=100.0, bypassed={"10.0.0.9"})
+    assert len(bad(aimed_at)) == 1, "a server that clients aim at must not be idle"
+
+
 def test_dut_may_fail_connections_but_not_lose_count() -> None:
     assert not bad(judged(dut=True, succeeded=90, failed=6, aborted=4))
     assert bad(judged(dut=True, succeeded=90, failed=6)) == [

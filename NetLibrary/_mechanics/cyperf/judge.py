@@ -8,7 +8,7 @@ the sums have to agree.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.cyperf.results import PROFILE, Totals, View, throughput_of, value_of
@@ -45,7 +45,10 @@ def _check(
     return Check(name or rule, limit, seen, unit, passed, f"{rule}: expected {words}, seen {shown(seen, unit)}")
 
 
-def acceptance(views: Mapping[str, View], numbers: Totals, *, dut: bool, http_success_percent: float) -> Judged:
+def acceptance(
+    views: Mapping[str, View], numbers: Totals, *, dut: bool, http_success_percent: float,
+    bypassed: Collection[str] = (),
+) -> Judged:  # fmt: skip
     """Applies the acceptance rules.
 
     Args:
@@ -53,6 +56,7 @@ def acceptance(views: Mapping[str, View], numbers: Totals, *, dut: bool, http_su
         numbers: Headline numbers of the run.
         dut: Whether something stands in between that may fail connections on purpose.
         http_success_percent: Least share of HTTP requests that end with 2xx.
+        bypassed: Addresses of server agents that the clients do not aim at.
     """
     found = Judged()
     attacks_only = ATTACKS in views and PROFILE not in views
@@ -64,7 +68,7 @@ def acceptance(views: Mapping[str, View], numbers: Totals, *, dut: bool, http_su
         _sums(found, numbers)
     else:
         _nothing_lost(found, numbers)
-    _idle_agents(found, views.get("traffic-agents"))
+    _idle_agents(found, views.get("traffic-agents"), bypassed)
     established = value_of(views.get("client-traffic-profile-tcp"), "Connections Established", CyPerfAggregate.SUM)
     _above_zero(found, "TCP connections established", established, "")
     if numbers.http_requests:
@@ -120,10 +124,10 @@ def _above_zero(found: Judged, rule: str, value: float | None, unit: str) -> Non
         found.checks.append(_check(rule, "above", 0.0, value, unit, value > 0))
 
 
-def _idle_agents(found: Judged, view: View | None) -> None:
+def _idle_agents(found: Judged, view: View | None, bypassed: Collection[str]) -> None:
     if view is None or not view.rows:
         return
-    idle, every = [], view.last_sample()
+    idle, every = [], [row for row in view.last_sample() if row.cells.get("IP") not in bypassed]
     for row in every:
         began = [row.cells.get(name) for name in ("Connections Initiated", "Connections Received")]
         if not any(isinstance(value, float) and value > 0 for value in began):

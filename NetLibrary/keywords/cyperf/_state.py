@@ -28,12 +28,14 @@ class Aim:
         target: What is behind it, for the pause between runs.
         namespace: Namespace where the time of the run is kept.
         device: Whether it is a device under test in front of the servers.
+        bypassed: Addresses of server agents beside the one pod that clients aim at.
     """
 
     name: str = ""
     target: Target = field(default_factory=lambda: Target("the server agents"))
     namespace: str = ""
     device: bool = False
+    bypassed: frozenset[str] = frozenset()
 
 
 @dataclass

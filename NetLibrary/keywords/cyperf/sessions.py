@@ -126,7 +126,7 @@ class CyPerfSessionKeywords(CyPerfBase):
             `host:port` that the clients use.
         """
         from NetLibrary._mechanics.addresses import is_address
-        from NetLibrary._mechanics.cyperf import pause, reach
+        from NetLibrary._mechanics.cyperf import objects, pause, reach
         from NetLibrary.keywords.cyperf._state import Aim
 
         servers, session = self._deployed(CyPerfRole.SERVER), self._current()
@@ -147,7 +147,12 @@ class CyPerfSessionKeywords(CyPerfBase):
         session.set_name_servers(resolvers)
         session.set_ports(destination, listen)
         behind = pause.of_service(found, reach.pods_behind(connection, found))
-        self._cyperf.aim = Aim(f"{place}/{name}", behind, place)
+        bypassed: frozenset[str] = frozenset()
+        if target is CyPerfTarget.POD_IP:
+            bypassed = frozenset(map(reach.pod_address, objects.live_pods(connection, servers))) - {host}
+            if bypassed:
+                logger.info(f"The other server agents get nothing: {', '.join(sorted(bypassed))}.")
+        self._cyperf.aim = Aim(f"{place}/{name}", behind, place, bypassed=bypassed)
         resolved = f", a name resolved at {', '.join(resolvers)}" if resolvers else ""
         logger.info(f"Clients aim at {host}:{destination}{resolved}.")
         return f"{host}:{destination}"

@@ -62,7 +62,8 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
         self._measure(run)
         assert run.totals is not None
         judged = judge.acceptance(
-            run.views, run.totals, dut=dut, http_success_percent=http_success_at_least.percent
+            run.views, run.totals, dut=dut, http_success_percent=http_success_at_least.percent,
+            bypassed=run.aim.bypassed,
         )  # fmt: skip
         self._judge(run, "acceptance rules", judged, name, dut=dut)
 
@@ -168,7 +169,9 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
         run = self._last_run()
         self._measure(run)
         assert run.totals is not None
-        judged = judge.acceptance(run.views, run.totals, dut=dut, http_success_percent=success)
+        judged = judge.acceptance(
+            run.views, run.totals, dut=dut, http_success_percent=success, bypassed=run.aim.bypassed
+        )  # fmt: skip
         judged.checks += judge.limits(run.totals, wanted)
         self._judge(run, "acceptance rules and limits", judged, name, dut=dut)
         return run.totals.numbers()
