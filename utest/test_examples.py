@@ -10,12 +10,14 @@ from collections.abc import Iterator
 import pytest
 
 import NetLibrary._mechanics
+import NetLibrary.types
 
 
 def modules() -> Iterator[str]:
-    for found in pkgutil.walk_packages(NetLibrary._mechanics.__path__, "NetLibrary._mechanics."):
-        if ".inpod" not in found.name and ".probers." not in found.name:  # programs for foreign images
-            yield found.name
+    for package in (NetLibrary._mechanics, NetLibrary.types):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".inpod" not in found.name and ".probers." not in found.name:  # programs for foreign images
+                yield found.name
 
 
 @pytest.mark.parametrize("name", list(modules()))

@@ -57,6 +57,17 @@ def status(result: Measurement, limits: Limits, **request: Any) -> str:
         (replace(TCP, retransmits=None), Limits(retransmits_at_most=2), "error"),
         (replace(TCP, streams=4, silent_streams=1, duration_seconds=2.0), Limits(), "failed"),
         (replace(TCP, streams=4, silent_streams=1), Limits(), "not judged"),  # too short to tell
+        # A stream has four blocks on average before one without any is told
+        (
+            replace(TCP, streams=4, silent_streams=1, duration_seconds=2.0, uncounted_bytes=160_000),
+            Limits(),
+            "not judged",
+        ),
+        (replace(TCP, streams=4, silent_streams=1, duration_seconds=2.0, uncounted_bytes=150_000), Limits(), "failed"),
+        # 131072 bytes more would be 6.05 Mbit/s
+        (replace(TCP, uncounted_bytes=131_072), Limits(at_least=6e6), "error"),
+        (replace(TCP, uncounted_bytes=131_072), Limits(at_least=6.1e6), "failed"),
+        (replace(TCP, uncounted_bytes=131_072), Limits(at_least=5e6), "passed"),
         (UDP, Limits(lost_at_most=10), "passed"),
         (UDP, Limits(lost_at_most=9), "failed"),
         # Late and doubled datagrams leave the loss between 0 and 10 %

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -192,6 +193,12 @@ def test_error_beside_sums_is_no_result() -> None:
         read(printed(document))
 
 
+def blocks(version: str, **figures: Any) -> dict[str, Any]:
+    document = tcp(version, **figures)
+    document["start"]["test_start"]["blksize"] = 131072
+    return document
+
+
 @pytest.mark.parametrize(
     ("output", "kind", "text"),
     [
@@ -208,6 +215,12 @@ def test_error_beside_sums_is_no_result() -> None:
         (printed({"start": start("3.12"), "intervals": [], "end": {}}), "unreadable", "the result has no sums"),
         (printed(tcp("3.12", sent=131072, received=0)), "nothing arrived", "131072 bytes were sent and none arrived"),
         (printed(tcp("3.12", sent=0, received=0)), "no data", "no data was transferred"),
+        (printed(blocks("3.16", sent=0, received=0)), "no data",
+         "no data was transferred, or less than the 131072 bytes from which iperf3 counts since 3.16: a longer run "
+         "would tell"),
+        (printed(blocks("3.22", sent=262144, received=0, streams=2)), "nothing arrived",
+         "262144 bytes were sent and none arrived, or less than the 262144 bytes from which iperf3 counts since 3.16: a "
+         "longer run would tell"),
         (printed(udp("3.12", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
         (printed(udp("3.9", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
         (printed(tcp("3.12"))[:-300], "cut off", "its JSON output is cut off"),
@@ -467,6 +480,12 @@ def test_parallel_stream_that_carried_nothing_is_counted() -> None:
     document["end"]["sum_received"]["bytes"] = 1_800_000
     assert read(printed(document)).silent_streams == 1
     assert read(printed(tcp("3.16", streams=4))).silent_streams == 0
+
+
+@pytest.mark.parametrize(("version", "missing"), [("3.15", 0), ("3.16", 4 * 131072), ("3.22", 4 * 131072)])
+def test_last_block_of_each_stream_may_be_missing_where_whole_blocks_are_counted(version: str, missing: int) -> None:
+    """A second over a path of 200 kbit/s was "no data was transferred" with iperf3 3.16, and 127 kbit/s with 3.12."""
+    assert read(printed(blocks(version, streams=4))).uncounted_bytes == missing
 
 
 def test_run_both_ways_says_that_only_one_is_read() -> None:

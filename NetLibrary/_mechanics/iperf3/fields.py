@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,12 @@ def settings_of(document: Document) -> Document:
 def version_of(document: Document) -> str:
     """Returns the client's version, empty where it does not say."""
     return str((document.get("start") or {}).get("version") or "")
+
+
+def release_of(document: Document) -> tuple[int, int]:
+    """Returns the client's version as two numbers, (0, 0) where it does not say."""
+    found = re.search(r"(\d+)\.(\d+)", version_of(document))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def streams_of(document: Document) -> int:

@@ -8,6 +8,9 @@ What each version tells of a UDP run, by which everything here goes (found by th
 | up to 3.10 | from the server | `end.sum` | the client's own intervals |
 | from 3.11 on | both | `end.sum_sent` | `end.sum_received` |
 
+Over TCP a receiver from 3.16 on counts whole blocks, of 128 KiB by default: the last part of each stream is missing, which
+weighs in a slow or short run, and less than a block is nothing.
+
 `end.sum` holds the sender's bytes and rate in every version. Versions 3.10 to 3.13 end with status 0 although they
 report an error, 3.9 reports a refused connection only on stderr, and 3.7 to 3.10 write the same key twice for a
 bidirectional run. So neither the exit status nor one fixed key decides anything.
@@ -24,6 +27,7 @@ from NetLibrary._mechanics.iperf3.fields import (
     number_of,
     omits_some,
     rate_of,
+    release_of,
     round_trip_ms,
     settings_of,
     streams_of,
@@ -132,8 +136,8 @@ def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
     _must_be_numbers(document, exit_status)
     got, out = number_of(received, "bytes") or 0.0, number_of(sent, "bytes") or 0.0
     if got <= 0:
-        text = error_in(said) or (f"{out:.0f} bytes were sent and none arrived" if out else "no data was transferred")
-        raise _problem(text, document, exit_status, kind="nothing arrived" if out else "no data")
+        kind = "nothing arrived" if out else "no data"
+        raise _problem(error_in(said) or _nothing(out, _uncounted(document)), document, exit_status, kind=kind)
     contradictions = []
     # What was still buffered at the end of the omitted part arrives after it
     if out and not omits_some(document) and got > out * 1.001 + 131072 * max(1, streams_of(document)):
@@ -145,8 +149,21 @@ def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
         sent_bits_per_second=rate_of(sent), sent_bytes=int(out),
         retransmits=None if retransmits is None else int(retransmits), rtt_ms=round_trip_ms(document),
         intervals=intervals_of(document), contradictions=tuple(contradictions), notes=_of_the_way_back(document),
-        silent_streams=_silent_streams(document), **_common(document, "tcp"),
+        silent_streams=_silent_streams(document), uncounted_bytes=_uncounted(document), **_common(document, "tcp"),
     )  # fmt: skip
+
+
+def _uncounted(document: Document) -> int:
+    """Returns how many bytes more than were counted may have arrived: less than a block in each stream."""
+    block = number_of(settings_of(document), "blksize") or 0.0
+    return int(block) * streams_of(document) if release_of(document) >= (3, 16) else 0
+
+
+def _nothing(sent: float, uncounted: int) -> str:
+    text = f"{sent:.0f} bytes were sent and none arrived" if sent else "no data was transferred"
+    if not uncounted:
+        return text
+    return f"{text}, or less than the {uncounted} bytes from which iperf3 counts since 3.16: a longer run would tell"
 
 
 # --- UDP ----------------------------------------------------------------------------------------------

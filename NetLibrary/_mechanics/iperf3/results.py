@@ -111,6 +111,7 @@ class Measurement:
         silent_streams: Parallel TCP streams that carried nothing to the receiver in the whole run.
         contradictions: Where the two ends, or two figures of one end, cannot both be true: such a run is no result.
         notes: What a reader should know about the figures.
+        uncounted_bytes: Fewer than so many bytes more arrived than `bytes`, 0 where all are counted.
     """
 
     bits_per_second: float
@@ -143,6 +144,7 @@ class Measurement:
     silent_streams: int = 0
     contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    uncounted_bytes: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property

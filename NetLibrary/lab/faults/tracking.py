@@ -27,11 +27,14 @@ FOLDER = "/proc/sys/net/netfilter"
 # A little more than there is room for is added: what is refused is the proof that the table is full. Entries of closed
 # connections go first: those that expire in the next seconds would make room again.
 FILL = f"""
-conntrack -D -p tcp --state TIME_WAIT >/dev/null 2>&1
-max=$(cat {FOLDER}/nf_conntrack_max); used=$(cat {FOLDER}/nf_conntrack_count)
-awk -v n=$((max - used + 64)) -v t=SECONDS 'BEGIN {{ for (i = 0; i < n; i++) printf \
-"-I -p tcp -s 198.51.100.%d -d {SERVER} --sport %d --dport 9 --state ESTABLISHED -u SEEN_REPLY,ASSURED -t %d\\n", \
-int(i / 64512) + 1, i % 64512 + 1024, t }}' | conntrack -R - >/dev/null 2>&1
+for state in TIME_WAIT CLOSE LAST_ACK FIN_WAIT CLOSE_WAIT; do conntrack -D -p tcp --state $state >/dev/null 2>&1; done
+for port in 9 10 11 12 13; do
+  max=$(cat {FOLDER}/nf_conntrack_max); used=$(cat {FOLDER}/nf_conntrack_count)
+  [ "$used" -lt "$max" ] || exit 0
+  awk -v n=$((max - used + 64)) -v p=$port -v t=SECONDS 'BEGIN {{ for (i = 0; i < n; i++) printf \
+"-I -p tcp -s 198.51.100.%d -d {SERVER} --sport %d --dport %d --state ESTABLISHED -u SEEN_REPLY,ASSURED -t %d\\n", \
+int(i / 64512) + 1, i % 64512 + 1024, p, t }}' | conntrack -R - >/dev/null 2>&1
+done
 now=$(cat {FOLDER}/nf_conntrack_count)
 [ "$now" -ge $((max * 99 / 100)) ] || {{ echo "the table has $now of $max entries" >&2; exit 1; }}
 """

@@ -2,13 +2,60 @@
 
 import json
 import os
+import re
 import select
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 from typing import Any
 
 OUTPUT_LIMIT = 16 * 1024 * 1024
+SO_MAX_PACING_RATE = getattr(socket, "SO_MAX_PACING_RATE", 47)
+# So much of the kernel's pace fits the send buffer: more would come in bursts, less would not fill a path of this delay
+BUFFER_SECONDS = 0.025
+# Rates for which such a buffer is neither too small for an even pace nor beyond what the kernel grants
+KERNEL_PACES = (2_000_000, 40_000_000)
+# Of each segment TCP takes so many bytes for itself
+TIMESTAMPS = 12
+
+
+def spins_while_it_paces(program):
+    """Tells whether this iperf3 needs a whole processor for waiting.
+
+    Those of 3.16 and 3.17 look without a pause whether it is time for the next block (esnet/iperf issue 1741), which
+    takes the processor from the probes beside it.
+    """
+    try:
+        said = subprocess.run([program, "--version"], stdout=subprocess.PIPE, timeout=5).stdout.decode(
+            "utf-8", "replace"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return re.match(r"iperf 3\.1[67]\b", said) is not None
+
+
+def kernel_paces(rate):
+    """Tells whether the kernel paces TCP; where it does not, iperf3 would send as fast as it can."""
+    with socket.socket() as tried:
+        try:
+            tried.setsockopt(socket.SOL_SOCKET, SO_MAX_PACING_RATE, struct.pack("=I", rate // 8))
+        except OSError:
+            return False
+    return True
+
+
+def pace(program, protocol, rate, length):
+    """Returns the options that make iperf3 keep a rate: its own pace, or the kernel's where its own is too dear.
+
+    In its own pace each block is a segment; the kernel, which finds many waiting, is held to segments of that size.
+    """
+    least, most = KERNEL_PACES
+    if protocol == "tcp" and least <= rate <= most and spins_while_it_paces(program) and kernel_paces(rate):
+        buffer = max(12 * 1024, int(rate / 8 * BUFFER_SECONDS))
+        return ["-b", "0", "--fq-rate", str(rate), "-w", str(buffer), "-M", str(length + TIMESTAMPS)]
+    return ["-b", str(rate)]
 
 
 class IperfRun:
@@ -25,8 +72,9 @@ class IperfRun:
             return
         command = [
             program, "-c", spec["address"], "-p", str(spec["port"]), "-t", str(max(1, int(duration_s))), "-i", "0.1",
-            "-b", str(spec["bits_per_second"]), "-l", str(spec["length"]), "-J", "--connect-timeout", "3000",
+            "-l", str(spec["length"]), "-J", "--connect-timeout", "3000",
         ]  # fmt: skip
+        command += pace(program, spec["protocol"], spec["bits_per_second"], spec["length"])
         command += ["-u"] if spec["protocol"] == "udp" else []
         command += ["-R"] if spec.get("reverse", True) else []
         self.process = subprocess.Popen(
