@@ -8,8 +8,8 @@ What each version tells of a UDP run, by which everything here goes (found by th
 | up to 3.10 | from the server | `end.sum` | the client's own intervals |
 | from 3.11 on | both | `end.sum_sent` | `end.sum_received` |
 
-Over TCP a receiver from 3.16 on counts whole blocks, of 128 KiB by default: the last part of each stream is missing, which
-weighs in a slow or short run, and less than a block is nothing.
+Over TCP a receiver from 3.16 on counts whole blocks, of 128 KiB by default: the last part of each stream is missing,
+which weighs in a slow or short run, and less than a block is nothing.
 
 `end.sum` holds the sender's bytes and rate in every version. Versions 3.10 to 3.13 end with status 0 although they
 report an error, 3.9 reports a refused connection only on stderr, and 3.7 to 3.10 write the same key twice for a
