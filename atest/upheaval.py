@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -21,6 +23,9 @@ from NetLibrary.lab import Lab
 
 SILENCE_SECONDS = 85  # a run that was silent for 80 s may be swept
 APPEARANCE_SECONDS = 240
+AWAY_SECONDS = 3
+BETWEEN_SECONDS = 40
+SUITES = sorted(each.stem for each in ROOT.joinpath("suites").glob("*.robot"))
 
 
 class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
@@ -87,22 +92,54 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         if wrong or done.returncode:
             raise AssertionError("\n".join([f"after the sweep: {each}" for each in wrong] + [done.stderr]))
 
-    def suite_should_survive_restart_of_api_server(self, suite: str, kind: str, labels: str, *options: str) -> None:
-        """Ends the API server for three seconds when an object of the suite appears; no test may fail for it."""
+    def kill_suites_at_random(self, draws: int, seed: str = "") -> None:
+        """Kills suites with SIGKILL at moments that are drawn, from their first words to their last row."""
+        number = int(seed or time.time_ns() % 10**6)
+        draw = random.Random(number)
+        logger.info(f"seed {number}", also_console=True)
+        for each in range(int(draws)):
+            suite, seconds = draw.choice(SUITES), draw.uniform(3, 45)
+            before = everything(self._lab)
+            running, _ = self._start(suite, f"drawn-{each}")
+            try:
+                running.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.kill(running.pid, signal.SIGKILL)
+                running.wait(30)
+            left = differences(before, everything(self._lab))
+            logger.info(f"{suite} killed after {seconds:.0f} s left {len(left)}", also_console=True)
+            logger.info("\n".join(left))
+
+    def suite_should_survive_restarts_of_api_server(self, suite: str, kind: str, labels: str, *options: str) -> None:
+        """Ends the API server for three seconds when an object of the suite appears, and again and again after it.
+
+        No test may fail for it.
+        """
         lab = self._lab
         if suite in STAND_INS:
             lab.install(STAND_INS[suite])
         there = self._named(kind, labels)
         running, folder = self._start(suite, "restart", *options)
-        self._await(kind, labels, running, there)
-        server = lab.process("kube-apiserver")
-        server.stop()
-        time.sleep(3)
-        server.start()
-        running.wait(LIMIT_SECONDS)
+        server, restarts = lab.process("kube-apiserver"), 0
+        deadline = time.monotonic() + LIMIT_SECONDS
+        try:
+            self._await(kind, labels, running, there)
+            while running.poll() is None:
+                assert time.monotonic() < deadline, f"{suite} did not end"
+                server.stop()
+                time.sleep(AWAY_SECONDS)
+                server.start()
+                restarts += 1
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(BETWEEN_SECONDS)
+        finally:
+            running.terminate()
+            running.wait(60)
         tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+        passed = sum(test.passed for test in tests)
+        logger.info(f"{suite}: {restarts} restarts, {passed} of {len(tests)} passed", also_console=True)
         wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
-        if wrong or not any(test.passed for test in tests):
+        if wrong or not passed:
             raise AssertionError("\n".join(wrong) or f"No test of {suite} passed.")
 
     def _start(self, suite: str, how: str, *options: str) -> tuple[subprocess.Popen[bytes], Path]:

@@ -1,6 +1,5 @@
 *** Settings ***
-Documentation       Suites that are killed in their worst moment leave nothing that a sweep does not remove; suites
-...                 whose API server restarts under them go on.
+Documentation       Suites that are killed, in their worst moment or at any, leave nothing that a sweep does not remove.
 ...
 ...                 The moment is the appearance of an object, by kind and labels.
 
@@ -10,6 +9,10 @@ Library             upheaval.py
 Suite Setup         Connect To Cluster
 
 Test Tags           upheaval    slow
+
+
+*** Variables ***
+${SEED}             ${EMPTY}
 
 
 *** Test Cases ***
@@ -24,6 +27,7 @@ Killed Runs Are Swept
     Kill Suite    service_matrix    services    netlibrary.io/run
     Kill Suite    e2sar    networkpolicies    netlibrary.io/run    --include    policy
     Kill Suite    cyperf    nodes    agenttype
+    Kill Suite    network_policies    networkpolicies    netlibrary.io/run
     Kill Suite    skupper_iperf3    sites.skupper.io    netlibrary.io/run
     Sweep Should Bring Back What Was There
     [Teardown]    Take Label Off    node1    agenttype
@@ -35,13 +39,9 @@ What Was Kept Is Swept
     Sweep Should Bring Back What Was There
     [Teardown]    Take Label Off    node1    agenttype
 
-Restart Of The API Server
-    [Template]    Suite Should Survive Restart Of API Server
-    cluster_health    pods    app=health
-    own_application    deployments    netlibrary.io/run
-    throughput    jobs    netlibrary.io/run
-    network_break    services    netlibrary.io/run
-    service_matrix    services    netlibrary.io/run
-    e2sar    jobs    netlibrary.io/run    --include    smoke
-    cyperf    deployments    netlibrary.io/run
-    skupper_iperf3    sites.skupper.io    netlibrary.io/run
+Runs That Were Killed At Any Moment Are Swept
+    [Documentation]    Ten draws of a suite and of a moment; the log has the seed, `-v SEED:N` repeats them.
+    [Setup]    Note What Is There    node1    agenttype=server
+    Kill Suites At Random    10    seed=${SEED}
+    Sweep Should Bring Back What Was There
+    [Teardown]    Take Label Off    node1    agenttype

@@ -172,6 +172,70 @@ def test_what_is_secret_is_hidden_and_nothing_else(text: str, hidden: str) -> No
     assert secrets.hide(text) == hidden
 
 
+LONG = "Abcd1234-" + "x9Zq7-" * 60
+
+
+@pytest.mark.parametrize("cut", ["...", "\N{HORIZONTAL ELLIPSIS}"])
+@pytest.mark.parametrize("length", [4, 7, 20, 199])
+def test_secret_that_was_cut_is_hidden_too(cut: str, length: int) -> None:
+    secrets = Filter()
+    secrets.learn(LONG)
+    assert secrets.hide(f"${{x}} = {LONG[:length]}{cut}") == f"${{x}} = <secret>{cut}"
+    assert secrets.hide(f"with {LONG[:length]}{cut}\nmore") == f"with <secret>{cut}\nmore"
+    assert secrets.hide(f"{cut}{LONG[-length:]} was wrong") == f"{cut}<secret> was wrong"
+    encoded = base64.b64encode(LONG.encode()).decode()
+    assert secrets.hide(f"{{'data': '{encoded[:length]}{cut}") == f"{{'data': '<secret>{cut}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["and so on...", "Abc...", "a longer wordAbcd1234...", "... and the rest", "waiting...\nAbcd is here", "1...2...3"],
+)
+def test_cut_of_an_ordinary_text_is_left_alone(text: str) -> None:
+    secrets = Filter()
+    secrets.learn(LONG)
+    assert secrets.hide(text) == text
+
+
+def test_secrets_are_hidden_before_a_text_is_cut() -> None:
+    from NetLibrary._mechanics import secrets
+
+    secrets.learn(LONG)
+    assert secrets.head(f"it said {LONG}", 40) == "it said <secret>"
+    assert secrets.tail(f"{LONG} it said", 40) == "<secret> it said"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "${x}    Set Variable    ${LONG}",
+        "${x}    Set Variable    ${{'y' * 150 + $LONG}}",
+        "@{x}    Create List    a    ${LONG}",
+        "&{x}    Create Dictionary    a=${LONG}",
+        "VAR    ${x}    ${LONG}",
+        "FOR    ${x}    IN    ${LONG}\n        Log    1\n    END",
+        "${x}    Evaluate    [$LONG, 1]",
+        "Fail    ${{'\\n'.join(['line'] * 19 + ['word ' * 14 + $LONG + ' word' * 900])}}",
+        "Fail    ${{'word ' * 900 + $LONG + ' word' * 150}}",
+    ],
+)
+def test_robots_own_cuts_show_nothing_of_a_secret(tmp_path: Path, api: ApiServer, step: str) -> None:
+    config = json.loads(api.kubeconfig(tmp_path / "base").read_text())
+    long = "Tk9x-" + "Qw8eRt7y" * 120
+    config["users"][0]["user"] = {"token": long}
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    (tmp_path / "suite.robot").write_text(
+        f"*** Settings ***\nLibrary    NetLibrary\n*** Variables ***\n${{LONG}}    {long}\n*** Test Cases ***\n"
+        f"Row\n    Run Keyword And Ignore Error    Connect To Cluster    kubeconfig={tmp_path}/kubeconfig\n    {step}\n"
+    )
+    with open(tmp_path / "console", "w") as console:
+        robot.run(str(tmp_path / "suite.robot"), outputdir=str(tmp_path / "out"), loglevel="TRACE",
+                  debugfile="debug.txt", xunit="xunit.xml", stdout=console, stderr=console)  # fmt: skip
+    found = [file.name for file in [*(tmp_path / "out").iterdir(), tmp_path / "console"]
+             if any(part in file.read_text() for part in (long[:5], long[-40:], "Qw8eRt7y"))]  # fmt: skip
+    assert found == []
+
+
 def test_ordinary_values_of_secrets_do_not_tear_holes_into_texts() -> None:
     secrets = Filter()
     values = {"namespace": "default", "flag": "true", "port": "8080", "username": "administrator", "word": "default"}

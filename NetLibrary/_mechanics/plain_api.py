@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from NetLibrary._mechanics.secrets import head
+
 # kind → the path of its API group, and its plural
 PATHS: dict[str, tuple[str, str]] = {
     "Node": ("/api/v1", "nodes"),
@@ -178,7 +180,7 @@ class PlainApi:
         try:
             answer = json.loads(text) if text else {}
         except ValueError:
-            answer = {"message": text.decode(errors="replace")[:500]}
+            answer = {"message": head(text.decode(errors="replace"), 500)}
         if status >= 400:
             raise ApiError(status, answer.get("reason") or reason, answer.get("message", ""))
         return answer

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import threading
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -21,6 +22,8 @@ from urllib.parse import quote, quote_plus
 MARK = "<secret>"
 # Shorter values would tear holes into ordinary words
 LEAST = 4
+# What is shorter is looked for as a word of its own
+LONG = 12
 # A value of a Secret may be anything, also "true" or a port; what is as short as that is hidden in base64 only
 LEAST_VALUE = 6
 # More would make hiding slow; a run that reads more Secrets than that hides the latest
@@ -38,6 +41,7 @@ _CREDENTIALS = {"TokenRequest": ("token",), "AccessToken": ("code",), "AccessGra
 _PUBLIC_KEYS = {"namespace", "username", "user", "ca.crt", "tls.crt", "host", "hostname", "port", "type", "name"}
 _COMMON = {"default", "kubernetes", "kube-system", "password", "username", "localhost", "disabled", "enabled"}
 
+_CUT = re.compile("(\\.\\.\\.|\N{HORIZONTAL ELLIPSIS})")
 _KEY = r"[A-Z0-9 ]*PRIVATE KEY"
 _WORD = r"(?:password|passwd|token|secret|api_?key)"
 _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
@@ -58,6 +62,7 @@ class Filter:
         self._lock = threading.Lock()
         self._forms: dict[str, None] = {}  # in the order in which they were learnt
         self._pattern: re.Pattern[str] | None = None
+        self._ends: _Ends | None = None  # of all forms, made when a text was cut
 
     def learn(self, *values: str | None, least: int = LEAST) -> None:
         """Takes note of secrets; their usual encodings are hidden too."""
@@ -68,7 +73,7 @@ class Filter:
                 self._forms |= dict.fromkeys(new)
                 for form in list(self._forms)[: len(self._forms) - MOST]:
                     del self._forms[form]
-                self._pattern = None
+                self._pattern = self._ends = None
 
     def learn_environment(self, environment: Mapping[str, str] | None = None) -> None:
         """Takes note of environment variables whose names say that they are secret."""
@@ -144,7 +149,25 @@ class Filter:
         for sign, shape, instead in _SHAPES:
             if sign in text:
                 text = shape.sub(instead.replace("{mark}", mark), text)
+        if pattern is not None and ("..." in text or "\N{HORIZONTAL ELLIPSIS}" in text):
+            text = self._hide_cut(text, mark)
         return text
+
+    def _hide_cut(self, text: str, mark: str) -> str:
+        """Hides what is left of a secret where a text was cut, as Robot does it with variables and long failures."""
+        with self._lock:
+            if self._ends is None:
+                self._ends = _Ends(self._forms)
+            ends = self._ends
+        parts = _CUT.split(text)  # text, dots, text, dots, ...
+        for at in range(0, len(parts), 2):
+            part = parts[at]
+            if at + 1 < len(parts) and (length := ends.begun(part)):
+                part = part[:-length] + mark
+            if at > 0 and (length := ends.ended(part)):
+                part = mark + part[length:]
+            parts[at] = part
+        return "".join(parts)
 
     def _compiled(self) -> re.Pattern[str] | None:
         with self._lock:
@@ -154,9 +177,45 @@ class Filter:
             return self._pattern
 
 
+class _Ends:
+    """Finds the begin of a secret at the end of a text, and the end of one at its begin."""
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        self._heads, self._tails = defaultdict(list), defaultdict(list)
+        for form in forms:
+            self._heads[form[:LEAST]].append(form)
+            self._tails[form[-LEAST:]].append(form)
+        self._longest = max(map(len, forms), default=0)
+
+    def begun(self, text: str) -> int:
+        """Returns how many of the last characters are the begin of a secret; fewer than `LEAST` count as none."""
+        first = max(0, len(text) - self._longest)
+        for start in range(first, len(text) - LEAST + 1):
+            known = self._heads.get(text[start : start + LEAST])
+            if not known or not any(form.startswith(text[start:]) for form in known):
+                continue
+            if len(text) - start >= LONG or not _in_word(text[start - 1 : start]):
+                return len(text) - start
+        return 0
+
+    def ended(self, text: str) -> int:
+        """Returns how many of the first characters are the end of a secret; fewer than `LEAST` count as none."""
+        for end in range(min(len(text), self._longest), LEAST - 1, -1):
+            known = self._tails.get(text[end - LEAST : end])
+            if not known or not any(form.endswith(text[:end]) for form in known):
+                continue
+            if end >= LONG or not _in_word(text[end : end + 1]):
+                return end
+        return 0
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
 def _as_word(form: str) -> str:
     # "team" must not be hidden in "teamwork"
-    return rf"(?<!\w){re.escape(form)}(?!\w)" if len(form) < 12 else re.escape(form)
+    return rf"(?<!\w){re.escape(form)}(?!\w)" if len(form) < LONG else re.escape(form)
 
 
 def _forms(value: str, least: int) -> Iterable[str]:
@@ -199,3 +258,13 @@ learn = _FILTER.learn
 learn_environment = _FILTER.learn_environment
 learn_answer = _FILTER.learn_answer
 hide = _FILTER.hide
+
+
+def head(text: str, most: int) -> str:
+    """Returns the first characters of a text without secrets; after the cut, nobody would know what is left of one."""
+    return hide(text)[:most]
+
+
+def tail(text: str, most: int) -> str:
+    """Returns the last characters of a text without secrets."""
+    return hide(text)[-most:]

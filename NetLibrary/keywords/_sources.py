@@ -108,7 +108,7 @@ class SourceBase(KeywordBase):
         cluster.create(pod)
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         cluster.wait(
-            "Pod", namespace, wait.pods_ready(1), name=name, timeout=timeout, what=f"Prober '{namespace}/{name}'",
-            progress=logger.info,
+            "Pod", namespace, wait.pods_ready(1, now=cluster.now), name=name, timeout=timeout,
+            what=f"Prober '{namespace}/{name}'", progress=logger.info,
         )  # fmt: skip
         return cluster.get("Pod", name, namespace)

@@ -307,8 +307,9 @@ class ClusterKeywords(KeywordBase):
         """
         from NetLibrary._mechanics.kube import wait
 
-        pods = self.session.cluster(cluster).wait(
-            "Pod", namespace, wait.pods_ready(count), labels=labels, timeout=self._limit(timeout),
+        connection = self.session.cluster(cluster)
+        pods = connection.wait(
+            "Pod", namespace, wait.pods_ready(count, now=connection.now), labels=labels, timeout=self._limit(timeout),
             what=f"Pods '{labels}' in '{namespace}'", progress=logger.info,
         )  # fmt: skip
         return [pod["metadata"]["name"] for pod in pods]

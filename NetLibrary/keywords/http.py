@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.secrets import head
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._conclude import conclude
@@ -218,7 +219,7 @@ class HTTPKeywords(SourceBase):
                     status,
                     answer.pod,
                     f"{answer.ms:.0f} ms",
-                    " ".join(answer.text.split())[:80],
+                    head(" ".join(answer.text.split()), 80),
                 ]
             )
         label = name or _robot.current_test() or asked.url

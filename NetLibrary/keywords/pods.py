@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from robot.api import logger
 
+from NetLibrary._mechanics.secrets import head, tail
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._sources import SourceBase
 from NetLibrary.types import CommandOutput, Source
@@ -72,7 +73,7 @@ class PodKeywords(SourceBase):
         )  # fmt: skip
         connection.create(pod)
         connection.wait(
-            "Pod", namespace, wait.pod_ready_or_succeeded(), name=name, timeout=self._limit(timeout),
+            "Pod", namespace, wait.pod_ready_or_succeeded(now=connection.now), name=name, timeout=self._limit(timeout),
             what=f"Pod '{namespace}/{name}'", progress=logger.info,
         )  # fmt: skip
         return f"{namespace}/{name}"
@@ -265,7 +266,7 @@ def run_in(
     )  # fmt: skip
     if exit_status not in (None, result.exit_code):
         raise ExecFailed(
-            f"'{' '.join(command)[:120]}' in pod '{namespace}/{pod}' ended with exit status {result.exit_code}; "
+            f"'{head(' '.join(command), 120)}' in pod '{namespace}/{pod}' ended with exit status {result.exit_code}; "
             f"expected was {exit_status}.",
             exit_code=result.exit_code,
         )
@@ -281,9 +282,9 @@ def run_at(
     begin = time.monotonic()
     ran = place.run(command, timeout=timeout.total_seconds(), stdin=stdin)
     if exit_status not in (None, ran.exit_code):
-        said = (ran.stderr.strip() or ran.stdout.strip())[-500:] or "it printed nothing"
+        said = tail(ran.stderr.strip() or ran.stdout.strip(), 500) or "it printed nothing"
         raise ExecFailed(
-            f"'{' '.join(command)[:120]}' on {place.name} ended with exit status {ran.exit_code}: {said}",
+            f"'{head(' '.join(command), 120)}' on {place.name} ended with exit status {ran.exit_code}: {said}",
             exit_code=ran.exit_code,
         )
     return CommandOutput.of(ran.stdout, ran.exit_code, ran.stderr, time.monotonic() - begin)

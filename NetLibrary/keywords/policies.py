@@ -63,7 +63,7 @@ class PolicyKeywords(KeywordBase):
                 connection.create(objects.pod(name, namespace, image=image))
         for namespace in namespaces:
             connection.wait(
-                "Pod", namespace, wait.pods_ready(len(pods)), labels=objects.OURS, timeout=limit,
+                "Pod", namespace, wait.pods_ready(len(pods), now=connection.now), labels=objects.OURS, timeout=limit,
                 what=f"Pods for policies in namespace '{namespace}'",
             )  # fmt: skip
         return list(namespaces)

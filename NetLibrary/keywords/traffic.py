@@ -247,7 +247,8 @@ class TrafficKeywords(KeywordBase):
         if cluster.find("Pod", name, namespace) is None:
             cluster.apply(pod)
         seconds = timeout.total_seconds() if timeout else self.session.default_timeout
-        cluster.wait("Pod", namespace, wait.pods_ready(1), name=name, timeout=seconds, what=f"Client pod '{name}'")
+        cluster.wait("Pod", namespace, wait.pods_ready(1, now=cluster.now), name=name, timeout=seconds,
+                     what=f"Client pod '{name}'")  # fmt: skip
         return name
 
 

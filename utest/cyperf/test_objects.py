@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,7 @@ def test_pods_that_run_but_wait_for_traffic_count_as_started() -> None:
             },
         }  # fmt: skip
 
-    goal = objects.started(1)
+    goal = objects.started(1, time.time)
     assert isinstance(goal([pod("a", False, False)]), wait.Pending)
     assert isinstance(goal([pod("a", True, False)]), wait.Done)
     assert isinstance(goal([pod("a", True, True), pod("b", True, True)]), wait.Pending)

@@ -104,6 +104,18 @@ def test_deployment_that_an_operator_is_still_to_make_is_waited_for(api: ApiServ
     assert "D: not there yet; there is no Deployment 'web'; there is 'web-ui'" in lines
 
 
+def test_default_account_that_a_controller_makes_late_is_waited_for(
+    api: ApiServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a restart of the API server the controllers need longer than an account that is missing may take."""
+    monkeypatch.setattr(why_not_ready, "PATIENCE", 0.5)
+    missing = 'error looking up service account demo/default: serviceaccount "default" not found'
+    owner = put_set(api, put_deployment(api), "b", 1)
+    event(api, owner, "FailedCreate", f'Error creating: pods "web-x" is forbidden: {missing}')
+    with pytest.raises(errors.WaitTimeout, match='serviceaccount "default" not found'):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=6, what="D")
+
+
 @pytest.mark.parametrize(
     "message",
     [

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import urllib3
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import Cluster, answers
+from NetLibrary._mechanics.kube import Cluster, answers, eviction, transport
 from NetLibrary._mechanics.kube import connection as connection_module
+from NetLibrary._mechanics.kube.credentials import Credential
 from NetLibrary._mechanics.kube.wait import exists
 
 PODS = "/api/v1/namespaces/demo/pods"
@@ -129,6 +133,94 @@ def test_create_whose_answer_was_lost_is_not_sent_again_blindly(api: ApiServer, 
     with pytest.raises(errors.Unreachable):
         cluster.raw("POST", PODS, body={**POD, "metadata": {"name": "other"}})
     assert len(api.seen("POST", "/pods")) == 1
+
+
+OTHER = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "namespace": "demo"},
+         "spec": {"containers": [{"name": "c", "image": "x"}]}}  # fmt: skip
+
+
+def made_but_not_told(handler: Any) -> None:
+    """Does what was asked and breaks off before the answer."""
+    handler.server_state.put(PODS, handler.body)
+    handler.reset()
+
+
+def test_create_whose_answer_was_lost_is_known_by_its_marks(api: ApiServer, cluster: Cluster) -> None:
+    api.on("POST", "/pods", made_but_not_told)
+    assert cluster.create(OTHER)["metadata"]["name"] == "other"
+    assert len(api.seen("POST", "/pods")) == 1
+    cluster.delete("Pod", "other", "demo")
+    assert "other" not in api.objects[PODS]
+
+
+def test_create_that_never_came_to_pass_is_sent_again(api: ApiServer, cluster: Cluster) -> None:
+    api.on("POST", "/pods", lambda handler: handler.reset(), times=2)
+    cluster.create(OTHER)
+    assert len(api.seen("POST", "/pods")) == 3
+    assert "other" in api.objects[PODS]
+
+
+def test_lost_create_takes_no_object_of_others_for_its_own(api: ApiServer, cluster: Cluster) -> None:
+    api.put(PODS, OTHER)
+    api.on("POST", "/pods", lambda handler: handler.reset())
+    with pytest.raises(errors.AlreadyExists):
+        cluster.create(OTHER)
+    with pytest.raises(errors.NotOwned):
+        cluster.delete("Pod", "other", "demo")
+
+
+def test_lost_create_of_what_the_run_has_already_is_refused_as_such(api: ApiServer, cluster: Cluster) -> None:
+    cluster.create(OTHER)
+    api.on("POST", "/pods", lambda handler: handler.reset())
+    with pytest.raises(errors.AlreadyExists):
+        cluster.create(OTHER)
+
+
+def test_lost_create_where_the_account_may_not_look_is_told(api: ApiServer, cluster: Cluster) -> None:
+    api.on("POST", "/pods", lambda handler: handler.reset())
+    api.refuse("GET", "/pods/other", 403, "Forbidden", "no", times=9)
+    with pytest.raises(errors.Unreachable, match="did not answer POST"):
+        cluster.create(OTHER)
+
+
+def test_lost_eviction_is_asked_again(api: ApiServer, cluster: Cluster) -> None:
+    api.on("POST", "/eviction", lambda handler: handler.reset())
+    assert "did not answer POST" in eviction.evict(cluster, cluster.get("Pod", "web", "demo"))
+
+
+def test_question_in_the_form_of_a_post_is_repeated(api: ApiServer, cluster: Cluster) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    api.on("POST", path, lambda handler: handler.reset(), times=2)
+    api.on("POST", path, lambda handler: handler.json(201, {"status": {"allowed": True}}))
+    assert cluster.connection.request_object("POST", path, body={"spec": {}})["status"]["allowed"]
+    assert len(api.seen("POST", path)) == 3
+
+
+@pytest.mark.parametrize("how", ["silent", "ends"])
+def test_create_survives_a_server_that_takes_connections_and_does_not_serve_yet(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Nothing was asked before the end of the TLS handshake."""
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.5)
+    door = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_take_and_not_answer, args=(door, how), daemon=True).start()
+    target = dataclasses.replace(cluster.connection.target, server=f"https://127.0.0.1:{door.getsockname()[1]}")
+    pools = transport.pool(target, Credential())
+    for _ in range(2):
+        with pytest.raises(urllib3.exceptions.NewConnectionError) as error:
+            pools.request("POST", f"{target.server}/x", body=b"{}", retries=False, timeout=urllib3.Timeout(connect=0.5))
+        found = cluster.connection.unreachable("POST", "/x", error.value)
+        assert not found.sent, found
+    door.close()
+
+
+def _take_and_not_answer(door: socket.socket, how: str) -> None:
+    kept = []
+    with contextlib.suppress(OSError):
+        while True:
+            kept.append(door.accept()[0])
+            if how == "ends":
+                kept.pop().close()
 
 
 @pytest.mark.parametrize("ask", ["read", "write", "command", "wait"])

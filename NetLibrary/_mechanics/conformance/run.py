@@ -17,6 +17,7 @@ from NetLibrary._mechanics.conformance import results
 from NetLibrary._mechanics.conformance.results import Test
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.secrets import tail
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -109,7 +110,7 @@ def wanted(settings: Settings, environment: Mapping[str, str]) -> list[str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EnvironmentProblem(f"'{settings.program}' cannot tell its tests: {error}.") from error
     if not report.exists():
-        said = (done.stderr.strip() or done.stdout.strip())[-500:]
+        said = tail(done.stderr.strip() or done.stdout.strip(), 500)
         raise EnvironmentProblem(f"'{settings.program}' does not tell its tests as e2e.test does: {said}")
     found = list(dict.fromkeys(test.name for test in results.read(report)[0] if test.status == "passed"))
     report.unlink()

@@ -15,6 +15,7 @@ from NetLibrary._mechanics.connections import tls
 from NetLibrary._mechanics.connections.relay import Relay
 from NetLibrary._mechanics.connections.run import Target
 from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.secrets import head
 from NetLibrary._mechanics.vantage import Vantage
 from NetLibrary._mechanics.verdict import Check, at_most
 
@@ -185,7 +186,7 @@ def judge(answer: Answered, asked: Asked, wanted: Wanted) -> list[Check]:
     if not answer.status:
         return [Check(f"{what}: status", allowed, None, "", False, f"{what}: no answer, {answer.problem}.")]
     fits = any(re.fullmatch(word.replace("x", r"\d"), str(answer.status)) for word in wanted.statuses)
-    begin = " ".join(answer.text.split())[:150] or "an empty body"
+    begin = head(" ".join(answer.text.split()), 150) or "an empty body"
     text = f"{what}: expected status {allowed}, seen {answer.status}, with: {begin}"
     checks = [Check(f"{what}: status", allowed, answer.status, "", fits, text)]
     if fits and wanted.text:

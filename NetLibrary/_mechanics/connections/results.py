@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.secrets import tail
 from NetLibrary._mechanics.vantage import Ran
 
 CONNECTED, REFUSED, SILENT, UNREACHABLE, UNRESOLVED = "connected", "refused", "silent", "unreachable", "unresolved"
@@ -114,7 +115,7 @@ def attempts(ran: Ran, where: str) -> list[Attempt]:
             found.append(Attempt(result, float(ms), text.strip()))
     if not found:
         raise EnvironmentProblem(
-            f"'{where}' printed no result: {(ran.stderr or ran.stdout).strip()[-300:] or 'nothing'}"
+            f"'{where}' printed no result: {tail((ran.stderr or ran.stdout).strip(), 300) or 'nothing'}"
         )
     return found
 
@@ -129,7 +130,7 @@ def answer(ran: Ran, where: str) -> Answer:
     status, _, rest = ran.stdout.strip().partition(" ")
     ms, _, values = rest.partition(" ")
     if status == "UNUSABLE" or not ms:
-        said = values or (ran.stderr or ran.stdout).strip()[-300:] or "it printed nothing"
+        said = values or tail((ran.stderr or ran.stdout).strip(), 300) or "it printed nothing"
         raise EnvironmentProblem(f"'{where}' cannot ask for names: {said}. Use a source with dig.")
     return Answer(status, float(ms), tuple(sorted(value.strip() for value in values.split("|") if value.strip())))
 

@@ -15,6 +15,7 @@ from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.cyperf.types import Agent
 from NetLibrary._mechanics.errors import ControllerError, InputError, Missing, WaitTimeout
 from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.secrets import head
 
 # PrimaryObjective.Timeline and the DUT fields used here exist since 3.0.
 MINIMUM_VERSION = 3
@@ -233,7 +234,7 @@ class Controller:
             entry: dict[str, Any] = made[0]
             return {"configUrl": entry["id"], **entry}
         raise ControllerError(
-            f"Importing '{file.name}': the controller named no configuration but {str(made)[:120]!r}."
+            f"Importing '{file.name}': the controller named no configuration but {head(str(made), 120)!r}."
         )
 
     def delete_configuration(self, identifier: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -248,9 +248,9 @@ def live_pods(cluster: Cluster, deployed: Deployed) -> list[dict[str, Any]]:
     return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
 
-def started(count: int) -> wait.Goal:
+def started(count: int, now: Callable[[], float]) -> wait.Goal:
     """Goal: exactly `count` pods run, ready or not; a readiness probe may pass only during a test."""
-    ready = wait.pods_ready(count)
+    ready = wait.pods_ready(count, now=now)
 
     def goal(pods: list[dict[str, Any]]) -> Any:
         live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
@@ -301,7 +301,7 @@ def wait_for_pods(cluster: Cluster, deployed: Deployed, timeout: float, progress
         "Deployment", deployed.namespace, rolled_out(deployed.replicas), name=deployed.name, timeout=timeout,
         what=f"Deployment '{deployed.namespace}/{deployed.name}'", progress=progress,
     )  # fmt: skip
-    goal = started(deployed.replicas) if deployed.ready_needs_traffic else _ready(deployed.replicas)
+    goal = (started if deployed.ready_needs_traffic else _ready)(deployed.replicas, cluster.now)
     pods = cluster.wait(
         "Pod", deployed.namespace, goal, labels=deployed.labels,
         timeout=max(1.0, deadline - time.monotonic()),
@@ -313,9 +313,9 @@ def wait_for_pods(cluster: Cluster, deployed: Deployed, timeout: float, progress
     return {address: str(pod["metadata"]["name"]) for pod in pods for address in addresses.of_pod(pod)}
 
 
-def _ready(count: int) -> wait.Goal:
+def _ready(count: int, now: Callable[[], float]) -> wait.Goal:
     """Goal: `count` pods are ready and no others are left, so that none of a former size registers."""
-    enough = wait.pods_ready(count)
+    enough = wait.pods_ready(count, now=now)
 
     def goal(pods: list[dict[str, Any]]) -> Any:
         live = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]

@@ -13,6 +13,7 @@ from typing import Any
 from NetLibrary._mechanics.cyperf.rest import Connection, Progress
 from NetLibrary._mechanics.errors import NotJson, OperationFailed, WaitTimeout
 from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.secrets import head
 
 _POLL_SECONDS = (0.1, 0.2, 0.4, 0.7, 1.0)
 RUNNING, SUCCESS = "IN_PROGRESS", "SUCCESS"
@@ -88,7 +89,7 @@ def run(
 
 def _state(context: Any, what: str) -> tuple[str, int]:
     if not isinstance(context, dict) or not isinstance(context.get("state"), str):
-        raise NotJson(f"{what}: the controller answered no operation but {str(context)[:120]!r}.")
+        raise NotJson(f"{what}: the controller answered no operation but {head(str(context), 120)!r}.")
     share = context.get("progress")
     return context["state"].upper(), int(share) if isinstance(share, (int, float)) else 0
 

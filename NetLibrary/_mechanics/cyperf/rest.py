@@ -245,12 +245,12 @@ class Connection:
             body = response.json()
         except ValueError:
             title = _TITLE.search(response.text[:5000])
-            return f"a web page '{title[1].strip()}'" if title else self.redact(response.text[:200].strip()) or "empty"
+            return f"a web page '{title[1].strip()}'" if title else self.redact(response.text)[:200].strip() or "empty"
         if isinstance(body, dict):
             for name in ("message", "error_description", "error"):
                 if body.get(name):
                     return self.redact(str(body[name])).rstrip(".")
-        return self.redact(str(body)[:200])
+        return self.redact(str(body))[:200]
 
     def _json(self, response: requests.Response, method: str, path: str) -> Any:
         kind = response.headers.get("Content-Type", "").split(";")[0]

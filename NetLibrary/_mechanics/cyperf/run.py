@@ -21,6 +21,7 @@ from NetLibrary._mechanics.errors import (
     WaitTimeout,
 )
 from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.secrets import head
 
 _LICENCE_WORDS = ("license", "licence")
 _IDLE = ("STOPPED", "ERROR", "")
@@ -46,7 +47,9 @@ def state(session: TestSession) -> RunState:
     """Returns the present state of the session's test."""
     answer = session.connection.call("GET", f"{session.path}/test")
     if not isinstance(answer, dict):
-        raise ControllerError(f"The state of session '{session.name}' is {str(answer)[:100]!r} instead of an object.")
+        raise ControllerError(
+            f"The state of session '{session.name}' is {head(str(answer), 100)!r} instead of an object."
+        )
     return RunState.parse(answer)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from NetLibrary._mechanics.cyperf import operations
 from NetLibrary._mechanics.cyperf.controller import Controller
 from NetLibrary._mechanics.errors import ControllerError, InputError, Missing
+from NetLibrary._mechanics.secrets import head
 from NetLibrary.types import CyPerfObjective, CyPerfRole
 
 _PROFILE = "NetworkProfiles/1"
@@ -31,7 +32,9 @@ class TestSession:
         made = controller.connection.call("POST", "/api/v2/sessions", body=[{"configUrl": config_url}])
         entry = made[0] if isinstance(made, list) and made else made
         if not isinstance(entry, dict) or not entry.get("id"):
-            raise ControllerError(f"Opening a session of '{config_name}': the controller answered {str(made)[:120]!r}.")
+            raise ControllerError(
+                f"Opening a session of '{config_name}': the controller answered {head(str(made), 120)!r}."
+            )
         return cls(controller, str(entry["id"]), str(entry.get("name") or config_name), config_name)
 
     @property

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.secrets import head, tail
 
 SHELL = ("/bin/bash", "/bin/sh")
 KEPT = 500
@@ -43,11 +44,13 @@ class Ended:
         Raises:
             EnvironmentProblem: The exit status was not 0, or it did not end in time.
         """
-        said = (self.errors.strip() or self.output.strip())[-KEPT:] or "it printed nothing"
+        said = tail(self.errors.strip() or self.output.strip(), KEPT) or "it printed nothing"
         if self.late is not None:
-            raise EnvironmentProblem(f"The command '{self.text[:200]}' did not end within {self.late:g} s: {said}")
+            raise EnvironmentProblem(f"The command '{head(self.text, 200)}' did not end within {self.late:g} s: {said}")
         if self.status:
-            raise EnvironmentProblem(f"The command '{self.text[:200]}' ended with exit status {self.status}: {said}")
+            raise EnvironmentProblem(
+                f"The command '{head(self.text, 200)}' ended with exit status {self.status}: {said}"
+            )
         return self.output
 
 

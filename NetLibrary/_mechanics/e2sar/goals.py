@@ -12,9 +12,9 @@ from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 Object = dict[str, Any]
 
 
-def container_begun(role: str) -> Goal:
+def container_begun(role: str, now: Callable[[], float]) -> Goal:
     """Goal: the container runs or has run. Value: the pod."""
-    trouble = pods_ready(1)
+    trouble = pods_ready(1, now=now)
 
     def goal(pods: list[Object]) -> Outcome:
         for pod in pods:

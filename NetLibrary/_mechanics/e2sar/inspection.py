@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from NetLibrary._mechanics import defaults, errors
 from NetLibrary._mechanics.e2sar.parameters import Surroundings
+from NetLibrary._mechanics.secrets import head
 
 NEEDED_OPTIONS = (
     "--send",
@@ -49,7 +50,7 @@ def read_inspection(image: str, text: str) -> Inspection:
     version = re.search(r"E2SAR Version:\s*(.*)", text)
     missing = [option for option in NEEDED_OPTIONS if option not in options]
     if missing:
-        said = text.strip().splitlines()[-1][:200] if text.strip() else "it printed nothing"
+        said = head(text.strip().splitlines()[-1], 200) if text.strip() else "it printed nothing"
         raise errors.EnvironmentProblem(
             f"The e2sar_perf of image '{image}' ({version[1].strip() if version else 'no version line'}) is not "
             "supported: "

@@ -140,7 +140,8 @@ class Testbed:
         if ready:
             what = f"Readiness of receiver '{endpoint.name}'"
             left = max(1.0, deadline - time.monotonic())
-            self.cluster.wait("Pod", self.namespace, pods_ready(1), name=endpoint.pod_name, timeout=left, what=what)
+            goal = pods_ready(1, now=self.cluster.now)
+            self.cluster.wait("Pod", self.namespace, goal, name=endpoint.pod_name, timeout=left, what=what)
             self.cluster.wait(
                 "EndpointSlice",
                 self.namespace,
@@ -370,7 +371,7 @@ class Testbed:
             endpoint.pod = self.cluster.wait(
                 "Pod",
                 self.namespace,
-                container_begun(role),
+                container_begun(role, self.cluster.now),
                 labels=endpoint.selector,
                 timeout=timeout,
                 what=f"Start of {role} '{endpoint.name}'",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.iperf3.fields import number_of, settings_of, sums_of, total_of, version_of
+from NetLibrary._mechanics.secrets import tail
 
 #: Size of a block where a result does not say it
 BLOCK = 1000
@@ -59,7 +60,7 @@ def iperf_result(event: Mapping[str, Any]) -> IperfResult:
     """
     name, document = str(event["name"]), event.get("document")
     if not isinstance(document, dict):
-        said = str(event.get("stderr") or "").strip()[-300:]
+        said = tail(str(event.get("stderr") or "").strip(), 300)
         return IperfResult(name, error=said or f"no JSON output, exit status {event.get('exit_code')}")
     end = document.get("end") or {}
     error = document.get("error")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.remedies import remedy
+from NetLibrary._mechanics.secrets import head
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -28,11 +29,13 @@ _STORE = ("etcdserver:", "leader changed", "raft proposal dropped")
 # Methods whose repetition changes nothing more, were the first one done after all. Not here: POST, and a JSON patch,
 # which may append.
 _IDEMPOTENT = ("GET", "PUT", "DELETE")
+# Questions in the form of a POST, which leave no object
+_QUESTIONS = ("accessreviews", "rulesreviews", "selfsubjectreviews")
 
 
 def refused(alias: str, method: str, path: str, status: int, text: str) -> errors.ClusterError:
     """Returns the error for an answer that is a refusal, with the server's own words."""
-    message, reason = plain(text)[:500] or "no reason given", ""
+    message, reason = head(plain(text), 500) or "no reason given", ""
     try:
         body = json.loads(text)
         message, reason = body.get("message") or message, body.get("reason") or ""
@@ -57,8 +60,10 @@ def _budgets(body: dict[str, Any]) -> list[str]:
     return [str(cause.get("message", "")) for cause in causes if cause.get("reason") == "DisruptionBudget"]
 
 
-def idempotent(method: str, content_type: str) -> bool:
+def idempotent(method: str, content_type: str, path: str = "") -> bool:
     """Tells whether a request may be sent twice without harm."""
+    if method == "POST":
+        return path.partition("?")[0].endswith(_QUESTIONS)
     return method in _IDEMPOTENT or (method == "PATCH" and "json-patch" not in content_type)
 
 
@@ -80,7 +85,7 @@ def pause_before_again(
     """
     backoff = min(0.25 * 2 ** (attempt - 1), 2.0)
     if isinstance(error, errors.Unreachable):
-        if error.final or (error.sent and not idempotent(method, content_type)):
+        if error.final or (error.sent and not idempotent(method, content_type, path)):
             return None
         return backoff
     if error.status == 429:
@@ -88,7 +93,7 @@ def pause_before_again(
     of_store = error.status == 500 and any(words in str(error) for words in _STORE)
     if error.status in (502, 503, 504) or of_store or (error.status == 500 and retry_after is not None):
         never_done = error.status == 503 and retry_after is not None
-        if never_done or idempotent(method, content_type):
+        if never_done or idempotent(method, content_type, path):
             return backoff if retry_after is None else retry_after
     return None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.containers import named
-from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, place_of
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, place_of
 from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.wait import gone
@@ -66,26 +66,55 @@ def create(cluster: Cluster, obj: Object) -> Object:
     obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))
     path = resource.path(obj["metadata"].get("namespace"))
     query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-    refused: list[errors.Forbidden] = []
+    refused: list[errors.ClusterError] = []
 
     def posted() -> Object | None:
+        made: Object | None
         try:
             made = cluster.connection.request_object("POST", path, query=query, body=cluster.ownership.marked(obj))
-            cluster.ownership.created(resource, made)
-            return made
-        except errors.Unreachable:
-            cluster.ownership.perhaps_created(resource, obj["metadata"])
-            raise
+        except (errors.Unreachable, errors.AlreadyExists) as error:
+            lost = isinstance(error, errors.Unreachable)
+            if lost:
+                cluster.ownership.perhaps_created(resource, obj["metadata"])
+            elif not any(isinstance(each, errors.Unreachable) for each in refused):
+                raise
+            after_all = _made_after_all(cluster, resource, obj, error)
+            if after_all is None and not lost:
+                raise
+            refused.append(error)
+            made = after_all
         except errors.Forbidden as error:
             if "error looking up service account" not in str(error):
                 raise
             refused.append(error)
             return None
+        if made is not None:
+            cluster.ownership.created(resource, made)
+        return made
 
     found = settle(posted, timeout=ACCOUNT_PATIENCE, every=0.2)
     if found is None:
         raise refused[-1]
     return found
+
+
+def _made_after_all(cluster: Cluster, resource: Resource, obj: Object, error: errors.ClusterError) -> Object | None:
+    """Returns what a create made whose answer was lost, None where it made nothing and may be sent again.
+
+    Raises:
+        errors.ClusterError: The given one, where that cannot be told.
+    """
+    name, sent = obj["metadata"].get("name"), not isinstance(error, errors.Unreachable) or error.sent
+    if not name or not sent or not cluster.run_id:
+        raise error
+    try:
+        found = cluster.connection.request_object("GET", resource.path(obj["metadata"].get("namespace"), name))
+    except errors.NotFound:
+        return None
+    except errors.ClusterError:  # this account may not look, or nobody answers
+        raise error from None
+    # Ours of before has a UID that is known
+    return found if is_marked(found, cluster.run_id) and not cluster.ownership.made(found) else None
 
 
 def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:

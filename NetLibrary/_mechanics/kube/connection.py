@@ -312,7 +312,7 @@ class Connection:
     def _nonsense(self, method: str, path: str, text: str) -> errors.ClusterError:
         return errors.ClusterError(
             f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something "
-            f"which is no answer of Kubernetes: {answers.plain(text)[:200] or 'nothing'}."
+            f"which is no answer of Kubernetes: {secrets.head(answers.plain(text), 200) or 'nothing'}."
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.secrets import head
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -86,5 +87,5 @@ def log_in(answer: object, namespace: str, pod: str) -> str:
     """
     text = str(answer)
     if text.startswith(_NO_LOG):
-        raise errors.NotFound(f"The log of pod '{namespace}/{pod}' is gone: {text.strip()[:200]}.", status=404)
+        raise errors.NotFound(f"The log of pod '{namespace}/{pod}' is gone: {head(text.strip(), 200)}.", status=404)
     return text

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.exec import STDOUT, feed
+from NetLibrary._mechanics.secrets import tail
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -150,7 +151,7 @@ class Container:
         if code == 127:
             raise errors.ToolMissing(f"'{command[0]}' is not in the image of {self.where}.", exit_code=code)
         if code:
-            words = bytes(said).decode(errors="replace").strip()[-500:] or f"exit status {code}"
+            words = tail(bytes(said).decode(errors="replace").strip(), 500) or f"exit status {code}"
             raise errors.ExecFailed(f"The copy with {self.where} failed: {words}", exit_code=code)
         return bytes(output)
 

@@ -19,6 +19,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.kubeconfig import Plugin, Target
 from NetLibrary._mechanics.kube.kubeconfig_files import parsed
+from NetLibrary._mechanics.secrets import tail
 
 # Tokens that a file holds are renewed by somebody else; kubectl reads such a file again after the same time
 READ_AGAIN = 60.0
@@ -196,4 +197,4 @@ def _hint(plugin: Plugin) -> str:
 
 def _said(stderr: bytes | None) -> str:
     words = " ".join((stderr or b"").decode(errors="replace").split())
-    return f": {words[-500:].rstrip('.')}" if words else " and said nothing"
+    return f": {tail(words, 500).rstrip('.')}" if words else " and said nothing"

@@ -109,6 +109,10 @@ def evict(cluster: Cluster, pod: Object, grace_seconds: int | None = None) -> st
         return ""  # gone, or another pod has its name now
     except errors.TooManyRequests as error:
         return _words(error)
+    except errors.Unreachable as error:
+        if not error.sent:
+            raise
+        return str(error).rstrip(".")  # it may be evicted or not; asked again, that is told by its UID
     except errors.ClusterError as error:
         if "more than one PodDisruptionBudget" in str(error):
             raise errors.WaitFailed(f"Pod '{_name(pod)}' cannot be evicted: {_words(error)}") from error

@@ -23,6 +23,7 @@ from NetLibrary._mechanics.kube import answers, transport
 from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection
 from NetLibrary._mechanics.kube.credentials import Credential
+from NetLibrary._mechanics.secrets import head, tail
 
 if TYPE_CHECKING:
     import websocket
@@ -59,9 +60,9 @@ class ExecResult:
         """
         if not self.exit_code:
             return self
-        said = (self.stderr.strip() or self.stdout.strip())[-500:] or "it printed nothing"
+        said = tail(self.stderr.strip() or self.stdout.strip(), 500) or "it printed nothing"
         raise errors.ExecFailed(
-            f"'{' '.join(command)[:120]}' in {where} ended with exit status {self.exit_code}: {said}",
+            f"'{head(' '.join(command), 120)}' in {where} ended with exit status {self.exit_code}: {said}",
             exit_code=self.exit_code,
         )
 
@@ -295,7 +296,7 @@ def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> Exec
         while not running.finished:
             left = start + timeout - time.monotonic()
             if left <= 0:
-                said = bytes(output[STDOUT][-300:] + output[STDERR][-300:]).decode(errors="replace").strip()
+                said = " ".join(tail(output[each].decode(errors="replace"), 300) for each in (STDOUT, STDERR)).strip()
                 raise errors.WaitTimeout(
                     f"The command in {running.where} did not end within {timeout:g} s; "
                     f"so far it printed: {said or 'nothing'}."

@@ -17,6 +17,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import containers, selectors, times, why_not_ready
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
+from NetLibrary._mechanics.secrets import head, tail
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -32,6 +33,8 @@ LOG_LINES = 5
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 # Refusals that often pass: an account is made after the pods that want it, and the status of a quota a moment after it
 _PASSING = ("error looking up service account", "status unknown for quota")
+# Each namespace gets one from a controller, which is late where the API server was away
+_DEFAULT_ACCOUNT = 'serviceaccount "default" not found'
 _MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
 # A kubelet renews its Lease each 10 s
 STALE = 25.0
@@ -200,7 +203,7 @@ class Advisor:
             text = " ".join(str(message).split())
             patience = why_not_ready.PATIENCE if any(words in text for words in _PASSING) else REFUSED_FOR
             lasts = self._lasting.lasts(f"refused {uid}", patience)
-            certain = lasts and not ("exceeded quota" in text and self._room_is_made())
+            certain = lasts and not (_DEFAULT_ACCOUNT in text or ("exceeded quota" in text and self._room_is_made()))
             yield Hint(f"{kind} '{name}' may not make its pods: {text}{remedy(text)}", certain)
 
     def _failed_creation(self, uid: str) -> list[str]:
@@ -276,11 +279,11 @@ class Advisor:
         if _runs_unready(trouble):
             said = next((e["message"] for e in events if e.get("reason") == "Unhealthy"), "")
             return trouble.text + (
-                f": {' '.join(str(said).split())[:300]}" if said else f"{lost and ': '}{lost}"
+                f": {head(' '.join(str(said).split()), 300)}" if said else f"{lost and ': '}{lost}"
             ), False
         for event in events:
             if event.get("reason") in (*_MOUNTS, "FailedCreatePodSandBox"):
-                text = f"{trouble.text}: {event['reason']}: {' '.join(str(event.get('message')).split())[:400]}"
+                text = f"{trouble.text}: {event['reason']}: {head(' '.join(str(event.get('message')).split()), 400)}"
                 missing = event["reason"] in _MOUNTS and self._source_is_missing(pod, text)
                 key = f"mount {pod['metadata'].get('uid')}"
                 return text, missing and self._lasting.lasts(key, why_not_ready.PATIENCE)
@@ -328,7 +331,7 @@ class Advisor:
                 except errors.NetLibraryError:
                     continue
                 if text:
-                    yield f"last lines of '{namespace}/{name}' ({trouble.container}): {text[-1000:]}"
+                    yield f"last lines of '{namespace}/{name}' ({trouble.container}): {tail(text, 1000)}"
                     break
 
     # --- asking -------------------------------------------------------------------------------------------------

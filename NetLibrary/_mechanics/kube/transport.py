@@ -129,7 +129,7 @@ def pool(target: Target, credential: Credential) -> PoolManager:
             options["server_hostname"] = target.server_name
     proxy = proxy_for(target)
     if not proxy:
-        return urllib3.PoolManager(**options)
+        return _telling_handshakes(urllib3.PoolManager(**options))
     if urlsplit(proxy).scheme.startswith("socks"):
         _socks(proxy)
         from urllib3.contrib.socks import SOCKSProxyManager
@@ -141,7 +141,32 @@ def pool(target: Target, credential: Credential) -> PoolManager:
     if parts.username:
         headers = urllib3.make_headers(proxy_basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
     bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return urllib3.ProxyManager(bare, proxy_headers=headers, **options)
+    return _telling_handshakes(urllib3.ProxyManager(bare, proxy_headers=headers, **options))
+
+
+def _telling_handshakes(pools: PoolManager) -> PoolManager:
+    """Lets a TLS handshake that broke off be told from an answer that did: nothing was asked yet.
+
+    A server that is about to end, or to begin, takes connections and does not answer them.
+    """
+    from urllib3.connection import HTTPSConnection
+    from urllib3.connectionpool import HTTPSConnectionPool
+    from urllib3.exceptions import NewConnectionError
+
+    class Connection(HTTPSConnection):
+        def connect(self) -> None:
+            try:
+                super().connect()
+            except TimeoutError as error:
+                raise NewConnectionError(self, f"no TLS handshake within {CONNECT_TIMEOUT:g} s") from error
+            except (ConnectionError, ssl.SSLEOFError) as error:
+                raise NewConnectionError(self, error.strerror or str(error)) from error
+
+    class Pool(HTTPSConnectionPool):
+        ConnectionCls = Connection
+
+    pools.pool_classes_by_scheme = {**pools.pool_classes_by_scheme, "https": Pool}
+    return pools
 
 
 def _keep_alive() -> list[tuple[int, int, int]]:

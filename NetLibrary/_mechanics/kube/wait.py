@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -120,10 +121,14 @@ def field(path: str, expected: str | None = None) -> Goal:
     return goal
 
 
-def pods_ready(count: int = 1) -> Goal:
+def pods_ready(count: int = 1, *, now: Callable[[], float] = time.time) -> Goal:
     """Goal: `count` pods are ready; fails when one of them evidently never will be. Value: the ready pods.
 
     Of the pods of a Deployment those of its newest template count. With `count` 0, no pod may be left.
+
+    Args:
+        count: How many.
+        now: Tells the cluster's time (`Cluster.now`), by which a restart was just now or a while ago.
 
     Raises:
         InputError: The count is below 0: no pod at all would be enough.
@@ -133,7 +138,7 @@ def pods_ready(count: int = 1) -> Goal:
     hopeless, steady = Hopeless(), Lasting()
 
     def settled(pod: Object) -> bool:
-        restarts = recent_restarts(pod)
+        restarts = recent_restarts(pod, now())
         return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
     def goal(pods: list[Object]) -> Outcome:
@@ -154,9 +159,9 @@ def pods_ready(count: int = 1) -> Goal:
     return _about_readiness(goal)
 
 
-def pod_ready_or_succeeded() -> Goal:
+def pod_ready_or_succeeded(*, now: Callable[[], float] = time.time) -> Goal:
     """Goal: the (one) pod is ready, or ran to a good end; fails when it evidently never will. Value: the pod."""
-    ready, ended = pods_ready(1), pod_ended()
+    ready, ended = pods_ready(1, now=now), pod_ended()
 
     def goal(pods: list[Object]) -> Outcome:
         over = ended(pods)

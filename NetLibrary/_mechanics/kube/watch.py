@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.kube.connection import Connection
+from NetLibrary._mechanics.secrets import head
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -110,7 +111,7 @@ class Watch:
     def _nonsense(self, text: str) -> errors.ClusterError:
         return errors.ClusterError(
             f"Cluster '{self._connection.alias}' answered the watch of {self._path} with something "
-            f"which is no answer of Kubernetes: {text[:200]}."
+            f"which is no answer of Kubernetes: {head(text, 200)}."
         )
 
     def _list(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.remedies import remedy
+from NetLibrary._mechanics.secrets import tail
 
 Object = dict[str, Any]
 # How long a pod may sit in a bad state that sometimes passes (a pull is retried, a ConfigMap is still to come).
@@ -120,7 +121,7 @@ def has_ended(pod: Object) -> bool:
 def problem(pod: Object) -> Trouble:
     """Returns what keeps a pod from being ready."""
     if is_ready(pod):
-        return Trouble(f"it is ready, but was restarted {recent_restarts(pod)} times, just now")
+        return Trouble(f"it is ready, but was restarted {_restarts(pod)} times, just now")
     status = pod.get("status", {})
     if has_ended(pod):
         said = status.get("message") or status.get("reason") or exit_text(pod)
@@ -246,14 +247,23 @@ def _ready_but_for(pod: Object, containers: list[_Container]) -> Trouble:
     return Trouble(creating or status.get("phase") or "Pending")
 
 
-def recent_restarts(pod: Object) -> int:
-    """Returns how often the containers were restarted, 0 when the last time was a while ago by the wall clock."""
+def recent_restarts(pod: Object, now: float) -> int:
+    """Returns how often the containers were restarted, those left out whose last start was a while ago.
+
+    Args:
+        pod: The Pod object.
+        now: Present time by the cluster's clock, in seconds since 1970.
+    """
     found = 0
     for container in pod.get("status", {}).get("containerStatuses") or []:
         started = ((container.get("state") or {}).get("running") or {}).get("startedAt")
-        if container.get("restartCount") and started and time.time() - (times.seconds(started) or 0.0) < RECENTLY:
+        if container.get("restartCount") and started and now - (times.seconds(started) or 0.0) < RECENTLY:
             found += int(container["restartCount"])
     return found
+
+
+def _restarts(pod: Object) -> int:
+    return sum(int(c.get("restartCount") or 0) for c in pod.get("status", {}).get("containerStatuses") or [])
 
 
 def exit_text(pod: Object) -> str:
@@ -270,7 +280,7 @@ def _exit(status: Object) -> str:
         ended = state.get("terminated")
         if ended and (ended.get("exitCode") or ended.get("reason") not in (None, "Completed")):
             text = f"exit code {ended.get('exitCode')}, {ended.get('reason', 'no reason given')}"
-            return f"{text}: {ended['message'].strip()[-300:]}" if ended.get("message") else text
+            return f"{text}: {tail(ended['message'].strip(), 300)}" if ended.get("message") else text
     for state in (status.get("state") or {}, status.get("lastState") or {}):
         if state.get("terminated"):
             return "exit code 0, Completed"

@@ -13,6 +13,7 @@ from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.run import Matrix
 from NetLibrary._mechanics.probing.pipes import CONTAINER
+from NetLibrary._mechanics.secrets import head
 from NetLibrary._mechanics.verdict import Check
 from NetLibrary.types.quantities import bitrate_text
 
@@ -127,7 +128,7 @@ class Sender:
         words = ["sh", "-c", f"{first}exec {self._client} {options} -t {seconds:g} -y C"]
         out, complaint = self.run(words, seconds + 30)
         rate = read_csv(out)
-        return rate, "" if rate else (complaint or out).strip()[:200]
+        return rate, "" if rate else head((complaint or out).strip(), 200)
 
     def send_limited(self, seconds: float, limit: float) -> tuple[float | None, str]:
         """Like `send`, once what a token bucket had saved up is spent."""

@@ -41,7 +41,8 @@ def _wait_for_controller(cluster: Cluster) -> list[dict[str, Any]]:
     """Waits for a controller that is just starting, for instance because it was installed a moment ago."""
     try:
         found: list[dict[str, Any]] = cluster.wait(
-            "Pod", None, pods_ready(1), labels=CONTROLLER, timeout=START_SECONDS, what="Skupper's controller"
+            "Pod", None, pods_ready(1, now=cluster.now), labels=CONTROLLER, timeout=START_SECONDS,
+            what="Skupper's controller",
         )  # fmt: skip
         return found
     except (WaitFailed, WaitTimeout) as error:

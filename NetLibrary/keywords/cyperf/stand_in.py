@@ -48,7 +48,7 @@ class CyPerfStandInKeywords(CyPerfBase):
                 container["env"] = kept + [{"name": name, "value": value} for name, value in environment.items()]
             connection.apply(obj)
         connection.wait(
-            "Pod", namespace, wait.pods_ready(1), labels="app=cyperf-controller-stand-in",
+            "Pod", namespace, wait.pods_ready(1, now=connection.now), labels="app=cyperf-controller-stand-in",
             timeout=self._seconds(timeout), what="CyPerf controller stand-in",
         )  # fmt: skip
         service = connection.get("Service", "cyperf-controller", namespace)

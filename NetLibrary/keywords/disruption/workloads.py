@@ -10,6 +10,7 @@ from typing import Literal
 from robot.api import logger
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputError
+from NetLibrary._mechanics.secrets import head
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import measured_step
 from NetLibrary.keywords.disruption._shared import DisruptionBase
@@ -98,10 +99,10 @@ class WorkloadDisruptionKeywords(DisruptionBase):
             raise InputError("command is empty; give a text for the shell, or a program and its arguments.")
         if (pod is None) != (namespace is None):
             raise InputError("pod and namespace belong together: give both or none.")
-        self._allow(cluster, f"the command '{text[:80]}'")
+        self._allow(cluster, f"the command '{head(text, 80)}'")
         connection = self.session.cluster(cluster)
         seconds = timeout.total_seconds()
-        with measured_step(self.session, step or text[:60]):
+        with measured_step(self.session, step or head(text, 60)):
             if pod is not None and namespace is not None:
                 words = shlex.split(command[0]) if len(command) == 1 else list(command)
                 try:

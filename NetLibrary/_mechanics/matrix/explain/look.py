@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from NetLibrary._mechanics.matrix.probe.state import State
+from NetLibrary._mechanics.secrets import head
 
 # Causes by what they are about, for the question whether a difference can do that
 REACH = frozenset({
@@ -391,5 +392,8 @@ def _programs(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             yield Difference(mine.node, text, f"systemctl status {name}, or look at its pod and log", explains, "proxy")
         elif '"healthy":false' in said.replace(" ", ""):
             yield Difference(
-                mine.node, f"{name} says that it is not healthy: {said[:120]}", f"look at the log of {name}", explains
+                mine.node,
+                f"{name} says that it is not healthy: {head(said, 120)}",
+                f"look at the log of {name}",
+                explains,
             )

@@ -198,8 +198,8 @@ class Namespace:
             stack.callback(self._cluster.delete, "Pod", name, self._namespace)
             names[name] = node["metadata"]["name"]
         for name in names:
-            self._cluster.wait("Pod", self._namespace, wait.pods_ready(1), name=name,
-                               timeout=self._settings.timeout_seconds, what=f"Prober '{name}'")  # fmt: skip
+            self._cluster.wait("Pod", self._namespace, wait.pods_ready(1, now=self._cluster.now),
+                               name=name, timeout=self._settings.timeout_seconds, what=f"Prober '{name}'")  # fmt: skip
         found = [_source(self._cluster.get("Pod", name, self._namespace), CONTAINER) for name in names]
         return [dataclasses.replace(s, title=s.node, by_hand=self._by_hand(s.node)) for s in found]
 

@@ -17,6 +17,7 @@ from NetLibrary._mechanics.outages.run.archive import INPOD
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK, Offset
 from NetLibrary._mechanics.outages.run.probers import pod_offset
 from NetLibrary._mechanics.polling import settle
+from NetLibrary._mechanics.secrets import tail
 
 LOG_LINES = 20_000
 START_S = 5.0
@@ -120,7 +121,7 @@ class OutsideEcho:
         process = self._process
         settle(lambda: "on port" in self._text() or process.poll() is not None, timeout=START_S, every=0.02)
         if "on port" not in self._text():
-            said = self._text()[-300:]
+            said = tail(self._text(), 300)
             self.stop()
             raise EnvironmentProblem(f"The echo server on this machine did not start: {said}")
 

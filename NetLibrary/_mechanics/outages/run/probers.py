@@ -20,6 +20,7 @@ from NetLibrary._mechanics.outages.run.clock import CLOCK_PROGRAM, SAME_CLOCK, O
 from NetLibrary._mechanics.outages.run.logs import ProberLog
 from NetLibrary._mechanics.outages.run.prober_config import configuration
 from NetLibrary._mechanics.outages.types import Identity, StreamSpec
+from NetLibrary._mechanics.secrets import tail
 
 KEEP_ALIVE_S = 5.0
 RETRY_S = 0.5
@@ -163,7 +164,7 @@ class PodProber(Prober):
             self._pid = int(result.stdout.split()[0])
         except (ValueError, IndexError):
             raise errors.EnvironmentProblem(
-                f"The prober did not start in {self.name}: {(result.stderr or result.stdout).strip()[-300:]}"
+                f"The prober did not start in {self.name}: {tail((result.stderr or result.stdout).strip(), 300)}"
             ) from None
         self._thread.start()
 
@@ -239,7 +240,7 @@ class PodProber(Prober):
         if not said.startswith("gone"):
             return False
         if not self._gone(errors.ExecLost("")):
-            why = said.removeprefix("gone").strip()[-500:] or "it was killed"
+            why = tail(said.removeprefix("gone").strip(), 500) or "it was killed"
             self.failed = f"the prober in {self.name} ended early: {why}; what it delivered until then is counted"
         return True
 
@@ -374,7 +375,7 @@ class LocalProber(Prober):
                     time.sleep(0.1)
         if process.poll() and self.log.ended is None:
             said = process.stderr.read().decode(errors="replace") if process.stderr else ""
-            self.failed = f"the prober on {self.name} failed: {said.strip()[-500:] or process.returncode}"
+            self.failed = f"the prober on {self.name} failed: {tail(said.strip(), 500) or process.returncode}"
 
     def stop(self) -> None:
         """See `Prober.stop`."""

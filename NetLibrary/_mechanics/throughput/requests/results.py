@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.secrets import head
 
 _DOCUMENT = re.compile(r"^\{\n.*?^\}$", re.DOTALL | re.MULTILINE)
 _WORDS = re.compile(r'"(?:err|msg)":"((?:[^"\\]|\\.)*)"')
@@ -70,7 +71,7 @@ def read(output: str) -> RequestRun:
         return _read(json.loads(documents[-1]), output)
     except (ValueError, KeyError, TypeError) as error:
         raise EnvironmentProblem(
-            f"What the client printed cannot be read ({error!r}): {documents[-1][:200]}"
+            f"What the client printed cannot be read ({error!r}): {head(documents[-1], 200)}"
         ) from error
 
 
@@ -109,4 +110,4 @@ def _socket_words(output: str) -> str:
 def _last_words(output: str) -> str:
     told = [text for text in _WORDS.findall(output) if text]
     text = told[-1].replace('\\"', '"') if told else (output.strip().splitlines() or ["it printed nothing"])[-1]
-    return text.removeprefix("Aborting because of ")[:300]
+    return head(text.removeprefix("Aborting because of "), 300)

@@ -1,0 +1,42 @@
+*** Settings ***
+Documentation       Suites whose API server goes away for three seconds go on, or say what happened.
+...
+...                 The moment is the appearance of an object, by kind and labels; from then on the server goes away
+...                 again twenty seconds after each return.
+
+Library             NetLibrary
+Library             upheaval.py
+
+Suite Setup         Connect To Cluster
+Test Template       Suite Should Survive Restarts Of API Server
+
+Test Tags           restarts    slow
+
+
+*** Test Cases ***
+Health
+    cluster_health    pods    app=health
+
+Own Application
+    own_application    deployments    netlibrary.io/run
+
+Throughput
+    throughput    jobs    netlibrary.io/run    -t    Pod*
+
+Network Break
+    network_break    services    netlibrary.io/run
+
+Service Matrix
+    service_matrix    services    netlibrary.io/run    --include    pod-ip    --include    node-port
+
+Policies
+    network_policies    networkpolicies    netlibrary.io/run
+
+E2SAR
+    e2sar    jobs    netlibrary.io/run    --include    smoke
+
+CyPerf
+    cyperf    deployments    netlibrary.io/run
+
+Skupper
+    skupper_iperf3    sites.skupper.io    netlibrary.io/run
