@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.run.archive import INPOD, archive
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK
-from NetLibrary._mechanics.outages.run.echoes import pauses_in
+from NetLibrary._mechanics.outages.run.echoes import lapses_in
 from NetLibrary._mechanics.outages.run.logs import ProberLog
 from NetLibrary._mechanics.outages.run.prober_config import configuration
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamResult, StreamSpec, Window
@@ -292,7 +292,7 @@ def measure(paths: int, plans: list[list[tuple[float, str, int]]], duration_s: f
     pauses = []
     for server in topology.logs:
         server.seek(0)
-        pauses.append(pauses_in(server.read().decode(), SAME_CLOCK))
+        pauses.append(lapses_in(server.read().decode(), SAME_CLOCK).paused)
     return injector.done, log, pauses
 
 
