@@ -49,6 +49,10 @@ One Node
     [Tags]    slow
     --nodes 1
 
+Another Minor Version
+    [Tags]    slow
+    --kubernetes 1.34
+
 Another Cluster Domain
     [Tags]    slow
     --cluster-domain corp.example

@@ -20,16 +20,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.lab.console import Say
 from NetLibrary.lab.images import free_space
 from NetLibrary.lab.paths import cache, lock
 from NetLibrary.lab.state import programs_in_use
 
 SOURCES = Path(__file__).resolve().parent / "src"
+# Other minor versions of Kubernetes that the same sources compile with: a go.mod and a go.sum for each
+RELEASES = Path(__file__).resolve().parent / "releases"
 PROGRAMS = ("labnode", "agnhost", "coredns", "pause")
 SPACE = 5 << 30  # Go's own caches take about 4 GB for a build from nothing
-KEPT = 2  # builds of other sources that stay in the cache
+KEPT = 3  # builds of other sources that stay in the cache
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,33 @@ def required_go() -> tuple[int, ...]:
     return tuple(map(int, found[1].split(".")))
 
 
-def kubernetes_version() -> str:
-    """Returns the version of Kubernetes that the lab is built from, for instance `v1.35.4`."""
-    found = re.search(r"^\s*k8s\.io/kubernetes (v[\d.]+)$", (SOURCES / "go.mod").read_text(), re.MULTILINE)
+def releases() -> dict[str, Path]:
+    """Returns the minor versions of Kubernetes that a lab can be, with the folder of the modules of each."""
+    own = ".".join(kubernetes_version()[1:].split(".")[:2])
+    return {**{folder.name: folder for folder in sorted(RELEASES.iterdir())}, own: SOURCES}
+
+
+def modules(release: str = "") -> Path:
+    """Returns the go.mod of a minor version of Kubernetes, of the lab's own by default.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not release:
+        return SOURCES / "go.mod"
+    known = releases()
+    if release not in known:
+        raise InputError(f"Kubernetes '{release}' is asked for; a lab can be {', '.join(sorted(known))}.")
+    return known[release] / "go.mod"
+
+
+def kubernetes_version(release: str = "") -> str:
+    """Returns the version of Kubernetes that a lab is built from, for instance `v1.35.4`.
+
+    Args:
+        release: A minor version, for instance `1.34`; the lab's own by default.
+    """
+    found = re.search(r"^\s*k8s\.io/kubernetes (v[\d.]+)$", modules(release).read_text(), re.MULTILINE)
     assert found, "go.mod requires k8s.io/kubernetes"
     return found[1]
 
@@ -111,9 +137,12 @@ def find_go() -> Go | None:
     return None
 
 
-def source_hash() -> str:
+def source_hash(release: str = "") -> str:
     """Returns a hash of the sources that the programs are built from."""
     digest = hashlib.sha256()
+    if modules(release).parent != SOURCES:
+        for path in (modules(release), modules(release).with_name("go.sum")):
+            digest.update(path.read_bytes())
     for path in sorted(SOURCES.rglob("*")):
         if path.is_file() and not path.name.endswith("_test.go") and path.suffix in (".go", ".mod", ".sum"):
             digest.update(f"{path.relative_to(SOURCES)} {path.stat().st_size}\n".encode())
@@ -125,25 +154,29 @@ def _complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in PROGRAMS)
 
 
-def built(go: Go | None = None) -> Path | None:
+def built(go: Go | None = None, release: str = "") -> Path | None:
     """Returns the folder of the finished programs; None when they have to be built.
 
     Args:
         go: The toolchain they would be built with; without one, a build by any toolchain will do.
+        release: Minor version of Kubernetes, the lab's own by default.
     """
-    pattern = f"{source_hash()}-go{go}" if go else f"{source_hash()}-go*"
+    pattern = f"{source_hash(release)}-go{go}" if go else f"{source_hash(release)}-go*"
     return next((f for f in sorted((cache() / "programs").glob(pattern), reverse=True) if _complete(f)), None)
 
 
-def programs(say: Say) -> Path:
+def programs(say: Say, release: str = "") -> Path:
     """Returns the folder with the lab's programs, built when the cache does not have them.
 
+    Args:
+        say: Tells how far it is.
+        release: Minor version of Kubernetes, the lab's own by default.
     Raises:
         EnvironmentProblem: There is no Go, or the build fails; the text has the compiler's last lines.
     """
     go = find_go()
     # A build of these sources by any Go: versions of the compiler differ by less than the ten minutes of a build
-    folder = built(go) or built()
+    folder = built(go, release) or built(release=release)
     if folder:
         os.utime(folder)
         return folder
@@ -156,16 +189,18 @@ def programs(say: Say) -> Path:
     base = cache() / "programs"
     base.mkdir(parents=True, exist_ok=True)
     with lock(base / "build.lock", wait=3600, waiting="another start builds the lab's programs", tell=say):
-        return built(go) or built() or _build(go, base / f"{source_hash()}-go{go}", say)
+        found = built(go, release) or built(release=release)
+        return found or _build(go, base / f"{source_hash(release)}-go{go}", say, release)
 
 
-def _build(go: Go, target: Path, say: Say) -> Path:
+def _build(go: Go, target: Path, say: Say, release: str) -> Path:
     for left in target.parent.glob("*.new"):
         shutil.rmtree(left)  # of a build that was killed; we hold the lock, so nobody is at it
     free_space(target.parent, SPACE)
     new = target.with_name(f"{target.name}.new")
     new.mkdir()
-    begin, version = time.monotonic(), kubernetes_version()
+    begin, version = time.monotonic(), kubernetes_version(release)
+    other = [f"-modfile={modules(release)}"] if release else []
     say(f"building Kubernetes {version} with Go {go}, once; this takes about 5 minutes on 2 processors")
     try:
         major, minor = version[1:].split(".")[:2]
@@ -175,12 +210,12 @@ def _build(go: Go, target: Path, say: Say) -> Path:
             for name, value in (("gitVersion", version), ("gitMajor", major), ("gitMinor", minor))
         ]
         flags = f"-ldflags=-s -w {' '.join(marks)}"
-        go_build(go, SOURCES, [flags, "-o", str(new / "labnode"), "."], "Kubernetes", say)
+        go_build(go, SOURCES, [*other, flags, "-o", str(new / "labnode"), "."], "Kubernetes", say)
         go_build(go, SOURCES, ["-ldflags=-s -w", "-o", str(new / "pause"), "./pause"], "pause", say)
         go_build(
             go,
             SOURCES,
-            ["-ldflags=-s -w", "-o", str(new / "agnhost"), "k8s.io/kubernetes/test/images/agnhost"],
+            [*other, "-ldflags=-s -w", "-o", str(new / "agnhost"), "k8s.io/kubernetes/test/images/agnhost"],
             "agnhost",
             say,
         )
@@ -196,10 +231,15 @@ def _build(go: Go, target: Path, say: Say) -> Path:
     return target
 
 
-def _packages(go: Go, folder: Path, package: str) -> int:
+def _packages(go: Go, folder: Path, arguments: list[str]) -> int:
     """Returns how many packages a program is made of; downloads the modules that they are in."""
+    words = [each for each in arguments if each.startswith("-modfile=")]
     done = subprocess.run(
-        [go.program, "list", "-deps", package], cwd=folder, env=_environment(go), capture_output=True, text=True
+        [go.program, "list", "-deps", *words, arguments[-1]],
+        cwd=folder,
+        env=_environment(go),
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-8:])
@@ -218,7 +258,7 @@ def go_build(go: Go, folder: Path, arguments: list[str], what: str, say: Say) ->
         say: Tells how far it is.
     """
     say(f"{what}: fetching modules")
-    total, begin = _packages(go, folder, arguments[-1]), time.monotonic()
+    total, begin = _packages(go, folder, arguments), time.monotonic()
     # the compiler ends with this process, also when that is killed
     bound = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     process = subprocess.Popen(

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary.lab import doctor, start, status, tools
+from NetLibrary.lab import build, doctor, start, status, tools
 from NetLibrary.lab.cluster import DEFAULT, NODES, Lab
 from NetLibrary.lab.components import Options
 from NetLibrary.lab.console import Stopwatch, say
@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--pod-security", choices=["", "baseline", "restricted"], default="", help="level that namespaces enforce"
     )
     up.add_argument("--admission", type=Path, metavar="FILE", help="AdmissionConfiguration of the API server")
+    _release_argument(up)
     command("down", "Takes a lab down and removes all of it.")
     state = command("status", "Says what runs, with nodes, versions and images.")
     state.add_argument("--json", action="store_true", help="for programs")
@@ -72,12 +73,19 @@ def _parser() -> argparse.ArgumentParser:
     shell = command("shell", "Opens a shell with KUBECONFIG set and kubectl on PATH; on a node if one is named.")
     shell.add_argument("node", nargs="?", help="for instance node2: the shell runs in the node's namespaces")
     command("kubeconfig", "Prints the path of the kubeconfig.")
-    command("build", "Builds the lab's programs and images without starting anything.")
+    making = command("build", "Builds the lab's programs and images without starting anything.")
+    _release_argument(making)
     programs = command("programs", "Installs the programs of the distribution that a lab needs.")
     programs.add_argument(
         "--if-possible", action="store_true", help="without root or apt-get, only say what is missing"
     )
     return parser
+
+
+def _release_argument(command: argparse.ArgumentParser) -> None:
+    known = ", ".join(sorted(build.releases()))
+    text = f"minor version of Kubernetes: {known}; built when it is asked for the first time"
+    command.add_argument("--kubernetes", default="", metavar="MINOR", help=text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -130,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
             tools.ensure(say)
     elif options.command == "build":
         tools.ensure(say)
-        print(start.prepare(say, Stopwatch())[0])
+        print(start.prepare(say, Stopwatch(), _release(options.kubernetes))[0])
     return 0
 
 
@@ -165,7 +173,13 @@ def _options(given: argparse.Namespace) -> Options:
         host_names=given.host_names,
         pod_security=given.pod_security,
         admission=given.admission.read_text() if given.admission else "",
+        kubernetes=_release(given.kubernetes),
     )
+
+
+def _release(given: str) -> str:
+    """Returns a minor version of Kubernetes when it is another one than the lab's own."""
+    return "" if build.modules(given) == build.modules() else given
 
 
 def _shell(lab: Lab, node: str | None) -> int:

@@ -182,7 +182,7 @@ class Lab:
                 self._remove()
         watch = Stopwatch()
         tools.ensure(self._say)
-        programs, archives = start.prepare(self._say, watch)
+        programs, archives = start.prepare(self._say, watch, options.kubernetes)
         extra = start.prepare_network(options, self._say, watch)
         network.load_modules()
         begin = time.monotonic()
@@ -216,7 +216,7 @@ class Lab:
                 options=options,
                 programs=str(programs),
                 automatic=automatic,
-                versions=start.versions(programs),
+                versions=start.versions(programs, options.kubernetes),
             )
             # The lock is that of labs with the same folder of state. One that knows nothing of ours, in a container on
             # the machine's network, is told by the bridge: whoever made it has the block.

@@ -41,6 +41,7 @@ class Options:
         host_names: What nodes' host names begin with.
         pod_security: Level of the PodSecurity admission for all namespaces but kube-system, empty for none.
         admission: Text of an AdmissionConfiguration for the API server, empty for none.
+        kubernetes: Minor version, for instance `1.34`; empty for the one that the lab is made of otherwise.
         extra: More arguments for components, for instance `{"kube-proxy": ["--v=4"]}`.
     """
 
@@ -53,6 +54,7 @@ class Options:
     host_names: str = "node"
     pod_security: str = ""
     admission: str = ""
+    kubernetes: str = ""
     extra: dict[str, list[str]] = field(default_factory=dict)
 
 

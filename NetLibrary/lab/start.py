@@ -285,10 +285,10 @@ class Starter:
         return status.get("availableReplicas", 0) >= 1
 
 
-def prepare(say: Say, watch: Stopwatch) -> tuple[Path, list[Path]]:
+def prepare(say: Say, watch: Stopwatch, release: str = "") -> tuple[Path, list[Path]]:
     """Returns the lab's programs and the archives of its default images, made where the cache does not have them."""
     with watch.phase("programs"):
-        programs = build.programs(say)
+        programs = build.programs(say, release)
     folder = cache() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     with watch.phase("images"):
@@ -308,11 +308,11 @@ def prepare_network(options: components.Options, say: Say, watch: Stopwatch) -> 
         return assemble_all(networks.recipes(options, built), cache() / "images")
 
 
-def versions(programs: Path) -> dict[str, str]:
+def versions(programs: Path, release: str = "") -> dict[str, str]:
     """Returns the versions of what runs in a lab."""
     runtime = run("containerd", "--version").split()
     return {
-        "kubernetes": build.kubernetes_version(),
+        "kubernetes": build.kubernetes_version(release),
         "containerd": runtime[2] if len(runtime) > 2 else "unknown",
         "go": programs.name.rpartition("-go")[2],
         "coredns": recipes.COREDNS_IMAGE.rpartition(":")[2],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary.lab import build
 
 GO = """#!/bin/sh
@@ -157,3 +157,25 @@ def test_too_little_space_is_said_before_the_build(go, monkeypatch):
     with pytest.raises(EnvironmentProblem, match="MiB are needed"):
         build.programs(lambda _: None)
     assert builds(log) == 0
+
+
+def test_another_minor_version_is_a_build_of_its_own(go):
+    log = go()
+    folder = build.programs(lambda _: None, "1.34")
+    assert f"-modfile={build.RELEASES / '1.34' / 'go.mod'}" in log.read_text()
+    assert build.built() is None
+    assert build.built(release="1.34") == folder
+    assert build.programs(lambda _: None) != folder
+
+
+def test_minor_version_that_no_modules_are_named_for_is_refused():
+    with pytest.raises(InputError, match=r"Kubernetes '1.2' is asked for; a lab can be 1\.34, .*1\.35"):
+        build.kubernetes_version("1.2")
+
+
+@pytest.mark.parametrize("release", sorted(build.releases()))
+def test_every_minor_version_has_modules_of_that_version(release):
+    assert build.kubernetes_version(release).startswith(f"v{release}.")
+    staged = build.modules(release).read_text().count(build.kubernetes_version(release).replace("v1.", " v0."))
+    assert staged > 30, "Kubernetes and its staging modules go together"
+    assert build.modules(release).with_name("go.sum").is_file()
