@@ -181,7 +181,7 @@ Missing Resolver Fails The Run And Its Reason Is Named
     Should Contain    ${error}    no name server is set for 'cyperf-agent-service.${NAMESPACE}.svc.cluster.local'
 
 Full Connection Tracking Is Recognised As Such
-    [Tags]    disruptive
+    [Tags]    disruptive    slow
     Prepare Session    HTTP App    cluster ip    80    connections per second    30    5 minutes
     ${nodes}    Get Objects    Pod    ${NAMESPACE}    labels=run=cyperf-agent-client
     VAR    ${node}    ${nodes}[0][spec][nodeName]
@@ -196,6 +196,8 @@ Full Connection Tracking Is Recognised As Such
     [Teardown]    Run Keywords    Restore All Faults    AND    End Of Test
 
 Lost Agent Is Named
+    [Documentation]    A lost server agent is a row of the suite.
+    [Tags]    slow
     Prepare Session    HTTP App    cluster ip    80    simulated users    2    30 s
     Start CyPerf Test
     Let CyPerf Test Run    1 s

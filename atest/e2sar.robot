@@ -113,6 +113,7 @@ Stray Datagrams Are Counted And Do No Harm
     Should Be Equal As Integers    ${result.judgement.bad_headers}    4
 
 Namespace Deleted In The Middle Keeps The Logs
+    [Tags]    slow
     ${namespace}    E2SAR Namespace Is Ready    ${NAMESPACE}-doomed    inspect=${False}
     Start E2SAR Receiver    namespace=${namespace}
     Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}    namespace=${namespace}

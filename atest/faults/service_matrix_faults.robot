@@ -47,7 +47,6 @@ One Direction Between Two Nodes Dropped
 New Connections Dropped One Way
     connections dropped one way    pod network in one direction    node1 to node2
 UDP Dropped At A Node
-    [Tags]    -slow
     udp dropped at node    protocol at node    UDP at node2
 MTU Black Hole
     large packets dropped    large packets    node2
