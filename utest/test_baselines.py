@@ -203,3 +203,52 @@ def test_block_means_leave_out_the_rest() -> None:
 def test_spread_of_one_value_is_that_value() -> None:
     assert (spread([5]).low, spread([5]).high, str(spread([5]))) == (5, 5, "5")
     assert spread([1, 2, 3]).low < 2 < spread([1, 2, 3]).high
+
+
+# --- files that are not as a run writes them ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"run": "old", "na', "line 2 is no measurement: Unterminated string"),
+        ("[1, 2]", "line 2 is no measurement: it is no JSON object"),
+        ("null", "line 2 is no measurement: it is no JSON object"),
+        (json.dumps({**record(), "summary": [1]}), "line 2 is no measurement: its 'summary' is no object"),
+        (json.dumps({**record(), "verdict": "failed"}), "line 2 is no measurement: its 'verdict' is no object"),
+        ("[" * 100_000, "line 2 is no measurement: maximum recursion depth"),
+    ],
+    ids=range(6),
+)
+def test_line_that_is_no_measurement_is_named(rig: Rig, line: str, words: str) -> None:
+    rig.ran(record(lost_percent=0.0), before=[record(lost_percent=0.0)])
+    with open(rig.baseline, "a") as file:
+        file.write(line + "\n")
+    with pytest.raises(Error, match=words):
+        rig.compare()
+
+
+def test_texts_with_other_ends_of_lines_stay_in_their_line(rig: Rig) -> None:
+    rig.ran(record(lost_percent=1.0), before=[record(lost_percent=1.0)])
+    odd = json.dumps({**record(lost_percent=1.0), "test": "a\u2028b\x85c", "parameters": None}, ensure_ascii=False)
+    rig.baseline.write_bytes(b"\xef\xbb\xbf" + rig.baseline.read_bytes() + odd.encode())
+    with pytest.raises(Error, match="the protocol is not said and udp"):
+        rig.compare()
+
+
+def test_number_beyond_all_numbers_is_no_value(rig: Rig) -> None:
+    rig.ran(record(lost_percent=1.0), before=[record(lost_percent=10**400)])
+    with pytest.raises(Error, match="has no number 'lost_percent'"):
+        rig.compare()
+
+
+def test_folder_is_no_baseline(rig: Rig, tmp_path: Path) -> None:
+    rig.ran(record(lost_percent=1.0), before=[])
+    with pytest.raises(Error, match="is no file; give a measurements"):
+        rig.compare(baseline=tmp_path)
+
+
+def test_line_that_another_run_could_not_finish_does_not_matter_in_the_own_file(rig: Rig) -> None:
+    rig.ran(record(lost_percent=1.0), before=[record(lost_percent=1.0)])
+    rig.own.write_text('{"run": "dead", "na\n' + rig.own.read_text())
+    assert rig.compare() == 0.0

@@ -102,6 +102,25 @@ def test_the_record_has_the_status_of_the_keyword(
         assert test.metadata == {"Fact": "1"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (f"checks=${{{{ {CHECKS['met']} }}}}", "FAIL", "'n' passed. This is not recorded: "),
+        (f"checks=${{{{ {CHECKS['missed']} }}}}", "FAIL", "lost at most 1 %: seen 13 %.\nthe cause\nThis is not rec"),
+        ("errors=${{ ['no server'] }}", "FAIL", "'n' has no valid result: no server\nthe cause\nThis is not recorded"),
+        ("skip=no second node", "SKIP", "no second node\nThis is not recorded: "),
+    ],
+)
+def test_what_was_found_is_told_where_no_record_can_be_written(
+    tmp_path: Path, arguments: str, status: str, message: str
+) -> None:
+    (tmp_path / "measurements.jsonl").mkdir()
+    test = run(tmp_path, f"Conclude With    {arguments}").suite.tests[0]
+    assert test.status == status
+    assert test.message.startswith(message)
+    assert test.message.endswith(f"'{tmp_path / 'measurements.jsonl'}' cannot be written: Is a directory.")
+
+
 def test_checks_are_recorded_with_what_was_expected_and_seen(tmp_path: Path) -> None:
     run(tmp_path, f"Conclude With    checks=${{{{ {CHECKS['missed']} }}}}")
     record = last(tmp_path)

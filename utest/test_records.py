@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -16,6 +17,7 @@ import numpy
 import pytest
 
 from NetLibrary._mechanics import records
+from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
 from NetLibrary._mechanics.records import Recorder, Surroundings, plain
 from NetLibrary._mechanics.verdict import Verdict
@@ -161,3 +163,14 @@ def test_images_are_named_once_with_digest_and_stand_in() -> None:
         {"reference": "b:1", "digest": None, "stand_in": None},
         {"reference": "s:1", "digest": "sha256:s:1", "stand_in": "skupper"},
     ]
+
+
+def test_full_disk_is_told_and_costs_no_other_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(lambda: tmp_path, Surroundings)
+    write = os.write
+    monkeypatch.setattr(records.os, "write", lambda handle, data: write(handle, data[:40]))
+    with pytest.raises(EnvironmentProblem, match=r"measurements.jsonl' cannot be written: No space left on device\."):
+        recorder.add(kind="throughput", name="first")
+    monkeypatch.undo()
+    recorder.add(kind="throughput", name="second")
+    assert [json.loads(line)["name"] for line in recorder.path.read_text().splitlines()[1:]] == ["second"]

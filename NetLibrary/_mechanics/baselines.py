@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,15 @@ def earlier(path: Path, *, own: Path, run: str) -> list[Record]:
         InputError: It does not exist, holds no measurements, or is this run's own.
     """
     if not path.is_file():
-        raise InputError(f"baseline '{path}' does not exist; give a measurements.jsonl of an earlier run.")
+        what = "is no file" if path.exists() else "does not exist"
+        raise InputError(f"baseline '{path}' {what}; give a measurements.jsonl of an earlier run.")
     if own.exists() and path.samefile(own):
         raise InputError(f"baseline '{path}' is this run's own file and always matches itself; give an earlier run's.")
     try:
         records = read(path)
-    except (ValueError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"baseline '{path}' cannot be read: {error.strerror}.") from error
+    except ValueError as error:
         raise InputError(f"baseline '{path}' is no measurements.jsonl: {error}.") from error
     found = [r for r in records if r.get("run") != run]
     if not found:
@@ -162,14 +165,15 @@ def _parameter(key: str) -> Any:
     def see(record: Record) -> str:
         value = (record.get("parameters") or {}).get(key)
         if key == "bits_per_second":
-            return bitrate_text(float(value)) if value else "as fast as it goes"
+            return (bitrate_text(float(value)) if _is_number(value) else str(value)) if value else "as fast as it goes"
         return {None: "not said", True: "yes", False: "no"}.get(value, str(value))
 
     return see
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _there(wanted: str, names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from NetLibrary._mechanics import secrets
+from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.verdict import Check, Verdict
 
 FILE_NAME = "measurements.jsonl"
@@ -91,6 +93,8 @@ class Recorder:
             images: What ran: reference, digest, and `stand_in` where it was none of the real product's.
             files: Pictures and raw outputs, relative to the output folder.
             timings: Seconds per step; those of the session when left out.
+        Raises:
+            EnvironmentProblem: The file cannot be written, for instance because the disk is full.
         """
         around = self._surroundings()
         record = plain(
@@ -118,14 +122,8 @@ class Recorder:
             }
         )
         path = self.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # One write in append mode: lines of two processes that share a folder do not mix
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            line = secrets.hide(json.dumps(record, separators=(",", ":"), allow_nan=False))
-            os.write(handle, (line + "\n").encode())
-        finally:
-            os.close(handle)
+        line = secrets.hide(json.dumps(record, separators=(",", ":"), allow_nan=False))
+        _append(path, (line + "\n").encode())
         return record
 
     def _relative(self, file: Path) -> str:
@@ -135,9 +133,55 @@ class Recorder:
             return str(file)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Returns the measurements of a file, for baselines."""
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+def _append(path: Path, line: bytes) -> None:
+    """Adds a line to a file; one that a full disk cut off is an error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # One write in append mode: lines of two processes that share a folder do not mix
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            # What a run before could not finish, for instance on a full disk, must not make two lines one
+            torn = bool(size) and os.pread(handle, 1, size - 1) != b"\n"
+            line = b"\n" * torn + line
+            if os.write(handle, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise EnvironmentProblem(f"'{path}' cannot be written: {error.strerror}.") from error
+
+
+def read(path: Path, *, run: str = "") -> list[dict[str, Any]]:
+    """Returns the measurements of a file.
+
+    Args:
+        path: The file.
+        run: Only those of this run; what others have left in the file need not be readable then.
+    Raises:
+        ValueError: A line is none; the text names it.
+    """
+    found = []
+    # Not `splitlines`: texts in a record may have other ends of lines, such as U+2028
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig").split("\n"), 1):
+        if line.strip():
+            try:
+                found.append(_measurement(json.loads(line)))
+            except (ValueError, RecursionError) as error:
+                if not run:
+                    raise ValueError(f"line {number} is no measurement: {str(error).rstrip('.')}") from None
+    return [each for each in found if run in ("", each.get("run"))]
+
+
+def _measurement(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    for part in ("summary", "parameters", "verdict", "stand_ins"):
+        if value.get(part) is None:
+            value[part] = {}
+        elif not isinstance(value[part], dict):
+            raise ValueError(f"its '{part}' is no object")
+    return value
 
 
 @cache

@@ -73,9 +73,10 @@ def conclude(
 
     Raises:
         Failure: A check failed.
-        Error: `errors` names something.
+        Error: `errors` names something, or the record cannot be written.
         SkipExecution: `skip` gives a reason.
     """
+    from NetLibrary._mechanics.errors import EnvironmentProblem
     from NetLibrary._mechanics.verdict import Status, failed, verdict
 
     found = verdict(checks, errors, skip)
@@ -88,25 +89,31 @@ def conclude(
         _robot.set_test_metadata(fact, f"{text}{mark}")
     if console:
         _robot.console(f"{console}{mark}")
-    record = session.recorder.add(
-        kind=kind,
-        name=name,
-        parameters=parameters,
-        samples=samples,
-        series=series,
-        summary=summary,
-        checks=checks,
-        causes=causes,
-        verdict=found,
-        images=images,
-        files=[*(picture.path for picture in pictures), *files],
-    )
+    unrecorded, record = [], {}
+    try:
+        record = session.recorder.add(
+            kind=kind,
+            name=name,
+            parameters=parameters,
+            samples=samples,
+            series=series,
+            summary=summary,
+            checks=checks,
+            causes=causes,
+            verdict=found,
+            images=images,
+            files=[*(picture.path for picture in pictures), *files],
+        )
+    except EnvironmentProblem as error:  # what was found must be told all the same
+        unrecorded = [f"This is not recorded: {error}"]
     if found.status is Status.SKIPPED:
-        raise SkipExecution(skip)
+        raise SkipExecution("\n".join([skip, *unrecorded]))
     if found.status is Status.ERROR:
-        raise Error(_message(f"'{name}' has no valid result", list(errors), causes))
+        raise Error(_message(f"'{name}' has no valid result", [*errors, *unrecorded], causes))
     if found.status is Status.FAILED:
-        raise Failure(_message(lead, [check.sentence for check in failed(checks)], causes))
+        raise Failure(_message(lead, [check.sentence for check in failed(checks)] + unrecorded, causes))
+    if unrecorded:
+        raise Error(f"'{name}' passed. {unrecorded[0]}")
     return record
 
 

@@ -54,7 +54,7 @@ class ResultKeywords(KeywordBase):
 
         own = self.session.recorder.path
         old = baselines.earlier(baseline, own=own, run=self.session.run_id)
-        here = [r for r in read(own) if r.get("run") == self.session.run_id] if own.is_file() else []
+        here = read(own, run=self.session.run_id) if own.is_file() else []
         before = baselines.named(old, name, f"The baseline '{baseline}'")
         now = baselines.named(here, name, "This run")
         baselines.comparable(before, now, name)

@@ -42,12 +42,17 @@ class WorkloadKeywords(KeywordBase):
         if isinstance(patch, str):
             import yaml
 
+            from NetLibrary._mechanics.kube.yaml_text import value_of
+
             try:  # YAML takes JSON, and the way in which Robot and Python write dictionaries
-                patch = yaml.safe_load(patch)
+                patch = value_of(patch)
             except yaml.YAMLError as error:
                 raise InputError(f"patch is neither JSON nor YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(patch, Mapping) or not patch:
             raise InputError('patch is empty or no object; give for instance {"spec": {"replicas": 2}}.')
+        from NetLibrary._mechanics.kube.manifests import check_json
+
+        check_json(patch, "patch has")
         return self.session.cluster(cluster).change(kind, name, namespace, dict(patch))
 
     @keyword(tags=["cluster"])

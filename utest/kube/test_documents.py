@@ -178,3 +178,61 @@ def test_a_value_of_another_type_is_refused(
 def test_without_a_schema_texts_stay_texts(api: ApiServer, cluster: Cluster) -> None:
     api.refuse("GET", "/openapi", 403, "Forbidden", "not for you")
     assert cluster.schemas.typed("v1", "ConfigMap", ["data", "a"], "3", "x") == "3"
+
+
+# --- what is odd in a manifest -------------------------------------------------------------------------------
+
+ONE = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one, namespace: shop}}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{{apiVersion: v1, kind: List, items: [{ONE}]}}",
+        f"{{apiVersion: v1, kind: ConfigMapList, items: [{ONE}]}}",
+        "{apiVersion: v1, kind: ConfigMapList, metadata: {resourceVersion: '7'}, items: [{metadata: {name: one}}]}",
+        f"{{apiVersion: v1, kind: List, items: [{{apiVersion: v1, kind: List, items: [{ONE}]}}]}}",
+        f"{{apiVersion: v1, kind: List, items: }}\n---\n{ONE}",
+    ],
+)
+def test_lists_as_kubectl_prints_them_are_their_objects(api: ApiServer, cluster: Cluster, text: str) -> None:
+    assert apply(cluster, text) == ["ConfigMap/one"]
+    assert list(api.objects[MAPS]) == ["one"]
+
+
+def test_values_are_those_that_kubectl_reads(api: ApiServer, cluster: Cluster) -> None:
+    data = "{day: 2024-01-01, moment: 2024-01-01T00:00:00Z, time: 10:30, mode: 0o644, old: 0644, text: !!binary aGk=}"
+    apply(cluster, f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: one}}, data: {data}}}")
+    assert api.objects[MAPS]["one"]["data"] == {
+        "day": "2024-01-01", "moment": "2024-01-01T00:00:00Z", "time": "10:30", "mode": 420, "old": 420, "text": "hi",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "3"}, "has the kind 3, which is no text; write it in quotes"),
+        ({"apiVersion": "1"}, "has the apiVersion 1, which is no text"),
+        ({"metadata": "{name: 12}"}, "has the metadata.name 12, which is no text"),
+        ({"metadata": "{name: a, namespace: 12}"}, "has the metadata.namespace 12, which is no text"),
+        ({"metadata": "hello"}, "has the metadata 'hello'; it is a dictionary"),
+        ({"metadata": "{name: a, labels: [x]}"}, r"has the metadata.labels \['x'\]; it is a dictionary"),
+        ({"data": "!!set {a, b}"}, "has a ConfigMap with a value that JSON does not know"),
+        ({"data": "{a: .nan}"}, "has a ConfigMap with a value that JSON does not know"),
+        ({"data": "&all {a: *all}"}, "has a ConfigMap with a value that JSON does not know: Circular"),
+        ({"metadata": "{generateName: a-}"}, "needs metadata.name; metadata.generateName does not do"),
+    ],
+)
+def test_what_cannot_be_sent_is_told_with_its_field(
+    api: ApiServer, cluster: Cluster, change: dict[str, str], words: str
+) -> None:
+    parts = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": "{name: one}", **change}
+    with pytest.raises(errors.InputError, match=words):
+        apply(cluster, "".join(f"{key}: {value}\n" for key, value in parts.items()))
+    assert not api.seen("POST", "")
+
+
+def test_dictionary_with_what_json_does_not_know_is_refused(cluster: Cluster) -> None:
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": b"raw"}}
+    with pytest.raises(errors.InputError, match="An object to apply has a ConfigMap with a value that JSON"):
+        documents.of_objects([obj])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_api import ApiServer
+from scripted_api import ApiServer, status
 
 import NetLibrary
 from NetLibrary._mechanics import errors
@@ -190,6 +190,20 @@ def test_object_that_appears_between_look_and_apply_is_not_taken_over(api: ApiSe
     cluster.apply(config_map(a="ours"))
     delete_run(cluster, wait=5)
     assert api.objects[MAPS]["settings"]["data"] == {"a": "theirs"}
+
+
+def test_object_that_goes_between_create_and_look_is_created(api: ApiServer, cluster: Cluster) -> None:
+    api.put(MAPS, config_map())
+
+    def went(handler: Any) -> None:
+        api.remove(MAPS, "settings")
+        handler.json(404, status(404, "NotFound", 'configmaps "settings" not found'))
+
+    api.on("GET", "configmaps/settings", went)
+    cluster.apply(config_map(colour="blue"))
+    assert api.objects[MAPS]["settings"]["data"] == {"colour": "blue"}
+    assert delete_run(cluster) == []
+    assert not api.objects[MAPS]
 
 
 def test_object_that_is_changed_between_look_and_apply_is_looked_at_again(api: ApiServer, cluster: Cluster) -> None:

@@ -126,7 +126,8 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
     resource, obj = prepare(cluster, obj)
     name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace")
     if not name:
-        raise errors.InputError(f"A {resource.kind} to apply needs metadata.name.")
+        also = "; metadata.generateName does not do" if obj["metadata"].get("generateName") else ""
+        raise errors.InputError(f"A {resource.kind} to apply needs metadata.name{also}.")
     kind = place_of(resource, obj["metadata"]).kind
     for _ in range(2):
         try:
@@ -137,6 +138,8 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
         try:
             found = cluster.connection.request_object("GET", resource.path(namespace, name))
         except errors.NotFound:
+            if isinstance(refusal, errors.AlreadyExists):
+                continue  # it went between the two requests
             break
         # Somebody who gives its finalizers wants to let it go, which waiting for its end would keep from happening
         if not found["metadata"].get("deletionTimestamp") or "finalizers" in obj["metadata"]:

@@ -12,6 +12,7 @@ import yaml
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import manifests
+from NetLibrary._mechanics.kube.yaml_text import Loader
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -125,17 +126,27 @@ def of_objects(objects: Sequence[Mapping[str, Any]]) -> list[Document]:
     for obj in objects:
         if not isinstance(obj, Mapping) or not obj.get("kind") or not obj.get("apiVersion"):
             raise errors.InputError("An object to apply is a dictionary with 'apiVersion' and 'kind'.")
+        manifests.check(obj, "An object to apply")
     return [Document({**obj, "metadata": dict(obj.get("metadata") or {})}) for obj in objects]
 
 
 def _nodes(text: str) -> Iterator[yaml.Node]:
-    for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+    for node in yaml.compose_all(text, Loader=Loader):
         if isinstance(node, yaml.MappingNode) and node.value:
-            parts = {key.value: value for key, value in node.value}
-            if getattr(parts.get("kind"), "value", "") == "List":
-                yield from getattr(parts.get("items"), "value", [])
-            else:
-                yield node
+            yield from _items(node)
+
+
+def _items(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Does for what the YAML reader saw what `manifests.read` does for its values."""
+    parts = {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
+    items = parts.get("items")
+    found = items.value if isinstance(items, yaml.SequenceNode) else None
+    empty = isinstance(items, yaml.ScalarNode) and items.tag.endswith(":null")
+    if (found is not None or empty) and manifests.is_list(getattr(parts.get("kind"), "value", ""), found):
+        for each in found or []:
+            yield from _items(each)
+    else:
+        yield node
 
 
 def _refuse_twins(node: yaml.Node, origin: str) -> None:

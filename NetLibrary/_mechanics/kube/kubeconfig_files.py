@@ -80,10 +80,12 @@ def parsed(text: bytes) -> Any:
     """
     import yaml
 
+    from NetLibrary._mechanics.kube.yaml_text import Loader
+
     with contextlib.suppress(ValueError):  # YAML's reader does not take all of JSON: tabs before a key, for instance
         return json.loads(text)
     try:
-        documents = [each for each in yaml.safe_load_all(text) if each is not None]
+        documents = [each for each in yaml.load_all(text, Loader=Loader) if each is not None]
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         tab = ", at a tab" if "'\\t'" in str(getattr(error, "problem", "")) else ""

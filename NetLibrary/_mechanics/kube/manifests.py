@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube.yaml_text import Loader
 
+# What has to be a text, and is read as a number where somebody left the quotes out
+_TEXTS = ("apiVersion", "kind", "metadata.name", "metadata.generateName", "metadata.namespace")
+_TABLES = ("metadata", "metadata.labels", "metadata.annotations")
 _PLACE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
@@ -112,17 +117,67 @@ def fill(text: str, variables: Mapping[str, Any] | None = None, origin: str = "m
 def read(filled: str, origin: str = "manifest") -> list[dict[str, Any]]:
     """Returns the objects of a text without place holders; see `load`."""
     try:
-        documents = [document for document in yaml.safe_load_all(filled) if document]
+        documents = [document for document in yaml.load_all(filled, Loader=Loader) if document]
     except yaml.YAMLError as error:
         raise InputError(f"The manifest '{origin}' is not valid YAML: {' '.join(str(error).split())}.") from error
-    objects: list[dict[str, Any]] = []
-    for document in documents:
-        is_list = isinstance(document, dict) and document.get("kind") == "List"
-        objects += (document.get("items") or []) if is_list else [document]
+    objects = [obj for document in documents for obj in _items(document)]
     for obj in objects:
         if not isinstance(obj, dict) or not obj.get("kind") or not obj.get("apiVersion"):
             raise InputError(f"The manifest '{origin}' holds a document without 'apiVersion' and 'kind'.")
         obj["metadata"] = obj.get("metadata") or {}
+        check(obj, f"The manifest '{origin}'")
     if not objects:
         raise InputError(f"The manifest '{origin}' holds no object.")
     return objects
+
+
+def is_list(kind: Any, items: Any) -> bool:
+    """Tells whether an object is none itself but a list of objects, as `kubectl get --output yaml` prints it."""
+    return str(kind).endswith("List") and isinstance(items, (list, type(None)))
+
+
+def _items(document: Any) -> Iterator[Any]:
+    if not (isinstance(document, dict) and "items" in document and is_list(document.get("kind"), document["items"])):
+        yield document
+        return
+    # The items of a ConfigMapList need not say once more what they are
+    kind = document["kind"].removesuffix("List")
+    same = {"apiVersion": document.get("apiVersion"), "kind": kind} if kind else {}
+    for item in document["items"] or []:
+        yield from _items({**same, **item} if isinstance(item, dict) else item)
+
+
+def check(obj: Mapping[str, Any], origin: str) -> None:
+    """Refuses an object that cannot be sent: a number where a name belongs, a value that JSON does not know.
+
+    Raises:
+        InputError: It is such an object; the text names the field.
+    """
+    for path in _TEXTS:
+        value = _at(obj, path)
+        if value is not None and not isinstance(value, str):
+            raise InputError(f"{origin} has the {path} {value!r}, which is no text; write it in quotes.")
+    for path in _TABLES:
+        value = _at(obj, path)
+        if value is not None and not isinstance(value, Mapping):
+            raise InputError(f"{origin} has the {path} {value!r}; it is a dictionary of keys and values.")
+    check_json(obj, f"{origin} has a {obj['kind']} with")
+
+
+def check_json(value: Any, begin: str) -> None:
+    """Refuses what JSON does not know, such as a set, bytes, or a dictionary that holds itself.
+
+    Raises:
+        InputError: It is such a value; the text starts with `begin`.
+    """
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{begin} a value that JSON does not know: {str(error).rstrip('.')}.") from None
+
+
+def _at(obj: Mapping[str, Any], path: str) -> Any:
+    value: Any = obj
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -9,6 +9,7 @@ import yaml
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.connection import Connection
+from NetLibrary._mechanics.kube.yaml_text import value_of
 
 Schema = dict[str, Any]
 _WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
@@ -47,7 +48,7 @@ class Schemas:
         if wanted in ("string", ""):
             return text
         try:
-            value = yaml.safe_load(text)
+            value = value_of(text)
         except yaml.YAMLError:
             value = text
         fits = {
