@@ -46,6 +46,8 @@ A Port Of A Pod Is Reached From Here
 
 A Budget Holds Pods Of A Node That Is Drained
     ${pods}    Get Objects    po    ${NAMESPACE}    labels=app=web
+    # Those of the rollout that was taken back may still be going
+    VAR    ${pods}    ${{ [pod for pod in $pods if 'deletionTimestamp' not in pod['metadata']] }}
     VAR    ${node}    ${pods}[0][spec][nodeName]
     VAR    ${name}    ${pods}[0][metadata][name]
     Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}    min_available=2
