@@ -429,9 +429,7 @@ def deployment(**status: Any) -> dict[str, Any]:
 def test_deployment_whose_pods_may_not_be_made_says_why(api: ApiServer, run: Runner) -> None:
     refusal = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: q, requested: pods=1"}
     api.put("/apis/apps/v1/namespaces/demo/deployments", deployment(conditions=[refusal]))
-    test = run("*** Test Cases ***\nT\n    Wait Until Deployment Is Available    web    demo    timeout=1s").tests[
-        "T"
-    ]
+    test = run("*** Test Cases ***\nT\n    Wait Until Deployment Is Available    web    demo    timeout=1s").tests["T"]
     assert test.message == (
         "Deployment 'demo/web': not reached within 1 s; at the end: the controller has not seen it yet.\n"
         "Deployment 'web' may not make its pods: exceeded quota: q, requested: pods=1"

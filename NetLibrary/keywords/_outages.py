@@ -234,9 +234,13 @@ def _console(result: OutageResult) -> str:
     worst = result.worst
     paths = {stream.spec.path for stream in result.streams}
     hit = {stream.spec.path for stream in result.streams if stream.outages}
-    longest = f"longest outage {worst.longest_ms:.0f} ms ({worst.spec.name})" if worst else "no outage"
-    errors = "".join(f"\n  ERROR: {text}" for text in result.errors)
-    return f"  '{result.name}': {longest}, {len(hit)} of {len(paths)} paths hit{errors}"
+    word = "path" if len(paths) == 1 else "paths"
+    told = f"no outage on {len(paths)} {word}"
+    if worst:
+        # A kept connection that is reset and opened again at once is one of no measurable length
+        longest = f"{worst.longest_ms:.0f} ms" if worst.longest_ms >= 1 else "shorter than 1 ms"
+        told = f"longest outage {longest} ({worst.spec.name}), {len(hit)} of {len(paths)} {word} hit"
+    return "\n".join([f"  '{result.name}': {told}", *(f"  ERROR: {text}" for text in result.errors)])
 
 
 def _tell(result: OutageResult, count: int, probes: Path) -> None:

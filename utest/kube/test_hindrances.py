@@ -262,6 +262,19 @@ def test_probe_that_fails_has_its_words_in_the_message(api: ApiServer, cluster: 
     )
 
 
+def test_hook_that_fails_is_no_crash_of_the_program(api: ApiServer, cluster: Cluster) -> None:
+    """The kubelet ends the container and counts it as crashed, with an exit code that the program never gave."""
+    state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    ended = {"terminated": {"exitCode": 137, "reason": "Error"}}
+    pod = put_pod(api, containerStatuses=[{"name": "c", "restartCount": 2, "state": state, "lastState": ended}])
+    event(api, pod, "FailedPostStartHook", "PostStartHook failed")
+    assert "postStart" not in pods_message(cluster, 1.5)  # the event is another container's
+    pod["spec"]["containers"] = [{"name": "c", "lifecycle": {"postStart": {"exec": {"command": ["false"]}}}}]
+    api.put(f"{CORE}/pods", pod)
+    text = "container 'c' is CrashLoopBackOff: back-off (exit code 137, Error): its postStart hook failed: PostStartHook failed"
+    assert text in pods_message(cluster, 1.5)
+
+
 def test_lost_node_is_named(api: ApiServer, cluster: Cluster) -> None:
     put_pod(
         api, phase="Running", containerStatuses=[{"name": "c", "ready": True, "state": {"running": {"startedAt": "t"}}}]

@@ -271,6 +271,9 @@ class Advisor:
     def _of_pod(self, pod: Object, trouble: Trouble) -> tuple[str, bool]:
         """Returns the trouble of a pod with what its events and its node say about it."""
         status, node = pod.get("status") or {}, (pod.get("spec") or {}).get("nodeName", "")
+        crashed = trouble.reason == why_not_ready.CRASH_LOOP or trouble.ended_again
+        if crashed and (hook := self._failed_hook(pod, trouble.container)):
+            return f"{trouble.text}: {hook}", False
         if trouble.usually_final or has_ended(pod) or not node:
             return trouble.text, False
         if (lost := self._node_lost(node, silent=not status.get("startTime"))) and not _runs_unready(trouble):
@@ -288,6 +291,15 @@ class Advisor:
                 key = f"mount {pod['metadata'].get('uid')}"
                 return text, missing and self._lasting.lasts(key, why_not_ready.PATIENCE)
         return trouble.text, False
+
+    def _failed_hook(self, pod: Object, container: str) -> str:
+        """Tells that a postStart hook ended its container, whose state and exit code look like a crash."""
+        spec = next((c for c in (pod.get("spec") or {}).get("containers") or [] if c.get("name") == container), {})
+        if not (spec.get("lifecycle") or {}).get("postStart"):
+            return ""
+        events = self._events(pod["metadata"].get("uid", ""))
+        said = next((e.get("message") for e in events if e.get("reason") == "FailedPostStartHook"), None)
+        return f"its postStart hook failed: {head(' '.join(str(said).split()), 300)}" if said else ""
 
     def _source_is_missing(self, pod: Object, text: str) -> bool:
         """Tells whether what a volume wants is missing now; a kubelet tries again only every two minutes."""
