@@ -18,7 +18,7 @@ Cluster Health
 
 Own Application
     [Tags]    slow
-    own_application
+    own_application    may_skip=Draining
 
 Throughput
     [Tags]    slow

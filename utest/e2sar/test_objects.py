@@ -193,10 +193,43 @@ def test_run_resolves_the_receiver(shell: list[str], scripts: Path) -> None:
         return subprocess.run(show, capture_output=True, text=True, env=around)
 
     assert "data=10.1.2.3:20000&sync=" in run("10.1.2.3").stdout
+    assert "data=[fd00::1]:20000&sync=" in run("fd00::1").stdout
     assert "data=127.0.0.1:20000&" in run("localhost").stdout
     lost = run("nobody.invalid")
     assert lost.returncode == 66
-    assert "'nobody.invalid' did not resolve to an IPv4 address within 1 s" in lost.stdout
+    assert "'nobody.invalid' did not resolve to an address within 1 s" in lost.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
+@pytest.mark.parametrize(("own", "shown"), [("10.1.2.3", "10.1.2.3"), ("fd00::1", "[fd00::1]")])
+def test_receiver_puts_its_ipv6_address_into_brackets(shell: list[str], scripts: Path, own: str, shown: str) -> None:
+    """A manifest cannot, and e2sar_perf refuses the address without them: nothing ran in clusters of IPv6 alone."""
+    uri = "ejfat://unused@127.0.0.1:1234/lb/1?data={}:19522&sync=127.0.0.1:1234"
+    around = {"PATH": "/usr/bin:/bin", "IP": own, "EJFAT_URI": uri.format(own)}
+    show = [*shell, str(scripts / "run.sh"), "sh", "-c", "echo $EJFAT_URI"]
+    assert uri.format(shown) in subprocess.run(show, capture_output=True, text=True, env=around).stdout
+
+
+@pytest.mark.parametrize("tool", ["getent", "nslookup"])
+def test_receiver_with_an_ipv6_address_alone_is_found(scripts: Path, tmp_path: Path, tool: str) -> None:
+    said = {
+        "getent": '[ "$1" = ahostsv6 ] && echo "fd00::7        STREAM r.space.svc"',
+        "nslookup": "printf 'Server: fd00::a\\nAddress: [fd00::a]:53\\n\\nName: r.space.svc\\nAddress: fd00::7\\n'",
+    }
+    (tmp_path / "bin").mkdir()
+    for name in ("sh", "sed", "date", "grep", "cat", "env", "sleep"):
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    (tmp_path / "bin" / tool).write_text(f"#!/bin/sh\n{said[tool]}\n")
+    (tmp_path / "bin" / tool).chmod(0o755)
+    around = {
+        "PATH": str(tmp_path / "bin"),
+        "RECEIVER": "r.space.svc",
+        "RECEIVER_PORT": "20000",
+        "RESOLVE_SECONDS": "1",
+    }
+    words = [str(shutil.which("sh")), str(scripts / "run.sh"), "sh", "-c", "echo $EJFAT_URI"]
+    ran = subprocess.run(words, capture_output=True, text=True, env=around)
+    assert "data=[fd00::7]:20000&sync=" in ran.stdout, ran.stdout + ran.stderr
 
 
 def test_observer_sees_bound_ports(scripts: Path) -> None:

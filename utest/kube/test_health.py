@@ -119,3 +119,8 @@ def test_pod_that_was_created_a_moment_ago_is_starting_and_an_old_one_is_broken(
         made("failed", "2027-01-15T07:59:30Z", phase="Failed"),
     ]
     assert starting(pods, 60, now=NOW) == ["young"]
+
+
+def test_node_without_room_for_any_pod_takes_none() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"pods": "0"}}
+    assert cannot_run({"metadata": {"name": "n"}, "status": status}) == "without room for any pod"

@@ -284,6 +284,17 @@ def test_lost_node_is_named(api: ApiServer, cluster: Cluster) -> None:
     assert "its node 'node1' is not ready (Kubelet stopped posting node status.)" in pods_message(cluster)
 
 
+def test_pod_whose_node_has_left_the_cluster_is_given_up(api: ApiServer, cluster: Cluster) -> None:
+    """Nodes of an autoscaler come and go; such a pod was waited for until the limit."""
+    pod = put_pod(api)
+    api.put("/api/v1/nodes", {"metadata": {"name": "node2"}, "status": {}})
+    text = pods_message(cluster, 20)
+    assert "its node 'node1' has left the cluster" in text
+    assert "not reached within" not in text
+    api.put("/api/v1/nodes", {"metadata": {"name": "node1"}, "status": {}})
+    assert "has left" not in pods_message(cluster, 1.5), pod
+
+
 def test_kubelet_that_is_silent_is_found_before_its_condition_says_so(api: ApiServer, cluster: Cluster) -> None:
     api.put(
         "/api/v1/nodes",

@@ -5,7 +5,7 @@ import pytest
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.outages.discovery import gateway_of, resolver_of
 from NetLibrary._mechanics.outages.objects import OUTSIDE, SOURCE, Endpoints, Outside, Target, expand, resolve
-from NetLibrary._mechanics.outages.places import Plan
+from NetLibrary._mechanics.outages.places import Plan, spoken
 from NetLibrary._mechanics.outages.streams import Rates, streams
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary.types import OutagePath
@@ -179,3 +179,12 @@ def test_load_balancer_whose_name_nobody_knows_yet_is_left_out_by_name():
     targets, missing = resolve(named, [OutagePath.LOAD_BALANCER_FROM_OUTSIDE])
     assert not targets
     assert "the load balancer's name 'far-1.elb.invalid' cannot be resolved (yet)" in str(missing)
+
+
+def test_in_a_cluster_of_ipv6_alone_its_family_is_measured():
+    """The address outside was asked for over IPv4, which no pod has, and the row had no valid result."""
+    alone = endpoints(pods={"source": pod("a", "fd00:1::1")})
+    assert spoken(alone, (4,)) == [6]
+    assert spoken(alone, (4, 6)) == (4, 6)
+    assert spoken(endpoints(), (4,)) == (4,)
+    assert spoken(endpoints(pods={}), (4,)) == (4,)

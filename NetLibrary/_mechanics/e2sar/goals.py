@@ -63,12 +63,12 @@ def endpoint_ready(address: str) -> Goal:
     return goal
 
 
-def has_load_balancer() -> Goal:
+def has_load_balancer(family: int) -> Goal:
     """Goal: a Service has an address or host name of a load balancer. Value: the Service."""
 
     def goal(services: list[Object]) -> Outcome:
         for each in services:
-            if addresses.of_load_balancer(each, 4):
+            if addresses.of_load_balancer(each, family):
                 return Done(each)
         return Pending("it has no address yet")
 

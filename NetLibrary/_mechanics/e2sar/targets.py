@@ -53,26 +53,27 @@ def target_of(services: Services, receiver: Endpoint | None, port: int, path: E2
     if path is E2SARPath.DNS:
         return f"{receiver.job}.{services.files.service}.{services.namespace}.svc", port
     if path is E2SARPath.LOAD_BALANCER:
-        return _load_balancer(services), port
+        return _load_balancer(services, addresses.family_of(receiver.address) or 4), port
     service = services.cluster.get("Service", objects.NODE_PORT_SERVICE, services.namespace)
     entry = service["spec"]["ports"][0]
     if path is E2SARPath.SERVICE:
         return str(service["spec"]["clusterIP"]), int(entry["port"])
-    every = addresses.of_nodes(services.cluster, 4)
+    family = addresses.family_of(receiver.address) or 4
+    every = addresses.of_nodes(services.cluster, family)
     found = [every[name][0] for name in sorted(every, key=lambda name: name == receiver.node)]
     if not found:
-        raise errors.EnvironmentProblem("No node has an internal IPv4 address for the NodePort.")
+        raise errors.EnvironmentProblem(f"No node has an internal IPv{family} address for the NodePort.")
     return found[0], addresses.node_port(service, int(entry["port"]))
 
 
-def _load_balancer(services: Services) -> str:
+def _load_balancer(services: Services, family: int) -> str:
     """Returns where a load balancer in front of the receivers listens."""
     services.cluster.apply(services.files.load_balancer(services.namespace))
     try:
         service = services.cluster.wait(
-            "Service", services.namespace, has_load_balancer(), name=objects.LOAD_BALANCER_SERVICE,
+            "Service", services.namespace, has_load_balancer(family), name=objects.LOAD_BALANCER_SERVICE,
             timeout=LOAD_BALANCER_SECONDS, what=f"Address of load balancer '{objects.LOAD_BALANCER_SERVICE}'",
         )  # fmt: skip
     except errors.WaitTimeout as error:
         raise errors.Unavailable(f"The cluster gives Services no load balancer for UDP: {error}") from error
-    return addresses.of_load_balancer(service, 4)[0]
+    return addresses.of_load_balancer(service, family)[0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.errors import ClusterError, InputError
+from NetLibrary._mechanics.errors import ClusterError, Forbidden, InputError
 from NetLibrary._mechanics.kube.addresses import of_service, service_port
 
 if TYPE_CHECKING:
@@ -43,16 +44,27 @@ def behind(cluster: Cluster, server: str, namespace: str) -> Behind:
         if service is not None:
             return Behind(service, _pods_of(cluster, service))
         if is_address(server):
-            return Behind(None, cluster.list("Pod", fields=f"status.podIP={server}"))
+            return Behind(None, pods_at(cluster, server, namespace))
     except ClusterError:
         pass
     return Behind()
 
 
+def pods_at(cluster: Cluster, address: str, namespace: str) -> list[Object]:
+    """Returns the pods with an address: of one namespace, else of the others, which fewer accounts may look at.
+
+    Raises:
+        ClusterError: The account may not look.
+    """
+    fields = f"status.podIP={address}"
+    return cluster.list("Pod", namespace, fields=fields) or cluster.list("Pod", fields=fields)
+
+
 def _service(cluster: Cluster, server: str, namespace: str) -> Object | None:
     if is_address(server):
         found = [s for s in cluster.list("Service", namespace) if server in of_service(s)]
-        found = found or [s for s in cluster.list("Service") if server in of_service(s)]
+        with contextlib.suppress(Forbidden):  # it may be a pod's address
+            found = found or [s for s in cluster.list("Service") if server in of_service(s)]
         return found[0] if found else None
     name, _, rest = server.rstrip(".").partition(".")
     where = rest.split(".")[0] or namespace

@@ -94,6 +94,8 @@ def cannot_run(node: Object) -> str:
     ready = [c for c in status.get("conditions") or [] if c["type"] == "Ready"]
     if not ready or ready[0]["status"] != "True":
         return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
+    if str((status.get("allocatable") or {}).get("pods", "")) == "0":
+        return "without room for any pod"
     system = (status.get("nodeInfo") or {}).get("operatingSystem") or labels.get("kubernetes.io/os", "linux")
     if system != "linux":
         return f"runs {system}, and the pods need Linux"

@@ -276,7 +276,11 @@ class Advisor:
             return f"{trouble.text}: {hook}", False
         if trouble.usually_final or has_ended(pod) or not node:
             return trouble.text, False
-        if (lost := self._node_lost(node, silent=not status.get("startTime"))) and not _runs_unready(trouble):
+        known, found = self._look_at_node(node)
+        if known and found is None:
+            certain = self._lasting.lasts(f"left {pod['metadata'].get('uid')}", REFUSED_FOR)
+            return f"{trouble.text}: its node '{node}' has left the cluster", certain
+        if (lost := self._node_lost(node, found, silent=not status.get("startTime"))) and not _runs_unready(trouble):
             return f"{trouble.text}: {lost}", False
         events = self._events(pod["metadata"].get("uid", ""))
         if _runs_unready(trouble):
@@ -309,8 +313,13 @@ class Advisor:
         kind = {"secret": "Secret", "configmap": "ConfigMap"}[found[1].lower()]
         return self._is_missing(kind, pod["metadata"].get("namespace"), found[2])
 
-    def _node_lost(self, name: str, *, silent: bool) -> str:
-        node = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)
+    def _look_at_node(self, name: str) -> tuple[bool, Object | None]:
+        """Returns whether it is known if a node is there, and the node; None for one that is not."""
+        found = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)
+        # Who sees other nodes would see this one
+        return found is not None or bool(self._list("Node", None, limit=1)), found
+
+    def _node_lost(self, name: str, node: Object | None, *, silent: bool) -> str:
         if node is None:
             return ""
         for entry in (node.get("status") or {}).get("conditions") or []:
@@ -363,9 +372,10 @@ class Advisor:
         return sorted(mine, key=times.of_event, reverse=True)
 
     def _list(
-        self, kind: str, namespace: str | None, *, labels: str | None = None, fields: str | None = None
-    ) -> list[Any]:
-        query = {"labelSelector": labels, "fieldSelector": fields}
+        self, kind: str, namespace: str | None, *, labels: str | None = None, fields: str | None = None,
+        limit: int | None = None,
+    ) -> list[Any]:  # fmt: skip
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": limit}
         try:
             path = self._cluster.resources.find(kind).path(namespace)
             answer = self._cluster.connection.request_object("GET", path, query=query, timeout=LIMIT, patient=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import Unavailable
+from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.outages import discovery, objects, outside_servers, streams
 from NetLibrary._mechanics.outages import targets as own_targets
 from NetLibrary._mechanics.outages.objects import Endpoints, Target
@@ -91,7 +92,7 @@ def plan(
         paths: The paths.
         rates: How often they are probed.
         probes: Only these kinds; None for all that a path allows.
-        families: IP versions.
+        families: IP versions; where the source has none of them, those that it has count.
         host_port: Port of the echo pods in the host network.
         outside: Addresses outside the cluster, separated by commas, and the port there; a lab has one of its own.
         seconds: Outer limit of the measurement.
@@ -110,6 +111,7 @@ def plan(
         for role, pod in endpoints.pods.items()
         if role != objects.SOURCE
     ]
+    families = spoken(endpoints, families)
     if OutagePath.OUTSIDE_ADDRESS in paths:
         outside_servers.add(cluster, namespace, endpoints, echoes, outside)
     targets, missing = objects.resolve(endpoints, paths, families)
@@ -141,6 +143,12 @@ def plan(
         specs, iperf = by_source[objects.OUTSIDE], runs[objects.OUTSIDE]
         probers.append(LocalProber("outside", specs, duration_s=seconds, iperf=iperf, netns=netns))
     return Plan(endpoints, targets, missing, by_source, probers, echoes)
+
+
+def spoken(endpoints: objects.Endpoints, families: Sequence[int]) -> Sequence[int]:
+    """Returns the IP versions to measure: in a cluster of IPv6 alone, who asks for IPv4 gets IPv6."""
+    own = {addresses.family_of(each) for each in addresses.of_pod(endpoints.pods.get(objects.SOURCE) or {})}
+    return families if not own or own.intersection(families) else sorted(own)
 
 
 def iperf_runs(

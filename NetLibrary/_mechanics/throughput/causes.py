@@ -7,7 +7,6 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Callable
 from typing import Any
 
 from NetLibrary._mechanics.addresses import is_address
@@ -15,7 +14,7 @@ from NetLibrary._mechanics.errors import ClusterError, NetLibraryError
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import of_pod
-from NetLibrary._mechanics.kube.behind import behind
+from NetLibrary._mechanics.kube.behind import behind, pods_at
 from NetLibrary._mechanics.kube.times import seconds
 
 Object = dict[str, Any]
@@ -111,11 +110,11 @@ def _holders(cluster: Cluster, pod: Object, port: int, own: str) -> list[str]:
     if address is None:
         return []
     since = _since(cluster, pod, address)
-    name = pod["metadata"]["name"]
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     return [
-        f"The server '{_place(pod)}' is held by {address}{_owner(cluster, address)}{since}. iperf3 serves one test at "
-        "a time; one whose client vanished holds it for minutes. Wait for its end, or restart the server: "
-        f"kubectl -n {pod['metadata']['namespace']} delete pod {name}"
+        f"The server '{_place(pod)}' is held by {address}{_owner(cluster, address, namespace)}{since}. iperf3 serves "
+        "one test at a time; one whose client vanished holds it for minutes. Wait for its end, or restart the server: "
+        f"kubectl -n {namespace} delete pod {name}"
     ]
 
 
@@ -160,14 +159,11 @@ def server_container(pod: Object) -> str:
     return str(next((c for c in containers if is_server(c)), containers[0])["name"])
 
 
-def _owner(cluster: Cluster, address: str) -> str:
-    def look(find: Callable[[], list[Object]]) -> list[Object]:
-        try:
-            return find()
-        except ClusterError:
-            return []
-
-    pods = look(lambda: cluster.list("Pod", fields=f"status.podIP={address}"))
+def _owner(cluster: Cluster, address: str, namespace: str) -> str:
+    try:
+        pods = pods_at(cluster, address, namespace)
+    except ClusterError:
+        return ""
     pods = [pod for pod in pods if address in of_pod(pod) and not pod["spec"].get("hostNetwork")]
     if not pods:
         return ""

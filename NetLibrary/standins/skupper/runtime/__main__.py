@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"stand-in: '{part}' is no part; allowed are {', '.join(HEALTH_PORTS)}")
     # The port for health checks opens before the slow imports: the first check comes at once,
     # waits in the backlog, and need not be repeated a second later.
-    health = socket.create_server(("", HEALTH_PORTS[part]))
+    health = _open(HEALTH_PORTS[part])
     _set_up()
     if part == "router":
         from .management import run_router as run
@@ -27,6 +27,16 @@ def main(arguments: list[str]) -> None:
     import asyncio
 
     asyncio.run(run(health))
+
+
+def _open(port: int) -> socket.socket:
+    """Listens on all addresses; a kernel may have been started without IPv6."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError:
+            pass
+    return socket.create_server(("", port))
 
 
 def _set_up() -> None:

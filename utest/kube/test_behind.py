@@ -1,0 +1,27 @@
+"""Who has an address: looked up where every account may look first."""
+
+from __future__ import annotations
+
+from scripted_api import ApiServer
+
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube.behind import behind, pods_at
+
+PODS = "/api/v1/namespaces/demo/pods"
+CLIENT = {"metadata": {"name": "client", "namespace": "demo"}, "status": {"podIP": "10.0.0.9"}}
+
+
+def test_pod_of_the_own_namespace_is_found_without_the_right_to_look_at_others(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    """An account of one namespace was refused, and the client that held the server had no name."""
+    api.put(PODS, CLIENT)
+    api.refuse("GET", "^/api/v1/(pods|services)", 403, "Forbidden", "cannot list in the whole cluster", times=9)
+    assert [pod["metadata"]["name"] for pod in pods_at(cluster, "10.0.0.9", "demo")] == ["client"]
+    assert [pod["metadata"]["name"] for pod in behind(cluster, "10.0.0.9", "demo").pods] == ["client"]
+    assert not api.seen("GET", "^/api/v1/pods")
+
+
+def test_pod_of_another_namespace_is_found_by_who_may_look_there(api: ApiServer, cluster: Cluster) -> None:
+    api.put(PODS, CLIENT)
+    assert [pod["metadata"]["name"] for pod in pods_at(cluster, "10.0.0.9", "other")] == ["client"]
