@@ -298,7 +298,9 @@ class Advisor:
 
     def _failed_hook(self, pod: Object, container: str) -> str:
         """Tells that a postStart hook ended its container, whose state and exit code look like a crash."""
-        spec = next((c for c in (pod.get("spec") or {}).get("containers") or [] if c.get("name") == container), {})
+        spec: Object = next(
+            (c for c in (pod.get("spec") or {}).get("containers") or [] if c.get("name") == container), {}
+        )
         if not (spec.get("lifecycle") or {}).get("postStart"):
             return ""
         events = self._events(pod["metadata"].get("uid", ""))
