@@ -77,13 +77,13 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
         return folder
 
     def objects_should_have(self, kind: str, name: str, path: str, value: str) -> None:
-        """Each object of the run whose name fits a pattern has a value at a path, and there is one."""
+        """Each object of the run whose name fits a pattern has a value at a path, or one that fits it as a pattern."""
         fitting = {each: obj for each, obj in self._seen[kind].items() if re.search(name, each)}
         if not fitting:
             raise AssertionError(f"No {kind} has a name like '{name}'; there were {', '.join(self._seen[kind])}.")
         for each, obj in fitting.items():
             found = jsonpath.values(obj, path)
-            if value not in [str(one) for one in found]:
+            if not any(value == str(one) or re.fullmatch(value, str(one)) for one in found):
                 raise AssertionError(f"{path} of {kind} '{each}' is {found}, not {value}.")
 
     def number_of_objects_should_be(self, kind: str, name: str, count: int) -> None:
@@ -160,11 +160,14 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
         else:
             target.mkdir(parents=True)
             shutil.copy(source, target)
+        missing = set(changes)
         for path in target.rglob("*.yaml"):
             text = path.read_text()
             for old, new in changes.items():
+                missing -= {old} if old in text else set()
                 text = text.replace(old, new)
             path.write_text(text)
+        assert not missing, f"{folder} has nothing of {missing}"
         return target if source.is_dir() else target / source.name
 
     def load_images_under_another_name(self, suite: str, registry: str) -> None:

@@ -14,6 +14,7 @@ Test Tags           variables    slow
 
 *** Variables ***
 ${OTHER}        other.example
+${TAGS}         spec.containers[0].env[?(@.name=="AGENT_TAGS")].value
 
 
 *** Test Cases ***
@@ -22,8 +23,8 @@ ${OTHER}        other.example
 CyPerf Agents And Runs
     Load Images Under Another Name    cyperf    ${OTHER}
     ${manifests}    Copy Of    manifests/cyperf    kind: Service=kind: Service
-    ${client}    Copy Of    manifests/cyperf/client.yaml    node-owner\=User=node-owner\=Client
-    ${server}    Copy Of    manifests/cyperf/server.yaml    node-owner\=User=node-owner\=Server
+    ${client}    Copy Of    manifests/cyperf/client.yaml    Client,node-owner=Client,site-owner
+    ${server}    Copy Of    manifests/cyperf/server.yaml    Server,node-owner=Server,site-owner
     Run Suite With    cyperf    -t    HTTP By Cluster IP    -t    HTTP Connections By Pod IP    -t    HTTP Through*
     ...    CYPERF_CONFIGURATION:CyPerf AppMix
     ...    CYPERF_DURATION:2 s
@@ -55,14 +56,16 @@ CyPerf Agents And Runs
     FOR    ${name}    IN    AGENT_TEST_INTERFACE    AGENT_MANAGEMENT_INTERFACE
         Objects Should Have    Pod    ${agents}    spec.containers[0].env[?(@.name=="${name}")].value    eth0
     END
+    FOR    ${role}    IN    Client    Server
+        Objects Should Have    Pod    cyperf-agent-${{ $role.lower() }}    ${TAGS}    .*-${role},site-owner=User.*
+    END
     Objects Should Have    Pod    cyperf-agent-client    spec.nodeName    node2
     Objects Should Have    Pod    cyperf-agent-server    spec.nodeName    node3
     Number Of Objects Should Be    Pod    cyperf-agent-client    2
     Number Of Objects Should Be    Pod    cyperf-agent-server    2
     Records Should Have    cyperf    parameters.configuration    CyPerf AppMix
     Records Should Have    cyperf    parameters.timeline[1].Duration    2
-    Log Should Say    node-owner=Client    node-owner=Server    ${{ re.escape(str($manifests)) }}    pause=[^|]*7
-    ...    timeout=[^|]*99
+    Log Should Say    ${{ re.escape(str($manifests)) }}    pause=[^|]*7    timeout=[^|]*99
     Agents Of The Other Run Are Used
     What Stayed Can Be Looked At And Removed    cyperf-controller-stand-in
 
