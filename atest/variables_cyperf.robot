@@ -81,6 +81,8 @@ Agents Of The Other Run Are Used
     ${node}    Kubectl    get    node    node1    -o    jsonpath={.status.addresses[0].address}
     ${device}    Kubectl    -n    variables-cyperf    get    service    cyperf-agent-service    -o
     ...    jsonpath={.spec.clusterIP}
+    Kubectl    -n    default    run    variables-device    --image=docker.io/library/busybox:1.36
+    ...    --overrides={"spec":{"nodeName":"node1"}}    --    sleep    9999
     VAR    @{controller}
     ...    CYPERF_CONTROLLER:${node}:${port}
     ...    CYPERF_USERNAME:admin
@@ -93,13 +95,13 @@ Agents Of The Other Run Are Used
     ...    CYPERF_AGENT_MEMORY:200Mi
     ...    CYPERF_ONE_AGENT_PER_NODE:yes
     ...    CYPERF_DEVICE_HOST:${device}
-    ...    CYPERF_DEVICE_NAMESPACE:kube-system
-    ...    CYPERF_DEVICE_LABELS:no=such-pod
+    ...    CYPERF_DEVICE_NAMESPACE:default
+    ...    CYPERF_DEVICE_LABELS:run=variables-device
     ...    CYPERF_NAME_SERVERS:198.18.0.10
     Objects Should Have    Pod    cyperf-agent    spec.containers[0].resources.limits.memory    200Mi
     Objects Should Have    Pod    agent    spec.containers[0].image    ghcr.io/netlibrary/cyperf-agent-stand-in:1
     Objects Should Have    Pod    agent    spec.containers[0].env[?(@.name=="AGENT_CONTROLLER")].value    ${address}
-    Log Should Say    one_per_node=True    device_labels='no=such-pod'    name_servers=[^|]*198\\.18\\.0\\.10
+    Log Should Say    one_per_node=True    device_labels='run=variables-device'    name_servers=[^|]*198\\.18\\.0\\.10
     ${folder}    Run Suite With    cyperf    -t    HTTP Connections By Node Port
     ...    @{controller}
     ...    CYPERF_CONTROLLER_PROXY:${address}
@@ -116,4 +118,6 @@ Agents Of The Other Run Are Used
     ...    BASELINE:${folder}/measurements.jsonl
     ...    TOLERANCE:99.9 %
     Log Should Say    cyperf-clients    CyPerf Run Should Match Baseline    tolerance=[^|]*99\\.9
-    [Teardown]    Remove File    ${OUTPUT DIR}/elsewhere
+    [Teardown]    Run Keywords
+    ...    Remove File    ${OUTPUT DIR}/elsewhere
+    ...    AND    Kubectl    -n    default    delete    pod    variables-device    --wait=false
