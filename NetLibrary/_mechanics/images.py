@@ -77,6 +77,26 @@ IMAGES = (
 )
 
 
+def help_for(reference: str) -> str:
+    """Returns how to have another image, or the same from elsewhere, as a sentence with a blank in front.
+
+    Args:
+        reference: An image that cannot be had; of one that no suite brings nothing is known.
+
+    Example:
+        >>> help_for("registry.example/mirror/library/busybox:1.36")
+        ' (HEALTH_IMAGE names another image, REGISTRY another registry, PULL_SECRET its credentials)'
+        >>> help_for("registry.example/my/app:1")
+        ''
+    """
+    image = next((each for each in IMAGES if f"/{reference}".endswith(f"/{each.reference.partition('/')[2]}")), None)
+    if image is None:
+        return ""
+    others = [f"{image.variable.replace(', ', ' or ')} names another image"] if image.variable else []
+    names = "" if others else "names "
+    return f" ({', '.join([*others, f'REGISTRY {names}another registry', 'PULL_SECRET its credentials'])})"
+
+
 def rows(registry: str = "", suite: str = "") -> list[list[Any]]:
     """Returns a table: image, variable, suites, what it needs, where it comes from."""
     return [

@@ -60,3 +60,14 @@ def test_pod_that_taints_keep_away_is_told_with_its_variable() -> None:
     trouble = why_not_ready.problem({"metadata": {"name": "p"}, "status": {"conditions": [entry]}})
     assert trouble.text.startswith(f"Unschedulable: {said}")
     assert "TOLERATIONS" in trouble.text
+
+
+def test_image_that_cannot_be_pulled_is_told_with_the_variable_that_names_another() -> None:
+    """On clusters without a way to public registries; which of thirty variables it was had to be looked up."""
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "dial tcp: lookup docker.io: no such host"}}
+    status = {"containerStatuses": [{"name": "c", "image": "docker.io/library/python:3.13-alpine", "state": waiting}]}
+    text = why_not_ready.problem({"metadata": {"name": "p"}, "status": status}).text
+    assert text.startswith("container 'c' is ErrImagePull: dial tcp: lookup docker.io: no such host")
+    assert "OUTAGE_PROBE_IMAGE or APPLICATION_TOOLS_IMAGE names another image, REGISTRY another registry" in text
+    status["containerStatuses"][0]["image"] = "registry.example/shop/web:7"
+    assert "REGISTRY" not in why_not_ready.problem({"metadata": {"name": "p"}, "status": status}).text

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from NetLibrary._mechanics import images
 from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.secrets import tail
@@ -187,6 +188,8 @@ def _stuck(pod: Object, container: _Container) -> Trouble | None:
     text = f"{container.word} is {reason}: {waiting.get('message', '')}".rstrip(": ")
     if reason == CRASH_LOOP:
         text += f" ({container.exit()})"
+    if reason in PULLS:
+        text = f"{text.rstrip('.')}{images.help_for(str(container.status.get('image', '')))}"
     return container.trouble(text, str(reason))
 
 
