@@ -10,7 +10,7 @@ import pytest
 
 from NetLibrary._mechanics.outages.run.inpod import iperf
 
-KERNEL = ["-b", "0", "--fq-rate", "10000000", "-w", "31250", "-M", "1012"]
+KERNEL = ["-b", "0", "--fq-rate", "10000000", "-w", "62500", "-M", "1012"]
 OWN = ["-b", "10000000"]
 
 

@@ -14,9 +14,9 @@ from typing import Any
 OUTPUT_LIMIT = 16 * 1024 * 1024
 SO_MAX_PACING_RATE = getattr(socket, "SO_MAX_PACING_RATE", 47)
 # So much of the kernel's pace fits the send buffer: more would come in bursts, less would not fill a path of this delay
-BUFFER_SECONDS = 0.025
+BUFFER_SECONDS = 0.05
 # Rates for which such a buffer is neither too small for an even pace nor beyond what the kernel grants
-KERNEL_PACES = (2_000_000, 40_000_000)
+KERNEL_PACES = (2_000_000, 30_000_000)
 # Of each segment TCP takes so many bytes for itself
 TIMESTAMPS = 12
 
