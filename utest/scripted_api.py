@@ -31,6 +31,7 @@ KINDS = {
     "replicasets": "ReplicaSet", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "leases": "Lease",
     "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site",
     "limitranges": "LimitRange", "secrets": "Secret", "controllerrevisions": "ControllerRevision",
+    "networkpolicies": "NetworkPolicy", "poddisruptionbudgets": "PodDisruptionBudget",
 }  # fmt: skip
 
 
@@ -329,6 +330,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.json(404, status(404, "NotFound", f'{word} "{name}" not found'))
         elif self.command == "DELETE":
             api.remove(collection, name)
+            if collection == "/api/v1/namespaces":
+                for where in [each for each in api.objects if f"/namespaces/{name}/" in each]:
+                    for inside in list(api.objects[where]):
+                        api.remove(where, inside)
             self.json(200, {"kind": "Status", "status": "Success"})
         elif self.command == "PATCH":
             self.json(200, api.put(collection, merged(present, self.body)))

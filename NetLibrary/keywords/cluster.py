@@ -124,8 +124,8 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def apply_manifest(
-        self, path: Path, *, namespace: str | None = None, only: str | None = None, cluster: str | None = None,
-        **changes: Any,
+        self, path: Path, *, namespace: str | None = None, only: str | None = None, allow_foreign: bool = True,
+        cluster: str | None = None, **changes: Any,
     ) -> list[str]:  # fmt: skip
         """Applies a file or a folder of Kubernetes objects, as `kubectl apply --server-side -f` does.
 
@@ -141,6 +141,7 @@ class ClusterKeywords(KeywordBase):
             path: File with one or more YAML or JSON documents, or a folder of such files, taken in the order of names.
             namespace: Namespace for all objects that live in one, whatever the file says.
             only: Objects to apply out of all, as `Kind/name`, separated by commas; all by default.
+            allow_foreign: Whether an object that others made may be changed; if not, it is an error.
             cluster: Alias of the cluster.
             changes: Fields to set, and values of place holders.
         Returns:
@@ -156,12 +157,12 @@ class ClusterKeywords(KeywordBase):
         from NetLibrary._mechanics.kube import documents
 
         fields, places = _of_fields(changes)
-        return self._apply_documents(documents.of_path(path, places), namespace, only, cluster, fields)
+        return self._apply_documents(documents.of_path(path, places), namespace, only, allow_foreign, cluster, fields)
 
     @keyword(tags=["cluster"])
     def apply_objects(
         self, objects: str | Mapping[str, Any] | Sequence[Mapping[str, Any]], *, namespace: str | None = None,
-        only: str | None = None, cluster: str | None = None, **changes: Any,
+        only: str | None = None, allow_foreign: bool = True, cluster: str | None = None, **changes: Any,
     ) -> list[str]:  # fmt: skip
         r"""Applies Kubernetes objects that are text or dictionaries, as `kubectl apply --server-side -f -` does.
 
@@ -171,6 +172,7 @@ class ClusterKeywords(KeywordBase):
             objects: YAML or JSON text with one or more documents, a dictionary, or a list of dictionaries.
             namespace: Namespace for all objects that live in one, whatever they say.
             only: Objects to apply out of all, as `Kind/name`, separated by commas; all by default.
+            allow_foreign: Whether an object that others made may be changed; if not, it is an error.
             cluster: Alias of the cluster.
             changes: Fields to set, and values of place holders in a text.
         Returns:
@@ -197,16 +199,17 @@ class ClusterKeywords(KeywordBase):
         else:
             found = documents.of_objects([objects] if isinstance(objects, Mapping) else objects)
             fields = changes
-        return self._apply_documents(found, namespace, only, cluster, fields)
+        return self._apply_documents(found, namespace, only, allow_foreign, cluster, fields)
 
     def _apply_documents(
-        self, found: list[Any], namespace: str | None, only: str | None, cluster: str | None, fields: dict[str, Any]
-    ) -> list[str]:
+        self, found: list[Any], namespace: str | None, only: str | None, allow_foreign: bool, cluster: str | None,
+        fields: dict[str, Any],
+    ) -> list[str]:  # fmt: skip
         from NetLibrary._mechanics.kube import documents
 
         connection = self.session.cluster(cluster)
         wanted = documents.chosen(connection, found, only) if only else found
-        applied = documents.apply(connection, wanted, namespace=namespace, changes=fields)
+        applied = documents.apply(connection, wanted, namespace=namespace, changes=fields, allow_foreign=allow_foreign)
         logger.info(f"Applied {', '.join(applied)}.")
         return applied
 

@@ -158,7 +158,7 @@ def test_nothing_else_in_the_package_sends_deletions_to_a_cluster() -> None:
 
 def test_existing_object_is_changed_unlabelled_and_put_back(api: ApiServer, cluster: Cluster, said: list[str]) -> None:
     api.put(MAPS, {**config_map(a="old", keep="1"), "metadata": {"name": "settings", "namespace": "shop"}})
-    cluster.apply(config_map(a="new", b="more"))
+    cluster.apply(config_map(a="new", b="more"), allow_foreign=True)
     changed = api.objects[MAPS]["settings"]
     assert changed["data"] == {"a": "new", "b": "more", "keep": "1"}
     assert "netlibrary.io/run" not in changed["metadata"]["labels"]
@@ -175,7 +175,7 @@ def test_existing_object_is_changed_unlabelled_and_put_back(api: ApiServer, clus
 
 def test_what_somebody_else_changed_meanwhile_is_left_and_told(api: ApiServer, cluster: Cluster) -> None:
     api.put(MAPS, config_map(a="old"))
-    cluster.apply(config_map(a="new", b="more"))
+    cluster.apply(config_map(a="new", b="more"), allow_foreign=True)
     present = api.objects[MAPS]["settings"]
     api.put(MAPS, {**present, "data": {**present["data"], "a": "theirs"}})
     assert delete_run(cluster, wait=5) == [
@@ -187,7 +187,7 @@ def test_what_somebody_else_changed_meanwhile_is_left_and_told(api: ApiServer, c
 def test_object_that_appears_between_look_and_apply_is_not_taken_over(api: ApiServer, cluster: Cluster) -> None:
     """There is no look: the create must succeed, or the object is somebody else's."""
     api.on("POST", "/configmaps", lambda handler: (api.put(MAPS, config_map(a="theirs")), handler._serve(MAPS))[1])
-    cluster.apply(config_map(a="ours"))
+    cluster.apply(config_map(a="ours"), allow_foreign=True)
     delete_run(cluster, wait=5)
     assert api.objects[MAPS]["settings"]["data"] == {"a": "theirs"}
 
@@ -214,7 +214,7 @@ def test_object_that_is_changed_between_look_and_apply_is_looked_at_again(api: A
         handler._serve("/api/v1/namespaces/shop/configmaps/settings")
 
     api.on("PATCH", "/configmaps", late)
-    cluster.apply(config_map(a="ours"))
+    cluster.apply(config_map(a="ours"), allow_foreign=True)
     delete_run(cluster, wait=5)
     assert api.objects[MAPS]["settings"]["data"] == {"a": "newer"}
 
@@ -230,7 +230,7 @@ def test_label_of_another_run_in_a_manifest_does_not_reach_an_existing_object(ap
     api.put(MAPS, config_map(a="old"))
     wanted = config_map(a="new")
     wanted["metadata"]["labels"] = {"netlibrary.io/run": "run-1"}
-    cluster.apply(wanted)
+    cluster.apply(wanted, allow_foreign=True)
     assert "netlibrary.io/run" not in api.objects[MAPS]["settings"]["metadata"]["labels"]
 
 
@@ -238,7 +238,7 @@ def test_secret_that_existed_is_put_back_and_its_values_are_in_no_annotation(api
     secrets = f"{SPACES}/shop/secrets"
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"}}
     api.put(secrets, {**secret, "data": {"password": "b2xk"}})
-    cluster.apply({**secret, "stringData": {"password": "new"}})
+    cluster.apply({**secret, "stringData": {"password": "new"}}, allow_foreign=True)
     assert api.objects[secrets]["s"]["data"] == {"password": "bmV3"}
     assert "annotations" not in api.objects[secrets]["s"]["metadata"]
     delete_run(cluster, wait=5)
@@ -333,3 +333,20 @@ def test_guest_asks_for_nothing_outside_of_the_namespace_that_it_works_in(api: A
     assert not api.seen("POST", f"{SPACES}$")
     assert not api.seen("GET", r"^/api/v1/configmaps")
     assert deletions(api) == [f"{MAPS}/settings"]
+
+
+def test_object_of_others_is_not_changed_unless_that_is_allowed(api: ApiServer, cluster: Cluster) -> None:
+    api.put(MAPS, config_map(a="theirs"))
+    with pytest.raises(
+        errors.NotOwned, match="ConfigMap 'shop/settings' exists and was not created by this run, so it is left"
+    ):
+        cluster.apply(config_map(a="ours"))
+    assert api.objects[MAPS]["settings"]["data"] == {"a": "theirs"}
+    assert api.seen("PATCH", "") == []
+
+
+def test_what_an_earlier_run_kept_may_be_used_again(api: ApiServer, cluster: Cluster) -> None:
+    kept = {"labels": {"netlibrary.io/run": "before"}, "annotations": {"netlibrary.io/created-by": "before"}}
+    api.put(MAPS, {**config_map(a="kept"), "metadata": {"name": "settings", "namespace": "shop", **kept}})
+    cluster.apply(config_map(a="ours"))
+    assert api.objects[MAPS]["settings"]["data"] == {"a": "ours"}

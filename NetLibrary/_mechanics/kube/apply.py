@@ -117,11 +117,14 @@ def _made_after_all(cluster: Cluster, resource: Resource, obj: Object, error: er
     return found if is_marked(found, cluster.run_id) and not cluster.ownership.made(found) else None
 
 
-def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
+def apply(cluster: Cluster, obj: Object, *, force: bool = True, allow_foreign: bool = False) -> Object:
     """Creates an object, or changes one that exists by server-side apply.
 
-    What is created is the run's. What existed before stays what it is: it gets no label of the run, it is never
-    deleted, and what this changes of it is put back at the end of the run.
+    What is created is the run's. What existed before is changed only where that is allowed: it gets no label of the
+    run, it is never deleted, and what this changes of it is put back at the end of the run.
+
+    Raises:
+        errors.NotOwned: It exists, and others made it.
     """
     resource, obj = prepare(cluster, obj)
     name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace")
@@ -143,7 +146,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
             break
         # Somebody who gives its finalizers wants to let it go, which waiting for its end would keep from happening
         if not found["metadata"].get("deletionTimestamp") or "finalizers" in obj["metadata"]:
-            return _change(cluster, resource, found, obj, force)
+            return _change(cluster, resource, found, obj, force, allow_foreign)
         cluster.wait(
             kind, namespace, gone(), name=name, timeout=ENDING_PATIENCE,
             what=f"Removal of the former {resource.kind} '{name}'",
@@ -151,8 +154,16 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True) -> Object:
     raise refusal
 
 
-def _change(cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool) -> Object:
+def _change(
+    cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool, allow_foreign: bool
+) -> Object:
     if not cluster.ownership.owns(resource, found):
+        if not allow_foreign and not is_marked(found):
+            raise errors.NotOwned(
+                f"{place_of(resource, found['metadata'])} exists and was not created by this run, so it is left as it "
+                "is. Choose another namespace or another name; 'Apply Manifest' changes it with allow_foreign=True and "
+                "puts it back at the end."
+            )
         return cluster.foreign.apply(resource, found, obj, force=force)
     obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))
     if cluster.ownership.made(found):

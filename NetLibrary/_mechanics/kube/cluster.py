@@ -134,12 +134,16 @@ class Cluster:
         """
         return applying.create(self, obj)
 
-    def apply(self, obj: Object, *, force: bool = True) -> Object:
+    def apply(self, obj: Object, *, force: bool = True, allow_foreign: bool = False) -> Object:
         """Creates an object, or changes one that exists by server-side apply.
 
-        What existed before gets no label of the run, is never deleted, and is put back at the end of the run.
+        What others made is changed only when that is allowed; it gets no label of the run, is never deleted, and is put
+        back at the end of the run.
+
+        Raises:
+            errors.NotOwned: It exists, others made it, and that was not allowed.
         """
-        return applying.apply(self, obj, force=force)
+        return applying.apply(self, obj, force=force, allow_foreign=allow_foreign)
 
     def change(self, kind: str, name: str, namespace: str | None, body: Object) -> Object:
         """Changes parts of an object by a merge patch, and puts them back at the end of the run.

@@ -196,7 +196,12 @@ def _is(cluster: Cluster, obj: Object, kind: str) -> bool:
 
 
 def apply(
-    cluster: Cluster, documents: Sequence[Document], *, namespace: str | None, changes: Mapping[str, Any]
+    cluster: Cluster,
+    documents: Sequence[Document],
+    *,
+    namespace: str | None,
+    changes: Mapping[str, Any],
+    allow_foreign: bool = False,
 ) -> list[str]:
     """Applies objects, one after the other.
 
@@ -205,6 +210,7 @@ def apply(
         documents: Which ones.
         namespace: Namespace for those that live in one.
         changes: Values by `Kind.path.to.field`; texts become what the cluster's schema says of the field.
+        allow_foreign: Whether an object that others made may be changed; it is put back at the end of the run.
     Returns:
         The objects as `Kind/name`.
     Raises:
@@ -217,7 +223,7 @@ def apply(
         if namespace and cluster.resources.of(each.obj).namespaced:
             each.obj["metadata"]["namespace"] = namespace
         try:
-            cluster.apply(each.obj)
+            cluster.apply(each.obj, allow_foreign=allow_foreign)
         except errors.Invalid as error:
             place = each.place(str(error))
             if not place:

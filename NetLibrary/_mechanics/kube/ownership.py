@@ -57,10 +57,12 @@ def _is_common(resource: Resource) -> bool:
     return BUILT_IN.get(resource.kind.lower()) == resource
 
 
-def is_marked(obj: Object, run_id: str) -> bool:
-    """Tells whether an object carries the marks that a run puts on what it creates."""
+def is_marked(obj: Object, run_id: str | None = None) -> bool:
+    """Tells whether an object carries the marks that a run, any by default, puts on what it creates."""
     metadata = obj["metadata"]
     label = (metadata.get("labels") or {}).get(RUN_LABEL)
+    if run_id is None:
+        run_id = str(label or "")
     return bool(run_id) and label == run_id == (metadata.get("annotations") or {}).get(CREATED_BY)
 
 
