@@ -35,7 +35,7 @@ def said(number, *, extra="", **changes):
         "links": "2: eth0@if12: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP\n"
         "3: cni0: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP bridge x\n"
         f"8: veth{number}a810057@if2: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue master cni0 state UP",
-        "ports": f"8: veth{number}a810057@if2: <UP> mtu 1500 hairpin on guard off",
+        "ports": f"8: veth{number}a810057@if2: <UP> mtu 1500 hairpin on guard off learning on flood on isolated off",
         "qdisc": "qdisc noqueue 0: dev eth0 root refcnt 2",
         "routes": "default via 172.30.0.254 dev eth0",
         "rules": "0:\tfrom all lookup local\n32766:\tfrom all lookup main",
@@ -337,3 +337,35 @@ def test_a_difference_of_a_node_that_takes_part_no_more_than_others_confirms_not
     assert (found.key, found.confidence) == ("node state", "likely")
     (found,) = looked(monkeypatch, finding("unknown", cell("on-node2", "node2", "on-node2")))
     assert (found.key, found.confidence) == ("node state", "confirmed")
+
+
+def test_what_devices_have_that_others_have_not_is_found():
+    def text(**changes):
+        return " ".join(d.text for d in found(**changes))
+
+    assert "have 'isolated on', on the other nodes 'isolated off'" in text(ports=("isolated off", "isolated on"))
+    policy = "src 10.244.2.0/24 dst 10.244.1.0/24 \\\tdir out priority 0 \\\ttmpl src 1.1.1.1 dst 1.1.1.2"
+    assert "IPsec policy" in text(ipsec=policy)
+    drops = "filter parent ffff: protocol ip pref 1 u32\n  match 0a0a/ffff at 12\n\taction order 1: gact action drop"
+    assert "'eth0' drops packets" in text(filters=f"D eth0\n{drops}\nD eth0")
+    others = "filter parent ffff: protocol all pref 1 bpf cil_from_netdev direct-action"
+    assert text(filters=f"D eth0\n{others}\nD eth0") == ""
+
+
+def test_a_neighbour_that_is_set_by_hand_in_one_pod_is_found():
+    line = "=N\n10.244.2.1 dev eth0 lladdr 02:00:00:00:00:77 {0}\n=R\ndefault via"
+    of = states(pods=("=R\ndefault via", line.format("PERMANENT")))
+    assert any("PERMANENT" in d.text for d in in_pods("node2", of, list(POD.values())))
+    of = states(pods=("=R\ndefault via", line.format("STALE")))
+    assert in_pods("node2", of, list(POD.values())) == []
+
+
+def test_an_address_of_a_pod_on_a_node_is_found():
+    of = states()
+    for node, state in of.items():
+        state.addresses = {"cni0": f"10.244.{node[-1]}.1"}
+    of["node1"].taken = [("lo", POD[2])]
+    assert any(POD[2] in d.text and "'lo'" in d.text for d in differences("node1", of))
+    of["node2"].links["cni0"] = {"mtu": "1500", "up": "yes"}
+    of["node2"].addresses = {}
+    assert any("'cni0' has no address" in d.text for d in differences("node2", of))

@@ -7,67 +7,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from NetLibrary._mechanics.matrix.explain.devices import devices
+from NetLibrary._mechanics.matrix.explain.difference import (
+    ANY,
+    BEYOND,
+    PODS,
+    REACH,
+    SERVICES,
+    SIZES,
+    SLOW,
+    Difference,
+    same,
+)  # fmt: skip
 from NetLibrary._mechanics.matrix.probe.state import State
 from NetLibrary._mechanics.secrets import head
 
-# Causes by what they are about, for the question whether a difference can do that
-REACH = frozenset({
-    "node cut off", "pod network of node", "node pair", "pod network of pair", "one direction", "route to pods",
-    "pod network in one direction", "protocol at node", "protocol in one direction", "protocol between nodes",
-    "protocol to pods in one direction", "protocol between pods in one direction", "source protocol",
-    "protocol",
-    "pod cut off", "source pod", "target pod", "target pod protocol", "pod reaches its own node only", "pods isolated",
-    "loss at node", "loss between nodes", "link flaps", "unknown", "outside", "load balancer",
-})  # fmt: skip
-SERVICES = frozenset({
-    "service proxy of node", "stale proxy of node", "protocol at proxy", "service", "service on node", "service port",
-    "service port on node", "entry node", "entry node from elsewhere", "entry node from outside", "node port at node",
-    "masquerade at node", "protocol through services", "dns", "dns partly", "open", "wrong backend", "hairpin",
-    "unknown", "client address", "affinity", "local policy ignored", "service proxy of node, in part",
-})  # fmt: skip
-# What leaves the cluster, or comes from outside
-BEYOND = frozenset({
-    "outside", "entry node from outside", "load balancer", "dns outside", "loss at node", "unknown",
-    "node port at node", "entry node",
-})  # fmt: skip
-SIZES = frozenset({"large packets", "large packets between nodes"})
-SLOW = frozenset({"slow node", "slow pod", "loss at node", "loss between nodes", "dns slow", "unknown"})
-ANY = REACH | SERVICES | SIZES | SLOW
-# Causes whose sentence names a mechanism; another mechanism with the same effect must not confirm it
-CLAIMS = frozenset({
-    "route to pods", "service proxy of node", "stale proxy of node", "service proxy of node, in part",
-    "protocol at proxy", "service on node", "service port on node", "masquerade at node", "wrong backend",
-})  # fmt: skip
-OWN = {"route": frozenset({"route to pods"}), "proxy": SERVICES}
 XT = re.compile(r'\bxt (match|target) "?\w+"?')
 # A next hop that is the node's own default gateway
 DEFAULT = "the default gateway"
 VERDICTS = re.compile(r"\b(drop|reject|queue|dnat to|snat to|masquerade|notrack|limit rate|redirect|set)\b")
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One thing that is not as on the other nodes.
-
-    Args:
-        node: Where.
-        text: What, in words that go behind "there".
-        command: The command that mends it, or that shows more of it.
-        explains: Keys of the causes whose cells it can make wrong.
-        kind: `route`, `proxy`, `hairpin`, or empty.
-    """
-
-    node: str
-    text: str
-    command: str
-    explains: frozenset[str]
-    kind: str = ""
-
-    def confirms(self, key: str) -> bool:
-        """It is what the sentence of the cause claims, and not only something that has the same effect."""
-        return key not in CLAIMS or key in OWN.get(self.kind, frozenset())
 
 
 def differences(node: str, states: Mapping[str, State], suspects: Sequence[str] = ()) -> list[Difference]:
@@ -83,17 +42,9 @@ def differences(node: str, states: Mapping[str, State], suspects: Sequence[str] 
         return []
     healthy = [s for n, s in states.items() if n != node and n not in suspects]
     found: list[Difference] = []
-    for family in (_absolute, _forwarding, _links, _routes, _rules, _programs):
+    for family in (_absolute, _forwarding, devices, _routes, _rules, _programs):
         found += family(mine, healthy)
     return list(dict.fromkeys(found))
-
-
-PODS = frozenset({
-    "pod cut off", "source pod", "target pod", "target pod protocol", "pod reaches its own node only", "pods isolated",
-    "pod network of node", "pod network of pair", "pod network in one direction", "slow pod", "unknown",
-    "large packets", "one direction", "node pair", "service", "hairpin", "service on node", "loss at node",
-    "loss between nodes",
-})  # fmt: skip
 
 
 def in_pods(node: str, states: Mapping[str, State], addresses: Sequence[str]) -> list[Difference]:
@@ -119,7 +70,7 @@ def in_pods(node: str, states: Mapping[str, State], addresses: Sequence[str]) ->
             if line not in others and _pod_matters(line):
                 found.append(Difference(
                     node, f"in the network of the pod {address}: '{shown[2:].strip()}', which other pods do not have",
-                    f"ip netns exec POD {'nft list ruleset' if shown.startswith('F') else 'ip route; ip link'}", PODS,
+                    f"ip netns exec POD {'nft list ruleset' if line[0] == 'F' else 'ip route; ip neigh'}", PODS,
                 ))  # fmt: skip
         if (
             others
@@ -138,19 +89,21 @@ def _pod_line(address: str, line: str) -> str:
     if line.startswith("L "):
         found = re.search(r"(\S+?)(?:@\S+)?: <([^>]*)>.* mtu (\d+) qdisc (\S+)", line)
         return f"L {found[1]} {found[3]} {found[4]} {'UP' in found[2].split(',')}" if found else ""
+    if line.startswith("N "):
+        line = re.sub(r"lladdr \S+", "lladdr OF", line)  # where a network sets it for all pods, each has its own
     return plain(line)
 
 
 def _pod_matters(line: str) -> bool:
     if line.startswith("F"):
         return bool(re.search(r"\b(drop|reject|queue)\b", line)) and "policy accept" not in line
+    if line.startswith("N"):
+        return line.endswith("PERMANENT")
+    if line.startswith("S"):
+        return True
     if line.startswith("Q"):
         return not re.search(r"noqueue|fq_codel|pfifo_fast|\bmq\b", line)
     return line.startswith(("R default", "R blackhole", "R unreachable", "R prohibit", "L eth0"))
-
-
-def _same(values: Sequence[object]) -> bool:
-    return bool(values) and all(v == values[0] for v in values)
 
 
 def _absolute(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
@@ -179,7 +132,7 @@ def _forwarding(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
         if name.endswith(("nf_conntrack_count", "nf_conntrack_max", "ip_forward")):
             continue
         others = [s.sysctl[name] for s in healthy if name in s.sysctl]
-        if len(others) == len(healthy) and _same(others) and others[0] != value:
+        if len(others) == len(healthy) and same(others) and others[0] != value:
             explains = REACH | SERVICES
             text = f"{name} is {value}, and {others[0]} on the other nodes"
             if name.endswith("rp_filter"):
@@ -191,38 +144,6 @@ def _forwarding(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             elif name.endswith("ip_local_port_range"):
                 explains = frozenset({"unknown", "source pod"})
             yield Difference(mine.node, text, f"sysctl -w {name}={others[0].replace(' ', chr(32))}", explains)
-
-
-def _links(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
-    for name in dict.fromkeys([*mine.links, *(n for s in healthy for n in s.links)]):
-        others = [s.links[name] for s in healthy if name in s.links]
-        here = mine.links.get(name)
-        what, device = ("the pods' devices", "VETH") if name == "pods" else (f"'{name}'", name)
-        if here is None:
-            if healthy and len(others) == len(healthy) and name != "pods" and not _each_lacks_one(mine, healthy):
-                text = f"the device '{name}' is missing, which the other nodes have"
-                yield Difference(mine.node, text, f"ip link show {name}; restart the network plugin", REACH | SERVICES)
-            continue
-        if here["up"] == "no" and others and all(o["up"] == "yes" for o in others):
-            text = "devices of pods are down" if name == "pods" else f"the device {what} is down"
-            yield Difference(mine.node, text, f"ip link set {device} up", REACH | SERVICES)
-        mtus = [o["mtu"] for o in others]
-        if _same(mtus) and len(others) == len(healthy) and here["mtu"] != mtus[0]:
-            text = f"the MTU of {what} is {here['mtu']}, and {mtus[0]} on the other nodes"
-            yield Difference(mine.node, text, f"ip link set {device} mtu {mtus[0]}", SIZES | {"unknown"})
-    for name, kind in mine.qdisc.items():
-        others_q = [s.qdisc.get(name, "") for s in healthy]
-        if healthy and _same(others_q) and kind.split()[0] != (others_q[0].split() or [""])[0]:
-            text = f"packets of '{name}' go through a queue of the kind '{kind}', which the other nodes do not have"
-            yield Difference(mine.node, text, f"tc qdisc del dev {name} root", ANY)
-
-
-def _each_lacks_one(mine: State, healthy: Sequence[State]) -> bool:
-    """Tells whether every node lacks a device that all others have: those are tunnels with one name for each peer."""
-    every = [mine, *healthy]
-    return len(every) > 2 and all(
-        any(set.intersection(*(set(o.links) for o in every if o is not s)) - set(s.links)) for s in healthy
-    )
 
 
 def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
@@ -237,7 +158,7 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
         text, command = f"there is no {what}, which the other nodes have", f"ip route add {network} via GATEWAY"
         yield Difference(mine.node, text, command, REACH | SERVICES, "route")
     gateways = [s.gateway for s in healthy]
-    if len(healthy) > 1 and _same(gateways) and gateways[0] and mine.gateway not in ("", gateways[0]):
+    if len(healthy) > 1 and same(gateways) and gateways[0] and mine.gateway not in ("", gateways[0]):
         text = f"the default route leads to {mine.gateway}, on the other nodes to {gateways[0]}"
         yield Difference(mine.node, text, f"ip route replace default via {gateways[0]}", BEYOND, "route")
     for address, way in mine.ways.items():
@@ -257,7 +178,7 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             continue
         here, there = _hop(mine, address), [hop for s in healthy if (hop := _hop(s, address))]
         elsewhere = [_hop(mine, pod) for pod in mine.ways if pod != address]
-        if here == DEFAULT and any(hop not in ("", DEFAULT) for hop in elsewhere) and _same(there) and there[0] != here:
+        if here == DEFAULT and any(hop not in ("", DEFAULT) for hop in elsewhere) and same(there) and there[0] != here:
             text = (
                 f"packets to the pod {address} follow the default route to {mine.gateway}, on the other nodes they go"
             )
@@ -266,7 +187,7 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             text = f"packets to the pod {address} go to {here}, on the other nodes to {there[0]}"
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
     rules = [s.policy_rules for s in healthy]
-    if _same(rules) and rules[0] != mine.policy_rules:
+    if same(rules) and rules[0] != mine.policy_rules:
         more = [r for r in mine.policy_rules if r not in rules[0]]
         fewer = [r for r in rules[0] if r not in mine.policy_rules]
         text = f"the routing policy differs: {'; '.join(more) or 'nothing more'}" + (
@@ -292,7 +213,7 @@ def _outvoted(mine: str, others: Sequence[str], elsewhere: Sequence[str]) -> boo
 
     A single witness that says otherwise may be the wrong one itself.
     """
-    return _same(others) and others[0] != mine and (len(others) > 1 or mine in elsewhere)
+    return same(others) and others[0] != mine and (len(others) > 1 or mine in elsewhere)
 
 
 def _hop(state: State, address: str) -> str:

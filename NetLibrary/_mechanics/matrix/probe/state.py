@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,12 +29,18 @@ at() { echo "@@$1"; }
 at sysctl
 cd /proc/sys/net && grep -s . ipv4/ip_forward ipv6/conf/all/forwarding ipv4/conf/*/rp_filter ipv4/conf/*/forwarding \
   ipv4/conf/*/route_localnet ipv4/conf/*/accept_local ipv4/conf/*/arp_ignore ipv4/conf/*/arp_filter \
-  ipv4/conf/*/disable_policy ipv4/ip_local_port_range ipv4/tcp_mtu_probing ipv4/ip_no_pmtu_disc \
+  ipv4/conf/*/disable_policy ipv4/ip_local_port_range ipv4/ip_default_ttl ipv4/conf/*/proxy_arp \
+  ipv4/tcp_mtu_probing ipv4/ip_no_pmtu_disc \
   bridge/bridge-nf-call-iptables netfilter/nf_conntrack_tcp_be_liberal netfilter/nf_conntrack_count \
   netfilter/nf_conntrack_max ipv4/neigh/default/gc_thresh3 ipv4/icmp_echo_ignore_all
 at links; ip -o -d link
+at addresses; ip -o -4 addr
 at ports; bridge -o -d link 2>/dev/null
 at qdisc; tc qdisc show 2>/dev/null
+at filters; for d in $(tc qdisc show 2>/dev/null | sed -n 's/^qdisc \(ingress\|clsact\) .* dev \([^ ]*\).*/\2/p'); do
+  for way in ingress egress; do echo "D $d"; tc filter show dev "$d" $way 2>/dev/null; done
+done
+at ipsec; ip -o xfrm policy 2>/dev/null
 at routes; ip -4 route show table all 2>/dev/null | grep -v 'table local'
 at rules; ip rule
 at neighbours; ip neigh
@@ -46,7 +52,9 @@ at kubelet; curl -sm 2 http://127.0.0.1:10248/healthz 2>/dev/null; echo
 at pods; for n in $(ip netns list 2>/dev/null | cut -d' ' -f1); do
   have=$(ip -n $n -o addr show scope global 2>/dev/null)
   for a in {own}; do case "$have" in *" $a/"*) echo "P $a"; ip netns exec $n sh -c '
-    echo "=R"; ip -4 route; echo "=L"; ip -o link; echo "=F"; nft list ruleset; echo "=Q"; tc qdisc show' 2>/dev/null;;
+    echo "=R"; ip -4 route; echo "=L"; ip -o link; echo "=F"; nft list ruleset; echo "=Q"; tc qdisc show
+    echo "=N"; ip neigh; echo "=S"; grep -s . /proc/sys/net/ipv4/ip_default_ttl /proc/sys/net/ipv4/conf/all/rp_filter \
+      /proc/sys/net/ipv4/conf/eth0/rp_filter /proc/sys/net/ipv4/conf/eth0/arp_ignore' 2>/dev/null;;
   esac; done
 done
 at firewall; nft list ruleset 2>/dev/null
@@ -74,6 +82,11 @@ class State:
         tunnels: Device of a tunnel and link address behind it → address of the node that packets for it are sent to.
         hairpin: Hairpin mode of the bridge ports that lead to pods: `on`, `off`; empty when there is no bridge.
         promiscuous: Bridges that are promiscuous, which does for hairpin as well.
+        ports: What all bridge ports of pods have alike, of flooding, learning and isolation: `on` or `off`.
+        addresses: First IPv4 address of each device but pods' and the loopback.
+        taken: Device and address of those that are addresses of the matrix's pods.
+        filters: Device and text of filters of the traffic control that drop packets.
+        ipsec: IPsec policies.
         service_rules: How many rules of a service proxy there are.
         service_chains: How many rules each chain of a service proxy has.
         firewall: Other rules, each with its table and chain.
@@ -96,6 +109,11 @@ class State:
     tunnels: dict[tuple[str, str], str] = field(default_factory=dict)
     hairpin: str = ""
     promiscuous: bool = False
+    ports: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    taken: list[tuple[str, str]] = field(default_factory=list)
+    filters: list[tuple[str, str]] = field(default_factory=list)
+    ipsec: list[str] = field(default_factory=list)
     service_rules: int | None = None
     service_chains: dict[str, int] = field(default_factory=dict)
     firewall: list[str] = field(default_factory=list)
@@ -107,7 +125,7 @@ class State:
 # The network of a pod as the pod itself sees it, which needs no right
 POD_SCRIPT = r"""
 ip -4 route 2>/dev/null | sed 's/^/R /'; ip -o link 2>/dev/null | sed 's/^/L /'
-tc qdisc show 2>/dev/null | sed 's/^/Q /'
+tc qdisc show 2>/dev/null | sed 's/^/Q /'; ip neigh 2>/dev/null | sed 's/^/N /'
 """
 
 
@@ -126,7 +144,7 @@ def read_all(bed: Testbed, lookers: Lookers) -> dict[str, State]:
         for run in _ways_in(bed, node, looking.get(node, "")):
             said = run(text)
             if f"{MARK}links" in said:
-                return parse(node, said)
+                return parse(node, said, own)
         return None
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="state") as pool:
@@ -173,8 +191,14 @@ def _in_pod(bed: Testbed, pod: str, words: list[str]) -> str:
     return ran.stdout
 
 
-def parse(node: str, text: str) -> State:
-    """Reads what `SCRIPT` has written."""
+def parse(node: str, text: str, own: Sequence[str] = ()) -> State:
+    """Reads what `SCRIPT` has written.
+
+    Args:
+        node: Where.
+        text: Its output.
+        own: Addresses of the matrix's pods.
+    """
     parts: dict[str, list[str]] = defaultdict(list)
     name = ""
     for line in text.splitlines():
@@ -189,6 +213,10 @@ def parse(node: str, text: str) -> State:
             state.sysctl["net." + path.replace("/", ".")] = " ".join(value.split())
     _links(state, parts["links"], parts["qdisc"])
     _bridge(state, parts["ports"], parts["links"])
+    _addresses(state, parts["addresses"], own)
+    _filters(state, parts["filters"])
+    policies = (" ".join(line.replace("\\", " ").split()) for line in parts["ipsec"])
+    state.ipsec = [policy for policy in policies if " dir out " in policy]
     for line in parts["routes"]:
         if line.split()[0] in ("blackhole", "unreachable", "prohibit", "throw"):
             state.special.append(line.strip())
@@ -257,7 +285,39 @@ def _bridge(state: State, ports: list[str], links: list[str]) -> None:
         if _VETH.match(re.sub(r"^\d+:\s*", "", line)) and (found := re.search(r"hairpin (on|off)", line))
     }
     state.hairpin = "off" if modes == {"off"} else ("on" if modes else "")
+    for name in ("learning", "flood", "isolated"):
+        values = {
+            found[1]
+            for line in ports
+            if _VETH.match(re.sub(r"^\d+:\s*", "", line)) and (found := re.search(rf"\b{name} (on|off)\b", line))
+        }
+        if len(values) == 1:
+            state.ports[name] = values.pop()
     state.promiscuous = any("PROMISC" in line and " bridge " in line for line in links)
+
+
+def _addresses(state: State, lines: list[str], own: Sequence[str]) -> None:
+    for line in lines:
+        device, address = line.split()[1], line.split()[3].split("/")[0]
+        if address in own:
+            state.taken.append((device, address))
+        elif device != "lo" and not _VETH.match(device):
+            state.addresses.setdefault(device, address)
+
+
+def _filters(state: State, lines: list[str]) -> None:
+    device = ""
+    said: list[str] = []
+    for line in [*lines, "D "]:
+        if line.startswith(("D ", "filter ")):
+            text = " ".join(" ".join(said).split())
+            if re.search(r"\b(drop|shot)\b", text):
+                state.filters.append((device, text[:160]))
+            said = []
+        if line.startswith("D "):
+            device = line[2:].strip()
+        else:
+            said.append(line)
 
 
 def _firewall(state: State, lines: list[str]) -> None:
