@@ -369,3 +369,15 @@ def test_an_address_of_a_pod_on_a_node_is_found():
     of["node2"].links["cni0"] = {"mtu": "1500", "up": "yes"}
     of["node2"].addresses = {}
     assert any("'cni0' has no address" in d.text for d in differences("node2", of))
+
+
+def test_a_rule_of_the_routing_policy_is_found_where_every_node_has_rules_for_the_pods_of_the_others():
+    of = states()
+    for number, (_, state) in enumerate(of.items(), 1):
+        state.policy_rules = ["0: from all lookup local"]
+        state.policy_rules += [f"177: from all to 10.244.{n}.0/24 lookup 177" for n in (1, 2, 3) if n != number]
+    assert all(differences(node, of) == [] for node in of)
+    of["node2"].policy_rules.append("50: from 10.244.2.0/24 to 10.244.3.0/24 prohibit")
+    assert any("50: from 10.244.2.0/24" in d.text for d in differences("node2", of))
+    of["node3"].policy_rules = ["0: from all lookup local"]
+    assert any("missing: 177" in d.text for d in differences("node3", of))

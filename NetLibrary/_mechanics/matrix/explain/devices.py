@@ -53,7 +53,7 @@ def _addresses(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     for device, address in mine.taken:
         text = f"the device '{device}' has the address {address}, which is that of a pod"
         yield Difference(mine.node, text, f"ip addr del {address} dev {device}", PODS | REACH | SERVICES, "address")
-    for device in sorted(set.intersection(*(set(s.addresses) for s in healthy)) if healthy else ()):
+    for device in sorted(set.intersection(*(set(s.addresses) for s in healthy)) if len(healthy) > 1 else ()):
         if device in mine.links and device not in mine.addresses:
             given = ", ".join(sorted({s.addresses[device] for s in healthy})[:2])
             text = f"the device '{device}' has no address, on the other nodes it has one ({given})"

@@ -186,14 +186,7 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
         elif here and _outvoted(here, there, elsewhere):
             text = f"packets to the pod {address} go to {here}, on the other nodes to {there[0]}"
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
-    rules = [s.policy_rules for s in healthy]
-    if same(rules) and rules[0] != mine.policy_rules:
-        more = [r for r in mine.policy_rules if r not in rules[0]]
-        fewer = [r for r in rules[0] if r not in mine.policy_rules]
-        text = f"the routing policy differs: {'; '.join(more) or 'nothing more'}" + (
-            f"; missing: {'; '.join(fewer)}" if fewer else ""
-        )
-        yield Difference(mine.node, text, "ip rule", REACH | SERVICES)
+    yield from _policy_rules(mine, healthy)
     for address, link in mine.neighbours.items():
         known = {s.neighbours[address] for s in healthy if address in s.neighbours}
         if len(known) == 1 and link not in known:
@@ -206,6 +199,20 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             text = f"the tunnel '{device}' sends packets for {link} to {end}, on the other nodes to {right}"
             command = f"bridge fdb replace {link} dev {device} dst {right} self permanent"
             yield Difference(mine.node, text, command, REACH | SERVICES, "route")
+
+
+def _policy_rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
+    # nodes of some networks have rules for the pods of each other, so the addresses in them do not count
+    known = [{plain(rule) for rule in s.policy_rules} for s in healthy if s.policy_rules]
+    if not known:
+        return
+    more = [rule for rule in mine.policy_rules if plain(rule) not in set.union(*known)]
+    fewer = sorted(set.intersection(*known) - {plain(rule) for rule in mine.policy_rules})
+    if more or fewer:
+        text = f"the routing policy differs: {'; '.join(more) or 'nothing more'}" + (
+            f"; missing: {'; '.join(fewer)}" if fewer else ""
+        )
+        yield Difference(mine.node, text, "ip rule", REACH | SERVICES)
 
 
 def _outvoted(mine: str, others: Sequence[str], elsewhere: Sequence[str]) -> bool:
