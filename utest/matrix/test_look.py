@@ -381,3 +381,13 @@ def test_a_rule_of_the_routing_policy_is_found_where_every_node_has_rules_for_th
     assert any("50: from 10.244.2.0/24" in d.text for d in differences("node2", of))
     of["node3"].policy_rules = ["0: from all lookup local"]
     assert any("missing: 177" in d.text for d in differences("node3", of))
+
+
+def test_an_empty_chain_that_masquerades_for_the_proxy_is_found():
+    of = states()
+    for state in of.values():
+        state.service_chains["KUBE-POSTROUTING"] = 3
+    of["node2"].service_chains["KUBE-POSTROUTING"] = 0
+    (only,) = differences("node2", of)
+    assert "KUBE-POSTROUTING" in only.text
+    assert only.confirms("masquerade at node")

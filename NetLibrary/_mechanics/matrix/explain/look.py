@@ -24,6 +24,11 @@ from NetLibrary._mechanics.matrix.probe.state import State
 from NetLibrary._mechanics.secrets import head
 
 XT = re.compile(r'\bxt (match|target) "?\w+"?')
+# Chains of kube-proxy that every node has alike, in both of its modes
+ON_EVERY_NODE = (
+    "KUBE-SVC-", "KUBE-POSTROUTING", "KUBE-MARK-MASQ", "KUBE-FORWARD", "service-", "services", "masquerading",
+    "mark-for-masquerade", "nat-",
+)  # fmt: skip
 # A next hop that is the node's own default gateway
 DEFAULT = "the default gateway"
 VERDICTS = re.compile(r"\b(drop|reject|queue|dnat to|snat to|masquerade|notrack|limit rate|redirect|set)\b")
@@ -266,10 +271,7 @@ def _rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     elif healthy and mine.service_rules is not None:
         # chains of Services; those of endpoints and of traffic policies differ between healthy nodes
         full = set.intersection(
-            *(
-                {c for c, n in s.service_chains.items() if n and c.startswith(("KUBE-SVC-", "service-"))}
-                for s in healthy
-            )
+            *({c for c, n in s.service_chains.items() if n and c.startswith(ON_EVERY_NODE)} for s in healthy)
         )
         empty = sorted(c for c in full if not mine.service_chains.get(c))
         if empty:
