@@ -43,9 +43,11 @@ def plans(lab: Lab) -> dict[str, FaultPlan]:
         (shell("node1", f"ip route show {pods} | head -1 > {kept}; ip route del {pods}"),),
         (shell("node1", f"ip route replace $(cat {kept}); rm {kept}"),),
     )  # fmt: skip
+    # not ip_forward: the bridge plugin sets that to 1 for each pod that it connects
+    each = "for f in /proc/sys/net/ipv4/conf/*/forwarding; do case $f in */all/*) ;; *) echo {0} > $f;; esac; done"
     forwarding = FaultPlan(
         "forwarding", "node2", "node2 forwards nothing",
-        (shell("node2", "sysctl -qw net.ipv4.ip_forward=0"),), (shell("node2", "sysctl -qw net.ipv4.ip_forward=1"),),
+        (shell("node2", each.format(0)),), (shell("node2", each.format(1)),),
     )  # fmt: skip
     everything = [str(n.pods) for n in lab.nodes if n.name != "node2"]
     tunnel = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -391,3 +392,31 @@ def test_an_empty_chain_that_masquerades_for_the_proxy_is_found():
     (only,) = differences("node2", of)
     assert "KUBE-POSTROUTING" in only.text
     assert only.confirms("masquerade at node")
+
+
+def test_several_patterns_of_one_difference_are_one_finding():
+    cells = {
+        s.name: Cell(
+            s,
+            Target("x", "pod", "10.244.2.10", 80),
+            Expected(frozenset({Outcome.CONNECTED})),
+            Observation(Outcome.RESET),
+            right=False,
+            symptom="blocked",
+        )
+        for s in sources(layout(), world())
+    }
+    rule = (("node2", "a rule of the firewall that the other nodes do not have: 'drop'"),)
+    one = Finding("protocol to pods in one direction", "TCP node3 to node2", "TCP is lost.", [cells["on-node3"]] * 6,
+                  measured="the state of node 'node2' was read", mechanism=rule)  # fmt: skip
+    two = dataclasses.replace(one, subject="TCP node1 to node2", evidence=[cells["on-node1"]] * 5)
+    bed = Testbed(None, Options("matrix-test", "agnhost:1"), layout(), None)
+    bed.world = world()
+    (joined,) = looking.Looking(bed).join([one, two])
+    assert (joined.key, joined.subject, len(joined.evidence)) == (looking.NODE_STATE, "node2", 11)
+    assert joined.confidence == "confirmed" and "a rule of the firewall" in joined.sentence
+    small = dataclasses.replace(two, evidence=[cells["on-node1"]])
+    (joined,) = looking.Looking(bed).join([one, small])
+    assert (joined.subject, joined.besides) == ("TCP node3 to node2", 1)
+    other = dataclasses.replace(two, mechanism=(("node1", "net.ipv4.ip_forward is 0"),))
+    assert len(looking.Looking(bed).join([one, other])) == 2

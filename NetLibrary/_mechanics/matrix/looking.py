@@ -23,6 +23,8 @@ FRESH = 60.0
 # A node that takes part in so many of the wrong cells is looked at when no cause fits
 TAKES_PART = 0.8
 NAMED = 3
+# Of the cells that one difference has made, so many have to fit the first pattern for its words to stand
+MOSTLY = 0.7
 # A difference that is the finding itself, as no listed cause says it
 NODE_STATE = "node state"
 
@@ -51,9 +53,11 @@ class Looking:
     def join(self, found: Sequence[Finding]) -> list[Finding]:
         """Counts a finding with an earlier one whose place all of its cells pass, when nothing else differs there.
 
-        A stale route makes connections fail one way, and changes the clients' addresses of others: that is one cause.
+        A stale route makes connections fail one way, and changes the clients' addresses of others: that is one cause. So
+        are several patterns that one difference of a node has made.
         """
         left: list[Finding] = []
+        found = _by_mechanism(found)
         for finding in sorted(found, key=lambda f: f.key == UNKNOWN):
             owner = next((f for f in left if self._covers(f, finding)), None)
             if owner is None:
@@ -101,6 +105,7 @@ class Looking:
         compared = ", ".join(f"'{n}'" for n in states if n not in nodes) or "what it has to be"
         changed = dataclasses.replace(
             finding,
+            mechanism=tuple((d.node, d.text) for d in fitting),
             measured=f"the state of {_nodes_text(nodes)} was read and compared with {compared}",
             hint="; ".join(dict.fromkeys(f"on '{d.node}': {d.command}" for d in fitting[:NAMED])),
             command="",
@@ -142,6 +147,32 @@ class Looking:
         counts = Counter(node for cell in finding.evidence for node in ends(cell, self._bed.world))
         often = [n for n in nodes if counts[n] >= TAKES_PART * len(finding.evidence)]
         return often or list(nodes)
+
+
+def _by_mechanism(found: Sequence[Finding]) -> list[Finding]:
+    """Counts findings together that the same difference has made: the first keeps its words when most cells are its own."""
+    left: list[Finding] = []
+    for finding in found:
+        same = next((f for f in left if f.mechanism and f.mechanism == finding.mechanism), None)
+        if same is None:
+            left.append(finding)
+            continue
+        own, more = len(same.evidence) - same.besides, len(same.evidence) + len(finding.evidence)
+        joined = dataclasses.replace(
+            same,
+            evidence=[*same.evidence, *finding.evidence],
+            besides=same.besides + len(finding.evidence),
+            measured=same.measured or finding.measured,
+        )
+        if own < MOSTLY * more:
+            at = " and ".join(dict.fromkeys(node for node, _ in same.mechanism))
+            texts = "; ".join(f"on node '{node}' {text}" for node, text in same.mechanism[:NAMED])
+            sentence = f"Found {texts}. It makes these wrong cells, which have no one pattern that is listed."
+            joined = dataclasses.replace(
+                joined, key=NODE_STATE, subject=at, sentence=sentence, besides=0, follow_ups=[], alternatives=[]
+            )
+        left[left.index(same)] = joined
+    return left
 
 
 def _pattern(finding: Finding) -> str:

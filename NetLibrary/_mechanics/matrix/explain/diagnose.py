@@ -84,6 +84,7 @@ class Finding:
         candidate: The rule and the place that explain the cells; None when no rule does.
         shown: What the look at the nodes has shown, place and text.
         besides: How many cells of the evidence the cause's own pattern does not predict.
+        mechanism: The differences between nodes that name it, each with its node.
         follow_ups: Questions that confirm or refute it.
         alternatives: Sentences of other causes that explain the same cells equally well.
         measured: How the cause itself was measured, where it was: that is more than any probe says.
@@ -104,6 +105,7 @@ class Finding:
     candidate: Candidate | None = None
     shown: tuple[str, ...] = ()
     besides: int = 0
+    mechanism: tuple[tuple[str, str], ...] = ()
 
     @property
     def confidence(self) -> str:
