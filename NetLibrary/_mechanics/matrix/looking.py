@@ -53,8 +53,8 @@ class Looking:
     def join(self, found: Sequence[Finding]) -> list[Finding]:
         """Counts a finding with an earlier one whose place all of its cells pass, when nothing else differs there.
 
-        A stale route makes connections fail one way, and changes the clients' addresses of others: that is one cause. So
-        are several patterns that one difference of a node has made.
+        A stale route makes connections fail one way, and changes the clients' addresses of others: that is one cause.
+        So are several patterns that one difference of a node has made.
         """
         left: list[Finding] = []
         found = _by_mechanism(found)
@@ -150,7 +150,7 @@ class Looking:
 
 
 def _by_mechanism(found: Sequence[Finding]) -> list[Finding]:
-    """Counts findings together that the same difference has made: the first keeps its words when most cells are its own."""
+    """Counts findings together that the same difference has made: the first keeps its words if most cells fit it."""
     left: list[Finding] = []
     for finding in found:
         same = next((f for f in left if f.mechanism and f.mechanism == finding.mechanism), None)
