@@ -57,7 +57,6 @@ class Looking:
         So are several patterns that one difference of a node has made.
         """
         left: list[Finding] = []
-        found = _by_mechanism(found)
         for finding in sorted(found, key=lambda f: f.key == UNKNOWN):
             owner = next((f for f in left if self._covers(f, finding)), None)
             if owner is None:
@@ -65,7 +64,7 @@ class Looking:
                 continue
             evidence, besides = [*owner.evidence, *finding.evidence], owner.besides + len(finding.evidence)
             left[left.index(owner)] = dataclasses.replace(owner, evidence=evidence, besides=besides)
-        return left
+        return _by_mechanism(left)
 
     def _covers(self, owner: Finding, finding: Finding) -> bool:
         if not (owner.measured and finding.shown) or finding.key in FROM_OBJECTS:
