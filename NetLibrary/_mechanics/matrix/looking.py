@@ -64,7 +64,7 @@ class Looking:
                 continue
             evidence, besides = [*owner.evidence, *finding.evidence], owner.besides + len(finding.evidence)
             left[left.index(owner)] = dataclasses.replace(owner, evidence=evidence, besides=besides)
-        return _by_mechanism(left)
+        return self._by_mechanism(left)
 
     def _covers(self, owner: Finding, finding: Finding) -> bool:
         if not (owner.measured and finding.shown) or finding.key in FROM_OBJECTS:
@@ -75,6 +75,36 @@ class Looking:
             places = {owner.candidate.at.node, owner.candidate.at.other} - {""}
         passes = places and all(places <= ends(cell, self._bed.world) for cell in finding.evidence)
         return bool(passes) and set(finding.shown) <= set(owner.shown)
+
+    def _by_mechanism(self, found: Sequence[Finding]) -> list[Finding]:
+        """Counts findings together that one difference has made: the first keeps its words if most cells fit it."""
+        left: list[Finding] = []
+        for finding in found:
+            same = next((f for f in left if f.mechanism == finding.mechanism and self._passes(finding)), None)
+            if same is None:
+                left.append(finding)
+                continue
+            own, more = len(same.evidence) - same.besides, len(same.evidence) + len(finding.evidence)
+            joined = dataclasses.replace(
+                same,
+                evidence=[*same.evidence, *finding.evidence],
+                besides=same.besides + len(finding.evidence),
+                measured=same.measured or finding.measured,
+            )
+            if own < MOSTLY * more:
+                at = " and ".join(dict.fromkeys(node for node, _ in same.mechanism))
+                texts = "; ".join(f"on node '{node}' {text}" for node, text in same.mechanism[:NAMED])
+                sentence = f"Found {texts}. It makes these wrong cells, which have no one pattern that is listed."
+                joined = dataclasses.replace(
+                    joined, key=NODE_STATE, subject=at, sentence=sentence, besides=0, follow_ups=[], alternatives=[]
+                )
+            left[left.index(same)] = joined
+        return left
+
+    def _passes(self, finding: Finding) -> bool:
+        """Tells whether all cells pass a node whose difference names the mechanism."""
+        places = {node for node, _ in finding.mechanism}
+        return bool(places) and all(places & ends(cell, self._bed.world) for cell in finding.evidence)
 
     def _named(self, finding: Finding, used: set[Difference]) -> Finding:
         if finding.key in FROM_OBJECTS or finding.measured:
@@ -146,32 +176,6 @@ class Looking:
         counts = Counter(node for cell in finding.evidence for node in ends(cell, self._bed.world))
         often = [n for n in nodes if counts[n] >= TAKES_PART * len(finding.evidence)]
         return often or list(nodes)
-
-
-def _by_mechanism(found: Sequence[Finding]) -> list[Finding]:
-    """Counts findings together that the same difference has made: the first keeps its words if most cells fit it."""
-    left: list[Finding] = []
-    for finding in found:
-        same = next((f for f in left if f.mechanism and f.mechanism == finding.mechanism), None)
-        if same is None:
-            left.append(finding)
-            continue
-        own, more = len(same.evidence) - same.besides, len(same.evidence) + len(finding.evidence)
-        joined = dataclasses.replace(
-            same,
-            evidence=[*same.evidence, *finding.evidence],
-            besides=same.besides + len(finding.evidence),
-            measured=same.measured or finding.measured,
-        )
-        if own < MOSTLY * more:
-            at = " and ".join(dict.fromkeys(node for node, _ in same.mechanism))
-            texts = "; ".join(f"on node '{node}' {text}" for node, text in same.mechanism[:NAMED])
-            sentence = f"Found {texts}. It makes these wrong cells, which have no one pattern that is listed."
-            joined = dataclasses.replace(
-                joined, key=NODE_STATE, subject=at, sentence=sentence, besides=0, follow_ups=[], alternatives=[]
-            )
-        left[left.index(same)] = joined
-    return left
 
 
 def _pattern(finding: Finding) -> str:
