@@ -395,17 +395,7 @@ def test_an_empty_chain_that_masquerades_for_the_proxy_is_found():
 
 
 def test_several_patterns_of_one_difference_are_one_finding():
-    cells = {
-        s.name: Cell(
-            s,
-            Target("x", "pod", "10.244.2.10", 80),
-            Expected(frozenset({Outcome.CONNECTED})),
-            Observation(Outcome.RESET),
-            right=False,
-            symptom="blocked",
-        )
-        for s in sources(layout(), world())
-    }
+    cells = {name: cell(name, "node2", "on-node2") for name in ("on-node1", "on-node3")}
     rule = (("node2", "a rule of the firewall that the other nodes do not have: 'drop'"),)
     one = Finding("protocol to pods in one direction", "TCP node3 to node2", "TCP is lost.", [cells["on-node3"]] * 6,
                   measured="the state of node 'node2' was read", mechanism=rule)  # fmt: skip
