@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import NetLibrary
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.cleanup import delete_run
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL
 
 SPACES = "/api/v1/namespaces"
 PODS = f"{SPACES}/shop/pods"
@@ -315,6 +317,22 @@ def test_namespace_that_is_ending_is_not_worked_in(api: ApiServer, cluster: Clus
     api.put(SPACES, {"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
     with pytest.raises(errors.InputError, match="is being deleted"):
         cluster.enter_namespace("shop", use_existing=True)
+
+
+def test_namespace_of_an_earlier_suite_of_the_run_is_waited_for_while_it_ends(api: ApiServer, cluster: Cluster) -> None:
+    """The second suite of a run "exists already: this run has created it before": its name is made of the run's id."""
+    labels = {RUN_LABEL: cluster.run_id}
+    ending = {"metadata": {"name": "shop", "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    api.put(SPACES, ending)
+    threading.Timer(0.5, lambda: api.remove(SPACES, "shop")).start()
+    assert cluster.enter_namespace("shop") is True
+    assert "deletionTimestamp" not in api.objects[SPACES]["shop"]["metadata"]
+
+
+def test_namespace_of_others_that_ends_is_not_waited_for(api: ApiServer, cluster: Cluster) -> None:
+    api.put(SPACES, {"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    with pytest.raises(errors.AlreadyExists, match="not from a run of these tests"):
+        cluster.enter_namespace("shop")
 
 
 def test_new_namespace_without_its_account_is_waited_for(api: ApiServer, cluster: Cluster) -> None:

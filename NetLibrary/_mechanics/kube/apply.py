@@ -240,16 +240,22 @@ def _existing_namespace(cluster: Cluster, name: str) -> Object | None:
 
 def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_existing: bool) -> bool:
     """Creates a namespace, or begins to work in one that exists; returns whether it was created."""
+    wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     found = _existing_namespace(cluster, name) if use_existing else None
     if found is None:
         try:
-            create(cluster, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+            create(cluster, wanted)
             return True
         except (errors.AlreadyExists, errors.Forbidden) as error:
             if not use_existing:
-                if isinstance(error, errors.AlreadyExists):
+                if not isinstance(error, errors.AlreadyExists):
+                    raise
+                if not _is_ending_here(cluster, name):
                     raise errors.AlreadyExists(_of_another(cluster, name), status=409) from error
-                raise
+                what = f"The end of namespace '{name}', which this run has deleted"
+                cluster.wait("Namespace", None, gone(), name=name, timeout=ENDING_PATIENCE, what=what)
+                create(cluster, wanted)
+                return True
         found = _existing_namespace(cluster, name) or {}
     if found.get("metadata", {}).get("deletionTimestamp"):
         raise errors.InputError(f"The namespace '{name}' is being deleted; name another one, or wait for its end.")
@@ -263,6 +269,12 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
         )
     cluster.opening.look(name)
     return False
+
+
+def _is_ending_here(cluster: Cluster, name: str) -> bool:
+    """Tells whether a namespace is on its way out that this run has made: an earlier suite of it used the name."""
+    found = (_existing_namespace(cluster, name) or {}).get("metadata", {})
+    return bool(found.get("deletionTimestamp")) and (found.get("labels") or {}).get(RUN_LABEL) == cluster.run_id
 
 
 def _of_another(cluster: Cluster, name: str) -> str:

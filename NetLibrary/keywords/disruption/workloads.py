@@ -11,6 +11,7 @@ from robot.api import logger
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, ExecFailed, InputError
 from NetLibrary._mechanics.secrets import head
+from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import keyword
 from NetLibrary.keywords._outages import measured_step
 from NetLibrary.keywords.disruption._shared import DisruptionBase
@@ -54,6 +55,8 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         connection = self.session.cluster(cluster)
         found = network_workloads.find(connection, role, workload or "")
         network_workloads.require_rights(connection, found, inside=node is not None)
+        told = "DNS" if role == "dns" else role
+        _robot.console(f"  The {told} is {found.product}: {found.kind} {found.namespace}/{found.name}.")
         more = {"pod": network_workloads.pod_on_node(connection, found, node)} if node else {}
         return {**asdict(found), **more}
 
