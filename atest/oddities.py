@@ -94,10 +94,15 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         self._undo.append(server.shutdown)
         return int(server.server_address[1])
 
-    def answer_slowly(self, seconds: float) -> None:
-        """Lets suites talk to the API server by way of somebody who passes on each request late."""
+    def answer_slowly(self, seconds: float, lasts: float = 0) -> None:
+        """Lets suites talk to the API server by way of somebody who passes on each request late.
+
+        Args:
+            seconds: How late.
+            lasts: Seconds after which each connection breaks off; 0 for never.
+        """
         plan = self._lab.plan
-        relay = _Relay(plan.api_address, 6443, float(seconds))
+        relay = _Relay(plan.api_address, 6443, float(seconds), float(lasts))
         folder = Path(tempfile.mkdtemp())
         config = json.loads(self._lab.kubeconfig.read_text())
         config["clusters"][0]["cluster"] |= {
@@ -143,14 +148,46 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         thread.start()
         self._undo += [lambda: thread.join(30), over.set]
 
+    def objects_should_stay(self, namespace: str, kind: str) -> None:
+        """Notes the objects of a kind once they stand; at the end of the oddity they must be the same ones."""
+        self._lab.kubectl("-n", namespace, "rollout", "status", "daemonset/theirs", "--timeout=90s")
+        words = ["-n", namespace, "get", kind, "-o", "jsonpath={.items[*].metadata.uid}"]
+        before = sorted(self._lab.kubectl(*words).split())
+
+        def look() -> None:
+            after = sorted(self._lab.kubectl(*words).split())
+            assert before == after, f"{kind} of others were {before}, are {after}"
+
+        self._undo.append(look)
+
+    def delete_namespace_when_there_is(self, kind: str, labels: str) -> None:
+        """Deletes the namespace of the first object that appears, as an administrator does by mistake."""
+        over = threading.Event()
+        words = ["get", kind, "-A", "-l", labels, "-o", "jsonpath={.items[*].metadata.namespace}"]
+
+        def look() -> None:
+            while not over.wait(0.3):
+                with contextlib.suppress(NetLibraryError):
+                    if found := self._lab.kubectl(*words).split():
+                        self._lab.kubectl("delete", "namespace", found[0], "--wait=false")
+                        return
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        self._undo += [lambda: thread.join(30), over.set]
+
     def end_oddity(self) -> None:
         """Makes the cluster ordinary again."""
+        wrong = []
         while self._undo:
             try:
                 self._undo.pop()()
+            except AssertionError as error:
+                wrong.append(str(error))
             except (NetLibraryError, OSError) as error:
                 logger.warn(f"not undone: {error}")
         self._words, self._cluster = [], []
+        assert not wrong, "\n".join(wrong)
 
     # --- what suites say ----------------------------------------------------------------------------------
 
@@ -210,6 +247,11 @@ class _Injector(BaseHTTPRequestHandler):
         patch = [
             {"op": "add", "path": "/spec/containers/0", "value": proxy},  # the first: a name says which is whose
             {"op": "add", "path": "/metadata/labels", "value": labels},
+            {
+                "op": "add",
+                "path": "/spec/initContainers",
+                "value": [{**proxy, "name": "mesh-init", "command": ["true"]}, *pod["spec"].get("initContainers", [])],
+            },
         ]
         answer = {"uid": review["request"]["uid"], "allowed": True, "patchType": "JSONPatch",
                   "patch": base64.b64encode(json.dumps(patch).encode()).decode()}  # fmt: skip
@@ -224,8 +266,8 @@ class _Injector(BaseHTTPRequestHandler):
 class _Relay:
     """Passes on what clients send only after a while; answers come at once."""
 
-    def __init__(self, host: str, port: int, seconds: float) -> None:
-        self._target, self._seconds = (host, port), seconds
+    def __init__(self, host: str, port: int, seconds: float, lasts: float = 0) -> None:
+        self._target, self._seconds, self._lasts = (host, port), seconds, lasts
         self._door = socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -240,6 +282,14 @@ class _Relay:
                 server = socket.create_connection(self._target)
                 threading.Thread(target=self._pass, args=(client, server, self._seconds), daemon=True).start()
                 threading.Thread(target=self._pass, args=(server, client, 0.0), daemon=True).start()
+                if self._lasts:
+                    threading.Timer(self._lasts, self._break_off, args=(client, server)).start()
+
+    @staticmethod
+    def _break_off(*both: socket.socket) -> None:
+        for each in both:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
     @staticmethod
     def _pass(source: socket.socket, target: socket.socket, seconds: float) -> None:

@@ -87,6 +87,34 @@ A Node Died A Moment Ago
     Suite Should Pass    service_matrix    --include    pod-ip
     Suite Should Pass    throughput    -t    Pod*
 
+Pods Need A Label
+    [Documentation]    The policy's own words are told; with the label, by POD_LABELS, the suites pass.
+    Apply To Cluster    denied
+    Suite Should Say    pods need the label cost-centre    60    cluster_health    -t    A Pod*
+    Suite Should Say    pods need the label cost-centre    60    own_application
+    Suite Should Pass    cluster_health    -v    POD_LABELS:cost-centre=7
+
+The Quota Has Room For One Pod
+    Apply To Cluster    full
+    Suite Should Say    exceeded quota: one-pod    90    own_application    -v    NAMESPACE:odd-full
+    Suite Should Say    exceeded quota: one-pod    90    cluster_health    -v    NAMESPACE:odd-full    -t    A Pod*
+
+Pods Of Others May Not Be Disrupted
+    [Documentation]    A row that drains a node evicts its own pods only.
+    Apply To Cluster    budget
+    Objects Should Stay    odd-budget    pods
+    Suite Should Pass    own_application    -t    Draining*
+
+The Namespace Is Deleted Meanwhile
+    Delete Namespace When There Is    pods    app=health
+    Suite Should Say    netlib-    90    cluster_health
+
+The Server Has Enough Of Watches
+    [Documentation]    Somebody between us and the server breaks every connection off after five seconds.
+    Answer Slowly    0    lasts=5
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+
 
 *** Keywords ***
 End Namespace

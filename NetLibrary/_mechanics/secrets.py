@@ -16,6 +16,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -258,6 +259,18 @@ learn = _FILTER.learn
 learn_environment = _FILTER.learn_environment
 learn_answer = _FILTER.learn_answer
 hide = _FILTER.hide
+
+
+def keep(path: Path, text: str) -> None:
+    """Writes a text without secrets to a file."""
+    path.write_text(hide(text), encoding="utf-8", errors="replace")
+
+
+def clean(path: Path) -> None:
+    """Hides secrets in a file that another program has written."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if hide(text) != text:
+        keep(path, text)
 
 
 def head(text: str, most: int) -> str:

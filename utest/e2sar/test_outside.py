@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from scripted_api import ApiServer
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.e2sar import outside
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.logs import parse
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, SenderSettings
+from NetLibrary._mechanics.e2sar.stream import LogStream
 from NetLibrary._mechanics.errors import InputError, WaitTimeout
+from NetLibrary._mechanics.kube import Cluster
 
 
 def test_the_stand_in_sends_from_this_machine(tmp_path: Path) -> None:
@@ -43,3 +47,20 @@ def test_its_exit_status_is_that_of_the_program() -> None:
     endpoint = Endpoint("outside", "sender", SenderSettings(), PodSettings(), outside=True)
     endpoint.evidence.exit_code = 255
     assert endpoint.facts().end.exit_code == 255 and endpoint.terminated() == {"exitCode": 255}
+
+
+def test_kept_output_shows_no_secret(tmp_path: Path) -> None:
+    secrets.learn("s3cr3t-of-a-sender-Zq9x7")
+    program = [sys.executable, "-c", "print('uri ejfat://s3cr3t-of-a-sender-Zq9x7@host'); print('sent 5')"]
+    assert outside.run(program, tmp_path / "log", timeout=20) == 0
+    assert (tmp_path / "log").read_text().endswith("<secret>@host\nsent 5\n")
+
+
+def test_kept_log_of_a_pod_shows_no_secret(api: ApiServer, cluster: Cluster, tmp_path: Path) -> None:
+    secrets.learn("s3cr3t-of-a-pod-Zq9x7")
+    api.logs["sender"] = "2026-01-01T00:00:00Z token s3cr3t-of-a-pod-Zq9x7\n"
+    lines: list[str] = []
+    log = LogStream(cluster, "demo", "sender", "c", tmp_path / "log", lambda at, text: lines.append(text))
+    log.finish(2)
+    assert (tmp_path / "log").read_text() == "token <secret>\n"
+    assert lines == ["token s3cr3t-of-a-pod-Zq9x7"], "what is read of it stays as it is"

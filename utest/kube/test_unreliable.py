@@ -260,3 +260,13 @@ def test_pauses_grow_and_follow_the_server() -> None:
     pauses = [answers.pause_before_again(busy, "GET", "", "/p", None, attempt) for attempt in (1, 2, 3, 9)]
     assert pauses == [0.25, 0.5, 1.0, 2.0]
     assert answers.pause_before_again(busy, "POST", "", "/p", 7.0, 1) == 7.0
+
+
+@pytest.mark.parametrize("after", [None, "0", "1"])
+def test_watch_that_the_server_has_enough_of_goes_on(api: ApiServer, cluster: Cluster, after: str | None) -> None:
+    body = '{"kind": "Status", "message": "too many requests", "reason": "TooManyRequests", "code": 429}'
+    headers = {} if after is None else {"Retry-After": after}
+    api.on("GET", "watch=true", lambda h: h.text(429, body, "application/json", headers), times=3)
+    threading.Timer(1.0, lambda: api.put(PODS, OTHER)).start()
+    cluster.wait("Pod", "demo", exists(), name="other", timeout=15, what="Pod")
+    assert len(api.seen("GET", "watch=true")) >= 4

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections import Counter
 
 import pytest
 from synthetic import blocked, node, tables, world
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.explain.diagnose import diagnose
@@ -77,6 +79,20 @@ def test_a_failure_begins_with_the_cause_and_ends_with_cells():
     assert "on-node1 → to-on-node1" in text
     assert "Repeats the first: kubectl exec -n matrix-test on-node1 -c agnhost -- curl" in text
     assert "A pod cannot reach itself" in str(render.findings_table(found).rows)
+
+
+def test_no_file_of_the_matrix_shows_a_secret(tmp_path):
+    secret = "s3cr3t-of-a-cell-Zq9x7"
+    secrets.learn(secret)
+    of = world()
+    everything = tables(hairpin, of=of)
+    finding = dataclasses.replace(diagnose(everything, of)[0], sentence=f"it was refused with {secret}")
+    everything[0].title = f"a case with {secret}"
+    files = render.write_files(everything, [finding], tmp_path)
+    texts = {file.name: file.read_text() for file in files}
+    assert [name for name, text in texts.items() if secret in text] == []
+    assert "<secret>" in texts["matrix.md"]
+    assert "<secret>" in texts["matrix.json"]
 
 
 def test_files_hold_every_cell(tmp_path):

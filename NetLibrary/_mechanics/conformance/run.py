@@ -17,7 +17,7 @@ from NetLibrary._mechanics.conformance import results
 from NetLibrary._mechanics.conformance.results import Test
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.polling import settle
-from NetLibrary._mechanics.secrets import tail
+from NetLibrary._mechanics.secrets import clean, tail
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -167,6 +167,9 @@ def _side_by_side(
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
     for process, report, log in running:
+        for file in (report, log):
+            if file.exists():
+                clean(file)
         outcome.files += [file for file in (report, log) if file.exists()]
         if not report.exists():
             said = log.read_text(errors="replace").strip()[:300]  # a flag that it does not know is its first line

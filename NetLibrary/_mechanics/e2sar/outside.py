@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from NetLibrary._mechanics import errors
+from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.e2sar.parameters import SenderSettings
 
 STAND_IN = "NetLibrary.standins.e2sar.perf"
@@ -66,4 +66,6 @@ def run(command: Sequence[str], file: Path, *, timeout: float) -> int:
             done = subprocess.run(command, stdout=kept, stderr=subprocess.STDOUT, env=environment, timeout=timeout)
         except subprocess.TimeoutExpired as error:
             raise errors.WaitTimeout(f"The sender outside did not end within {timeout:g} s.") from error
+        finally:
+            secrets.clean(file)
     return done.returncode

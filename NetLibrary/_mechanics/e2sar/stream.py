@@ -11,6 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, NotFound
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.secrets import hide
 
 RETRY = 0.3
 
@@ -103,7 +104,7 @@ class LogStream:
             if self._file.closed:
                 return
             at, text = split_time(line)
-            self._file.write(text + "\n")
+            self._file.write(hide(text) + "\n")
             self._file.flush()
         self._take(at, text)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from robot.api import logger
 from robot.utils import printable_name
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import ControllerError, InputError, NetLibraryError
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
@@ -111,7 +112,7 @@ class CyPerfBase(KeywordBase):
             for name, text in deployed.logs.items():
                 file = folder / "cyperf" / f"agent-{name}.log"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, encoding="utf-8", errors="replace")
+                secrets.keep(file, text)
                 files.append(file)
         return files
 

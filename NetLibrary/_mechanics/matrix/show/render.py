@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.matrix.explain.diagnose import Finding
 from NetLibrary._mechanics.matrix.model.types import MARKS, Cell, Table
 from NetLibrary._mechanics.matrix.show import commands, grids
@@ -249,14 +251,15 @@ def write_files(tables: Sequence[Table], findings: Sequence[Finding], folder: Pa
         ],
     }  # fmt: skip
     json_file, csv_file = folder / "matrix.json", folder / "matrix.csv"
-    (folder / "matrix.md").write_text(markdown(tables, findings))
-    json_file.write_text(json.dumps(report, indent=1))
-    with open(csv_file, "w", newline="") as out:
+    secrets.keep(folder / "matrix.md", markdown(tables, findings))
+    secrets.keep(json_file, json.dumps(report, indent=1))
+    with io.StringIO(newline="") as out:
         names = list(cells[0]) if cells else ["case"]
         writer = csv.DictWriter(out, names)
         writer.writeheader()
         for cell in cells:
             writer.writerow({k: json.dumps(v) if isinstance(v, (dict, list)) else v for k, v in cell.items()})
+        secrets.keep(csv_file, out.getvalue().replace("\r\n", "\n"))
     return [json_file, csv_file, folder / "matrix.md"]
 
 
