@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -217,3 +218,16 @@ def test_a_backend_that_is_gone_by_now_was_on_a_node_that_is_known_to_be_cut_off
     assert matrix.explains(cell)
     matrix.world.places = {"leaving": "node2"}
     assert not matrix.explains(cell)
+
+
+def test_a_service_whose_client_has_another_address_is_programmed_all_the_same(matrix):
+    def hidden(source, target, expected):
+        if source.host_network or target.kind != "vip" or source.name in (expected.responders or ()):
+            return None
+        return dataclasses.replace(healthy(source, target, expected), clients={"172.30.0.1"})
+
+    matrix.fleet.fault = hidden
+    begin = time.monotonic()
+    matrix.programming(timeout=30.0)
+    assert time.monotonic() - begin < 2.0
+    assert {c.symptom for c in matrix.tables["programming"].wrong} == {"client"}

@@ -410,3 +410,22 @@ def test_several_patterns_of_one_difference_are_one_finding():
     assert (joined.subject, joined.besides) == ("TCP node3 to node2", 1)
     other = dataclasses.replace(two, mechanism=(("node1", "net.ipv4.ip_forward is 0"),))
     assert len(looking.Looking(bed).join([one, other])) == 2
+
+
+def test_a_network_without_a_bridge_whose_devices_have_names_of_their_own_does_not_differ():
+    """Each pod has a device of its own, named as nobody's, and each node a tunnel for each other node."""
+    of = {}
+    for number in (1, 2, 3):
+        others = [n for n in (1, 2, 3) if n != number]
+        links = "2: eth0@if12: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP\\    veth \n"
+        links += f"9: pod{number}a810057@if2: <BROADCAST,UP,LOWER_UP> mtu 1450 qdisc noqueue state UP\\    veth \n"
+        links += "\n".join(
+            f"{10 + n}: hand{n}: <UP,LOWER_UP> mtu 1450 qdisc noqueue state UP\\    vxlan " for n in others
+        )
+        ways = [f"{POD[n]} {POD[n]} via 172.30.0.{n} dev hand{n} src 172.30.0.{number}" for n in others]
+        ways += [f"{POD[number]} {POD[number]} dev pod{number}a810057 src 172.30.0.{number}"]
+        text = said(number, links=links, ports="", tunnels="", ways="\n".join(ways),
+                    qdisc=f"qdisc noqueue 0: dev eth0 root refcnt 2\nqdisc noqueue 0: dev pod{number}a810057 root refcnt 2",
+                    addresses=f"2: eth0    inet 172.30.0.{number}/24 scope global eth0")  # fmt: skip
+        of[f"node{number}"] = parse(f"node{number}", text, list(POD.values()), [POD[number]])
+    assert {node: [d.text for d in differences(node, of)] for node in of} == {node: [] for node in of}

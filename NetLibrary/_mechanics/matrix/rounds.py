@@ -85,6 +85,8 @@ class Rounds:
             wrong = self._worth_asking(p for p in pairs if p in self._cells)
             moved_at = time.monotonic() if len(wrong) < before else moved_at
             if self._patience.laggards is not None:
+                # whoever is answered by the right pod has the Service; another client address than its own is no delay
+                wrong = [p for p in wrong if self._cells[p].symptom != "client"]
                 wrong = self._without_unreachable(wrong, time.monotonic() - moved_at)
                 if self._only_laggards(pairs, wrong, time.monotonic() - moved_at):
                     break

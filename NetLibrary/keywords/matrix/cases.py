@@ -148,12 +148,13 @@ class MatrixCaseKeywords(KeywordBase):
         slowest = max((max(v) for v in by_node.values()), default=0.0)
         nodes = {source.node for source in matrix.sources if source.node}
         cells, wrong = matrix.tables["programming"].cells, matrix.tables["programming"].wrong
-        late = sorted({cell.source.node for cell in wrong if cell.why != OUT_OF_REACH})
+        late = sorted({c.source.node for c in wrong if c.why != OUT_OF_REACH and c.symptom != "client"})
+        out_of_reach = sum(cell.why == OUT_OF_REACH for cell in wrong)
         programmed = f"everywhere {slowest:.1f} s later"
         if late:
             programmed = f"not on {', '.join(late)} {matrix.seconds['programming']:.0f} s later"
-        elif wrong:
-            programmed += f", as far as pods can be reached ({len(wrong)} of {len(cells)} cannot)"
+        elif out_of_reach:
+            programmed += f", as far as pods can be reached ({out_of_reach} of {len(cells)} cannot)"
         conclude(
             self.session,
             kind="service programming",

@@ -36,6 +36,8 @@ def _links(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             yield Difference(mine.node, text, f"ip link set {device} mtu {mtus[0]}", SIZES | {"unknown"})
     for name, kind in mine.qdisc.items():
         others_q = [s.qdisc.get(name, "") for s in healthy]
+        if name != "pods" and not all(name in s.links for s in healthy):
+            continue  # the others do not have that device
         if healthy and same(others_q) and kind.split()[0] != (others_q[0].split() or [""])[0]:
             text = f"packets of '{name}' go through a queue of the kind '{kind}', which the other nodes do not have"
             yield Difference(mine.node, text, f"tc qdisc del dev {name} root", ANY)

@@ -172,8 +172,13 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             command = f"ip route get {address}; restart the network plugin"
             yield Difference(mine.node, text, command, REACH | SERVICES, "route")
             continue
+        if address in mine.here:
+            continue  # the way to a pod of its own is another one than the others'
         device = _device(way)
-        theirs = {_device(s.ways.get(address, "")) for s in healthy if address in s.ways}
+        witnesses = [s for s in healthy if address in s.ways and address not in s.here]
+        theirs = {_device(s.ways[address]) for s in witnesses}
+        if theirs and not theirs & set(mine.links):
+            continue  # each node has a device of its own for each other node
         local = {d for d in theirs if d and _is_local(d)}
         if device and theirs and device not in theirs and not _is_local(device) and not local:
             text = (
@@ -181,7 +186,7 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             )
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
             continue
-        here, there = _hop(mine, address), [hop for s in healthy if (hop := _hop(s, address))]
+        here, there = _hop(mine, address), [hop for s in witnesses if (hop := _hop(s, address))]
         elsewhere = [_hop(mine, pod) for pod in mine.ways if pod != address]
         if here == DEFAULT and any(hop not in ("", DEFAULT) for hop in elsewhere) and same(there) and there[0] != here:
             text = (

@@ -76,6 +76,7 @@ class State:
         routes: Networks that the main table has a route to, without single addresses.
         gateway: Where the default route leads.
         ways: Address of a pod → where a packet to it goes.
+        here: Addresses of the matrix's pods on this node.
         policy_rules: Rules of the routing policy.
         neighbours: Address → link address, of those that are known.
         failed: Neighbours that do not answer.
@@ -103,6 +104,7 @@ class State:
     routes: set[str] = field(default_factory=set)
     gateway: str = ""
     ways: dict[str, str] = field(default_factory=dict)
+    here: frozenset[str] = frozenset()
     policy_rules: list[str] = field(default_factory=list)
     neighbours: dict[str, str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
@@ -144,7 +146,7 @@ def read_all(bed: Testbed, lookers: Lookers) -> dict[str, State]:
         for run in _ways_in(bed, node, looking.get(node, "")):
             said = run(text)
             if f"{MARK}links" in said:
-                return parse(node, said, own)
+                return parse(node, said, own, [s.address for s in pods if s.node == node])
         return None
 
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="state") as pool:
@@ -191,13 +193,14 @@ def _in_pod(bed: Testbed, pod: str, words: list[str]) -> str:
     return ran.stdout
 
 
-def parse(node: str, text: str, own: Sequence[str] = ()) -> State:
+def parse(node: str, text: str, own: Sequence[str] = (), here: Sequence[str] = ()) -> State:
     """Reads what `SCRIPT` has written.
 
     Args:
         node: Where.
         text: Its output.
         own: Addresses of the matrix's pods.
+        here: Those of them that are on the node.
     """
     parts: dict[str, list[str]] = defaultdict(list)
     name = ""
@@ -206,14 +209,15 @@ def parse(node: str, text: str, own: Sequence[str] = ()) -> State:
             name = line[len(MARK) :]
         elif line.strip():
             parts[name].append(line)
-    state = State(node)
+    state = State(node, here=frozenset(here))
+    of_pod = _pod_devices(parts["links"], parts["routes"])
     for line in parts["sysctl"]:
         path, _, value = line.partition(":")
-        if not _VETH.match(path.split("/")[2] if path.count("/") > 2 else ""):
+        if not of_pod(path.split("/")[2] if path.count("/") > 2 else ""):
             state.sysctl["net." + path.replace("/", ".")] = " ".join(value.split())
-    _links(state, parts["links"], parts["qdisc"])
+    _links(state, parts["links"], parts["qdisc"], of_pod)
     _bridge(state, parts["ports"], parts["links"])
-    _addresses(state, parts["addresses"], own)
+    _addresses(state, parts["addresses"], own, of_pod)
     _filters(state, parts["filters"])
     policies = (" ".join(line.replace("\\", " ").split()) for line in parts["ipsec"])
     state.ipsec = [policy for policy in policies if " dir out " in policy]
@@ -255,13 +259,22 @@ def parse(node: str, text: str, own: Sequence[str] = ()) -> State:
     return state
 
 
-def _links(state: State, links: list[str], qdiscs: list[str]) -> None:
+def _pod_devices(links: list[str], routes: list[str]) -> Callable[[str], bool]:
+    """Returns what tells the nodes' ends of pods' devices: usual names, or a pair whose other end is elsewhere."""
+    outward = {
+        words[words.index("dev") + 1] for line in routes if "dev" in (words := line.split()) and "default" in words
+    }
+    pairs = {found[1] for line in links if " veth " in line and (found := re.match(r"\d+: (\S+?)@if\d+:", line))}
+    return lambda name: bool(_VETH.match(name)) or name in pairs - outward
+
+
+def _links(state: State, links: list[str], qdiscs: list[str], of_pod: Callable[[str], bool]) -> None:
     for line in links:
         words = line.replace("\\", " ").split()
         name = words[1].rstrip(":").split("@")[0]
         flags = words[2].strip("<>").split(",")
         mtu = words[words.index("mtu") + 1] if "mtu" in words else ""
-        at = "pods" if _VETH.match(name) else name
+        at = "pods" if of_pod(name) else name
         entry = state.links.setdefault(at, {"mtu": mtu, "up": "yes"})
         if mtu.isdigit() and int(mtu) < int(entry["mtu"] or mtu):
             entry["mtu"] = mtu
@@ -273,7 +286,7 @@ def _links(state: State, links: list[str], qdiscs: list[str]) -> None:
             name = words[words.index("dev") + 1]
             # without its handle and counters
             kind = " ".join([words[1], *(w for w in words[words.index("dev") + 2 :] if not w.endswith(":"))])
-            at = "pods" if _VETH.match(name) else name
+            at = "pods" if of_pod(name) else name
             if at not in state.qdisc or words[1] not in ("noqueue", "fq_codel", "mq", "pfifo_fast", "fq"):
                 state.qdisc[at] = kind
 
@@ -296,12 +309,12 @@ def _bridge(state: State, ports: list[str], links: list[str]) -> None:
     state.promiscuous = any("PROMISC" in line and " bridge " in line for line in links)
 
 
-def _addresses(state: State, lines: list[str], own: Sequence[str]) -> None:
+def _addresses(state: State, lines: list[str], own: Sequence[str], of_pod: Callable[[str], bool]) -> None:
     for line in lines:
         device, address = line.split()[1], line.split()[3].split("/")[0]
         if address in own:
             state.taken.append((device, address))
-        elif device != "lo" and not _VETH.match(device):
+        elif device != "lo" and not of_pod(device):
             state.addresses.setdefault(device, address)
 
 
