@@ -39,7 +39,6 @@ Accounts Give No Token To Pods
 Containers May Have Nearly Nothing
     Apply To Cluster    tiny
     Suite Should Say    must be less than or equal to    60    own_application    -v    NAMESPACE:odd-tiny
-    Suite Should Say    must be less than or equal to    60    throughput    -v    NAMESPACE:odd-tiny
 
 A Namespace That Does Not End
     Apply To Cluster    stuck

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.errors import NotFound, Unavailable
+from NetLibrary._mechanics.errors import EnvironmentProblem, NotFound, Unavailable
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem
 from NetLibrary._mechanics.throughput.causes import (
     about_the_server,
@@ -139,8 +139,19 @@ def test_tainted_and_cordoned_nodes_take_no_client() -> None:
     nodes = (node("node1"), node("node2", unschedulable=True), node("node3", taints=[{"effect": "NoSchedule"}]))
     with pytest.raises(Unavailable, match="needs a second node"):
         way("OTHER_NODE", service(), SERVER, nodes=nodes)
-    with pytest.raises(Unavailable, match="No ready pod"):
-        way("SAME_NODE", service(), pod("s-0", "node1", "10.0.0.2", ready=False))
+
+
+def test_server_that_died_meanwhile_is_an_error_with_its_reason() -> None:
+    """Rows were skipped, as if the cluster did not offer the path."""
+    dead = pod("s-0", "node1", "10.0.0.2", ready=False)
+    ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    dead["status"]["containerStatuses"] = [{"name": "iperf3", "ready": False, "state": waiting, "lastState": ended}]
+    words = r"No ready pod stands behind Service 'demo/s': 's-0': container 'iperf3' is CrashLoopBackOff.*OOMKilled"
+    with pytest.raises(EnvironmentProblem, match=words):
+        way("SAME_NODE", service(), dead)
+    with pytest.raises(EnvironmentProblem, match="there is none"):
+        way("SAME_NODE", service())
 
 
 def test_direct_path_from_another_cluster_is_never_a_pod() -> None:

@@ -7,12 +7,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.errors import ClusterError, Unavailable, WaitTimeout
+from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
 from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
-from NetLibrary._mechanics.kube.why_not_ready import is_ready
+from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 from NetLibrary.types import ThroughputPath
 
 Object = dict[str, Any]
@@ -232,10 +232,13 @@ def direct_way(cluster: Cluster, name: str, namespace: str, *, same_cluster: boo
 
 def _server_pod(cluster: Cluster, service: Object, namespace: str) -> Object:
     labels = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
-    pods = [pod for pod in cluster.list("Pod", namespace, labels=labels) if is_ready(pod)] if labels else []
-    if not pods:
-        raise Unavailable(f"No ready pod stands behind Service '{namespace}/{service['metadata']['name']}'.")
-    return pods[0]
+    pods = cluster.list("Pod", namespace, labels=labels) if labels else []
+    ready = [pod for pod in pods if is_ready(pod)]
+    if not ready:
+        why = "; ".join(f"'{pod['metadata']['name']}': {problem(pod).text}" for pod in pods[:3]) or "there is none"
+        name = f"{namespace}/{service['metadata']['name']}"
+        raise EnvironmentProblem(f"No ready pod stands behind Service '{name}': {why}.")
+    return ready[0]
 
 
 def _worker_nodes(cluster: Cluster) -> list[str]:
