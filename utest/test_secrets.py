@@ -236,6 +236,31 @@ def test_robots_own_cuts_show_nothing_of_a_secret(tmp_path: Path, api: ApiServer
     assert found == []
 
 
+SPY = """
+ROBOT_LISTENER_API_VERSION = {version}
+def _keep(*given):
+    with open({file!r}, "a") as out:
+        out.write(repr([getattr(each, "message", each) for each in given]) + "\\n")
+log_message = message = end_keyword = end_test = end_suite = start_keyword = _keep
+"""
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_no_other_listener_is_told_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """Listeners of the command line, such as those of report servers, were asked before the library."""
+    seen = tmp_path / "seen"
+    (tmp_path / "spy.py").write_text(SPY.format(version=version, file=str(seen)))
+    monkeypatch.setenv("SPY_TOKEN", "s3cr3t-of-listeners-Zq9x7")
+    (tmp_path / "suite.robot").write_text(
+        "*** Settings ***\nLibrary    NetLibrary\n*** Test Cases ***\nRow\n    Log    %{SPY_TOKEN}\n"
+        "    ${x}    Set Variable    %{SPY_TOKEN}\n    Fail    refused with %{SPY_TOKEN}\n"
+    )
+    robot.run(str(tmp_path / "suite.robot"), outputdir=str(tmp_path / "out"), loglevel="TRACE", console="none",
+              listener=[str(tmp_path / "spy.py")])  # fmt: skip
+    assert "refused with <secret>" in seen.read_text()
+    assert "s3cr3t-of-listeners" not in seen.read_text()
+
+
 def test_ordinary_values_of_secrets_do_not_tear_holes_into_texts() -> None:
     secrets = Filter()
     values = {"namespace": "default", "flag": "true", "port": "8080", "username": "administrator", "word": "default"}

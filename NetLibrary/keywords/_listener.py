@@ -25,6 +25,9 @@ SILENCE_SECONDS = 60.0
 class ListenerMixin:
     """Listener methods of the library (API version 3); Robot calls them because of `listener="SELF"`."""
 
+    # Before other listeners, which send messages to servers for reports: they get them without secrets
+    ROBOT_LISTENER_PRIORITY = 1_000_000
+
     session: Session
 
     def __init__(self) -> None:
