@@ -79,8 +79,7 @@ Agents Of The Other Run Are Used
     ${address}    Kubectl    -n    variables-cyperf    get    service    cyperf-controller    -o
     ...    jsonpath={.spec.clusterIP}
     ${node}    Kubectl    get    node    node1    -o    jsonpath={.status.addresses[0].address}
-    ${device}    Kubectl    -n    variables-cyperf    get    service    cyperf-agent-service    -o
-    ...    jsonpath={.spec.clusterIP}
+    ${resolver}    Kubectl    -n    kube-system    get    service    kube-dns    -o    jsonpath={.spec.clusterIP}
     Kubectl    -n    default    run    variables-device    --image=docker.io/library/busybox:1.36
     ...    --overrides={"spec":{"nodeName":"node1"}}    --    sleep    9999
     VAR    @{controller}
@@ -94,18 +93,19 @@ Agents Of The Other Run Are Used
     ...    CYPERF_AGENTS_ADDRESS:${address}
     ...    CYPERF_AGENT_MEMORY:200Mi
     ...    CYPERF_ONE_AGENT_PER_NODE:yes
-    ...    CYPERF_DEVICE_HOST:${device}
+    ...    CYPERF_DEVICE_HOST:cyperf-agent-service.variables-cyperf-device.svc.cluster.local
+    ...    NAMESPACE:variables-cyperf-device
     ...    CYPERF_DEVICE_NAMESPACE:default
     ...    CYPERF_DEVICE_LABELS:run=variables-device
-    ...    CYPERF_NAME_SERVERS:198.18.0.10
+    ...    CYPERF_NAME_SERVERS:${resolver}
     Objects Should Have    Pod    cyperf-agent    spec.containers[0].resources.limits.memory    200Mi
     Objects Should Have    Pod    agent    spec.containers[0].image    ghcr.io/netlibrary/cyperf-agent-stand-in:1
     Objects Should Have    Pod    agent    spec.containers[0].env[?(@.name=="AGENT_CONTROLLER")].value    ${address}
-    Log Should Say    one_per_node=True    device_labels='run=variables-device'    name_servers=[^|]*198\\.18\\.0\\.10
+    Log Should Say    one_per_node=True    device_labels='run=variables-device'    name_servers=[^|]*${resolver}
     ${folder}    Run Suite With    cyperf    -t    HTTP Connections By Node Port
     ...    @{controller}
     ...    CYPERF_CONTROLLER_PROXY:${address}
-    ...    CYPERF_CLIENT_TAG:node-owner=Client
+    ...    CYPERF_CLIENT_TAG:K8s-Group=CyPerf-Agent-Client
     Number Of Objects Should Be    Pod    cyperf-agent-client    0
     Objects Should Have    Pod    agent    spec.containers[0].env[?(@.name=="AGENT_CONTROLLER")].value    ${address}
     ${kubeconfig}    Path Of Kubeconfig
