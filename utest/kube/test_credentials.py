@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 import struct
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,9 @@ from tls_server import TlsServer, make_certificate
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.http import SecretHeaders
-from NetLibrary._mechanics.kube import Choice, Cluster, credentials, transport
+from NetLibrary._mechanics.kube import Choice, Cluster, credentials, kubeconfig, transport
 from NetLibrary._mechanics.kube import connection as connection_module
+from NetLibrary._mechanics.kube.credentials import Credential
 
 V1 = "client.authentication.k8s.io/v1"
 Object = dict[str, Any]
@@ -387,3 +389,18 @@ def test_proxy_of_the_environment_counts_by_the_rules_of_go(
     from NetLibrary._mechanics.kube.kubeconfig import Target, User
 
     assert transport.proxy_for(Target("f", "x", server, User()), environment) == wanted
+
+
+def test_no_key_is_left_in_a_file_while_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was killed left them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    certificate, key = make_certificate(tmp_path, "client")
+    context = transport.tls_context(
+        kubeconfig.Target(
+            origin="x", context="", server="https://127.0.0.1:1", user=kubeconfig.User("u"), authority=""
+        ),
+        Credential(certificate=certificate.read_text(), key=key.read_text()),
+    )
+    assert context
+    assert list((tmp_path / "temporary").rglob("*")) == []

@@ -90,12 +90,15 @@ def tls_context(target: Target, credential: Credential) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError) as error:
         raise Unreadable(f"the certificate-authority is no certificate ({_words(error)})") from None
     if credential.certificate:
-        certificate, key = (str(path) for path in client_files(credential))
-        try:
-            # Without a function for it, an encrypted key would make OpenSSL ask at the terminal
-            context.load_cert_chain(certificate, key, password=_no_pass_phrase)
-        except (ssl.SSLError, OSError, ValueError) as error:
-            raise Unreadable(f"the client certificate and its key are not usable ({_words(error)})") from None
+        # OpenSSL reads files only. A run that is killed must not leave the key in one, so they go at once.
+        with tempfile.TemporaryDirectory(prefix="netlibrary-") as folder:
+            certificate = _kept(credential.certificate, Path(folder, "crt"))
+            key = _kept(credential.key, Path(folder, "key"))
+            try:
+                # Without a function for it, an encrypted key would make OpenSSL ask at the terminal
+                context.load_cert_chain(certificate, key, password=_no_pass_phrase)
+            except (ssl.SSLError, OSError, ValueError) as error:
+                raise Unreadable(f"the client certificate and its key are not usable ({_words(error)})") from None
     return context
 
 
@@ -244,11 +247,13 @@ def _private() -> Path:
 def _written(text: str, kind: str) -> Path:
     with _writing:
         path = _private() / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.{kind}"
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
-        return path
+        return path if path.exists() else _kept(text, path)
+
+
+def _kept(text: str, path: Path) -> Path:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+        file.write(text)
+    return path
 
 
 def authority_file(target: Target) -> Path | None:
