@@ -102,6 +102,18 @@ A Network That The Lab Does Not Know
     [Tags]    slow
     --network none    atest/networks/routed.yaml
 
+Another Network That The Lab Does Not Know
+    [Documentation]    Pods with one address and a gateway that nobody has, tunnels, routes in a table of their own.
+    [Tags]    slow
+    --network none    atest/networks/tunnelled.yaml
+
+A Network That Serves Services Itself
+    [Tags]    slow
+    [Template]    NONE
+    Start Lab Of Kind    --network none --proxy none --load-balancer none
+    Install Network    atest/networks/tunnelled.yaml    SERVICES=yes
+    Suite Should Pass    service_matrix
+
 
 *** Keywords ***
 Suites Pass On Lab

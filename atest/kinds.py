@@ -101,17 +101,36 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         """Runs a line of shell in the network of a node."""
         Lab(self._name).node(node).run(["sh", "-ec", line])
 
-    def install_network(self, path: str) -> None:
-        """Installs a network that the lab does not know by its manifest, as a user does; waits for nodes and DNS."""
+    def install_network(self, path: str, *settings: str) -> None:
+        """Installs a network that the lab does not know by its manifest, as a user does; waits for nodes and DNS.
+
+        Args:
+            path: Manifest.
+            settings: `NAME=value` of variables of its containers; with some, the API server's own address is set too.
+        """
         kubectl = str(Lab(self._name).kubectl_program)
         config = str(Lab(self._name).kubeconfig)
+        text = (ROOT / path).read_text()
+        if settings:
+            server = re.search(r"server: https://(.+):(\d+)", Lab(self._name).kubeconfig.read_text())
+            assert server
+            chosen = [f"APISERVER_HOST={server[1]}", f"APISERVER_PORT={server[2]}", *settings]
+            for name, _, value in (setting.partition("=") for setting in chosen):
+                text, found = re.subn(rf'(name: {name}, value: )"[^"]*"', rf'\g<1>"{value}"', text)
+                if found != 1:
+                    raise AssertionError(f"{path} has {found} variables '{name}'.")
         for words in (
-            ["apply", "-f", path],
+            ["apply", "-f", "-"],
             ["wait", "--for=condition=Ready", "node", "--all", "--timeout=180s"],
             ["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=180s"],
         ):
             done = subprocess.run(
-                [kubectl, "--kubeconfig", config, *words], cwd=ROOT, capture_output=True, text=True, timeout=300
+                [kubectl, "--kubeconfig", config, *words],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=300,
+                input=text,
             )
             logger.info(done.stdout)
             if done.returncode:
