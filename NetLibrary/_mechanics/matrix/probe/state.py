@@ -265,7 +265,8 @@ def _pod_devices(links: list[str], routes: list[str]) -> Callable[[str], bool]:
         words[words.index("dev") + 1] for line in routes if "dev" in (words := line.split()) and "default" in words
     }
     pairs = {found[1] for line in links if " veth " in line and (found := re.match(r"\d+: (\S+?)@if\d+:", line))}
-    return lambda name: bool(_VETH.match(name)) or name in pairs - outward
+    # a node that is itself a container has the like, as its way out
+    return lambda name: bool(_VETH.match(name)) or (name in pairs - outward and not re.match(r"(eth|en)\w", name))
 
 
 def _links(state: State, links: list[str], qdiscs: list[str], of_pod: Callable[[str], bool]) -> None:
