@@ -180,9 +180,9 @@ def test_services_whose_pods_nobody_reaches_are_not_waited_for_as_if_a_proxy_wer
     assert {cell.why for cell in wrong} == {rounds.OUT_OF_REACH}
 
 
-def test_a_service_that_one_node_lacks_among_others_is_waited_for_shortly(matrix, monkeypatch):
+def test_a_service_that_one_node_lacks_among_others_is_waited_for_as_long_as_a_late_node(matrix, monkeypatch):
     monkeypatch.setattr(rounds, "STALLED", 0.2)
-    monkeypatch.setattr(rounds, "PARTLY", 0.5)
+    monkeypatch.setattr(run, "LAGGARDS", 0.5)
     matrix.fleet.fault = lambda s, t, e: (
         blocked() if (s.node, t.name, t.kind) == ("node1", "to-on-node3", "vip") else None
     )
@@ -192,11 +192,34 @@ def test_a_service_that_one_node_lacks_among_others_is_waited_for_shortly(matrix
     wrong = matrix.tables["programming"].wrong
     assert wrong
     assert all(cell.why != rounds.OUT_OF_REACH for cell in wrong)
+    assert matrix.broken
+
+
+def test_a_pod_that_did_not_answer_at_the_start_has_its_time_in_the_first_row(matrix, monkeypatch):
+    monkeypatch.setattr(rounds, "STALLED", 0.2)
+    matrix.programming(timeout=30.0)
+    assert matrix.tables["programming"].wrong
+    assert not matrix.broken
+
+
+def test_a_prober_that_could_not_ask_the_pod_tells_nothing_of_it(matrix, monkeypatch):
+    monkeypatch.setattr(rounds, "STALLED", 0.1)
+    monkeypatch.setattr(run, "LAGGARDS", 1.0)
+
+    def starved(source, target, expected):
+        if source.node != "node1":
+            return None
+        return blocked() if target.kind == "vip" else Observation(Outcome.ERROR, "starved")
+
+    matrix.fleet.fault = starved
+    matrix.programming(timeout=30.0)
+    wrong = matrix.tables["programming"].wrong
+    assert wrong
+    assert all(cell.why != rounds.OUT_OF_REACH for cell in wrong)
 
 
 def test_a_node_that_has_programmed_nothing_yet_is_waited_for(matrix, monkeypatch):
     monkeypatch.setattr(rounds, "STALLED", 0.1)
-    monkeypatch.setattr(rounds, "PARTLY", 0.2)
     begin = time.monotonic()
 
     def late(source, target, expected):

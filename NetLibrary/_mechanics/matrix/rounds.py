@@ -14,7 +14,7 @@ from NetLibrary._mechanics.matrix.model.types import Cell, Expected, Table
 from NetLibrary._mechanics.matrix.testbed import Pair, Testbed
 from NetLibrary._mechanics.probing.alive import UNHEARD
 from NetLibrary._mechanics.probing.fleet import STARVED
-from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
+from NetLibrary._mechanics.probing.types import BLOCKED, Observation, Outcome, Source, Target
 
 Override = Callable[[Source, Target, Expected], Expected]
 # After a cell was right late, this many connections in a row must be right; else it flaps
@@ -28,8 +28,6 @@ BROKEN_SETTLE = 0.5
 # New Services that stay silent for so many seconds, while no other gets right, may have pods that nobody reaches; with
 # more of them than that, asking their pods would take longer than waiting
 STALLED, FEW_ENOUGH = 1.5, 500
-# A node programs new Services together: from one that has some, others come within so many seconds
-PARTLY = 4.0
 OUT_OF_REACH = "the pod does not answer at its own address either, so this tells nothing of the Service"
 
 
@@ -112,16 +110,16 @@ class Rounds:
         """Tells whether waiting for the nodes that are late tells nothing more."""
         late = {source.node for source, _ in wrong}
         partly = {source.node for source, _ in set(pairs) - set(wrong) - self._out_of_reach}
-        if late <= partly:
-            return stalled > PARTLY
-        return late < {source.node for source, _ in pairs} and stalled > (self._patience.laggards or 0)
+        # all of them wait for the first Service only while no node has one
+        some = late <= partly or late < {source.node for source, _ in pairs}
+        return some and stalled > (self._patience.laggards or 0)
 
     def _without_unreachable(self, wrong: Sequence[Pair], stalled: float) -> list[Pair]:
         """Leaves out new Services whose one pod cannot be reached by its own address, which no proxy changes."""
         if stalled > STALLED and len(wrong) <= FEW_ENOUGH:
             direct = {p: (p[0], at) for p in wrong if p not in self._direct and (at := self._pod_behind(p)) is not None}
             answers = self._bed.fleet.run(list(dict.fromkeys(direct.values())), limit_ms=self._bed.options.limit_ms)
-            silent = {(s, t) for s, t, seen in answers if not seen.responders}
+            silent = {(s, t) for s, t, seen in answers if seen.outcome in BLOCKED}
             self._direct |= set(direct)
             self._out_of_reach |= {p for p, at in direct.items() if at in silent}
         return [p for p in wrong if p not in self._out_of_reach]

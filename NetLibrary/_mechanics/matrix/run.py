@@ -17,7 +17,7 @@ from NetLibrary._mechanics.matrix.losses import Losses
 from NetLibrary._mechanics.matrix.model.objects import NEAR, Layout
 from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import World
-from NetLibrary._mechanics.matrix.rounds import BROKEN_SETTLE, Override, Patience, Rounds
+from NetLibrary._mechanics.matrix.rounds import BROKEN_SETTLE, OUT_OF_REACH, Override, Patience, Rounds
 from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
 from NetLibrary._mechanics.probing.fleet import Fleet
 from NetLibrary._mechanics.probing.types import BLOCKED, Observation, Source, Target
@@ -135,7 +135,9 @@ class Matrix:
     @property
     def broken(self) -> bool:
         """Some row is wrong for good, or packets are known to be lost."""
-        return any(t.wrong for t in self.tables.values()) or self.losses.known()
+        # a pod that did not answer once, when the matrix was new, is given its time in the first row
+        known = any(c.why != OUT_OF_REACH for t in self.tables.values() for c in t.wrong)
+        return known or self.losses.known()
 
     def judge_first_attempts(self, table: Table) -> None:
         """Finds out about first attempts that were lost; cells become wrong where packets go on being lost."""
