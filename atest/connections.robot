@@ -4,7 +4,7 @@ Documentation       Connections, names and path MTUs of a user's own application
 Library             NetLibrary
 
 Suite Setup         Application Runs
-Suite Teardown      Delete Everything This Run Created
+Suite Teardown      Delete Everything This Run Created    wait=False
 
 Test Tags           connection
 

@@ -5,7 +5,7 @@ Library           NetLibrary    timeout=60s
 Library           RequestsLibrary
 
 Suite Setup       Application Runs
-Suite Teardown    Delete Everything This Run Created
+Suite Teardown    Delete Everything This Run Created    wait=False
 
 Test Tags         kubectl
 

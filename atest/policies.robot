@@ -4,7 +4,7 @@ Documentation       The truth table of NetworkPolicies, and the Services of a na
 Library             NetLibrary
 
 Suite Setup         Four Pods
-Suite Teardown      Delete Everything This Run Created
+Suite Teardown      Delete Everything This Run Created    wait=False
 
 Test Tags           policy
 

@@ -4,7 +4,7 @@ Documentation       Latency and new connections: silent where all is well, the r
 Library             NetLibrary
 
 Suite Setup         A Server Runs
-Suite Teardown      Delete Everything This Run Created
+Suite Teardown      Delete Everything This Run Created    wait=False
 
 Test Tags           fortio    needs-lab
 

@@ -4,7 +4,7 @@ Documentation       Traffic to a user's own application while it is updated: wha
 Library             NetLibrary
 
 Suite Setup         Application Runs
-Suite Teardown      Delete Everything This Run Created
+Suite Teardown      Delete Everything This Run Created    wait=False
 
 Test Tags           traffic
 
