@@ -188,3 +188,12 @@ def test_in_a_cluster_of_ipv6_alone_its_family_is_measured():
     assert spoken(alone, (4, 6)) == (4, 6)
     assert spoken(endpoints(), (4,)) == (4,)
     assert spoken(endpoints(pods={}), (4,)) == (4,)
+
+
+@pytest.mark.parametrize(("family", "server", "kind"), [(4, "10.96.0.10", "A"), (6, "fd00::a", "AAAA")])
+def test_names_are_asked_for_in_the_family_of_the_cluster(family: int, server: str, kind: str):
+    """In a cluster of IPv6 alone the API server's name has no IPv4 record, and DNS had no good answer."""
+    targets, _ = resolve(endpoints(dns=(server, "corp.example")), [OutagePath.DNS], (family,))
+    assert [target.query_type for target in targets] == [kind]
+    specs = streams(targets, Rates(), None)
+    assert [spec.query_type for spec in specs[SOURCE]] == [kind]

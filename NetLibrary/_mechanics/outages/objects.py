@@ -54,6 +54,7 @@ class Target:
         query: DNS name to ask for, or path of an HTTP request.
         endpoint: Role of the echo server that answers, if it is one of ours.
         host: Name of the server for the head of an HTTP request.
+        query_type: Type of the records that a name server is asked for.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Target:
     query: str = ""
     endpoint: str = ""
     host: str = ""
+    query_type: str = "A"
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,10 @@ def _target(known: Endpoints, path: OutagePath, name: str, family: int) -> Targe
     if path is OutagePath.DNS:
         if known.dns is None or addresses.family_of(known.dns[0]) != family:
             raise Missing(f"the source's resolv.conf names no IPv{family} server")
-        return Target(name, source, known.dns[0], 53, kinds, query=f"kubernetes.default.svc.{known.dns[1]}")
+        # The API server's Service has addresses of the cluster's first family alone, as the DNS's has
+        kind = "AAAA" if family == 6 else "A"
+        asked = f"kubernetes.default.svc.{known.dns[1]}"
+        return Target(name, source, known.dns[0], 53, kinds, query=asked, query_type=kind)
     if path is OutagePath.OUTSIDE_ADDRESS:
         return _outside_target(known, name, family)
     return _service_target(known, path, name, family, source)

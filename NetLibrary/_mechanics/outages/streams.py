@@ -146,6 +146,7 @@ def streams(
                         rates.period_ms(kind) * slower(kind, many),
                         rates.limit_ms(kind),
                         query=target.query,
+                        query_type=target.query_type,
                         endpoint=target.endpoint,
                         size=rates.echo_bytes,
                         host=target.host,
