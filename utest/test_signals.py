@@ -92,3 +92,19 @@ def test_test_timeout_ends_a_wait_and_the_run_goes_on(api: ApiServer, tmp_path: 
     assert first.message == "Test timeout 500 milliseconds exceeded.", output
     assert second.status == "PASS"
     assert not api.objects["/api/v1/namespaces"]
+
+
+def test_run_whose_console_nobody_reads_any_more_goes_on_and_tidies_up(
+    api: ApiServer, tmp_path: Path, start: Start
+) -> None:
+    """With `robot … | head` each line of ours was a BrokenPipeError, at the end of the run in place of its clean-up."""
+    api.put("/api/v1/nodes", {"metadata": {"name": "node1"}})
+    process = start("Label Object    Node    node1    role=client")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None  # so that nobody reads it at the end of the test either
+    process.wait(LIMIT)
+    result = ExecutionResult(str(tmp_path / "out" / "output.xml"))
+    assert [(test.status, test.message) for test in result.suite.tests] == [("PASS", "")] * 2
+    assert not api.objects["/api/v1/namespaces"]
+    assert not api.objects["/api/v1/nodes"]["node1"]["metadata"].get("labels")

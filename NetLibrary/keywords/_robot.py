@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -83,12 +84,14 @@ def library_instance(library: str) -> Any:
 def console(text: str) -> None:
     """Writes a line to the terminal only.
 
-    Robot leaves the cursor behind the name of a test that runs, so the first line of each test begins a new one.
+    Robot leaves the cursor behind the name of a test that runs, so the first line of each test begins a new one. Whoever
+    read the terminal may be gone, for instance `head` at the end of a pipe: no measurement and no clean-up ends for that.
     """
     global _spoke_in
     text = secrets.hide(text)
     place = f"{suite_name()}/{current_test()}"
-    logger.console(text if place == _spoke_in or not current_test() else f"\n{text}")
+    with contextlib.suppress(OSError, ValueError):
+        logger.console(text if place == _spoke_in or not current_test() else f"\n{text}")
     _spoke_in = place
 
 

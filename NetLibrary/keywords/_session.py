@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from robot.api import logger
 
 from NetLibrary._mechanics import secrets as hidden
-from NetLibrary._mechanics.errors import InputError, NetLibraryError
+from NetLibrary._mechanics.errors import InputError
 from NetLibrary.keywords import _robot
 
 if TYPE_CHECKING:
@@ -301,8 +301,8 @@ class Session:
             left = self.delete_everything(wait=60.0)
             if left:
                 logger.error(f"The run could not remove everything it made: {'; '.join(left)}.")
-        except NetLibraryError as error:
-            logger.error(f"Removing what the run made failed: {error}")
+        except Exception as error:  # whatever it is, what follows must be undone too
+            logger.error(f"Removing what the run made failed: {error or type(error).__name__}")
         while self._scoped:
             _undo(*self._scoped.pop()[1:])
         while self._closers:

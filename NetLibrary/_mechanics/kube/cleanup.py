@@ -126,7 +126,7 @@ def _wait_until_gone(cluster: Cluster, kind: str, deadline: float) -> list[str]:
     labels = f"{RUN_LABEL}={cluster.run_id}"
     try:
         for namespace in sorted({obj["metadata"].get("namespace", "") for obj in _own(cluster, kind)}):
-            limit = max(1.0, deadline - time.monotonic())
+            limit = max(1.0, round(deadline - time.monotonic(), 1))
             what = f"Removal of {kind} objects" + (f" in '{namespace}'" if namespace else "")
             cluster.wait(kind, namespace or None, _ours_gone(cluster), labels=labels, timeout=limit, what=what)
     except WaitTimeout as error:
