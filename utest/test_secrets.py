@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import stat
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -294,3 +296,85 @@ def test_thousands_of_secrets_do_not_make_hiding_slow() -> None:
     begin = time.process_time()
     assert secrets.hide(text) == text
     assert time.process_time() - begin < 2.0
+
+
+# --- other forms, and pieces ------------------------------------------------------------------------------------
+
+LONG_TOKEN = "tok-Zq9x7LmN0pQrStUvWxYz12345-AbCdEfGh6789"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        base64.b64encode(f"joe:{LONG_TOKEN}".encode()).decode(),
+        base64.b64encode(f"user:{LONG_TOKEN}".encode()).decode(),
+        base64.b64encode(f"{LONG_TOKEN}\n".encode()).decode(),
+        base64.urlsafe_b64encode(b"\xff\xfe" + LONG_TOKEN.encode()).decode(),
+        "\n".join(textwrap.wrap(base64.b64encode(LONG_TOKEN.encode() * 5).decode(), 76)),
+        f"{LONG_TOKEN[:20]}\n{LONG_TOKEN[20:]}",
+        f"the first half is {LONG_TOKEN[:22]}",
+    ],
+)
+def test_pieces_of_a_secret_are_hidden(text: str) -> None:
+    secrets = Filter()
+    secrets.learn(LONG_TOKEN)
+    hidden = secrets.hide(text)
+    assert "<secret>" in hidden
+    seen = [hidden[at : at + 8] for at in range(len(hidden) - 7) if "<" not in hidden[at : at + 8]]
+    assert [piece for piece in seen if piece in LONG_TOKEN * 2] == []
+    with contextlib.suppress(ValueError):
+        assert LONG_TOKEN[:12].encode() not in base64.b64decode(hidden, validate=True)
+
+
+@pytest.mark.parametrize("text", ["p%40ss%2fw%3crd%231", r"p@ss\/w<rd#1", r'{"a": "p@ss/w\u003crd#1"}'])
+def test_secret_as_other_programs_write_it_is_hidden(text: str) -> None:
+    secrets = Filter()
+    secrets.learn("p@ss/w<rd#1")
+    assert "ss" not in secrets.hide(text).replace("<secret>", "")
+
+
+U = "Unk9nown-VALUE-0123"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Authorization: Token {U}", f"{{'Authorization': '{U}'}}", f"X-Api-Key: {U}", f"x-auth-token: {U}",
+        f"Cookie: session={U}", f"Set-Cookie: sid={U}; Path=/", f"token: {U}", f'"id-token": "{U}"',
+        f"{{'password': '{U}'}}", f"login --token {U}", f"curl -u joe:{U} http://web",
+        f"AWS_SECRET_ACCESS_KEY={U}", f"GET /x?sig={U}", f"http://joe:a@{U}@proxy:3128",
+        f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n{U}\n-----END PGP PRIVATE KEY BLOCK-----",
+    ],
+)  # fmt: skip
+def test_credential_that_nobody_has_told_of_is_known_by_its_place(text: str) -> None:
+    hidden = Filter().hide(text)
+    assert "<secret>" in hidden
+    assert U not in hidden
+
+
+def test_private_key_in_base64_is_hidden() -> None:
+    for kind in ("", "EC ", "RSA ", "OPENSSH ", "ENCRYPTED "):
+        encoded = base64.b64encode(f"-----BEGIN {kind}PRIVATE KEY-----\nMHcCAQEE".encode()).decode()
+        assert Filter().hide(f"key: {encoded}") == "key: <secret>", kind
+    certificate = base64.b64encode(b"-----BEGIN CERTIFICATE-----\nMIIB").decode()
+    assert Filter().hide(certificate) == certificate
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token: not valid any more", "password: missing", "Secret: demo/web-tls-2024-01", "secretName: registry-pull-1",
+        "authorization: forbidden", "run -u 1000:1000 id", "imagePullSecrets: [{name: pull-2024-secret}]",
+        "cookies: none", "--token is missing", "http://10.0.0.1:80/a@b", "apiserver --authorization-mode=Node,RBAC",
+    ],
+)  # fmt: skip
+def test_ordinary_words_beside_such_names_stay(text: str) -> None:
+    assert Filter().hide(text) == text
+
+
+def test_pieces_of_hosts_and_paths_are_no_secret() -> None:
+    secrets = Filter()
+    for value in ("/var/run/secrets/kubernetes.io/Account1", "Prod1.eu-central-1.rds.example.com", "a-plain-name-of-4"):
+        secrets.learn(value)
+    for text in ("/var/run/secrets/kubernetes.io/other", "db2.eu-central-1.rds.example.com", "a-plain-name-of-5"):
+        assert secrets.hide(text) == text

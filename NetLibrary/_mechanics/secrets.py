@@ -15,7 +15,7 @@ import os
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -43,17 +43,33 @@ _PUBLIC_KEYS = {"namespace", "username", "user", "ca.crt", "tls.crt", "host", "h
 _COMMON = {"default", "kubernetes", "kube-system", "password", "username", "localhost", "disabled", "enabled"}
 
 _CUT = re.compile("(\\.\\.\\.|\N{HORIZONTAL ELLIPSIS})")
-_KEY = r"[A-Z0-9 ]*PRIVATE KEY"
-_WORD = r"(?:password|passwd|token|secret|api_?key)"
+_KEY = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?"
+_WORD = r"(?:password|passwd|token|secret|api[_-]?key|access[_-]?key|signature|sig)"
+# What follows a colon may be an ordinary word, as in "token: missing"; this is none
+_RANDOM = r"(?=[^\s'\",;]*\d)(?=[^\s'\",;]*[A-Za-z])(?![$<%{])[^\s'\",;]{12,}"
+_SCHEME = r"(?:(?:basic|bearer|token|digest|negotiate|apikey) )"
 _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("PRIVATE KEY", re.compile(rf"-----BEGIN {_KEY}-----.*?(?:-----END {_KEY}-----|\Z)", re.DOTALL), "{mark}"),
+    # The same in base64, as in a Secret or a kubeconfig: PRIVATE, EC, RSA, OPENSSH and ENCRYPTED
+    ("LS0tLS1CRUdJTiB", re.compile(r"LS0tLS1CRUdJTiB(?:QUklW|FQyBQ|SU0Eg|PUEVO|FTkNS)[A-Za-z0-9+/=_-]*"), "{mark}"),
     ("eyJ", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"), "{mark}"),
-    ("://", re.compile(r"(?<=://)[^/\s:@'\"<>]*:[^/\s@'\"<>]+(?=@)"), "{mark}"),
+    # To the last "@", which some passwords have too
+    ("://", re.compile(r"(?<=://)[^/\s:@'\"<>]*:[^/\s'\"<>]+(?=@)"), "{mark}"),
     ("earer ", re.compile(r"(?i)\b(bearer )[A-Za-z0-9._~+/=-]{12,}"), r"\1{mark}"),
-    ("uthorization", re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer) )[^\s'\",]+"), r"\1{mark}"),
-    ("=", re.compile(rf"(?i)\b((?:\w*_)?{_WORD}=)(?![$<%{{])[^\s&'\",;]{{6,}}"), r"\1{mark}"),
+    ("uthorization", re.compile(rf"(?i)(authorization['\"]?\s*[:=]\s*['\"]?{_SCHEME})[^\s'\",]+"), r"\1{mark}"),
+    ("uthorization", re.compile(rf"(?i)(authorization['\"]?\s*[:=]\s*['\"]?){_RANDOM}"), r"\1{mark}"),
+    ("ookie", re.compile(r"(?i)\b(cookie['\"]?\s*[:=]\s*['\"]?[^=\s;]+=)[^\s'\",;]{8,}"), r"\1{mark}"),
+    ("=", re.compile(rf"(?i)\b((?:[\w-]*[_-])?{_WORD}=)(?![$<%{{])[^\s&'\",;]{{6,}}"), r"\1{mark}"),
+    (":", re.compile(rf"(?i)\b((?:[\w-]*[_-])?(?!secret){_WORD}['\"]?:\s*['\"]?){_RANDOM}"), r"\1{mark}"),
+    ("--", re.compile(rf"(?i)(--(?:[\w-]*-)?(?:password|passwd|token|api-key)\s+){_RANDOM}"), r"\1{mark}"),
+    ("-u", re.compile(r"((?:^|\s)(?:-u|--user)\s+[^\s:]+:)(?!\d+\b)[^\s'\"]{4,}"), r"\1{mark}"),
     ("key-data", re.compile(r"(client-key-data['\"]?\s*:\s*['\"]?)[A-Za-z0-9+/=]{16,}"), r"\1{mark}"),
 )  # fmt: skip
+# Pieces of a long secret are hidden as well: it comes cut off, wrapped, or within the base64 of something longer
+PIECE = 16
+_LONG_WORD = re.compile(rf"[\w+/=.~-]{{{PIECE},}}")
+# So long is no credential; and all pieces together must stay a set of some megabytes
+LONGEST, MOST_PIECES = 8192, 500_000
 
 
 class Filter:
@@ -63,12 +79,15 @@ class Filter:
         self._lock = threading.Lock()
         self._forms: dict[str, None] = {}  # in the order in which they were learnt
         self._pattern: re.Pattern[str] | None = None
+        self._pieces: set[str] = set()
         self._ends: _Ends | None = None  # of all forms, made when a text was cut
 
     def learn(self, *values: str | None, least: int = LEAST) -> None:
         """Takes note of secrets; their usual encodings are hidden too."""
         forms = [form for value in values for form in _forms(value or "", least)]
         with self._lock:
+            if any(form not in self._forms for form in forms) and len(self._pieces) < MOST_PIECES:
+                self._pieces.update(piece for value in values for piece in _pieces((value or "").strip()))
             new = [form for form in forms if form not in self._forms]
             if new:
                 self._forms |= dict.fromkeys(new)
@@ -146,7 +165,9 @@ class Filter:
             return text
         pattern = self._compiled()
         if pattern is not None:
-            text = pattern.sub(mark, text)
+            text = pattern.sub(lambda _: mark, text)
+        if self._pieces and len(text) >= PIECE:
+            text = _LONG_WORD.sub(lambda word: self._without_pieces(word[0], mark), text)
         for sign, shape, instead in _SHAPES:
             if sign in text:
                 text = shape.sub(instead.replace("{mark}", mark), text)
@@ -169,6 +190,16 @@ class Filter:
                 part = mark + part[length:]
             parts[at] = part
         return "".join(parts)
+
+    def _without_pieces(self, word: str, mark: str) -> str:
+        kept: list[str] = []
+        at = 0
+        for begin in range(len(word) - PIECE + 1):
+            if word[begin : begin + PIECE] in self._pieces:
+                if begin > at or not kept:
+                    kept += [word[at:begin], mark]
+                at = begin + PIECE
+        return "".join([*kept, word[at:]])
 
     def _compiled(self) -> re.Pattern[str] | None:
         with self._lock:
@@ -226,11 +257,38 @@ def _forms(value: str, least: int) -> Iterable[str]:
     import html
 
     encoded = base64.b64encode(value.encode()).decode()
-    for form in (value, encoded, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1], repr(value)[1:-1]):
+    in_url, in_json = quote(value, safe=""), json.dumps(value)[1:-1]
+    small = re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), in_url)
+    # Programs in Go write JSON that a web page may hold
+    gos = json.dumps(value, ensure_ascii=False)[1:-1]
+    for sign in "&<>":
+        gos = gos.replace(sign, f"\\u{ord(sign):04x}")
+    slashes = in_json.replace("/", "\\/")
+    for form in (value, encoded, in_url, small, quote_plus(value), in_json, gos, slashes, repr(value)[1:-1]):
         yield form
         yield html.escape(form)
     if "\n" in value:  # a key may come line by line
         yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= 20 and "-----" not in line)
+
+
+def _pieces(value: str) -> Iterator[str]:
+    """Returns what pieces of a secret may look like: of the value where it is random, and of its base64."""
+    if not PIECE <= len(value) <= LONGEST:
+        return
+    # Names of hosts and paths are no pieces of a credential, and stand in many texts
+    wholes = [part for part in re.split("[./]", value) if _LONG_WORD.fullmatch(part) and _is_random(part)]
+    data = value.encode()
+    for before in range(3):  # bytes that stand before it in its group of three
+        encoded = base64.b64encode(b"\0" * before + data).decode()
+        whole = encoded[(0, 2, 3)[before] : (before + len(data)) // 3 * 4]
+        wholes += {whole, whole.replace("+", "-").replace("/", "_")}
+    for whole in wholes:
+        yield from (whole[begin : begin + PIECE] for begin in range(len(whole) - PIECE + 1))
+
+
+def _is_random(word: str) -> bool:
+    mixed = all(re.search(kind, word) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
+    return mixed or bool(re.fullmatch(r"(?=.*\d)[0-9a-f-]{32,}", word))
 
 
 def _decoded(value: str) -> str:
