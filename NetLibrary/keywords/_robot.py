@@ -84,8 +84,8 @@ def library_instance(library: str) -> Any:
 def console(text: str) -> None:
     """Writes a line to the terminal only.
 
-    Robot leaves the cursor behind the name of a test that runs, so the first line of each test begins a new one. Whoever
-    read the terminal may be gone, for instance `head` at the end of a pipe: no measurement and no clean-up ends for that.
+    Robot leaves the cursor behind the name of a test that runs, so the first line of each test begins a new one.
+    Whoever read the terminal may be gone, for instance `head` at the end of a pipe; nothing ends for that.
     """
     global _spoke_in
     text = secrets.hide(text)
