@@ -7,9 +7,11 @@ from functools import cache
 from typing import Any
 
 import pytest
+from robot.api import Error
 from robot.running.testlibraries import TestLibrary as Imported
 
-from NetLibrary.types import CONVERTERS
+from NetLibrary.keywords._session import Session
+from NetLibrary.types import CONVERTERS, Percentage
 
 WRONG = "?wrong?"
 # Types that take any text
@@ -77,3 +79,40 @@ def test_texts_name_the_argument_and_what_is_allowed() -> None:
 @pytest.mark.parametrize("kind", CONVERTERS, ids=lambda kind: kind.__name__)
 def test_converters_explain_themselves_in_libdoc(kind: Any) -> None:
     assert len((CONVERTERS[kind].__doc__ or kind.__doc__ or "").split()) > 5
+
+
+NONSENSE = {
+    "above": [-1, 0, 70000], "pods_per_node": [-1, 0], "in_flight": [-1, 0], "host_port": [-1, 0, 70000],
+    "outside_port": [-1, 70000], "count": [-1], "last_lines": [-1], "to_revision": [-1], "user": [-1, 2**31],
+    "family": [-1, 0, 5], "at_least": [-1, float("nan"), float("inf")], "retransmits_at_most": [-1],
+    "requests_per_second": [float("nan"), float("inf")], "multiple_at_most": [float("nan")], "denied_at_most": [-1],
+    "denied_at_least": [-1], "failed_at_most": [Percentage(101)], "share": [Percentage(101)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_number_that_no_keyword_can_mean_is_refused_before_anything_is_connected_to(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`at_least=nan` failed every measurement, `failed_at_most=101 %` none; `pods_per_node=-1` connected first."""
+
+    def connected(*_: Any, **__: Any) -> None:
+        raise AssertionError("it connects to a cluster first")
+
+    monkeypatch.setattr(Session, "cluster", connected)
+    seen = []
+    for keyword in Imported.from_name("NetLibrary").keywords:
+        types, positional = keyword.args.types or {}, list(keyword.args.positional_or_named)
+        kind = types.get(name)
+        if (keyword.name, name) == ("Throughput Should Be At Least Share", "share"):
+            continue  # a former name of `at_least`, which may be more than all
+        if kind is None or "deprecated" in keyword.tags or keyword.doc.startswith("*DEPRECATED"):
+            continue
+        fits = NONSENSE[name] if str(kind) in ("int", "float", "Percentage") else []
+        for value in (v for v in fits if isinstance(v, Percentage) == (str(kind) == "Percentage")):
+            given = dict.fromkeys((a for a in positional if a not in keyword.args.defaults), "1")
+            given |= dict.fromkeys((a for a in keyword.args.named_only if a not in keyword.args.defaults), "1")
+            with pytest.raises(Error, match=rf"^{name} is .*; (?:allowed|must|it|at)"):
+                keyword.method(**{**given, name: value})
+            seen.append(keyword.name)
+    assert seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,20 +70,34 @@ def _types_of(method: Callable[..., Any]) -> dict[str, Any]:
     return types
 
 
+_PORT = (0, 65535)
 # Numbers of these names have the same bounds on every keyword
-_BOUNDS = {"port": (0, 65535), "local_port": (0, 65535), "replicas": (0, None), "mtu": (68, 65535)}
+_BOUNDS: dict[str, tuple[float, float | None]] = {
+    "port": _PORT, "local_port": _PORT, "host_port": (1, 65535), "outside_port": _PORT, "mtu": (68, 65535),
+    "above": (1, 65535), "replicas": (0, None), "pods_per_node": (1, None), "in_flight": (1, None),
+    "count": (0, None), "last_lines": (0, None), "to_revision": (0, None), "user": (0, 2**31 - 1),
+    "at_least": (0, None), "retransmits_at_most": (0, None), "denied_at_most": (0, None), "denied_at_least": (0, None),
+}  # fmt: skip
+# Shares of a whole: a limit above that could not fail
+_SHARES = ("failed_at_most", "share")
 
 
 def _refuse_nonsense(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Refuses what no keyword can mean, before one connects to a cluster or starts a lab.
 
     Raises:
-        errors.InputError: A time is negative, or a port or a number of replicas is none.
+        errors.InputError: A time is negative, a number is none or out of bounds, or a share is more than the whole.
     """
     for name, value in (*zip(names, args, strict=False), *kwargs.items()):
         if isinstance(value, timedelta) and value < timedelta(0):
             raise errors.InputError(f"{name} is {value.total_seconds():g} s; allowed is 0 s and more.")
-        if name in _BOUNDS and isinstance(value, int):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise errors.InputError(f"{name} is {value}; allowed is a number.")
+        if name in _SHARES and getattr(value, "percent", 0) > 100:
+            raise errors.InputError(f"{name} is {value}; allowed are 0 % to 100 %.")
+        if name == "family" and isinstance(value, int) and value not in (4, 6):
+            raise errors.InputError(f"{name} is {value}; allowed are 4 and 6.")
+        if name in _BOUNDS and isinstance(value, (int, float)):
             least, most = _BOUNDS[name]
             if value < least or (most is not None and value > most):
                 allowed = f"{least} and more" if most is None else f"{least} to {most}"

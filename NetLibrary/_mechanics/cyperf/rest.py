@@ -357,8 +357,9 @@ def _base(address: str) -> str:
     text = address.strip()
     if "://" not in text:
         text = f"https://{text}"
-    parts = urllib.parse.urlsplit(text)
+    parts = urllib.parse.SplitResult("", "", "", "", "")
     try:
+        parts = urllib.parse.urlsplit(text)
         usable = (
             parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/") and parts.port != 0
         )
