@@ -46,7 +46,8 @@ left() {
   printf -v left '%d.%06d' $((us / 1000000)) $((us % 1000000))
 }
 
-clean() { clean=${1//[^[:print:]]/ }; clean=${clean:0:160}; }
+# All records that one answer of DNS can hold must fit into a field.
+clean() { clean=${1//[^[:print:]]/ }; clean=${clean:0:8000}; }
 
 # Attempts of a connection that took $1 microseconds: Linux sends a SYN again after 1 s and after 3 s, to the millisecond.
 syns() {

@@ -19,9 +19,13 @@ class CannotRun(Exception):
     """The probe could not run at all."""
 
 
+# All records that one answer of DNS can hold must fit into a field
+MOST = 8000
+
+
 def clean(text):
     """One field of a result line."""
-    text = "".join(c if c.isprintable() and c != "\t" else " " for c in str(text))[:160]
+    text = "".join(c if c.isprintable() and c != "\t" else " " for c in str(text))[:MOST]
     return text if text else "-"
 
 
