@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 from robot.api import logger
 from running import ROOT, SKUPPER, STAND_INS, output_folder, run_suite
@@ -157,9 +158,10 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
 
     def _say_how_it_is(self, name: str, ready: bool, info: dict[str, str]) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        state = {"type": "Ready", "status": str(ready), "reason": "Test", "message": "an object without a kubelet",
+        reason = "KubeletReady" if ready else "KubeletNotReady"
+        state = {"type": "Ready", "status": str(ready), "reason": reason, "message": "an object without a kubelet",
                  "lastHeartbeatTime": now}  # fmt: skip
-        status = {"conditions": [state], "nodeInfo": info, "capacity": {"pods": "10"}, "allocatable": {"pods": "10"}}
+        status = {"conditions": [state], "nodeInfo": info, "capacity": {"pods": "0"}, "allocatable": {"pods": "0"}}
         patch = ["patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})]
         Lab(self._name).kubectl(*patch)
 
@@ -176,8 +178,7 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
 
     def suite_should_pass(self, suite: str, *options: str) -> None:
         """Runs a suite on the lab; fails with the messages of its tests that failed. Skipped tests are listed."""
-        folder = output_folder(self._name, suite)
-        tests = run_suite(suite, folder, "-v", f"CLUSTER:lab:{self._name}", *options)
+        tests = self._tests(suite, *options)
         for test in tests:
             if test.skipped:
                 logger.info(f"skipped: {test.name}: {test.message.splitlines()[0]}", also_console=True)
@@ -198,6 +199,29 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         if suite in STAND_INS:
             lab.install(STAND_INS[suite])
         self.suite_should_pass(suite, *(word for each in (*names, *FITTING) for word in ("-v", each)), *options)
+
+    def keep_pods_away(self, cordoned: str, tainted: str) -> None:
+        """Cordons one node and taints another, as their owner does."""
+        Lab(self._name).kubectl("cordon", cordoned)
+        Lab(self._name).kubectl("taint", "nodes", tainted, "dedicated=db:NoSchedule")
+
+    def suite_should_fail_only_in(self, suite: str, name: str, words: str) -> None:
+        """Runs a suite on the lab; one test must fail, with these words, and no other."""
+        tests = self._tests(suite)
+        wrong = [f"{test.name}: {test.status}: {test.message}" for test in tests
+                 if test.failed != (test.name == name) or (test.failed and words not in test.message)]  # fmt: skip
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def rows_should_be_skipped(self, suite: str, words: str, *options: str) -> None:
+        """Runs a suite on the lab; every test must be skipped, with these words."""
+        wrong = [f"{test.name}: {test.status}: {test.message}" for test in self._tests(suite, *options)
+                 if not test.skipped or words not in test.message]  # fmt: skip
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def _tests(self, suite: str, *options: str) -> list[Any]:
+        return run_suite(suite, output_folder(self._name, suite), "-v", f"CLUSTER:lab:{self._name}", *options)
 
     def _lab(self, command: str, *options: str) -> None:
         words = [sys.executable, "-m", "NetLibrary.lab", command, "--name", self._name, *options]

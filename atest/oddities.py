@@ -130,7 +130,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         """A node without a kubelet joins and leaves every few seconds."""
         over = threading.Event()
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}}}
-        ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test"}],
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
                             "capacity": {"pods": "0"}, "allocatable": {"pods": "0"}}}  # fmt: skip
 
         def go() -> None:

@@ -82,7 +82,7 @@ Our Clock Is An Hour Behind
 A Node Died A Moment Ago
     [Documentation]    The API still calls it ready. The others are measured; the row about its health names it.
     Node Is Silent    3    kubelet    kube-proxy
-    Suite Should Say    node3    120    cluster_health
+    Suite Should Say    node3    120    cluster_health    -v    READY_TIMEOUT:60s
     Suite Should Pass    service_matrix    --include    pod-ip
     Suite Should Pass    throughput    -t    Pod*
 
