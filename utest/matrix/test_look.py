@@ -429,3 +429,11 @@ def test_a_network_without_a_bridge_whose_devices_have_names_of_their_own_does_n
                     addresses=f"2: eth0    inet 172.30.0.{number}/24 scope global eth0")  # fmt: skip
         of[f"node{number}"] = parse(f"node{number}", text, list(POD.values()), [POD[number]])
     assert {node: [d.text for d in differences(node, of)] for node in of} == {node: [] for node in of}
+
+
+def test_a_neighbour_that_a_tunnel_has_an_entry_of_its_own_for_does_not_differ():
+    both = "172.30.0.2 dev eth0 lladdr 02:00:00:00:00:02 STALE\n172.30.0.2 dev hand2 lladdr 0a:77:00:00:00:02 PERMANENT"
+    of = states()
+    of["node1"] = parse("node1", said(1, neighbours=both))
+    of["node3"] = parse("node3", said(3, neighbours="\n".join(reversed(both.splitlines()))))
+    assert not any("neighbour" in d.text for d in differences("node1", of))

@@ -197,11 +197,11 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             text = f"packets to the pod {address} go to {here}, on the other nodes to {there[0]}"
             yield Difference(mine.node, text, f"ip route get {address}", REACH | SERVICES, "route")
     yield from _policy_rules(mine, healthy)
-    for address, link in mine.neighbours.items():
-        known = {s.neighbours[address] for s in healthy if address in s.neighbours}
+    for (address, at), link in mine.neighbours.items():
+        known = {s.neighbours[address, at] for s in healthy if (address, at) in s.neighbours}
         if len(known) == 1 and link not in known:
             text = f"the neighbour {address} has the link address {link}, and {known.pop()} on the other nodes"
-            yield Difference(mine.node, text, f"ip neigh del {address} dev DEVICE", REACH | SERVICES)
+            yield Difference(mine.node, text, f"ip neigh del {address} dev {at}", REACH | SERVICES)
     for (device, link), end in mine.tunnels.items():
         ends = [s.tunnels[device, link] for s in healthy if (device, link) in s.tunnels]
         if _outvoted(end, ends, [other for key, other in mine.tunnels.items() if key != (device, link)]):

@@ -78,7 +78,7 @@ class State:
         ways: Address of a pod → where a packet to it goes.
         here: Addresses of the matrix's pods on this node.
         policy_rules: Rules of the routing policy.
-        neighbours: Address → link address, of those that are known.
+        neighbours: Address and device → link address, of those that are known.
         failed: Neighbours that do not answer.
         tunnels: Device of a tunnel and link address behind it → address of the node that packets for it are sent to.
         hairpin: Hairpin mode of the bridge ports that lead to pods: `on`, `off`; empty when there is no bridge.
@@ -106,7 +106,7 @@ class State:
     ways: dict[str, str] = field(default_factory=dict)
     here: frozenset[str] = frozenset()
     policy_rules: list[str] = field(default_factory=list)
-    neighbours: dict[str, str] = field(default_factory=dict)
+    neighbours: dict[tuple[str, str], str] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
     tunnels: dict[tuple[str, str], str] = field(default_factory=dict)
     hairpin: str = ""
@@ -235,7 +235,9 @@ def parse(node: str, text: str, own: Sequence[str] = (), here: Sequence[str] = (
     for line in parts["neighbours"]:
         words = line.split()
         if "lladdr" in words:
-            state.neighbours[words[0]] = words[words.index("lladdr") + 1]
+            # a tunnel may have an entry of its own for the address of a node
+            at = words[words.index("dev") + 1] if "dev" in words else ""
+            state.neighbours[words[0], at] = words[words.index("lladdr") + 1]
         elif words[-1] == "FAILED":
             state.failed.append(words[0])
     for line in parts["tunnels"]:
