@@ -27,7 +27,9 @@ def connect(scripted: ScriptedController, **options: float) -> Connection:
     return Connection(scripted.url, username="admin", password=SECRET, **options)
 
 
-@pytest.mark.parametrize("address", ["", "http://", "ftp://x", "a b", "https://host/path", "host:99999", "u:p@host", "[]"])
+@pytest.mark.parametrize(
+    "address", ["", "http://", "ftp://x", "a b", "https://host/path", "host:99999", "u:p@host", "[]"]
+)
 def test_unusable_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="address"):
         Connection(address, refresh_token="x")

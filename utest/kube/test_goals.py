@@ -266,9 +266,9 @@ def test_crash_loop_that_is_ready_for_a_moment_is_not_ready(clock: list[float]) 
     goal = wait.pods_ready(1)
     assert goal([run(2)]) == Pending("0/1 ready (web-1: it is ready, but was restarted 2 times, just now)")
     assert isinstance(goal([crashing(2)]), Pending)
-    clock[0] += wait.STEADY + 1
+    clock[0] += trouble.STEADY + 1
     assert isinstance(goal([run(3)]), Pending)  # not the run that was seen before
-    clock[0] += wait.STEADY
+    clock[0] += trouble.STEADY
     assert isinstance(goal([run(3)]), Done)
     assert isinstance(wait.pods_ready(1)([run(2, ago=3600)]), Done)  # an old story
     assert isinstance(wait.pods_ready(1)([run(0)]), Done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -321,6 +322,39 @@ def test_crash_has_its_last_lines_in_the_message(api: ApiServer, cluster: Cluste
         first == "Pods: pod 'web-1' cannot get ready: container 'c' is CrashLoopBackOff: back-off (exit code 1, Error)."
     )
     assert second == "last lines of 'demo/web-1' (c): cannot bind port 80"
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_workload_that_is_available_for_the_moment_before_it_crashes_again_is_not(
+    api: ApiServer, cluster: Cluster, stays: bool
+) -> None:
+    """Its controller counts a container without a readiness probe as available as soon as it runs."""
+    started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    running = {"name": "c", "restartCount": 2, "ready": True, "state": {"running": {"startedAt": started}}}
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    put_pod(api, containerStatuses=[running], **ready)
+    labels = {"app": "web", "tier": "front"}
+    api.objects[f"{CORE}/pods"]["web-1"]["metadata"]["labels"] = labels
+    deployment = put_deployment(api, template={"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c"}]}})
+    deployment["status"].update(updatedReplicas=1, replicas=1, availableReplicas=1)
+    api.put(f"{APPS}/deployments", deployment)
+    ended = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    crashed = {"name": "c", "restartCount": 2, "ready": False, "state": ended, "lastState": ended}
+
+    def crash() -> None:
+        put_pod(api, containerStatuses=[crashed], phase="Running")
+        deployment["status"].update(availableReplicas=0)
+        api.put(f"{APPS}/deployments", deployment)
+
+    if not stays:
+        threading.Timer(1.0, crash).start()
+    began = time.monotonic()
+    if stays:
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="It")
+        assert time.monotonic() - began >= why_not_ready.STEADY
+        return
+    with pytest.raises(errors.NetLibraryError, match="0/1 available"):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=5, what="It")
 
 
 def test_sentence_of_a_kubelet_that_has_no_log_is_none(api: ApiServer, cluster: Cluster) -> None:

@@ -98,7 +98,7 @@ class Advisor:
 
     def last_words(self, objects: Sequence[Object]) -> list[str]:
         """Returns the last lines of containers that do not come up."""
-        return list(self._last_words(self._pods(objects)))
+        return list(self._last_words(self.pods(objects)))
 
     def _ask(self, objects: Sequence[Object]) -> list[Hint]:
         try:
@@ -292,8 +292,7 @@ class Advisor:
             if event.get("reason") in (*_MOUNTS, "FailedCreatePodSandBox"):
                 text = f"{trouble.text}: {event['reason']}: {head(' '.join(str(event.get('message')).split()), 400)}"
                 missing = event["reason"] in _MOUNTS and self._source_is_missing(pod, text)
-                key = f"mount {pod['metadata'].get('uid')}"
-                return text, missing and self._lasting.lasts(key, why_not_ready.PATIENCE)
+                return text, missing and self._lasting.lasts(f"mount {text}", why_not_ready.PATIENCE)
         return trouble.text, False
 
     def _failed_hook(self, pod: Object, container: str) -> str:
@@ -359,7 +358,8 @@ class Advisor:
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    def _pods(self, objects: Sequence[Object]) -> list[Object]:
+    def pods(self, objects: Sequence[Object]) -> list[Object]:
+        """Returns the pods of what is waited for; none where the account may not list them."""
         if self._kind == "Pod":
             return [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
         if self._kind in WORKLOADS and objects:

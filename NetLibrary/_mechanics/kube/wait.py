@@ -16,15 +16,12 @@ from NetLibrary._mechanics.kube.why_not_ready import (
     has_ended,
     is_ready,
     is_replaced,
+    is_steady,
     newest,
     problem,
-    recent_restarts,
 )
 
 Object = dict[str, Any]
-# A container without a readiness probe is ready as soon as it runs, also the moment before it crashes again. One that
-# was restarted a short while ago counts only after it has stayed ready for so long.
-STEADY = 3.0
 
 
 @dataclass(frozen=True)
@@ -137,16 +134,12 @@ def pods_ready(count: int = 1, *, now: Callable[[], float] = time.time) -> Goal:
         raise InputError(f"count is {count}; allowed is 0 and more.")
     hopeless, steady = Hopeless(), Lasting()
 
-    def settled(pod: Object) -> bool:
-        restarts = recent_restarts(pod, now())
-        return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
-
     def goal(pods: list[Object]) -> Outcome:
         if count == 0:
             left = sorted(pod["metadata"]["name"] for pod in pods if not has_ended(pod))
             return Pending(f"{len(left)} left ({', '.join(left[:5])})") if left else Done([])
         live = newest([pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not is_replaced(pod)])
-        ready = [pod for pod in live if is_ready(pod) and settled(pod)]
+        ready = [pod for pod in live if is_ready(pod) and is_steady(pod, now(), steady)]
         if len(ready) >= count:
             return Done(ready)
         reasons = {pod["metadata"]["name"]: problem(pod) for pod in live if pod not in ready}

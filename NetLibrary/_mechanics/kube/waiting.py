@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.hindrances import Advisor
-from NetLibrary._mechanics.kube.wait import Done, Failed, Goal
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Pending
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left
+from NetLibrary._mechanics.kube.why_not_ready import Lasting, is_ready, is_steady
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -65,6 +66,7 @@ def wait(
     advisor = Advisor(
         cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready, completion=ends
     )
+    steady = Lasting()
     with _watch(cluster, selection) as stream:
         while True:
             left = deadline_left(start + timeout)
@@ -77,7 +79,10 @@ def wait(
                 present = list(objects.values())
                 outcome = until(present)
                 if isinstance(outcome, Done):
-                    return outcome.value
+                    unsteady = _restarted_just_now(cluster, advisor, present, steady) if ready else ""
+                    if not unsteady:
+                        return outcome.value
+                    outcome = Pending(unsteady)
                 if isinstance(outcome, Failed):
                     lines = [f"{what}: {outcome.text.rstrip('.')}.", *advisor.last_words(present)]
                     raise errors.WaitFailed("\n".join(_unsaid(lines)))
@@ -97,6 +102,20 @@ def wait(
                 first = f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
                 lines = advisor.at_the_end(list(objects.values())) if synced and not stream.trouble else []
                 raise errors.WaitTimeout("\n".join(_unsaid([first, *lines])))
+
+
+def _restarted_just_now(cluster: Cluster, advisor: Advisor, objects: list[Object], steady: Lasting) -> str:
+    """Says which pod of a workload may be about to crash again; nothing when the workload can be trusted.
+
+    Its controller counts a container without a readiness probe as available as soon as it runs. For waits for pods
+    their goal looks itself.
+    """
+    template = (objects[0]["spec"].get("template") or {}).get("spec") or {} if objects else {}
+    if all(container.get("readinessProbe") for container in template.get("containers") or []):
+        return ""
+    pods = [pod for pod in advisor.pods(objects) if not pod["metadata"].get("deletionTimestamp")]
+    shaky = [pod for pod in pods if is_ready(pod) and not is_steady(pod, cluster.now(), steady)]
+    return f"available, but pod '{shaky[0]['metadata']['name']}' was restarted just now" if shaky else ""
 
 
 def _watch(cluster: Cluster, selection: Selection) -> Watch:

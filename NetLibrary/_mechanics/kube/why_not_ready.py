@@ -33,6 +33,9 @@ ENDED = "ended"
 _STARTING = (None, "", "ContainerCreating", "PodInitializing")
 # A restart longer ago than this says nothing about the container that runs now.
 RECENTLY = 30.0
+# A container without a readiness probe is ready as soon as it runs, also the moment before it crashes again. One that
+# was restarted a short while ago counts only after it has stayed ready for so long.
+STEADY = 3.0
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,18 @@ def recent_restarts(pod: Object, now: float) -> int:
         if container.get("restartCount") and started and now - (times.seconds(started) or 0.0) < RECENTLY:
             found += int(container["restartCount"])
     return found
+
+
+def is_steady(pod: Object, now: float, steady: Lasting) -> bool:
+    """Tells whether a ready pod counts as such: it was not restarted just now, or has stayed ready since.
+
+    Args:
+        pod: The Pod object.
+        now: Present time by the cluster's clock, in seconds since 1970.
+        steady: What the wait remembers of such pods.
+    """
+    restarts = recent_restarts(pod, now)
+    return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
 
 def _restarts(pod: Object) -> int:
