@@ -199,7 +199,7 @@ Network Breaks
     Objects Should Have    Pod    /source    spec.containers[0].resources.requests.cpu    55m
     Objects Should Have    Service    variables-outages/    spec.type    NodePort
     Number Of Objects Should Be    Pod    /source    2
-    Log Should Say    from the command    timeout=[^|]*77    recovery=[^|]*21    rollout_timeout=[^|]*120    17055
+    Log Should Say    from the command    timeout=[^|]*77    recovery=[^|]*21    rollout_within=[^|]*120    17055
     ...    IPv6    ICMP lost    ${{ re.escape(str($manifests)) }}
     What Stayed Can Be Looked At And Removed    pod/source    pod/far
     Run Suite With    network_break    -t    Quiet*    BASELINE:${folder}/measurements.jsonl    TOLERANCE:99.9 %
