@@ -79,7 +79,9 @@ def test_right_names_the_rows_that_need_it() -> None:
     assert rows("e2sar", "create jobs.batch") == {"*"}
     assert rows("service_matrix", "patch services") == {"Label *|Changing Types|UDP Flows*"}
     assert rows("own_application", "patch deployments.apps") == {"An Update*"}
-    two = next(each for each in rights.needed("service_matrix", "team") if each.rows == "Label *|Changing Types")
+    two = next(
+        each for each in rights.needed("service_matrix", "team") if each.rows == "Label *|Changing Types|UDP Flows*"
+    )
     assert [name for name in ("Changing Types", "label gives service away", "Labels", "Headless") if two.is_for(name)] == [
         "Changing Types", "label gives service away",
     ]  # fmt: skip
