@@ -85,7 +85,7 @@ def test_right_names_the_rows_that_need_it() -> None:
     assert [name for name in ("Changing Types", "label gives service away", "Labels", "Headless") if two.is_for(name)] == [
         "Changing Types", "label gives service away",
     ]  # fmt: skip
-    assert "Label *, Changing Types" in rights.table([two])[0]
+    assert "Label *, Changing Types, UDP Flows*" in rights.table([two])[0]
 
 
 @pytest.mark.parametrize("suite", rights.suites())
