@@ -21,10 +21,21 @@ def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp"):
             continue  # of a test before, and no longer anybody's
+        _without_restarts(obj)
         place = "/".join((obj["kind"], metadata.get("namespace", ""), metadata["name"]))
         noted = {key: metadata.get(key) for key in ("uid", "labels", "annotations")}
         kept[place] = {**noted, **{key: obj.get(key) for key in ("spec", "data", "rules")}}
     return kept
+
+
+def _without_restarts(obj: dict[str, Any]) -> None:
+    """Leaves out the marks of `kubectl rollout restart`, which a user's own command may set and nobody takes back."""
+    (obj["metadata"].get("annotations") or {}).pop("deployment.kubernetes.io/revision", None)
+    template = ((obj.get("spec") or {}).get("template") or {}).get("metadata") or {}
+    if (template.get("annotations") or {}).pop("kubectl.kubernetes.io/restartedAt", None) and not template[
+        "annotations"
+    ]:
+        del template["annotations"]
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 from running import ROOT, STAND_INS, output_folder
 
+from NetLibrary._mechanics.errors import Unreachable
 from NetLibrary._mechanics.kube import jsonpath
 from NetLibrary.lab import Lab
 
@@ -254,7 +256,8 @@ class _Watch:
 
     def _look(self) -> None:
         while not self._end.wait(0.5):
-            self._once()
+            with suppress(Unreachable):  # a busy machine: the next look will see it
+                self._once()
 
     def _once(self) -> None:
         for kind in KINDS:
