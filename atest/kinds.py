@@ -113,7 +113,7 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         config = str(Lab(self._name).kubeconfig)
         text = (ROOT / path).read_text()
         if settings:
-            server = re.search(r"server: https://(.+):(\d+)", Lab(self._name).kubeconfig.read_text())
+            server = re.search(r'"server": "https://(.+?):(\d+)"', Lab(self._name).kubeconfig.read_text())
             assert server
             chosen = [f"APISERVER_HOST={server[1]}", f"APISERVER_PORT={server[2]}", *settings]
             for name, _, value in (setting.partition("=") for setting in chosen):

@@ -229,7 +229,7 @@ Daemons That A Row Of Network Breaks Restarts
     ...    The dns is [^\\n]*default/variables-agent
     ...    variables0 deleted
     ...    delete_emptydir_data=True
-    ...    outside_address=[^|]*${address}[^|]*[|] outside_port=${port}
+    ...    outside_address=[^|]*${address}\[^|]*[|] outside_port=${port}
     Number Of Objects Should Be    Pod    /host-    0
     Records Should Have    network_break    parameters.iperf_bits_per_second    None
     [Teardown]    Run Keywords

@@ -128,6 +128,16 @@ def test_new_connections_are_lost_before_the_kernel_repeats_their_syn():
     assert Rates(timeout_ms=300).limit_ms(ProbeKind.TCP_NEW) == 300
 
 
+def test_gateway_that_nobody_has_is_left_out_with_its_reason():
+    """Calico gives all pods the gateway 169.254.1.1: nodes answer for it in ARP, and nobody to an echo request."""
+    known = endpoints(gateways={("source", 4): "169.254.1.1"})
+    targets, missing = resolve(known, [OutagePath.OWN_GATEWAY])
+    assert not targets
+    assert missing == [
+        "own gateway: 169.254.1.1, the gateway of pod 'source', is a link-local address that need not answer"
+    ]
+
+
 def test_gateways_are_read_from_the_routes():
     v4 = "Iface\tDestination\tGateway\neth0\t00000000\t0102F40A\t0003\neth0\t0002F40A\t00000000\t0001\n"
     assert gateway_of(v4, 4) == "10.244.2.1"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -188,6 +189,16 @@ def test_counts_tell_planned_sent_and_answered_apart(timeline):
     assert result.loss_ratio == pytest.approx(10 / 199)
     assert any("fell behind: 7 of 207" in note for note in result.notes)
     assert any("no socket left for 1" in note for note in result.notes)
+
+
+def test_gateway_that_never_answers_is_not_measured_and_spoils_no_result(timeline):
+    """Many networks have gateways that route and answer no echo request; the measurement had no valid result there."""
+    line = timeline()
+    spec = replace(line.spec, path="other gateway IPv4")
+    never = evaluate(StreamLog(spec, line.probes(4, [(0, 5000)])), quiet_until_ns=T0 + 1000 * MS)
+    assert never.invalid == "not measured: 10.0.0.1 answers no echo requests, which nobody asks of a gateway"
+    late = evaluate(StreamLog(spec, line.probes(4, [(0, 2000)])), quiet_until_ns=T0 + 1000 * MS)
+    assert late.invalid == "no good probe before the disturbance"
 
 
 def test_no_good_probe_before_the_disturbance_is_invalid_not_total_loss(timeline):

@@ -17,6 +17,7 @@ from NetLibrary._mechanics.outages.types import (
     StreamResult,
     StreamSpec,
 )
+from NetLibrary.types import OutagePath
 
 #: An answer this much later than the median counts as bad. A lost SYN comes again after a second, so that for new
 #: connections a wider margin loses nothing and spares false alarms from a busy machine.
@@ -30,6 +31,8 @@ SLOW_MARGIN_MS = {
     ProbeKind.TCP_IDLE: 1000.0,
     ProbeKind.DNS: 300.0,
 }
+#: Many networks have gateways that route and never answer; those that never did tell nothing of a break.
+GATEWAYS = (OutagePath.OWN_GATEWAY.value, OutagePath.OTHER_GATEWAY.value)
 
 
 def slow_limit_ms(spec: StreamSpec, probes: Sequence[Probe], margin_ms: float | None = None) -> tuple[float, float]:
@@ -162,6 +165,8 @@ def evaluate(
         result.notes.append("the prober did not end in good order; what it had delivered until then is counted")
     if not probes:
         result.invalid = "the prober delivered no probe"
+    elif log.spec.base_path in GATEWAYS and not any(p.outcome is Outcome.OK for p in probes):
+        result.invalid = f"not measured: {log.spec.address} answers no echo requests, which nobody asks of a gateway"
     elif not any(p.outcome is Outcome.OK and (quiet_until_ns is None or p.sent_ns < quiet_until_ns) for p in probes):
         result.invalid = (
             "no good probe before the disturbance"
