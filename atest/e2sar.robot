@@ -129,7 +129,7 @@ Namespace Deleted In The Middle Keeps The Logs
     [Teardown]    Use The Suite's Image Again
 
 Receiver That Is Not Yet Bound Is Named And Mended
-    Start E2SAR Receiver    environment=${{ {"START_DELAY": "3"} }}
+    Start E2SAR Receiver    environment=${{ {"START_DELAY": "6"} }}
     Start E2SAR Sender    events=200    rate=5M
     Wait For E2SAR Sender    timeout=${READY_TIMEOUT}
     Wait Until E2SAR Receiver Is Bound    timeout=${READY_TIMEOUT}

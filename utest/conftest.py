@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from scripted_api import ApiServer
 
+from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.kube import Cluster, choose
 from NetLibrary._mechanics.kube import connection as connection_module
 
@@ -20,6 +21,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="NETLIBRARY_TEST_KUBECONFIG names no cluster"))
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_one_test() -> Iterator[None]:
+    """Forgets what a test has planted: words of it would be hidden in what later tests look at."""
+    known = secrets._FILTER
+    before = (dict(known._forms), set(known._pieces))
+    yield
+    with known._lock:
+        known._forms, known._pieces = before
+        known._pattern = known._ends = None
 
 
 @pytest.fixture

@@ -80,6 +80,27 @@ def test_a_refused_service_costs_its_row_only_and_the_servers_words_are_told():
     assert not matrix.lacking(CASES["cluster ip"])
 
 
+def test_row_that_needs_the_host_network_is_skipped_with_the_words_of_who_refuses_it():
+    """It passed with "0 of 0 cells as expected"."""
+    bed = builder(Refusing()).testbed
+    bed.layout = bed.layout.without({name: "hostNetwork is denied here" for name, _ in bed.layout.host_pods})
+    bed.world = world()
+    bed.sources = [source for source in sources(bed.layout, bed.world) if not source.host_network]
+    matrix = Matrix(bed)
+    assert matrix.lacking(CASES["host backends"]) == "there are no pods on the host network; hostNetwork is denied here"
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_row_that_nobody_could_ask_is_skipped(left):
+    bed = builder(Refusing()).testbed
+    bed.layout = bed.layout.without({name: "gone" for name, _ in bed.layout.host_pods})
+    bed.world = world()
+    bed.sources = [source for source in sources(bed.layout, bed.world) if not source.host_network][:left]
+    matrix = Matrix(bed)
+    for case in CASES.values():
+        assert matrix.lacking(case) or matrix.pairs(case), case.key
+
+
 def test_load_balancer_with_a_name_alone_is_left_out_by_its_name():
     """What a cloud's name leads to keeps rules of its own, and is not known to DNS in its first minutes."""
     bed = builder(Refusing()).testbed

@@ -321,7 +321,7 @@ def test_streams_pass_a_router_in_the_middle(pki: Path) -> None:
             network.add("middle", listener=network.access(second), connector=network.link(first))
             client = network.add("client", connector=network.link(second), tcpListener=network.listener())
             await until(lambda: client.ports["l"].bound)
-            assert {ad["router"] for ad in client.network()} == {"hub", "middle", "client"}
+            await until(lambda: {ad["router"] for ad in client.network()} == {"hub", "middle", "client"})
             blob = b"0123456789" * 100_000
             assert await talk(network.port, blob) == blob + b"bye"
             network.change("middle", connector={})

@@ -285,13 +285,13 @@ class Advisor:
         events = self._events(pod["metadata"].get("uid", ""))
         if _runs_unready(trouble):
             said = next((e["message"] for e in events if e.get("reason") == "Unhealthy"), "")
-            return trouble.text + (
-                f": {head(' '.join(str(said).split()), 300)}" if said else f"{lost and ': '}{lost}"
-            ), False
+            why = f": {head(' '.join(str(said).split()), 300)}" if said else f"{lost and ': '}{lost}"
+            return f"{trouble.text}{why}", False
         for event in events:
             if event.get("reason") in (*_MOUNTS, "FailedCreatePodSandBox"):
-                text = f"{trouble.text}: {event['reason']}: {head(' '.join(str(event.get('message')).split()), 400)}"
-                missing = event["reason"] in _MOUNTS and self._source_is_missing(pod, text)
+                said = " ".join(str(event.get("message")).split())
+                text = f"{trouble.text}: {event['reason']}: {head(said, 400)}"
+                missing = event["reason"] in _MOUNTS and self._source_is_missing(pod, said)
                 return text, missing and self._lasting.lasts(f"mount {text}", why_not_ready.PATIENCE)
         return trouble.text, False
 

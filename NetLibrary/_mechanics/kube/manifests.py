@@ -137,13 +137,16 @@ def is_list(kind: Any, items: Any) -> bool:
 
 
 def _items(document: Any) -> Iterator[Any]:
-    if not (isinstance(document, dict) and "items" in document and is_list(document.get("kind"), document["items"])):
+    plain = isinstance(document, dict) and document.get("kind") == "List"
+    if not plain and not (
+        isinstance(document, dict) and "items" in document and is_list(document.get("kind"), document["items"])
+    ):
         yield document
         return
     # The items of a ConfigMapList need not say once more what they are
     kind = document["kind"].removesuffix("List")
     same = {"apiVersion": document.get("apiVersion"), "kind": kind} if kind else {}
-    for item in document["items"] or []:
+    for item in document.get("items") or []:
         yield from _items({**same, **item} if isinstance(item, dict) else item)
 
 

@@ -162,7 +162,7 @@ def _telling_handshakes(pools: PoolManager) -> PoolManager:
                 super().connect()
             except TimeoutError as error:
                 raise NewConnectionError(self, f"no TLS handshake within {CONNECT_TIMEOUT:g} s") from error
-            except (ConnectionError, ssl.SSLEOFError) as error:
+            except (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
                 raise NewConnectionError(self, error.strerror or str(error)) from error
 
     class Pool(HTTPSConnectionPool):

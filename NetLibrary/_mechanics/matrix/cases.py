@@ -26,7 +26,7 @@ class CaseKind:
         key: Its name in suites.
         title: Heading of its table.
         pairs: Yields who asks what.
-        needs: `balancer`, `outside`, `sctp`, `dual stack`; the case is skipped where one is absent.
+        needs: Keys of the reasons in `Matrix.lacking`; the case is skipped where one is absent.
     """
 
     key: str
@@ -364,7 +364,7 @@ CASES = {
         CaseKind("headless", "Headless Service", headless),
         CaseKind("external name", "ExternalName Service", external_name),
         CaseKind("outside name", "ExternalName to a name outside the cluster", outside_name, ("outside name",)),
-        CaseKind("host backends", "Services with backends on the host network", host_backends),
+        CaseKind("host backends", "Services with backends on the host network", host_backends, ("host pods",)),
         CaseKind("internal local", "internalTrafficPolicy Local", internal_local),
         CaseKind("near", "Traffic distribution PreferSameNode", near, ("near",)),
         CaseKind("node port", "NodePort, every source through every entry node", node_port),

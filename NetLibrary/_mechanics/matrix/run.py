@@ -93,7 +93,8 @@ class Matrix:
     def lacking(self, case: cases.CaseKind) -> str:
         """Why a case cannot be run here; empty when it can."""
         refused = self.testbed.refused
-        asked = {t.service for _, t in case.pairs(self.layout, self.world, self.sources) if t.service}
+        pairs = list(case.pairs(self.layout, self.world, self.sources))
+        asked = {target.service for _, target in pairs if target.service}
         if asked and asked <= set(refused):
             return "; ".join(dict.fromkeys(f"the API server refused it: {refused[name]}" for name in sorted(asked)))
         facts = self.world.facts
@@ -106,10 +107,16 @@ class Matrix:
             "external ip": "" if self.layout.external_ip else "no address was given ('external_ip')",
             "near": self._why_not_near(),
             "outside name": "" if self.layout.external_name else "no name was given ('external_name')",
-            "host pods": "" if self.layout.host_pods else "there are no pods on the host network",
+            "host pods": "" if self.layout.host_pods else self._why_no_host_pods(),
         }
         found = [reasons[need] for need in case.needs]
-        return "; ".join(filter(None, (*found, self.beyond_prober(case.key))))
+        why = "; ".join(filter(None, (*found, self.beyond_prober(case.key))))
+        # a row without a cell would pass and have shown nothing
+        return why or ("" if pairs else "there is no pod that could ask, or none to be asked")
+
+    def _why_no_host_pods(self) -> str:
+        why = dict.fromkeys(text for name, text in self.layout.left_out if name.startswith("host-"))
+        return "; ".join(("there are no pods on the host network", *why))
 
     def _why_no_balancer(self) -> str:
         """Names lead through something outside of the cluster, whose rules are not those of Services."""
