@@ -226,7 +226,7 @@ Daemons That A Row Of Network Breaks Restarts
     ...    The plugin is [^\\n]*default/variables-agent
     ...    The service proxy is [^\\n]*default/variables-agent
     ...    The load balancer is [^\\n]*default/variables-agent
-    ...    The dns is [^\\n]*default/variables-agent
+    ...    The DNS is [^\\n]*default/variables-agent
     ...    variables0 deleted
     ...    delete_emptydir_data=True
     ...    outside_address=[^|]*${address}\[^|]*[|] outside_port=${port}

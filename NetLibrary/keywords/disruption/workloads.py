@@ -56,7 +56,9 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         found = network_workloads.find(connection, role, workload or "")
         network_workloads.require_rights(connection, found, inside=node is not None)
         told = "DNS" if role == "dns" else role
-        _robot.console(f"  The {told} is {found.product}: {found.kind} {found.namespace}/{found.name}.")
+        text = f"The {told} is {found.product}: {found.kind} {found.namespace}/{found.name}."
+        logger.info(text)
+        _robot.console(f"  {text}")
         more = {"pod": network_workloads.pod_on_node(connection, found, node)} if node else {}
         return {**asdict(found), **more}
 
