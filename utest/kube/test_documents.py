@@ -193,6 +193,7 @@ ONE = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one, namespace: shop}}
         "{apiVersion: v1, kind: ConfigMapList, metadata: {resourceVersion: '7'}, items: [{metadata: {name: one}}]}",
         f"{{apiVersion: v1, kind: List, items: [{{apiVersion: v1, kind: List, items: [{ONE}]}}]}}",
         f"{{apiVersion: v1, kind: List, items: }}\n---\n{ONE}",
+        f"{{apiVersion: v1, kind: List}}\n---\n{ONE}",
     ],
 )
 def test_lists_as_kubectl_prints_them_are_their_objects(api: ApiServer, cluster: Cluster, text: str) -> None:

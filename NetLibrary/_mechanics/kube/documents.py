@@ -139,10 +139,10 @@ def _nodes(text: str) -> Iterator[yaml.Node]:
 def _items(node: yaml.Node) -> Iterator[yaml.Node]:
     """Does for what the YAML reader saw what `manifests.read` does for its values."""
     parts = {key.value: value for key, value in node.value} if isinstance(node, yaml.MappingNode) else {}
-    items = parts.get("items")
-    found = items.value if isinstance(items, yaml.SequenceNode) else None
-    empty = isinstance(items, yaml.ScalarNode) and items.tag.endswith(":null")
-    if (found is not None or empty) and manifests.is_list(getattr(parts.get("kind"), "value", ""), found):
+    items: Any = parts.get("items")
+    null = items is None or items.tag.endswith(":null")
+    found = items.value if isinstance(items, yaml.SequenceNode) else None if null else items
+    if manifests.is_list(getattr(parts.get("kind"), "value", ""), found, given="items" in parts):
         for each in found or []:
             yield from _items(each)
     else:

@@ -131,16 +131,20 @@ def read(filled: str, origin: str = "manifest") -> list[dict[str, Any]]:
     return objects
 
 
-def is_list(kind: Any, items: Any) -> bool:
-    """Tells whether an object is none itself but a list of objects, as `kubectl get --output yaml` prints it."""
-    return str(kind).endswith("List") and isinstance(items, (list, type(None)))
+def is_list(kind: Any, items: Any, *, given: bool) -> bool:
+    """Tells whether an object is none itself but a list of objects, as `kubectl get --output yaml` prints it.
+
+    Args:
+        kind: Its kind.
+        items: Its items, None for those that are null or not given.
+        given: Whether it has the field: what is called a list may be something else, a plain `List` is none.
+    """
+    return (given or kind == "List") and str(kind).endswith("List") and isinstance(items, (list, type(None)))
 
 
 def _items(document: Any) -> Iterator[Any]:
-    plain = isinstance(document, dict) and document.get("kind") == "List"
-    if not plain and not (
-        isinstance(document, dict) and "items" in document and is_list(document.get("kind"), document["items"])
-    ):
+    fields = document if isinstance(document, dict) else {}
+    if not is_list(fields.get("kind"), fields.get("items"), given="items" in fields):
         yield document
         return
     # The items of a ConfigMapList need not say once more what they are
