@@ -11,7 +11,7 @@ from typing import Any
 
 from everything import differences, everything
 from robot.libraries.BuiltIn import BuiltIn
-from running import ROOT, STAND_INS, output_folder, run_suite
+from running import ROOT, STAND_INS, lab_of_run, output_folder, run_suite
 
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.lab import Lab
@@ -80,9 +80,7 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
 
     @property
     def _lab(self) -> Lab:
-        if not self._cluster.is_lab:
-            BuiltIn().skip("Everything in the cluster is compared before and after; that is for a lab.")
-        return self._cluster.lab
+        return lab_of_run("Everything in the cluster is compared before and after; that is for a lab.")
 
     def export_images(self, suite: str) -> None:
         """Writes archives of a suite's images under the mirror's names, and loads them into the lab."""

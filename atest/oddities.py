@@ -20,7 +20,7 @@ from typing import Any
 
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import LIMIT_SECONDS, ROOT, command_of, output_folder
+from running import LIMIT_SECONDS, ROOT, command_of, lab_of_run, output_folder
 
 from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
@@ -41,10 +41,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
     @property
     def _lab(self) -> Lab:
-        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        if not cluster.is_lab:
-            BuiltIn().skip("The cluster itself is made odd; that is for a lab.")
-        return cluster.lab
+        return lab_of_run("The cluster itself is made odd; that is for a lab.")
 
     # --- what is odd --------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from datetime import datetime, timezone
 from pathlib import Path
 
-from robot.libraries.BuiltIn import BuiltIn
+from running import lab_of_run
 
 from NetLibrary._mechanics.cyperf.pause import NAME
 from NetLibrary.lab import Lab
@@ -21,10 +21,7 @@ class pause:  # noqa: N801 - Robot looks for a class of the module's name
 
     @property
     def _lab(self) -> Lab:
-        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        if not cluster.is_lab:
-            BuiltIn().skip("Settings of nodes are changed; that is for a lab.")
-        return cluster.lab
+        return lab_of_run("Settings of nodes are changed; that is for a lab.")
 
     def nodes_keep_closed_connections(self, seconds: str) -> None:
         """Sets how long the nodes' connection tracking keeps closed connections."""

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import yaml
 from robot.api import logger
-from robot.libraries.BuiltIn import BuiltIn
-from running import ROOT, SKUPPER, STAND_INS, output_folder, run_suite
+from running import ROOT, SKUPPER, STAND_INS, lab_of_run, output_folder, run_suite
 
 from NetLibrary._mechanics.kube import rights
 from NetLibrary.lab import Lab
@@ -91,10 +90,7 @@ class roles:  # noqa: N801 - Robot looks for a class of the module's name
 
     @property
     def _lab(self) -> Lab:
-        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        if not cluster.is_lab:
-            BuiltIn().skip("The audit log that this test compares with is a lab's.")
-        return cluster.lab
+        return lab_of_run("The audit log that this test compares with is a lab's.")
 
     def suite_should_run_under_its_role(self, suite: str, *options: str, may_skip: str = "$^") -> None:
         """Runs a suite as an account that has its role alone: in a namespace that exists, and with its own ones.

@@ -10,6 +10,8 @@ from typing import Any
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 
+from NetLibrary.lab import Lab
+
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 900
 # Where suites find the stand-ins that a lab can install: suite → topic
@@ -17,6 +19,14 @@ STAND_INS = {"e2sar": "e2sar", "cyperf": "cyperf", "skupper_iperf3": "skupper"}
 # Namespaces of the suite that works in three
 SKUPPER = ("hub", "client", "workload")
 QUIET = ["--exclude", "slow", "--exclude", "disruptive"]
+
+
+def lab_of_run(why: str) -> Lab:
+    """Returns the lab that the run is connected to; skips the test where it is another cluster, with the reason."""
+    cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
+    if not cluster.is_lab:
+        BuiltIn().skip(why)
+    return cluster.lab
 
 
 def output_folder(*parts: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 from everything import differences, everything
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, output_folder, run_suite
+from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, lab_of_run, output_folder, run_suite
 
 from NetLibrary._mechanics.errors import ClusterError
 from NetLibrary._mechanics.kube.cluster import Cluster
@@ -42,9 +42,7 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
 
     @property
     def _lab(self) -> Lab:
-        if not self._cluster.is_lab:
-            BuiltIn().skip("API servers are restarted, and everything in the cluster is compared; that is for a lab.")
-        return self._cluster.lab
+        return lab_of_run("API servers are restarted, and everything in the cluster is compared; that is for a lab.")
 
     def note_what_is_there(self, node: str, label: str) -> None:
         """Puts a label on a node, as its user does, and notes everything in the cluster, stand-ins included."""

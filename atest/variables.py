@@ -18,7 +18,7 @@ from typing import Any
 from everything import differences, everything
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import ROOT, STAND_INS, output_folder
+from running import ROOT, STAND_INS, lab_of_run, output_folder
 
 from NetLibrary._mechanics.errors import Unreachable
 from NetLibrary._mechanics.kube import jsonpath
@@ -43,10 +43,7 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
 
     @property
     def _lab(self) -> Lab:
-        cluster = BuiltIn().get_library_instance("NetLibrary").session.cluster()
-        if not cluster.is_lab:
-            BuiltIn().skip("Suites are run with stand-ins and rows that disturb; that is for a lab.")
-        return cluster.lab
+        return lab_of_run("Suites are run with stand-ins and rows that disturb; that is for a lab.")
 
     def run_suite_with(self, suite: str, *words: str, status: str = "PASS") -> Path:
         """Runs rows of a suite: `NAME:value` sets a variable, `-t` and the like are options of robot.

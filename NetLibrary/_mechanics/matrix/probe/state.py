@@ -295,18 +295,15 @@ def _links(state: State, links: list[str], qdiscs: list[str], of_pod: Callable[[
 
 
 def _bridge(state: State, ports: list[str], links: list[str]) -> None:
-    modes = {
-        found[1]
-        for line in ports
-        if _VETH.match(re.sub(r"^\d+:\s*", "", line)) and (found := re.search(r"hairpin (on|off)", line))
-    }
+    of_pods = [line for line in ports if _VETH.match(re.sub(r"^\d+:\s*", "", line))]
+
+    def values_of(name: str) -> set[str]:
+        return {found[1] for line in of_pods if (found := re.search(rf"\b{name} (on|off)\b", line))}
+
+    modes = values_of("hairpin")
     state.hairpin = "off" if modes == {"off"} else ("on" if modes else "")
     for name in ("learning", "flood", "isolated"):
-        values = {
-            found[1]
-            for line in ports
-            if _VETH.match(re.sub(r"^\d+:\s*", "", line)) and (found := re.search(rf"\b{name} (on|off)\b", line))
-        }
+        values = values_of(name)
         if len(values) == 1:
             state.ports[name] = values.pop()
     state.promiscuous = any("PROMISC" in line and " bridge " in line for line in links)

@@ -134,11 +134,9 @@ def evaluate(
         overrun=overrun,
     )
     if result.excused:
-        why = (
-            "found a receive buffer of prober or echo server full"
-            if overrun
-            else ("met long pauses of prober or echo server")
-        )
+        why = "met long pauses of prober or echo server"
+        if overrun:
+            why = "found a receive buffer of prober or echo server full"
         result.notes.append(f"{result.excused} attempts {why}; whether the path failed is unknown")
     if log.skipped:
         share = log.skipped / max(1, result.planned)
