@@ -75,75 +75,76 @@ class NetLibrary(
     HTTPKeywords,
     ListenerMixin,
 ):
-    """Proves a Kubernetes network end to end: Services, throughput, breaks, Skupper, E2SAR, CyPerf.
+    """Proves a Kubernetes network end to end: Services, throughput, outages, Skupper, E2SAR, CyPerf.
 
     %TOC%
 
     # Connecting
 
-    The first keyword that needs a cluster connects. Which cluster, in this order: the import argument `kubeconfig`,
-    the variable `${KUBECONFIG}`, the environment's KUBECONFIG, the account of the pod that robot runs in,
-    `~/.kube/config`, and at last the *lab*, a real Kubernetes that is started on this machine and stopped again at
-    the end of the run. The choice and its reason are one console line and metadata of the suite. `-v CLUSTER:lab`
-    takes the lab in any case, `-v CLUSTER:lab:NAME` the lab of that name, `-v CLUSTER:kubeconfig` never falls back to
-    it.
+    The first keyword that needs a cluster connects to one. It looks in this order: the import argument `kubeconfig`,
+    the variable `${KUBECONFIG}`, the environment variable KUBECONFIG, the service account of the pod that Robot runs
+    in, `~/.kube/config`, and finally the *lab*, a real Kubernetes cluster that is started on this machine and stopped
+    at the end of the run. The choice and the reason for it are printed on the console and shown in the suite's
+    metadata. `-v CLUSTER:lab` always uses the lab, `-v CLUSTER:lab:NAME` uses the lab of that name;
+    `-v CLUSTER:kubeconfig` never falls back to a lab.
 
-    `-v CONTEXT:NAME` takes a context of the kubeconfig other than its current one. Kubeconfigs mean what they mean to
-    kubectl, field by field: what cannot be honoured is refused. Several clusters have aliases, see [Connect To
-    Cluster]; keywords take them as `cluster=`.
+    `-v CONTEXT:NAME` selects a context of the kubeconfig other than the current one. Every field of a kubeconfig means
+    what it means to kubectl; a field that cannot be honoured is refused. To use several clusters, give each an alias
+    with [Connect To Cluster] and pass it to keywords as `cluster=`.
 
     # From kubectl's words to keywords
 
-    Names of keywords begin with kubectl's verbs: [Apply Manifest], [Get Object], [Scale Workload], [Drain Node]. The
-    documentation of a keyword that does what kubectl does has kubectl's words: a search for `kubectl drain` finds it.
-    `docs/kubectl.md` has them all in a table. Kinds are named as kubectl names them, short names included: `deploy`,
+    Keyword names begin with kubectl's verbs: [Apply Manifest], [Get Object], [Scale Workload], [Drain Node]. A keyword
+    that does what a kubectl command does names that command in its documentation, so a search for `kubectl drain` finds
+    it. `docs/kubectl.md` lists them all in a table. Kinds are written as for kubectl, including short names: `deploy`,
     `svc`, `Site.skupper.io`.
 
     # Waiting
 
-    Every wait watches instead of polling, has a limit (`timeout`, else the library's), and ends early when its goal
-    cannot be reached any more: an image that cannot be pulled, a pod that no node takes. The failure says what was
-    expected, what was seen, where and for how long; the next lines are the evidence.
+    Every wait uses a watch instead of polling, has a limit (its own `timeout`, or else the library's), and ends early
+    when its goal can no longer be reached: an image that cannot be pulled, a pod that fits on no node. The failure says
+    what was expected, what was seen, where, and for how long; the lines below it are the evidence.
 
     # Values of arguments
 
     | kind | written as | means |
     | --- | --- | --- |
-    | rate, [Bitrate] | `10M`, `2.5 Gbit/s`, `800k`, `0` | bits per second, decimal prefixes; 0 is as fast as it goes |
-    | share, [Percentage] | `5 %`, `99.5` | percent, from 0 on |
-    | time | `500 ms`, `90 s`, `2 min`, `5s` | a number without a unit is seconds; limits of outages need one |
+    | rate, [Bitrate] | `10M`, `2.5 Gbit/s`, `800k`, `0` | bits per second, decimal prefixes; 0 is as fast as possible |
+    | share, [Percentage] | `5 %`, `99.5` | percent, 0 or more |
+    | time | `500 ms`, `90 s`, `2 min`, `5s` | a number without a unit is seconds; limits of outages need a unit |
     | path, [ThroughputPath], [OutagePath], [E2SARPath] | `cluster IP`, `node port from outside` | its name, in words |
     | row of the matrix, [MatrixCase] | `no endpoints`, `pod ip` | its name, in words |
     | target of traffic, [OutageTarget] | `http://web.shop:8080/healthz`, `tcp://db.shop:5432 from outside` | a URL |
     | place, [Source] | `shop/web-0`, `shop/app=web`, `node:node1`, `every node`, `outside` | where to connect from |
     | switch | `True`, `yes`, `on`, `1` and their opposites | |
 
-    Case, blanks and underscores of names do not matter. A value that makes no sense is refused before anything runs,
-    and the text says what is allowed.
+    Case, spaces and underscores in names do not matter. An invalid value is refused before anything runs, and the
+    message says what is allowed.
 
     # Failures and errors
 
-    What the network or the product did wrong *fails* a test. What the suite, the machine or the account did wrong is
-    an *error*: its text names the argument and what is allowed. What a cluster does not have is *skipped* with the
-    reason. After a failure the library collects, once per test, the state of the run's pods, warnings, the last log
-    lines and the status of the scenario's objects.
+    A test *fails* when the network or the product under test is at fault. A problem with the suite, the machine or the
+    account is an *error*: its message names the argument and what is allowed. A test that needs something the cluster
+    does not have is *skipped*, with the reason. After a failure the library collects, once per test, the state of the
+    run's pods, warning events, the last log lines and the status of the scenario's objects.
 
     # Results
 
-    Each measurement is a table and a picture in the log and a line in `measurements.jsonl` in the output folder: what
-    was measured where, with which versions and images, every sample, the verdict. [Measurement Should Match Baseline]
-    compares with the file of an earlier run. Programs that are stand-ins are named as such in all of these.
+    Each measurement gives a table and a picture in the log and a line in `measurements.jsonl` in the output folder:
+    what was measured and where, with which versions and images, every sample, and the verdict.
+    [Measurement Should Match Baseline] compares it with the file of an earlier run. Stand-in programs are named as such
+    in all of these.
 
     # Cleaning up
 
-    The run owns what it creates: such objects carry the label `netlibrary.io/run`, and the end of the run removes them,
-    also after a failure, a timeout or SIGTERM. Objects that existed before are never removed and never labelled; what a
-    keyword changes of them, for instance labels of nodes, is recorded in the object and put back at the end. Deleting
-    what the run did not create needs `allow_foreign=True`.
+    The run owns what it creates: these objects carry the label `netlibrary.io/run` and are removed at the end of the
+    run, also after a failure, a timeout or SIGTERM. Objects that existed before are never removed and never labelled;
+    anything that a keyword changes in them, such as node labels, is recorded in the object and restored at the end.
+    Deleting an object that the run did not create needs `allow_foreign=True`.
 
-    [Delete Everything This Run Created] removes it earlier and fails when something stays. `-v SKIP_TEARDOWN:True`, or
-    [Keep Everything This Run Created], keeps everything and lists it with the commands to remove it. What a
-    killed run left is removed by `netlibrary sweep`, or by [Sweep Cluster], from any machine.
+    [Delete Everything This Run Created] removes everything earlier and fails when something is left.
+    `-v SKIP_TEARDOWN:True`, or [Keep Everything This Run Created], keeps everything and lists it with the commands to
+    remove it. `netlibrary sweep`, or [Sweep Cluster], removes what a killed run left behind, from any machine.
 
     # Example
 

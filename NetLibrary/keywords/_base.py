@@ -25,7 +25,7 @@ class KeywordBase:
     """Base of the keyword classes.
 
     Args:
-        session: Clusters, recorder and clean-up of this library instance.
+        session: Clusters, recorder and cleanup of this library instance.
     """
 
     session: Session

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 class ClusterKeywords(KeywordBase):
-    """Connect, apply, wait, delete."""
+    """Connect to clusters; apply, wait for and delete objects."""
 
     @keyword(tags=["cluster"])
     def connect_to_cluster(
         self, *, alias: str = "default", kubeconfig: str | None = None, context: str | None = None
     ) -> str:
-        """Connects to a cluster under an alias that other keywords take as `cluster=`.
+        """Connects to a cluster and gives it an alias, which other keywords take as `cluster=`.
 
-        Without `kubeconfig` the usual order decides: the library's import argument, `${KUBECONFIG}`, the environment,
-        the pod's account, `~/.kube/config`, the lab. The same kubeconfig under two aliases is one connection.
+        Without `kubeconfig`, the usual order applies: the library's import argument, `${KUBECONFIG}`, the environment,
+        the pod's service account, `~/.kube/config`, the lab. The same kubeconfig under two aliases is one connection.
 
         Args:
-            alias: Name for `cluster=`; keywords without it use `default`.
-            kubeconfig: File that names the cluster.
-            context: Context of the kubeconfig; by default its current one, or without `kubeconfig` what the import or
-                `${CONTEXT}` say.
+            alias: Name for `cluster=`; keywords that are not given one use `default`.
+            kubeconfig: Path of the kubeconfig file.
+            context: Context of the kubeconfig; by default its current one or, without `kubeconfig`, the one that the
+                import argument or `${CONTEXT}` names.
         Returns:
             Version of the API server, for instance `v1.35.4`.
 
@@ -47,12 +47,12 @@ class ClusterKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def clusters_should_be_the_same(self, first: str, second: str, *, why: str = "the suite needs it") -> None:
-        """Fails unless two aliases lead to one cluster: by its address, else by the identity of `kube-system`.
+        """Fails unless two aliases lead to the same cluster: by address, or else by the UID of `kube-system`.
 
         Args:
             first: Alias of a connected cluster.
             second: Another alias.
-            why: Reason for the message.
+            why: Reason, for the failure message.
         """
         from NetLibrary._mechanics.kube.sameness import same_cluster
 
@@ -64,15 +64,15 @@ class ClusterKeywords(KeywordBase):
         self, name: str, *, labels: Mapping[str, str] | None = None, use_existing: bool = False,
         cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Creates a namespace, as `kubectl create namespace` does, that is removed at the end of the run.
+        """Creates a namespace, as `kubectl create namespace` does; it is removed at the end of the run.
 
-        A namespace that exists already is refused, unless `use_existing` allows to work in it. It stays then, with
-        everything that others have in it; only what the run creates in it is removed at the end.
+        A namespace that already exists is refused unless `use_existing` allows working in it. It then stays, with
+        everything in it that belongs to others; only what the run creates in it is removed at the end.
 
         Args:
             name: Its name.
-            labels: Further labels of a new namespace.
-            use_existing: Whether it may exist already.
+            labels: Additional labels for a new namespace.
+            use_existing: Whether it may already exist.
             cluster: Alias of the cluster.
         Returns:
             The name.
@@ -93,14 +93,14 @@ class ClusterKeywords(KeywordBase):
     ) -> None:  # fmt: skip
         """Deletes a namespace that the run created, with everything in it, as `kubectl delete namespace` does.
 
-        Of a namespace that existed before and is only worked in, see [Create Namespace], the run's own objects are
-        deleted and the rest stays. With SKIP_TEARDOWN nothing is deleted.
+        In a namespace that existed before the run (see [Create Namespace]), only the run's own objects are deleted and
+        the rest stays. With SKIP_TEARDOWN, nothing is deleted.
 
         Args:
-            name: Its name; a missing one is fine.
-            wait_until_gone: Whether to wait for the end of it. Without, the end is awaited when the run ends.
-            timeout: Limit of that wait.
-            allow_foreign: Whether it may be a namespace that the run did not create. **All that is in it is lost.**
+            name: Its name; it is not an error when it does not exist.
+            wait_until_gone: Whether to wait until it is gone. If not, the end of the run waits for it.
+            timeout: Longest time for that wait.
+            allow_foreign: Whether it may be a namespace that the run did not create. **Everything in it is lost.**
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.kube import wait
@@ -129,21 +129,23 @@ class ClusterKeywords(KeywordBase):
     ) -> list[str]:  # fmt: skip
         """Applies a file or a folder of Kubernetes objects, as `kubectl apply --server-side -f` does.
 
-        What this creates is removed at the end of the run. An object that existed before is changed, stays, and gets
-        its old values back at the end; the log names it. A misspelt field, a value of a wrong type and a key that
-        stands twice are errors that name file and line.
+        Objects that this keyword creates are removed at the end of the run. An object that existed before is changed,
+        stays, and gets its old values back at the end; the log names it. A misspelt field, a value of the wrong type
+        and a duplicate key are errors that name the file and the line.
 
-        So that one file serves kubectl and suites alike, fields can be changed by arguments named
-        `Kind.path.to.field`; all objects of that kind get the value, and the cluster's schema says of which type it
-        is. A file may also have place holders `${NAME}` or `${NAME:-default}`, which take the argument of that name.
+        So that one file works with kubectl and with suites, fields can be changed by arguments named
+        `Kind.path.to.field`; all objects of that kind get the value, and the cluster's schema determines its type. A
+        file may also contain placeholders, `${NAME}` or `${NAME:-default}`, which take the value of the argument of
+        that name.
 
         Args:
-            path: File with one or more YAML or JSON documents, or a folder of such files, taken in the order of names.
-            namespace: Namespace for all objects that live in one, whatever the file says.
-            only: Objects to apply out of all, as `Kind/name`, separated by commas; all by default.
-            allow_foreign: Whether an object that others made may be changed; if not, it is an error.
+            path: File with one or more YAML or JSON documents, or a folder of such files, applied in the order of their
+                names.
+            namespace: Namespace for all namespaced objects, whatever the file says.
+            only: The only objects to apply, as `Kind/name`, separated by commas; all by default.
+            allow_foreign: Whether an object that the run did not create may be changed; if not, it is an error.
             cluster: Alias of the cluster.
-            changes: Fields to set, and values of place holders.
+            changes: Fields to set, and values of placeholders.
         Returns:
             The objects as `Kind/name`.
 
@@ -164,17 +166,17 @@ class ClusterKeywords(KeywordBase):
         self, objects: str | Mapping[str, Any] | Sequence[Mapping[str, Any]], *, namespace: str | None = None,
         only: str | None = None, allow_foreign: bool = True, cluster: str | None = None, **changes: Any,
     ) -> list[str]:  # fmt: skip
-        r"""Applies Kubernetes objects that are text or dictionaries, as `kubectl apply --server-side -f -` does.
+        r"""Applies Kubernetes objects given as text or dictionaries, as `kubectl apply --server-side -f -` does.
 
-        All that [Apply Manifest] says about files goes for texts, too.
+        Everything that [Apply Manifest] says about files also applies to texts.
 
         Args:
             objects: YAML or JSON text with one or more documents, a dictionary, or a list of dictionaries.
-            namespace: Namespace for all objects that live in one, whatever they say.
-            only: Objects to apply out of all, as `Kind/name`, separated by commas; all by default.
-            allow_foreign: Whether an object that others made may be changed; if not, it is an error.
+            namespace: Namespace for all namespaced objects, whatever they say.
+            only: The only objects to apply, as `Kind/name`, separated by commas; all by default.
+            allow_foreign: Whether an object that the run did not create may be changed; if not, it is an error.
             cluster: Alias of the cluster.
-            changes: Fields to set, and values of place holders in a text.
+            changes: Fields to set, and values of placeholders in a text.
         Returns:
             The objects as `Kind/name`.
 
@@ -218,16 +220,16 @@ class ClusterKeywords(KeywordBase):
         self, kind: str, name: str, namespace: str | None = None, *, wait_until_gone: bool = False,
         timeout: timedelta | None = None, allow_foreign: bool = False, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Deletes one object, as `kubectl delete` does, that the run created or that belongs to one.
+        """Deletes one object that the run created, or that belongs to such an object, as `kubectl delete` does.
 
-        A missing one is fine.
+        It is not an error when the object does not exist.
 
         Args:
             kind: Kind, with its group for custom resources: `Pod`, `Site.skupper.io`.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
-            wait_until_gone: Whether to wait for the end of it.
-            timeout: Limit of that wait.
+            namespace: Its namespace, for namespaced kinds.
+            wait_until_gone: Whether to wait until it is gone.
+            timeout: Longest time for that wait.
             allow_foreign: Whether it may be an object that the run did not create.
             cluster: Alias of the cluster.
         """
@@ -252,10 +254,10 @@ class ClusterKeywords(KeywordBase):
             kind: Kind, or kubectl's short name: `Pod`, `deploy`, `svc`; with its group for custom resources:
                 `Site.skupper.io`.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
+            namespace: Its namespace, for namespaced kinds.
             cluster: Alias of the cluster.
         Returns:
-            The object as the API has it, for instance `${object}[status][phase]`.
+            The object as the API returns it, for instance `${object}[status][phase]`.
         """
         from NetLibrary._mechanics.kube.missing import required
 
@@ -268,7 +270,7 @@ class ClusterKeywords(KeywordBase):
     def get_objects(
         self, kind: str, namespace: str | None = None, *, labels: str | None = None, cluster: str | None = None
     ) -> list[Any]:
-        """Returns the objects of a kind as dictionaries, as `kubectl get` does; of all namespaces when none is named.
+        """Returns the objects of a kind as dictionaries, as `kubectl get` does; of all namespaces when none is given.
 
         Args:
             kind: Kind, or kubectl's short name: `po`, `svc`; with its group for custom resources.
@@ -278,7 +280,7 @@ class ClusterKeywords(KeywordBase):
         Returns:
             The objects; an empty list when there are none.
         Raises:
-            Failure: The namespace does not exist; an empty list would pass for "nothing there".
+            Failure: The namespace does not exist; an empty list would be taken for "nothing there".
         """
         from NetLibrary._mechanics.kube.missing import missing_namespace
 
@@ -293,17 +295,17 @@ class ClusterKeywords(KeywordBase):
         self, namespace: str, labels: str, *, count: int = 1, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """Waits until pods are ready, as `kubectl wait` does, and fails early when one of them certainly never will be.
+        """Waits until pods are ready, as `kubectl wait` does, and fails early when one of them can certainly never be.
 
-        What keeps them is said while it waits and in the failure: the scheduler's words, images, crashes with exit
-        code and last lines, probes, readiness gates, quotas, refusals, lost nodes. Of a Deployment's pods those of the
-        newest template count. Pods and a namespace that do not exist yet are waited for.
+        What holds them up is reported during the wait and in the failure: the scheduler's message, images, crashes with
+        exit code and last log lines, probes, readiness gates, quotas, rejected requests, lost nodes. Of a Deployment's
+        pods, only those of the newest template count. Pods and namespaces that do not exist yet are waited for.
 
         Args:
             namespace: Their namespace.
             labels: Label selector, for instance `app=web`.
-            count: How many must be ready; with 0, waits until none is left.
-            timeout: Limit; the library's `timeout` by default.
+            count: How many pods must be ready; with 0, waits until none is left.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             Names of the ready pods.
@@ -321,17 +323,16 @@ class ClusterKeywords(KeywordBase):
     def wait_until_deployment_is_available(
         self, name: str, namespace: str, *, timeout: timedelta | None = None, cluster: str | None = None
     ) -> None:
-        """Waits until a Deployment has rolled out; fails early when one of its pods certainly never will be ready.
+        """Waits until a Deployment has rolled out; fails early when one of its pods can certainly never be ready.
 
-        As `kubectl rollout status` does; [Wait Until Rollout Is Complete] is the same for every kind of workload.
-
-        What counts are the pods of its newest template. A Deployment that does not exist yet is waited for: an operator
-        may be about to make it.
+        Does what `kubectl rollout status` does; [Wait Until Rollout Is Complete] is the same for every kind of
+        workload. Only the pods of the newest template count. A Deployment that does not exist yet is waited for, since
+        an operator may be about to create it.
 
         Args:
             name: Name of the Deployment.
             namespace: Its namespace.
-            timeout: Limit; the library's `timeout` by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         """
         wait_for_deployment(self.session.cluster(cluster), name, namespace, self._limit(timeout))

@@ -15,7 +15,7 @@ SIG_NETWORK = r"\[sig-network\].*\[Conformance\]"
 
 
 class ConformanceKeywords(KeywordBase):
-    """Run e2e.test."""
+    """Run upstream's e2e.test."""
 
     @keyword(tags=["conformance"])
     def run_conformance_tests(
@@ -24,23 +24,24 @@ class ConformanceKeywords(KeywordBase):
     ) -> dict[str, Any]:  # fmt: skip
         """Runs upstream's end-to-end tests against the cluster, and fails when one of them does not pass.
 
-        `e2e.test` comes with each release of Kubernetes, in `kubernetes-test-PLATFORM.tar.gz`; take that of the
-        cluster's version. Its tests make namespaces of their own and remove them; they need the rights of an
-        administrator, and images of agnhost, busybox and others. Tests marked `[Serial]` or `[Disruptive]` run alone,
-        after all others. The record has a check for each test; reports and logs are in the output folder.
+        `e2e.test` comes with each Kubernetes release, in `kubernetes-test-PLATFORM.tar.gz`; take the one of the
+        cluster's version. Its tests create and remove their own namespaces; they need administrator rights, and the
+        images agnhost, busybox and others. Tests marked `[Serial]` or `[Disruptive]` run alone, after all others. The
+        record has a check for each test; reports and logs are in the output folder.
 
         Args:
-            e2e_test: The program.
-            focus: Regular expression of the names that run; the conformance tests of sig-network by default.
-            skip: Regular expression of names that do not.
-            processes: How many processes run side by side.
-            timeout: Limit for all of it; tests that have not ended by then are interrupted, and the result is an error.
-            name: Name in table and record; from the test's name by default.
+            e2e_test: Path of the program.
+            focus: Regular expression for the names of tests to run; the conformance tests of sig-network by default.
+            skip: Regular expression for the names of tests not to run.
+            processes: How many processes run in parallel.
+            timeout: Limit for the whole run; tests that have not ended by then are interrupted, and the result is an
+                error.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             Numbers: `tests`, `passed`, `failed`, `skipped`, `seconds`.
         Raises:
-            Failure: Tests failed; each is named with its words.
+            Failure: Tests failed; each is named with its message.
             Error: The program cannot be run, or not all tests ended.
 
         ```robotframework

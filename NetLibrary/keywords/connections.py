@@ -35,18 +35,19 @@ class ConnectionKeywords(SourceBase):
         name: str | None = None, image: str = defaults.AGNHOST_IMAGE, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Starts a pod that does nothing but connect from, and returns it as a [Source].
+        """Starts a pod to connect from and returns it as a [Source].
 
-        It goes with the end of the run. A NetworkPolicy sees its labels, so that one prober can stand for a client
-        that may, and another for one that may not.
+        The pod is removed at the end of the run. NetworkPolicies apply to its labels, so one prober can stand for an
+        allowed client and another for a denied one.
 
         Args:
             namespace: Namespace of the pod.
             labels: Its labels, for instance `{'role': 'frontend'}`.
-            node: Node that it must run on; the scheduler's choice by default.
-            name: Its name, by default one that is free.
-            image: Image with a shell; `agnhost` connects and resolves, one with Python also measures path MTUs.
-            timeout: Limit for its start; the library's `timeout` by default.
+            node: Node to run on; the scheduler's choice by default.
+            name: Its name; by default, a name that is not in use.
+            image: Image with a shell; `agnhost` can connect and resolve names, an image with Python can also measure
+                path MTUs.
+            timeout: Longest time for it to start; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             `namespace/name`, for the argument `source`.
@@ -78,25 +79,24 @@ class ConnectionKeywords(SourceBase):
         settle: timedelta = FIVE_SECONDS, time_at_most: timedelta | None = None, name: str | None = None,
         cluster: str | None = None,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Connects from a source to a target, and fails unless every judged attempt comes about.
+        """Connects from a source to a target and fails unless every judged attempt succeeds.
 
-        Rules of Services and policies take effect a moment after they were made, so attempts may fail for as long as
-        `settle` says; the first one that comes about and all after it are judged. What was seen before is in the table.
-
-        Over UDP a datagram is sent, and an answer of any kind counts.
+        Services and policies take effect a moment after they are created, so attempts may fail during the time given by
+        `settle`; the first attempt that succeeds and all those after it are judged. Earlier ones are shown in the
+        table. Over UDP, a datagram is sent, and any answer counts.
 
         Args:
             target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
             port: Port.
-            source: Where from, see [Source].
+            source: Where to connect from; see [Source].
             protocol: TCP or UDP.
-            family: Address family for names that have both.
+            family: Address family, for names that have addresses of both.
             attempts: How many attempts are judged.
-            timeout: Longest wait for an attempt.
-            settle: Time in which attempts may still end otherwise.
-            time_at_most: Longest time in which a connection may come about, the name's resolution included. Sources
-                without Python count in steps of 10 ms; the start of the program that connects is taken off.
-            name: Name in table and record; from the test's name by default.
+            timeout: Longest time for one attempt.
+            settle: Time during which attempts may still have another outcome.
+            time_at_most: Longest time that a connection may take, including name resolution. Sources without Python
+                measure in steps of 10 ms; the time that the connecting program takes to start is subtracted.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             What was seen, a dictionary for each pair of source and target.
@@ -113,20 +113,20 @@ class ConnectionKeywords(SourceBase):
         family: AddressFamily = AddressFamily.ANY, attempts: int = 3, timeout: timedelta = TWO_SECONDS,
         settle: timedelta = FIVE_SECONDS, name: str | None = None, cluster: str | None = None,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Fails unless every judged attempt is refused at once, as by a port where nobody listens.
+        """Fails unless every judged attempt is refused at once, as by a port that nothing listens on.
 
-        Silence is no refusal: it means that something on the way drops packets.
+        No answer is not a refusal: it means that something on the path drops packets.
 
         Args:
             target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
             port: Port.
-            source: Where from, see [Source].
+            source: Where to connect from; see [Source].
             protocol: TCP or UDP.
-            family: Address family for names that have both.
+            family: Address family, for names that have addresses of both.
             attempts: How many attempts are judged.
-            timeout: Longest wait for an attempt.
-            settle: Time in which attempts may still end otherwise.
-            name: Name in table and record; from the test's name by default.
+            timeout: Longest time for one attempt.
+            settle: Time during which attempts may still have another outcome.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             What was seen, a dictionary for each pair of source and target.
@@ -143,24 +143,24 @@ class ConnectionKeywords(SourceBase):
         timeout: timedelta = TWO_SECONDS, settle: timedelta = FIVE_SECONDS, name: str | None = None,
         cluster: str | None = None,
     ) -> list[dict[str, Any]]:  # fmt: skip
-        """Fails unless the network keeps every judged attempt away, as a NetworkPolicy does.
+        """Fails unless the network blocks every judged attempt, as a NetworkPolicy does.
 
-        Most implementations of policies drop packets. A refusal, or the word that there is no way, counts only with
-        `by=reject` or `by=any`, because a port where nobody listens refuses as well, and nobody may have the address. A
-        name that cannot be resolved is never a blocked connection. A Service must have that port and a ready pod behind
-        it: silence shows nothing otherwise, and the test ends with an error.
+        Most policy implementations drop packets. A refusal, or an ICMP "unreachable", counts only with `by=reject` or
+        `by=any`, because a port that nothing listens on refuses connections too, and an address may be unused. A name
+        that cannot be resolved is never a blocked connection. A Service must have the port and a ready pod behind it:
+        otherwise the lack of an answer proves nothing, and the test ends with an error.
 
         Args:
             target: Name or address, or pods as `namespace/name` or `namespace/label=value`.
             port: Port.
-            source: Where from, see [Source].
+            source: Where to connect from; see [Source].
             protocol: TCP or UDP.
-            family: Address family for names that have both.
-            by: How the network keeps packets away.
+            family: Address family, for names that have addresses of both.
+            by: How the network must block the packets.
             attempts: How many attempts are judged.
-            timeout: How long silence must last.
-            settle: Time in which attempts may still end otherwise.
-            name: Name in table and record; from the test's name by default.
+            timeout: How long there must be no answer.
+            settle: Time during which attempts may still have another outcome.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             What was seen, a dictionary for each pair of source and target.
@@ -176,20 +176,20 @@ class ConnectionKeywords(SourceBase):
         self, name: str, *values: str, source: Source, type: RecordType = RecordType.ADDRESS,
         time_at_most: timedelta | None = None, timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """Fails unless a name has these records, asked from a source with the source's own search list.
+        """Fails unless a name has these records, looked up at a source with the source's own search list.
 
         Args:
-            name: Name to ask for, for instance `web.shop` or `web.shop.svc.cluster.local`.
-            values: All records that it must have, in any order; without any, one record of any value is enough.
-            source: Where from, see [Source]; `every node` asks from each node.
+            name: Name to look up, for instance `web.shop` or `web.shop.svc.cluster.local`.
+            values: All records that it must have, in any order; if none are given, any record is enough.
+            source: Where to ask from; see [Source]. `every node` asks from each node.
             type: Type of the records.
-            time_at_most: Longest time for the answer, those for other names of the search list before it included; of
-                addresses, for A and AAAA each. It is what `dig` or Python measures there, so that the start of a
-                program does not count; sources with `getent` alone count in steps of 10 ms.
-            timeout: Limit for the answer.
+            time_at_most: Longest time until the answer, including the queries for other names of the search list before
+                it; for addresses, A and AAAA each. It is measured by `dig` or Python at the source, so the start of a
+                program does not count; sources that only have `getent` measure in steps of 10 ms.
+            timeout: Longest time to wait for the answer.
             cluster: Alias of the cluster.
         Returns:
-            The records that the first source got.
+            The records that the first source received.
         """
         from NetLibrary._mechanics.connections import judge, run
 
@@ -204,15 +204,15 @@ class ConnectionKeywords(SourceBase):
         self, name: str, *, source: Source, type: RecordType = RecordType.ADDRESS,
         timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Fails unless a name server says that a name does not exist or has no such record.
+        """Fails unless a DNS server says that a name does not exist or has no such record.
 
-        A name server that fails or does not answer has not said so.
+        A DNS server that fails or does not answer has not said so.
 
         Args:
-            name: Name to ask for.
-            source: Where from, see [Source].
+            name: Name to look up.
+            source: Where to connect from; see [Source].
             type: Type of the records.
-            timeout: Limit for the answer.
+            timeout: Longest time to wait for the answer.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.connections import judge, run
@@ -230,17 +230,18 @@ class ConnectionKeywords(SourceBase):
         name: str | None = None,
         cluster: str | None = None,
     ) -> int:
-        """Fails unless packets of up to a size get from a source to a target, and larger ones are told about.
+        """Fails unless packets up to a size get from a source to a target and larger ones are answered by ICMP.
 
         Measured by pings with fragmentation forbidden, from the source's own MTU downwards, so the target must answer
-        pings. Larger packets that vanish without an ICMP message fail at any size: connections hang on such a path.
+        pings. If larger packets vanish without an ICMP message, the keyword fails whatever the size: connections hang
+        on such a path.
 
         Args:
-            mtu: Size of the largest packet, in bytes from the IP header on; `device` for whatever the source's own
-                device takes, so that nothing on the way may be narrower.
+            mtu: Size of the largest packet in bytes, including the IP header; `device` for the MTU of the source's own
+                device, so that nothing on the path may be narrower.
             target: Name or address, or a pod as `namespace/name`.
-            source: Where from, see [Source]; its image needs Python.
-            name: Name in table and record; from the test's name by default.
+            source: Where to ping from; see [Source]. Its image needs Python.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             The size of the largest packet that got through, in bytes.
@@ -271,14 +272,15 @@ class ConnectionKeywords(SourceBase):
     ) -> None:  # fmt: skip
         """Skips the test where the network ignores NetworkPolicies, as flannel does.
 
-        Two probers tell: one may not be reached by a policy of its own, so its kernel must not refuse a connection to a
-        port where nobody listens. Silence will do, and a refusal by the network, as of kube-router. Probers and policy
-        are removed again, and the answer is remembered for the run.
+        Two probers find out: a policy denies all traffic to one of them, so its kernel must not get to refuse a
+        connection to a port that nothing listens on. No answer counts as enforcement, and so does a refusal by the
+        network, as kube-router gives. Probers and policy are removed afterwards, and the answer is remembered for the
+        run.
 
         Args:
             namespace: Namespace for the probers.
             image: Image of the probers.
-            timeout: Limit for their start; the library's `timeout` by default.
+            timeout: Longest time for them to start; the library's `timeout` by default.
             cluster: Alias of the cluster.
         """
         connection = self.session.cluster(cluster)

@@ -10,22 +10,22 @@ from NetLibrary.keywords._conclude import conclude
 
 
 class HealthKeywords(KeywordBase):
-    """Is the cluster fit for measurements?"""
+    """Check that the cluster is fit for measurements."""
 
     @keyword(tags=["cluster"])
     def get_schedulable_nodes(self, *, at_least: int = 0, cluster: str | None = None) -> list[str]:
         """Returns the names of the nodes, out of `kubectl get nodes`, that take ordinary pods.
 
-        They run Linux, are ready and not cordoned, have no taint that keeps pods away but those of the variable
-        TOLERATIONS, and have the labels of the variable NODE_SELECTOR.
+        They run Linux, are ready and not cordoned, have no taint that keeps pods off except those in the variable
+        TOLERATIONS, and have the labels in the variable NODE_SELECTOR.
 
         Args:
-            at_least: Fewest nodes that there must be.
+            at_least: Smallest number of such nodes that is acceptable.
             cluster: Alias of the cluster.
         Returns:
             Their names, sorted.
         Raises:
-            EnvironmentProblem: There are fewer; each of the others is named with what keeps pods away.
+            EnvironmentProblem: There are fewer; each of the other nodes is named with what keeps pods off it.
         """
         from NetLibrary._mechanics.kube import placement
 
@@ -39,12 +39,12 @@ class HealthKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def nodes_should_be_healthy(self, *, cluster: str | None = None) -> None:
-        """Fails when a node is not ready, short of memory, disk or process ids, or without a network.
+        """Fails when a node is not ready, is short of memory, disk or process IDs, or has no network.
 
         Args:
             cluster: Alias of the cluster.
         Raises:
-            Failure: A node's conditions say so; each is named with reason and message.
+            Failure: A node's conditions say so; each is named with its reason and message.
 
         ```robotframework
         *** Settings ***
@@ -79,15 +79,15 @@ class HealthKeywords(KeywordBase):
         self, namespace: str, *, restarts_within: timedelta = timedelta(minutes=10),
         timeout: timedelta = timedelta(minutes=1), cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Fails when a pod of a namespace is not ready, or a container of it was restarted a short while ago.
+        """Fails when a pod in a namespace is not ready or one of its containers restarted recently.
 
-        Pods that have completed or are being deleted do not count. A pod that was created a short while ago gets
-        the time to start.
+        Pods that have completed or are being deleted do not count. A pod that was created recently is given time to
+        start.
 
         Args:
             namespace: Where to look, for instance `kube-system`.
-            restarts_within: How long ago a restart still counts; `0 s` counts none.
-            timeout: How old a pod may be that is not ready yet; it is waited for until then.
+            restarts_within: How recent a restart must be to count; with `0 s`, none counts.
+            timeout: Age up to which a pod may be not ready yet; it is waited for until then.
             cluster: Alias of the cluster.
         Raises:
             Failure: Names each such pod with the reason.
@@ -141,21 +141,21 @@ class HealthKeywords(KeywordBase):
         timeout: timedelta = timedelta(seconds=15),
         cluster: str | None = None,
     ) -> str:
-        """Asks the cluster's DNS from each pod with the labels, so from each node that one of them is on.
+        """Queries the cluster's DNS from each pod with the labels, and so from each node that has one of them.
 
-        The image needs `nslookup`. `{domain}` in a name stands for the cluster's domain, which is read from the pods'
-        search lists and is not always cluster.local.
+        The pods' image needs `nslookup`. `{domain}` in a name stands for the cluster's domain, which is read from the
+        pods' search lists and is not always cluster.local.
 
         Args:
             namespace: Namespace of the pods.
             labels: Labels of the pods, for instance `app=probe`.
             names: Names to resolve; by default that of the API server.
-            timeout: Limit for one question.
+            timeout: Longest time for one query.
             cluster: Alias of the cluster.
         Returns:
             The cluster's domain.
         Raises:
-            Failure: Names each node from which a name was not resolved, with what the resolver said.
+            Failure: A name was not resolved; each node concerned is named with what its resolver said.
 
         ```robotframework
         *** Settings ***

@@ -20,7 +20,7 @@ FIVE_SECONDS = timedelta(seconds=5)
 
 
 class HTTPKeywords(SourceBase):
-    """Ask over HTTP, look at certificates."""
+    """Send HTTP requests and check certificates."""
 
     @keyword(name="HTTP Response Should Be", tags=["connection", "http"])
     def http_response_should_be(
@@ -33,28 +33,30 @@ class HTTPKeywords(SourceBase):
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Sends HTTP requests from a source, over the cluster's network, and fails unless the answers are as expected.
 
-        Each request has a connection of its own; redirections are not followed. A small program at the source connects
-        and carries bytes, so that its image needs no HTTP client, only one of python3, nc and bash. What answers the
-        tester's own machine is better asked with RequestsLibrary, see [Start Port Forward].
+        Each request uses its own connection; redirects are not followed. A small program at the source connects and
+        carries bytes, so its image needs no HTTP client, only one of python3, nc and bash. For servers that the machine
+        running the tests can reach, RequestsLibrary is the better choice; see [Start Port Forward].
 
         Args:
             url: URL, for instance `http://web.shop/healthz`.
-            source: Where from, see [Source].
-            status: Status that the answer must have, several separated by commas: `200`, `2xx`, `301,302`.
+            source: Where to connect from; see [Source].
+            status: Status that the answer must have, or several separated by commas: `200`, `2xx`, `301,302`.
             text: Text that the answer must contain.
-            answered_by: Pods of which one must have answered, as `namespace/label=value`: its name must be in the
-                answer's text or headers, as servers for tests, gateways and meshes write it there.
-            method: Method of HTTP.
-            headers: Headers of the request, by name.
+            answered_by: Pods, as `namespace/label=value`, one of which must have answered: its name must be in the
+                answer's text or headers, where test servers, gateways and meshes put it.
+            method: HTTP method.
+            headers: Headers of the request by name.
             body: Body of the request.
-            family: Address family for names that have both; with IPv4 or IPv6 the source's image needs python3.
+            family: Address family, for names that have addresses of both; with IPv4 or IPv6 the source's image needs
+                python3.
             attempts: How many answers are judged.
-            verify: Whether a certificate must be trusted and fit the host.
-            ca: Authorities to trust, a file or PEM text; those of this machine by default.
-            timeout: Limit for each step of a request.
-            settle: Time in which answers may still be others.
-            time_at_most: Longest time from the request to the whole answer. It includes the way through the API server.
-            name: Name in table and record; from the test's name by default.
+            verify: Whether the certificate must be trusted and match the host.
+            ca: Certificate authorities to trust, as a file or PEM text; those of this machine by default.
+            timeout: Longest time for each step of a request.
+            settle: Time during which answers may still differ.
+            time_at_most: Longest time from the request to the complete answer. It includes the way through the API
+                server.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             The answers: dictionaries with `source`, `status`, `text`, `headers`, `ms`, `address`, `pod` and `problem`.
@@ -85,16 +87,16 @@ class HTTPKeywords(SourceBase):
         self, host: str, port: int, source: Source, *, server_name: str | None = None, ca: str = "",
         family: AddressFamily = AddressFamily.ANY, timeout: timedelta = FIVE_SECONDS, cluster: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Returns facts about the certificate that a server shows to a source.
+        """Returns facts about the certificate that a server presents to a source.
 
         Args:
             host: Name or address.
             port: Port.
-            source: Where from, see [Source]; of several, the first one looks.
-            server_name: Name that the server is asked for and must have; the host by default.
-            ca: Authorities to trust, a file or PEM text; those of this machine by default.
-            family: Address family for names that have both.
-            timeout: Limit for each step.
+            source: Where to connect from; see [Source]. Of several places, the first one is used.
+            server_name: Name to ask the server for (SNI), which its certificate must have; the host by default.
+            ca: Certificate authorities to trust, as a file or PEM text; those of this machine by default.
+            family: Address family, for names that have addresses of both.
+            timeout: Longest time for each step.
             cluster: Alias of the cluster.
         Returns:
             A dictionary with `subject`, `issuer`, `names`, `not_before` and `not_after` (seconds since 1970),
@@ -117,20 +119,20 @@ class HTTPKeywords(SourceBase):
         family: AddressFamily = AddressFamily.ANY, timeout: timedelta = FIVE_SECONDS, name: str | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Fails unless a server shows a certificate that is trusted, fits its name, and is valid now.
+        """Fails unless a server presents a certificate that is trusted, matches its name and is valid now.
 
         Args:
             host: Name or address.
             port: Port.
-            source: Where from, see [Source].
-            names: Names and addresses that the certificate must be for, besides the server's own.
-            issuer: Part of the name of who has issued it, for instance `CN=shop-ca`.
-            days_left_at_least: Least time until its end, for instance `30 days`.
-            server_name: Name that the server is asked for and must have; the host by default.
-            ca: Authorities to trust, a file or PEM text; those of this machine by default.
-            family: Address family for names that have both.
-            timeout: Limit for each step.
-            name: Name in table and record; from the test's name by default.
+            source: Where to connect from; see [Source].
+            names: Names and addresses that the certificate must cover besides the server's own.
+            issuer: Part of the issuer's name, for instance `CN=shop-ca`.
+            days_left_at_least: Shortest acceptable time until it expires, for instance `30 days`.
+            server_name: Name to ask the server for (SNI), which its certificate must have; the host by default.
+            ca: Certificate authorities to trust, as a file or PEM text; those of this machine by default.
+            family: Address family, for names that have addresses of both.
+            timeout: Longest time for each step.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
 
         ```robotframework

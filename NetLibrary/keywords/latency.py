@@ -40,17 +40,18 @@ class LatencyKeywords(KeywordBase):
     ) -> str:  # fmt: skip
         """Starts a fortio server with a Service in a namespace, and waits until it answers.
 
-        It ends with the namespace, or with the run. [Get Path To Iperf3 Server] finds the ways to it, too.
+        It is removed with the namespace or at the end of the run. [Get Path To Iperf3 Server] finds the paths to it,
+        too.
 
         Args:
             namespace: Where it runs.
             name: Name of its Deployment and Service.
             node: Node for the server; the scheduler's choice by default.
-            host_network: Whether it uses its node's network.
+            host_network: Whether it uses the network of its node.
             service_type: ClusterIP, NodePort or LoadBalancer.
-            port: Port of server and Service.
+            port: Port of the server and the Service.
             image: Image of fortio; a lab builds the program itself, once.
-            timeout: Limit of the wait; an address of a load balancer that does not come by then is no failure.
+            timeout: Longest time to wait; it is not a failure when a load balancer has no address by then.
             cluster: Alias of the cluster.
         Returns:
             Name of the node that it runs on.
@@ -84,28 +85,28 @@ class LatencyKeywords(KeywordBase):
         p999_at_most: timedelta | None = None, failed_at_most: Percentage | None = None,
         retry_for: timedelta = FIVE_SECONDS, image: str = IMAGE, name: str | None = None, cluster: str | None = None,
     ) -> RequestRun:  # fmt: skip
-        """Measures how long HTTP requests take from a Job in a namespace to a server, over kept connections.
+        """Measures how long HTTP requests take from a Job in a namespace to a server, over kept-alive connections.
 
-        Each connection sends its next request when the last is answered, so the figures are those of a network that
-        is not loaded otherwise. With `requests_per_second`, requests are sent at fixed times. A server that answers
-        nothing at all fails it.
+        Each connection sends its next request when the last one is answered, so the figures are those of an otherwise
+        unloaded network. With `requests_per_second`, requests are sent at fixed times. A server that answers no request
+        at all is a failure.
 
         Args:
-            server: Host name or address of an HTTP server, such as that of [Start Fortio Server].
+            server: Host name or address of an HTTP server, such as one from [Start Fortio Server].
             namespace: Namespace in which the client runs.
             port: Port of the server.
             duration: How long to measure.
-            connections: How many requests are under way at once.
-            requests_per_second: How many over all connections; 0 for as fast as they are answered.
+            connections: How many requests are in flight at once.
+            requests_per_second: Rate over all connections; 0 for as fast as they are answered.
             node: Node for the client.
-            host_network: Whether the client uses its node's network instead of a pod's.
-            p50_at_most: Longest time for half of the answers.
-            p99_at_most: Longest time for 99 % of the answers.
-            p999_at_most: Longest time for 99.9 % of the answers; needs 10000 of them.
+            host_network: Whether the client uses the network of its node instead of a pod's.
+            p50_at_most: Longest time within which 50 % of the answers must arrive.
+            p99_at_most: Longest time within which 99 % of the answers must arrive.
+            p999_at_most: Longest time within which 99.9 % of the answers must arrive; needs 10000 answers.
             failed_at_most: Largest share of requests that may fail.
-            retry_for: How long a server that answers nothing is tried again before it counts.
+            retry_for: How long to retry a server that answers nothing before it counts as a failure.
             image: Image of fortio; a lab builds the program itself, once.
-            name: Name in table and record; from the test's name by default.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             The result: `p50_ms`, `p99_ms`, `p999_ms`, `max_ms`, `answers`, `failed`, `requests_per_second`.
@@ -129,24 +130,24 @@ class LatencyKeywords(KeywordBase):
         failed_at_most: Percentage | None = None, retry_for: timedelta = FIVE_SECONDS, image: str = IMAGE,
         name: str | None = None, cluster: str | None = None,
     ) -> RequestRun:  # fmt: skip
-        """Measures how many new connections a second a path takes, each with one HTTP request.
+        """Measures how many new connections per second a path takes, each with one HTTP request.
 
-        What it depends on beside the path: the processors of both nodes, and the room in connection tracking, which
-        keeps closed connections for two minutes.
+        Besides the path, the result depends on the CPUs of both nodes and on the free space in their connection
+        tracking tables, which keep closed connections for two minutes.
 
         Args:
-            server: Host name or address of an HTTP server, such as that of [Start Fortio Server].
+            server: Host name or address of an HTTP server, such as one from [Start Fortio Server].
             namespace: Namespace in which the client runs.
             port: Port of the server.
             duration: How long to measure.
-            connections: How many connections are under way at once.
+            connections: How many connections are open at once.
             node: Node for the client.
-            host_network: Whether the client uses its node's network instead of a pod's.
-            at_least: Least connections per second that are opened and answered.
+            host_network: Whether the client uses the network of its node instead of a pod's.
+            at_least: Smallest acceptable number of connections opened and answered per second.
             failed_at_most: Largest share of connections that may fail.
-            retry_for: How long a server that answers nothing is tried again before it counts.
+            retry_for: How long to retry a server that answers nothing before it counts as a failure.
             image: Image of fortio; a lab builds the program itself, once.
-            name: Name in table and record; from the test's name by default.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             The result: `requests_per_second`, `answers`, `failed`, `p50_ms`, `p99_ms`, `p999_ms`, `max_ms`.
@@ -174,12 +175,12 @@ class LatencyKeywords(KeywordBase):
     def latencies_should_be_within_multiple(
         self, reference: str, multiple_at_most: float, /, name: str = "latencies compared", **measured: Any
     ) -> None:
-        """Compares the latencies of several paths with those of one of them, in a table and a picture.
+        """Compares the latencies of several paths with those of a reference path, in a table and a picture.
 
         Args:
             reference: Name of the result that the others are compared with.
-            multiple_at_most: How many times the reference's p99 that of each may be; 0 only shows them.
-            name: Name in table and record.
+            multiple_at_most: Largest multiple of the reference's p99 that each path's p99 may be; 0 only shows them.
+            name: Name in the table and the record.
             measured: Results of [Measure Request Latency] by name.
 
         ```robotframework

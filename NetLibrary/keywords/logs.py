@@ -17,7 +17,7 @@ MOST_SHOWN = 20
 
 
 class LogKeywords(KeywordBase):
-    """Logs of pods and events of the cluster."""
+    """Read pod logs and cluster events."""
 
     @keyword(tags=["cluster", "logs"])
     def read_pod_logs(
@@ -32,8 +32,8 @@ class LogKeywords(KeywordBase):
             namespace: Its namespace.
             container: Container; the first one by default.
             previous: Whether to return what the container printed before its last restart.
-            since: Only what was printed in this time until now.
-            last_lines: Only so many lines from the end.
+            since: Only what was printed within this time before now.
+            last_lines: Only this many lines from the end.
             timestamps: Whether each line begins with its time.
             cluster: Alias of the cluster.
         Returns:
@@ -51,21 +51,21 @@ class LogKeywords(KeywordBase):
     ) -> str:  # fmt: skip
         """Waits until a container has printed a line, following its log as `kubectl logs -f` does.
 
-        Lines from before count, those of a container that is started again meanwhile too. A container that has not
+        Earlier lines count, and so do those of a container that restarts in the meantime. A container that has not
         started is waited for.
 
         Args:
             name: Name of the pod.
             namespace: Its namespace.
             pattern: Part of the line.
-            regexp: Whether the pattern is a regular expression of Python's.
+            regexp: Whether the pattern is a Python regular expression.
             container: Container; the first one by default.
-            timeout: Limit; the library's `timeout` by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The line.
         Raises:
-            Failure: No such line came; the last ones that did are in the message.
+            Failure: There was no such line; the last lines are in the message.
         """
         from NetLibrary._mechanics.kube import logs
 
@@ -81,7 +81,8 @@ class LogKeywords(KeywordBase):
     ) -> list[Path]:  # fmt: skip
         """Follows the logs of pods into files, as `kubectl logs -f` does, from their start on.
 
-        It ends with the test that started it, with the suite when its setup did, or with [Stop Saving Pod Logs].
+        It ends with the test that started it, with the suite if a suite setup started it, or with
+        [Stop Saving Pod Logs].
 
         Args:
             namespace: Namespace of the pods.
@@ -113,7 +114,7 @@ class LogKeywords(KeywordBase):
 
     @keyword(tags=["cluster", "logs"])
     def stop_saving_pod_logs(self) -> None:
-        """Ends all that [Start Saving Pod Logs] began, as Ctrl-C ends `kubectl logs -f`, before test or suite does."""
+        """Ends everything that [Start Saving Pod Logs] began early, as Ctrl-C ends `kubectl logs -f`."""
         self._end_log_files(list(self._log_files))
 
     @keyword(tags=["cluster", "events"])
@@ -123,15 +124,15 @@ class LogKeywords(KeywordBase):
     ) -> list[dict[str, Any]]:  # fmt: skip
         """Returns events of the cluster, as `kubectl get events` does, the oldest first.
 
-        Kubernetes keeps events for an hour, and may count several of a kind as one.
+        Kubernetes keeps events for an hour and may combine several similar ones into one.
 
         Args:
             namespace: Namespace; all by default.
             type: `Normal` or `Warning`; both by default.
-            reason: Kubernetes' word, for instance `BackOff`.
-            object: Object as `Kind/name`, or its name alone.
+            reason: Reason that Kubernetes gives, for instance `BackOff`.
+            object: Object as `Kind/name`, or only its name.
             text: Part of the message.
-            since: Only events that were seen in this time until now.
+            since: Only events seen within this time before now.
             cluster: Alias of the cluster.
         Returns:
             Dictionaries with `time`, `type`, `reason`, `object`, `message` and `count`.
@@ -144,16 +145,16 @@ class LogKeywords(KeywordBase):
         object: str = "", text: str = "", since: timedelta | None = None, name: str | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Fails when `kubectl events` would show what must not be there, for instance warnings of an application.
+        """Fails when `kubectl events` would show unwanted events, for instance warnings about an application.
 
         Args:
             namespace: Namespace.
             type: `Normal` or `Warning`; both by default.
-            reason: Kubernetes' word, for instance `BackOff` or `Unhealthy`.
-            object: Object as `Kind/name`, or its name alone.
+            reason: Reason that Kubernetes gives, for instance `BackOff` or `Unhealthy`.
+            object: Object as `Kind/name`, or only its name.
             text: Part of the message.
-            since: Only events that were seen in this time until now.
-            name: Name in table and record; from the test's name by default.
+            since: Only events seen within this time before now.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
 
         ```robotframework

@@ -18,7 +18,7 @@ class NodeKeywords(DisruptionBase):
 
     @keyword(tags=["cluster", "node"])
     def get_node_facts(self, node: str, *, cluster: str | None = None) -> dict[str, Any]:
-        """Returns what one wants to know of a node, as `kubectl get node -o wide` and `kubectl describe node` show it.
+        """Returns facts about a node, as `kubectl get node -o wide` and `kubectl describe node` show them.
 
         Args:
             node: Name of the node.
@@ -44,7 +44,7 @@ class NodeKeywords(DisruptionBase):
 
     @keyword(tags=["cluster", "node", "disruptive"])
     def cordon_node(self, node: str, *, cluster: str | None = None) -> None:
-        """Keeps new pods off a node, as `kubectl cordon` does; put back at the end of the run.
+        """Keeps new pods off a node, as `kubectl cordon` does; undone at the end of the run.
 
         Args:
             node: Name of the node.
@@ -57,7 +57,7 @@ class NodeKeywords(DisruptionBase):
     def uncordon_node(self, node: str, *, cluster: str | None = None) -> None:
         """Lets new pods onto a node again, as `kubectl uncordon` does, after [Cordon Node] or [Drain Node].
 
-        A node that was cordoned before the run is cordoned again at the end of it.
+        A node that was cordoned before the run is cordoned again at its end.
 
         Args:
             node: Name of the node.
@@ -74,32 +74,31 @@ class NodeKeywords(DisruptionBase):
     ) -> list[str]:  # fmt: skip
         """Cordons a node and evicts its pods, as `kubectl drain --ignore-daemonsets` does.
 
-        **The pods of others are evicted too**: naming the node says so. In a lab that is all; on another cluster,
-        where pods are on the node that the run did not create, it needs `-v ALLOW_DISRUPTION:True` and is skipped
-        without. The log names every pod that was evicted, and every pod that stays and why: pods of DaemonSets, pods
-        that have ended, and pods that this run made and that nobody would make again, for instance those that
-        traffic comes from.
+        **Pods of others are evicted too**: naming the node permits it in a lab. On any other cluster, a node with pods
+        that the run did not create needs `-v ALLOW_DISRUPTION:True`; without it, the test is skipped. The log names
+        every pod that was evicted, and every pod that stays and why: pods of DaemonSets, pods that have ended, and pods
+        that this run created and that nothing would recreate, for instance those that traffic comes from.
 
-        PodDisruptionBudgets are respected: a pod that one holds is asked for again until the time is up, and the
-        failure says which budget holds it. As with kubectl, nothing is evicted where a pod would be lost for good,
-        unless `force` or `delete_emptydir_data` allows it.
+        PodDisruptionBudgets are respected: the eviction of a pod that a budget protects is retried until the timeout,
+        and the failure names the budget. As with kubectl, nothing is evicted if a pod would be lost for good, unless
+        `force` or `delete_emptydir_data` allows it.
 
-        The node takes pods again after [Uncordon Node], or at the end of the run. Pods that were evicted do not come
-        back to it by themselves.
+        The node accepts pods again after [Uncordon Node] or at the end of the run. Evicted pods do not come back to it
+        by themselves.
 
         Args:
             node: Name of the node.
-            labels: Label selector: only pods with these labels are evicted, and there must be one on the node.
+            labels: Label selector: only pods that match are evicted, and the node must have at least one.
             namespace: Only pods of this namespace are evicted; those of all namespaces by default.
-            force: Whether pods may go that nobody would make again.
-            delete_emptydir_data: Whether pods with an emptyDir may go, whose contents are lost.
-            grace: Time for each pod to end by itself; its own by default.
-            timeout: Limit until all pods are gone; the library's `timeout` by default.
+            force: Whether pods that nothing would recreate may be evicted.
+            delete_emptydir_data: Whether pods with an emptyDir may be evicted; its contents are lost.
+            grace: Time for each pod to end by itself; the pod's own grace period by default.
+            timeout: Longest time until all pods are gone; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The pods that were evicted, as `namespace/name`.
         Raises:
-            Failure: A pod was still there when the time was up, or none has the labels.
+            Failure: A pod was still there at the timeout, or no pod matches the labels.
 
         ```robotframework
         *** Test Cases ***
@@ -145,20 +144,20 @@ class NodeKeywords(DisruptionBase):
         self, name: str, namespace: str, *, grace: timedelta | None = None, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Evicts one pod, as `kubectl drain` does with all of a node, and waits until it is gone.
+        """Evicts one pod, as `kubectl drain` does with all pods of a node, and waits until it is gone.
 
-        It goes by the Eviction API, which respects PodDisruptionBudgets.
+        It uses the Eviction API, which respects PodDisruptionBudgets.
 
-        A pod that the run did not create is evicted in a lab, elsewhere only with `-v ALLOW_DISRUPTION:True`.
+        A pod that the run did not create is evicted in a lab; elsewhere, only with `-v ALLOW_DISRUPTION:True`.
 
         Args:
             name: Name of the pod.
             namespace: Its namespace.
-            grace: Time for it to end by itself; its own by default.
-            timeout: Limit; with 0, one attempt is made. The library's `timeout` by default.
+            grace: Time for it to end by itself; its own grace period by default.
+            timeout: Longest time to wait; with 0, one attempt is made. The library's `timeout` by default.
             cluster: Alias of the cluster.
         Raises:
-            Failure: A budget holds the pod, and which one.
+            Failure: A PodDisruptionBudget does not allow the eviction; the message names it.
         """
         from NetLibrary._mechanics.kube import eviction
 
@@ -174,7 +173,7 @@ class NodeKeywords(DisruptionBase):
 
     @keyword(tags=["cluster", "node", "disruptive"])
     def taint_node(self, node: str, taint: str, *, cluster: str | None = None) -> None:
-        """Adds a taint to a node, as `kubectl taint` does; put back at the end of the run.
+        """Adds a taint to a node, as `kubectl taint` does; undone at the end of the run.
 
         A taint with the same key and effect is replaced. With the effect `NoExecute`, pods that do not tolerate it
         leave the node at once.
@@ -202,13 +201,13 @@ class NodeKeywords(DisruptionBase):
 
     @keyword(tags=["cluster", "node", "disruptive"])
     def untaint_node(self, node: str, taint: str, *, cluster: str | None = None) -> None:
-        """Removes taints from a node, as `kubectl taint` with a `-` at the end does.
+        """Removes taints from a node, as `kubectl taint` with a trailing `-` does.
 
-        Taints that the node had before the run are there again at the end of it.
+        Taints that the node had before the run are restored at its end.
 
         Args:
             node: Name of the node.
-            taint: Which ones: `key`, `key:Effect` or `key=value:Effect`; a `-` behind it may stand.
+            taint: Which ones: `key`, `key:Effect` or `key=value:Effect`; a trailing `-` is allowed.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.errors import InputError

@@ -11,11 +11,11 @@ from NetLibrary.types import ProbeKind
 
 
 class OutageResultKeywords(KeywordBase):
-    """Look at measurements of outages."""
+    """Read the results of outage measurements."""
 
     @keyword(tags=["outages"])
     def get_open_outages(self) -> list[str]:
-        """Returns the streams that are in an outage at this moment."""
+        """Returns the probe streams that are in an outage right now."""
         running = state_of(self.session).running
         if running is None:
             raise InputError("No measurement runs; use 'Start Outage Measurement' first.")
@@ -23,10 +23,10 @@ class OutageResultKeywords(KeywordBase):
 
     @keyword(tags=["outages"], formerly=["Get Break Outages"])
     def get_outages(self, path: str, probe: ProbeKind) -> list[dict[str, Any]]:
-        """Returns the outages that one kind of probe saw on one path in the last measurement.
+        """Returns the outages that one kind of probe saw on one path during the last measurement.
 
         Args:
-            path: Name of the path, see [OutagePath]; with ` IPv4` or ` IPv6` where both were measured.
+            path: Name of the path, see [OutagePath]; followed by ` IPv4` or ` IPv6` where both were measured.
             probe: Kind of probe.
         Returns:
             For each outage `start_seconds`, `length_ms`, its bounds `shortest_ms` and `longest_ms`, and `kind`.
@@ -47,7 +47,7 @@ class OutageResultKeywords(KeywordBase):
 
     @keyword(tags=["outages"], formerly=["Get Break Node"])
     def get_outage_endpoint_node(self, role: str = "far") -> str:
-        """Returns the name of the node on which an endpoint of the running or last measurement is.
+        """Returns the name of the node that an endpoint of the running or last measurement is on.
 
         Args:
             role: `source`, `near`, `far`, `near-host` or `far-host`.
@@ -63,9 +63,10 @@ class OutageResultKeywords(KeywordBase):
 
     @keyword(tags=["outages"])
     def get_outage_probe_image(self, *, cluster: str | None = None) -> str:
-        """Returns the image that prober and echo servers use by default: the lab's own, else a public one with python3.
+        """Returns the default image of prober and echo servers: the lab's own, or else a public one with python3.
 
-        The public one has no iperf3, so that there are no streams beside the probes; `containers/probe` builds one.
+        The public image has no iperf3, so there are no iperf3 streams beside the probes; `containers/probe` builds an
+        image that has it.
 
         Args:
             cluster: Alias of the cluster.
@@ -78,12 +79,12 @@ class OutageResultKeywords(KeywordBase):
 
     @keyword(tags=["outages"], formerly=["Report Break Repeats"])
     def show_outage_repeats(self, name: str) -> dict[str, Any]:
-        """Shows median and spread of all measurements of one name in this run.
+        """Shows the median and the spread of all measurements of one name in this run.
 
         Args:
             name: Name of the measurements.
         Returns:
-            Median of the longest outage per stream in milliseconds.
+            Median of the longest outage per stream, in milliseconds.
         """
         from NetLibrary._mechanics.outages.results.repeats import spread
         from NetLibrary._mechanics.report import html_table

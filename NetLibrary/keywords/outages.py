@@ -81,48 +81,50 @@ class OutageKeywords(KeywordBase):
         outside_port: int = 0,
         cluster: str | None = None,
     ) -> list[str]:
-        """Starts to measure outages on many paths at once, and waits for the first answers and a quiet time.
+        """Starts measuring outages on many paths at once; waits for the first answers and for a quiet time.
 
         The endpoints of `manifests/network_break` must be ready in the namespace. Each path is probed in parallel by
         ICMP and UDP echo, new TCP connections and requests over a kept connection, as far as it allows them. The
-        probers survive whatever interrupts `exec`, so kubelets and runtimes may be restarted meanwhile.
+        probers survive an interrupted `exec`, so kubelets and runtimes may be restarted during the measurement.
 
-        A path that is named and that the cluster does not have skips the test. Limits are checked here, before
+        The test is skipped when a path is named that the cluster does not have. Limits are checked here, before
         anything runs, and judged by [Outages Should Be Within Limits].
 
         Args:
             name: Name of the measurement in results and baselines.
             namespace: Where the endpoints are.
-            paths: What is measured; `all`, or none, for every path that the cluster has.
-            optional: Paths that are measured as well where the cluster has them.
-            targets: Services, names and addresses of your own as URLs, see [OutageTarget]; without `paths` they alone
-                are measured, and the namespace needs the pod `source` alone.
+            paths: Paths to measure; `all`, or none, for every path that the cluster has.
+            optional: Further paths to measure if the cluster has them.
+            targets: Your own Services, names and addresses as URLs, see [OutageTarget]; without `paths` only these are
+                measured, and the namespace needs only the pod `source`.
             probes: Kinds of probes, for instance `['ICMP', 'TCP_KEPT']`; all by default.
-            limits: What the outages may cost.
-            quiet: Quiet time before the disturbance.
-            settle: Time after it, and after the rollouts that it has started.
-            recovery: Time beyond that for which is waited at most while a path is still broken.
-            rollout_within: How long workloads that the disturbance has changed may take until they are stable.
+            limits: Limits for the outages, see [OutageLimits].
+            quiet: Undisturbed time before the disturbance.
+            settle: Time to go on measuring after the disturbance and the rollouts that it started.
+            recovery: Longest further time to wait while a path is still broken.
+            rollout_within: How long workloads that the disturbance changed may take to become stable.
             timeout: The measurement ends by itself after this time.
             echo_interval: Time between two ICMP or UDP echoes.
-            connection_interval: Time between two new TCP connections; after 6000 of them on a path 40 ms at least, so
-                that the tables of connection tracking on the way do not fill.
-            request_interval: Time between two requests over the kept connection.
-            echo_size: Bytes of payload of an ICMP or UDP echo; 56 is what ping sends. With as many as the path should
-                carry (1472 for Ethernet and IPv4), packets that vanish for their size are an outage too.
-            silence: After this time without an answer a probe counts as lost.
-            slow: By how much later than the median an answer counts as late; by kind of probe when not given.
-            ipv6: Whether to measure each path over IPv6 as well, where it has IPv6.
-            connections: TCP connections at once on each path, of each kind, spread over the pods with the label
-                `netlibrary.io/break=source`. New ones stay open until their turn comes again; kept ones share 1000
-                requests a second.
-            iperf_bitrate: Rate of iperf3 streams to run beside on all paths that have servers; none by default. What
-                TCP sends again is told per path and judged by `retransmits_at_most`.
-            iperf_protocols: What these streams are; each costs processor at source and server.
-            host_port: Port of the echo pods in the host network.
-            outside_address: Address outside the cluster, or one of each family with a comma between; a lab has its own.
-            outside_port: Port that listens there; 0 for ICMP alone. The server of `netlibrary echo` is probed in all
-                ways; a foreign one by new TCP connections and an idle one.
+            connection_interval: Time between two new TCP connections; after 6000 connections on a path at least 40 ms,
+                so that the connection tracking tables on the path do not fill up.
+            request_interval: Time between two requests over a kept connection.
+            echo_size: Payload of an ICMP or UDP echo in bytes; ping sends 56. With the largest size that the path
+                should carry (1472 for Ethernet and IPv4), packets that are lost because of their size show as an outage
+                too.
+            silence: Time without an answer after which a probe counts as lost.
+            slow: How much later than the median an answer must be to count as late; depends on the kind of probe by
+                default.
+            ipv6: Whether to measure each path over IPv6 as well, if it has IPv6.
+            connections: Number of parallel TCP connections of each kind on each path, spread over the pods with the
+                label `netlibrary.io/break=source`. New ones stay open until their turn comes again; kept ones share
+                1000 requests per second.
+            iperf_bitrate: Rate of iperf3 streams that run in parallel on all paths that have servers; none by default.
+                TCP retransmissions are reported per path and judged by `retransmits_at_most`.
+            iperf_protocols: Protocols of these streams; each stream costs CPU time at the source and the server.
+            host_port: Port of the echo pods on the host network.
+            outside_address: Address outside the cluster, or one of each family separated by a comma; a lab has its own.
+            outside_port: Port of the server there; 0 for ICMP only. A server started with `netlibrary echo` is probed
+                in all ways, any other server by new TCP connections and an idle one.
             cluster: Alias of the cluster.
         Returns:
             The streams that are measured.
@@ -218,10 +220,10 @@ class OutageKeywords(KeywordBase):
 
     @keyword(tags=["outages"])
     def stop_outage_measurement(self) -> dict[str, Any]:
-        """Waits until the paths have settled, ends the measurement, and returns what it found; judges nothing.
+        """Waits until the paths have settled, ends the measurement and returns its results; judges nothing.
 
-        Workloads whose pods or specification have changed since the start are awaited first. The result is recorded
-        at the end of the test, unless [Outages Should Be Within Limits] judges and records it before.
+        Workloads whose pods or specification have changed since the start are waited for first. The result is recorded
+        at the end of the test, unless [Outages Should Be Within Limits] judges and records it before that.
 
         Returns:
             The summary, with `longest_outage_ms`, `failed_connections`, `lost_connections` and the like.
@@ -248,26 +250,26 @@ class OutageKeywords(KeywordBase):
         retransmits_at_most: Percentage | None = None,
         unaffected: list[OutagePath] | None = None,
     ) -> dict[str, Any]:
-        """Judges the outages by limits; a measurement that still runs is ended first, when the paths have settled.
+        """Judges the outages by limits; a running measurement is ended first, once the paths have settled.
 
-        Limits that were given to [Start Outage Measurement] count as well; one that is given here replaces its
-        namesake. An outage breaks a limit when the probes prove it, that is when even its lower bound is longer. A
-        measurement that could not be made, for instance because a path was broken before the disturbance began, is
-        an error and not a loss.
+        Limits given to [Start Outage Measurement] apply as well; a limit given here replaces the one of the same name.
+        An outage exceeds a limit only when the probes prove it, that is, when even its lower bound is longer. A
+        measurement that could not be made, for instance because a path was broken before the disturbance began, is an
+        error and not an outage.
 
         Args:
-            longest_outage_at_most: Longest single outage that any stream may have.
+            longest_outage_at_most: Longest single outage that any probe stream may have.
             longest_outage_at_least: An outage of at least this length must have been seen; for disturbances that must
-                show.
+                have an effect.
             total_outage_at_most: Longest sum of outages that any stream may have.
-            slow_at_most: How long a path may answer, but late.
+            slow_at_most: For how long a path may answer late.
             loss_at_most: Largest share of probes that any stream may lose.
-            failed_connections_at_most: How many new connections may fail in all; of kept ones says
-                `lost_connections_at_most` how many may break.
+            failed_connections_at_most: How many new connections may fail in total; for kept connections there is
+                `lost_connections_at_most`.
             resets_at_most: How many kept connections may be reset.
             lost_connections_at_most: How many kept connections may break in any way.
-            retransmits_at_most: Largest share of TCP segments sent again.
-            unaffected: Paths on which there must be no outage at all.
+            retransmits_at_most: Largest share of TCP segments that may be retransmitted.
+            unaffected: Paths that must have no outage at all.
         Returns:
             The summary, with `longest_outage_ms` and the like.
         """
@@ -303,15 +305,15 @@ class OutageKeywords(KeywordBase):
 
     @keyword(tags=["outages"], formerly=["Finish Break Measurement"])
     def abort_outage_measurement(self) -> None:
-        """Ends a measurement that still runs without waiting, and records what it has measured; for teardowns.
+        """Ends a running measurement without waiting and records what it has measured so far; for teardowns.
 
-        Does nothing when none runs. Judges nothing.
+        Does nothing when no measurement is running. Judges nothing.
         """
         abort(self.session, state_of(self.session).running)
 
     @keyword(tags=["outages"])
     def wait_during_measurement(self, duration: timedelta, *, step: str = "nothing") -> None:
-        """Does nothing for a time, as a step of its own; for the quiet row that shows that nothing is invented.
+        """Waits as a step of the measurement; for a quiet row, which shows that no outage is reported without a cause.
 
         Args:
             duration: How long.

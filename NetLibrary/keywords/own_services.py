@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class OwnServiceKeywords(KeywordBase):
-    """The matrix over what is there."""
+    """Check the Services that a cluster already has."""
 
     @keyword(tags=["matrix"])
     def services_of_namespace_should_be_right(
@@ -25,32 +25,35 @@ class OwnServiceKeywords(KeywordBase):
         settle: timedelta = timedelta(seconds=5), timeout: timedelta | None = None, name: str | None = None,
         cluster: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Asks all Services of a namespace from every node, and fails where one is not what its objects say.
+        """Connects to all Services of a namespace from every node and fails when one does not do what its objects say.
 
-        Expected is what Services, EndpointSlices, pods and NetworkPolicies say: names, cluster IPs, NodePorts at every
-        node, load balancers' addresses, and each ready endpoint by itself, in all families. What objects alone show is
-        found too: a selector that finds nothing, a port name that no pod has, endpoints that are stale or missing.
+        The expectations come from the Services, EndpointSlices, pods and NetworkPolicies: names, cluster IPs, NodePorts
+        on every node, load balancer addresses and each ready endpoint, in all address families. Mistakes that the
+        objects alone reveal are found too: a selector that matches nothing, a port name that no pod has, stale or
+        missing endpoints.
 
-        Nothing is changed. A prober is started on each node and goes with the measurement; with `sources=`, pods that
-        are there ask instead. TCP ports are connected to and nothing is sent; UDP ports get a line of text, and count
-        only where something answers. Services that lead out of the cluster are not asked.
+        Nothing is changed. A prober is started on each node and removed after the measurement; with `sources=`,
+        existing pods connect instead. To TCP ports, only a connection is made and no data is sent; UDP ports get a line
+        of text and count only if something answers. Services that lead out of the cluster are left out.
 
         Args:
             namespace: The namespace.
             services: Names of Services; all when none is given.
-            sources: Labels of pods of the namespace that ask, with a shell; by default probers do.
-            prober_labels: Labels of the probers, for policies that let only some clients in.
+            sources: Labels of pods in the namespace to connect from, which need a shell; by default, probers are
+                started.
+            prober_labels: Labels of the probers, for policies that allow only certain clients.
             image: Image of the probers, with a shell.
-            denied_at_most: How many connections policies may keep away; they are told, and not judged, when not given.
-            silence: How long silence must last to count as no connection.
-            settle: Time in which what is wrong may become right.
-            timeout: Limit for the start of probers; the library's `timeout` by default.
-            name: Name in table and record; from the test's name by default.
+            denied_at_most: How many connections may be denied by policies; if not given, they are reported and not
+                judged.
+            silence: Time without an answer after which there counts as no connection.
+            settle: Time during which wrong results may still become right.
+            timeout: Longest time for the probers to start; the library's `timeout` by default.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             Numbers: `services`, `cells`, `wrong`, `denied`, and `findings` as texts.
         Raises:
-            Failure: A Service is not right; the text says what, why, and what to do.
+            Failure: A Service does not work as its objects say; the message says which, why, and what to do.
 
         ```robotframework
         *** Test Cases ***

@@ -26,7 +26,7 @@ AT_ONCE = 32
 
 
 class PodKeywords(SourceBase):
-    """Run pods and commands, copy files."""
+    """Run pods and commands; copy files."""
 
     @keyword(tags=["cluster", "pod"])
     def run_pod(
@@ -34,26 +34,26 @@ class PodKeywords(SourceBase):
         environment: Mapping[str, str] | None = None, node: str | None = None, user: int | None = None,
         timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Starts a pod from an image, as `kubectl run` does, and waits until it is ready or has ended well.
+        """Starts a pod from an image, as `kubectl run` does, and waits until it is ready or has completed.
 
-        It goes with the end of the run. See [Start Prober] for a pod that only connects to others.
+        The pod is removed at the end of the run. For a pod that only connects to others, see [Start Prober].
 
         Args:
             name: Name of the pod.
             namespace: Its namespace.
-            image: Image; it comes from `${REGISTRY}` where the suite names one.
-            command: Program and arguments, each one an argument of its own; those of the image by default.
-            labels: Labels; `run` with the name of the pod by default, as with kubectl.
+            image: Image; it is pulled from `${REGISTRY}` if the suite sets one.
+            command: Program and its arguments, each given as a separate argument; those of the image by default.
+            labels: Labels; by default, `run` with the name of the pod, as with kubectl.
             environment: Environment variables.
-            node: Node that it must run on; the scheduler's choice by default.
-            user: Id of the user that it runs as, which makes it fit a namespace of the PodSecurity level `restricted`;
-                by default the image decides.
-            timeout: Limit for its start; the library's `timeout` by default.
+            node: Node to run on; the scheduler's choice by default.
+            user: ID of the user that it runs as; it also makes the pod fit for namespaces with the Pod Security
+                Standard `restricted`. The image decides by default.
+            timeout: Longest time for it to start; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
-            `namespace/name`, for the argument `source` of other keywords.
+            `namespace/name`, for the `source` argument of other keywords.
         Raises:
-            Failure: It cannot start, or its command has failed; the last lines that it printed are in the message.
+            Failure: The pod cannot start, or its command failed; the last lines that it printed are in the message.
 
         ```robotframework
         *** Test Cases ***
@@ -88,16 +88,16 @@ class PodKeywords(SourceBase):
         Args:
             pod: Name of the pod.
             namespace: Its namespace.
-            command: Program and arguments, each one an argument of its own.
-            container: Container, the first one by default.
-            stdin: Text for its standard input.
-            exit_status: Exit status that it must have; any with `${None}`.
-            timeout: Limit for the command, which is killed then.
+            command: Program and its arguments, each given as a separate argument.
+            container: Container; the first one by default.
+            stdin: Text for the command's standard input.
+            exit_status: Exit status that the command must have; `${None}` for any.
+            timeout: Longest time for the command, which is killed after that.
             cluster: Alias of the cluster.
         Returns:
-            The standard output, a text whose attributes `exit_status`, `stderr` and `seconds` tell the rest.
+            The standard output as text, with the attributes `exit_status`, `stderr` and `seconds`.
         Raises:
-            Error: Its exit status is another one.
+            Error: The command ended with a different exit status.
 
         ```robotframework
         *** Test Cases ***
@@ -116,21 +116,21 @@ class PodKeywords(SourceBase):
         self, namespace: str, labels: str, *command: str, container: str | None = None, stdin: str | None = None,
         exit_status: int | None = 0, timeout: timedelta = HALF_A_MINUTE, cluster: str | None = None,
     ) -> dict[str, CommandOutput]:  # fmt: skip
-        """Runs a command in all ready pods with certain labels at once, as `kubectl exec` does in one.
+        """Runs a command in all ready pods with certain labels in parallel, as `kubectl exec` does in one.
 
         Args:
             namespace: Their namespace.
             labels: Label selector, for instance `app=web`.
-            command: Program and arguments, each one an argument of its own.
-            container: Container, the first one of each pod by default.
-            stdin: Text for the standard input of each.
-            exit_status: Exit status that each must have; any with `${None}`.
-            timeout: Limit for the command, which is killed then.
+            command: Program and its arguments, each given as a separate argument.
+            container: Container; the first one of each pod by default.
+            stdin: Text for the standard input of each command.
+            exit_status: Exit status that each command must have; `${None}` for any.
+            timeout: Longest time for the command, which is killed after that.
             cluster: Alias of the cluster.
         Returns:
-            The outputs by the pods' names; see [Run In Pod] for their attributes.
+            The outputs by pod name; see [Run In Pod] for their attributes.
         Raises:
-            Error: One of them ended otherwise; the text names each of them.
+            Error: At least one command ended with a different exit status; the message names each of them.
         """
         from NetLibrary._mechanics.errors import InputError
         from NetLibrary._mechanics.vantage import pods_of
@@ -149,21 +149,22 @@ class PodKeywords(SourceBase):
         self, *command: str, stdin: str | None = None, exit_status: int | None = 0,
         timeout: timedelta = HALF_A_MINUTE, cluster: str | None = None,
     ) -> dict[str, CommandOutput]:  # fmt: skip
-        """Runs a command on every node's own network at once, in the way of `kubectl debug node/NAME`.
+        """Runs a command on every node's own network in parallel, much like `kubectl debug node/NAME`.
 
-        It runs in a pod of ours on each node that uses the node's network: `ip route`, `cat /proc/net/dev` or
-        `sysctl net.ipv4.ip_forward` show what the node has, while files and other processes of the node are not seen.
+        It runs on each node in a pod of the library that uses the node's network: `ip route`, `cat /proc/net/dev` or
+        `sysctl net.ipv4.ip_forward` show the node's own values, while the node's files and other processes are not
+        visible.
 
         Args:
-            command: Program and arguments, each one an argument of its own.
-            stdin: Text for the standard input of each.
-            exit_status: Exit status that each must have; any with `${None}`.
-            timeout: Limit for the command.
+            command: Program and its arguments, each given as a separate argument.
+            stdin: Text for the standard input of each command.
+            exit_status: Exit status that each command must have; `${None}` for any.
+            timeout: Longest time for the command.
             cluster: Alias of the cluster.
         Returns:
-            The outputs by the nodes' names; see [Run In Pod] for their attributes.
+            The outputs by node name; see [Run In Pod] for their attributes.
         Raises:
-            Error: One of them ended otherwise; the text names each of them.
+            Error: At least one command ended with a different exit status; the message names each of them.
 
         ```robotframework
         *** Test Cases ***
@@ -187,16 +188,16 @@ class PodKeywords(SourceBase):
     ) -> int:  # fmt: skip
         """Copies a file or a folder into a pod, as `kubectl cp` does.
 
-        The copy of a folder *is* the destination afterwards, whether that was there before or not. An image without
-        `tar` gets file by file through its shell; one without either is told.
+        A copied folder *becomes* the destination, whether or not the destination existed before. Without `tar` in the
+        image, files are copied one by one through its shell; an image with neither is an error.
 
         Args:
             source: File or folder on this machine.
             pod: Name of the pod.
             namespace: Its namespace.
-            destination: Absolute path in the container; for a file also the folder, with a `/` at its end.
-            container: Container, the first one by default.
-            timeout: Limit; the library's `timeout` by default.
+            destination: Absolute path in the container; for a file, it may also be the folder, with a trailing `/`.
+            container: Container; the first one by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             How many files were copied.
@@ -222,15 +223,15 @@ class PodKeywords(SourceBase):
     ) -> Path:  # fmt: skip
         """Copies a file or a folder out of a pod, as `kubectl cp` does.
 
-        Links and devices are left out, and nothing is written outside of the destination, whatever the pod sends.
+        Links and devices are left out, and nothing is written outside the destination, whatever the pod sends.
 
         Args:
             pod: Name of the pod.
             namespace: Its namespace.
             source: Absolute path in the container.
-            destination: Path on this machine; an existing folder takes a single file in.
-            container: Container, the first one by default.
-            timeout: Limit; the library's `timeout` by default.
+            destination: Path on this machine; a single file is put into an existing folder.
+            container: Container; the first one by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The destination.

@@ -21,24 +21,24 @@ Probers = Literal["pods", "copies"]
 
 
 class PolicyKeywords(KeywordBase):
-    """Build pods, measure the table."""
+    """Test NetworkPolicies: build pods, check the table of connections."""
 
     @keyword(tags=["policy"])
     def build_policy_pods(
         self, *namespaces: str, pods: Sequence[str] = ("a", "b", "c"), image: str = defaults.AGNHOST_IMAGE,
         timeout: timedelta | None = None, cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """Makes pods that ask and answer, to try policies on: the same few in each namespace.
+        """Creates client and server pods to try policies on, with the same names in each namespace.
 
-        Each has the label `pod` with its name, and serves HTTP and datagrams at 8080 and 8081; the ports' names are
-        `http-8080`, `udp-8080`, `http-8081` and `udp-8081`. The scheduler spreads them over the nodes.
+        Each pod has the label `pod` with its name and serves HTTP and UDP on ports 8080 and 8081; the ports are named
+        `http-8080`, `udp-8080`, `http-8081` and `udp-8081`. The scheduler spreads the pods over the nodes.
 
         Args:
-            namespaces: Names of the namespaces; those that do not exist are made, with the label `ns`, the name's last
-                word, and go with the end of the run.
-            pods: Names of the pods in each.
+            namespaces: Names of the namespaces; those that do not exist are created, with the label `ns` set to the
+                last word of the name, and removed at the end of the run.
+            pods: Names of the pods in each namespace.
             image: agnhost image.
-            timeout: Limit for their start; the library's `timeout` by default.
+            timeout: Longest time for them to start; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The names of the namespaces.
@@ -76,38 +76,39 @@ class PolicyKeywords(KeywordBase):
         settle: timedelta = timedelta(seconds=5), timeout: timedelta | None = None, name: str | None = None,
         cluster: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
-        """Asks every pod from every pod at every port, and fails where the network does not do what the policies say.
+        """Connects every pod to every pod on every port and fails when the network does not do what the policies say.
 
-        What must come about is computed from the NetworkPolicies of the namespaces, and from AdminNetworkPolicies where
-        the cluster serves them. All connections are tried at once. Wrong ones are tried again until they are right or
-        `settle` is over; when policies took effect meanwhile, the whole table is tried once more.
+        The expected outcome is computed from the NetworkPolicies of the namespaces, and from AdminNetworkPolicies if
+        the cluster serves them. All connections are tried in parallel. Those with a wrong outcome are retried until
+        they are right or `settle` is over; if policies took effect in the meantime, the whole table is tried once more.
 
-        What cannot be told is counted apart and not judged: pods on the network of their node, ports where nobody
-        listens, datagrams that nobody answers, SCTP without a kernel that has it.
+        Connections whose outcome proves nothing are counted separately and not judged: pods on the network of their
+        node, ports that nothing listens on, datagrams that nothing answers, SCTP without support in the kernel.
 
-        Nothing is changed: probers run by `exec` in the pods, which need a shell, and better bash or Python. With
-        `probers=copies`, a pod with the same labels asks in the place of pods without one, so the same policies hold
-        for it. A copy is never ready, so that no Service sends it traffic, and goes with the measurement.
+        Nothing is changed: probers run by `exec` in the pods, which need a shell, preferably bash or Python. With
+        `probers=copies`, a copy with the same labels, and so subject to the same policies, stands in for each pod
+        without a shell. A copy is never ready, so no Service sends it traffic, and it is removed after the measurement.
 
         Args:
-            namespaces: Namespaces whose pods ask and are asked.
-            ports: Ports to ask, such as `8080`, `53/udp` or `http`, several with commas; by default those that each pod
-                declares.
-            labels: Only pods with these labels, as kubectl takes them.
-            family: Address family; by default all that both ends have.
-            probers: Where probes start: in the pods alone, or in copies of those that have no shell as well.
+            namespaces: Namespaces whose pods are both clients and servers.
+            ports: Ports to connect to, such as `8080`, `53/udp` or `http`, separated by commas; by default, those that
+                each pod declares.
+            labels: Label selector as for kubectl; only matching pods take part.
+            family: Address family; by default, all that both ends have.
+            probers: Where probes start: only in the pods, or also in copies of pods that have no shell.
             image: Image of the copies, with a shell.
-            denied_at_least: How many connections the policies must deny, so that the table can show anything.
-            silence: How long silence must last to count as kept away; 1.3 s and more survive one lost packet.
-            settle: Time in which wrong connections may become right.
-            timeout: Limit for the start of copies; the library's `timeout` by default.
-            name: Name in table and record; from the test's name by default.
+            denied_at_least: How many connections the policies must deny at least; otherwise the table proves nothing.
+            silence: Time without an answer after which a connection counts as blocked; with 1.3 s or more, one lost
+                packet does no harm.
+            settle: Time during which connections with a wrong outcome may still become right.
+            timeout: Longest time for the copies to start; the library's `timeout` by default.
+            name: Name in the table and the record; the test's name by default.
             cluster: Alias of the cluster.
         Returns:
             Numbers: `connections`, `judged`, `denied`, `open`, `closed`, `refused`, `seconds`.
         Raises:
-            Failure: Connections are open though denied or closed though allowed, with the policies and the likely
-                cause; or policies are not enforced at all.
+            Failure: Connections are open although denied, or closed although allowed; the message names the policies
+                and the likely cause. Or policies are not enforced at all.
 
         ```robotframework
         *** Test Cases ***

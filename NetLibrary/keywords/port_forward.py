@@ -21,24 +21,24 @@ class PortForwardKeywords(KeywordBase):
     ) -> str:  # fmt: skip
         """Makes a port of a pod reachable on this machine, as `kubectl port-forward` does.
 
-        For libraries that run here, such as RequestsLibrary. The way leads through the API server and not over the
-        cluster's network: it proves that the program in the pod answers, and nothing about the network; for that see
-        [Connection Should Succeed].
+        It is meant for libraries that run on this machine, such as RequestsLibrary. The connection goes through the API
+        server and not over the cluster's network: it proves that the program in the pod answers and says nothing about
+        the network. To test that, see [Connection Should Succeed].
 
-        The port ends with the test that started it, with the suite when its setup did, or with [Stop Port Forward]. A
-        pod that has gone is replaced by another one of the same Service or workload at the next connection.
+        The port forward ends with the test that started it, with the suite if a suite setup started it, or with
+        [Stop Port Forward]. If the pod is gone, the next connection uses another pod of the same Service or workload.
 
         Args:
             target: Name of a pod, or `svc/NAME`, `deploy/NAME`, `sts/NAME`, `ds/NAME` for one of its ready pods.
             namespace: Its namespace.
             port: Number or name of the port; for a Service, that of the Service.
-            local_port: Port on this machine; one that is free by default.
-            timeout: Time in which somebody must listen in the pod.
+            local_port: Port on this machine; a free one by default.
+            timeout: Time within which something must listen on the port in the pod.
             cluster: Alias of the cluster.
         Returns:
             The local address, for instance `127.0.0.1:40123`.
         Raises:
-            Failure: Nobody listens on that port in the pod.
+            Failure: Nothing listens on that port in the pod.
 
         ```robotframework
         *** Settings ***
@@ -65,12 +65,12 @@ class PortForwardKeywords(KeywordBase):
 
     @keyword(tags=["cluster", "port-forward"])
     def stop_port_forward(self, address: str | None = None) -> None:
-        """Ends a port forward, as Ctrl-C ends `kubectl port-forward`, before its test or suite does.
+        """Ends a port forward before its test or suite ends, as Ctrl-C ends `kubectl port-forward`.
 
-        Connections that failed are warned of.
+        Warns if connections over it have failed.
 
         Args:
-            address: What [Start Port Forward] returned; all that run by default.
+            address: Address that [Start Port Forward] returned; all port forwards by default.
         """
         from NetLibrary._mechanics.errors import InputError
 

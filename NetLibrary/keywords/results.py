@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 
 class ResultKeywords(KeywordBase):
-    """Compare with a baseline."""
+    """Compare measurements with a baseline."""
 
     @keyword(tags=["results"])
     def measurement_should_match_baseline(
         self, name: str, field: str, baseline: Path, *, tolerance: Percentage = Percentage(10),
         higher_is_better: bool | None = None,
     ) -> float:  # fmt: skip
-        """Compares this run's measurements of one name with those of an earlier run, by statistics.
+        """Compares this run's measurements of one name with those of an earlier run, statistically.
 
-        With three or more values on both sides a change counts when the medians differ by more than the tolerance in
-        the bad direction and a Mann-Whitney U test finds that unlikely to be chance (p of at most 0.05); it assumes
-        that the values are independent of each other, one per measurement, and nothing about how they scatter. With
-        fewer values only the medians are compared, and the log says so. What is not comparable is refused: this run's
-        own file, a stand-in against the real product, TCP against UDP. Measurements that ended in an error have no
-        value; where values of the baseline are of measurements that failed, the log says so.
+        With three or more values on both sides, a change counts when the median is worse by more than the tolerance and
+        a Mann-Whitney U test finds that unlikely to be chance (p of at most 0.05). The test assumes that the values are
+        independent of each other, one per measurement, and nothing about their distribution. With fewer values, only
+        the medians are compared, and the log says so. Comparisons that make no sense are refused: with this run's own
+        file, a stand-in with the real product, TCP with UDP. Measurements that ended in an error have no value; the log
+        says if values of the baseline come from measurements that failed.
 
         Args:
-            name: Name of the measurements, as in the table and in `measurements.jsonl`.
+            name: Name of the measurements, as shown in the table and in `measurements.jsonl`.
             field: Field of their summary, for instance `bits_per_second`.
             baseline: File `measurements.jsonl` of an earlier run.
             tolerance: How much worse the median may be.
-            higher_is_better: Whether more is better. It is known of the library's own figures; say it for others.
+            higher_is_better: Whether higher is better. The library knows this for its own figures; give it for others.
         Returns:
-            Change of the median in percent; positive is more.
+            Change of the median in percent; positive means higher.
 
         ```robotframework
         *** Test Cases ***

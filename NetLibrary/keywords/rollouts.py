@@ -14,24 +14,24 @@ THREE_MINUTES = timedelta(minutes=3)
 
 
 class RolloutKeywords(KeywordBase):
-    """Scale, set image, undo, wait."""
+    """Scale workloads, set images, undo and await rollouts."""
 
     @keyword(tags=["cluster", "rollout"])
     def scale_workload(
         self, kind: str, name: str, namespace: str, *, replicas: int, wait_until_complete: bool = True,
         timeout: timedelta = THREE_MINUTES, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Sets how many pods a Deployment, StatefulSet or ReplicaSet has, as `kubectl scale` does, and waits for them.
+        """Sets the number of replicas of a Deployment, StatefulSet or ReplicaSet, as `kubectl scale` does, and waits.
 
-        A workload that the run did not create has its old number again at the end of the run.
+        A workload that the run did not create gets its old number back at the end of the run.
 
         Args:
             kind: Kind, or kubectl's short name: `Deployment`, `sts`.
             name: Name of the workload.
             namespace: Its namespace.
-            replicas: How many pods; with 0, its pods may still be ending when the keyword returns.
-            wait_until_complete: Whether to wait until so many are available; not for a ReplicaSet.
-            timeout: Limit of that wait.
+            replicas: Number of pods; with 0, pods may still be terminating when the keyword returns.
+            wait_until_complete: Whether to wait until that many are available; not for a ReplicaSet.
+            timeout: Longest time for that wait.
             cluster: Alias of the cluster.
 
         ```robotframework
@@ -54,19 +54,19 @@ class RolloutKeywords(KeywordBase):
         self, kind: str, name: str, namespace: str, image: str, *, container: str | None = None,
         wait_until_complete: bool = True, timeout: timedelta = THREE_MINUTES, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Gives the pods of a workload another image, as `kubectl set image` does, and waits for the rollout.
+        """Sets the image of a workload's pods, as `kubectl set image` does, and waits for the rollout.
 
-        A workload that the run did not create has its old image again at the end of the run. The image comes from
-        `${REGISTRY}` where the suite names one, as all images do.
+        A workload that the run did not create gets its old image back at the end of the run. Like all images, this one
+        is pulled from `${REGISTRY}` if the suite sets one.
 
         Args:
             kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
             name: Name of the workload.
             namespace: Its namespace.
             image: The new image.
-            container: Container that gets it; may be left out where there is only one.
+            container: Container that gets the image; not needed if there is only one.
             wait_until_complete: Whether to wait until the rollout is over.
-            timeout: Limit of that wait.
+            timeout: Longest time for that wait.
             cluster: Alias of the cluster.
 
         ```robotframework
@@ -92,20 +92,20 @@ class RolloutKeywords(KeywordBase):
         self, kind: str, name: str, namespace: str, *, to_revision: int | None = None,
         wait_until_complete: bool = True, timeout: timedelta = THREE_MINUTES, cluster: str | None = None,
     ) -> int:  # fmt: skip
-        """Goes back to an earlier revision of a workload, as `kubectl rollout undo` does, and waits for the rollout.
+        """Rolls a workload back to an earlier revision, as `kubectl rollout undo` does, and waits for the rollout.
 
-        A workload that the run did not create has the template that it had before again at the end of the run.
+        A workload that the run did not create gets its old pod template back at the end of the run.
 
         Args:
             kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
             name: Name of the workload.
             namespace: Its namespace.
-            to_revision: Number of the revision, see [Get Rollout History]; the one before the present one by default.
+            to_revision: Number of the revision, see [Get Rollout History]; the one before the current one by default.
             wait_until_complete: Whether to wait until the rollout is over.
-            timeout: Limit of that wait.
+            timeout: Longest time for that wait.
             cluster: Alias of the cluster.
         Returns:
-            The number of the revision that it went back to.
+            The number of the revision that was restored.
 
         ```robotframework
         *** Test Cases ***
@@ -154,14 +154,14 @@ class RolloutKeywords(KeywordBase):
     ) -> None:
         """Waits until a workload has rolled out, as `kubectl rollout status` does.
 
-        Fails early when one of its newest pods certainly never will be ready, or its progress deadline is exceeded. A
-        workload that does not exist yet is waited for.
+        Fails early when one of its newest pods can certainly never be ready, or when its progress deadline is exceeded.
+        A workload that does not exist yet is waited for.
 
         Args:
             kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
             name: Name of the workload.
             namespace: Its namespace.
-            timeout: Limit of the wait.
+            timeout: Longest time to wait.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.kube import rollouts

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class SharingKeywords(KeywordBase):
-    """Lend the connection to other libraries of the same suite."""
+    """Share the connection with other libraries of the same suite."""
 
     @keyword("Share Cluster With KubeLibrary", tags=["cluster"])
     def share_cluster_with_kubelibrary(self, *, library: str = "KubeLibrary", cluster: str | None = None) -> None:
-        """Lends KubeLibrary the connection to a cluster of ours.
+        """Lets KubeLibrary use the library's connection to a cluster.
 
-        It asks as the same user over the same way; no credential reaches its objects or the log. Import it as
-        `NetLibrary.deferred.KubeLibrary`: the original connects at import and fails where the cluster is only chosen,
-        or started, by the run.
+        KubeLibrary then acts as the same user over the same connection; no credential reaches its objects or the log.
+        Import it as `NetLibrary.deferred.KubeLibrary`: the original connects when it is imported, and so fails when the
+        cluster is chosen or started only during the run.
 
         Args:
             library: Name under which the suite imported KubeLibrary.
@@ -47,9 +47,9 @@ class SharingKeywords(KeywordBase):
     def share_cluster_with_requestslibrary(
         self, alias: str = "cluster", *, library: str = "RequestsLibrary", cluster: str | None = None
     ) -> None:
-        """Makes a RequestsLibrary session for the cluster's API server.
+        """Creates a RequestsLibrary session for the cluster's API server.
 
-        Credentials are added when a request leaves, after RequestsLibrary has logged it, so no token reaches the log.
+        Credentials are added when a request is sent, after RequestsLibrary has logged it, so no token reaches the log.
 
         Args:
             alias: Alias of the session, for `GET On Session`.

@@ -22,18 +22,18 @@ WAIT = timedelta(seconds=120)
 
 
 class SkupperKeywords(KeywordBase):
-    """Install, link, wait, explain."""
+    """Install Skupper, link sites, wait and explain."""
 
     @keyword(tags=["skupper"])
     def skupper_should_be_installed(self, *, cluster: str | None = None) -> str:
-        """Fails unless Skupper v2 is installed and its controller runs; a lab without it gets the stand-in.
+        """Fails unless Skupper v2 is installed and its controller is running; a lab without it gets the stand-in.
 
-        What was found is shown in the suite's metadata. A stand-in is named in the log and in every record.
+        The suite's metadata show what was found. A stand-in is named in the log and in every record.
 
         Args:
             cluster: Alias of the cluster.
         Returns:
-            What runs there, in words.
+            Description of what runs there.
         """
         from NetLibrary._mechanics.skupper import find_installation
         from NetLibrary._mechanics.skupper.objects import GROUP
@@ -66,16 +66,16 @@ class SkupperKeywords(KeywordBase):
     def wait_until_skupper_is_ready(
         self, kind: str, name: str, namespace: str, *, timeout: timedelta = WAIT, cluster: str | None = None
     ) -> dict[str, Any]:
-        """Waits until an object of Skupper is ready; on failure says what stands in the way.
+        """Waits until a Skupper object is ready; the failure says what prevents it.
 
-        A passing `Error` does not end the wait, since Skupper's controller often shows one for a moment.
+        A temporary `Error` does not end the wait, since Skupper's controller often reports one for a moment.
 
         Args:
             kind: `Site`, `Link`, `Listener`, `Connector`, `AttachedConnector`, `AttachedConnectorBinding`,
                 `AccessGrant` or `AccessToken`.
             name: Name of the object.
             namespace: Its namespace.
-            timeout: Limit.
+            timeout: Longest time to wait.
             cluster: Alias of the cluster.
         Returns:
             The object.
@@ -91,14 +91,14 @@ class SkupperKeywords(KeywordBase):
         self, name: str, namespace: str, *, redemptions: int = 1, expires_after: timedelta = timedelta(minutes=15),
         timeout: timedelta = WAIT, cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Makes an AccessGrant of a site once that site has an address, and waits until it can be redeemed.
+        """Creates an AccessGrant for a site once the site has an address, and waits until it can be redeemed.
 
         Args:
             name: Name of the AccessGrant.
-            namespace: Namespace of the site that others shall link to.
-            redemptions: How many tokens may be redeemed.
-            expires_after: How long the grant is good for.
-            timeout: Limit for site and grant together.
+            namespace: Namespace of the site that others link to.
+            redemptions: How often the grant may be redeemed.
+            expires_after: How long the grant is valid.
+            timeout: Longest time to wait for the site and the grant together.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.skupper.objects import made
@@ -117,16 +117,16 @@ class SkupperKeywords(KeywordBase):
         self, grant: str, granting_namespace: str, namespace: str, *, name: str | None = None,
         timeout: timedelta = WAIT, granting_cluster: str | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Redeems a grant of one site in another site, which links the two.
+        """Redeems one site's grant at another site, which links the two.
 
-        The code of the token never reaches the log.
+        The token's code never reaches the log.
 
         Args:
             grant: Name of the AccessGrant.
             granting_namespace: Namespace of the grant.
-            namespace: Namespace of the site that links itself.
-            name: Name of AccessToken and Link; `token-<grant>` by default.
-            timeout: Limit.
+            namespace: Namespace of the linking site.
+            name: Name of the AccessToken and the Link; `token-<grant>` by default.
+            timeout: Longest time to wait.
             granting_cluster: Alias of the grant's cluster.
             cluster: Alias of the linking site's cluster.
         Returns:
@@ -147,7 +147,7 @@ class SkupperKeywords(KeywordBase):
 
     @keyword(tags=["skupper"])
     def skupper_should_have_no_findings(self, *namespaces: str, cluster: str | None = None) -> None:
-        """Fails with everything that stands in the way of traffic between the given namespaces.
+        """Fails with a list of everything that prevents traffic between the given namespaces.
 
         Args:
             namespaces: Namespaces that take part in the network, all in one cluster.
@@ -180,11 +180,11 @@ class SkupperKeywords(KeywordBase):
 
     @keyword(tags=["skupper"])
     def log_skupper_network(self, measured: Measurement | None = None, *, direct: Measurement | None = None) -> None:
-        """Shows the state of Skupper's objects in the watched namespaces, and the way that traffic takes.
+        """Shows the state of Skupper's objects in the watched namespaces and the path of the traffic.
 
-        The table lists Sites, Links, Listeners, connectors and bindings with their status. The picture shows each way
-        from a Listener to the pods behind it; results of measurements are written to it. Where the namespaces have been
-        removed meanwhile, the state is that of the last call.
+        The table lists Sites, Links, Listeners, connectors and bindings with their status. The picture shows each path
+        from a Listener to the pods behind it, labelled with the results of measurements. If the namespaces have been
+        removed, the state is that of the last call.
 
         Args:
             measured: Result of a measurement through the network.
@@ -222,7 +222,7 @@ class SkupperKeywords(KeywordBase):
 
     @keyword(tags=["skupper"])
     def watch_skupper_namespaces(self, *namespaces: str, cluster: str | None = None) -> None:
-        """Names namespaces that form a network, so that failures of traffic are explained from their objects.
+        """Names the namespaces that form a network, so that traffic failures are explained from their objects.
 
         Args:
             namespaces: Namespaces with sites or attached connectors.
@@ -239,7 +239,7 @@ class SkupperKeywords(KeywordBase):
 
     @keyword(tags=["skupper"])
     def forget_skupper_namespaces(self) -> None:
-        """Ends what `Watch Skupper Namespaces` began."""
+        """Ends the effect of [Watch Skupper Namespaces]."""
         self._places.clear()
 
     # --- helpers ------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ RETRY = timedelta(seconds=5)
 
 
 class ThroughputKeywords(KeywordBase):
-    """Measure throughput, refuse it, compare it."""
+    """Measure and compare throughput."""
 
     @keyword(
         tags=["iperf3"],
@@ -51,39 +51,39 @@ class ThroughputKeywords(KeywordBase):
     ) -> Measurement:  # fmt: skip
         """Measures throughput from a Job in a namespace to an iperf3 server, and judges it.
 
-        The result is a table and a picture in the log and a line in `measurements.jsonl`, also when there was no
-        traffic. Loss is what was sent less what arrived, never iperf3's own count of gaps. A run that broke is not
+        The result is a table and a picture in the log and a line in `measurements.jsonl`, even if there was no traffic.
+        Loss is the amount sent minus the amount received, never iperf3's own count of gaps. A run that broke off is not
         repeated: only a server that refuses or is busy before the first data is tried again.
 
         Args:
-            server: Host name or address of the server, as the client's pod sees it; one server only behind it.
+            server: Host name or address of the server as seen from the client's pod; it must lead to one server only.
             namespace: Namespace in which the client runs.
             port: Port of the server.
-            duration: How long to measure; whole seconds.
-            bitrate: Rate to send at, over all streams; as fast as it goes when not given or 0.
+            duration: How long to measure, in whole seconds.
+            bitrate: Rate to send at, over all streams; as fast as possible when 0 or not given.
             protocol: TCP or UDP.
-            streams: Parallel streams.
+            streams: Number of parallel streams.
             reverse: Whether the server sends to the client.
-            omit: Time at the start that does not count; whole seconds.
-            family: `4` or `6` for one IP family only.
+            omit: Time at the start that does not count, in whole seconds.
+            family: `4` or `6` for one IP family only; by default, the client decides.
             image: Image of the client; needs `iperf3` and `sh`.
-            manifest: File with a Job to start from, when the client's pod needs more than an image.
+            manifest: File with a Job to use as the template, if the client's pod needs more than an image.
             node: Node for the client.
-            host_network: Whether the client uses its node's network instead of a pod's.
-            from_outside: Whether the client runs on the machine that runs the tests, which then needs iperf3.
-            retry_for: How long a server that refuses or is busy is tried again before it counts.
-            at_least: Fails when the receiver got less.
-            at_most: Fails when the receiver got more, for instance where a policy limits the rate.
-            lost_at_most: Fails when UDP lost more of what was sent.
-            retransmits_at_most: Fails when TCP sent more segments again.
-            node_cpu_of: Name of the server's Service: with it, the busy processors of the server's and of the client's
-                node are measured as well, by a look into `/proc/stat` in both pods.
-            name: Name in table and record; from the test's name by default.
-            carried_by: Program that carries the traffic, for instance `skupper`: where it is a stand-in, the result
-                says so.
+            host_network: Whether the client uses the network of its node instead of a pod's.
+            from_outside: Whether the client runs on the machine running the tests, which then needs iperf3.
+            retry_for: How long to retry a server that refuses or is busy before it counts as a failure.
+            at_least: Smallest acceptable rate at the receiver.
+            at_most: Largest acceptable rate at the receiver, for instance where a policy limits it.
+            lost_at_most: Largest acceptable share of UDP traffic lost.
+            retransmits_at_most: Largest acceptable number of TCP segments sent again.
+            node_cpu_of: Name of the server's Service; if given, the CPU usage of the server's and the client's node is
+                measured as well, by reading `/proc/stat` in both pods.
+            name: Name in the table and the record; the test's name by default.
+            carried_by: Program that carries the traffic, for instance `skupper`; if it is a stand-in, the result says
+                so.
             cluster: Alias of the client's cluster.
         Returns:
-            The result; its fields have units in their names, for instance `${result.bits_per_second}`.
+            The result; field names contain the unit, for instance `${result.bits_per_second}`.
 
         ```robotframework
         *** Test Cases ***
@@ -128,19 +128,19 @@ class ThroughputKeywords(KeywordBase):
     ) -> str:  # fmt: skip
         """Fails unless a connection from a Job in a namespace to a server is refused at once.
 
-        Data that gets through fails it, and so does any other end: a time out or an unknown name is not a refusal.
+        It fails when data gets through, and with any other outcome: a timeout or an unknown name is not a refusal.
 
         Args:
-            server: Host name or address of the server, as the client's pod sees it.
+            server: Host name or address of the server as seen from the client's pod.
             namespace: Namespace in which the client runs.
             port: Port of the server.
             image: Image of the client; needs `iperf3` and `sh`.
-            timeout: How long an answer of "unreachable" or none at all is asked again: a Service that was just made
-                gives these for a moment, before it refuses.
-            name: Name in the record; from the test's name by default.
+            timeout: How long to retry after "unreachable" or no answer: a Service that has just been created gives
+                these for a moment before it refuses.
+            name: Name in the record; the test's name by default.
             cluster: Alias of the client's cluster.
         Returns:
-            The client's own words.
+            The client's error message.
         """
         from NetLibrary._mechanics.facts import images_of
         from NetLibrary._mechanics.polling import rounds
@@ -181,15 +181,15 @@ class ThroughputKeywords(KeywordBase):
         self, measured: Measurement, reference: Measurement | None = None, at_least: Percentage | None = None, *,
         name: str = "share of another run",
     ) -> float:  # fmt: skip
-        """Compares two throughputs of one run and fails when the first is less than a share of the second.
+        """Compares two throughputs of this run and fails when the first is less than a share of the second.
 
-        For a comparison with an earlier run see `Measurement Should Match Baseline`.
+        To compare with an earlier run, see [Measurement Should Match Baseline].
 
         Args:
-            measured: Result of `Measure Throughput`.
+            measured: Result of [Measure Throughput].
             reference: Result to compare with, such as the direct path's.
             at_least: Smallest acceptable share.
-            name: Name in table and record.
+            name: Name in the table and the record.
         Returns:
             The share in percent.
         """

@@ -26,7 +26,7 @@ WAIT = timedelta(seconds=60)
 
 
 class ThroughputServerKeywords(KeywordBase):
-    """Start iperf3 servers, find the paths to them, compare the paths."""
+    """Start iperf3 servers, find the paths to them and compare the paths."""
 
     @keyword(tags=["iperf3"])
     def start_iperf3_server(
@@ -36,17 +36,17 @@ class ThroughputServerKeywords(KeywordBase):
     ) -> str:  # fmt: skip
         """Starts an iperf3 server with a Service in a namespace, and waits until it listens.
 
-        It ends with the namespace, or with the run.
+        It is removed with the namespace or at the end of the run.
 
         Args:
             namespace: Where it runs.
             name: Name of its Deployment and Service.
             node: Node for the server; the scheduler's choice by default.
-            host_network: Whether it uses its node's network.
+            host_network: Whether it uses the network of its node.
             service_type: ClusterIP, NodePort or LoadBalancer.
-            port: Port of server and Service, TCP and UDP.
+            port: Port of the server and the Service, TCP and UDP.
             image: Image of the server; needs `iperf3` and `sh`.
-            timeout: Limit of the wait; an address of a load balancer that does not come by then is no failure.
+            timeout: Longest time to wait; it is not a failure when a load balancer has no address by then.
             cluster: Alias of the cluster.
         Returns:
             Name of the node that it runs on.
@@ -75,9 +75,9 @@ class ThroughputServerKeywords(KeywordBase):
         self, path: ThroughputPath, namespace: str, name: str = "iperf3-server", *, family: int | None = None,
         cluster: str | None = None,
     ) -> Way:  # fmt: skip
-        """Returns where a client has to be, and what it has to reach, to take a path to a server.
+        """Returns where a client has to run and what it has to connect to in order to use a path to a server.
 
-        The test is skipped where the cluster does not offer that path, with the reason.
+        If the cluster does not offer that path, the test is skipped with the reason.
 
         Args:
             path: The path.
@@ -86,7 +86,8 @@ class ThroughputServerKeywords(KeywordBase):
             family: `4` or `6` for an address of that IP family.
             cluster: Alias of the cluster.
         Returns:
-            Its `host` and `port`, the client's `node`, whether that needs `host_network`, and a `text` for the reader.
+            Its `host` and `port`, the client's `node`, whether the client needs `host_network`, and a `text` that
+            describes the path.
 
         ```robotframework
         *** Test Cases ***
@@ -106,9 +107,9 @@ class ThroughputServerKeywords(KeywordBase):
         self, namespace: str, name: str = "iperf3-server", *, cluster: str | None = None,
         client_cluster: str | None = None,
     ) -> Way:  # fmt: skip
-        """Returns the most direct path to a server: its pod, or from another cluster its load balancer or NodePort.
+        """Returns the most direct path to a server: its pod or, from another cluster, its load balancer or NodePort.
 
-        The test is skipped where nothing leads to the server from the client's cluster.
+        If the client's cluster has no path to the server, the test is skipped.
 
         Args:
             namespace: Namespace of the server.
@@ -116,7 +117,7 @@ class ThroughputServerKeywords(KeywordBase):
             cluster: Alias of the server's cluster.
             client_cluster: Alias of the client's cluster.
         Returns:
-            Its `host` and `port`, and a `text` for the reader.
+            Its `host` and `port`, and a `text` that describes the path.
         """
         from NetLibrary._mechanics.kube.sameness import same_cluster
         from NetLibrary._mechanics.throughput.server import direct_way
@@ -130,17 +131,18 @@ class ThroughputServerKeywords(KeywordBase):
     def repeats_should_be_steady(
         self, *measured: Measurement, variation_at_most: Percentage | None = None, name: str | None = None
     ) -> Spread:  # fmt: skip
-        """Shows how repeats of one measurement vary, and fails when that is too much.
+        """Shows how the repeats of one measurement vary and fails when they vary too much.
 
-        Shown are median, range, the 95 % confidence interval of the mean (Student's t; it assumes that repeats are
-        independent and scatter normally) and the coefficient of variation: standard deviation by mean.
+        It shows the median, the range, the 95 % confidence interval of the mean (Student's t, which assumes that
+        repeats are independent and normally distributed) and the coefficient of variation (standard deviation divided
+        by the mean).
 
         Args:
-            measured: Results of `Measure Throughput`, at least two.
+            measured: Results of [Measure Throughput], at least two.
             variation_at_most: Largest acceptable coefficient of variation.
-            name: Name in table and record; from the test's name by default.
+            name: Name in the table and the record; the test's name by default.
         Returns:
-            The spread in bit/s; its `median`, `least`, `most`, `low` and `high`.
+            The spread in bit/s: `median`, `least`, `most`, `low` and `high`.
 
         ```robotframework
         *** Test Cases ***
@@ -189,13 +191,13 @@ class ThroughputServerKeywords(KeywordBase):
         self, reference: str, share_at_least: Percentage = Percentage(0), /, name: str = "paths compared",
         **measured: Measurement,
     ) -> None:  # fmt: skip
-        """Compares the throughputs of several paths with one of them, in a table and a picture.
+        """Compares the throughputs of several paths with that of a reference path, in a table and a picture.
 
         Args:
             reference: Name of the result that the others are compared with.
             share_at_least: Smallest acceptable share; 0 only shows them.
-            name: Name in table and record.
-            measured: Results of `Measure Throughput` by name.
+            name: Name in the table and the record.
+            measured: Results of [Measure Throughput] by name.
 
         ```robotframework
         *** Test Cases ***

@@ -12,7 +12,7 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 
 
 class TidyingKeywords(KeywordBase):
-    """Remove, keep, sweep."""
+    """Remove, keep and sweep what runs create."""
 
     @keyword(tags=["cluster"])
     def delete_everything_this_run_created(
@@ -20,13 +20,13 @@ class TidyingKeywords(KeywordBase):
     ) -> None:
         """Deletes everything that this run created, in all connected clusters, and waits until it is gone.
 
-        What the run changed on objects that existed before gets its old values back. The library does this at the end
-        of the run by itself, also after a failure or SIGTERM. With SKIP_TEARDOWN it only lists what stays.
+        Objects that existed before the run get their old values back. The library does all this by itself at the end of
+        the run, also after a failure or SIGTERM. With SKIP_TEARDOWN, it only lists what stays.
 
         Args:
-            wait: Wait for it, and fail when something stays; a namespace needs at least 5 s. Otherwise it is only asked
-                for, and what stays is an error in the log at the end of the run.
-            timeout: Limit for the wait.
+            wait: Whether to wait for the deletion and fail when something is left; a namespace takes at least 5 s. If
+                not, the deletion is only requested, and anything left is an error in the log at the end of the run.
+            timeout: Longest time to wait.
         """
         left = self.session.delete_everything(wait=timeout.total_seconds() if wait else 0.0)
         if left:
@@ -34,7 +34,7 @@ class TidyingKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def keep_everything_this_run_created(self) -> None:
-        """Switches the clean-up at the end of the run off, to look at the objects afterwards.
+        """Turns off the cleanup at the end of the run, so that the objects can be inspected afterwards.
 
         The variable SKIP_TEARDOWN does the same without a keyword: `-v SKIP_TEARDOWN:True`.
         """
@@ -43,23 +43,23 @@ class TidyingKeywords(KeywordBase):
 
     @keyword(tags=["cluster"])
     def get_run_id(self) -> str:
-        """Returns the id of this run: short, different for each run, usable in names of objects."""
+        """Returns the ID of this run: short, unique to the run, and usable in object names."""
         return self.session.run_id
 
     @keyword(tags=["cluster"])
     def check_rights(
         self, suite: str, *, namespace: str | None = None, skip: bool = True, cluster: str | None = None
     ) -> list[str]:
-        """Asks whether the account may do what a suite needs, as `kubectl auth can-i` does, before anything is made.
+        """Checks whether the account has the rights that a suite needs, as `kubectl auth can-i` does.
 
-        What is missing is one table in the log: the right, the rows that need it, the role that grants it. When a right
-        is missing that all rows need, the suite is skipped; rows that need a missing one of their own are skipped by
-        name, and the others run.
+        Missing rights are listed in one table in the log: the right, the rows that need it and the role that grants it.
+        If all rows need a missing right, the suite is skipped; if only some rows need it, these are skipped by name,
+        and the others run.
 
         Args:
-            suite: Name of the suite's file, for instance `e2sar`; see the folder `manifests/access`.
-            namespace: The one namespace to work in; without it the suite makes its own.
-            skip: Whether to skip; otherwise the rights are only told.
+            suite: Name of the suite's file, for instance `e2sar`; the rights are in the folder `manifests/access`.
+            namespace: The only namespace to work in; without it, the suite creates its own.
+            skip: Whether to skip; otherwise missing rights are only reported.
             cluster: Alias of the cluster.
         Returns:
             The missing rights.
@@ -96,20 +96,20 @@ class TidyingKeywords(KeywordBase):
         self, *, older_than: timedelta = timedelta(hours=1), run: str = "", dry_run: bool = False,
         namespace: str | None = None, cluster: str | None = None,
     ) -> list[str]:  # fmt: skip
-        """Removes what runs left that were killed: namespaces, other objects, labels and cordons of nodes.
+        """Removes what killed runs left behind: namespaces, other objects, and labels and cordons of nodes.
 
-        Only objects that a run created are removed, and only changes that a run made are put back; both are told by
-        marks in the objects. A run that has given a sign of life lately is left alone. `netlibrary sweep` does the
-        same from a terminal.
+        Only objects that a run created are removed, and only changes that a run made are undone; marks in the objects
+        identify both. A run that has shown a sign of life recently is left alone. `netlibrary sweep` does the same from
+        a terminal.
 
         Args:
-            older_than: How long a run must have given no sign of life; at least 80 s.
-            run: Only what the run of this id left.
-            dry_run: Whether to list only.
-            namespace: Look only there, with an account that may not look elsewhere.
+            older_than: How long a run must have shown no sign of life; at least 80 s.
+            run: Only what the run with this ID left behind.
+            dry_run: Whether only to list what would be removed.
+            namespace: The only namespace to sweep, for an account without rights elsewhere.
             cluster: Alias of the cluster.
         Returns:
-            What was removed or put back, one text for each object.
+            What was removed or undone, one text for each object.
 
         ```robotframework
         *** Test Cases ***

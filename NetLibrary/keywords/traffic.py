@@ -27,7 +27,7 @@ CLIENT = shipped("manifests", "network_break", "client.yaml")
 
 
 class TrafficKeywords(KeywordBase):
-    """Start and stop traffic."""
+    """Start and stop traffic to your own targets."""
 
     @keyword(tags=["outages", "traffic"], renamed={"request_timeout": "silence"})
     def start_traffic(
@@ -45,22 +45,22 @@ class TrafficKeywords(KeywordBase):
         timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Sends requests to one or several targets, until [Stop Traffic].
+        """Sends requests to one or more targets until [Stop Traffic].
 
-        Requests come from a pod that goes with the run; those to a target with ` from outside` behind it come from the
-        machine that the tests run on. Judge with [Outages Should Be Within Limits]. A target that gives no good answer
-        before anything is disturbed is an error. Traffic ends with the test that started it, or with the suite when its
-        setup did.
+        Requests come from a pod that is removed at the end of the run; requests to a target with ` from outside`
+        appended come from the machine that runs the tests. Judge the result with [Outages Should Be Within Limits]. A
+        target that gives no good answer before anything is disturbed is an error. Traffic ends with the test that
+        started it, or with the suite if a suite setup started it.
 
         Args:
-            targets: Where to, as URLs of Services, names or addresses, see [OutageTarget].
-            namespace: Namespace of the client pod; Services without a namespace are looked for there.
-            interval: Time between two requests of a kind to a target.
-            silence: After this time without an answer a request counts as failed.
-            settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
-            recovery: Time beyond that for which is waited at most while requests still fail.
-            family: Address family for targets that have both; the first that each has by default.
-            labels: Labels of the client pod, for policies that go by them.
+            targets: Where to send requests: URLs of Services, names or addresses, see [OutageTarget].
+            namespace: Namespace of the client pod, and of Services given without a namespace.
+            interval: Time between two requests of one kind to one target.
+            silence: Time without an answer after which a request counts as failed.
+            settle: How long [Stop Traffic] lets traffic go on after everything that changed in the meantime is stable.
+            recovery: Longest further time to wait while requests still fail.
+            family: Address family, for targets that have addresses of both; by default, the first that each target has.
+            labels: Labels of the client pod, for policies that select by label.
             node: Node of the client pod; the scheduler's choice by default.
             image: Image with python3 for the client; see [Get Outage Probe Image] for the default.
             timeout: How long the client may take to start.
@@ -101,23 +101,23 @@ class TrafficKeywords(KeywordBase):
         timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Sends requests to a Service from a pod of its own, until [Stop Traffic].
+        """Sends requests to a Service from a pod created for it until [Stop Traffic].
 
-        With `http`, each request over a new connection, and beside them requests over one kept connection; a status
-        from 200 to 399 is good. With `tcp`, new connections alone. Judge with [Outages Should Be Within Limits].
-        [Start Traffic] has several targets at once, any address, and the way from outside.
+        With `http`, requests are sent both over new connections and over one kept connection; a status from 200 to 399
+        is good. With `tcp`, only new connections are made. Judge the result with [Outages Should Be Within Limits]. For
+        several targets at once, other addresses, or traffic from outside, use [Start Traffic].
 
         Args:
             service: Name of the Service.
             namespace: Its namespace.
-            port: Number or name of its port; may be left out where it has only one.
+            port: Number or name of its port; not needed if it has only one.
             path: Path of the requests.
             protocol: `http` or `tcp`.
-            interval: Time between two requests of a kind.
-            silence: After this time without an answer a request counts as failed.
-            settle: How long traffic goes on at [Stop Traffic], after everything that changed meanwhile is stable.
-            recovery: Time beyond that for which is waited at most while requests still fail.
-            labels: Labels of the client pod, for policies that go by them.
+            interval: Time between two requests of one kind.
+            silence: Time without an answer after which a request counts as failed.
+            settle: How long [Stop Traffic] lets traffic go on after everything that changed in the meantime is stable.
+            recovery: Longest further time to wait while requests still fail.
+            labels: Labels of the client pod, for policies that select by label.
             image: Image with python3 for the client; see [Get Outage Probe Image] for the default.
             client_namespace: Namespace of the client pod; that of the Service by default.
             timeout: How long the client may take to start.
@@ -143,13 +143,13 @@ class TrafficKeywords(KeywordBase):
 
     @keyword(tags=["outages", "traffic"])
     def stop_traffic(self) -> dict[str, Any]:
-        """Ends the traffic when what changed meanwhile is stable, and returns what became of the requests.
+        """Ends the traffic once everything that changed is stable, and returns what became of the requests.
 
         Judges nothing; [Outages Should Be Within Limits] does.
 
         Returns:
             `requests`, `failed`, `failures` by kind, `longest_gap_ms` (the longest time without a good answer),
-            `p50_ms`, `p90_ms`, `p99_ms` and `max_ms` of the good answers; the same of each target under `targets`.
+            `p50_ms`, `p90_ms`, `p99_ms` and `max_ms` of the good answers; the same for each target under `targets`.
         """
         from NetLibrary._mechanics.outages.show import traffic
 

@@ -11,7 +11,7 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 
 
 class WaitKeywords(KeywordBase):
-    """Wait until objects exist, are gone, have a condition or a value."""
+    """Wait until objects exist, are gone, or have a condition or a value."""
 
     @keyword(tags=["cluster", "wait"])
     def wait_until_object_exists(
@@ -23,8 +23,8 @@ class WaitKeywords(KeywordBase):
         Args:
             kind: Kind, or kubectl's short name; with its group for custom resources: `Pod`, `Site.skupper.io`.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
-            timeout: Limit; the library's `timeout` by default.
+            namespace: Its namespace, for namespaced kinds.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The object.
@@ -38,15 +38,15 @@ class WaitKeywords(KeywordBase):
         self, kind: str, name: str, namespace: str | None = None, *, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> None:  # fmt: skip
-        """Waits until an object does not exist any more, as `kubectl wait --for=delete` does.
+        """Waits until an object no longer exists, as `kubectl wait --for=delete` does.
 
-        Deletes nothing; what keeps the object, for instance a finalizer, is in the failure.
+        Deletes nothing; the failure says what keeps the object, for instance a finalizer.
 
         Args:
             kind: Kind, or kubectl's short name.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
-            timeout: Limit; the library's `timeout` by default.
+            namespace: Its namespace, for namespaced kinds.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.kube import wait
@@ -58,17 +58,17 @@ class WaitKeywords(KeywordBase):
     def wait_until_pods_are_gone(
         self, namespace: str, labels: str, *, timeout: timedelta | None = None, cluster: str | None = None
     ) -> None:
-        """Waits until no pod with certain labels exists any more, as `kubectl wait --for=delete` does.
+        """Waits until pods with certain labels no longer exist, as `kubectl wait --for=delete` does.
 
-        Pods that are ending still exist.
+        Pods that are terminating still exist.
 
         Args:
             namespace: Their namespace.
             labels: Label selector, for instance `app=web`.
-            timeout: Limit; the library's `timeout` by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Raises:
-            Failure: Pods are left, or the namespace does not exist, so that nothing was looked for.
+            Failure: Pods are left, or the namespace does not exist, so there was nothing to wait for.
         """
         from NetLibrary._mechanics.kube import wait
 
@@ -85,15 +85,15 @@ class WaitKeywords(KeywordBase):
     ) -> Any:  # fmt: skip
         """Waits until an object has a condition, as `kubectl wait --for=condition=` does.
 
-        An object that does not exist yet is waited for. The failure has the condition's own words.
+        An object that does not exist yet is waited for. The failure shows the condition's reason and message.
 
         Args:
             kind: Kind, or kubectl's short name.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
+            namespace: Its namespace, for namespaced kinds.
             condition: Type of the condition, for instance `Ready`.
             status: Status that it must have: `True`, `False` or `Unknown`.
-            timeout: Limit; the library's `timeout` by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The object.
@@ -120,11 +120,11 @@ class WaitKeywords(KeywordBase):
         Args:
             kind: Kind, or kubectl's short name.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
-            field: Path as kubectl's jsonpath has it: `{.status.phase}`, `{.status.loadBalancer.ingress[0].ip}`. Braces
+            namespace: Its namespace, for namespaced kinds.
+            field: Path as in kubectl's jsonpath: `{.status.phase}`, `{.status.loadBalancer.ingress[0].ip}`. The braces
                 and the first dot may be left out.
-            value: The value as kubectl prints it, for instance `Running`, `3` or `true`; any value by default.
-            timeout: Limit; the library's `timeout` by default.
+            value: Value as kubectl prints it, for instance `Running`, `3` or `true`; any value by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The field's value.
@@ -146,12 +146,12 @@ class WaitKeywords(KeywordBase):
     ) -> None:
         """Waits until a Job has completed, as `kubectl wait --for=condition=Complete job/NAME` does.
 
-        Fails at once when the Job has failed, with its controller's words and the last lines of its latest pod.
+        Fails at once when the Job has failed, with the controller's message and the last log lines of its latest pod.
 
         Args:
             name: Name of the Job.
             namespace: Its namespace.
-            timeout: Limit; the library's `timeout` by default.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics import errors
@@ -168,16 +168,16 @@ class WaitKeywords(KeywordBase):
         self, name: str, namespace: str, *, container: str | None = None, timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> int:  # fmt: skip
-        """Waits until a pod has run to its end, well or not, for which `kubectl wait` has no single condition.
+        """Waits until a pod has succeeded or failed, for which `kubectl wait` has no single condition.
 
-        Fails early when it certainly never starts, for instance because its image cannot be pulled.
+        Fails early when it can certainly never start, for instance because its image cannot be pulled.
 
         Args:
             name: Name of the pod.
             namespace: Its namespace.
-            container: Container whose end and status count; by default the pod ends with all of its containers, and
-                the status of the first one is returned.
-            timeout: Limit; the library's `timeout` by default.
+            container: Container whose end and exit status count; by default, all containers must have ended, and the
+                exit status of the first one is returned.
+            timeout: Longest time to wait; the library's `timeout` by default.
             cluster: Alias of the cluster.
         Returns:
             The exit status of the container.

@@ -12,22 +12,22 @@ from NetLibrary.keywords._base import KeywordBase, keyword
 
 
 class WorkloadKeywords(KeywordBase):
-    """Patch, label, annotate."""
+    """Patch, label and annotate objects."""
 
     @keyword(tags=["cluster"])
     def patch_object(
         self, kind: str, name: str, namespace: str | None = None, *, patch: Mapping[str, Any] | str,
         cluster: str | None = None,
     ) -> Any:  # fmt: skip
-        """Changes parts of an object by a JSON merge patch, as `kubectl patch --type=merge` does.
+        """Changes parts of an object with a JSON merge patch, as `kubectl patch --type=merge` does.
 
-        A misspelt field is an error. Of an object that the run did not create, the old values come back at the end of
-        the run, and the log names it.
+        A misspelt field is an error. An object that the run did not create gets its old values back at the end of the
+        run, and the log names it.
 
         Args:
             kind: Kind, or kubectl's short name: `Deployment`, `svc`, `Site.skupper.io`.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
+            namespace: Its namespace, for namespaced kinds.
             patch: What to change, as a dictionary or as JSON or YAML; `None` or `null` removes a value.
             cluster: Alias of the cluster.
         Returns:
@@ -61,12 +61,12 @@ class WorkloadKeywords(KeywordBase):
     ) -> None:
         """Sets labels of an object, as `kubectl label` does; an empty value removes one.
 
-        Of an object that the run did not create, such as a node, the old labels come back at the end of the run.
+        An object that the run did not create, such as a node, gets its old labels back at the end of the run.
 
         Args:
             kind: Kind, or kubectl's short name.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
+            namespace: Its namespace, for namespaced kinds.
             cluster: Alias of the cluster.
             labels: Values by key.
 
@@ -84,12 +84,12 @@ class WorkloadKeywords(KeywordBase):
     ) -> None:
         """Sets annotations of an object, as `kubectl annotate` does; an empty value removes one.
 
-        Of an object that the run did not create the old annotations come back at the end of the run.
+        An object that the run did not create gets its old annotations back at the end of the run.
 
         Args:
             kind: Kind, or kubectl's short name.
             name: Name of the object.
-            namespace: Its namespace, for kinds that have one.
+            namespace: Its namespace, for namespaced kinds.
             cluster: Alias of the cluster.
             annotations: Values by key.
         """

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class ServiceType(Enum):
-    """Type of a Service, each with all that the one before it has."""
+    """Type of a Service; each type includes everything that the one before it offers."""
 
     ClusterIP = "ClusterIP"
     NodePort = "NodePort"
@@ -14,7 +14,7 @@ class ServiceType(Enum):
 
 
 class CommandOutput(str):
-    """The standard output of a command, as text; what else it gave is in its attributes.
+    """The standard output of a command, as text; the attributes hold the rest.
 
     | attribute | what |
     | --- | --- |
@@ -29,7 +29,7 @@ class CommandOutput(str):
 
     @classmethod
     def of(cls, stdout: str, exit_status: int, stderr: str, seconds: float) -> CommandOutput:
-        """Returns an output with all of its attributes."""
+        """Returns an output with all its attributes."""
         output = cls(stdout)
         output.exit_status, output.stderr, output.seconds = exit_status, stderr, seconds
         return output

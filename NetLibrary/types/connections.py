@@ -16,7 +16,7 @@ class Source:
     | `shop/app=web` | every ready pod in `shop` with these labels |
     | `node:node1` | the node `node1`, on its own network |
     | `every node` | each node, on its own network |
-    | `outside` | the machine that runs the test; in a lab its namespace outside the cluster |
+    | `outside` | the machine that runs the test; with a lab, its network namespace outside the cluster |
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Source:
 
 
 class AddressFamily(Enum):
-    """Family of addresses."""
+    """Address family."""
 
     ANY = "any"
     """Whichever the name has; the resolver's first one where it has both."""
@@ -59,7 +59,7 @@ class AddressFamily(Enum):
 
 
 class BlockedBy(Enum):
-    """How a network keeps packets away."""
+    """How the network blocks packets."""
 
     DROP = "drop"
     """It drops them, so that the client waits in vain."""
@@ -70,7 +70,7 @@ class BlockedBy(Enum):
 
 
 class RecordType(Enum):
-    """Type of DNS records."""
+    """Type of DNS record."""
 
     ADDRESS = "ADDRESS"
     """`A` and `AAAA` together: the addresses of both families."""

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class CyPerfObjective(Enum):
-    """What a run strives for."""
+    """The objective of a run: what its load is controlled by."""
 
     THROUGHPUT = "Throughput"
     CONNECTIONS_PER_SECOND = "Connections per second"
@@ -15,7 +15,7 @@ class CyPerfObjective(Enum):
 
 
 class CyPerfRole(Enum):
-    """Side of an agent."""
+    """The side of the traffic that an agent plays."""
 
     CLIENT = "Client"
     SERVER = "Server"
@@ -48,7 +48,7 @@ class CyPerfAggregate(Enum):
 
 
 class CyPerfReport(Enum):
-    """Reports that a controller makes of a result."""
+    """Reports that a controller generates from a result."""
 
     CSV = "csv"
     PDF = "pdf"

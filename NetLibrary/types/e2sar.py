@@ -16,7 +16,7 @@ class E2SARPath(Enum):
 
 
 class E2SARPlacement(Enum):
-    """Where an E2SAR sender runs, seen from its receiver."""
+    """Where an E2SAR sender runs, relative to its receiver."""
 
     OTHER_NODE = "other node"
     SAME_NODE = "same node"
@@ -24,7 +24,7 @@ class E2SARPlacement(Enum):
 
 
 class E2SARRisk(Enum):
-    """What an E2SAR run may do although it looks like a mistake."""
+    """What an E2SAR run may do on purpose although it looks like a mistake."""
 
     OVERLOAD = "send faster than the bandwidth limit lets through"
     FRAGMENTATION = "send IP packets larger than the interface takes"
@@ -33,14 +33,14 @@ class E2SARRisk(Enum):
 
 
 class E2SARRisks(frozenset[E2SARRisk]):
-    """Risks that are meant: names of E2SARRisk, separated by commas."""
+    """Risks that are taken on purpose: names of E2SARRisk, separated by commas."""
 
     def __str__(self) -> str:
         return ", ".join(sorted(each.name for each in self))
 
     @classmethod
     def parse(cls, value: str | E2SARRisk | frozenset[E2SARRisk]) -> E2SARRisks:
-        """Risks that are meant, separated by commas: OVERLOAD, FRAGMENTATION, SHORT_RECEIVER, CAPPED_BUFFER."""
+        """Risks taken on purpose, separated by commas: OVERLOAD, FRAGMENTATION, SHORT_RECEIVER, CAPPED_BUFFER."""
         if isinstance(value, E2SARRisk):
             return cls({value})
         if isinstance(value, frozenset):

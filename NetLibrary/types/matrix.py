@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class MatrixCase(Enum):
-    """A row of the Service matrix: which sources ask what.
+    """A row of the Service matrix: which sources connect to which targets.
 
     Case, spaces, underscores and hyphens do not matter. `ENDLESS` is the old name of `NO_ENDPOINTS`.
     """

@@ -29,7 +29,7 @@ class OutagePath(Enum):
 
     @property
     def from_outside(self) -> bool:
-        """Whether it is measured from the machine that the tests run on."""
+        """Whether it is measured from the machine that runs the tests."""
         return self.value.endswith("from outside")
 
 
@@ -52,15 +52,15 @@ _FROM_OUTSIDE = " from outside"
 
 @dataclass(frozen=True)
 class OutageTarget:
-    """Something of the user's own that is measured, written as a URL.
+    """A target of your own to measure, written as a URL.
 
     Args:
-        text: The target as it was written; names its streams in tables and records.
+        text: The target as it was written; it names the target's streams in tables and records.
         scheme: `icmp`, `udp`, `tcp`, `http` or `dns`.
-        host: Address, name of a Service with its namespace (`web.shop`), or any name that the source resolves.
-        port: Port or name of a Service's port; empty for the usual one.
-        query: Path of an HTTP request, or the name to ask a DNS server for.
-        from_outside: Whether it is measured from the machine that the tests run on.
+        host: Address, name of a Service with its namespace (`web.shop`), or any name that the source can resolve.
+        port: Port number, or name of a Service's port; empty for the default port of the scheme.
+        query: Path of the HTTP request, or name to look up at the DNS server.
+        from_outside: Whether it is measured from the machine that runs the tests.
     """
 
     text: str
@@ -73,10 +73,10 @@ class OutageTarget:
     @classmethod
     def parse(cls, value: str | OutageTarget) -> OutageTarget:
         """A URL: `http://web.shop:8080/healthz` (a request over a new connection, and one over a kept one),
-        `tcp://db.shop:5432` (new connections, and one kept without a word), `icmp://10.0.0.1`, `udp://echo.shop:7` (an
-        echo server answers there),
-        `dns://10.96.0.10/web.shop.svc.cluster.local`. The host is an address, a Service with its namespace, or any name
-        that the source can resolve. With ` from outside` behind it, it is measured from the machine the tests run on.
+        `tcp://db.shop:5432` (new connections, and one that stays open and idle), `icmp://10.0.0.1`, `udp://echo.shop:7`
+        (needs an echo server there), `dns://10.96.0.10/web.shop.svc.cluster.local`. The host is an address, a Service
+        with its namespace, or any name that the source can resolve. With ` from outside` appended, it is measured from
+        the machine that runs the tests.
         """
         if isinstance(value, OutageTarget):
             return value
@@ -101,20 +101,21 @@ class OutageTarget:
 
 
 class OutageLimits(TypedDict, total=False):
-    """What outages may cost. Each limit that is given is checked when it is given and judged at the end.
+    """Limits for outages. The values are checked when they are given and judged at the end.
 
     Keys:
 
     - `longest_outage_at_most`: longest single outage of any stream of probes
-    - `longest_outage_at_least`: an outage of at least this length must be seen, for disturbances that must show
+    - `longest_outage_at_least`: an outage of at least this length must be seen; for disturbances that must have an
+      effect
     - `total_outage_at_most`: sum of the outages of any stream
-    - `slow_at_most`: how long a path may answer, but late
+    - `slow_at_most`: for how long a path may answer late
     - `loss_at_most`: share of the probes of any stream that may be lost
-    - `failed_connections_at_most`: how many new connections may fail in all
+    - `failed_connections_at_most`: how many new connections may fail in total
     - `resets_at_most`: how many kept connections may be reset
     - `lost_connections_at_most`: how many kept connections may break in any way
-    - `retransmits_at_most`: share of the TCP segments that may be sent again
-    - `unaffected`: paths on which there must be no outage at all
+    - `retransmits_at_most`: share of the TCP segments that may be retransmitted
+    - `unaffected`: paths that must have no outage at all
     """
 
     longest_outage_at_most: TimeLimit

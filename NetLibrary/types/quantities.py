@@ -23,7 +23,7 @@ class Bitrate:
 
     Args:
         bits_per_second: The rate.
-        bare: Whether it was written as a number without any unit.
+        bare: Whether it was written as a number without a unit.
     """
 
     bits_per_second: float
@@ -33,7 +33,7 @@ class Bitrate:
     def parse(cls, value: str | int | float | Bitrate) -> Bitrate:
         """A rate in bits per second: a number with an optional k, M, G or T, for instance `10M` or `2.5 Gbit/s`.
 
-        The prefixes are decimal, `1k` is 1000 bit/s. A bare number is bits per second: `1000` is 1 kbit/s.
+        Prefixes are decimal: `1k` is 1000 bit/s. A number without a unit is bits per second: `1000` is 1 kbit/s.
         """
         if isinstance(value, Bitrate):
             return value
@@ -116,11 +116,11 @@ class Count:
 
 
 class TimeLimit(timedelta):
-    """A time with its unit, for instance `500 ms`, `2 s`, `1 min 30 s` or `00:01:30`; only `0` needs none."""
+    """A time with its unit, for instance `500 ms`, `2 s`, `1 min 30 s` or `00:01:30`; only `0` needs no unit."""
 
     @classmethod
     def parse(cls, value: str | int | float | timedelta) -> TimeLimit:
-        """A time with its unit: `500 ms`, `2 s`, `1 min 30 s`, `00:01:30`. A bare number other than 0 is refused."""
+        """A time with its unit: `500 ms`, `2 s`, `1 min 30 s`, `00:01:30`. A number other than 0 needs a unit."""
         if not isinstance(value, timedelta):
             text = str(value).strip()
             try:

@@ -15,9 +15,9 @@ class Protocol(Enum):
 class ThroughputPath(Enum):
     """A path from a client to a server in a cluster.
 
-    `SAME_NODE` and `OTHER_NODE` go from pod to pod, `HOST_NETWORK` from node to node without the pods' network.
-    `OUTSIDE` begins at the machine that runs the tests and leads through the load balancer, else through a NodePort.
-    The others lead to a pod on another node, through a Service.
+    `SAME_NODE` and `OTHER_NODE` go from pod to pod, `HOST_NETWORK` goes from node to node without the pod network.
+    `OUTSIDE` starts at the machine that runs the tests and goes through the load balancer, or through a NodePort where
+    there is none. The others go through a Service to a pod on another node.
     """
 
     SAME_NODE = "same node"

@@ -21,7 +21,7 @@ from NetLibrary.types import CyPerfRole
 
 @dataclass(frozen=True)
 class Aim:
-    """Where the clients aim.
+    """Target of the clients.
 
     Args:
         name: Service or host in words.

@@ -32,18 +32,18 @@ class CyPerfAgentKeywords(CyPerfBase):
         device_namespace: str | None = None, device_labels: str | None = None, role: CyPerfRole | None = None,
         cluster: str | None = None,
     ) -> dict[str, str]:  # fmt: skip
-        """Labels nodes with `agenttype=client` and `agenttype=server`, where the manifests put the agents.
+        """Labels nodes with `agenttype=client` and `agenttype=server`, which the manifests select for the agents.
 
-        A label that is there already is kept, used and never removed. Where a role has none, nodes are chosen: ready,
-        schedulable, Linux, and not used by the device under test. Labels that this keyword sets are recorded at the
-        node and removed at the end of the run, or by a sweep from another machine.
+        An existing label is kept, used and never removed. For a role without labelled nodes, nodes are chosen that are
+        ready, schedulable, run Linux and are not used by the device under test. Labels that this keyword sets are
+        recorded in the node and removed at the end of the run, or by a sweep from another machine.
 
         Args:
             client_nodes: Nodes for clients, as a list or as names separated by commas.
             server_nodes: Nodes for servers.
             device_namespace: Namespace of the pods of a device under test that runs in this cluster.
-            device_labels: Labels of these pods, for instance `app=firewall`; agents never share a node with them.
-            role: The only role that agents have in this cluster, where the others run elsewhere; both by default.
+            device_labels: Labels of those pods, for instance `app=firewall`; agents never share a node with them.
+            role: The only role that agents have in this cluster, if the others run elsewhere; both by default.
             cluster: Alias of the cluster.
         Returns:
             Role by node name.
@@ -87,33 +87,33 @@ class CyPerfAgentKeywords(CyPerfBase):
         readiness: Literal["startup", "traffic", "none"] = "startup", one_per_node: bool = False,
         controller_later: bool = False, timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Deploys agents and waits until the controller lists exactly the agents of these pods.
+        """Deploys agents and waits until the controller lists exactly the agents in these pods.
 
-        The agents get a tag of their own beside those of the manifest, so that neither agents of others nor
-        stale ones of former pods are ever mixed up with them. What is not given stays as the manifest has it.
+        The agents get a unique tag besides those in the manifest, so that they cannot be confused with agents of others
+        or with stale ones of former pods. Anything not given stays as in the manifest.
 
         Args:
             role: Client or Server.
-            namespace: Namespace for the Deployment; must exist.
+            namespace: Namespace for the Deployment; it must exist.
             replicas: Number of agents.
-            image: Image instead of that of the manifest.
+            image: Image to use instead of the one in the manifest.
             manifest: File with the Deployment; `manifests/cyperf/client.yaml` or `server.yaml` by default.
-            node_selector: Labels of the nodes; `agenttype` as in the manifest when not given.
-            memory: Request and limit of memory in one, for instance `4Gi`.
-            memory_request: Memory that the node has to have free.
+            node_selector: Labels of the nodes; by default `agenttype`, as in the manifest.
+            memory: Memory request and limit in one, for instance `4Gi`.
+            memory_request: Memory that the node must have free.
             memory_limit: Memory beyond which the agent is killed.
-            cpu_request: Processors that the node has to have free, for instance `3500m`.
-            cpu_limit: Processors beyond which the agent is slowed down.
-            management_interface: Interface towards the controller, for instance `eth0`.
-            test_interface: Interface of the traffic, for instance `net1`; that towards the controller by default.
-            readiness: `startup`: ready once started. `traffic`: ready only while a test is served, for scaling up
+            cpu_request: CPU that the node must have free, for instance `3500m`.
+            cpu_limit: CPU beyond which the agent is throttled.
+            management_interface: Interface that leads to the controller, for instance `eth0`.
+            test_interface: Interface for the traffic, for instance `net1`; the management interface by default.
+            readiness: `startup`: ready once started. `traffic`: ready only while it serves a test, for scaling up
                 during a run. `none`: no probe.
-            one_per_node: Whether two agents may never share a node.
-            controller_later: Leave the agents without a controller, for [Set Controller Of CyPerf Agents].
-            timeout: How long pods and registration may take together.
+            one_per_node: Whether each agent needs a node of its own.
+            controller_later: Whether to leave the agents without a controller, for [Set Controller Of CyPerf Agents].
+            timeout: How long the start of the pods and their registration may take together.
             cluster: Alias of the cluster.
         Returns:
-            The tag, `key:value`, for `Assign CyPerf Agents`.
+            The tag, `key:value`, for [Assign CyPerf Agents].
 
         ```robotframework
         *** Test Cases ***
@@ -165,13 +165,13 @@ class CyPerfAgentKeywords(CyPerfBase):
     def set_controller_of_cyperf_agents(
         self, role: CyPerfRole, address: str | None = None, *, timeout: timedelta | None = None
     ) -> None:
-        """Tells agents their controller by their own command line, and waits until the controller lists them.
+        """Sets the agents' controller with their own command-line tool and waits until the controller lists them.
 
         The agents run `cyperfagent controller set`, as on virtual machines.
 
         Args:
             role: Client or Server.
-            address: Address of the controller as the agents reach it; that of the connection when not given.
+            address: Address at which agents reach the controller; by default, that of the library's connection.
             timeout: How long registration may take.
 
         ```robotframework
@@ -218,10 +218,10 @@ class CyPerfAgentKeywords(CyPerfBase):
     def scale_cyperf_agents(
         self, role: CyPerfRole, replicas: int, *, wait_until_registered: bool = True, timeout: timedelta | None = None
     ) -> None:
-        """Changes the number of agents, also while a test runs.
+        """Changes the number of agents, even while a test is running.
 
-        Agents that are started during a run join it when they were assigned by tag. Those of removed pods stay
-        listed at the controller as offline; `Delete Offline CyPerf Agents` removes them.
+        Agents that start during a run join it if the session assigns agents by tag. Those of removed pods stay listed
+        at the controller as offline; [Delete Offline CyPerf Agents] removes them.
 
         Args:
             role: Client or Server.
@@ -247,13 +247,13 @@ class CyPerfAgentKeywords(CyPerfBase):
     def wait_until_cyperf_agents_are_registered(
         self, role: CyPerfRole, *, timeout: timedelta | None = None
     ) -> dict[str, Agent]:
-        """Waits until the controller lists exactly the agents of this run's pods of a role.
+        """Waits until the controller lists exactly the agents in this run's pods of a role.
 
         Args:
             role: Client or Server.
             timeout: How long it may take.
         Returns:
-            Agent by pod name.
+            Agents by pod name.
         """
         deployed = self._deployed(role)
         found = self._registered(self._controller(), deployed, self._seconds(timeout))
@@ -263,7 +263,7 @@ class CyPerfAgentKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf", "disruptive"])
     def kill_cyperf_agent_pod(self, role: CyPerfRole) -> str:
-        """Kills one agent pod of this run at once, after its log was kept.
+        """Kills one agent pod of this run at once, after saving its log.
 
         Args:
             role: Client or Server.
@@ -285,7 +285,7 @@ class CyPerfAgentKeywords(CyPerfBase):
 
     @keyword(formerly=["Purge Offline CyPerf Agents"])
     def delete_offline_cyperf_agents(self) -> int:
-        """Deletes the offline agents of this run at the controller, never those of others.
+        """Deletes this run's offline agents at the controller, never those of others.
 
         Returns:
             How many were deleted.
@@ -299,7 +299,7 @@ class CyPerfAgentKeywords(CyPerfBase):
     def save_cyperf_agent_logs(self) -> list[Path]:
         """Writes the log of every agent pod of this run into the output folder.
 
-        Agents in containers do not contribute to the controller's diagnostics, so this is the only place.
+        Agents in containers do not contribute to the controller's diagnostics, so these logs are the only source.
 
         Returns:
             The files.
@@ -310,13 +310,13 @@ class CyPerfAgentKeywords(CyPerfBase):
     def read_cyperf_nodes(
         self, namespace: str, *, image: str | None = None, timeout: timedelta | None = None, cluster: str | None = None
     ) -> list[NodeReading]:
-        """Reads connection tracking and clock of each node, through one small pod with the node's network.
+        """Reads the connection tracking and the clock of each node through a small pod on the node's network.
 
-        Once this was used, the checklist and the explanation of failed runs include the nodes.
+        After that, the checklist and the explanation of failed runs include the nodes.
 
         Args:
             namespace: Namespace for the reading pods.
-            image: Image with `sh`, `cat` and `date`; busybox when not given.
+            image: Image with `sh`, `cat` and `date`; busybox by default.
             timeout: How long the pods may take to start.
             cluster: Alias of the cluster.
         Returns:

@@ -22,7 +22,7 @@ STAND_IN = "its controller and agents are NetLibrary's own, no product of Keysig
 
 
 class CyPerfControllerKeywords(CyPerfBase):
-    """Connect to a controller and ask it."""
+    """Connect to a controller and query it."""
 
     @keyword(renamed={"wait_for": "answer_within"})
     def connect_to_cyperf_controller(
@@ -31,24 +31,24 @@ class CyPerfControllerKeywords(CyPerfBase):
         agents_address: str | None = None, requests_alias: str | None = None,
         timeout: timedelta = timedelta(seconds=30), answer_within: timedelta = timedelta(0),
     ) -> str:  # fmt: skip
-        """Connects to a CyPerf controller; the CyPerf keywords use it from then on.
+        """Connects to a CyPerf controller, which the CyPerf keywords use from then on.
 
-        The token is renewed whenever it expires. Neither it nor the credentials reach a log: they are taken as
-        `Secret` only, which suites make from environment variables.
+        The token is renewed whenever it expires. Neither it nor the credentials reach a log: credentials are accepted
+        only as `Secret`, which suites create from environment variables.
 
         Args:
             address: Host, `host:port` or URL of the controller.
-            username: User, together with `password`.
+            username: User name, together with `password`.
             password: Password of the user.
-            refresh_token: Refresh or offline token instead of user and password.
-            certificate: File of authorities to trust; any certificate is accepted without it, since the appliance
-                comes with a self-signed one.
-            accept_eula: Whether to accept the licence agreement when nobody has.
-            agents_address: Address at which agents reach the controller, if it is another one.
+            refresh_token: Refresh or offline token, instead of user name and password.
+            certificate: File with certificate authorities to trust; without it, any certificate is accepted, since the
+                appliance comes with a self-signed one.
+            accept_eula: Whether to accept the licence agreement if nobody has accepted it yet.
+            agents_address: Address at which agents reach the controller, if it is a different one.
             requests_alias: Alias for a session of RequestsLibrary, see
                 [Share CyPerf Controller With RequestsLibrary].
-            timeout: How long one answer may take.
-            answer_within: How long to wait for a controller that does not answer yet.
+            timeout: Longest time for one answer.
+            answer_within: Longest time to wait for a controller that does not answer yet.
         Returns:
             Version of the controller.
 
@@ -88,9 +88,9 @@ class CyPerfControllerKeywords(CyPerfBase):
     def share_cyperf_controller_with_requestslibrary(
         self, alias: str = "cyperf", *, library: str = "RequestsLibrary"
     ) -> None:
-        """Makes a RequestsLibrary session for the controller, as [Share Cluster With RequestsLibrary] does.
+        """Creates a RequestsLibrary session for the controller; see also [Share Cluster With RequestsLibrary].
 
-        The token is added when a request leaves, after RequestsLibrary has logged it, and renewed when it expires.
+        The token is added when a request is sent, after RequestsLibrary has logged it, and renewed when it expires.
 
         Args:
             alias: Alias of the session, for `GET On Session`.
@@ -122,12 +122,12 @@ class CyPerfControllerKeywords(CyPerfBase):
     ) -> None:  # fmt: skip
         """Lets agents reach the controller through a Controller Proxy, which the controller connects to on port 443.
 
-        Agents that are deployed afterwards register at the proxy. The controller is told of it, if it does not know it
-        yet and credentials are given, and forgets it at the end of the run.
+        Agents that are deployed afterwards register at the proxy. If the controller does not know the proxy yet and
+        credentials are given, it is added to the controller and removed at the end of the run.
 
         Args:
             host: Address of the proxy.
-            username: User of the proxy.
+            username: User name at the proxy.
             password: Password of that user.
             timeout: How long the controller may take to connect.
 
@@ -149,11 +149,11 @@ class CyPerfControllerKeywords(CyPerfBase):
 
     @keyword()
     def get_cyperf_agents(self, *, tag: str | None = None, offline: bool = False) -> list[Agent]:
-        """Returns the agents that the controller lists, and shows them in the log.
+        """Returns the agents that the controller lists and shows them in the log.
 
         Args:
             tag: Only agents with this tag, `key=value` or `key:value`.
-            offline: Whether to include agents that have been silent for long.
+            offline: Whether to include agents that have not been seen for a long time.
         """
         from NetLibrary._mechanics.cyperf import show
 

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class CyPerfExplanationKeywords(CyPerfBase):
-    """Ask controller, pods, nodes and the path why a run went wrong."""
+    """Find out why a run went wrong."""
 
     @keyword()
     def explain_cyperf_run(self) -> str:
-        """Returns what is known about the latest run, one sentence a line: why it went wrong, if it did.
+        """Returns what is known about the latest run, one sentence per line: why it went wrong, if it did.
 
-        Asked are the controller (test details, notifications, agents that were lost), the agents' pods and
-        events, the nodes' connection tracking (after `Read CyPerf Nodes`), and a connection of our own from the
-        client pods to the DUT.
+        The sources are the controller (test details, notifications, agents that were lost), the agents' pods and
+        events, the nodes' connection tracking (after [Read CyPerf Nodes]), and a test connection from the client pods
+        to the DUT.
         """
         text = "\n".join(self._reasons(self._last_run()))
         logger.info(text or "Nothing is wrong that could be seen.")

@@ -37,20 +37,21 @@ class CyPerfRunKeywords(CyPerfBase):
         self, *, pause: timedelta | None = None, clock_skew_at_most: timedelta = timedelta(seconds=2),
         cluster: str | None = None,
     ) -> list[Point]:  # fmt: skip
-        """Compares the session with the objects of the cluster and fails naming every mismatch with both values.
+        """Compares the session with the objects in the cluster and fails, naming every mismatch with both values.
 
-        Looked at are: automatic addresses, the DUT, destination port against Service port or nodePort, server port
-        against targetPort, resolver for names, health check against readiness probe, room for connection tracking
-        (connections per second x TIME_WAIT; needs `Read CyPerf Nodes`), the pause since the last run against the same
-        pods, MTU and MSS, the clocks, and the settings of Flannel, Calico and the VPC plugin of AWS, which are advice.
+        It checks automatic addresses, the DUT, the destination port against the Service port or nodePort, the server
+        port against the targetPort, the resolver for names, the health check against the readiness probe, the space for
+        connection tracking (connections per second x TIME_WAIT; needs [Read CyPerf Nodes]), the pause since the last
+        run against the same pods, MTU and MSS, and the clocks. Findings about the settings of Flannel, Calico and the
+        AWS VPC plugin are only advice.
 
         Args:
-            pause: Pause demanded since the last run against the same pods, as in
-                [Wait For Pause Between CyPerf Runs].
-            clock_skew_at_most: How far clocks of nodes and controller may be apart; else statistics are empty.
+            pause: Required pause since the last run against the same pods, as in [Wait For Pause Between CyPerf Runs].
+            clock_skew_at_most: How far apart the clocks of the nodes and the controller may be; with more, statistics
+                are empty.
             cluster: Alias of the server agents' cluster.
         Returns:
-            All points.
+            All items of the checklist.
         """
         from NetLibrary._mechanics.cyperf import checklist, show
 
@@ -111,18 +112,18 @@ class CyPerfRunKeywords(CyPerfBase):
 
     @keyword()
     def wait_for_pause_between_cyperf_runs(self, pause: timedelta | None = None) -> timedelta:
-        """Waits for what is left of the pause since the last run against the same pods.
+        """Waits for the rest of the pause since the last run against the same pods.
 
-        Connections of a run stay in the connection tracking of the nodes after their end, and a second run that
-        meets them fails for no fault of the network. What counts is the pods: a ClusterIP, a nodePort and a load
-        balancer in front of the same pods are one target. Runs of earlier Robot processes count too where the
+        Connections of a run stay in the connection tracking tables of the nodes after they end, and a second run that
+        meets them fails although the network is not at fault. What matters is the pods: a ClusterIP, a nodePort and a
+        load balancer in front of the same pods are one target. Runs of earlier Robot processes also count if the
         namespace of the agents outlives the run: their time is kept there in a small ConfigMap.
 
         Args:
-            pause: Pause between two runs. Without it: none for the stand-in; for a real controller the TIME_WAIT
-                timeout of the nodes with agents, read after [Read CyPerf Nodes]; 120 s where no node could be read.
+            pause: Pause between two runs. By default, none for the stand-in; for a real controller, the TIME_WAIT
+                timeout of the nodes with agents, known after [Read CyPerf Nodes], or 120 s if no node could be read.
         Returns:
-            How long this took.
+            How long the keyword waited.
 
         ```robotframework
         *** Test Cases ***
@@ -178,12 +179,12 @@ class CyPerfRunKeywords(CyPerfBase):
 
     @keyword()
     def start_cyperf_test(self, *, timeout: timedelta = timedelta(minutes=10)) -> str:
-        """Starts the session's test and returns when traffic flows; skips the test when a licence is missing.
+        """Starts the session's test and returns once traffic flows; skips the Robot test if a licence is missing.
 
         Args:
-            timeout: How long starting may take; a real controller needs up to minutes for many agents.
+            timeout: How long starting may take; a real controller can need minutes for many agents.
         Returns:
-            Id of the run, which is also that of its result.
+            ID of the run, which is also the ID of its result.
         """
         return self._start(timeout)
 
@@ -204,10 +205,11 @@ class CyPerfRunKeywords(CyPerfBase):
         """Waits until the test has stopped, its result is complete, and its agents are free again.
 
         Args:
-            timeout: How long it may take; the planned duration and two minutes more when not given.
-            may_end_early: Accept a test that stopped before its planned end, for instance with long connections.
+            timeout: How long it may take; by default, the planned duration plus two minutes.
+            may_end_early: Whether to accept a test that stopped before its planned end, for instance with long
+                connections.
         Returns:
-            Last state of the test.
+            Final state of the test.
         """
         return self._finish(timeout, may_end_early=may_end_early)
 
@@ -240,21 +242,21 @@ class CyPerfRunKeywords(CyPerfBase):
         """Starts the session's test and waits for its end.
 
         Args:
-            timeout: How long the run may take; its planned duration and two minutes more when not given.
+            timeout: How long the run may take; by default, its planned duration plus two minutes.
         Returns:
-            Last state of the test.
+            Final state of the test.
         """
         self._start(timedelta(minutes=10))
         return self._finish(timeout)
 
     @keyword()
     def let_cyperf_test_run(self, duration: timedelta) -> RunState:
-        """Lets the running test go on for a while, and fails when it ends or errs meanwhile.
+        """Lets the running test go on for a while and fails if it ends or reports an error in that time.
 
         Args:
-            duration: How long, in time of the test.
+            duration: How long, measured in the test's own time.
         Returns:
-            State of the test then.
+            State of the test after that time.
         """
         from NetLibrary._mechanics.cyperf import run as running
 
@@ -276,9 +278,9 @@ class CyPerfRunKeywords(CyPerfBase):
         """Stops the running test gracefully and waits for its result.
 
         Args:
-            timeout: How long stopping may take; the test is aborted then, and this keyword fails.
+            timeout: How long stopping may take; after that, the test is aborted and the keyword fails.
         Returns:
-            Last state of the test.
+            Final state of the test.
         """
         from NetLibrary._mechanics.cyperf import run as running
 

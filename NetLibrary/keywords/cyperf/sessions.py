@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class CyPerfSessionKeywords(CyPerfBase):
-    """Open, shape and close sessions."""
+    """Open, configure and close sessions."""
 
     @keyword()
     def open_cyperf_session(self, configuration: str) -> str:
         """Opens a session: a working copy of a configuration. It is deleted at the end of the run.
 
         Args:
-            configuration: Name of a configuration at the controller (case does not matter), its id, or the path
-                of an exported configuration (`.zip` or `.json`), which is imported for this run.
+            configuration: Name of a configuration at the controller (case does not matter), its ID, or the path of an
+                exported configuration (`.zip` or `.json`), which is imported for this run.
         Returns:
-            Id of the session.
+            ID of the session.
 
         ```robotframework
         *** Test Cases ***
@@ -59,10 +59,10 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     @keyword()
     def close_cyperf_session(self, *, every_session: bool = False) -> None:
-        """Ends the session's test if one runs, frees its agents, and deletes the session; does nothing without one.
+        """Ends the session's test if it is running, frees its agents and deletes the session, if there is one.
 
         Args:
-            every_session: Whether to close all sessions that this run opened, not only the latest.
+            every_session: Whether to close all sessions that this run opened instead of only the latest.
         """
         latest = [self._cyperf.current] if self._cyperf.current is not None else []
         for session in list(self._cyperf.sessions) if every_session else latest:
@@ -70,10 +70,10 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     @keyword()
     def use_cyperf_applications(self, *names: str) -> list[str]:
-        """Replaces the applications of the session by those of the controller's catalogue.
+        """Replaces the applications of the session with applications from the controller's catalogue.
 
         Args:
-            names: Names in full, for instance `HTTP App`; case does not matter.
+            names: Full names, for instance `HTTP App`; case does not matter.
         Returns:
             Their exact names.
         """
@@ -83,13 +83,13 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     @keyword()
     def assign_cyperf_agents(self, role: CyPerfRole, tag: str | None = None) -> None:
-        """Lets the agents with a tag play a role in the session.
+        """Assigns the agents with a tag to a role in the session.
 
-        Tags survive where addresses and ids do not: pods get new ones whenever they restart.
+        Tags are stable, while addresses and IDs are not: pods get new ones whenever they restart.
 
         Args:
             role: Client or Server.
-            tag: Tag, `key=value` or `key:value`; that of the agents this run deployed when not given.
+            tag: Tag, `key=value` or `key:value`; by default, that of the agents that this run deployed.
         """
         session = self._current()
         wanted = tag or self._deployed(role).tag
@@ -110,20 +110,20 @@ class CyPerfSessionKeywords(CyPerfBase):
         self, target: CyPerfTarget, *, port: int = 80, service: str | None = None, namespace: str | None = None,
         name_servers: list[str] | str | None = None,
     ) -> str:  # fmt: skip
-        """Aims the clients at the server agents, the way `target` says, with ports and resolver to match.
+        """Directs the clients to the server agents by the path that `target` names, with matching ports and resolver.
 
-        The Services are those of `manifests/cyperf/services.yaml` unless one is named. Addresses are automatic. Where
-        the target is a name (FQDN, or a load balancer that has a host name), the clients resolve it at the DNS of
-        their cluster.
+        The Services are those of `manifests/cyperf/services.yaml` unless one is named. Addresses are automatic. If the
+        target is a name (FQDN, or a load balancer with a host name), the clients resolve it with the DNS of their
+        cluster.
 
         Args:
             target: Pod IP, cluster IP, FQDN, node port or load balancer.
             port: Port of the Service; 443 for TLS.
             service: Name of the Service.
-            namespace: Namespace of the Service; that of the server agents when not given.
-            name_servers: DNS servers for a target that is a name; those of the clients' cluster when not given.
+            namespace: Namespace of the Service; that of the server agents by default.
+            name_servers: DNS servers for a target that is a name; those of the clients' cluster by default.
         Returns:
-            `host:port` that the clients use.
+            The `host:port` that the clients use.
         """
         from NetLibrary._mechanics.addresses import is_address
         from NetLibrary._mechanics.cyperf import objects, pause, reach
@@ -173,14 +173,14 @@ class CyPerfSessionKeywords(CyPerfBase):
         self, host: str, *, destination_port: int | None = None, server_port: int | None = None,
         name_servers: list[str] | str | None = None, automatic_addresses: bool = True,
     ) -> None:  # fmt: skip
-        """Aims the clients at any host: an address or name inside or outside of the cluster.
+        """Directs the clients to any host: an address or a name, inside or outside the cluster.
 
         Args:
-            host: IPv4 address or name; empty lets the clients meet the server agents directly.
-            destination_port: Port the clients connect to; 0 is the application's own (80, 443 with TLS).
-            server_port: Port the servers listen on.
-            name_servers: DNS servers for a `host` that is a name; those of the clients' cluster when not given.
-            automatic_addresses: Whether agents use the addresses that their interfaces have.
+            host: IPv4 address or name; if empty, the clients connect to the server agents directly.
+            destination_port: Port that the clients connect to; 0 for the application's own (80, or 443 with TLS).
+            server_port: Port that the servers listen on.
+            name_servers: DNS servers for a `host` that is a name; those of the clients' cluster by default.
+            automatic_addresses: Whether agents use the addresses of their interfaces.
         """
         from NetLibrary._mechanics.addresses import is_address
         from NetLibrary._mechanics.cyperf import pause, reach
@@ -201,20 +201,20 @@ class CyPerfSessionKeywords(CyPerfBase):
         self, host: str | None = None, *, service: str | None = None, port: int = 0, server_port: int = 0,
         name_servers: list[str] | str | None = None,
     ) -> str:  # fmt: skip
-        """Aims the clients at a device under test that stands in front of the server agents.
+        """Directs the clients to a device under test in front of the server agents.
 
-        The device is named by its host, or by a Service of the cluster in front of its pods. What it does with the
-        connections is its own matter: only its port is checked before a run, and the verdict of a run through it should
-        be asked for with `dut=True`.
+        The device is given by its host, or by a Service in the cluster in front of its pods. What it does with the
+        connections is its own affair: only its port is checked before a run, and the run should be judged with
+        `dut=True`.
 
         Args:
             host: IPv4 address or name of the device.
-            service: Service of the device instead, as `namespace/name`.
-            port: Port of the device that the clients connect to; 0 is the application's own (80, 443 with TLS).
-            server_port: Port that the servers listen on; 0 is the application's own.
-            name_servers: DNS servers for a device that has a name; those of the clients' cluster when not given.
+            service: Service of the device, instead of `host`, as `namespace/name`.
+            port: Port of the device that the clients connect to; 0 for the application's own (80, or 443 with TLS).
+            server_port: Port that the servers listen on; 0 for the application's own.
+            name_servers: DNS servers for a device that is given by name; those of the clients' cluster by default.
         Returns:
-            Address or name that the clients aim at.
+            Address or name that the clients connect to.
 
         ```robotframework
         *** Test Cases ***
@@ -257,12 +257,12 @@ class CyPerfSessionKeywords(CyPerfBase):
     def set_cyperf_ports(
         self, destination_port: int | None = None, server_port: int | None = None, *, application: str | None = None
     ) -> None:
-        """Sets where clients connect to and servers listen.
+        """Sets the ports that clients connect to and servers listen on.
 
         Args:
-            destination_port: Port the clients connect to; 0 is the application's own.
-            server_port: Port the servers listen on; 0 is the application's own.
-            application: Only for this application; all when not given.
+            destination_port: Port that the clients connect to; 0 for the application's own.
+            server_port: Port that the servers listen on; 0 for the application's own.
+            application: The only application to change; all by default.
         """
         for name, value in (("destination_port", destination_port), ("server_port", server_port)):
             if value is not None and not 0 <= value <= 65535:
@@ -271,10 +271,10 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     @keyword()
     def set_cyperf_name_servers(self, *addresses: str) -> None:
-        """Sets the DNS servers of the clients; none without arguments.
+        """Sets the DNS servers of the clients; without arguments, they have none.
 
         Args:
-            addresses: IPv4 addresses; `cluster` stands for the cluster's own DNS.
+            addresses: IPv4 addresses, or `cluster` for the cluster's own DNS.
         """
         from NetLibrary._mechanics.cyperf import reach
 
@@ -296,12 +296,12 @@ class CyPerfSessionKeywords(CyPerfBase):
     def set_cyperf_health_check(
         self, enabled: bool = True, *, port: int = 80, path: str = defaults.CYPERF_HEALTH_PATH
     ) -> None:
-        """Lets the emulated servers answer an HTTP health check while a test runs.
+        """Sets whether the emulated servers answer an HTTP health check while a test is running.
 
         Args:
-            enabled: Whether they do.
+            enabled: Whether they answer it.
             port: Port of the check.
-            path: Path of the check; must equal that of a readiness probe.
+            path: Path of the check; it must equal that of the readiness probe.
         """
         self._current().set_health_check(enabled, port, path)
 
@@ -310,14 +310,14 @@ class CyPerfSessionKeywords(CyPerfBase):
         self, objective: CyPerfObjective, value: Count | Bitrate, duration: timedelta, *,
         ramp_up: timedelta = timedelta(0), ramp_down: timedelta = timedelta(0),
     ) -> None:  # fmt: skip
-        """Sets what the run strives for, and for how long.
+        """Sets the objective of the run and its duration.
 
         Args:
             objective: Kind of objective.
-            value: Bits per second for throughput (`100M`, `1G`), else a number (`2000`, `2k`).
-            duration: Length of the steady part; a real controller takes 30 s and more.
-            ramp_up: Time in which the load is raised in steps.
-            ramp_down: Time in which it is lowered.
+            value: Bits per second for throughput (`100M`, `1G`), otherwise a number (`2000`, `2k`).
+            duration: Length of the steady part; a real controller accepts 30 s or more.
+            ramp_up: Time during which the load is raised in steps.
+            ramp_down: Time during which the load is lowered.
         """
         if isinstance(value, Bitrate) and objective is not CyPerfObjective.THROUGHPUT:
             raise InputError(f"value is {value}, but the objective '{objective.value}' is a plain number such as 2000.")
@@ -329,12 +329,12 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     @keyword()
     def save_cyperf_session_as(self, name: str) -> str:
-        """Saves the session's configuration at the controller under a name, and keeps it there.
+        """Saves the session's configuration at the controller under a name; it stays there after the run.
 
         Args:
             name: Name of the new configuration.
         Returns:
-            Id of the new configuration.
+            ID of the new configuration.
         """
         return self._current().save_as(name)
 

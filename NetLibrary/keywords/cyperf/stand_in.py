@@ -15,7 +15,7 @@ from NetLibrary.keywords.cyperf._shared import MANIFESTS, CyPerfBase, keyword
 
 
 class CyPerfStandInKeywords(CyPerfBase):
-    """Deploy the stand-in, let it misbehave."""
+    """Deploy the stand-in controller and inject faults into it."""
 
     @keyword(tags=["cyperf", "stand-in"])
     def deploy_cyperf_controller_stand_in(
@@ -24,16 +24,16 @@ class CyPerfStandInKeywords(CyPerfBase):
     ) -> str:  # fmt: skip
         """Deploys the stand-in for a CyPerf controller, for clusters without a real one.
 
-        In a lab its images, and those of its agents, are loaded first.
+        In a lab, its images and those of its agents are loaded first.
 
         Args:
-            namespace: Namespace for it; must exist.
+            namespace: Namespace for it; the namespace must exist.
             manifest: File with its Deployment and Service; `manifests/cyperf/stand-in-controller.yaml` by default.
             timeout: How long it may take to start.
             environment: Environment variables for it, `CYPERF_STANDIN_…`.
             cluster: Alias of the cluster.
         Returns:
-            Address for `Connect To CyPerf Controller`, reachable from here and from pods.
+            Address for [Connect To CyPerf Controller], reachable from this machine and from pods.
         """
         from NetLibrary._mechanics.kube import addresses, manifests, wait
 
@@ -60,11 +60,11 @@ class CyPerfStandInKeywords(CyPerfBase):
 
     @keyword(tags=["cyperf", "stand-in"])
     def set_cyperf_stand_in_faults(self, **faults: Any) -> None:
-        """Lets the stand-in controller misbehave, to see how suites meet it; `reset=True` ends all of it.
+        """Injects faults into the stand-in controller, to see how suites react; `reset=True` ends all faults.
 
         Args:
-            faults: Faults by name, for instance `licence_missing=${True}`, `operation_seconds={"start": 5}`,
-                `html={"/configs": -1}`; texts are read as JSON.
+            faults: Faults by name, for instance `licence_missing=${True}`, `operation_seconds={"start": 5}` or
+                `html={"/configs": -1}`; text values are read as JSON.
         """
         controller = self._controller()
         if not controller.stand_in:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
-    """Read, judge and await numbers."""
+    """Read, judge and wait for statistics."""
 
     @keyword()
     def get_cyperf_statistic(
@@ -28,12 +28,12 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
     ) -> float | None:  # fmt: skip
         """Returns one number of the latest run's statistics, in the unit of its column.
 
-        Throughput is in bits per second, latencies are in microseconds, amounts are in bytes.
+        Throughput is in bits per second, latency in microseconds, amounts of data in bytes.
 
         Args:
             view: Name of the statistic, for instance `client-throughput`.
-            column: Name of the column; case and blanks do not matter.
-            aggregate: How the rows become one number.
+            column: Name of the column; case and spaces do not matter.
+            aggregate: How the rows are combined into one number.
             where: Only rows with these values, for instance `{"Application": "HTTP App"}`.
         """
         from NetLibrary._mechanics.cyperf.units import shown, unit_of
@@ -53,9 +53,9 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
         Args:
             view: Name of the statistic.
             column: Name of its column.
-            at_least: Smallest value, with unit: `100M`, `2.5 Gbit/s`, `300 /s`, `1 MB`.
-            at_most: Largest value: `5 ms`, `0`.
-            aggregate: How the rows become one number.
+            at_least: Smallest acceptable value, with unit: `100M`, `2.5 Gbit/s`, `300 /s`, `1 MB`.
+            at_most: Largest acceptable value: `5 ms`, `0`.
+            aggregate: How the rows are combined into one number.
             where: Only rows with these values.
         Returns:
             The value.
@@ -91,16 +91,16 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
         aggregate: CyPerfAggregate = CyPerfAggregate.LAST, where: dict[str, str] | None = None,
         timeout: timedelta | None = None,
     ) -> float | None:  # fmt: skip
-        """Waits while a test runs until one number of its statistics is within limits; fails when it never is.
+        """Waits until one number of a running test's statistics is within limits; fails if it never is.
 
         Args:
             view: Name of the statistic.
             column: Name of its column.
-            at_least: Smallest value, with unit.
-            at_most: Largest value, with unit.
-            aggregate: How the rows become one number.
+            at_least: Smallest acceptable value, with unit.
+            at_most: Largest acceptable value, with unit.
+            aggregate: How the rows are combined into one number.
             where: Only rows with these values, for instance `{"Agent": "cyperf-agent-server-1"}`.
-            timeout: How long to wait.
+            timeout: Longest time to wait.
         Returns:
             The value.
         """

@@ -37,7 +37,7 @@ LIMIT_NAMES = {
 
 
 class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
-    """Verdicts and reports."""
+    """Judge runs and download reports."""
 
     # --- verdicts ----------------------------------------------------------------------------------
 
@@ -47,14 +47,14 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
     ) -> None:
         """Applies the acceptance rules that Keysight's own regression scripts use to the latest run.
 
-        Traffic on both sides; no connection or application failed or aborted; everything begun was ended; every
-        agent had connections; HTTP requests were answered with 2xx. With a DUT that refuses some connections on
-        purpose only the sums have to agree.
+        The rules: there was traffic on both sides; no connection or application failed or was aborted; everything that
+        began also ended; every agent had connections; HTTP requests were answered with 2xx. With a DUT that refuses
+        some connections on purpose, only the sums have to agree.
 
         Args:
-            dut: Whether something stands in between that may fail connections.
-            http_success_at_least: Least share of HTTP requests that end with 2xx.
-            name: Name in table and record; from the test's name by default.
+            dut: Whether there is a device in between that may make connections fail.
+            http_success_at_least: Smallest acceptable share of HTTP requests answered with 2xx.
+            name: Name in the table and the record; the test's name by default.
         """
         from NetLibrary._mechanics.cyperf import judge
 
@@ -76,25 +76,25 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
         failed_connections_at_most: Count | None = None, aborted_connections_at_most: Count | None = None,
         failed_transactions_at_most: Count | None = None, name: str | None = None,
     ) -> dict[str, float | None]:  # fmt: skip
-        """Compares the headline numbers of the latest run with limits, and records them.
+        """Compares the key figures of the latest run with limits and records them.
 
-        Rates and latencies are averages over the steady part of the run. Only what is given is judged.
+        Rates and latencies are averages over the steady part of the run. Only figures with a given limit are judged.
 
         Args:
-            throughput_at_least: Least throughput, for instance `100M`.
-            connections_per_second_at_least: Least rate of new connections, for instance `300` or `2k`.
-            concurrent_connections_at_least: Least number of open connections.
-            requests_per_second_at_least: Least rate of HTTP transactions.
-            http_success_at_least: Least percentage of HTTP requests answered with 2xx.
-            connect_latency_at_most: Longest average time to connect, for instance `20 ms`.
-            first_byte_at_most: Longest average time to the first byte.
-            last_byte_at_most: Longest average time to the last byte.
-            failed_connections_at_most: Most connections that failed, in total.
-            aborted_connections_at_most: Most connections that were cut.
-            failed_transactions_at_most: Most transactions that failed.
-            name: Name in table and record; from the test's name by default.
+            throughput_at_least: Smallest acceptable throughput, for instance `100M`.
+            connections_per_second_at_least: Smallest acceptable rate of new connections, for instance `300` or `2k`.
+            concurrent_connections_at_least: Smallest acceptable number of open connections.
+            requests_per_second_at_least: Smallest acceptable rate of HTTP transactions.
+            http_success_at_least: Smallest acceptable share of HTTP requests answered with 2xx.
+            connect_latency_at_most: Longest acceptable average time to connect, for instance `20 ms`.
+            first_byte_at_most: Longest acceptable average time to the first byte.
+            last_byte_at_most: Longest acceptable average time to the last byte.
+            failed_connections_at_most: Largest acceptable total number of failed connections.
+            aborted_connections_at_most: Largest acceptable number of aborted connections.
+            failed_transactions_at_most: Largest acceptable number of failed transactions.
+            name: Name in the table and the record; the test's name by default.
         Returns:
-            The headline numbers; units are in their names.
+            The key figures; their names contain the units.
 
         ```robotframework
         *** Test Cases ***
@@ -122,30 +122,30 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
         failed_transactions_at_most: Count | None = None, dut: bool = False, pause: timedelta | None = None,
         timeout: timedelta | None = None, name: str | None = None,
     ) -> dict[str, float | None]:  # fmt: skip
-        """Does a whole run of the session: keeps the pause, runs the test, judges it by acceptance rules and limits.
+        """Waits for the pause, runs the session's test, and judges it by acceptance rules and limits.
 
-        The same as [Wait For Pause Between CyPerf Runs], [Run CyPerf Test],
-        [CyPerf Traffic Should Meet Acceptance Rules] and [CyPerf Run Should Reach] one after the other, as one
-        measurement with one record. The limits are read before anything runs.
+        It is the same as [Wait For Pause Between CyPerf Runs], [Run CyPerf Test],
+        [CyPerf Traffic Should Meet Acceptance Rules] and [CyPerf Run Should Reach] in sequence, as one measurement with
+        one record. Limits are checked before anything runs.
 
         Args:
-            throughput_at_least: Least throughput, for instance `100M`.
-            connections_per_second_at_least: Least rate of new connections.
-            concurrent_connections_at_least: Least number of open connections.
-            requests_per_second_at_least: Least rate of HTTP transactions.
-            http_success_at_least: Least percentage of HTTP requests answered with 2xx.
-            connect_latency_at_most: Longest average time to connect.
-            first_byte_at_most: Longest average time to the first byte.
-            last_byte_at_most: Longest average time to the last byte.
-            failed_connections_at_most: Most connections that failed, in total.
-            aborted_connections_at_most: Most connections that were cut.
-            failed_transactions_at_most: Most transactions that failed.
-            dut: Whether something stands in between that may fail connections.
+            throughput_at_least: Smallest acceptable throughput, for instance `100M`.
+            connections_per_second_at_least: Smallest acceptable rate of new connections.
+            concurrent_connections_at_least: Smallest acceptable number of open connections.
+            requests_per_second_at_least: Smallest acceptable rate of HTTP transactions.
+            http_success_at_least: Smallest acceptable share of HTTP requests answered with 2xx.
+            connect_latency_at_most: Longest acceptable average time to connect.
+            first_byte_at_most: Longest acceptable average time to the first byte.
+            last_byte_at_most: Longest acceptable average time to the last byte.
+            failed_connections_at_most: Largest acceptable total number of failed connections.
+            aborted_connections_at_most: Largest acceptable number of aborted connections.
+            failed_transactions_at_most: Largest acceptable number of failed transactions.
+            dut: Whether there is a device in between that may make connections fail.
             pause: Pause since the last run against the same pods, as in [Wait For Pause Between CyPerf Runs].
-            timeout: How long the run may take; its planned duration and two minutes more when not given.
-            name: Name in table and record; from the test's name by default.
+            timeout: How long the run may take; by default, its planned duration plus two minutes.
+            name: Name in the table and the record; the test's name by default.
         Returns:
-            The headline numbers; units are in their names.
+            The key figures; their names contain the units.
 
         ```robotframework
         *** Test Cases ***
@@ -180,15 +180,15 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
     def cyperf_run_should_match_baseline(
         self, baseline: Path, *, tolerance: Percentage = SOME_WORSE, name: str | None = None
     ) -> None:
-        """Compares the latest run with an earlier one; fails where it is worse beyond tolerance and chance.
+        """Compares the latest run with an earlier one; fails if it is worse by more than tolerance and chance explain.
 
-        Runs of different configurations, applications or objectives are not compared, nor is one with stand-ins with
+        Runs with different configurations, applications or objectives are not compared, nor is a run on stand-ins with
         a real one.
 
         Args:
             baseline: `measurements.jsonl` of the earlier run.
-            tolerance: How much worse a median may be.
-            name: Name of the measurement in the baseline; that of this test by default.
+            tolerance: How much worse the median may be.
+            name: Name of the measurement in the baseline; this test's name by default.
         """
         from NetLibrary._mechanics.cyperf import baseline as earlier
         from NetLibrary._mechanics.cyperf.judge import Judged
@@ -271,11 +271,11 @@ class CyPerfVerdictKeywords(CyPerfRunKeywords, CyPerfExplanationKeywords):
     def download_cyperf_report(
         self, kind: CyPerfReport = CyPerfReport.CSV, *, timeout: timedelta = timedelta(minutes=5)
     ) -> Path:
-        """Lets the controller make a report of the latest run and downloads it into the output folder.
+        """Has the controller generate a report of the latest run and downloads it into the output folder.
 
         Args:
-            kind: CSV (a zip with one file for each statistic), PDF, or ALL.
-            timeout: How long making it may take.
+            kind: CSV (a zip file with one file per statistic), PDF or ALL.
+            timeout: How long generating it may take.
         Returns:
             The file.
         """

@@ -24,12 +24,12 @@ class NodeDisruptionKeywords(DisruptionBase):
 
     @keyword(tags=["faults"])
     def skip_unless_disruption_is_allowed(self, *, needs_lab: bool = False, cluster: str | None = None) -> None:
-        """Skips the test where the cluster may not be disturbed: before anything is measured, so that it costs nothing.
+        """Skips the test if the cluster may not be disturbed; used before anything is measured, it costs nothing.
 
-        A lab may always be; any other cluster with `-v ALLOW_DISRUPTION:True`.
+        A lab may always be disturbed, any other cluster with `-v ALLOW_DISRUPTION:True`.
 
         Args:
-            needs_lab: Whether the test breaks nodes, which is done in a lab only.
+            needs_lab: Whether the test breaks nodes, which is done only in a lab.
             cluster: Alias of the cluster.
         """
         if needs_lab:
@@ -38,7 +38,7 @@ class NodeDisruptionKeywords(DisruptionBase):
 
     @keyword(tags=["disruptive", "needs-lab"])
     def restart_process_on_nodes(self, process: NodeProcess, *nodes: str, cluster: str | None = None) -> None:
-        """Restarts kubelet, containerd or kube-proxy on nodes of the lab, one node after the other.
+        """Restarts kubelet, containerd or kube-proxy on nodes of the lab, one node after another.
 
         Args:
             process: `kubelet`, `containerd` or `kube-proxy`.
@@ -49,7 +49,7 @@ class NodeDisruptionKeywords(DisruptionBase):
 
     @keyword("Reload CNI Configuration", tags=["disruptive", "needs-lab"])
     def reload_cni_configuration(self, *nodes: str, cluster: str | None = None) -> None:
-        """Writes the CNI configuration of lab nodes anew and has the runtime take it up, as a CNI's installer does.
+        """Rewrites the CNI configuration of lab nodes and makes the runtime reload it, as the installer of a CNI does.
 
         Args:
             nodes: Names of nodes; all by default.
@@ -72,14 +72,14 @@ class NodeDisruptionKeywords(DisruptionBase):
     @keyword(tags=["faults", "disruptive", "needs-lab"])
     @lasting
     def break_link_of_node(self, node: str, *, for_: timedelta | None = None, cluster: str | None = None) -> str:
-        """Pulls the plug of a node: its link goes down.
+        """Takes the network link of a lab node down, like pulling its network cable.
 
         Args:
             node: Name of the node.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network
 
@@ -88,16 +88,16 @@ class NodeDisruptionKeywords(DisruptionBase):
     @keyword(tags=["faults", "disruptive", "needs-lab"])
     @lasting
     def break_power_of_node(self, node: str, *, for_: timedelta | None = None, cluster: str | None = None) -> str:
-        """Takes the power of a lab node away, pods and network included; its disk keeps what it has.
+        """Powers a lab node off, including its pods and network; the contents of its disk stay.
 
-        With `for=` it is given back after that time, and the keyword waits until the node is ready.
+        With `for=`, it is powered on after that time, and the keyword waits until the node is ready.
 
         Args:
             node: Name of the node.
-            for_: Time without power; until [Restore Fault] when not given.
+            for_: Time without power; by default, until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import processes
 
@@ -114,17 +114,17 @@ class NodeDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Stops kube-proxy on a node of the lab and, by default, removes its rules; restored, it writes them anew.
+        """Stops kube-proxy on a lab node and, by default, removes its rules; once restored, it writes them again.
 
         Args:
             node: Name of the node.
-            flush: Also remove the rules; otherwise the node keeps those it has and misses every change.
-            forget_connections: With the rules, also empty connection tracking: connections that are up lose their
-                translation then, and some of them are stranded.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            flush: Whether to remove the rules too; otherwise the node keeps its rules and misses every change.
+            forget_connections: Whether to empty connection tracking along with the rules: established connections then
+                lose their address translation, and some of them hang.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
 
         ```robotframework
         *** Test Cases ***
@@ -147,16 +147,16 @@ class NodeDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Stops a process of a node, or makes it hang.
+        """Stops a process on a lab node, or makes it hang.
 
         Args:
             node: Name of the node.
             process: kube-proxy, kubelet or containerd.
-            hang: The process stays and does nothing.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            hang: Whether to keep the process but make it hang.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import processes
 
@@ -168,17 +168,17 @@ class NodeDisruptionKeywords(DisruptionBase):
     def break_connection_tracking_of_node(
         self, node: str, *, for_: timedelta | None = None, cluster: str | None = None
     ) -> str:
-        """Fills the connection tracking table of a lab's node with entries that no packet needs.
+        """Fills the connection tracking table of a lab node with entries that no packet needs.
 
-        New connections through the node are then really dropped by the kernel, and counted by it, as under too high a
-        connection rate. The entries expire by themselves after an hour, so nothing stays even if the run dies.
+        The kernel then really drops new connections through the node, and counts them, as under too high a connection
+        rate. The entries expire by themselves after an hour, so nothing stays behind even if the run is killed.
 
         Args:
             node: Name of the node.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import tracking
 
@@ -186,10 +186,10 @@ class NodeDisruptionKeywords(DisruptionBase):
 
     @keyword(tags=["faults", "disruptive"], formerly=["Repair Fault"])
     def restore_fault(self, identity: str, *, cluster: str | None = None) -> None:
-        """Mends what one keyword `Break …` has broken.
+        """Restores what one `Break …` keyword has broken.
 
         Args:
-            identity: What the keyword that made it returned.
+            identity: Name of the fault, as returned by the keyword that caused it.
             cluster: Alias of the lab.
         """
         faults = self._faults(cluster)
@@ -203,12 +203,12 @@ class NodeDisruptionKeywords(DisruptionBase):
 
     @keyword(tags=["faults"], formerly=["Repair All Faults"])
     def restore_all_faults(self, *, cluster: str | None = None) -> list[str]:
-        """Mends everything that is broken in the lab on purpose, also what an earlier run left broken.
+        """Restores everything that is broken on purpose in the lab, including what an earlier run left broken.
 
         Args:
             cluster: Alias of the lab.
         Returns:
-            What was mended, in sentences.
+            Descriptions of what was restored.
         """
         faults = self._faults(cluster)
         if not faults.in_place():
@@ -221,7 +221,7 @@ class NodeDisruptionKeywords(DisruptionBase):
 
     @keyword(tags=["faults"])
     def get_faults(self, *, cluster: str | None = None) -> list[str]:
-        """Returns what is broken in the lab on purpose, in sentences.
+        """Returns descriptions of what is broken on purpose in the lab.
 
         Args:
             cluster: Alias of the lab.

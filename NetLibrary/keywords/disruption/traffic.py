@@ -20,7 +20,7 @@ TrafficFault = Literal["drop", "reject", "reset"]
 
 
 class TrafficDisruptionKeywords(DisruptionBase):
-    """Break packets, flows, names and pods."""
+    """Break packets, flows, DNS and pods."""
 
     @keyword(tags=["faults", "disruptive", "needs-lab"])
     @lasting
@@ -36,19 +36,19 @@ class TrafficDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Makes packets that match vanish, be refused or be reset on a node.
+        """Makes matching packets be dropped, rejected or reset on a lab node.
 
         Args:
             node: Name of the node.
-            how: drop is silent, reject answers with ICMP, reset answers TCP with a reset.
-            source: Source addresses or networks; any when not given.
-            destination: Destination addresses or networks; any when not given.
+            how: `drop` gives no answer, `reject` answers with ICMP, `reset` answers TCP with a reset.
+            source: Source addresses or networks; any by default.
+            destination: Destination addresses or networks; any by default.
             protocol: tcp, udp or any.
             ports: Destination ports; needs a protocol.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network
 
@@ -67,18 +67,18 @@ class TrafficDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Drops what comes from one node's pods and from the node itself at another node; the way back works.
+        """Drops packets from one node and its pods at another node; the opposite direction keeps working.
 
-        In clusters of two families, packets of both are dropped.
+        In dual-stack clusters, packets of both address families are dropped.
 
         Args:
             sender: Node whose packets are dropped.
             receiver: Node that drops them.
             protocol: tcp, udp or any.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network
 
@@ -96,11 +96,11 @@ class TrafficDisruptionKeywords(DisruptionBase):
 
         Args:
             node: Name of the node.
-            above: Largest packet in bytes that passes.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            above: Size in bytes of the largest packet that passes.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network
 
@@ -118,17 +118,17 @@ class TrafficDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Loses a share of the packets that a node forwards, at random: a lossy link.
+        """Drops a random share of the packets that a node forwards, as a lossy link does.
 
         Args:
             node: Name of the node.
-            share: How many of them.
+            share: Share that is dropped.
             protocol: tcp, udp or any.
             ports: Destination ports; needs a protocol.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network
 
@@ -148,11 +148,11 @@ class TrafficDisruptionKeywords(DisruptionBase):
 
         Args:
             node: Name of the node.
-            share: How many of them.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            share: Share that is dropped.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network
 
@@ -163,15 +163,15 @@ class TrafficDisruptionKeywords(DisruptionBase):
     def break_dns_on_nodes(
         self, fault: DnsFault, *nodes: str, for_: timedelta | None = None, cluster: str | None = None
     ) -> str:
-        """Makes the cluster's DNS fail for the pods of nodes: no answer, wrong addresses, no such name, or late.
+        """Makes the cluster's DNS fail for the pods on nodes: no answer, wrong address, no such name, or late answers.
 
         Args:
-            fault: down, wrong, slow (1.2 s) or nxdomain.
-            nodes: Names of the nodes; all when none is given.
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            fault: `down`, `wrong`, `slow` (1.2 s) or `nxdomain`.
+            nodes: Names of the nodes; all by default.
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import names
 
@@ -190,18 +190,18 @@ class TrafficDisruptionKeywords(DisruptionBase):
         for_: timedelta | None = None,
         cluster: str | None = None,
     ) -> str:
-        """Makes one pod fail: it gets no packets, refuses them, hangs, answers late, or asks a wrong DNS server.
+        """Makes one pod fail: it gets no packets, refuses them, hangs, answers late, or uses a wrong DNS server.
 
         Args:
             namespace: Namespace of the pod.
             pod: Name of the pod.
-            how: unreachable (its packets vanish), refuses (they are answered by ICMP), hangs (connections come about
-                and nobody answers), starved (1 ms of processor time in a second) or asks nobody (its resolver file
-                names a DNS server that does not exist).
-            for_: Time after which it is restored; until [Restore Fault] when not given.
+            how: `unreachable` (its packets are dropped), `refuses` (they are answered by ICMP), `hangs` (connections
+                are accepted, but nothing answers), `starved` (1 ms of CPU time per second) or `asks nobody` (its
+                resolv.conf names a DNS server that does not exist).
+            for_: Time after which it is restored; by default, it stays broken until [Restore Fault].
             cluster: Alias of the lab.
         Returns:
-            Name of the fault for [Restore Fault].
+            Name of the fault, for [Restore Fault].
         """
         from NetLibrary.lab.faults import network, pods
 

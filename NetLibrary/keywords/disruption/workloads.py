@@ -20,26 +20,26 @@ NetworkRole = Literal["plugin", "service proxy", "load balancer", "dns"]
 
 
 class WorkloadDisruptionKeywords(DisruptionBase):
-    """Restart and delete workloads, run one's own tools."""
+    """Restart and delete workloads; run your own tools."""
 
     @keyword(tags=["disruptive"])
     def get_network_workload(
         self, role: NetworkRole, workload: str | None = None, *, node: str | None = None, cluster: str | None = None
     ) -> dict[str, str]:
-        """Returns the DaemonSet or Deployment that makes one part of the cluster's network; skips where there is none.
+        """Returns the DaemonSet or Deployment that provides one part of the cluster's network; skips if there is none.
 
-        It is recognised by the names and labels of its makers' manifests: flannel, kube-router, Calico, Cilium, Antrea,
-        Kube-OVN and others; kube-proxy; MetalLB, kube-vip; CoreDNS. Asks for the rights that a restart needs, and skips
-        where they are missing.
+        It is recognised by the names and labels in its maker's manifests: flannel, kube-router, Calico, Cilium, Antrea,
+        Kube-OVN and others; kube-proxy; MetalLB, kube-vip; CoreDNS. The keyword also checks the rights that a restart
+        needs, and skips the test if they are missing.
 
         Args:
-            role: plugin (connects the pods), service proxy, load balancer (announces addresses) or dns.
-            workload: `namespace/name`, where it is another one than would be recognised.
-            node: Also look for its pod on this node, in which commands are to run.
+            role: `plugin` (connects the pods), `service proxy`, `load balancer` (announces addresses) or `dns`.
+            workload: `namespace/name`, if it is not the one that would be recognised.
+            node: Also find its pod on this node, to run commands in.
             cluster: Alias of the cluster.
         Returns:
-            `product`, `kind`, `namespace`, `name`, `labels` (a selector of its pods), `device` (the name of the tunnel
-            that it makes on nodes, or nothing), and with `node` its `pod` there.
+            `product`, `kind`, `namespace`, `name`, `labels` (a selector for its pods), `device` (name of the tunnel
+            device that it creates on nodes, if any) and, with `node`, its `pod` there.
 
         ```robotframework
         *** Test Cases ***
@@ -72,19 +72,19 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         timeout: timedelta = timedelta(minutes=5),
         cluster: str | None = None,
     ) -> str:
-        """Runs a command as a step of the disturbance, for instance the reload tool of a CNI.
+        """Runs a command as a step of the disturbance, for instance a CNI's reload tool.
 
-        A single text runs in a shell, so that it may pipe, chain and redirect. KUBECONFIG leads to the cluster that is
-        measured, with its context; in a lab kubectl is on PATH. Output and exit status are in the log; a command that
-        fails is an error. What it has started in the cluster and goes on after it has returned, for instance
-        `kubectl rollout restart`, is awaited by [Outages Should Be Within Limits].
+        A single text runs in a shell, so it may use pipes, chains and redirections. KUBECONFIG points to the measured
+        cluster and its context; in a lab, kubectl is on PATH. Output and exit status are in the log; a command that
+        fails is an error. If it starts something that goes on after it has returned, for instance with
+        `kubectl rollout restart`, [Outages Should Be Within Limits] waits for that.
 
         Args:
-            command: A text for the shell, or program and arguments.
-            step: Name of the step in table and picture; the command by default.
+            command: Text for the shell, or a program and its arguments.
+            step: Name of the step in the table and the picture; the command by default.
             pod: Pod to run it in; this machine by default.
             namespace: Namespace of the pod.
-            timeout: Limit for the command, which is ended then with all that it has started.
+            timeout: Longest time for the command; after that, it is ended with every process that it started.
             cluster: Alias of the cluster.
         Returns:
             What it printed.
@@ -135,14 +135,14 @@ class WorkloadDisruptionKeywords(DisruptionBase):
     ) -> None:
         """Restarts a Deployment, StatefulSet or DaemonSet as `kubectl rollout restart` does, and waits for the rollout.
 
-        One that the run did not create is restarted in a lab, elsewhere only with `-v ALLOW_DISRUPTION:True`.
+        A workload that the run did not create is restarted in a lab; elsewhere, only with `-v ALLOW_DISRUPTION:True`.
 
         Args:
             kind: `Deployment`, `StatefulSet` or `DaemonSet`, or kubectl's short name.
             name: Name of the workload.
             namespace: Its namespace.
             wait_until_complete: Whether to wait until the rollout is over.
-            timeout: Limit for the rollout.
+            timeout: Longest time for the rollout.
             cluster: Alias of the cluster.
         """
         from NetLibrary._mechanics.kube import rollouts
@@ -168,14 +168,15 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         timeout: timedelta = timedelta(minutes=3),
         cluster: str | None = None,
     ) -> int:
-        """Deletes the pods with certain labels, waits until they are gone and as many new ones are ready.
+        """Deletes the pods with certain labels and waits until they are gone and as many new ones are ready.
 
-        As `kubectl delete pods -l LABELS` does, and with leave only: it does not ask whose pods they are.
+        Like `kubectl delete pods -l LABELS`, it does not check whose pods they are, so it needs permission: see
+        [Skip Unless Disruption Is Allowed].
 
         Args:
             namespace: Their namespace.
             labels: Label selector, for instance `app=ovs`.
-            timeout: Limit for the replacement.
+            timeout: Longest time for the replacement.
             cluster: Alias of the cluster.
         Returns:
             How many pods were deleted.

@@ -25,10 +25,11 @@ PROGRAM = "e2sar_perf"
 
 @dataclass
 class E2SARResult:
-    """Result of a run.
+    """Result of an E2SAR run.
 
-    `delivered_percent` is events received of events sent, as far as it is certain. `cause` is a word such as
-    `network policy`, `sentence` names cause and remedy, `advice` holds the arguments that would mend it by their names.
+    `delivered_percent` is the share of sent events that were certainly received. `cause` is a keyword such as
+    `network policy`, `sentence` names the cause and the remedy, and `advice` holds the arguments, by name, that would
+    fix it.
     """
 
     delivered_percent: float
@@ -100,7 +101,7 @@ def conclude_sweep(
 
     Args:
         session: Recorder of the run.
-        name: Name in table and record.
+        name: Name in the table and the record.
         done: Each combination with its result, or with why there is none.
         least: Percent that each run must deliver.
     """

@@ -22,7 +22,7 @@ NO_RISK = E2SARRisks()
 
 
 class E2SAREndpointKeywords(KeywordBase):
-    """Start, follow and stop senders and receivers."""
+    """Start, watch and stop senders and receivers."""
 
     @keyword("Start E2SAR Receiver", tags=["e2sar"])
     def start_e2sar_receiver(
@@ -36,18 +36,18 @@ class E2SAREndpointKeywords(KeywordBase):
         """Starts a receiver and returns at once; see [Wait Until E2SAR Receiver Is Bound].
 
         Args:
-            name: Name of its Job and its stable DNS name below `e2sar-receiver`.
-            buffer_bytes: Size of the socket buffer to ask for.
-            duration: How long it runs, whole seconds; 0 until it is stopped.
+            name: Name of its Job, and its stable DNS name under `e2sar-receiver`.
+            buffer_bytes: Size of the socket buffer to request.
+            duration: How long it runs, in whole seconds; 0 to run until it is stopped.
             port: First UDP port.
-            threads: Receive threads; they open the next power of two ports.
+            threads: Number of receive threads; as many ports are opened, rounded up to a power of two.
             period: Time between two reports.
-            cpu_limit: CPU limit, empty for none.
-            memory_limit: Memory limit, empty for none.
+            cpu_limit: CPU limit; empty for none.
+            memory_limit: Memory limit; empty for none.
             node: Node to run on; any by default.
             ingress_bandwidth: Bandwidth annotation, for instance `100M`.
-            image: Another image than the namespace's.
-            options: Further options of this `e2sar_perf`, for instance `['--timeout', '1000']`.
+            image: Image to use instead of the namespace's.
+            options: Further options for this `e2sar_perf`, for instance `['--timeout', '1000']`.
             environment: Further environment variables.
             namespace: Namespace; the one prepared last by default.
         """
@@ -74,14 +74,14 @@ class E2SAREndpointKeywords(KeywordBase):
         self, name: str = "e2sar-receiver-0", *, ready: bool = False, timeout: timedelta | None = None,
         namespace: str | None = None,
     ) -> float:  # fmt: skip
-        """Waits until a receiver's UDP port is bound, by the evidence of `/proc/net/udp` in its pod.
+        """Waits until a receiver's UDP port is bound, as shown by `/proc/net/udp` in its pod.
 
-        Fails at once when the receiver ends before, with its own words.
+        Fails at once if the receiver ends before that, with its error message.
 
         Args:
             name: Its name.
-            ready: Whether DNS and Services must know it too.
-            timeout: Limit.
+            ready: Whether it must also be in DNS and Services.
+            timeout: Longest time to wait.
             namespace: Namespace; the one prepared last by default.
 
         Returns:
@@ -107,36 +107,37 @@ class E2SAREndpointKeywords(KeywordBase):
     ) -> Endpoint:  # fmt: skip
         """Starts a sender and returns at once; see [Wait For E2SAR Sender].
 
-        Everything is checked before: limits of e2sar_perf, MTU of the pods, bandwidth annotations, socket buffers, and
-        whether the receiver lasts long enough. `accept` lets through what is meant: `OVERLOAD`, `FRAGMENTATION`,
-        `SHORT_RECEIVER`, `CAPPED_BUFFER`.
+        Everything is checked first: the limits of e2sar_perf, the MTU of the pods, bandwidth annotations, socket
+        buffers, and whether the receiver runs long enough. `accept` allows what is intended: `OVERLOAD`,
+        `FRAGMENTATION`, `SHORT_RECEIVER`, `CAPPED_BUFFER`.
 
         Args:
             name: Name of its Job.
-            receiver: Receiver to send to; none when only `address` is known.
+            receiver: Receiver to send to; none if only `address` is known.
             events: Events to send.
-            event_bytes: Bytes of an event, 42 and more.
-            rate: Rate of event bytes, headers not counted, for instance `50 Mbit/s`; 0 is as fast as it goes
-                (from 0.2.1 on).
-            mtu: Bytes of an IP packet, 106 to 9000.
-            buffer_bytes: Size of the socket buffers to ask for.
-            sockets: Source sockets.
-            source_id: Source id, used by the control plane only.
-            data_id: Data id; each sender of a receiver needs its own.
+            event_bytes: Size of an event in bytes, 42 or more.
+            rate: Rate of event data without headers, for instance `50 Mbit/s`; 0 for as fast as possible (from 0.2.1
+                on).
+            mtu: Size of an IP packet in bytes, 106 to 9000.
+            buffer_bytes: Size of the socket buffers to request.
+            sockets: Number of source sockets.
+            source_id: Source ID, used only by the control plane.
+            data_id: Data ID; each sender to the same receiver needs its own.
             port: Port to send to; that of the receiver by default.
             address: Address or name to send to instead of the receiver's.
             path: How the receiver is addressed.
-            placement: Where it runs, seen from the receiver.
-            node: Node to run on; wins over the placement.
-            cpu_limit: CPU limit, empty for none.
-            memory_limit: Memory limit, empty for none.
+            placement: Where it runs, relative to the receiver.
+            node: Node to run on; it takes precedence over `placement`.
+            cpu_limit: CPU limit; empty for none.
+            memory_limit: Memory limit; empty for none.
             egress_bandwidth: Bandwidth annotation, for instance `100M`.
-            accept: Risks that are meant, separated by commas.
+            accept: Risks that are taken on purpose, separated by commas.
             resolve_within: How long a name may take to resolve.
-            start_delay: Time between the start of its pod and its first datagram; 2 s by default where NetworkPolicies
-                are in force, since these know a pod only by the address that its node publishes, else none.
-            image: Another image than the namespace's.
-            options: Further options of this `e2sar_perf`.
+            start_delay: Time between the start of its pod and its first datagram; by default 2 s where NetworkPolicies
+                are in force, since these apply to a pod only once its node has published its address, and otherwise
+                none.
+            image: Image to use instead of the namespace's.
+            options: Further options for this `e2sar_perf`.
             environment: Further environment variables.
             namespace: Namespace; the one prepared last by default.
             rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
@@ -178,11 +179,11 @@ class E2SAREndpointKeywords(KeywordBase):
     def wait_for_e2sar_sender(
         self, name: str = "e2sar-sender-0", *, timeout: timedelta | None = None, namespace: str | None = None
     ) -> Report:
-        """Waits until a sender has ended; the console shows meanwhile what arrives.
+        """Waits until a sender has ended; meanwhile, the console shows what arrives.
 
         Args:
             name: Its name.
-            timeout: Limit.
+            timeout: Longest time to wait.
             namespace: Namespace; the one prepared last by default.
 
         Returns:
@@ -194,11 +195,11 @@ class E2SAREndpointKeywords(KeywordBase):
     def wait_for_e2sar_receiver(
         self, name: str = "e2sar-receiver-0", *, timeout: timedelta | None = None, namespace: str | None = None
     ) -> Report:
-        """Waits until a receiver has ended by itself, after its `duration` or by mishap.
+        """Waits until a receiver has ended by itself, after its `duration` or because of an error.
 
         Args:
             name: Its name.
-            timeout: Limit.
+            timeout: Longest time to wait.
             namespace: Namespace; the one prepared last by default.
 
         Returns:
@@ -208,7 +209,7 @@ class E2SAREndpointKeywords(KeywordBase):
 
     @keyword("Stop E2SAR Receiver", tags=["e2sar"])
     def stop_e2sar_receiver(self, name: str = "e2sar-receiver-0", *, namespace: str | None = None) -> Report:
-        """Ends a receiver in good order and keeps its log to the last line.
+        """Stops a receiver gracefully and keeps its log to the last line.
 
         Args:
             name: Its name.
@@ -227,12 +228,12 @@ class E2SAREndpointKeywords(KeywordBase):
         self, count: int = 1, *, name: str = "e2sar-receiver-0", timeout: timedelta | None = None,
         namespace: str | None = None,
     ) -> int:  # fmt: skip
-        """Waits until a receiver has reported so many events: for what has to happen in the middle of a run.
+        """Waits until a receiver has reported a number of events, for actions in the middle of a run.
 
         Args:
-            count: Events.
-            name: The receiver.
-            timeout: Limit.
+            count: Number of events.
+            name: Name of the receiver.
+            timeout: Longest time to wait.
             namespace: Namespace; the one prepared last by default.
 
         Returns:
@@ -251,7 +252,7 @@ class E2SAREndpointKeywords(KeywordBase):
 
     @keyword("Get E2SAR Pod", tags=["e2sar"])
     def get_e2sar_pod(self, name: str, *, namespace: str | None = None) -> str:
-        """Returns the name of the pod of a sender or receiver, for keywords that do something to it.
+        """Returns the name of a sender's or receiver's pod, for keywords that act on it.
 
         Args:
             name: Name of the sender or receiver.
@@ -288,25 +289,26 @@ class E2SAREndpointKeywords(KeywordBase):
         sockets: int = 4, data_id: int = 4321, address: str = "", program: str = "", accept: E2SARRisks = NO_RISK,
         timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
     ) -> Report:  # fmt: skip
-        """Sends from a host that is no part of the cluster to the NodePort of a receiver, and waits for the end.
+        """Sends from a host outside the cluster to the NodePort of a receiver, and waits for the sender to end.
 
-        On a lab the host is its outside vantage point and the program the stand-in; elsewhere it is the machine that
-        runs this, with `e2sar_perf` on its PATH. [E2SAR Transfer Should Reach] counts this sender as any other.
+        With a lab, the host is the lab's place outside the cluster and the program is the stand-in; otherwise, it is
+        the machine that runs the tests, with `e2sar_perf` on its PATH. [E2SAR Transfer Should Reach] counts this sender
+        like any other.
 
         Args:
-            name: Name in table and record.
-            receiver: Receiver to send to; DNS and Services must know it (`ready=True` while waiting for it).
+            name: Name in the table and the record.
+            receiver: Receiver to send to; it must be in DNS and Services (wait for it with `ready=True`).
             events: Events to send.
-            event_bytes: Bytes of an event.
-            rate: Rate of event bytes.
-            mtu: Bytes of an IP packet.
-            buffer_bytes: Size of the socket buffers to ask for.
-            sockets: Source sockets.
-            data_id: Data id; each sender of a receiver needs its own.
+            event_bytes: Size of an event in bytes.
+            rate: Rate of event data.
+            mtu: Size of an IP packet in bytes.
+            buffer_bytes: Size of the socket buffers to request.
+            sockets: Number of source sockets.
+            data_id: Data ID; each sender to the same receiver needs its own.
             address: Address of a node; that of a node without the receiver by default.
-            program: Another `e2sar_perf` on this machine, name or path.
-            accept: Risks that are meant, separated by commas.
-            timeout: Limit; sending time is added.
+            program: Name or path of another `e2sar_perf` on this machine.
+            accept: Risks that are taken on purpose, separated by commas.
+            timeout: Longest time to wait, in addition to the sending time.
             namespace: Namespace; the one prepared last by default.
             rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
 

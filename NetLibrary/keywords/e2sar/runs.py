@@ -24,7 +24,7 @@ NO_RISK = E2SARRisks()
 
 
 class E2SARRunKeywords(KeywordBase):
-    """Judge, transfer in one piece, sweep, read logs."""
+    """Run transfers, judge them, sweep parameters, read logs."""
 
     @keyword("E2SAR Transfer Should Reach", tags=["e2sar"], formerly=["Judge E2SAR Transfer"])
     def e2sar_transfer_should_reach(
@@ -33,23 +33,23 @@ class E2SARRunKeywords(KeywordBase):
         errors_at_most: int = 0, expected_cause: str | None = None, causes_allowed: Sequence[str] = (),
         name: str | None = None, keep: bool = False, namespace: str | None = None,
     ) -> E2SARResult:  # fmt: skip
-        """Ends what still runs in the namespace, counts what was delivered, explains the loss, and judges.
+        """Ends what is still running in the namespace, counts what was delivered, explains the loss and judges the run.
 
         Args:
-            delivered_at_least: Smallest share of the events sent that must have been received.
-            delivered_at_most: Largest share, for runs that are meant to fail.
-            partial_at_most: Largest share of events lost in part.
-            silent_at_most: Largest share of events of which nothing arrived.
-            mangled_at_most: Most events with a wrong head or tail.
-            errors_at_most: Most send and receive errors.
-            expected_cause: Word of the cause that must be found, for instance `network policy`.
-            causes_allowed: Words of causes, one of which must explain most of a loss, if there is one.
-            name: Name in table and record; from the test's name by default.
-            keep: Whether Jobs and pods stay.
+            delivered_at_least: Smallest acceptable share of the sent events that were received.
+            delivered_at_most: Largest acceptable share, for runs that are expected to lose events.
+            partial_at_most: Largest acceptable share of events lost in part.
+            silent_at_most: Largest acceptable share of events of which nothing arrived.
+            mangled_at_most: Largest acceptable number of events with a wrong head or tail.
+            errors_at_most: Largest acceptable number of send and receive errors.
+            expected_cause: Name of the cause that must be found, for instance `network policy`.
+            causes_allowed: Names of causes, one of which must explain most of the loss, if there is any.
+            name: Name in the table and the record; the test's name by default.
+            keep: Whether to keep the Jobs and pods.
             namespace: Namespace; the one prepared last by default.
 
         Returns:
-            What was sent and received, the judgement and the causes that were found.
+            What was sent and received, the verdict and the causes found.
         """
         from NetLibrary._mechanics.e2sar.run import finish
         from NetLibrary.keywords.e2sar._report import conclude_run
@@ -76,25 +76,26 @@ class E2SARRunKeywords(KeywordBase):
         environment: Mapping[str, str] | None = None, name: str | None = None, keep: bool = False,
         timeout: timedelta | None = None, namespace: str | None = None, rate_gbps: float | None = None,
     ) -> E2SARResult:  # fmt: skip
-        """Runs receivers and senders from start to judgement: bound, sent, settled, stopped, judged.
+        """Runs receivers and senders from start to verdict: bound, sent, settled, stopped, judged.
 
-        Fails when a threshold was missed; the first line counts, the second names cause and remedy. The arguments are
-        those of [Start E2SAR Receiver], [Start E2SAR Sender] and [E2SAR Transfer Should Reach].
+        Fails when a limit is not met; the first line of the failure gives the numbers, the second names cause and
+        remedy. The arguments are those of [Start E2SAR Receiver], [Start E2SAR Sender] and
+        [E2SAR Transfer Should Reach].
 
         Args:
-            events: Events that each sender sends.
-            event_bytes: Bytes of an event.
-            rate: Rate of event bytes of each sender, for instance `50 Mbit/s`; 0 is as fast as it goes.
-            mtu: Bytes of an IP packet.
-            sender_buffer_bytes: Socket buffers of the senders.
-            receiver_buffer_bytes: Socket buffer of the receivers.
-            sockets: Source sockets of each sender.
-            threads: Receive threads.
+            events: Number of events that each sender sends.
+            event_bytes: Size of an event in bytes.
+            rate: Rate of event data of each sender, for instance `50 Mbit/s`; 0 for as fast as possible.
+            mtu: Size of an IP packet in bytes.
+            sender_buffer_bytes: Size of the senders' socket buffers.
+            receiver_buffer_bytes: Size of the receivers' socket buffers.
+            sockets: Number of source sockets of each sender.
+            threads: Number of receive threads.
             port: First UDP port of the receivers.
-            send_to_port: Port to send to when it shall be another one.
-            duration: How long receivers run; 0 until the run is over.
+            send_to_port: Port to send to, if it is to be a different one.
+            duration: How long receivers run; 0 to run until the transfer is over.
             path: How a receiver is addressed.
-            placement: Where senders run, seen from their receiver.
+            placement: Where senders run, relative to their receiver.
             sender_node: Node of the senders.
             receiver_node: Node of the receivers.
             sender_cpu_limit: CPU limit of the senders.
@@ -102,29 +103,29 @@ class E2SARRunKeywords(KeywordBase):
             memory_limit: Memory limit of both.
             egress_bandwidth: Bandwidth annotation of the senders.
             ingress_bandwidth: Bandwidth annotation of the receivers.
-            senders: How many senders; they take the receivers in turn.
-            receivers: How many receivers.
-            accept: Risks that are meant, separated by commas.
-            delivered_at_least: Smallest share delivered.
-            delivered_at_most: Largest share delivered.
-            partial_at_most: Largest share lost in part.
-            silent_at_most: Largest share lost silently.
-            mangled_at_most: Most mangled events.
-            errors_at_most: Most errors.
+            senders: Number of senders; they are spread over the receivers in turn.
+            receivers: Number of receivers.
+            accept: Risks that are taken on purpose, separated by commas.
+            delivered_at_least: Smallest acceptable share of events delivered.
+            delivered_at_most: Largest acceptable share of events delivered.
+            partial_at_most: Largest acceptable share of events lost in part.
+            silent_at_most: Largest acceptable share of events lost entirely.
+            mangled_at_most: Largest acceptable number of mangled events.
+            errors_at_most: Largest acceptable number of errors.
             expected_cause: Cause that must be found.
-            causes_allowed: Causes, one of which must explain most of a loss, if there is one.
+            causes_allowed: Causes, one of which must explain most of the loss, if there is any.
             start_delay: Time between the start of a sender's pod and its first datagram.
-            sender_options: Further options of the senders.
-            receiver_options: Further options of the receivers.
-            environment: Further environment variables of both.
-            name: Name in table and record.
-            keep: Whether Jobs and pods stay.
-            timeout: Limit of each wait; sending time is added.
+            sender_options: Further options for the senders.
+            receiver_options: Further options for the receivers.
+            environment: Further environment variables for both.
+            name: Name in the table and the record.
+            keep: Whether to keep the Jobs and pods.
+            timeout: Longest time for each wait, in addition to the sending time.
             namespace: Namespace; the one prepared last by default.
             rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
 
         Returns:
-            What was sent and received, the judgement and the causes that were found.
+            What was sent and received, the verdict and the causes found.
 
         ```robotframework
         *** Test Cases ***
@@ -151,18 +152,18 @@ class E2SARRunKeywords(KeywordBase):
     ) -> list[E2SARResult]:  # fmt: skip
         """Runs every combination of MTU, rate and receive buffer, and shows how much each delivered.
 
-        One row of the table for each run, one picture of the delivery surface for all. Events, sizes and limits are
-        the same for all runs and take the names of [Transfer E2SAR Events].
+        The table has one row for each run, and one picture shows the delivery of all of them. Events, sizes and limits
+        are the same for all runs; their arguments are named as in [Transfer E2SAR Events].
 
         Args:
             mtu: MTUs.
-            rate: Rates of event bytes.
-            receiver_buffer_bytes: Receive buffers.
-            name: Name in table and record.
-            delivered_at_least: Share that every run must deliver.
+            rate: Rates of event data.
+            receiver_buffer_bytes: Sizes of the receive buffer.
+            name: Name in the table and the record.
+            delivered_at_least: Smallest acceptable share of events delivered in every run.
             namespace: Namespace; the one prepared last by default.
             rate_gbps: Deprecated: rates in Gbit/s without a unit; use `rate`.
-            fixed: Arguments of Transfer E2SAR Events that are the same for all.
+            fixed: Arguments of [Transfer E2SAR Events] that are the same for all runs.
 
         Returns:
             The result of each combination, in the order of the table.
@@ -207,13 +208,13 @@ class E2SARRunKeywords(KeywordBase):
 
     @keyword("Parse E2SAR Log", tags=["e2sar"])
     def parse_e2sar_log(self, path: Path) -> Report:
-        """Reads a log of `e2sar_perf`, 0.1.4 to 0.3.2, sender or receiver, whole or cut off.
+        """Reads a log of an `e2sar_perf` sender or receiver, versions 0.1.4 to 0.3.2, complete or cut off.
 
         Args:
             path: File with the log.
 
         Returns:
-            Its content, for instance `${report.final.received}`, `${report.frames_sent}`, `${report.failures}`.
+            Its contents, for instance `${report.final.received}`, `${report.frames_sent}`, `${report.failures}`.
         """
         from NetLibrary._mechanics.e2sar.logs import parse as parse_log
 
@@ -232,17 +233,17 @@ class E2SARRunKeywords(KeywordBase):
         mtu: int = 1400,
         rate_gbps: float | None = None,
     ) -> dict[str, float]:
-        """Works out what a sender puts on the wire: datagrams per event, IP bytes, rate, pause, time.
+        """Calculates what a sender puts on the wire: datagrams per event, IP bytes, rate, pause, time.
 
         Args:
-            events: Events.
-            event_bytes: Bytes of an event.
-            rate: Rate of event bytes.
-            mtu: Bytes of an IP packet.
+            events: Number of events.
+            event_bytes: Size of an event in bytes.
+            rate: Rate of event data.
+            mtu: Size of an IP packet in bytes.
             rate_gbps: Deprecated: the rate in Gbit/s without a unit; use `rate`.
 
         Returns:
-            These numbers by name, units in the names.
+            These numbers by name; the names contain the units.
         """
         from NetLibrary._mechanics.e2sar import parameters as p
 
@@ -252,9 +253,9 @@ class E2SARRunKeywords(KeywordBase):
 
     @keyword("Compare E2SAR With Published Run", tags=["e2sar"])
     def compare_e2sar_with_published_run(self, result: E2SARResult) -> None:
-        """Shows a run beside the published one, whose 93.4 % were 85 of 500 events, and fails unless it is alike.
+        """Compares a run with the published one, whose 93.4 % were 85 of 500 events, and fails unless they are alike.
 
-        Alike is a delivery of 1 to 95 % that the receiver's buffer and CPU limit explain.
+        They are alike when 1 to 95 % are delivered and the receiver's buffer and CPU limit explain the loss.
 
         Args:
             result: Result of a run with the published parameters.

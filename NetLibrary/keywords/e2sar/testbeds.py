@@ -23,7 +23,7 @@ STAND_IN_NOTE = "own Python, direct mode only"
 
 
 class E2SARTestbedKeywords(KeywordBase):
-    """Prepare a namespace, put NetworkPolicies into force."""
+    """Prepare namespaces and apply NetworkPolicies."""
 
     @keyword("Prepare E2SAR Namespace", tags=["e2sar"])
     def prepare_e2sar_namespace(
@@ -32,23 +32,23 @@ class E2SARTestbedKeywords(KeywordBase):
         service: str = defaults.E2SAR_SERVICE, direct_mode: bool = True, uri: Secret | None = None,
         inspect: bool = True, timeout: timedelta | None = None, cluster: str | None = None,
     ) -> str:  # fmt: skip
-        """Makes the namespace for E2SAR runs and looks at image and place before anything is started.
+        """Creates the namespace for E2SAR runs and inspects the image and the nodes before anything is started.
 
-        A short pod of the image tells the version of `e2sar_perf`, the pods' MTU and the kernel's limits for socket
+        A short-lived pod reports the image's version of `e2sar_perf`, the pods' MTU and the kernel's limits for socket
         buffers; parameters are checked against these later.
 
         Args:
-            namespace: Its name; `e2sar-` and the run's id by default.
-            manifests: Folder of the scenario; `manifests/e2sar` of the library by default.
-            image: Image with `e2sar_perf`; on a lab the stand-in, elsewhere `ibaldin/e2sar:0.1.4` by default.
-            sender_image: Another image for the senders, to try two versions together.
-            receiver_image: Another image for the receivers.
+            namespace: Its name; `e2sar-` and the run's ID by default.
+            manifests: Folder with the scenario's manifests; the library's `manifests/e2sar` by default.
+            image: Image with `e2sar_perf`; by default, the stand-in on a lab and `ibaldin/e2sar:0.1.4` elsewhere.
+            sender_image: Different image for the senders, to test two versions together.
+            receiver_image: Different image for the receivers.
             service: Name of the headless Service of the receivers.
-            direct_mode: Whether senders send to the receivers directly; without, the test is skipped with what is
+            direct_mode: Whether senders send directly to the receivers; if not, the test is skipped, with what is
                 missing and what was found out about the control plane.
-            uri: EJFAT URI of the control plane, with its token; looked at without direct mode alone.
-            inspect: Whether to look at image and place.
-            timeout: Limit of the inspection.
+            uri: EJFAT URI of the control plane, with its token; used only without direct mode.
+            inspect: Whether to inspect the image and the nodes.
+            timeout: Longest time for the inspection.
             cluster: Alias of the cluster.
 
         Returns:
@@ -105,11 +105,11 @@ class E2SARTestbedKeywords(KeywordBase):
     def apply_e2sar_network_policy(
         self, policy: str, *, port: int = defaults.E2SAR_PORT, namespace: str | None = None, cluster: str | None = None
     ) -> None:
-        """Puts one of the prepared NetworkPolicies into force, in place of the one before.
+        """Applies one of the prepared NetworkPolicies, replacing the one before.
 
         Args:
-            policy: `allow` (UDP of the senders), `deny-all`, `deny-udp`, `tcp-only` (the right port, the wrong
-                protocol), `no-egress` (senders may only ask DNS) or `none`.
+            policy: `allow` (UDP from the senders), `deny-all`, `deny-udp`, `tcp-only` (the right port, the wrong
+                protocol), `no-egress` (senders may only query DNS) or `none`.
             port: UDP port of the receivers.
             namespace: Namespace of the runs; the one prepared last by default.
             cluster: Deprecated; a prepared namespace knows its cluster.
@@ -123,12 +123,13 @@ class E2SARTestbedKeywords(KeywordBase):
     def e2sar_network_policies_should_be_enforced(
         self, *, timeout: timedelta | None = None, namespace: str | None = None
     ) -> None:
-        """Skips the test where NetworkPolicies have no effect: with all traffic denied, events arrive all the same.
+        """Skips the test if NetworkPolicies have no effect: events arrive although all traffic is denied.
 
-        One short run tells; it is made once for each namespace, and not at all where an earlier one has shown it.
+        One short run finds out; it is done once for each namespace, and not at all if an earlier run has already shown
+        it.
 
         Args:
-            timeout: Limit of each wait.
+            timeout: Longest time for each wait.
             namespace: Namespace of the runs; the one prepared last by default.
 
         ```robotframework

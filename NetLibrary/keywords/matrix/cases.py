@@ -28,7 +28,7 @@ Expectation = Literal["as computed", "connected", "refused", "timed out", "block
 
 
 class MatrixCaseKeywords(KeywordBase):
-    """Build, probe, judge."""
+    """Build the matrix, probe and judge its cases."""
 
     @keyword(tags=["matrix"], renamed={"load_balancer_timeout": "load_balancer_within", "time_limit": "silence"})
     def build_service_matrix(
@@ -52,41 +52,41 @@ class MatrixCaseKeywords(KeywordBase):
         timeout: timedelta | None = None,
         cluster: str | None = None,
     ) -> dict[str, Any]:
-        """Makes one agnhost pod on each schedulable node, and Services of every kind, all at once.
+        """Creates one agnhost pod on each schedulable node, and Services of every kind, all at once.
 
-        Nodes that cannot take a pod are left out and named with the reason. Then it measures what expectations depend
-        on and no object tells, and how long each node took to program the new Services.
+        Nodes that cannot run a pod are left out and named with the reason. The keyword then measures properties that
+        expectations depend on and that no object shows, and how long each node took to program the new Services.
 
         Args:
-            pods_per_node: Pods on each node.
-            nodes: Names of nodes to use; all when not given.
+            pods_per_node: Number of pods on each node.
+            nodes: Names of the nodes to use; all by default.
             node_labels: Label selector for nodes, `key=value` terms separated by commas.
-            image: agnhost image; its shell and tools probe, unless there is a `prober_image`.
-            prober_image: Image of a container beside agnhost's that probes from the same pod, with a shell and `sleep`,
-                and better Python or bash 5: for an agnhost image without a shell, or for faster probing.
-            host_network: Also one pod on each node's own network.
-            outside: Also probe from outside the cluster; only a lab has such a place.
-            load_balancer_within: Time for LoadBalancer addresses; `0 s` leaves these Services out.
-            external_name: Name outside the cluster for a Service of type ExternalName, for instance `example.com`; the
-                case `outside name` is skipped without.
-            external_ip: Address for the Service with externalIPs, one of your own; a node's address when not given.
-            prober: What probes in the pods; `auto` takes the fastest that the image can run. `agnhost` probes with
-                `agnhost connect`, one process for each probe, which does not ask who answers.
-            silence: How long no answer must come until a connection counts as failed. Linux repeats a SYN after 1 s,
-                so 1.3 s and more survive one lost packet.
-            in_flight: Connections that all sources together work on at once, 10 to 5000; those that only wait out
-                the silence do not count. Less is gentler to a slow cluster.
-            look_at_nodes: Once cells are wrong, start a pod on each node's network that may read the firewall's rules
-                (NET_ADMIN, the node's files read-only) and changes nothing; a lab is asked directly. Where it is
+            image: agnhost image; its shell and tools are used for probing unless there is a `prober_image`.
+            prober_image: Image for a second container that probes from the same pod; needs a shell and `sleep`,
+                preferably Python or bash 5. For an agnhost image without a shell, or for faster probing.
+            host_network: Whether to also create one pod on each node's own network.
+            outside: Whether to also probe from outside the cluster, which only a lab offers.
+            load_balancer_within: Time for load balancers to get an address; `0 s` leaves these Services out.
+            external_name: Name outside the cluster for a Service of type ExternalName, for instance `example.com`;
+                without it, the case `outside name` is skipped.
+            external_ip: Address for the Service with externalIPs, which must be your own; a node's address by default.
+            prober: Program that probes in the pods; `auto` selects the fastest that the image can run. `agnhost` uses
+                `agnhost connect`, one process per probe, which does not check who answers.
+            silence: Time without an answer after which a connection counts as failed. Linux repeats a SYN after 1 s, so
+                with 1.3 s or more, one lost packet does no harm.
+            in_flight: Number of connections that all sources together may have in progress, 10 to 5000; those that only
+                wait out the silence do not count. Fewer are gentler on a slow cluster.
+            look_at_nodes: Whether, once cells are wrong, to start a pod on each node's network that reads the firewall
+                rules (NET_ADMIN, the node's files read-only) and changes nothing; a lab is queried directly. If that is
                 refused or not wanted, findings name no rule.
-            timeout: Time for pods and endpoints to get ready.
-            namespace: Namespace for pods and Services. One that exists is worked in, and keeps what others have there;
-                by default one is made, and removed at the end.
+            timeout: Longest time for pods and endpoints to become ready.
+            namespace: Namespace for pods and Services. An existing one is used, and everything in it that belongs to
+                others stays; by default, a namespace is created and removed at the end.
             cluster: Alias of the cluster.
         Returns:
-            Facts: namespace, nodes, nodes left out, measured facts, programming latency by node in seconds.
+            Facts: namespace, nodes, nodes left out, measured properties, programming latency by node in seconds.
         Raises:
-            AssertionError: No pod got ready, or a Service was not right on some node in time.
+            AssertionError: No pod became ready, or a Service did not work on some node in time.
 
         ```robotframework
         *** Test Cases ***
@@ -176,20 +176,20 @@ class MatrixCaseKeywords(KeywordBase):
     def service_matrix_case_should_be_right(
         self, case: MatrixCase, *, expect: Expectation = "as computed", settle: timedelta = timedelta(seconds=3)
     ) -> dict[str, Any]:
-        """Probes one case from all its sources and fails with the cause when cells are wrong.
+        """Probes one case from all its sources and fails, naming the cause, when cells are wrong.
 
-        What each cell must show is computed from Services, EndpointSlices, pods, nodes and policies. Wrong cells are
-        probed again until they are right or `settle` is over; a cell that is right only now and then counts as wrong.
-        Cases that the cluster lacks something for are skipped with the reason.
+        The expected outcome of each cell is computed from Services, EndpointSlices, pods, nodes and policies. Wrong
+        cells are probed again until they are right or `settle` is over; a cell that is right only some of the time
+        counts as wrong. If the cluster lacks something that a case needs, the case is skipped with the reason.
 
         Args:
             case: Row of the matrix, for instance `pod ip`, `cluster ip` or `node port`.
             expect: Overrides the computed outcome of every cell.
-            settle: Time for wrong cells to become right.
+            settle: Time during which wrong cells may still become right.
         Returns:
-            Numbers of cells, wrong cells, seconds, and the findings.
+            The number of cells, of wrong cells and of seconds, and the findings.
         Raises:
-            AssertionError: Cells are wrong; the text says which cause explains them, with evidence.
+            AssertionError: Cells are wrong; the message says which cause explains them, with evidence.
         """
         from NetLibrary._mechanics.matrix.cases import CASES
         from NetLibrary._mechanics.matrix.judge.override import override
@@ -252,16 +252,16 @@ class MatrixCaseKeywords(KeywordBase):
 
     @keyword(tags=["matrix"])
     def probe_service_matrix(self, *cases: MatrixCase, settle: timedelta = timedelta(seconds=3)) -> dict[str, Any]:
-        """Probes several cases in one go and does not fail; [Explain Service Matrix] explains what is wrong.
+        """Probes several cases at once and does not fail; [Explain Service Matrix] explains what is wrong.
 
-        All connections that get no answer, of all cases together, wait in the same time limit. Cases that the cluster
-        lacks something for are left out.
+        Connections of all cases that get no answer wait at the same time. Cases that need something the cluster lacks
+        are left out.
 
         Args:
-            cases: Names of cases; the whole catalogue without the cases that change objects when none is given.
-            settle: Time for wrong cells to become right.
+            cases: Names of cases; by default, all cases except those that change objects.
+            settle: Time during which wrong cells may still become right.
         Returns:
-            `cells`, `wrong`, `seconds`, and `cases` with the number of wrong cells by case.
+            `cells`, `wrong`, `seconds`, and `cases` with the number of wrong cells in each case.
         """
         from NetLibrary._mechanics.matrix.cases import CASES
         from NetLibrary._mechanics.matrix.show import render

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class MatrixResultKeywords(KeywordBase):
-    """Measure, diagnose, save, compare, remove."""
+    """Measure bandwidth; explain, save, compare and remove the matrix."""
 
     @keyword(tags=["matrix"], renamed={"limit": "pod_limit"})
     def bandwidth_between_pods_should_be(
@@ -36,15 +36,16 @@ class MatrixResultKeywords(KeywordBase):
         """Measures the TCP rate between the pods of all pairs of nodes, one after the other, with iperf 2.
 
         Args:
-            at_least: Every pair must reach this.
-            pod_limit: Limit of an extra pod by the annotation `kubernetes.io/egress-bandwidth`, for instance `20M`;
-                only this pod's rate is measured then, to one pod of another node, and must be at or under the limit.
-            tolerance: How far the rate may be above the limit; headers and bursts count.
+            at_least: Smallest acceptable rate of every pair.
+            pod_limit: Limit for an extra pod with the annotation `kubernetes.io/egress-bandwidth`, for instance `20M`;
+                then only the rate from this pod to one pod on another node is measured, and it must not exceed the
+                limit.
+            tolerance: How far the rate may exceed the limit, since headers and bursts count.
             duration: Length of each transfer.
         Returns:
             A list of `source`, `target`, `bits_per_second`, `detail`.
         Raises:
-            AssertionError: A pair is slower, nothing was transferred, or the limit is not kept.
+            AssertionError: A pair is slower, nothing was transferred, or the limit is exceeded.
 
         ```robotframework
         *** Test Cases ***
@@ -94,7 +95,7 @@ class MatrixResultKeywords(KeywordBase):
 
     @keyword(tags=["matrix"], formerly=["Diagnose Service Matrix"])
     def explain_service_matrix(self) -> list[dict[str, Any]]:
-        """Explains all wrong cells of all cases so far by the fewest causes, confirmed by follow-up probes.
+        """Explains all wrong cells of all cases so far by the smallest number of causes, confirmed by follow-up probes.
 
         Returns:
             A list of findings with `cause`, `subject`, `sentence`, `confidence` (confirmed, likely, in doubt, not
@@ -135,11 +136,11 @@ class MatrixResultKeywords(KeywordBase):
 
         Args:
             baseline: The `matrix.json` of the earlier run.
-            ignore_latency: Latencies that changed are shown and do not fail.
+            ignore_latency: Whether changed latencies are only shown and are not a failure.
         Returns:
             Number of cells that differ.
         Raises:
-            AssertionError: Cells are broken, missing or changed that were not so in the earlier run.
+            AssertionError: Cells are broken, missing or changed compared with the earlier run.
         """
         from NetLibrary._mechanics.matrix.judge import compare
         from NetLibrary._mechanics.verdict import Check
@@ -166,10 +167,10 @@ class MatrixResultKeywords(KeywordBase):
 
     @keyword(tags=["matrix"])
     def get_service_matrix_cells(self, case: MatrixCase | None = None) -> list[dict[str, Any]]:
-        """Returns the cells that were probed so far.
+        """Returns the cells probed so far.
 
         Args:
-            case: Only those of one case.
+            case: The only case to return; all by default.
         Returns:
             A list of dictionaries as in `matrix.json`.
         """
@@ -180,7 +181,7 @@ class MatrixResultKeywords(KeywordBase):
 
     @keyword(tags=["matrix"])
     def get_service_matrix_tables(self, case: MatrixCase) -> str:
-        """Returns a case that was probed as three text tables: expected, observed, comparison.
+        """Returns a probed case as three text tables: expected, observed, comparison.
 
         Args:
             case: Row of the matrix.
@@ -205,12 +206,12 @@ class MatrixResultKeywords(KeywordBase):
 
     @keyword(tags=["matrix"])
     def forget_service_matrix_results(self) -> None:
-        """Forgets all tables, so that the next diagnosis knows only what is probed from now on."""
+        """Forgets all results, so that the next diagnosis uses only what is probed from now on."""
         state_of(self.session).built().forget()
 
     @keyword(tags=["matrix"], formerly=["Remove Service Matrix"])
     def delete_service_matrix(self) -> None:
-        """Ends the probers and deletes the namespace of the matrix; does not wait for its end."""
+        """Ends the probers and deletes the matrix's namespace without waiting until it is gone."""
         matrix = state_of(self.session).close()
         if matrix is not None:
             self.session.leave_namespace(matrix.cluster, matrix.options.namespace)
