@@ -51,6 +51,18 @@ A Node That Is Not Ready, A Cordoned And A Tainted One
     Suite Should Pass    network_break    -t    Quiet*
     Suite Should Pass    e2sar    --include    smoke
 
+Policies That Nobody Enforces
+    [Documentation]    It is said, rows that need them are skipped, and nothing is accused.
+    [Tags]    slow
+    [Template]    NONE
+    Start Lab Of Kind    --nodes 2 --network flannel
+    Rows Should Be Skipped    network_policies    does not enforce
+    Rows Should Be Skipped    own_application    does not enforce    --include    policy
+    Rows Should Be Skipped    e2sar    not enforced    --include    policy
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    node-port
+
 IPv6 Only
     [Tags]    slow
     --ip-family ipv6    ${EMPTY}    network_policies
@@ -66,6 +78,16 @@ One Node
     Start Lab Of Kind    --nodes 1
     Rows Should Be Skipped    cyperf    free nodes for client and server agents
     Quiet Suites Pass
+
+Sixteen Nodes
+    [Documentation]    As many as a lab can have.
+    [Tags]    slow
+    [Template]    NONE
+    Start Lab Of Kind    --nodes 16
+    Suite Should Pass    cluster_health
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    dns
+    Suite Should Pass    throughput    -t    Pod*
+    Suite Should Pass    network_break    -t    Quiet*
 
 Another Minor Version
     [Tags]    slow

@@ -73,6 +73,10 @@ def test_restarts_do_not_count_when_nobody_asks_for_them() -> None:
 @pytest.mark.parametrize(("text", "domain"), [
     ("search d.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10", "cluster.local"),
     ("nameserver fd00::a\nsearch d.svc.corp.example svc.corp.example. corp.example", "corp.example"),
+    ("search svc.svc.corp.example svc.corp.example corp.example", "corp.example"),
+    ("search d.svc.Corp.Example. svc.Corp.Example. Corp.Example. svc.office.example office.example", "Corp.Example"),
+    ("search svc.corp.example corp.example", "corp.example"),
+    ("search other.example\nsearch d.svc.corp.example svc.corp.example", "corp.example"),
     ("nameserver 192.0.2.1\nsearch example.com", None),
     ("", None),
 ])  # fmt: skip

@@ -114,6 +114,21 @@ def test_load_balancer_with_a_name_alone_is_left_out_by_its_name():
     assert "there is no provider" in Matrix(bed).lacking(CASES["load balancer"])
 
 
+def test_nodes_without_an_address_of_the_services_family_are_no_entries():
+    """In a dual cluster a node may have one family, and one that its cloud has not named yet a host name alone."""
+    bed = builder(Refusing()).testbed
+    bed.world = world()
+    one, two, three = (node["status"] for node in bed.world.nodes)
+    one["addresses"] = [{"type": "Hostname", "address": "node1"}, {"type": "InternalIP", "address": "fd00::1"}]
+    two["addresses"] = [{"type": "Hostname", "address": "node2"}]
+    three["addresses"] = [{"type": "ExternalIP", "address": "198.51.100.3"}]
+    bed.sources = sources(bed.layout, bed.world)
+    asked = Matrix(bed).pairs(CASES["node port"])
+    assert {(target.node, target.host) for _, target in asked} == {("node3", "198.51.100.3")}
+    three["addresses"] = []
+    assert Matrix(bed).lacking(CASES["node port"]) == "there is no pod that could ask, or none to be asked"
+
+
 def test_a_quota_that_takes_some_services_leaves_the_others_in_their_row():
     cluster = Refusing(to_on_node2=errors.Forbidden("exceeded quota: count/services", status=403))
     made = builder(cluster)

@@ -150,6 +150,20 @@ def test_a_service_that_leads_out_of_the_cluster_is_not_asked(address: str) -> N
     assert targets.leads_outside(world(slices=[slice_of([], others=("10.244.0.1",))]), item) == ""
 
 
+def test_node_ports_of_nodes_that_owe_no_answer_are_not_asked() -> None:
+    """A node that was not ready, or somebody's containers in the guise of a node, was taken for a broken Service."""
+
+    def node(name: str, number: int, ready: str = "True", **labels: str) -> dict[str, Any]:
+        where = [{"type": "InternalIP", "address": f"192.0.2.{number}"}]
+        status = {"addresses": where, "conditions": [{"type": "Ready", "status": ready}]}
+        return {"metadata": {"name": name, "labels": labels}, "spec": {"unschedulable": name == "b"}, "status": status}
+
+    nodes = [node("a", 1), node("b", 2), node("lost", 3, "Unknown"), node("aci", 4, type="virtual-kubelet")]
+    opened = service(ports=[{"name": "http", "port": 80, "targetPort": 8080, "nodePort": 30080}])
+    asked = targets.of_service(world(nodes=nodes), opened, "shop", [4])
+    assert [target.node for kind, target in asked if kind == targets.NODE_PORTS] == ["a", "b"]
+
+
 def test_one_pod_behind_many_services_is_one_finding() -> None:
     ends = [slice_of(PODS, name) for name in ("web", "shop")]
     about = world(services=[service(), service("shop")], slices=ends)

@@ -27,7 +27,7 @@ from NetLibrary._mechanics.outages.run.inpod.dns import question
 from NetLibrary._mechanics.outages.run.inpod.wire import MAGIC, FrameReader, Outcome, json_frame
 from NetLibrary._mechanics.outages.run.logs import ProberLog
 from NetLibrary._mechanics.outages.run.prober_config import configuration
-from NetLibrary._mechanics.outages.run.probers import LocalProber, missing_route
+from NetLibrary._mechanics.outages.run.probers import LocalProber
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -386,8 +386,3 @@ def test_icmp_of_both_families_needs_only_what_ping_needs(tmp_path, user, group_
     else:
         for result in results:
             assert result.answered == result.sent > 5, done.stderr
-
-
-def test_an_address_without_a_route_is_known_before_it_is_probed():
-    assert missing_route("127.0.0.1") is None
-    assert missing_route("::ffff:255.255.255.255") or missing_route("255.255.255.255.1")

@@ -41,6 +41,15 @@ class Cluster:
     def list(self, kind: str) -> list[dict[str, Any]]:
         states = {"lost": "False", "node2": "True"}
         return [
+            # first of all a node that is somebody's containers and has no network of its own
+            {
+                "metadata": {"name": "aci", "labels": {"type": "virtual-kubelet"}},
+                "status": {
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "addresses": [{"type": "InternalIP", "address": "192.0.2.99"}],
+                },
+            },
+        ] + [
             {
                 "metadata": {"name": name},
                 "status": {

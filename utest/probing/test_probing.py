@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import shutil
 import socket
@@ -24,6 +25,7 @@ from NetLibrary._mechanics.probing.alive import UNHEARD, Kubelets
 from NetLibrary._mechanics.probing.fleet import Fleet, Prober, why_no_prober
 from NetLibrary._mechanics.probing.pipes import PYTHON, SCRIPT_END, SELECT, LocalPipe, script
 from NetLibrary._mechanics.probing.plan import classify, client_address, observe, parse_reply, plan_text
+from NetLibrary._mechanics.probing.scripts.prober import names as prober_names
 from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Target
 
 HERE = Source("here", "", outside=True)
@@ -516,3 +518,21 @@ def test_the_python_prober_is_sent_whole():
     assert {f"{name}.py" for name in PYTHON} | {"__init__.py"} == {
         path.name for path in (Path(probing.__file__).parent / "scripts" / "prober").glob("*.py")
     }
+
+
+@pytest.mark.parametrize(
+    ("ndots", "asked"),
+    [(5, ["web.shop.shop.svc.x", "web.shop.svc.x"]), (1, ["web.shop", "web.shop.shop.svc.x", "web.shop.svc.x"])],
+)
+def test_a_name_is_searched_for_as_by_the_c_library_whatever_ndots_is(monkeypatch, ndots, asked):
+    """Where admission sets ndots to 1, names of Services were asked for as they are alone, and DNS was accused."""
+    names = []
+
+    async def ask_dns(host, port, kind, name, until, room=0):
+        names.append(name)
+        return ("NOERROR", ["10.96.0.9"]) if name == "web.shop.svc.x" else ("NXDOMAIN", [])
+
+    monkeypatch.setattr(prober_names, "ask_dns", ask_dns)
+    monkeypatch.setattr(prober_names, "resolver", lambda: ("10.96.0.10", ["shop.svc.x", "svc.x", "x"], ndots))
+    found = asyncio.run(prober_names.probe_dns("-", 53, "A/web.shop", time.monotonic() + 5))
+    assert (names, found[2]) == (asked, "10.96.0.9")

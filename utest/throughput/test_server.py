@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import Any
 
 import pytest
 
-from NetLibrary._mechanics.errors import EnvironmentProblem, NotFound, Unavailable
+from NetLibrary._mechanics.errors import EnvironmentProblem, Forbidden, NotFound, Unavailable
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem
+from NetLibrary._mechanics.kube import service_types
+from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.throughput.causes import (
     about_the_server,
     behind,
@@ -36,7 +39,10 @@ def node(name: str, **spec: Any) -> Object:
     return {
         "metadata": {"name": name},
         "spec": spec,
-        "status": {"addresses": [{"type": "InternalIP", "address": f"192.0.2.{name[-1]}"}]},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": f"192.0.2.{name[-1]}"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
     }
 
 
@@ -64,13 +70,16 @@ def service(kind: str = "ClusterIP", *, balancer: list[Object] | None = None, **
 class Cluster:
     """The objects of a cluster, as far as this topic asks for them."""
 
-    alias = "default"
+    alias, is_lab = "default", False
 
     def __init__(self, *objects: Object, nodes: tuple[Object, ...] = (), logs: str = "") -> None:
         self.objects, self.nodes, self.log = list(objects), list(nodes), logs
 
     def now(self) -> float:
         return time.time()
+
+    def pod_settings(self) -> PodSettings:
+        return PodSettings(tolerations=({"key": "pool", "operator": "Exists"},))
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
         found = self.find(kind, name, namespace)
@@ -136,9 +145,55 @@ def test_path_that_is_not_offered_is_skipped_with_the_reason(path: str, words: s
 
 
 def test_tainted_and_cordoned_nodes_take_no_client() -> None:
-    nodes = (node("node1"), node("node2", unschedulable=True), node("node3", taints=[{"effect": "NoSchedule"}]))
+    nodes = (node("node1"), node("node2", unschedulable=True), node("node3", taints=[{"key": "db", "effect": "NoSchedule"}]))
     with pytest.raises(Unavailable, match="needs a second node"):
         way("OTHER_NODE", service(), SERVER, nodes=nodes)
+
+
+def test_nodes_of_other_kinds_take_no_client_and_tolerated_taints_keep_none_away() -> None:
+    """A client was pinned to a Windows node, or to one that was not ready, and waited for there."""
+    windows, lost = node("node1"), node("node2")
+    windows["metadata"]["labels"] = {"kubernetes.io/os": "windows"}
+    lost["status"]["conditions"][0]["status"] = "Unknown"
+    ours = node("node4", taints=[{"key": "pool", "value": "tests", "effect": "NoSchedule"}])
+    at_home = (service("NodePort"), pod("s-0", "node3", "10.0.0.2"))
+    assert way("OTHER_NODE", *at_home, nodes=(windows, lost, node("node3"), ours))[2] == "node4"
+    assert way("NODE_PORT", *at_home, nodes=(windows, lost, node("node3"), ours))[0] == "192.0.2.3"
+
+
+def test_a_service_whose_type_is_refused_becomes_a_lesser_one_and_its_paths_say_why() -> None:
+    """A quota of no load balancers, usual on shared clusters, ended the suite."""
+
+    class Guarded(Cluster):
+        def apply(self, obj: Object) -> Object:
+            if obj["spec"].get("type") == "LoadBalancer":
+                raise Forbidden("exceeded quota: team, limited: services.loadbalancers=0", status=403)
+            self.objects.append({**obj, "status": {}})
+            return obj
+
+    told: list[str] = []
+    cluster = Guarded(SERVER, nodes=NODES)
+    made = service("LoadBalancer")
+    service_types.apply(cluster, made, told.append)  # type: ignore[arg-type]
+    assert told == [
+        "Service 's' is made of type NodePort, since type LoadBalancer is refused here: exceeded quota: team, "
+        "limited: services.loadbalancers=0"
+    ]
+    assert made["spec"]["type"] == "LoadBalancer"
+    find_way(cluster, ThroughputPath.NODE_PORT, "s", "demo")  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="no load balancer: type LoadBalancer is refused here: exceeded quota: team"):
+        find_way(cluster, ThroughputPath.LOAD_BALANCER, "s", "demo")  # type: ignore[arg-type]
+
+
+def test_the_path_from_outside_is_skipped_where_this_machine_may_not_come_in() -> None:
+    """iperf3 tried to get through the firewall of a cloud, and the row failed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        open_port = server.getsockname()[1]
+        balanced = service("LoadBalancer", balancer=[{"ip": "127.0.0.1"}])
+        balanced["spec"]["ports"][0]["port"] = open_port
+        assert way("OUTSIDE", balanced, SERVER)[:2] == ("127.0.0.1", open_port)
+    with pytest.raises(Unavailable, match=rf"127.0.0.1 port {open_port} does not answer it \(Connection refused\)"):
+        way("OUTSIDE", balanced, SERVER)
 
 
 def test_server_that_died_meanwhile_is_an_error_with_its_reason() -> None:

@@ -5,18 +5,16 @@ Agents in Kubernetes are managed and addressed over IPv4; an address of another 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.kube import addresses, containers
+from NetLibrary._mechanics.kube import addresses, containers, health
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.types import CyPerfTarget
 
 Object = Mapping[str, Any]
 USUAL_DOMAIN = "cluster.local"
-_SEARCH = re.compile(r"^search\s.*?\bsvc\.(\S+)", re.MULTILINE)
 
 
 def refuse_ipv6(address: str, what: str) -> str:
@@ -70,7 +68,7 @@ def node_port_address(cluster: Cluster, service: Object, pods: Iterable[Object])
     Raises:
         InputError: No node that is ready has an IPv4 address.
     """
-    nodes = [node for node in cluster.list("Node") if _ready(node)]
+    nodes = health.entry_nodes(cluster.list("Node"))
     if service["spec"].get("externalTrafficPolicy") == "Local":
         # Other nodes drop what comes in at their port.
         homes = {pod["spec"].get("nodeName") for pod in pods}
@@ -81,11 +79,6 @@ def node_port_address(cluster: Cluster, service: Object, pods: Iterable[Object])
 
 def _name(node: Object) -> str:
     return str(node["metadata"]["name"])
-
-
-def _ready(node: Object) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return all(each.get("status") == "True" for each in conditions if each.get("type") == "Ready")
 
 
 def check_reach(target: CyPerfTarget, clients: str, servers: str) -> None:
@@ -134,9 +127,9 @@ def cluster_domain(cluster: Cluster, pods: Sequence[Object]) -> str:
             )
         except NetLibraryError:
             continue
-        found = _SEARCH.search(said.stdout)
+        found = health.cluster_domain(said.stdout)
         if found:
-            return found[1].rstrip(".")
+            return found
     return USUAL_DOMAIN
 
 

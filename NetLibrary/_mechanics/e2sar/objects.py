@@ -15,7 +15,6 @@ from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.types import E2SARPlacement as Placement
 
 Object = dict[str, Any]
-HOST_NAME = "kubernetes.io/hostname"
 NODE_PORT_SERVICE = "e2sar-receiver-node-port"
 LOAD_BALANCER_SERVICE = "e2sar-receiver-load-balancer"
 DENY_ALL = "deny-all"
@@ -140,12 +139,11 @@ class Files:
             "DATA_ID": settings.data_id,
         }
         spec = _dress(job, name, "sender", values, settings.options, pod)
-        spec.pop("affinity", None)
+        if not pod.node:
+            spec.pop("affinity", None)
         if not pod.node and receiver_node and placement is not Placement.ANY:
             operator = "In" if placement is Placement.SAME_NODE else "NotIn"
-            terms = [{"matchExpressions": [{"key": HOST_NAME, "operator": operator, "values": [receiver_node]}]}]
-            required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
-            spec["affinity"] = {"nodeAffinity": required}
+            spec["affinity"] = _at(receiver_node, operator)
         return job
 
     def inspector(self, namespace: str, image: str, node: str = "") -> Object:
@@ -168,7 +166,7 @@ class Files:
                     "runAsUser": 65534,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                **({"nodeSelector": {HOST_NAME: node}} if node else {}),
+                **({"affinity": _at(node)} if node else {}),
                 "containers": [
                     {
                         "name": "inspector",
@@ -215,8 +213,14 @@ def _dress(
     kept = {key: value for key, value in kept.items() if not key.endswith("-bandwidth")}
     template["metadata"]["annotations"] = {**kept, **annotations}
     if pod.node:
-        spec["nodeSelector"] = {HOST_NAME: pod.node}
+        spec["affinity"] = _at(pod.node)
     return spec
+
+
+def _at(node: str, operator: str = "In") -> Object:
+    """Returns the affinity to a node by its name; its label `kubernetes.io/hostname` may be another one."""
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": operator, "values": [node]}]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
 
 
 def resources(pod: PodSettings) -> Object:

@@ -9,7 +9,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.e2sar import objects
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.goals import has_load_balancer
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube import addresses, health, service_types
 from NetLibrary.types import E2SARPath
 
 if TYPE_CHECKING:
@@ -56,19 +56,25 @@ def target_of(services: Services, receiver: Endpoint | None, port: int, path: E2
         return _load_balancer(services, addresses.family_of(receiver.address) or 4), port
     service = services.cluster.get("Service", objects.NODE_PORT_SERVICE, services.namespace)
     entry = service["spec"]["ports"][0]
+    if path is not E2SARPath.SERVICE and service_types.refusal(service):
+        raise errors.Unavailable(f"The receivers have no NodePort: {service_types.refusal(service)}")
     if path is E2SARPath.SERVICE:
         return str(service["spec"]["clusterIP"]), int(entry["port"])
     family = addresses.family_of(receiver.address) or 4
-    every = addresses.of_nodes(services.cluster, family)
-    found = [every[name][0] for name in sorted(every, key=lambda name: name == receiver.node)]
+    nodes = health.entry_nodes(services.cluster.list("Node"))
+    nodes.sort(key=lambda node: bool(node["metadata"]["name"] == receiver.node))
+    found = [each for node in nodes for each in addresses.of_node(node, family)]
     if not found:
-        raise errors.EnvironmentProblem(f"No node has an internal IPv{family} address for the NodePort.")
+        raise errors.EnvironmentProblem(f"No node that is ready has an IPv{family} address for the NodePort.")
     return found[0], addresses.node_port(service, int(entry["port"]))
 
 
 def _load_balancer(services: Services, family: int) -> str:
     """Returns where a load balancer in front of the receivers listens."""
-    services.cluster.apply(services.files.load_balancer(services.namespace))
+    try:
+        services.cluster.apply(services.files.load_balancer(services.namespace))
+    except errors.Forbidden as error:
+        raise errors.Unavailable(f"The receivers have no load balancer: {error}") from error
     try:
         service = services.cluster.wait(
             "Service", services.namespace, has_load_balancer(family), name=objects.LOAD_BALANCER_SERVICE,

@@ -17,6 +17,7 @@ from NetLibrary._mechanics.e2sar.goals import container_begun, container_over, e
 from NetLibrary._mechanics.e2sar.inspection import Inspection, read_inspection
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.targets import Services, target_of
+from NetLibrary._mechanics.kube import service_types
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.policies import blocking
 from NetLibrary._mechanics.kube.wait import pod_ended, pods_ready
@@ -61,6 +62,8 @@ class Testbed:
             if each["kind"] == "Namespace":
                 labels = each["metadata"].get("labels")
                 self.cluster.enter_namespace(self.namespace, labels=labels, use_existing=True)
+            elif each["kind"] == "Service":
+                service_types.apply(self.cluster, each, self.say)
             else:
                 self.cluster.apply(each)
 
@@ -369,14 +372,9 @@ class Testbed:
         role = endpoint.role
         try:
             endpoint.pod = self.cluster.wait(
-                "Pod",
-                self.namespace,
-                container_begun(role, self.cluster.now),
-                labels=endpoint.selector,
-                timeout=timeout,
-                what=f"Start of {role} '{endpoint.name}'",
-                progress=self.say,
-            )
+                "Pod", self.namespace, container_begun(role, self.cluster.now), labels=endpoint.selector,
+                timeout=timeout, what=f"Start of {role} '{endpoint.name}'", progress=self.say,
+            )  # fmt: skip
         except (errors.WaitFailed, errors.WaitTimeout) as error:
             endpoint.trouble = str(error).rstrip(".")
             raise

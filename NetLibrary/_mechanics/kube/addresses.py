@@ -89,11 +89,17 @@ def looked_up(hosts: Iterable[str]) -> list[str]:
 def of_node(node: Object, family: int | None = None, kind: str = "InternalIP") -> list[str]:
     """Returns a node's addresses of a kind (`InternalIP`, `ExternalIP`, `Hostname`).
 
+    A node without any internal address is reached inside at its external ones.
+
     Example:
         >>> of_node({"status": {"addresses": [{"type": "InternalIP", "address": "fd00::1"}]}}, 4)
         []
+        >>> of_node({"status": {"addresses": [{"type": "ExternalIP", "address": "192.0.2.1"}]}})
+        ['192.0.2.1']
     """
     entries = (node.get("status") or {}).get("addresses") or []
+    if kind == "InternalIP" and not any(entry.get("type") == kind for entry in entries):
+        kind = "ExternalIP"
     return of_family((str(entry["address"]) for entry in entries if entry.get("type") == kind), family)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from NetLibrary._mechanics.kube import times, why_not_ready
@@ -113,11 +114,30 @@ def cluster_domain(resolv_conf: str) -> str | None:
         >>> cluster_domain("search demo.svc.corp.example svc.corp.example corp.example\nnameserver 10.96.0.10\n")
         'corp.example'
     """
-    for line in resolv_conf.splitlines():
-        words = line.split()
-        if words[:1] == ["search"]:
-            return next((word[4:].rstrip(".") for word in words[1:] if word.startswith("svc.")), None)
-    return None
+    searched = [line.split()[1:] for line in resolv_conf.splitlines() if line.split()[:1] == ["search"]]
+    return domain_of(searched[-1]) if searched else None
+
+
+def domain_of(search: Sequence[str]) -> str | None:
+    """Returns the cluster's DNS domain, read from a pod's search list; None when it has none.
+
+    A kubelet writes `NAMESPACE.svc.DOMAIN svc.DOMAIN DOMAIN` and what it found on its node behind that, with a dot at
+    the end where its own setting has one.
+
+    Example:
+        >>> domain_of(["svc.svc.corp.example.", "svc.corp.example.", "corp.example."])
+        'corp.example'
+    """
+    words = [word.rstrip(".") for word in search]
+    ours = [second for first, second in pairwise(words) if second.startswith("svc.") and first.endswith(f".{second}")]
+    return next((word[4:] for word in (*ours, *words) if word.startswith("svc.")), None)
+
+
+def entry_nodes(nodes: Iterable[Object]) -> list[Object]:
+    """Returns the nodes at whose NodePorts an answer is due: those that pods of ours can run on, cordoned and tainted
+    ones too. Nobody promises one at a node that is not ready, virtual, or runs another system.
+    """
+    return [node for node in nodes if not cannot_run(node)]
 
 
 def sentences(problems: Iterable[tuple[str, Sequence[str]]]) -> list[str]:

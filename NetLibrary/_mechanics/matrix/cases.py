@@ -169,6 +169,8 @@ def _node_ports(world: World, name: str, sources: Sequence[Source], repeat: int 
         for node in world.nodes:
             family = addresses.family_of(_address(world, name)) or None
             address = next(iter(addresses.of_node(node, family)), "")
+            if not address:
+                continue  # a node of one family only, or one that has but a name: nobody can ask there
             at = node["metadata"]["name"]
             for protocol, probe in (("TCP", "http"), ("UDP", "udp")):
                 yield (

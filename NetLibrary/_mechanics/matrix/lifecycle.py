@@ -155,7 +155,9 @@ def _health(matrix: Matrix, table: Table, name: str, phase: str, good: set[str])
     pairs, wanted = [], {}
     for node in matrix.world.nodes:
         at = node["metadata"]["name"]
-        address = addresses.of_node(node)[0]
+        address = next(iter(addresses.of_node(node)), "")
+        if not address:
+            continue
         for source in [s for s in matrix.sources if s.host_network or s.outside] or _pods(matrix):
             target = Target(at, "check", address, number, extra="/healthz", service=name, node=at)
             pairs.append((source, target))

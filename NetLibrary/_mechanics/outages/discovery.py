@@ -8,6 +8,7 @@ from typing import Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.defaults import OUTAGE_HOST_PORT
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube import health
 from NetLibrary._mechanics.outages.objects import ROLE, SOURCE, Endpoints
 
 
@@ -104,11 +105,6 @@ def resolver_of(resolv_conf: str) -> tuple[str, str] | None:
     >>> resolver_of("search demo.svc.corp.example svc.corp.example corp.example\nnameserver 10.96.0.10\n")
     ('10.96.0.10', 'corp.example')
     """
-    server, domain = "", "cluster.local"
-    for line in resolv_conf.splitlines():
-        words = line.split()
-        if words[:1] == ["nameserver"] and len(words) > 1 and not server:
-            server = words[1]
-        if words[:1] == ["search"]:
-            domain = next((word[4:] for word in words[1:] if word.startswith("svc.")), domain)
-    return (server, domain) if server else None
+    lines = (line.split() for line in resolv_conf.splitlines())
+    server = next((words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1), "")
+    return (server, health.cluster_domain(resolv_conf) or "cluster.local") if server else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,10 @@ from NetLibrary._mechanics.outages import discovery, objects, outside_servers, s
 from NetLibrary._mechanics.outages import targets as own_targets
 from NetLibrary._mechanics.outages.objects import Endpoints, Target
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho
-from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober, missing_route
+from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober
 from NetLibrary._mechanics.outages.streams import Rates
 from NetLibrary._mechanics.outages.types import StreamSpec
+from NetLibrary._mechanics.vantage.from_outside import missing_route, silent
 from NetLibrary.types import OutagePath, OutageTarget, ProbeKind
 
 #: Small blocks, so that a gap shows; larger ones at a low rate come in lumps.
@@ -115,11 +117,13 @@ def plan(
     if OutagePath.OUTSIDE_ADDRESS in paths:
         outside_servers.add(cluster, namespace, endpoints, echoes, outside)
     targets, missing = objects.resolve(endpoints, paths, families)
+    netns = f"/run/netns/{cluster.lab.outside.netns}" if cluster.is_lab else None
+    if not cluster.is_lab:
+        missing += closed_from_here(targets)
     if own:
         client = endpoints.pods[objects.SOURCE]["metadata"]["name"]
         more, lacking = own_targets.resolve(cluster, namespace, client, own, families)
         targets, missing = targets + more, missing + lacking
-    netns = f"/run/netns/{cluster.lab.outside.netns}" if cluster.is_lab else None
     for target in [target for target in targets if target.source == objects.OUTSIDE]:
         reason = missing_route(target.address, netns)
         if reason:
@@ -143,6 +147,26 @@ def plan(
         specs, iperf = by_source[objects.OUTSIDE], runs[objects.OUTSIDE]
         probers.append(LocalProber("outside", specs, duration_s=seconds, iperf=iperf, netns=netns))
     return Plan(endpoints, targets, missing, by_source, probers, echoes)
+
+
+def closed_from_here(targets: list[Target]) -> list[str]:
+    """Leaves out the paths from outside that do not reach from this machine, as behind a firewall of a cloud.
+
+    Returns:
+        A sentence for each of them.
+    """
+    tried = [target for target in targets if target.source == objects.OUTSIDE]
+    with ThreadPoolExecutor(max_workers=len(tried) or 1, thread_name_prefix="outside") as pool:
+        answers = list(pool.map(lambda target: silent(target.address, target.port), tried))
+    closed = []
+    for target, why in zip(tried, answers, strict=True):
+        if why:
+            targets.remove(target)
+            closed.append(
+                f"{target.path}: {target.address} port {target.port} does not answer this machine ({why}); it may be "
+                "outside of a firewall, or of the network that the address belongs to"
+            )
+    return closed
 
 
 def spoken(endpoints: objects.Endpoints, families: Sequence[int]) -> Sequence[int]:

@@ -7,8 +7,7 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.why_not_ready import is_ready
+from NetLibrary._mechanics.kube import addresses, health
 from NetLibrary._mechanics.outages.objects import OUTSIDE, SOURCE, Target
 from NetLibrary.types import OutageTarget, ProbeKind
 
@@ -100,11 +99,10 @@ def _of_node_port(
             f"'{target.text}': Service '{target.host}' has no address of a load balancer and no NodePort to be reached "
             "at from outside."
         )
-    for node in cluster.list("Node"):
-        if is_ready(node):
-            found = addresses.of_node(node, kind="ExternalIP") or addresses.of_node(node)
-            if found:
-                return found, addresses.node_port(service, port, protocol)
+    for node in health.entry_nodes(cluster.list("Node")):
+        found = addresses.of_node(node, kind="ExternalIP") or addresses.of_node(node)
+        if found:
+            return found, addresses.node_port(service, port, protocol)
     return [], port
 
 

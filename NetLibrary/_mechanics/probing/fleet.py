@@ -12,6 +12,7 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.addresses import is_address
+from NetLibrary._mechanics.kube import health
 from NetLibrary._mechanics.probing.alive import UNHEARD, Kubelets
 from NetLibrary._mechanics.probing.pipes import PREFER, SCRIPT_END, ExecPipe, LocalPipe, Pipe, script
 from NetLibrary._mechanics.probing.plan import Reply, observe, parse_reply, plan_text
@@ -293,11 +294,7 @@ class Fleet:
     @property
     def domain(self) -> str:
         """The cluster's DNS domain, from the search lists of the pods; empty when none tells."""
-        for prober in self._probers.values():
-            for word in prober.search.split():
-                if word.startswith("svc."):
-                    return word.removeprefix("svc.").rstrip(".")
-        return ""
+        return next(filter(None, (health.domain_of(each.search.split()) for each in self._probers.values())), "")
 
     @property
     def flavours(self) -> dict[str, str]:

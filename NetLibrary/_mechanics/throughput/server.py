@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
-from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube import Cluster, placement, service_types
 from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
 from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
+from NetLibrary._mechanics.vantage.from_outside import silent
 from NetLibrary.types import ThroughputPath
 
 Object = dict[str, Any]
@@ -99,8 +100,8 @@ def start(cluster: Cluster, objects: list[Object], *, program: str, timeout: flo
     """
     deployment, service = objects
     name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
-    for obj in objects:
-        cluster.apply(obj)
+    cluster.apply(deployment)
+    service = service_types.apply(cluster, service, say)
     cluster.wait(
         "Deployment", namespace, deployment_available(), name=name, timeout=timeout,
         what=f"{program} server '{namespace}/{name}'", progress=say,
@@ -179,7 +180,8 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
     if path is ThroughputPath.NODE_PORT:
         kind = service["spec"].get("type", "ClusterIP")
         if kind not in ("NodePort", "LoadBalancer"):
-            raise Unavailable(f"'{path.value}' needs a Service of type NodePort; '{name}' is of type {kind}.")
+            why = service_types.refusal(service) or f"'{name}' is of type {kind}."
+            raise Unavailable(f"'{path.value}' needs a Service of type NodePort; {why}")
         # Of a third node where there is one: both hops are then the network's
         entry = next((n for n in _worker_nodes(cluster) if n not in (home, other)), home)
         address = _first(of_node(cluster.get("Node", entry), family), f"node '{entry}'", family)
@@ -191,17 +193,26 @@ def _from_outside(cluster: Cluster, service: Object, port: int, home: str, famil
     """Returns the way through the load balancer, else through the NodePort of a node that does not run the server."""
     found = of_load_balancer(service, family)
     if found:
-        return Way(found[0], port, text="the load balancer, from outside", from_outside=True)
+        return _open(cluster, Way(found[0], port, text="the load balancer, from outside", from_outside=True))
     if service["spec"].get("type", "ClusterIP") == "ClusterIP":
-        name = service["metadata"]["name"]
-        raise Unavailable(f"'outside' needs a Service of type LoadBalancer or NodePort; '{name}' is of type ClusterIP.")
+        why = service_types.refusal(service) or f"'{service['metadata']['name']}' is of type ClusterIP."
+        raise Unavailable(f"'outside' needs a Service of type LoadBalancer or NodePort; {why}")
     nodes = _worker_nodes(cluster)
     entry = next((node for node in nodes if node != home), home)
     of_entry = cluster.get("Node", entry)
     addresses = of_node(of_entry, family, "ExternalIP") or of_node(of_entry, family)
     address = _first(addresses, f"node '{entry}'", family)
     text = f"the NodePort of {entry}, from outside"
-    return Way(address, node_port(service, port, "TCP"), text=text, from_outside=True)
+    return _open(cluster, Way(address, node_port(service, port, "TCP"), text=text, from_outside=True))
+
+
+def _open(cluster: Cluster, way: Way) -> Way:
+    """Returns a way from outside that this machine can take, which firewalls of clouds allow to nobody by default."""
+    why = None if cluster.is_lab else silent(way.host, way.port)
+    if why:
+        where = f"{way.host} port {way.port}"
+        raise Unavailable(f"This machine does not reach the server from outside: {where} does not answer it ({why}).")
+    return way
 
 
 def direct_way(cluster: Cluster, name: str, namespace: str, *, same_cluster: bool) -> Way:
@@ -247,20 +258,16 @@ def _worker_nodes(cluster: Cluster) -> list[str]:
         nodes = cluster.list("Node")
     except ClusterError:
         return []
-    return sorted(
-        str(node["metadata"]["name"])
-        for node in nodes
-        if not node["spec"].get("unschedulable")
-        and not any(t.get("effect") in ("NoSchedule", "NoExecute") for t in node["spec"].get("taints") or [])
-    )
+    settings = cluster.pod_settings()
+    return sorted(str(node["metadata"]["name"]) for node in nodes if not placement.keeps_away(node, settings))
 
 
 def _balancer(service: Object, name: str, family: int | None) -> str:
     found = of_load_balancer(service, family)
     if not found:
         kind = service["spec"].get("type", "ClusterIP")
-        why = "nothing gave it an address" if kind == "LoadBalancer" else f"it is of type {kind}"
-        raise Unavailable(f"Service '{name}' has no load balancer: {why}.")
+        why = "nothing gave it an address." if kind == "LoadBalancer" else f"it is of type {kind}."
+        raise Unavailable(f"Service '{name}' has no load balancer: {service_types.refusal(service) or why}")
     return found[0]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.connections.objects import prober
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
-from NetLibrary._mechanics.kube import addresses, containers, placement, wait
+from NetLibrary._mechanics.kube import addresses, containers, health, placement, wait
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
@@ -266,6 +266,11 @@ class Namespace:
                 continue
             for kind, target in targets.of_service(self._world, service, self._namespace, families):
                 found[kind] += [(source, target) for source in self._sources]
+        if targets.NODE_PORTS in found:
+            for node in self._world.nodes:
+                name, why = node["metadata"]["name"], health.cannot_run(dict(node))
+                if why:
+                    notes[f"node {name}"] = f"NodePorts of node '{name}' are not asked: {why}."
         return found
 
     def _families(self) -> set[int]:

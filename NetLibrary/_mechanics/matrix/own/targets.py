@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube import addresses, health
 from NetLibrary._mechanics.matrix.cases import NAMES_MS
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.probing.types import Target
@@ -58,8 +58,8 @@ def _of_port(world: World, service: Object, port: Object, families: Sequence[int
             yield CLUSTER_IPS, _target(_of_family(word, address), "vip", address, number, protocol, name, number,
                                        repeat=REPEAT)  # fmt: skip
     if port.get("nodePort"):
-        for node in world.nodes:
-            for address in addresses.of_node(dict(node)):
+        for node in health.entry_nodes(dict(node) for node in world.nodes):
+            for address in addresses.of_node(node):
                 if addresses.family_of(address) in families and _has_family(spec, addresses.family_of(address)):
                     yield NODE_PORTS, _target(
                         _of_family(f"{word} {node['metadata']['name']}", address), "nodeport", address,

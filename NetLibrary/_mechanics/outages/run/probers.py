@@ -304,16 +304,6 @@ class PodProber(Prober):
             return
 
 
-def missing_route(address: str, netns: str | None = None) -> str | None:
-    """Returns why this machine, or one of its network namespaces, cannot send to an address; None when it can."""
-    enter = ["nsenter", f"--net={netns}"] if netns else []
-    try:
-        done = subprocess.run([*enter, "ip", "route", "get", address], capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # without the program nothing is known; the probes will tell
-    return None if done.returncode == 0 else done.stderr.strip().removeprefix("RTNETLINK answers: ")
-
-
 class LocalProber(Prober):
     """A prober on this machine, or in one of its network namespaces.
 

@@ -107,9 +107,9 @@ async def probe_dns(host, port, extra, until):
     begin, search, ndots = time.monotonic(), [], 0
     if host == "-":
         host, search, ndots = resolver()
-    names = [name]
-    if host and not name.endswith(".") and name.count(".") < ndots:
-        names = [name + "." + s for s in search] + names
+    longer = [] if name.endswith(".") else [name + "." + s for s in search]
+    # As the C library: a name with many dots is asked for as it is first, and with the search list then
+    names = [*longer, name] if name.count(".") < ndots else [name, *longer]
     code, records = "NXDOMAIN", []
     for candidate in names:
         code, records = await ask_dns(host, port, kind, candidate, until, int(room))
