@@ -10,10 +10,12 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,18 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         for name in programs:
             node.process(name).stop()
             self._undo.append(node.process(name).start)
+
+    def registry_answers(self, status: int, port: int = 5999) -> None:
+        """A registry on each node's own loopback answers everything with one HTTP status."""
+        program = Path(__file__).with_name("odd") / "registry.py"
+        for node in self._lab.nodes:
+            server = node.popen([sys.executable, program, str(status), str(port)])
+            self._undo += [partial(server.wait, 10), server.terminate]
+
+    def node_is_tainted(self, name: str, taint: str) -> None:
+        """Taints a node until the oddity is ended."""
+        self._lab.kubectl("taint", "nodes", name, taint)
+        self._undo.append(lambda: self._lab.kubectl("taint", "nodes", name, f"{taint}-"))
 
     def nodes_come_and_go(self, name: str) -> None:
         """A node without a kubelet joins and leaves every few seconds."""

@@ -62,6 +62,48 @@ External IPs Are Refused
     Apply To Cluster    no_external_ips
     Suite Should Pass    service_matrix    --include    pod-ip    --include    external-ip
 
+Services May Open Nothing
+    [Documentation]    A quota of no load balancers and no node ports: their paths are left out, with its words.
+    Apply To Cluster    no_open_services
+    Suite Should Pass    throughput    -v    NAMESPACE:odd-closed    -t    Pod*    -t    Node Port    -t    Load*
+    Suite Should Pass    e2sar    -v    NAMESPACE:odd-closed    --include    smoke
+    Suite Should Pass    network_break    -v    NAMESPACE:odd-closed    -t    Quiet*
+    Suite Should Pass    service_matrix    -v    NAMESPACE:odd-closed    --include    pod-ip    --include    node-port
+
+Containers May Not Be Small
+    [Documentation]    A LimitRange with a least amount: its words and the variable are told, with which suites pass.
+    Apply To Cluster    large
+    Suite Should Say    POD_REQUESTS is the least    60    own_application    -v    NAMESPACE:odd-large
+    VAR    @{enough}    -v    NAMESPACE:odd-large    -v    POD_REQUESTS:cpu=60m,memory=64Mi
+    Suite Should Pass    own_application    @{enough}
+    Suite Should Pass    throughput    @{enough}    -t    Pod*
+    Suite Should Pass    network_break    @{enough}    -t    Quiet*
+    Suite Should Pass    e2sar    @{enough}    --include    smoke
+
+A Node Throws Pods Out
+    Node Is Tainted    node3    dedicated=db:NoExecute
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    pod-ip    --include    node-port
+    Suite Should Pass    throughput    -t    Pod*
+
+Several Classes Are Each The Default
+    Apply To Cluster    classes
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+
+A Registry Wants Credentials
+    Registry Answers    401
+    VAR    @{there}    -v    REGISTRY:127.0.0.1:5999
+    Suite Should Say    PULL_SECRET    60    cluster_health    @{there}    -t    A Pod*
+    Suite Should Say    PULL_SECRET    60    own_application    @{there}
+
+A Registry Is Broken
+    Registry Answers    500
+    VAR    @{there}    -v    REGISTRY:127.0.0.1:5999
+    Suite Should Say    500 Internal Server Error    60    cluster_health    @{there}    -t    A Pod*
+    Suite Should Say    500 Internal Server Error    60    throughput    @{there}
+
 Nodes Come And Go Meanwhile
     Nodes Come And Go    visitor
     Suite Should Pass    cluster_health

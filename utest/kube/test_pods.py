@@ -66,8 +66,10 @@ def test_every_kind_of_pod_gets_every_setting(obj: dict[str, Any], where: tuple[
     ({"requests": {"memory": "1Gi"}}, {"cpu": "50m", "memory": "1Gi"}),
     ({"limits": {"cpu": "10m"}}, {"memory": "64Mi"}),
     ({"requests": {"cpu": "1", "memory": "1Gi"}}, {"cpu": "1", "memory": "1Gi"}),
+    ({"requests": {"cpu": "20m", "memory": "1Gi"}}, {"cpu": "50m", "memory": "1Gi"}),
+    ({"requests": {"cpu": "20m"}, "limits": {"cpu": "30m"}}, {"cpu": "20m", "memory": "64Mi"}),
 ])  # fmt: skip
-def test_requests_are_added_of_what_a_container_asks_none_of(
+def test_requests_are_added_of_what_a_container_asks_none_or_less_of(
     resources: dict[str, Any], requests: dict[str, str]
 ) -> None:
     # CyPerf's agents ask for memory alone, and a quota that wants both refused them

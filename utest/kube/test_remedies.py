@@ -22,6 +22,7 @@ QUOTA = 'pods "client" is forbidden: failed quota: team: must specify limits.cpu
     [
         (SCC, "POD_USER:any"),
         (QUOTA, "POD_REQUESTS and POD_LIMITS"),
+        ('pods "c" is forbidden: minimum cpu usage per Container is 100m, but request is 20m', "POD_REQUESTS is the least"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }.", "TOLERATIONS"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint(s).", "TOLERATIONS"),
         ("[repos] container <c> has an invalid image repo <docker.io/x>, allowed repos are [r.example]", "REGISTRY"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from synthetic import layout, sources, world
 
@@ -127,6 +129,21 @@ def test_nodes_without_an_address_of_the_services_family_are_no_entries():
     assert {(target.node, target.host) for _, target in asked} == {("node3", "198.51.100.3")}
     three["addresses"] = []
     assert Matrix(bed).lacking(CASES["node port"]) == "there is no pod that could ask, or none to be asked"
+
+
+def test_hints_for_nodes_are_found_in_a_cluster_of_ipv6_alone():
+    """The row of PreferSameNode was skipped there, as if the endpoints had no hints."""
+    bed = builder(Refusing()).testbed
+    bed.layout = dataclasses.replace(bed.layout, near=True)
+    bed.world = world()
+    for pod in bed.world.pods:
+        pod["status"]["podIP"] = "fd00::1"
+    for each in bed.world.slices:
+        each["addressType"] = "IPv6"
+        for endpoint in each["endpoints"]:
+            endpoint |= {"addresses": ["fd00::1"], "hints": {"forNodes": [{"name": "node1"}]}}
+    bed.sources = sources(bed.layout, bed.world)
+    assert Matrix(bed).lacking(CASES["near"]) == ""
 
 
 def test_a_quota_that_takes_some_services_leaves_the_others_in_their_row():

@@ -145,7 +145,11 @@ def test_path_that_is_not_offered_is_skipped_with_the_reason(path: str, words: s
 
 
 def test_tainted_and_cordoned_nodes_take_no_client() -> None:
-    nodes = (node("node1"), node("node2", unschedulable=True), node("node3", taints=[{"key": "db", "effect": "NoSchedule"}]))
+    nodes = (
+        node("node1"),
+        node("node2", unschedulable=True),
+        node("node3", taints=[{"key": "db", "effect": "NoSchedule"}]),
+    )
     with pytest.raises(Unavailable, match="needs a second node"):
         way("OTHER_NODE", service(), SERVER, nodes=nodes)
 

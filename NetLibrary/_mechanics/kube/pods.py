@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube.quantities import quantity
 
 Object = dict[str, Any]
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -33,7 +34,7 @@ class PodSettings:
         priority_class: Name of a PriorityClass.
         labels: Further labels of the pods.
         annotations: Further annotations of the pods.
-        requests: Resources for containers that ask for none.
+        requests: Resources for containers that ask for none, or for less.
         limits: Limits for containers that have none.
         user: User id of all processes that are not root's; `any` leaves it to the cluster. Empty as in the manifest.
         read_only_root: Whether containers get a read-only root, with an empty volume at /tmp.
@@ -141,11 +142,15 @@ def _set_user(spec: Object, user: str) -> None:
 
 
 def _resources(given: Object, settings: PodSettings) -> Object:
-    """Returns a container's resources with requests of each kind that it asks none of, and limits where it has none."""
-    # Where only a limit stands, the API server asks for as much
-    limited = given.get("limits") or {}
-    added = {key: amount for key, amount in settings.requests.items() if key not in limited}
-    found = {**given, "requests": {**added, **(given.get("requests") or {})}} if added else dict(given)
+    """Returns a container's resources with requests of each kind that it asks less of, and limits where it has none."""
+    # Where only a limit stands, the API server asks for as much; and nobody may ask for more than his limit
+    asked, limited = given.get("requests") or {}, given.get("limits") or {}
+    added = {
+        key: amount
+        for key, amount in settings.requests.items()
+        if key not in limited and quantity(amount, "POD_REQUESTS") > quantity(asked.get(key, 0))
+    }
+    found = {**given, "requests": {**asked, **added}} if added else dict(given)
     if settings.limits:
         found.setdefault("limits", dict(settings.limits))
     return found

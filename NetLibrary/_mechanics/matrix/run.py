@@ -136,7 +136,8 @@ class Matrix:
         if not self.layout.near:
             return "this API server does not know trafficDistribution PreferSameNode"
         service = self.world.service(NEAR)
-        hinted = [e for e in self.world.endpoints(service, 80, "TCP") if e.for_nodes] if service else []
+        every = self.world.endpoints(service, 80, "TCP", self.world.family) if service else []
+        hinted = [each for each in every if each.for_nodes]
         return "" if hinted else "the EndpointSlices have no hints for nodes"
 
     @property

@@ -134,4 +134,5 @@ def _backends(world: World, cell: Cell) -> Sequence[str]:
     if service is None:
         return ()
     port = cell.target.service_port or cell.target.port
-    return [world.responder(e) for e in usable(world.endpoints(service, port, cell.target.protocol))]
+    family = 6 if ":" in cell.target.host else 4
+    return [world.responder(e) for e in usable(world.endpoints(service, port, cell.target.protocol, family))]

@@ -179,7 +179,7 @@ class World:
                 return str(named[0]) if named else ""
         return ""
 
-    def endpoints(self, service: Object, port: int, protocol: str, family: int = 4) -> list[Endpoint]:
+    def endpoints(self, service: Object, port: int, protocol: str, family: int) -> list[Endpoint]:
         """All endpoints of one port of a Service, ready or not."""
         wanted = next(
             (
