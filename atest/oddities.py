@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,19 +14,16 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import admission
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 from running import LIMIT_SECONDS, ROOT, command_of, lab_of_run, output_folder
 
 from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
-from NetLibrary.lab.pki import Authority
-
-SPARED = ["kube-system", "default"]
 
 
 class oddities:  # noqa: N801 - Robot looks for a class of the module's name
@@ -61,37 +56,19 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
     def send_pods_to_webhook(self, *, answers: bool) -> None:
         """Sends each new pod to a webhook: one that adds a container and a label, or one that nobody serves."""
+        if answers:
+            self.admit_pods_as("mesh")
+            return
+        text = admission.configuration(f"https://{self._lab.plan.host}:1/", b"")
+        self._apply(json.dumps(text | {"kind": "ValidatingWebhookConfiguration"}))
+
+    def admit_pods_as(self, maker: str) -> None:
+        """Lets a webhook change or refuse each new pod as a maker's cluster does; see `admission.py`."""
         folder = Path(tempfile.mkdtemp())
         self._undo.append(lambda: shutil.rmtree(folder))
-        address = self._lab.plan.host
-        authority = Authority(folder, "webhook")
-        authority.issue("server", "webhook", hosts=(address,))
-        port = self._serve(folder, address) if answers else 1
-        hook = {
-            "name": "pods.webhook.example",
-            "admissionReviewVersions": ["v1"],
-            "sideEffects": "None",
-            "timeoutSeconds": 2,
-            "failurePolicy": "Fail",
-            "clientConfig": {"url": f"https://{address}:{port}/", "caBundle": base64.b64encode(authority.pem).decode()},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-            "namespaceSelector": {
-                "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SPARED}]
-            },
-        }
-        kind = "MutatingWebhookConfiguration" if answers else "ValidatingWebhookConfiguration"
-        text = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "odd"},
-                "webhooks": [hook]}  # fmt: skip
-        self._apply(json.dumps(text))
-
-    def _serve(self, folder: Path, address: str) -> int:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(folder / "server.crt", folder / "server.key")
-        server = ThreadingHTTPServer((address, 0), _Injector)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        text, server = admission.serve(folder, self._lab.plan.host, getattr(admission, maker))
         self._undo.append(server.shutdown)
-        return int(server.server_address[1])
+        self._apply(json.dumps(text))
 
     def answer_slowly(self, seconds: float, lasts: float = 0) -> None:
         """Lets suites talk to the API server by way of somebody who passes on each request late.
@@ -100,8 +77,10 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
             seconds: How late.
             lasts: Seconds after which each connection breaks off; 0 for never.
         """
-        plan = self._lab.plan
-        relay = _Relay(plan.api_address, 6443, float(seconds), float(lasts))
+        self.reach_server_by(Relay(self._lab.plan.api_address, 6443, float(seconds), float(lasts)))
+
+    def reach_server_by(self, relay: Relay) -> None:
+        """Lets suites talk to the API server by way of a relay on 127.0.0.1."""
         folder = Path(tempfile.mkdtemp())
         config = json.loads(self._lab.kubeconfig.read_text())
         config["clusters"][0]["cluster"] |= {
@@ -236,50 +215,14 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         return list(ExecutionResult(str(folder / "output.xml")).suite.all_tests), seconds
 
 
-class _Injector(BaseHTTPRequestHandler):
-    """Adds a container, as meshes do, and a label to each pod."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        pod = review["request"]["object"]
-        proxy = {
-            "name": "mesh-proxy",
-            "image": "docker.io/library/busybox:1.36",
-            "command": ["sh", "-c", "trap exit TERM; while :; do sleep 1; done"],
-            "securityContext": {
-                "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True,
-                "runAsUser": 1337, "seccompProfile": {"type": "RuntimeDefault"},
-            },
-        }  # fmt: skip
-        labels = {**(pod["metadata"].get("labels") or {}), "mesh.example/injected": "true"}
-        patch = [
-            {"op": "add", "path": "/spec/containers/0", "value": proxy},  # the first: a name says which is whose
-            {"op": "add", "path": "/metadata/labels", "value": labels},
-            {
-                "op": "add",
-                "path": "/spec/initContainers",
-                "value": [{**proxy, "name": "mesh-init", "command": ["true"]}, *pod["spec"].get("initContainers", [])],
-            },
-        ]
-        answer = {"uid": review["request"]["uid"], "allowed": True, "patchType": "JSONPatch",
-                  "patch": base64.b64encode(json.dumps(patch).encode()).decode()}  # fmt: skip
-        body = json.dumps({"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": answer}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-class _Relay:
+class Relay:
     """Passes on what clients send only after a while; answers come at once."""
 
-    def __init__(self, host: str, port: int, seconds: float, lasts: float = 0) -> None:
+    def __init__(
+        self, host: str, port: int, seconds: float = 0, lasts: float = 0, door: socket.socket | None = None
+    ) -> None:
         self._target, self._seconds, self._lasts = (host, port), seconds, lasts
-        self._door = socket.create_server(("127.0.0.1", 0))
+        self._door = door or socket.create_server(("127.0.0.1", 0))
         self.port = self._door.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -26,6 +26,7 @@ from scripted_exec import Command, shake_hands
 
 Object = dict[str, Any]
 TOKEN = "sesame-9f2c-never-to-be-seen"
+REVIEWS = "/selfsubjectaccessreviews"
 KINDS = {
     "pods": "Pod", "namespaces": "Namespace", "deployments": "Deployment", "configmaps": "ConfigMap", "jobs": "Job",
     "replicasets": "ReplicaSet", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet", "leases": "Lease",
@@ -123,6 +124,15 @@ class ApiServer:
     def refuse(self, method: str, pattern: str, code: int, reason: str, message: str, times: int = 1) -> None:
         """Has the next `times` requests that fit refused as the API server refuses."""
         self.on(method, pattern, lambda handler: handler.json(code, status(code, reason, message)), times)
+
+    def allow(self, allowed: Callable[[Object], bool] = lambda _: True) -> None:
+        """Answers who asks what the account may do."""
+
+        def answer(handler: _Handler) -> None:
+            asked = handler.body["spec"]["resourceAttributes"]
+            handler.json(201, {"status": {"allowed": allowed(asked)}})
+
+        self.on("POST", REVIEWS, answer, times=10_000)
 
     def script_for(self, method: str, target: str) -> Callable[[_Handler], None] | None:
         for script in self._scripts:

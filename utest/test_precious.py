@@ -93,8 +93,7 @@ def kept(api: ApiServer) -> dict[str, Any]:
 def test_precious_namespace_is_as_before(api: ApiServer, tmp_path: Path, suite: str, taken: bool) -> None:
     put_precious(api, names() if taken else [])
     before = kept(api)
-    review = lambda handler: handler.json(201, {"status": {"allowed": True}})  # noqa: E731
-    api.on("POST", "/selfsubjectaccessreviews", review, times=10_000)
+    api.allow()
     takes = variables_of(suite)
     assert "NAMESPACE" in takes
     variables = [f"KUBECONFIG:{api.kubeconfig(tmp_path / 'kubeconfig')}", "CLUSTER:kubeconfig", "READY_TIMEOUT:1s"]

@@ -60,7 +60,7 @@ class Bench:
             text = json.dumps(content) if isinstance(content, dict) else content
             path.write_bytes(text.encode() if isinstance(text, str) else text)
             path.chmod(0o755)
-        environment = {"KUBECONFIG": ":".join(str(self.folder / name) for name in order), "PATH": "/usr/bin:/bin"}
+        environment = {"KUBECONFIG": ":".join(str(self.folder / name) for name in order), "PATH": os.environ["PATH"]}
         done = subprocess.run(
             [str(KUBECTL), *words],
             capture_output=True, text=True, timeout=60, check=False, env={**environment, "HOME": str(self.folder)},
@@ -89,6 +89,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         pytest.skip("neither is kubectl on PATH, nor are the lab's programs built")
     for limit in ("FIRST_ANSWER_FOR", "RECONNECT_FOR", "BUSY_FOR"):
         monkeypatch.setattr(connection_module, limit, 0.0)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
     with TlsServer(tmp_path) as server:
         yield Bench(tmp_path, server)
 
@@ -250,3 +251,100 @@ def test_account_of_a_pod_is_used_as_by_kubectl(bench: Bench) -> None:
         assert done.returncode == 0, done.stderr
         assert bench._headers() == [("authorization", "Bearer of-the-pod")]
     assert done.stdout == "in-cluster\n"
+
+
+# --- as the tools of several makers write them -----------------------------------------------------------
+
+V1BETA1 = "client.authentication.k8s.io/v1beta1"
+EKS, GKE = "arn:aws:eks:eu-central-1:123456789012:cluster/prod", "gke_our-project_europe-west3_prod"
+# What the makers' tools leave to be installed, by name on PATH. Sources: `aws eks update-kubeconfig`, `gcloud container
+# clusters get-credentials`, `kubelogin convert-kubeconfig`, `doctl kubernetes cluster kubeconfig save`, `tsh kube login`
+PLUGINS: dict[str, tuple[tuple[str, str, str], list[str], Object]] = {
+    "EKS": ((EKS, EKS, EKS), ["aws", "--region", "eu-central-1", "eks", "get-token", "--cluster-name", "prod",
+                              "--output", "json"], {"env": [{"name": "AWS_PROFILE", "value": "prod"}]}),
+    "GKE": ((GKE, GKE, GKE), ["gke-gcloud-auth-plugin"],
+            {"installHint": "Install it\nby gcloud components", "provideClusterInfo": True}),
+    "AKS": (("prod", "clusterUser_group_prod", "prod"),
+            ["kubelogin", "get-token", "--login", "azurecli", "--server-id", "6dae42f8-4368-4678-94ff-3960e28e3630"],
+            {"env": None, "provideClusterInfo": False, "installHint": ""}),
+    "DigitalOcean": (("do-fra1-prod", "do-fra1-prod-admin", "do-fra1-prod"),
+                     ["doctl", "kubernetes", "cluster", "kubeconfig", "exec-credential", "--version=v1beta1"],
+                     {"env": None, "interactiveMode": "IfAvailable"}),
+    "Teleport": (("tele.example", "tele.example-prod", "tele.example-prod"),
+                 ["tsh", "kube", "credentials", "--kube-cluster=prod", "--proxy=tele.example:443"],
+                 {"env": [{"name": "TELEPORT_HOME", "value": "/nowhere"}], "interactiveMode": "Never"}),
+}  # fmt: skip
+# Prints what such programs print, if it is asked as they are
+PROGRAM = """#!/bin/sh
+[ "$*" = "$WANTED" ] || { echo "usage: $WANTED, not $*" >&2; exit 2; }
+case "$KUBERNETES_EXEC_INFO" in *'"apiVersion":"V1BETA1"'*) ;; *) echo "what is $KUBERNETES_EXEC_INFO?" >&2; exit 3 ;; esac
+cat <<'END'
+{"kind": "ExecCredential", "apiVersion": "V1BETA1", "spec": {"interactive": false}, "status":
+  {"expirationTimestamp": "2040-01-01T00:00:00Z", "token": "k8s-aws-v1.aHR0cHM6Ly9zdHMu_YW1-hem9u"}}
+END
+""".replace("V1BETA1", V1BETA1)
+
+
+@pytest.mark.parametrize("maker", PLUGINS)
+def test_kubeconfig_with_a_makers_plugin_leads_to_the_same_account(bench: Bench, maker: str) -> None:
+    (cluster, user, context), (program, *arguments), more = PLUGINS[maker]
+    known = [*(more.get("env") or []), {"name": "WANTED", "value": " ".join(arguments)}]
+    by_plugin = {"apiVersion": V1BETA1, "command": program, "args": arguments or None, **more, "env": known}
+    config = named(bench.config({"exec": by_plugin}), cluster, user, context)
+    theirs, ours, said = bench.both({"config": config, f"bin/{program}": PROGRAM})
+    assert theirs == ours == [("authorization", "Bearer k8s-aws-v1.aHR0cHM6Ly9zdHMu_YW1-hem9u")], said
+
+
+@pytest.mark.parametrize("maker", PLUGINS)
+def test_plugin_of_a_maker_that_is_not_installed_is_named(bench: Bench, maker: str) -> None:
+    (cluster, user, context), (program, *arguments), more = PLUGINS[maker]
+    by_plugin = {"apiVersion": V1BETA1, "command": program, "args": arguments, **more}
+    theirs, ours, said = bench.both({"config": named(bench.config({"exec": by_plugin}), cluster, user, context)})
+    assert (theirs, ours) == (None, None)
+    assert f"'{program}'" in said
+    assert maker != "GKE" or "by gcloud components" in said
+
+
+@pytest.mark.parametrize(
+    ("maker", "names", "by_certificate"),
+    [
+        (
+            "OpenShift",
+            ("api-prod-example:6443", "jane/api-prod-example:6443", "shop/api-prod-example:6443/jane"),
+            False,
+        ),
+        ("OpenShift, certificate", ("prod", "admin", "admin"), True),
+        ("kind", ("kind-kind", "kind-kind", "kind-kind"), True),
+        ("minikube", ("minikube", "minikube", "minikube"), True),
+        ("k3s and RKE2", ("default", "default", "default"), True),
+        ("microk8s", ("microk8s-cluster", "admin", "microk8s"), False),
+        ("Docker Desktop", ("docker-desktop", "docker-desktop", "docker-desktop"), True),
+        ("Rancher", ("prod", "kubeconfig-u-b4qkhsnliz", "prod"), False),
+    ],
+)
+def test_kubeconfig_of_a_maker_leads_to_the_same_account(
+    bench: Bench, maker: str, names: tuple[str, str, str], by_certificate: bool
+) -> None:
+    token = "kubeconfig-u-b4qkhsnliz:xq8d/5+w==" if maker == "Rancher" else "sha256~Jm0_9a-b"
+    config = named(bench.config(bench.mine if by_certificate else {"token": token}), *names)
+    if maker == "minikube":  # which names files, and notes who wrote what
+        (bench.folder / "certs").mkdir()
+        for name in ("me.crt", "me.key", "server.crt"):
+            (bench.folder / "certs" / name).write_bytes((bench.folder / name).read_bytes())
+        note = [{"name": "cluster_info", "extension": {"provider": "minikube.sigs.k8s.io", "version": "v1.36.0"}}]
+        trusted = {"server": bench.server.url, "certificate-authority": "certs/server.crt", "extensions": note}
+        config["clusters"][0]["cluster"] = trusted
+        config["contexts"][0]["context"]["extensions"] = note
+        files = {"client-certificate": "certs/me.crt", "client-key": "certs/me.key"}
+        config["users"][0]["user"] = files
+    theirs, ours, said = bench.both({"config": config})
+    assert theirs == ours == ([] if by_certificate else [("authorization", f"Bearer {token}")]), said
+
+
+def named(config: Object, cluster: str, user: str, context: str) -> Object:
+    """Gives cluster, user and context the names that a maker's tool gives them."""
+    config["clusters"][0]["name"], config["users"][0]["name"] = cluster, user
+    there = {"cluster": cluster, "user": user, "namespace": "default"}
+    config |= {"apiVersion": "v1", "kind": "Config", "preferences": {}, "current-context": context}
+    config["contexts"] = [{"name": context, "context": there}]
+    return config

@@ -6,28 +6,18 @@ import fnmatch
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner
 from robot_run import Run
-from scripted_api import ApiServer
+from scripted_api import REVIEWS, ApiServer
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import Cluster, rights
 from NetLibrary.cli import main
 
-REVIEWS = "/selfsubjectaccessreviews"
 ROOT = Path(__file__).parents[2]
-
-
-def allow(api: ApiServer, allowed: Callable[[dict[str, Any]], bool]) -> None:
-    def answer(handler: Any) -> None:
-        asked = handler.body["spec"]["resourceAttributes"]
-        handler.json(201, {"status": {"allowed": allowed(asked)}})
-
-    api.on("POST", REVIEWS, answer, times=10_000)
 
 
 def test_every_suite_has_a_file_of_rights_and_every_file_a_suite() -> None:
@@ -48,7 +38,7 @@ def test_no_file_grants_more_than_namespaced_work(suite: str) -> None:
 
 
 def test_rights_are_asked_for_in_one_batch_and_nothing_is_made(api: ApiServer, cluster: Cluster) -> None:
-    allow(api, lambda asked: asked["resource"] != "jobs")
+    api.allow(lambda asked: asked["resource"] != "jobs")
     lacking = rights.missing(cluster, rights.needed("e2sar", "team"))
     assert {str(right) for right in lacking} >= {"create jobs.batch in namespace 'team'"}
     assert {right.resource for right in lacking} == {"jobs"}
@@ -134,7 +124,7 @@ def run(api: ApiServer, tmp_path: Path) -> Callable[[str], Run]:
 
 
 def test_row_that_lacks_its_right_is_skipped_by_name_and_others_run(api: ApiServer, run: Callable[[str], Run]) -> None:
-    allow(api, lambda asked: asked["resource"] != "deployments")
+    api.allow(lambda asked: asked["resource"] != "deployments")
     done = run(SUITE)
     assert done.tests["DNS Rollout Leaves Names Resolvable"].status == "SKIP"
     assert "patch deployments.apps in namespace 'kube-system' (netlibrary-network-break-dns)" in (
@@ -146,7 +136,7 @@ def test_row_that_lacks_its_right_is_skipped_by_name_and_others_run(api: ApiServ
 def test_suite_without_a_right_that_all_rows_need_is_skipped_with_its_name(
     api: ApiServer, run: Callable[[str], Run]
 ) -> None:
-    allow(api, lambda asked: asked.get("subresource") != "exec")
+    api.allow(lambda asked: asked.get("subresource") != "exec")
     done = run(SUITE)
     assert {test.status for test in done.tests.values()} == {"SKIP"}
     assert "get pods/exec in namespace 'team'; create pods/exec in namespace 'team'" in (
@@ -156,14 +146,14 @@ def test_suite_without_a_right_that_all_rows_need_is_skipped_with_its_name(
 
 
 def test_missing_optional_right_skips_nothing(api: ApiServer, run: Callable[[str], Run]) -> None:
-    allow(api, lambda asked: asked["resource"] != "leases")
+    api.allow(lambda asked: asked["resource"] != "leases")
     assert all(test.message != "" or test.passed for test in run(SUITE).tests.values())
     assert run(SUITE).tests["Quiet Network Has No Outage"].passed
 
 
 def test_command_tells_what_is_missing_and_makes_nothing(api: ApiServer, tmp_path: Path) -> None:
     config = str(api.kubeconfig(tmp_path / "kubeconfig"))
-    allow(api, lambda asked: asked["resource"] != "nodes")
+    api.allow(lambda asked: asked["resource"] != "nodes")
     shown = CliRunner().invoke(main, ["check", "--kubeconfig", config, "--suite", "e2sar", "--namespace", "team"])
     assert shown.exit_code == 1
     assert "e2sar: cannot run" in shown.output

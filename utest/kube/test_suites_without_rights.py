@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from robot.api import ExecutionResult
 from robot.api import TestSuite as Suite
-from scripted_api import ApiServer
+from scripted_api import REVIEWS, ApiServer
 
 from NetLibrary._mechanics.kube import rights
 
 ROOT = Path(__file__).parents[2]
-REVIEWS = "/selfsubjectaccessreviews"
 
 
 def for_all_rows(suite: str) -> rights.Right | None:
@@ -28,12 +27,10 @@ def test_suite_is_skipped_with_the_right_before_anything_is_made(api: ApiServer,
     assert right is not None
     plural, _, subresource = right.resource.partition("/")
 
-    def answer(handler: Any) -> None:
-        asked = handler.body["spec"]["resourceAttributes"]
-        lacks = (asked["verb"], asked["resource"], asked.get("subresource", "")) == (right.verb, plural, subresource)
-        handler.json(201, {"status": {"allowed": not lacks}})
+    def allowed(asked: dict[str, Any]) -> bool:
+        return (asked["verb"], asked["resource"], asked.get("subresource", "")) != (right.verb, plural, subresource)
 
-    api.on("POST", REVIEWS, answer, times=10_000)
+    api.allow(allowed)
     variables = [f"KUBECONFIG:{api.kubeconfig(tmp_path / 'kubeconfig')}", "CLUSTER:kubeconfig", "NAMESPACE:team"]
     if suite == "skupper_iperf3":
         variables += [f"SKUPPER_{part}_NAMESPACE:team" for part in ("HUB", "CLIENT", "WORKLOAD")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -74,6 +75,8 @@ class Cluster:
 
     def __init__(self, *objects: Object, nodes: tuple[Object, ...] = (), logs: str = "") -> None:
         self.objects, self.nodes, self.log = list(objects), list(nodes), logs
+        self.resources = SimpleNamespace(find=lambda kind: SimpleNamespace(group="", plural=f"{kind.lower()}s"))
+        self.connection = SimpleNamespace(request_object=lambda *_, **__: {"status": {"allowed": True}})
 
     def now(self) -> float:
         return time.time()

@@ -11,6 +11,7 @@ from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary._mechanics.kube import manifests
+from NetLibrary._mechanics.kube.objects import on_node
 from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.types import E2SARPlacement as Placement
 
@@ -141,9 +142,8 @@ class Files:
         spec = _dress(job, name, "sender", values, settings.options, pod)
         if not pod.node:
             spec.pop("affinity", None)
-        if not pod.node and receiver_node and placement is not Placement.ANY:
-            operator = "In" if placement is Placement.SAME_NODE else "NotIn"
-            spec["affinity"] = _at(receiver_node, operator)
+            if receiver_node and placement is not Placement.ANY:
+                spec["affinity"] = on_node(receiver_node, but_it=placement is Placement.OTHER_NODE)
         return job
 
     def inspector(self, namespace: str, image: str, node: str = "") -> Object:
@@ -166,7 +166,7 @@ class Files:
                     "runAsUser": 65534,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                **({"affinity": _at(node)} if node else {}),
+                **({"affinity": on_node(node)} if node else {}),
                 "containers": [
                     {
                         "name": "inspector",
@@ -213,14 +213,8 @@ def _dress(
     kept = {key: value for key, value in kept.items() if not key.endswith("-bandwidth")}
     template["metadata"]["annotations"] = {**kept, **annotations}
     if pod.node:
-        spec["affinity"] = _at(pod.node)
+        spec["affinity"] = on_node(pod.node)
     return spec
-
-
-def _at(node: str, operator: str = "In") -> Object:
-    """Returns the affinity to a node by its name; its label `kubernetes.io/hostname` may be another one."""
-    terms = [{"matchFields": [{"key": "metadata.name", "operator": operator, "values": [node]}]}]
-    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
 
 
 def resources(pod: PodSettings) -> Object:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics.addresses import is_address
-from NetLibrary._mechanics.errors import ClusterError, Forbidden, InputError
+from NetLibrary._mechanics.errors import ClusterError, InputError
+from NetLibrary._mechanics.kube import rights
 from NetLibrary._mechanics.kube.addresses import of_service, service_port
 
 if TYPE_CHECKING:
@@ -51,20 +51,23 @@ def behind(cluster: Cluster, server: str, namespace: str) -> Behind:
 
 
 def pods_at(cluster: Cluster, address: str, namespace: str) -> list[Object]:
-    """Returns the pods with an address: of one namespace, else of the others, which fewer accounts may look at.
+    """Returns the pods with an address: of one namespace, else of the others, where the account may look at them.
 
     Raises:
         ClusterError: The account may not look.
     """
     fields = f"status.podIP={address}"
-    return cluster.list("Pod", namespace, fields=fields) or cluster.list("Pod", fields=fields)
+    found = cluster.list("Pod", namespace, fields=fields)
+    if not found and rights.may(cluster, "list", "Pod"):
+        found = cluster.list("Pod", fields=fields)
+    return found
 
 
 def _service(cluster: Cluster, server: str, namespace: str) -> Object | None:
     if is_address(server):
         found = [s for s in cluster.list("Service", namespace) if server in of_service(s)]
-        with contextlib.suppress(Forbidden):  # it may be a pod's address
-            found = found or [s for s in cluster.list("Service") if server in of_service(s)]
+        if not found and rights.may(cluster, "list", "Service"):  # else it may be a pod's address
+            found = [s for s in cluster.list("Service") if server in of_service(s)]
         return found[0] if found else None
     name, _, rest = server.rstrip(".").partition(".")
     where = rest.split(".")[0] or namespace

@@ -131,10 +131,11 @@ def run_plugin(plugin: Plugin, whose: str) -> Credential:
     if plugin.cluster is not None:
         spec["cluster"] = dict(plugin.cluster)
     info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
+    told = json.dumps(info, separators=(",", ":"))  # as kubectl writes it: plugins in shell look for texts
     try:
         done = subprocess.run(
             [plugin.command, *plugin.args],
-            env={**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": json.dumps(info)},
+            env={**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": told},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PLUGIN_LIMIT,

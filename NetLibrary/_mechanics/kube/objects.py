@@ -57,11 +57,16 @@ def single_pod(
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def on_node(node: str) -> dict[str, Any]:
-    """Returns the affinity to one node.
+def on_node(node: str, *, but_it: bool = False) -> dict[str, Any]:
+    """Returns the affinity to one node, or to all but that one.
 
-    `nodeName` would pass the scheduler by, and no event would say why the pod does not start.
+    `nodeName` would pass the scheduler by, and no event would say why the pod does not start. The label
+    `kubernetes.io/hostname` is the node's name on many clusters only, and GKE Autopilot refuses pods that ask for it.
+
+    Args:
+        node: Its name.
+        but_it: Whether every other node is meant.
     """
-    field = {"key": "metadata.name", "operator": "In", "values": [node]}
+    field = {"key": "metadata.name", "operator": "NotIn" if but_it else "In", "values": [node]}
     required = {"nodeSelectorTerms": [{"matchFields": [field]}]}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}

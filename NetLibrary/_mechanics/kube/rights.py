@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import yaml
 
@@ -148,6 +150,32 @@ def missing(cluster: Cluster, rights: list[Right]) -> list[Right]:
     with ThreadPoolExecutor(max_workers=12, thread_name_prefix="rights") as pool:
         allowed = dict(zip(asked, pool.map(lambda each: _allowed(cluster, *each), asked), strict=True))
     return [r for r in rights if not allowed[(r.verb, r.group, r.resource, r.namespace)]]
+
+
+# What an account may do is asked for again after a minute: roles are given while a run goes on
+_REMEMBERED_SECONDS = 60.0
+_remembered: WeakKeyDictionary[Cluster, dict[tuple[str, str, str], tuple[float, bool]]] = WeakKeyDictionary()
+
+
+def may(cluster: Cluster, verb: str, kind: str, namespace: str | None = None) -> bool:
+    """Tells whether the account may do something, for a look that a suite can do without.
+
+    A refused look would stand in the cluster's audit log each time, as if somebody tried doors.
+
+    Args:
+        cluster: Where.
+        verb: For instance `list`.
+        kind: Kind of the objects.
+        namespace: Where they are; None for everywhere.
+    """
+    known = _remembered.setdefault(cluster, {})
+    question = (verb, kind, namespace or "")
+    asked, allowed = known.get(question, (float("-inf"), False))
+    if time.monotonic() - asked > _REMEMBERED_SECONDS:
+        resource = cluster.resources.find(kind)
+        allowed = _allowed(cluster, verb, resource.group, resource.plural, namespace or "")
+        known[question] = (time.monotonic(), allowed)
+    return allowed
 
 
 def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import placement
-from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
+from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD, on_node
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.selectors import selects
 
@@ -198,15 +198,7 @@ def pod(layout: Layout, name: str, node: str, *, role: str, host: bool = False, 
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "affinity": {
-            "nodeAffinity": {
-                "requiredDuringSchedulingIgnoredDuringExecution": {
-                    "nodeSelectorTerms": [
-                        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
-                    ]
-                }
-            }
-        },
+        "affinity": on_node(node),
     }
     if not host:  # which no restricted namespace allows anyway
         spec["securityContext"] = deepcopy(RESTRICTED_POD)
