@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from robot.api import TestSuite as RobotSuite
 
 ROOT = Path(__file__).parents[1]
 SUMMARY = ROOT / ".ci" / "summary.py"
@@ -124,3 +126,74 @@ def test_jenkins_binds_a_credential_to_each_variable_that_a_line_names() -> None
     assert [name for name, _ in called if name in ("sh", "robot", "junit")] == ["sh", "sh", "robot", "junit"]
     scripts = [arguments[0] for name, arguments in called if name == "sh"]
     assert scripts == steps(), "the tests above run other steps than Jenkins does"
+
+
+# --- The environments of tox.ini ----------------------------------------------------------------------------------------
+
+
+def environments() -> dict[str, list[str]]:
+    """Commands of each environment of tox.ini."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini")
+    return {
+        name.removeprefix("testenv:"): [line for line in parser[name].get("commands", "").splitlines() if line.strip()]
+        for name in parser.sections()
+        if name.startswith("testenv:")
+    }
+
+
+def test_no_environment_hides_that_a_test_failed() -> None:
+    """`tox -e nightly` ran its acceptance tests with `--nostatusrc`: a failing night was green."""
+    hidden = [
+        (name, line)
+        for name, lines in environments().items()
+        for line in lines
+        if "--nostatusrc" in line.lower() or line.startswith("-") or re.search(r"\|\||; *true", line)
+    ]
+    assert hidden == []
+
+
+def test_a_failure_in_the_night_ends_nothing_and_is_in_the_status_at_the_end(tmp_path: Path) -> None:
+    """The first command that failed kept the others from running."""
+    text = (ROOT / "tox.ini").read_text()
+    nightly = re.search(r"^\[testenv:nightly\]\n.*?(?=^\[)", text, re.MULTILINE | re.DOTALL)
+    assert nightly
+    commands = re.search(r"^commands =\n(?:    .*\n)+", nightly[0], re.MULTILINE)
+    assert commands
+    ours = nightly[0].replace(commands[0], "commands =\n    python -c 'raise SystemExit(3)'\n    python -c 'print(\"went on\")'\n")  # fmt: skip
+    (tmp_path / "tox.ini").write_text(f"[tox]\nskipsdist = true\n[testenv]\nskip_install = true\n{ours}")
+    words = [sys.executable, "-m", "tox", "-q", "-e", "nightly", "--runner", "virtualenv"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert "went on" in done.stdout, done.stdout + done.stderr
+    assert done.returncode != 0
+
+
+def selected(line: str, folder: str) -> set[str]:
+    """Long names of the tests that a robot command of tox.ini runs."""
+    words = line.split()
+    tags = {
+        option: [words[at + 1] for at, word in enumerate(words) if word == f"--{option}"]
+        for option in ("include", "exclude")
+    }
+    suite = RobotSuite.from_file_system(ROOT / folder)
+    suite.configure(include_tags=tags["include"] or None, exclude_tags=tags["exclude"], empty_suite_ok=True)
+    return {test.full_name for test in suite.all_tests}
+
+
+def test_every_acceptance_test_is_run_by_one_environment() -> None:
+    lines = [line for name, found in environments().items() if name != "nightly" for line in found]
+    runs = [selected(line, "atest") for line in lines if re.search(r"^ *robot -d .* atest$", line)]
+    foreign = {
+        test.full_name for test in RobotSuite.from_file_system(ROOT / "atest").all_tests if "foreign" in test.tags
+    }
+    everything = {test.full_name for test in RobotSuite.from_file_system(ROOT / "atest").all_tests}
+    assert everything - set.union(*runs) == foreign  # those are run by file, by `foreign` and `unusual`
+    assert sum(len(run) for run in runs) == len(set.union(*runs))
+
+
+def test_the_whole_night_is_all_of_its_parts() -> None:
+    found = environments()
+    parts = [name for name in found if name.startswith("nightly-")]
+    assert [line.strip() for line in found["nightly"]] == [f"{{[testenv:{name}]commands}}" for name in parts]
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert [name for name in parts if name.removeprefix("nightly") not in text] == []

@@ -42,6 +42,11 @@ class Concluding(KeywordBase):
             tables=[Table(["a"], [["<b>"]], "the table")], metadata={"Fact": "1"}, console="one line",
         )  # fmt: skip
 
+    @keyword()
+    def record_a_failure_and_pass(self) -> None:
+        """Does what no keyword may."""
+        self.session.recorder.add(kind="comparison", name="n", verdict=verdict([MISSED]))
+
     @keyword("Wait Calmly", formerly=["Sit Still"], renamed={"duration": "timeout"})
     def wait_calmly(self, *, timeout: timedelta = timedelta(seconds=1), **labels: str) -> str:
         """Waits.
@@ -160,6 +165,28 @@ def test_headlines_stand_once_and_a_comparison_before_what_it_compares(
     monkeypatch.setattr(_robot, "current_test", lambda: "")  # a suite's setup has no top level
     conclude(session, kind="throughput", name="n", tables=[Table(["a"], [["b"]], "in a setup")])
     assert ["in a setup" in html for html in logged] == [True]
+
+
+def test_a_record_unlike_its_keywords_status_fails_an_acceptance_test(tmp_path: Path) -> None:
+    """Acceptance tests run with this listener, so that every topic is held to it in each of its failures."""
+    lines = [
+        "*** Settings ***", f"Library    {__name__}.Concluding", "*** Test Cases ***", "Right",
+        f"    Conclude With    checks=${{{{ {CHECKS['met']} }}}}",
+        f"    Run Keyword And Expect Error    *    Conclude With    checks=${{{{ {CHECKS['missed']} }}}}",
+        "    Run Keyword And Ignore Error    Conclude With    errors=${{ ['no server'] }}",
+        "    Conclude With", "Wrong", "    Record A Failure And Pass", "Right Again", "    Conclude With",
+    ]  # fmt: skip
+    suite = Suite.from_string("\n".join(lines))
+    output = tmp_path / "output.xml"
+    listener = str(Path(__file__).parents[1] / "atest" / "recorded.py")
+    suite.run(
+        outputdir=str(tmp_path), output=str(output), log=None, report=None, console="none", listener=listener
+    )  # fmt: skip
+    assert {test.name: test.message for test in ExecutionResult(str(output)).suite.tests} == {
+        "Right": "",
+        "Wrong": "Record A Failure And Pass has status PASS and recorded 'n' as failed.",
+        "Right Again": "",
+    }
 
 
 def test_an_old_keyword_name_works_and_warns(tmp_path: Path) -> None:
