@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.containers import named
-from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, place_of
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, joined, place_of
 from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.wait import gone
+from NetLibrary._mechanics.kube.writer import ClusterWriter
 from NetLibrary._mechanics.polling import settle
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 FIELD_MANAGER = "netlibrary"
 # A controller makes the default account of a new namespace
@@ -29,7 +27,7 @@ _PATCHES = {
 }
 
 
-def prepare(cluster: Cluster, obj: Object) -> tuple[Resource, Object]:
+def prepare(cluster: ClusterWriter, obj: Object) -> tuple[Resource, Object]:
     """Returns the resource of an object and a copy of the object, checked for what every object needs."""
     resource = cluster.resources.of(obj)
     metadata = {**obj.get("metadata", {})}
@@ -39,7 +37,7 @@ def prepare(cluster: Cluster, obj: Object) -> tuple[Resource, Object]:
 
 
 def patch(
-    cluster: Cluster, kind: str, name: str, namespace: str | None, body: Any, *, subresource: str | None,
+    cluster: ClusterWriter, kind: str, name: str, namespace: str | None, body: Any, *, subresource: str | None,
     strategy: str, strict: bool,
 ) -> Object:  # fmt: skip
     """Changes parts of an object; see `Cluster.patch`."""
@@ -56,7 +54,7 @@ def patch(
     return result
 
 
-def create(cluster: Cluster, obj: Object) -> Object:
+def create(cluster: ClusterWriter, obj: Object) -> Object:
     """Creates an object, which is the run's from then on.
 
     Raises:
@@ -98,7 +96,9 @@ def create(cluster: Cluster, obj: Object) -> Object:
     return found
 
 
-def _made_after_all(cluster: Cluster, resource: Resource, obj: Object, error: errors.ClusterError) -> Object | None:
+def _made_after_all(
+    cluster: ClusterWriter, resource: Resource, obj: Object, error: errors.ClusterError
+) -> Object | None:
     """Returns what a create made whose answer was lost, None where it made nothing and may be sent again.
 
     Raises:
@@ -117,7 +117,7 @@ def _made_after_all(cluster: Cluster, resource: Resource, obj: Object, error: er
     return found if is_marked(found, cluster.run_id) and not cluster.ownership.made(found) else None
 
 
-def apply(cluster: Cluster, obj: Object, *, force: bool = True, allow_foreign: bool = False) -> Object:
+def apply(cluster: ClusterWriter, obj: Object, *, force: bool = True, allow_foreign: bool = False) -> Object:
     """Creates an object, or changes one that exists by server-side apply.
 
     What is created is the run's. What existed before is changed only where that is allowed: it gets no label of the
@@ -155,7 +155,7 @@ def apply(cluster: Cluster, obj: Object, *, force: bool = True, allow_foreign: b
 
 
 def _change(
-    cluster: Cluster, resource: Resource, found: Object, obj: Object, force: bool, allow_foreign: bool
+    cluster: ClusterWriter, resource: Resource, found: Object, obj: Object, force: bool, allow_foreign: bool
 ) -> Object:
     if not cluster.ownership.owns(resource, found):
         if not allow_foreign and not is_marked(found):
@@ -177,7 +177,7 @@ def _change(
     )
 
 
-def _take_fields(cluster: Cluster, resource: Resource, found: Object) -> None:
+def _take_fields(cluster: ClusterWriter, resource: Resource, found: Object) -> None:
     """Turns created fields into applied ones, so that the next apply removes those that it leaves out."""
     entries = found["metadata"].get("managedFields") or []
     created = [entry for entry in entries if _was_created(entry)]
@@ -210,35 +210,26 @@ def _path(resource: Resource, obj: Object) -> str:
     return resource.path(obj["metadata"].get("namespace"), obj["metadata"]["name"])
 
 
-def joined(first: Object, second: Object) -> Object:
-    """Returns two nested dictionaries in one; the second counts where both have a value."""
-    result = dict(first)
-    for key, value in second.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = joined(result[key], value) if both else value
-    return result
-
-
-def change(cluster: Cluster, kind: str, name: str, namespace: str | None, body: Object) -> Object:
+def change(cluster: ClusterWriter, kind: str, name: str, namespace: str | None, body: Object) -> Object:
     """Changes parts of an object by a merge patch; those of an object of others are put back at the end of the run."""
     resource = cluster.resources.find(kind)
     found = cluster.get(kind, name, namespace)
     if cluster.ownership.owns(resource, found):
-        return cluster.patch(kind, name, namespace, body, strict=True)
+        return patch(cluster, kind, name, namespace, body, subresource=None, strategy="merge", strict=True)
     return cluster.foreign.merge(resource, found, body)
 
 
 # --- namespaces ---------------------------------------------------------------------------------------------
 
 
-def _existing_namespace(cluster: Cluster, name: str) -> Object | None:
+def _existing_namespace(cluster: ClusterWriter, name: str) -> Object | None:
     try:
         return cluster.find("Namespace", name)
     except errors.Forbidden:  # an account of one namespace may perhaps not even look at it
         return None
 
 
-def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_existing: bool) -> bool:
+def enter_namespace(cluster: ClusterWriter, name: str, labels: dict[str, str], *, use_existing: bool) -> bool:
     """Creates a namespace, or begins to work in one that exists; returns whether it was created."""
     wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     found = _existing_namespace(cluster, name) if use_existing else None
@@ -271,13 +262,13 @@ def enter_namespace(cluster: Cluster, name: str, labels: dict[str, str], *, use_
     return False
 
 
-def _is_ending_here(cluster: Cluster, name: str) -> bool:
+def _is_ending_here(cluster: ClusterWriter, name: str) -> bool:
     """Tells whether a namespace is on its way out that this run has made: an earlier suite of it used the name."""
     found = (_existing_namespace(cluster, name) or {}).get("metadata", {})
     return bool(found.get("deletionTimestamp")) and (found.get("labels") or {}).get(RUN_LABEL) == cluster.run_id
 
 
-def _of_another(cluster: Cluster, name: str) -> str:
+def _of_another(cluster: ClusterWriter, name: str) -> str:
     """Returns words about a namespace that is there already: whose it is, and what to do."""
     found = _existing_namespace(cluster, name) or {"metadata": {}}
     run = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
@@ -290,7 +281,7 @@ def _of_another(cluster: Cluster, name: str) -> str:
     return f"The namespace '{name}' exists already, and not from a run of these tests: {ways}."
 
 
-def leave_namespace(cluster: Cluster, name: str) -> None:
+def leave_namespace(cluster: ClusterWriter, name: str) -> None:
     """Deletes a namespace of the run, or what the run created in one that it only works in."""
     if name not in cluster.ownership.foreign_namespaces:
         cluster.delete("Namespace", name)

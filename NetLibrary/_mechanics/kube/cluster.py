@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
@@ -13,21 +13,18 @@ from NetLibrary._mechanics.kube.choice import Choice
 from NetLibrary._mechanics.kube.connection import Connection
 from NetLibrary._mechanics.kube.ending import run_command
 from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
-from NetLibrary._mechanics.kube.foreign import ForeignChanges
 from NetLibrary._mechanics.kube.opening import Opening
-from NetLibrary._mechanics.kube.ownership import Object, Ownership
-from NetLibrary._mechanics.kube.pods import PodSettings
-from NetLibrary._mechanics.kube.resources import Resources
+from NetLibrary._mechanics.kube.ownership import Object
 from NetLibrary._mechanics.kube.schemas import Schemas
-from NetLibrary._mechanics.kube.wait import Goal
 from NetLibrary._mechanics.kube.waiting import Selection
 from NetLibrary._mechanics.kube.watch import follow_lines
+from NetLibrary._mechanics.kube.writer import ClusterWriter
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 
-class Cluster:
+class Cluster(ClusterWriter):
     """A connection to one cluster. Safe to use from several threads.
 
     Args:
@@ -41,19 +38,10 @@ class Cluster:
     """
 
     def __init__(self, connection: Connection, run_id: str = "", lab: Any = None) -> None:
-        self.connection = connection
-        self.alias = connection.alias
-        self.server = connection.server
-        self.run_id = run_id
+        super().__init__(connection, run_id)
         self.lab = lab
-        self.resources = Resources(connection)
         self.schemas = Schemas(connection)
-        self.ownership = Ownership(self)
-        self.foreign = ForeignChanges(self)
-        self.opening = Opening(self)
-        self.pod_settings: Callable[[], PodSettings] = PodSettings  # what every pod gets that is made here
-        self.say: Callable[[str], None] = lambda _: None  # gets what a reader of the log must know
-        self._version: str | None = None
+        self.opening = Opening(self, self.ownership, lambda: self.pod_settings(), self.create, self.delete)
 
     @classmethod
     def connect(cls, choice: Choice, *, alias: str = "default", run_id: str = "", lab: Any = None) -> Cluster:
@@ -83,48 +71,7 @@ class Cluster:
         """Tells whether this is a lab, a cluster that the run may break."""
         return self.lab is not None
 
-    @property
-    def version(self) -> str:
-        """Version of the API server, for instance `v1.35.4`."""
-        if self._version is None:
-            self._version = str(self.connection.request_object("GET", "/version")["gitVersion"])
-        return self._version
-
-    def now(self) -> float:
-        """Returns the time by the cluster's clock, in seconds since 1970; time stamps of objects are of that clock."""
-        return self.connection.clock.now()
-
     # --- objects ------------------------------------------------------------------------------------
-
-    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
-        """Returns one object.
-
-        Raises:
-            errors.NotFound: It does not exist.
-        """
-        result: Object = self.connection.request_object("GET", self.resources.find(kind).path(namespace, name))
-        return result
-
-    def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
-        """Returns one object, or None where `get` would raise NotFound."""
-        try:
-            return self.get(kind, name, namespace)
-        except errors.NotFound:
-            return None
-
-    def list(
-        self, kind: str, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
-    ) -> list[Object]:
-        """Returns the objects of a kind, of all namespaces when `namespace` is None."""
-        resource = self.resources.find(kind)
-        query = {"labelSelector": labels, "fieldSelector": fields}
-        items: list[Object] = (
-            self.connection.request_object("GET", resource.path(namespace), query=query).get("items") or []
-        )
-        for item in items:  # the API leaves these two out in lists
-            item.setdefault("apiVersion", resource.api_version)
-            item.setdefault("kind", resource.kind)
-        return items
 
     def create(self, obj: Object) -> Object:
         """Creates an object, which is the run's from then on.
@@ -200,35 +147,6 @@ class Cluster:
             self, kind, name, namespace, body, subresource=subresource, strategy=strategy, strict=strict
         )
 
-    def delete(
-        self,
-        kind: str,
-        name: str,
-        namespace: str | None = None,
-        *,
-        grace_seconds: int | None = None,
-        missing_ok: bool = True,
-        allow_foreign: bool = False,
-    ) -> None:
-        """Asks for the deletion of an object of the run and does not wait for it.
-
-        Args:
-            kind: Kind of the object.
-            name: Its name.
-            namespace: Its namespace.
-            grace_seconds: Time for pods to end by themselves.
-            missing_ok: Whether it may be gone already.
-            allow_foreign: Whether it may be an object that the run did not create.
-        Raises:
-            errors.NotOwned: The run did not create it.
-        """
-        resource = self.resources.find(kind)
-        try:
-            self.ownership.delete(resource, name, namespace, grace_seconds=grace_seconds, allow_foreign=allow_foreign)
-        except errors.NotFound:
-            if not missing_ok:
-                raise
-
     # --- waiting --------------------------------------------------------------------------------------
 
     def watch(
@@ -242,40 +160,6 @@ class Cluster:
     ) -> Iterator[tuple[str, Object]]:
         """Yields (event type, object), first the present state, for `timeout` seconds at the most."""
         yield from waiting.events(self, Selection(kind, namespace, name, labels), timeout)
-
-    def wait(
-        self,
-        kind: str,
-        namespace: str | None,
-        until: Goal,
-        *,
-        name: str | None = None,
-        labels: str | None = None,
-        timeout: float,
-        what: str,
-        progress: Callable[[str], None] | None = None,
-    ) -> Any:
-        """Waits until a goal is reached, by watching.
-
-        Args:
-            kind: Kind to watch.
-            namespace: Where; None for cluster-scoped kinds or all namespaces.
-            until: Called with all matching objects at each change; see `wait.py` for ready-made goals.
-            name: Watch only this object.
-            labels: Watch only objects with these labels.
-            timeout: Seconds.
-            what: Words for the message, for instance "Site 'hub'".
-            progress: Gets a line whenever the state changes.
-
-        Returns:
-            The value of `Done`.
-
-        Raises:
-            errors.WaitFailed: The goal is out of reach.
-            errors.WaitTimeout: Time is up; the text says where things stood.
-        """
-        selection = Selection(kind, namespace, name, labels)
-        return waiting.wait(self, selection, until, timeout=timeout, what=what, progress=progress)
 
     # --- pods --------------------------------------------------------------------------------------------
 

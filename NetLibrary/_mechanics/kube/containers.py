@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.secrets import head
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 T = TypeVar("T")
 # What the API server says when a pod has several containers and none is named
@@ -31,12 +29,12 @@ def named(obj: dict[str, Any]) -> dict[str, Any]:
     return {**obj, "metadata": {**obj["metadata"], "annotations": notes}}
 
 
-def first(cluster: Cluster, namespace: str, pod: str) -> str:
+def first(cluster: ClusterReader, namespace: str, pod: str) -> str:
     """Returns the container of a pod that is meant when none is named; see `Cluster.first_container`."""
     return meant(cluster, cluster.get("Pod", pod, namespace))
 
 
-def meant(cluster: Cluster, pod: Mapping[str, Any]) -> str:
+def meant(cluster: ClusterReader, pod: Mapping[str, Any]) -> str:
     """Returns the container of a pod that is meant when none is named.
 
     Injectors put sidecars behind the others or, to have them start first, before them. So the pod's annotation counts,
@@ -53,7 +51,7 @@ def meant(cluster: Cluster, pod: Mapping[str, Any]) -> str:
     return next((name for name in (wanted, *_declared(cluster, pod)) if name in names), names[0])
 
 
-def _declared(cluster: Cluster, pod: Mapping[str, Any]) -> list[str]:
+def _declared(cluster: ClusterReader, pod: Mapping[str, Any]) -> list[str]:
     """Returns the containers in the template of a pod's owner, without those that were injected into the pod."""
     for owner in pod["metadata"].get("ownerReferences") or []:
         if not owner.get("controller"):
@@ -69,14 +67,16 @@ def _declared(cluster: Cluster, pod: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def ask(cluster: Cluster, namespace: str, pod: str, container: str | None, request: Callable[[str | None], T]) -> T:
+def ask(
+    cluster: ClusterReader, namespace: str, pod: str, container: str | None, request: Callable[[str | None], T]
+) -> T:
     """Sends a request about a container; where the pod has several and none is named, again about the first one."""
     try:
         return request(container)
     except errors.Invalid as error:
         if container is not None or _SEVERAL not in str(error):
             raise
-    return request(cluster.first_container(namespace, pod))
+    return request(first(cluster, namespace, pod))
 
 
 def log_in(answer: object, namespace: str, pod: str) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import exec as execution
-from NetLibrary._mechanics.kube.exec import ExecResult
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.exec import ExecResult, RunningExec
 
 LIMIT = 5.0
 # A process that came by exec has no parent in the container. Its words and its age tell ours from the same command of
@@ -42,8 +39,17 @@ echo "ended $ended"
 """
 
 
+class StartsCommands(Protocol):
+    """What commands are started with: a cluster's connection."""
+
+    def start_exec(
+        self, namespace: str, pod: str, command: Sequence[str], *, container: str | None = None, stdin: bool = True
+    ) -> RunningExec:
+        """Starts a command in a container and returns while it runs."""
+
+
 def run_command(
-    cluster: Cluster,
+    cluster: StartsCommands,
     namespace: str,
     pod: str,
     command: Sequence[str],
@@ -62,7 +68,7 @@ def run_command(
 
 
 def end_command(
-    cluster: Cluster, namespace: str, pod: str, command: Sequence[str], *, container: str | None, age: float
+    cluster: StartsCommands, namespace: str, pod: str, command: Sequence[str], *, container: str | None, age: float
 ) -> bool:
     """Kills a command that was started in a container, with its children; tells whether it was there to be killed.
 

@@ -12,16 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.apply import joined
-from NetLibrary._mechanics.kube.ownership import RUN_LABEL, TRIES, Object, Place, place_of
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, TRIES, Object, Place, joined, place_of
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.taints import undone
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 # Lets a sweep find changed objects; it is no sign of ownership, and goes when the last change was put back
 CHANGED_LABEL = "netlibrary.io/changed"
@@ -114,7 +111,7 @@ class ForeignChanges:
         run_id: Whose changes; the cluster's run by default.
     """
 
-    def __init__(self, cluster: Cluster, run_id: str = "") -> None:
+    def __init__(self, cluster: ClusterReader, run_id: str = "") -> None:
         self._cluster = cluster
         self._run = run_id or cluster.run_id or "no-run"
         self._records: dict[Place, tuple[Resource, str, Record]] = {}

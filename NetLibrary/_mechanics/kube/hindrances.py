@@ -11,16 +11,14 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import containers, selectors, times, why_not_ready
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
 from NetLibrary._mechanics.secrets import head, tail
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 # Events come a moment after the state that they explain
 FIRST_LOOK = 1.5
@@ -69,7 +67,7 @@ class Advisor:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterReader,
         kind: str,
         namespace: str | None,
         name: str | None,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.ownership import Ownership
 from NetLibrary._mechanics.kube.pods import PodSettings
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.selectors import selects
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 Object = dict[str, Any]
 # On every pod that the run makes in such a namespace, so that the opening is for these and no others
@@ -26,10 +26,18 @@ class Opening:
 
     Args:
         cluster: Where.
+        ownership: Tells whose a policy is.
+        settings: Returns what every pod of the run gets.
+        create: Creates an object of the run.
+        delete: Deletes one: kind, name, namespace.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(
+        self, cluster: ClusterReader, ownership: Ownership, settings: Callable[[], PodSettings],
+        create: Callable[[Object], Object], delete: Callable[[str, str, str], None],
+    ) -> None:  # fmt: skip
+        self._cluster, self._ownership, self._settings = cluster, ownership, settings
+        self._create, self._delete = create, delete
         self.closed: dict[str, list[str]] = {}  # namespace → policies of others that close it
 
     def look(self, namespace: str) -> None:
@@ -75,11 +83,11 @@ class Opening:
     def leave_ingress_to_others(self, namespace: str) -> None:
         """Takes away what lets traffic in to the run's pods, to try policies of its own; `look` brings it back."""
         if namespace in self.closed:
-            self._cluster.delete("NetworkPolicy", self._name("ingress"), namespace)
+            self._delete("NetworkPolicy", self._name("ingress"), namespace)
 
     def pod_settings(self, namespace: str | None) -> PodSettings:
         """Returns the settings of the run's pods in a namespace: where it is closed, with the label that opens it."""
-        settings = self._cluster.pod_settings()
+        settings = self._settings()
         if namespace not in self.closed:
             return settings
         return replace(settings, labels={**settings.labels, POD_OF: self._cluster.run_id})
@@ -90,7 +98,7 @@ class Opening:
     def _closes(self, policy: Object) -> bool:
         """Tells whether a policy of others selects any pod of the run, and does not let everything through."""
         spec = policy["spec"]
-        if self._cluster.ownership.made(policy) or not selects(spec.get("podSelector") or {}, {POD_OF: "any"}):
+        if self._ownership.made(policy) or not selects(spec.get("podSelector") or {}, {POD_OF: "any"}):
             return False
         rules = {"Ingress": spec.get("ingress"), "Egress": spec.get("egress")}
         return any({} not in (rules[way] or []) for way in spec.get("policyTypes") or ["Ingress"])
@@ -105,4 +113,4 @@ class Opening:
         }
         made = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": spec}
         with contextlib.suppress(errors.AlreadyExists):  # of an earlier row
-            self._cluster.create({**made, "metadata": {"name": name, "namespace": namespace}})
+            self._create({**made, "metadata": {"name": name, "namespace": namespace}})

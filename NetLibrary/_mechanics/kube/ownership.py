@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.resources import Resource
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 RUN_LABEL = "netlibrary.io/run"
 # Says the same as the label. Labels get copied (by controllers, templates, people), and versions before this one put
@@ -73,7 +71,7 @@ class Ownership:
         cluster: Where.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: ClusterReader) -> None:
         self._cluster = cluster
         self._lock = threading.Lock()
         self._uids: dict[Place, str] = {}  # latest object of ours at each place
@@ -252,3 +250,12 @@ class Ownership:
             places = [*(place for place, uid in self._uids.items() if uid not in self._ended), *self._perhaps]
         namespaces = sorted({place.name for place in places if place.kind == "Namespace"})
         return namespaces, sorted(p for p in places if p.kind != "Namespace" and p.namespace not in namespaces)
+
+
+def joined(first: Object, second: Object) -> Object:
+    """Returns two nested dictionaries in one; the second counts where both have a value."""
+    result = dict(first)
+    for key, value in second.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = joined(result[key], value) if both else value
+    return result

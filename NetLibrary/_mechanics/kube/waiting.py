@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.hindrances import Advisor
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Pending
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left
 from NetLibrary._mechanics.kube.why_not_ready import Lasting, is_ready, is_steady
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
 
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
 TICK = 1.0
@@ -39,7 +37,7 @@ class Selection:
     labels: str | None = None
 
 
-def events(cluster: Cluster, selection: Selection, timeout: float) -> Iterator[tuple[str, Object]]:
+def events(cluster: ClusterReader, selection: Selection, timeout: float) -> Iterator[tuple[str, Object]]:
     """Yields (event type, object), first the present state, for `timeout` seconds at the most."""
     deadline = time.monotonic() + timeout
     with _watch(cluster, selection) as stream:
@@ -50,7 +48,7 @@ def events(cluster: Cluster, selection: Selection, timeout: float) -> Iterator[t
 
 
 def wait(
-    cluster: Cluster,
+    cluster: ClusterReader,
     selection: Selection,
     until: Goal,
     *,
@@ -104,7 +102,7 @@ def wait(
                 raise errors.WaitTimeout("\n".join(_unsaid([first, *lines])))
 
 
-def _restarted_just_now(cluster: Cluster, advisor: Advisor, objects: list[Object], steady: Lasting) -> str:
+def _restarted_just_now(cluster: ClusterReader, advisor: Advisor, objects: list[Object], steady: Lasting) -> str:
     """Says which pod of a workload may be about to crash again; nothing when the workload can be trusted.
 
     Its controller counts a container without a readiness probe as available as soon as it runs. For waits for pods
@@ -118,7 +116,7 @@ def _restarted_just_now(cluster: Cluster, advisor: Advisor, objects: list[Object
     return f"available, but pod '{shaky[0]['metadata']['name']}' was restarted just now" if shaky else ""
 
 
-def _watch(cluster: Cluster, selection: Selection) -> Watch:
+def _watch(cluster: ClusterReader, selection: Selection) -> Watch:
     field = f"metadata.name={selection.name}" if selection.name else None
     query = {"labelSelector": selection.labels, "fieldSelector": field}
     return Watch(cluster.connection, cluster.resources.find(selection.kind).path(selection.namespace), query)

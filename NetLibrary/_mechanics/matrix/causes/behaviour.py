@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import CLUSTER, CLUSTER_OR_NODE, NODE, PROTOCOL, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import (
     AT_ADDRESS,
     STOPPED,
@@ -14,6 +14,7 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     direct,
     many_records,
 )
+from NetLibrary._mechanics.matrix.causes.scopes import CLUSTER, CLUSTER_OR_NODE, NODE, PROTOCOL
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 from NetLibrary._mechanics.matrix.model.world import World
 from NetLibrary._mechanics.probing.types import Outcome

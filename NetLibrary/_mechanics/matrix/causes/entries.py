@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import ENTRY, NODE, OUTSIDE, SERVICE_AT_ENTRY, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, At, Rule, same_at_other_entry
+from NetLibrary._mechanics.matrix.causes.scopes import ENTRY, NODE, OUTSIDE, SERVICE_AT_ENTRY
 from NetLibrary._mechanics.matrix.model.features import Fact
 
 

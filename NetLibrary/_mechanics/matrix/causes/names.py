@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator, Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import CLUSTER, CLUSTER_OR_NODE, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import At, Rule, Scope
+from NetLibrary._mechanics.matrix.causes.scopes import CLUSTER, CLUSTER_OR_NODE
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 from NetLibrary._mechanics.matrix.model.objects import OUTSIDE_NAME
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import NODE, NODE_PROTOCOL, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import (
     AT_ADDRESS,
     STOPPED,
@@ -18,6 +18,7 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     pods_at_least,
     was_told,
 )
+from NetLibrary._mechanics.matrix.causes.scopes import NODE, NODE_PROTOCOL
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import NODE, POD, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, At, Rule, Scope, other_pods
+from NetLibrary._mechanics.matrix.causes.scopes import NODE, POD
 from NetLibrary._mechanics.matrix.judge.expect import SLOW_ANSWER_MS
 from NetLibrary._mechanics.matrix.model.features import Fact
 from NetLibrary._mechanics.probing.types import Outcome

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from NetLibrary._mechanics.matrix.causes.case import PAIR, PAIR_PROTOCOL, WAY, WAY_PROTOCOL, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import (
     AT_ADDRESS,
     STOPPED,
@@ -16,6 +16,7 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     was_told,
     way_back,
 )
+from NetLibrary._mechanics.matrix.causes.scopes import PAIR, PAIR_PROTOCOL, WAY, WAY_PROTOCOL
 from NetLibrary._mechanics.matrix.model.features import BY_NAME, Fact
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import POD, POD_PROTOCOL, SOURCE, SOURCE_INSIDE, Case
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import AT_ADDRESS, STOPPED, At, Rule, Scope, between_pods, other_pods
+from NetLibrary._mechanics.matrix.causes.scopes import POD, POD_PROTOCOL, SOURCE, SOURCE_INSIDE
 from NetLibrary._mechanics.matrix.model.features import Fact
 from NetLibrary._mechanics.probing.types import Outcome
 

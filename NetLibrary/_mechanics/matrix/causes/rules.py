@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.model.features import Fact
 from NetLibrary._mechanics.probing.types import Outcome
-
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.matrix.causes.case import Case
 
 STOPPED = frozenset({"blocked", "flapping"})
 AT_ADDRESS = STOPPED | {"reason"}
@@ -46,7 +43,7 @@ class At:
 
 Test = Callable[[Fact, At], bool]
 Compare = Callable[[Fact, Fact, At], bool]
-Words = Callable[["Case", At], Mapping[str, str]]
+Words = Callable[[Case, At], Mapping[str, str]]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from NetLibrary._mechanics.matrix.causes.case import (
-    SERVICE,
-    SERVICE_AT_NODE,
-    SERVICE_OR_AT_NODE,
-    SERVICE_PORT,
-    SERVICE_PORT_AT_NODE,
-    Case,
-)
+from NetLibrary._mechanics.matrix.causes.case import Case
 from NetLibrary._mechanics.matrix.causes.rules import (
     AT_ADDRESS,
     STOPPED,
@@ -22,6 +15,13 @@ from NetLibrary._mechanics.matrix.causes.rules import (
     elsewhere,
     pods_at_least,
     port_of,
+)
+from NetLibrary._mechanics.matrix.causes.scopes import (
+    SERVICE,
+    SERVICE_AT_NODE,
+    SERVICE_OR_AT_NODE,
+    SERVICE_PORT,
+    SERVICE_PORT_AT_NODE,
 )
 from NetLibrary._mechanics.matrix.model.features import Fact
 
