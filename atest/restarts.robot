@@ -1,8 +1,8 @@
 *** Settings ***
-Documentation       Suites whose API server goes away for three seconds go on, or say what happened.
+Documentation       Suites whose API server goes away for three seconds, three times, go on, or say what happened.
 ...
-...                 The moment is the appearance of an object, by kind and labels; from then on the server goes away
-...                 again twenty seconds after each return.
+...                 The first moment is the appearance of an object, by kind and labels; the others are 40 s after each
+...                 return.
 
 Library             NetLibrary
 Library             upheaval.py

@@ -52,6 +52,7 @@ class ClusterError(NetLibraryError):
         self.status = status
         self.reason = reason
         self.retry_after: float | None = None  # seconds after which the server asks to come again
+        self.after_lost = False  # whether it was asked before and may have been done: that answer was lost
 
 
 class NotFound(ClusterError):
@@ -87,7 +88,7 @@ class TooManyRequests(ClusterError):
 
 
 class Unreachable(ClusterError):
-    """No answer: connection refused, name unknown, certificate not trusted, or time out.
+    """No answer of the API server: connection refused, name unknown, certificate not trusted, time out, or a proxy's.
 
     Args:
         message: What was tried, where, and what went wrong.

@@ -36,13 +36,13 @@ class ListenerMixin:
         self._told = ""  # the failure of a setup whose evidence is in the log already
 
     def _start_suite(self, data: Any, result: Any) -> None:
-        self.session.steps = {}
+        self.session.steps, self.session.began = {}, time.monotonic()
         self.session.lacking = []
         keep_contract(data)
         _robot.hide_in_debug_file()
 
     def _start_test(self, data: Any, result: Any) -> None:
-        self.session.steps = {}
+        self.session.steps, self.session.began = {}, time.monotonic()
         self.session.headlines.clear()
         self._depth = []
         lacking = [f"{right} ({right.role})" for right in self.session.lacking if right.is_for(data.name)]

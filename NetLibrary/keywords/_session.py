@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,7 @@ class Session:
         # Programs that carry traffic, by name; each returns its versions and images for the records
         self.carriers: dict[str, Callable[[], dict[str, Any]]] = {}
         self._kubeconfig, self._context = kubeconfig, context
+        self.began = time.monotonic()  # the suite's setup, or the test, that runs
         self._clusters: dict[str, Cluster] = {}
         self._replaced: list[Cluster] = []  # whose alias leads elsewhere now
         self._choices: dict[str, Choice] = {}
@@ -171,6 +173,19 @@ class Session:
         )
         _robot.console(text)
         logger.warn(text)
+
+    def absences(self) -> list[str]:
+        """Returns a sentence for each cluster whose API server was away during the test that runs."""
+        told = (each.connection.absences.words(each.alias, self.began) for each in self._all_clusters())
+        return [words for words in told if words]
+
+    def look_for_api_servers(self) -> None:
+        """Asks each cluster for a sign of life, so that `absences` knows why a connection was lost."""
+        from NetLibrary._mechanics.errors import NetLibraryError
+
+        for each in self._all_clusters():
+            with contextlib.suppress(NetLibraryError):
+                each.connection.request("GET", "/version", timeout=5.0)
 
     # --- results ------------------------------------------------------------------------------------
 

@@ -175,15 +175,15 @@ class HealthKeywords(KeywordBase):
         if not pods:
             raise InputError(f"labels is '{labels}', but no pod in namespace '{namespace}' has them.")
         rows: list[list[str]] = []
-        domain = None
+        domain, seconds = None, timeout.total_seconds()
         for pod in pods:
             name, node = pod["metadata"]["name"], pod["spec"].get("nodeName", "")
-            read = connection.exec(namespace, name, ["cat", "/etc/resolv.conf"], timeout=timeout.total_seconds()).stdout
+            read = connection.exec(namespace, name, ["cat", "/etc/resolv.conf"], timeout=seconds, again=True).stdout
             domain = health.cluster_domain(read) or domain
             for asked in names or ("kubernetes.default.svc.{domain}.",):
                 full = asked.replace("{domain}", domain or "cluster.local")
                 try:
-                    connection.exec(namespace, name, ["nslookup", full], timeout=timeout.total_seconds())
+                    connection.exec(namespace, name, ["nslookup", full], timeout=seconds, again=True)
                     rows.append([node, full, "resolved"])
                 except (ExecFailed, NetLibraryError) as error:
                     rows.append([node, full, str(error)])

@@ -39,7 +39,7 @@ def probe(cluster: Cluster, clients: Deployed, host: str, port: int) -> list[str
         try:
             result = cluster.exec(
                 clients.namespace, name, ["sh", "-c", _PROBE, "probe", host, str(port)],
-                container=clients.container or None, timeout=10, check=False,
+                container=clients.container or None, timeout=10, check=False, again=True,
             )  # fmt: skip
         except NetLibraryError as error:
             found.append(f"Probe from pod '{name}' to {host}:{port} could not run: {error}")

@@ -123,8 +123,9 @@ def cluster_domain(cluster: Cluster, pods: Sequence[Object]) -> str:
         container = containers.meant(cluster, pod)
         try:
             said = cluster.exec(
-                metadata["namespace"], metadata["name"], ["cat", "/etc/resolv.conf"], container=container, timeout=10
-            )
+                metadata["namespace"], metadata["name"], ["cat", "/etc/resolv.conf"], container=container, timeout=10,
+                again=True,
+            )  # fmt: skip
         except NetLibraryError:
             continue
         found = health.cluster_domain(said.stdout)

@@ -159,23 +159,25 @@ class Testbed:
         """Ends a receiver or sender in good order (SIGINT to e2sar_perf) and keeps its log to the last line."""
         self.refresh(endpoint)
         if not endpoint.terminated() and endpoint.pod_name and not endpoint.trouble:
-            endpoint.stopped_by_us = True
+            endpoint.stopped_by_us, asked = True, False
             try:
-                self.cluster.exec(
-                    self.namespace,
-                    endpoint.pod_name,
-                    ["/bin/sh", "-c", "kill -TERM 1"],
-                    container=endpoint.role,
-                    timeout=timeout,
-                )
+                try:
+                    self._tell_to_stop(endpoint, timeout)
+                except errors.ExecLost:
+                    asked = True  # perhaps; a second signal is no harm
+                    self._tell_to_stop(endpoint, timeout)
             except errors.NetLibraryError as error:
                 self.refresh(endpoint)
-                if endpoint.terminated():
+                if endpoint.terminated() and not asked:
                     endpoint.stopped_by_us = False  # it had ended by itself in that moment
-                else:
+                elif not endpoint.terminated():
                     self.say(f"{endpoint.name} could not be told to stop ({error}); its pod is deleted instead.")
                     self.cluster.delete("Pod", endpoint.pod_name, self.namespace, grace_seconds=5)
         self.wait_end(endpoint, timeout=timeout, fail=False)
+
+    def _tell_to_stop(self, endpoint: Endpoint, timeout: float) -> None:
+        words = ["/bin/sh", "-c", "kill -TERM 1"]
+        self.cluster.exec(self.namespace, endpoint.pod_name, words, container=endpoint.role, timeout=timeout)
 
     def wait_end(self, endpoint: Endpoint, *, timeout: float, fail: bool = True) -> None:
         """Waits until a sender or receiver has ended, and keeps its log to the last line.

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.secrets import head
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 BY_STATUS = {
     400: errors.Invalid,
@@ -83,24 +81,33 @@ def pause_before_again(
         retry_after: Seconds that the server asked for, None when it did not.
         attempt: How often it was sent, from 1.
     """
-    backoff = min(0.25 * 2 ** (attempt - 1), 2.0)
+    pause = backoff(attempt)
     if isinstance(error, errors.Unreachable):
         if error.final or (error.sent and not idempotent(method, content_type, path)):
             return None
-        return backoff
+        return pause
     if error.status == 429:
-        return None if path.endswith("/eviction") else (backoff if retry_after is None else retry_after)
+        return None if path.endswith("/eviction") else (pause if retry_after is None else retry_after)
     of_store = error.status == 500 and any(words in str(error) for words in _STORE)
     if error.status in (502, 503, 504) or of_store or (error.status == 500 and retry_after is not None):
         never_done = error.status == 503 and retry_after is not None
         if never_done or idempotent(method, content_type, path):
-            return backoff if retry_after is None else retry_after
+            return pause if retry_after is None else retry_after
     return None
 
 
-def retry_after(response: BaseHTTPResponse) -> float | None:
+def backoff(attempt: int) -> float:
+    """Returns the seconds before a request is sent again, longer each time.
+
+    Args:
+        attempt: How often it was sent, from 1.
+    """
+    return min(0.25 * 2.0 ** (attempt - 1), 2.0)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds after which a refused request may be sent again, None where the server did not say."""
-    value = str(response.headers.get("Retry-After", ""))
+    value = next((str(text) for name, text in headers.items() if name.lower() == "retry-after"), "")
     return max(0.1, float(value)) if value.isdigit() else None
 
 

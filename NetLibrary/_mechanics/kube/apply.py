@@ -193,7 +193,7 @@ def _take_fields(cluster: ClusterWriter, resource: Resource, found: Object) -> N
         "resourceVersion": found["metadata"]["resourceVersion"],
     }
     try:
-        cluster.connection.request(
+        cluster.connection.request_object(
             "PATCH", _path(resource, found), query={"fieldManager": FIELD_MANAGER}, body={"metadata": metadata},
             content_type="application/merge-patch+json",
         )  # fmt: skip

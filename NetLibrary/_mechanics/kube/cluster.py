@@ -195,8 +195,11 @@ class Cluster(ClusterWriter):
         stdin: str | bytes | None = None,
         timeout: float = 30.0,
         check: bool = True,
+        again: bool = False,
     ) -> ExecResult:
         """Runs a command in a container to its end.
+
+        With `again`, for what only reads, it is run once more where the connection to it broke off.
 
         Raises:
             errors.ExecFailed: Its exit status is not 0 and `check` is true.
@@ -204,7 +207,9 @@ class Cluster(ClusterWriter):
             errors.ExecLost: The connection ended without an exit status.
             errors.WaitTimeout: It did not end within `timeout` seconds.
         """
-        result = run_command(self, namespace, pod, command, container=container, stdin=stdin, timeout=timeout)
+        result = run_command(
+            self, namespace, pod, command, container=container, stdin=stdin, timeout=timeout, again=again
+        )
         return result.checked(command, f"pod '{namespace}/{pod}'") if check else result
 
     def logs(

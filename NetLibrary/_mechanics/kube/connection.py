@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.kube import answers, kubeconfig, transport
+from NetLibrary._mechanics.kube.absences import STARTING, Absences
 from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
 from NetLibrary._mechanics.kube.clock import Clock
@@ -32,6 +33,8 @@ FIRST_ANSWER_FOR = 3.0
 RECONNECT_FOR = 30.0
 # A server that is overloaded, or whose store looks for a leader, says so; it is asked again for so long.
 BUSY_FOR = 15.0
+# Credentials that were accepted before may be refused for a moment, while keys or accounts are renewed
+REFUSED_FOR = 5.0
 
 T = TypeVar("T")
 
@@ -57,10 +60,13 @@ class Connection:
         self.server = self.target.server
         self.credentials = Credentials(self.target)
         self.clock = Clock()
+        self.absences = Absences()
         self._lock = threading.Lock()
         self._pool: tuple[str, PoolManager] | None = None
         self._answered = False
         self._silent_since: float | None = None
+        self._accepted = False  # whether the server has ever taken the credentials
+        self._refused_since: float | None = None
         if self.target.user.plugin is None:
             # Unusable certificates would show at the first request, as a dead server
             self._pool_for(Credential(certificate=self.target.user.certificate, key=self.target.user.key))
@@ -114,6 +120,7 @@ class Connection:
         timeout: float | None = None,
         patient: bool = True,
         accept: str = "application/json",
+        wanted: type = object,
     ) -> Any:
         """Sends one request and returns the decoded answer (dict for JSON, else text).
 
@@ -126,37 +133,42 @@ class Connection:
             timeout: Seconds between two pieces of the answer.
             patient: Whether to ask again where that is safe and may help.
             accept: Kinds of answers that are understood.
+            wanted: What the decoded answer must be; anything else came from somebody on the way.
 
         Raises:
             errors.ClusterError: The server said no, or there was no answer (`Unreachable`).
         """
 
-        def ask() -> tuple[str, str]:
+        def ask() -> Any:
             response = self._once(method, path, query, body, content_type, timeout, accept)
             try:
                 data = self._read(response, method, path)
             finally:
                 response.release_conn()
-            return data.decode(errors="replace"), str(response.headers.get("Content-Type", ""))
+            return self._understood(data.decode(errors="replace"), response, method, path, wanted)
 
-        text, kind = self._patiently(ask, method, path, content_type) if patient else ask()
-        if "json" not in kind:
-            return text
-        try:
-            answer = json.loads(text)
-        except ValueError as error:
-            raise self._nonsense(method, path, text) from error
-        secrets.learn_answer(text, answer)
-        return answer
+        return self._patiently(ask, method, path, content_type) if patient else ask()
 
     def request_object(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Sends one request as `request` does, where only an object is an answer.
 
         Raises:
-            errors.ClusterError: Somebody else answered, for instance a proxy with a page to log in.
+            errors.Unreachable: Somebody else answered, for instance a proxy with a page to log in.
         """
-        answer = self.request(method, path, **options)
-        if not isinstance(answer, dict):
+        answer: dict[str, Any] = self.request(method, path, wanted=dict, **options)
+        return answer
+
+    def _understood(self, text: str, response: BaseHTTPResponse, method: str, path: str, wanted: type) -> Any:
+        kind = str(response.headers.get("Content-Type", ""))
+        answer: Any = text
+        if "json" in kind:
+            try:
+                answer = json.loads(text)
+            except ValueError as error:
+                raise self._nonsense(method, path, text) from error
+            secrets.learn_answer(text, answer)
+        page = "html" in kind and "/proxy" not in path  # behind which there may be anything
+        if page or not isinstance(answer, wanted):
             raise self._nonsense(method, path, str(answer))
         return answer
 
@@ -200,14 +212,17 @@ class Connection:
     # --- asking -----------------------------------------------------------------------------------------
 
     def _patiently(self, ask: Callable[[], T], method: str, path: str, content_type: str) -> T:
-        begin, attempt = time.monotonic(), 0
+        begin, attempt, lost = time.monotonic(), 0, False
         while True:
             attempt += 1
             try:
                 result = ask()
             except errors.ClusterError as error:
-                wait = error.retry_after
+                error.after_lost, wait = lost, error.retry_after
                 pause = answers.pause_before_again(error, method, content_type, path, wait, attempt)
+                if pause is None and self.unsettled(error):
+                    pause = answers.backoff(attempt)
+                lost = lost or (isinstance(error, errors.Unreachable) and error.sent)
                 if isinstance(error, errors.Unreachable):
                     with self._lock:
                         self._silent_since = self._silent_since or begin
@@ -223,6 +238,23 @@ class Connection:
             else:
                 self._heard()
                 return result
+
+    def unsettled(self, error: errors.ClusterError) -> bool:
+        """Tells whether a refusal may be of a moment: of a server that has just begun, or while keys are renewed."""
+        if error.status == 403:
+            return self.absences.returned_within(STARTING)
+        with self._lock:
+            since = self._refused_since
+        return error.status == 401 and since is not None and time.monotonic() - since < REFUSED_FOR
+
+    def answered(self, status: int) -> None:
+        """Takes note of an answer, and whether it took the credentials."""
+        self.absences.heard()
+        with self._lock:
+            if status != 401:
+                self._accepted, self._refused_since = True, None
+            elif self._accepted and self._refused_since is None:
+                self._refused_since = time.monotonic()
 
     def _heard(self) -> None:
         with self._lock:
@@ -262,7 +294,7 @@ class Connection:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             if not isinstance(body, bytes):
                 secrets.learn_answer(data.decode(), body)
-        begin = time.time()
+        begin, began = time.time(), time.monotonic()
         limit = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT if timeout is None else timeout)
         try:
             response: BaseHTTPResponse = self._pool_for(credential).request(
@@ -271,7 +303,8 @@ class Connection:
             )  # fmt: skip
         # Nothing wider: Robot's stop signal is an ordinary Exception, raised wherever we happen to be
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self.unreachable(method, path, error) from error
+            raise self.unreachable(method, path, error, began) from error
+        self.answered(response.status)
         self.clock.hear(response.headers.get("Date"), begin, time.time())
         if response.status < 300:
             return response
@@ -282,7 +315,7 @@ class Connection:
         if response.status < 400:
             text = f"a redirection to '{response.headers.get('Location', '?')}'"
         refusal = answers.refused(self.alias, method, path, response.status, text)
-        refusal.retry_after = answers.retry_after(response)
+        refusal.retry_after = answers.retry_after(response.headers)
         raise refusal
 
     def _read(self, response: BaseHTTPResponse, method: str, path: str) -> bytes:
@@ -293,8 +326,10 @@ class Connection:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self.unreachable(method, path, error) from error
 
-    def unreachable(self, method: str, path: str, error: BaseException) -> errors.Unreachable:
-        """Returns the error for a request that was not answered."""
+    def unreachable(
+        self, method: str, path: str, error: BaseException, began: float | None = None
+    ) -> errors.Unreachable:
+        """Returns the error for a request that was not answered; `began` is when it tried to connect."""
         import urllib3
 
         never_sent = isinstance(
@@ -304,19 +339,21 @@ class Connection:
         found = errors.Unreachable(
             f"Cluster '{self.alias}' at {self.server} did not answer {method} {path.partition('?')[0]}: "
             f"{cause(error)}.",
-            sent=not never_sent and not _of_trust(error),
+            sent=not never_sent and not of_trust(error),
         )
-        found.final = _of_trust(error)
+        found.final = of_trust(error)
+        if began is not None and never_sent:
+            self.absences.silent(began)
         return found
 
-    def _nonsense(self, method: str, path: str, text: str) -> errors.ClusterError:
-        return errors.ClusterError(
+    def _nonsense(self, method: str, path: str, text: str) -> errors.Unreachable:
+        return errors.Unreachable(
             f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something "
             f"which is no answer of Kubernetes: {secrets.head(answers.plain(text), 200) or 'nothing'}."
         )
 
 
-def _of_trust(error: BaseException) -> bool:
+def of_trust(error: BaseException) -> bool:
     """Tells whether certificates did not fit, which no repetition changes."""
     import ssl
 

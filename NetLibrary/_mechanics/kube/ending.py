@@ -57,11 +57,18 @@ def run_command(
     container: str | None,
     stdin: str | bytes | None,
     timeout: float,
+    again: bool = False,
 ) -> ExecResult:
     """Runs a command in a container to its end, or kills it when its time is up; see `Cluster.exec`."""
-    running = cluster.start_exec(namespace, pod, command, container=container, stdin=stdin is not None)
     try:
+        running = cluster.start_exec(namespace, pod, command, container=container, stdin=stdin is not None)
         return execution.run(running, stdin, timeout)
+    except (errors.ExecLost, errors.ClusterError) as error:
+        passes = isinstance(error, (errors.ExecLost, errors.Unreachable)) or error.status >= 500
+        if not again or not passes or getattr(error, "final", False):
+            raise
+        # The API server's absence is waited out by whoever connects
+        return run_command(cluster, namespace, pod, command, container=container, stdin=stdin, timeout=timeout)
     except errors.WaitTimeout as error:
         ended = end_command(cluster, namespace, pod, command, container=container, age=timeout)
         raise errors.WaitTimeout(f"{error} It was {'killed' if ended else 'left running'}.") from error

@@ -104,7 +104,7 @@ def evict(cluster: Cluster, pod: Object, grace_seconds: int | None = None) -> st
     }
     path = cluster.resources.find("Pod").path(metadata["namespace"], metadata["name"], "eviction")
     try:
-        cluster.raw("POST", path, body=body)
+        cluster.connection.request_object("POST", path, body=body)
     except (errors.NotFound, errors.Conflict):
         return ""  # gone, or another pod has its name now
     except errors.TooManyRequests as error:

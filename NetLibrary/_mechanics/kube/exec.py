@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import answers, transport
 from NetLibrary._mechanics.kube.answers import cause
-from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection
+from NetLibrary._mechanics.kube.connection import CONNECT_TIMEOUT, Connection, of_trust
 from NetLibrary._mechanics.kube.credentials import Credential
 from NetLibrary._mechanics.secrets import head, tail
 
@@ -253,8 +253,11 @@ def open_websocket(
     """
     import websocket
 
+    began, asked = time.monotonic(), False
     try:
-        return websocket.create_connection(
+        way = transport.websocket_way(connection.target, credential)
+        asked = True  # nothing had been before there was a connection
+        opened = websocket.create_connection(
             connection.url(path, query).replace("http", "ws", 1),
             timeout=CONNECT_TIMEOUT + 5,
             # This package writes texts as UTF-8 and not, as http.client does, as Latin-1
@@ -267,18 +270,28 @@ def open_websocket(
             enable_multithread=True,
             skip_utf8_validation=True,
             suppress_origin=True,
-            **transport.websocket_way(connection.target, credential),
+            **way,
         )
+        connection.answered(101)
+        return opened
     except websocket.WebSocketBadStatusException as error:
         body = error.resp_body or b""
         text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
-        raise answers.refused(connection.alias, "EXEC", path, error.status_code, text) from error
+        connection.answered(error.status_code)
+        refusal = answers.refused(connection.alias, "EXEC", path, error.status_code, text)
+        refusal.retry_after = answers.retry_after(error.resp_headers or {})
+        raise refusal from error
     except (websocket.WebSocketException, OSError) as error:
-        raise errors.Unreachable(
+        asked = asked and not isinstance(error, ConnectionRefusedError)
+        found = errors.Unreachable(
             f"Cluster '{connection.alias}' at {connection.server} did not take the command for {where}: "
             f"{cause(error)}.",
-            sent=not isinstance(error, ConnectionRefusedError),
-        ) from error
+            sent=asked,
+        )
+        found.final = of_trust(error)
+        if not asked and not found.final:
+            connection.absences.silent(began)
+        raise found from error
 
 
 def run(running: RunningExec, stdin: bytes | str | None, timeout: float) -> ExecResult:

@@ -147,12 +147,9 @@ class ForeignChanges:
         def send(seen: Object, extra: Object) -> Object:
             body = copy.deepcopy(wanted)
             metadata = body.setdefault("metadata", {})
-            metadata["name"] = seen["metadata"]["name"]
-            if resource.namespaced:
-                metadata["namespace"] = seen["metadata"]["namespace"]
-            metadata["uid"], metadata["resourceVersion"] = seen["metadata"]["uid"], seen["metadata"]["resourceVersion"]
-            for key, values in extra.items():
-                metadata[key] = {**(metadata.get(key) or {}), **values}
+            known = ("name", "namespace", "uid", "resourceVersion")
+            metadata |= {key: seen["metadata"][key] for key in known if key in seen["metadata"]}
+            metadata |= {key: {**(metadata.get(key) or {}), **values} for key, values in extra.items()}
             body["apiVersion"], body["kind"] = desired["apiVersion"], desired["kind"]
             query = {"fieldManager": self.manager, "force": force, "fieldValidation": "Strict"}
             return self._cluster.connection.request_object(
@@ -169,8 +166,7 @@ class ForeignChanges:
             patch = copy.deepcopy(wanted)
             metadata = patch.setdefault("metadata", {})
             metadata["resourceVersion"] = seen["metadata"]["resourceVersion"]
-            for key, values in extra.items():
-                metadata[key] = {**(metadata.get(key) or {}), **values}
+            metadata |= {key: {**(metadata.get(key) or {}), **values} for key, values in extra.items()}
             return self._patch(resource, seen, patch, strict=True)
 
         return self._change(resource, found, wanted, send)
@@ -185,17 +181,22 @@ class ForeignChanges:
                 return found
             try:
                 changed: Object = send(found, self._marks(resource, record))
-            except errors.Conflict as error:
-                if last or "has been modified" not in str(error):
+            except errors.ClusterError as error:
+                if error.after_lost or (isinstance(error, errors.Unreachable) and error.sent):
+                    self._remember(resource, place, found, record)  # perhaps changed; putting back is no harm
+                if last or not isinstance(error, errors.Conflict) or "has been modified" not in str(error):
                     raise
                 found = self._cluster.get(place.kind, place.name, place.namespace or None)
                 continue
-            if place not in self._records:
-                self._cluster.say(f"{place} existed before this run: it is changed and will be put back at the end.")
-                record.managers = found["metadata"].get("managedFields") or []
-            self._records[place] = (resource, found["metadata"]["uid"], record)
+            self._remember(resource, place, found, record)
             return changed
         raise AssertionError("not reached")
+
+    def _remember(self, resource: Resource, place: Place, found: Object, record: Record) -> None:
+        if place not in self._records:
+            self._cluster.say(f"{place} existed before this run: it is changed and will be put back at the end.")
+            record.managers = found["metadata"].get("managedFields") or []
+        self._records[place] = (resource, found["metadata"]["uid"], record)
 
     def _of_others(self, found: Object) -> dict[Path, Step]:
         """Returns what other runs have changed on the object and still need."""

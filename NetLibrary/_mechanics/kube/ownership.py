@@ -188,14 +188,19 @@ class Ownership:
         """
         path = resource.path(namespace, name)
         place = place_of(resource, {"name": name, "namespace": namespace})
-        known = self._uids.get(place)
+        known, lost = self._uids.get(place), False
         if known:
             try:
                 return self._send(path, {"uid": known}, grace_seconds)
-            except errors.Conflict:
-                pass  # another object has the name now, or it is ending already: look
+            except errors.Conflict as error:
+                lost = error.after_lost  # else another object has the name now, or it is ending already: look
         for _ in range(TRIES):
-            found = self._cluster.connection.request_object("GET", path)
+            try:
+                found = self._cluster.connection.request_object("GET", path)
+            except errors.NotFound:
+                if lost:  # the request whose answer was lost has done it
+                    return None
+                raise
             metadata = found["metadata"]
             if not allow_foreign and not self.owns(resource, found):
                 raise errors.NotOwned(
@@ -208,7 +213,7 @@ class Ownership:
             try:
                 return self._send(path, precondition, grace_seconds)
             except errors.Conflict as error:
-                changed = error
+                changed, lost = error, lost or error.after_lost
         raise changed
 
     def delete_left(self, resource: Resource, obj: Object, run_id: str) -> None:
@@ -230,7 +235,11 @@ class Ownership:
         options["preconditions"] = precondition
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
-        self._cluster.connection.request("DELETE", path, body=options)
+        try:
+            self._cluster.connection.request_object("DELETE", path, body=options)
+        except errors.NotFound as error:
+            if not error.after_lost:
+                raise
         self._ended.add(str(precondition["uid"]))
 
     def inside(self, namespace: str) -> list[Place]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.exec import open_websocket
 from NetLibrary._mechanics.kube.missing import required
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
@@ -183,6 +184,7 @@ class _Reader:
     def __init__(self, way: websocket.WebSocket) -> None:
         self._way = way
         self._named: set[int] = set()
+        self.broke = ""  # how it ended, where it did not end in order
 
     def next(self) -> tuple[int | None, bytes]:
         """Returns the next (channel, bytes); the channel is None at the end, and -1 for what carries nothing."""
@@ -190,7 +192,8 @@ class _Reader:
 
         try:
             opcode, data = self._way.recv_data(control_frame=True)
-        except (websocket.WebSocketException, OSError, AttributeError):
+        except (websocket.WebSocketException, OSError, AttributeError) as error:
+            self.broke = f"the connection through the API server broke off ({cause(error)})"
             return None, b""
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             return None, b""
@@ -216,11 +219,12 @@ def _carry(sock: socket.socket, way: websocket.WebSocket) -> str:
         except (OSError, websocket.WebSocketException, AttributeError):
             pass  # the other direction tells
         finally:
+            gone.set()
             if way.sock is not None:
                 with contextlib.suppress(OSError):
                     way.sock.shutdown(socket.SHUT_RDWR)
 
-    ended, moved = threading.Event(), threading.Event()
+    ended, moved, gone = threading.Event(), threading.Event(), threading.Event()
     threading.Thread(target=up, daemon=True).start()
     way.settimeout(None)
     reader = _Reader(way)
@@ -228,7 +232,7 @@ def _carry(sock: socket.socket, way: websocket.WebSocket) -> str:
         while True:
             channel, data = reader.next()
             if channel is None:
-                return ""
+                return "" if gone.is_set() else reader.broke
             if channel == ERROR:
                 return data.decode(errors="replace")
             if channel == DATA:

@@ -18,7 +18,9 @@ from weakref import WeakKeyDictionary
 import yaml
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.absences import STARTING
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.polling import settle
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
 SCOPE, ROWS, WITHOUT = "netlibrary.io/scope", "netlibrary.io/rows", "netlibrary.io/optional"
@@ -146,10 +148,19 @@ def _missing_without(notes: Mapping[str, str], scope: str, group: str, resource:
 
 def missing(cluster: Cluster, rights: list[Right]) -> list[Right]:
     """Returns those of the rights that the account does not have; all are asked for at once."""
-    asked = list(dict.fromkeys((r.verb, r.group, r.resource, r.namespace) for r in rights))
-    with ThreadPoolExecutor(max_workers=12, thread_name_prefix="rights") as pool:
-        allowed = dict(zip(asked, pool.map(lambda each: _allowed(cluster, *each), asked), strict=True))
-    return [r for r in rights if not allowed[(r.verb, r.group, r.resource, r.namespace)]]
+    lacking: list[Right] = []
+
+    def granted() -> bool:
+        asked = list(dict.fromkeys((r.verb, r.group, r.resource, r.namespace) for r in rights))
+        with ThreadPoolExecutor(max_workers=12, thread_name_prefix="rights") as pool:
+            allowed = dict(zip(asked, pool.map(lambda each: _allowed(cluster, *each), asked), strict=True))
+        lacking[:] = [r for r in rights if not allowed[(r.verb, r.group, r.resource, r.namespace)]]
+        return not lacking
+
+    # A server that has just begun knows no roles yet
+    if not granted() and cluster.connection.absences.returned_within(STARTING):
+        settle(granted, timeout=STARTING, every=1.0)
+    return lacking
 
 
 # What an account may do is asked for again after a minute: roles are given while a run goes on

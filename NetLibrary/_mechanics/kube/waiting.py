@@ -64,10 +64,11 @@ def wait(
     advisor = Advisor(
         cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready, completion=ends
     )
-    steady = Lasting()
+    steady, absences = Lasting(), cluster.connection.absences
     with _watch(cluster, selection) as stream:
         while True:
-            left = deadline_left(start + timeout)
+            more = absences.allowance(start, timeout)
+            left = deadline_left(start + timeout + more)
             event = stream.next(min(left, TICK))
             while event is not None:
                 synced = synced or event[0] == "SYNCED"
@@ -97,7 +98,7 @@ def wait(
                         progress(f"{what}: {said}")
             if left <= 0:
                 state = "; ".join(filter(None, ("" if stream.trouble and not synced else state, stream.trouble)))
-                first = f"{what}: not reached within {timeout:g} s; at the end: {state.rstrip('.')}."
+                first = f"{what}: not reached within {timeout + round(more):g} s; at the end: {state.rstrip('.')}."
                 lines = advisor.at_the_end(list(objects.values())) if synced and not stream.trouble else []
                 raise errors.WaitTimeout("\n".join(_unsaid([first, *lines])))
 

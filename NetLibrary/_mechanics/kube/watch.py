@@ -95,7 +95,7 @@ class Watch:
             except errors.Expired:
                 version = None
             except errors.ClusterError as error:
-                if not _passes(error):
+                if not (_passes(error) or self._connection.unsettled(error)):
                     self._events.put(("FAILED", error))
                     return
                 self.trouble = str(error)

@@ -176,7 +176,7 @@ class Builder:
             words = ["sh", "-c", READ_ADDRESSES]
             bed = self._bed
             ran = bed.cluster.exec(
-                source.namespace, source.name, words, container=source.container, timeout=10, check=False
+                source.namespace, source.name, words, container=source.container, timeout=10, check=False, again=True
             )
         except errors.NetLibraryError:  # a source without a shell: then nothing is claimed about its node's addresses
             return frozenset()

@@ -68,6 +68,7 @@ def discover(cluster: Any, namespace: str, *, host_port: int = OUTAGE_HOST_PORT,
                 ["cat", "/proc/net/route", "/proc/net/ipv6_route", "/etc/resolv.conf"],
                 check=False,
                 timeout=10,
+                again=True,
             ).stdout
         except errors.NetLibraryError:
             if role == "source":

@@ -92,9 +92,8 @@ def _ask(cluster: Any, namespace: str, source: str, server: Outside) -> Outside:
     if not server.port:
         return server
     try:
-        said = cluster.exec(
-            namespace, source, ["python3", "-c", ASK, server.address, str(server.port)], check=False, timeout=ASK_S
-        )
+        words = ["python3", "-c", ASK, server.address, str(server.port)]
+        said = cluster.exec(namespace, source, words, check=False, timeout=ASK_S, again=True)
         facts = json.loads(str(said.stdout) or "{}")
     except (errors.NetLibraryError, ValueError):
         return server

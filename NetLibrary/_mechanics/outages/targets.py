@@ -123,7 +123,8 @@ def _look_up(cluster: Any, namespace: str, source: str, target: OutageTarget) ->
     if target.from_outside:
         return addresses.looked_up([target.host])
     try:
-        said = cluster.exec(namespace, source, ["python3", "-c", LOOK_UP, target.host], check=False, timeout=LOOK_UP_S)
+        words = ["python3", "-c", LOOK_UP, target.host]
+        said = cluster.exec(namespace, source, words, check=False, timeout=LOOK_UP_S, again=True)
     except errors.NetLibraryError:
         return []
     return list(dict.fromkeys(str(said.stdout).split()))

@@ -47,10 +47,14 @@ class Kubelets:
             return text
 
     def _ask(self, node: str) -> str:
-        if not self._silent(f"/api/v1/nodes/{node}/proxy/healthz"):
+        path, begin = f"/api/v1/nodes/{node}/proxy/healthz", time.monotonic()
+        if not self._silent(path):
             return ""
+        broke_off = time.monotonic() - begin < ANSWER
         if self._silent("/livez"):
-            return f"{UNHEARD}: the API server gives no answer"
+            return "the API server gives no answer"
+        if broke_off and not self._silent(path):  # it was the API server that had gone away for a moment
+            return ""
         if self._silent(f"/api/v1/nodes/{node}", gone=True):
             return f"{UNHEARD}: its node '{node}' does not belong to the cluster any more"
         return f"{UNHEARD}: the kubelet of its node '{node}' gives no answer within {ANSWER:g} s"

@@ -122,7 +122,7 @@ def _sockets(cluster: Cluster, pod: Object) -> str:
     command = ["sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; true"]
     container = server_container(pod)
     return cluster.exec(
-        pod["metadata"]["namespace"], pod["metadata"]["name"], command, container=container, timeout=10
+        pod["metadata"]["namespace"], pod["metadata"]["name"], command, container=container, timeout=10, again=True
     ).stdout
 
 

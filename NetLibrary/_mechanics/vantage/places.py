@@ -83,8 +83,9 @@ class InPod:
     def run(self, command: Sequence[str], *, timeout: float, stdin: str | None = None) -> Ran:
         """Runs a program in the container to its end; see `Vantage`."""
         result = self._cluster.exec(
-            self._namespace, self._pod, command, container=self._container, stdin=stdin, timeout=timeout, check=False
-        )
+            self._namespace, self._pod, command, container=self._container, stdin=stdin, timeout=timeout, check=False,
+            again=True,
+        )  # fmt: skip
         return Ran(result.stdout, result.stderr, result.exit_code)
 
     def start(self, command: Sequence[str]) -> Program:

@@ -189,7 +189,8 @@ class CyPerfAgentKeywords(CyPerfBase):
         for pod in objects.live_pods(connection, deployed):
             name = str(pod["metadata"]["name"])
             command = ["cyperfagent", "controller", "set", wanted]
-            said = connection.exec(deployed.namespace, name, command, container=deployed.container or None, timeout=60)
+            container = deployed.container or None
+            said = connection.exec(deployed.namespace, name, command, container=container, timeout=60, again=True)
             logger.info(f"{name}: {(said.stdout + said.stderr).strip() or 'controller set'}")
         self._registered(self._controller(), deployed, self._seconds(timeout))
 

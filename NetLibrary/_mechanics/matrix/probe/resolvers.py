@@ -23,7 +23,9 @@ def read_resolvers(bed: Testbed, sources: Sequence[Source]) -> dict[str, tuple[s
     def ask(source: Source) -> tuple[str, ...]:
         words = ["sh", "-c", "cat /etc/resolv.conf"]
         try:
-            ran = bed.cluster.exec(source.namespace, source.name, words, container=CONTAINER, timeout=10, check=False)
+            ran = bed.cluster.exec(
+                source.namespace, source.name, words, container=CONTAINER, timeout=10, check=False, again=True
+            )
         except errors.NetLibraryError:  # says nothing about its resolver
             return ()
         return servers_of(ran.stdout)

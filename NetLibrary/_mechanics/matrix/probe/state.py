@@ -187,7 +187,9 @@ def _ways_in(bed: Testbed, node: str, looker: str) -> list[Callable[[str], str]]
 
 def _in_pod(bed: Testbed, pod: str, words: list[str]) -> str:
     try:
-        ran = bed.cluster.exec(bed.layout.namespace, pod, words, container=CONTAINER, timeout=20, check=False)
+        ran = bed.cluster.exec(
+            bed.layout.namespace, pod, words, container=CONTAINER, timeout=20, check=False, again=True
+        )
     except errors.NetLibraryError:
         return ""
     return ran.stdout

@@ -155,6 +155,14 @@ class PodProber(Prober):
             ToolMissing: The image has no python3.
             EnvironmentProblem: The prober did not start.
         """
+        try:
+            self._begin()
+        except errors.ExecLost:  # with the API server or the kubelet; a prober that nobody hears ends by itself
+            self._folder += "-again"
+            self._begin()
+        self._thread.start()
+
+    def _begin(self) -> None:
         self.identity = self._identity()
         self.first_offset = self._take_offset()
         files = {"prober.pyz": archive(), "config.json": json.dumps(self._config).encode()}
@@ -166,7 +174,6 @@ class PodProber(Prober):
             raise errors.EnvironmentProblem(
                 f"The prober did not start in {self.name}: {tail((result.stderr or result.stdout).strip(), 300)}"
             ) from None
-        self._thread.start()
 
     def _exec(self, command: list[str], *, stdin: bytes | None = None, timeout: float = EXEC_TIMEOUT_S) -> Any:
         return self.cluster.exec(
@@ -248,6 +255,8 @@ class PodProber(Prober):
         """Tells whether the pod itself is gone, and says so."""
         try:
             pod = self.cluster.get("Pod", self.pod, self.namespace)
+            if pod["metadata"].get("deletionTimestamp"):
+                raise errors.NotFound("it goes")
         except errors.NotFound:
             self.failed = f"{self.name} was deleted during the measurement; what it delivered until then is counted"
             return True
@@ -257,9 +266,6 @@ class PodProber(Prober):
         now = self._identity()
         if self.identity is not None and now.pod_uid != self.identity.pod_uid:
             self.failed = f"{self.name} was replaced during the measurement; what it delivered until then is counted"
-            return True
-        if pod["metadata"].get("deletionTimestamp"):
-            self.failed = f"{self.name} was deleted during the measurement; what it delivered until then is counted"
             return True
         if status.get("phase") in ("Failed", "Succeeded"):
             why = status.get("message") or status.get("reason") or "it ended"
