@@ -22,6 +22,8 @@ QUOTA = 'pods "client" is forbidden: failed quota: team: must specify limits.cpu
     [
         (SCC, "POD_USER:any"),
         (QUOTA, "POD_REQUESTS and POD_LIMITS"),
+        ("failed to resolve image: no match for platform in manifest: not found", "NODE_SELECTOR"),
+        ("Pod was rejected: Predicate NodeAffinity failed", "NODE_SELECTOR"),
         ('pods "c" is forbidden: minimum cpu usage per Container is 100m, but request is 20m', "POD_REQUESTS is the least"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }.", "TOLERATIONS"),
         ("0/3 nodes are available: 3 node(s) had untolerated taint(s).", "TOLERATIONS"),

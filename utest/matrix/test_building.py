@@ -116,6 +116,20 @@ def test_load_balancer_with_a_name_alone_is_left_out_by_its_name():
     assert "there is no provider" in Matrix(bed).lacking(CASES["load balancer"])
 
 
+def test_a_range_that_has_no_address_left_costs_the_rows_of_the_services_that_got_none():
+    """The whole matrix ended with the server's error where a small range of Services was nearly full."""
+    full = "Internal error occurred: failed to allocate a serviceIP: range is full"
+    made = builder(Refusing(sticky=errors.ClusterError(full, status=500)))
+    made._create(objects.services(made.testbed.layout))
+    bed = made.testbed
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    assert Matrix(bed).lacking(CASES["affinity"]) == f"the API server refused it: {full}"
+    broken = builder(Refusing(sticky=errors.ClusterError("etcdserver: request timed out", status=500)))
+    with pytest.raises(errors.ClusterError, match="timed out"):
+        broken._create(objects.services(broken.testbed.layout))
+
+
 def test_nodes_without_an_address_of_the_services_family_are_no_entries():
     """In a dual cluster a node may have one family, and one that its cloud has not named yet a host name alone."""
     bed = builder(Refusing()).testbed

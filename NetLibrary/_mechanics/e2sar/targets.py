@@ -73,7 +73,9 @@ def _load_balancer(services: Services, family: int) -> str:
     """Returns where a load balancer in front of the receivers listens."""
     try:
         services.cluster.apply(services.files.load_balancer(services.namespace))
-    except errors.Forbidden as error:
+    except errors.ClusterError as error:
+        if not service_types.is_refusal(error):
+            raise
         raise errors.Unavailable(f"The receivers have no load balancer: {error}") from error
     try:
         service = services.cluster.wait(

@@ -7,10 +7,12 @@ import re
 # What admission, quotas and the scheduler say → what helps. Sources: OpenShift, "Managing security context
 # constraints"; Kubernetes, "Resource Quotas" and "Taints and Tolerations"; Gatekeeper's library of policies. Taints of
 # Kubernetes itself say that a node is not well.
+_ONE_KIND = "NODE_SELECTOR chooses nodes, for instance kubernetes.io/arch=amd64"
 _REMEDIES = (
     (r"security context constraint.*must be in the ranges", "-v POD_USER:any leaves user ids to the cluster"),
     (r"must specify (limits|requests)\.", "POD_REQUESTS and POD_LIMITS give resources to all pods"),
     (r"minimum (cpu|memory) usage per (container|pod) is", "POD_REQUESTS is the least that containers ask for"),
+    (r"no match for platform|exec format error|predicate NodeAffinity failed", _ONE_KIND),
     (r"untolerated taint(\(s\))?(?! ?\{node\.kubernetes\.io/)", "TOLERATIONS names taints that do not keep pods away"),
     (r"invalid image repo|image repository .*not allowed", "REGISTRY names the registry of all images"),
     (r"readOnlyRootFilesystem|read-?only root file ?system", "-v POD_READ_ONLY_ROOT:yes gives all containers one"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from NetLibrary._mechanics.errors import Forbidden
+from NetLibrary._mechanics.errors import ClusterError, Forbidden
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -16,6 +16,16 @@ LESSER = {"LoadBalancer": "NodePort", "NodePort": "ClusterIP"}
 REFUSED = "netlibrary.io/refused-type"
 
 
+def is_refusal(error: ClusterError) -> bool:
+    """Tells whether the cluster wants no such Service, or has no address or port left for one.
+
+    Example:
+        >>> is_refusal(ClusterError("failed to allocate a serviceIP: range is full", status=500))
+        True
+    """
+    return isinstance(error, Forbidden) or "failed to allocate" in str(error)
+
+
 def apply(cluster: Cluster, service: Object, say: Callable[[str], object]) -> Object:
     """Applies a Service; where its type is refused, it becomes one of the next lesser type.
 
@@ -24,14 +34,14 @@ def apply(cluster: Cluster, service: Object, say: Callable[[str], object]) -> Ob
         service: The Service.
         say: Is told what was refused, in the server's words.
     Raises:
-        Forbidden: A Service of any type is refused.
+        ClusterError: A Service of any type is refused, or the server failed.
     """
     while True:
         kind = service["spec"].get("type", "ClusterIP")
         try:
             return cluster.apply(service)
-        except Forbidden as error:
-            if kind not in LESSER:
+        except ClusterError as error:
+            if kind not in LESSER or not is_refusal(error):
                 raise
             words = f"type {kind} is refused here: {error}"
             say(f"Service '{service['metadata']['name']}' is made of type {LESSER[kind]}, since {words}")

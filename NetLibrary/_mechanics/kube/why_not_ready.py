@@ -130,7 +130,7 @@ def problem(pod: Object) -> Trouble:
     if has_ended(pod):
         said = status.get("message") or status.get("reason") or exit_text(pod)
         jobs = any(o.get("kind") == "Job" for o in pod["metadata"].get("ownerReferences") or [])  # makes another one
-        return Trouble(f"it ended ({status['phase']}): {said}", status["phase"] if jobs else ENDED)
+        return Trouble(f"it ended ({status['phase']}): {said}{remedy(said)}", status["phase"] if jobs else ENDED)
     for entry in status.get("conditions") or []:
         if entry["type"] == "PodScheduled" and entry["status"] == "False":
             return _unscheduled(pod, entry)
@@ -193,7 +193,7 @@ def _stuck(pod: Object, container: _Container) -> Trouble | None:
         text += f" ({container.exit()})"
     if reason in PULLS:
         text = f"{text.rstrip('.')}{images.help_for(str(container.status.get('image', '')))}"
-    return container.trouble(text, str(reason))
+    return container.trouble(text + remedy(text), str(reason))
 
 
 def _over(pod: Object, container: _Container) -> Trouble | None:

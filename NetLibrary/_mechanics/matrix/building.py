@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube import addresses, service_types
 from NetLibrary._mechanics.matrix import cases
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.model.objects import Layout
@@ -114,7 +114,9 @@ class Builder:
             if name == objects.NEAR:
                 bed.layout = dataclasses.replace(bed.layout, near=False)
             bed.refused[name] = str(error)
-        except errors.Forbidden as error:
+        except errors.ClusterError as error:
+            if not service_types.is_refusal(error):
+                raise
             bed.refused[name] = str(error)
 
     def _without_refused(self) -> None:
