@@ -12,7 +12,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import admission
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import LIMIT_SECONDS, ROOT, command_of, lab_of_run, output_folder
+from running import LIMIT_SECONDS, QUIET, ROOT, command_of, lab_of_run, output_folder
 
 from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
@@ -111,6 +112,11 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
             server = node.popen([sys.executable, program, str(status), str(port)])
             self._undo += [partial(server.wait, 10), server.terminate]
 
+    def reach_by_kubeconfig(self) -> None:
+        """Lets suites see the lab as any cluster that a kubeconfig names, with a stand-in's image on its nodes."""
+        self._lab.install("e2sar")
+        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{self._lab.kubeconfig}"]
+
     def node_is_tainted(self, name: str, taint: str) -> None:
         """Taints a node until the oddity is ended."""
         self._lab.kubectl("taint", "nodes", name, taint)
@@ -198,11 +204,20 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         assert not silent, "\n".join(silent)
         assert seconds <= float(within), f"{suite} took {seconds:.0f} s"
 
-    def _run(self, suite: str, *options: str) -> tuple[list[Any], float]:
+    def rows_should_be_skipped_at_once(self, words: str, suite: str, *options: str) -> None:
+        """Runs rows of a suite, disruptive ones too; each is skipped with the words, in less than two seconds."""
+        tests, _ = self._run(suite, *options, quiet=())
+        assert tests, "no row was chosen"
+        limit = timedelta(seconds=2)
+        wrong = [f"{test.name}: {test.status} after {test.elapsed_time}: {test.message}" for test in tests
+                 if not test.skipped or words not in test.message or test.elapsed_time > limit]  # fmt: skip
+        assert not wrong, "\n".join(wrong)
+
+    def _run(self, suite: str, *options: str, quiet: Sequence[str] = QUIET) -> tuple[list[Any], float]:
         place = self._cluster or ["-v", f"CLUSTER:lab:{self._lab.name}"]
         folder = output_folder("odd", f"{BuiltIn().get_variable_value('${TEST NAME}')}-{suite}".replace(" ", "-"))
         begin = time.monotonic()
-        words = [*self._words, *command_of(suite, folder, *place, *options)]
+        words = [*self._words, *command_of(suite, folder, *place, *options, quiet=quiet)]
         done = subprocess.run(
             words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS,
             env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},

@@ -104,6 +104,17 @@ A Registry Is Broken
     Suite Should Say    500 Internal Server Error    60    cluster_health    @{there}    -t    A Pod*
     Suite Should Say    500 Internal Server Error    60    throughput    @{there}
 
+Nobody Says That It Is A Lab
+    [Documentation]    Reached as any cluster is: rows that break nodes are skipped at once, with the reason.
+    Reach By Kubeconfig
+    VAR    @{probe}    -v    OUTAGE_PROBE_IMAGE:ghcr.io/netlibrary/probe:1
+    VAR    @{stand_in}    -v    E2SAR_IMAGE:ghcr.io/netlibrary/e2sar-perf-standin:1
+    Rows Should Be Skipped At Once    needs the lab    network_break    --include    needs-lab    @{probe}
+    Rows Should Be Skipped At Once    needs the lab    e2sar    --include    needs-lab    @{stand_in}
+    Suite Should Pass    e2sar    --include    smoke    @{stand_in}
+    Suite Should Pass    throughput    -t    Pod*    -t    From Outside
+    Suite Should Pass    network_break    -t    Quiet*    @{probe}
+
 Nodes Come And Go Meanwhile
     Nodes Come And Go    visitor
     Suite Should Pass    cluster_health

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ def output_folder(*parts: str) -> Path:
     return Path(BuiltIn().get_variable_value("${OUTPUT DIR}")).joinpath(*parts)
 
 
-def command_of(suite: str, folder: Path, *options: str) -> list[str]:
-    """Returns the command that runs a suite with its results in a folder."""
-    return [sys.executable, "-m", "robot", "-d", str(folder), *QUIET, *options, f"suites/{suite}.robot"]
+def command_of(suite: str, folder: Path, *options: str, quiet: Sequence[str] = QUIET) -> list[str]:
+    """Returns the command that runs a suite, but for some rows, with its results in a folder."""
+    return [sys.executable, "-m", "robot", "-d", str(folder), *quiet, *options, f"suites/{suite}.robot"]
 
 
 def run_suite(suite: str, folder: Path, *options: str) -> list[Any]:

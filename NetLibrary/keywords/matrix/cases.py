@@ -199,7 +199,7 @@ class MatrixCaseKeywords(KeywordBase):
         name = _key_of(case)
         lacking = matrix.beyond_prober(name) if name in LIFECYCLE else matrix.lacking(CASES[name])
         if lacking:
-            reason = f"Case '{name}' cannot be run on this cluster: {lacking}."
+            reason = f"Case '{name}' cannot be run on this cluster: {lacking.rstrip('.')}."
             conclude(self.session, kind="service matrix", name=name, skip=reason)
         if name in LIFECYCLE:
             table = LIFECYCLE[name](matrix)
