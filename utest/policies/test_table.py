@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.policies import judge, objects, run
+from NetLibrary._mechanics.policies import judge, objects, run, subjects
 from NetLibrary._mechanics.policies.causes import causes
 from NetLibrary._mechanics.policies.results import Found
 from NetLibrary._mechanics.policies.subjects import Port, Subjects
@@ -280,3 +280,12 @@ def test_what_is_allowed_is_asked_before_what_is_denied() -> None:
     assert len(asked) == len(table.cells)
     assert asked == sorted(asked, reverse=True)
     assert all(cell.observed.outcome is Outcome.CONNECTED for cell in table.cells)
+
+
+def test_dns_servers_are_asked_for_a_name_of_the_clusters_own_domain() -> None:
+    """Other names are passed on: without a way to the outside nobody answers in time, and the network was accused."""
+    about = some([])
+    senders = [(subjects.source_of(about.pods[0], "c"), about.pods[0])]
+    for domain, asked in (("corp.example", "corp.example"), ("", "cluster.local")):
+        cells = subjects.cells(about, senders, [Port.parse("53/udp")], 4, domain)
+        assert {cell.target.extra for cell in cells} == {f"A/kubernetes.default.svc.{asked}."}

@@ -81,9 +81,9 @@ def measure(
             hint = "" if settings.copies else " With probers=copies, pods with the same labels ask in their place."
             raise errors.InputError(f"No pod of the table can ask: {reasons}.{hint}")
         table = Table(
-            subjects.cells(found, senders, settings.ports, settings.family), policies=len(found.policies) +
-            len(found.admin) + len(found.baseline), senders=len(senders), left_out=[*found.left_out, *left_out],
-            notes=list(found.notes),
+            subjects.cells(found, senders, settings.ports, settings.family, fleet.domain),
+            policies=len(found.policies) + len(found.admin) + len(found.baseline), senders=len(senders),
+            left_out=[*found.left_out, *left_out], notes=list(found.notes),
         )  # fmt: skip
         say(f"{len(table.cells)} connections from {len(senders)} pods, {table.policies} policies")
         _probe(fleet, table, settings)

@@ -182,8 +182,9 @@ def _names_of(cluster: Cluster, kind: str, namespaces: Sequence[str | None]) -> 
 
 
 def cells(
-    subjects: Subjects, senders: Sequence[tuple[Source, Object]], ports: Sequence[Port], family: int | None
-) -> list[Cell]:
+    subjects: Subjects, senders: Sequence[tuple[Source, Object]], ports: Sequence[Port], family: int | None,
+    domain: str = "",
+) -> list[Cell]:  # fmt: skip
     """Returns every sender, every receiver and every port, with what the policies say.
 
     Args:
@@ -191,6 +192,7 @@ def cells(
         senders: Where probes start, with the pods whose labels and addresses count.
         ports: Ports to ask; those that each pod declares when empty.
         family: 4 or 6; all that both ends have when None.
+        domain: The cluster's domain, for questions to DNS servers; `cluster.local` when empty.
 
     Raises:
         InputError: There is no port to ask, or there are too many cells.
@@ -212,7 +214,7 @@ def cells(
             version = addresses.family_of(address)
             if version in own:
                 flow = Flow(sender, pod, number, protocol, version)
-                target = _target(pod, number, protocol, address)
+                target = _target(pod, number, protocol, address, domain or "cluster.local")
                 found.append(Cell(source, target, flow, rules.decide(flow), subjects.unclear))
     return found
 
@@ -223,11 +225,12 @@ def _ports_of(pod: Object, ports: Sequence[Port]) -> list[tuple[int, str]]:
     return list(dict.fromkeys((int(e["containerPort"]), e.get("protocol") or "TCP") for e in declared_ports(pod)))
 
 
-def _target(pod: Object, number: int, protocol: str, address: str) -> Target:
+def _target(pod: Object, number: int, protocol: str, address: str, domain: str) -> Target:
     name = full_name(pod)
     probe, extra = {"TCP": "connect", "UDP": "udp", "SCTP": "sctp"}[protocol], "-"
     if protocol == "UDP" and number == 53:
-        probe, extra = "dns", "A/kubernetes.default.svc."
+        # Of the cluster's own domain: other names are passed on, and where nobody is behind, nobody answers in time
+        probe, extra = "dns", f"A/kubernetes.default.svc.{domain}."
     elif protocol == "UDP":
         extra = "plain"
     elif protocol == "TCP" and is_ours(pod):
