@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -116,6 +117,22 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         """Lets suites see the lab as any cluster that a kubeconfig names, with a stand-in's image on its nodes."""
         self._lab.install("e2sar")
         self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{self._lab.kubeconfig}"]
+
+    def names_outside_are_not_answered(self) -> None:
+        """Lets the cluster's DNS ask an address that nobody has for the names of others."""
+        show = ["-n", "kube-system", "get", "configmap", "coredns", "-o", "jsonpath={.data.Corefile}"]
+        before = self._lab.kubectl(*show)
+        after = re.sub(r"forward \. [^{}]*(\{[^}]*\})?", "", before)
+        after = after.replace("prometheus :9153", "prometheus :9153\n    forward . 192.0.2.53")
+
+        def put(text: str) -> None:
+            patch = json.dumps({"data": {"Corefile": text}})
+            self._lab.kubectl("-n", "kube-system", "patch", "configmap", "coredns", "--type=merge", "-p", patch)
+            self._lab.kubectl("-n", "kube-system", "rollout", "restart", "deployment/coredns")
+            self._lab.kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=90s")
+
+        self._undo.append(lambda: put(before))
+        put(after)
 
     def node_is_tainted(self, name: str, taint: str) -> None:
         """Taints a node until the oddity is ended."""

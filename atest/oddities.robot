@@ -104,6 +104,14 @@ A Registry Is Broken
     Suite Should Say    500 Internal Server Error    60    cluster_health    @{there}    -t    A Pod*
     Suite Should Say    500 Internal Server Error    60    throughput    @{there}
 
+Names Outside Are Not Answered
+    [Documentation]    The cluster's DNS has nobody to ask, as where there is no way to the outside.
+    Names Outside Are Not Answered
+    Suite Should Pass    cluster_health    -v    HEALTH_RESTARTS_WITHIN:0 s
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    dns
+    Suite Should Pass    network_break    -t    Quiet*
+
 Nobody Says That It Is A Lab
     [Documentation]    Reached as any cluster is: rows that break nodes are skipped at once, with the reason.
     Reach By Kubeconfig
