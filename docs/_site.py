@@ -69,8 +69,8 @@ def records() -> str:
     schema = json.loads((ROOT / "NetLibrary" / "_mechanics" / "measurements.schema.json").read_text())
     lines = [
         "# Records", "",
-        "Each measurement is one line of JSON in `measurements.jsonl` in the output folder. This page is made from its "
-        "[schema](NetLibrary/_mechanics/measurements.schema.json), against which tests check every record.", "",
+        "Each measurement is one line of JSON in `measurements.jsonl` in the output folder. This page comes from "
+        "its [schema](NetLibrary/_mechanics/measurements.schema.json); tests validate every record.", "",
     ]  # fmt: skip
     if schema.get("description"):
         lines += [schema["description"], ""]
@@ -86,7 +86,7 @@ def _table(title: str, part: dict[str, Any], schema: dict[str, Any]) -> list[str
     rows = [f"| `{name}` | {_type(field)} | {'yes' if name in required else ''} | {_said(field, schema)} |"
             for name, field in part.get("properties", {}).items()]  # fmt: skip
     return [f"## {title}", "", *([part["description"], ""] if part.get("description") else []),
-            "| field | type | always there | meaning |", "| --- | --- | --- | --- |", *rows, ""]  # fmt: skip
+            "| field | type | required | meaning |", "| --- | --- | --- | --- |", *rows, ""]  # fmt: skip
 
 
 def _type(field: Any) -> str:

@@ -1,14 +1,14 @@
 *** Settings ***
-Documentation       Is this cluster fit for the other suites? A minute's look before hours of measurements.
+Documentation       Is this cluster fit for the other suites? A one-minute check before hours of measurements.
 ...
-...                 *Topology*: the cluster as it is; one short-lived pod on each node that takes pods.
-...                 *Traffic*: requests to the API server, DNS questions from each pod.
-...                 *Passes when*: the API server reports ready; every node is ready, with memory, disk and process ids
-...                 to spare; system pods are ready and were not restarted lately; and a pod on each node starts and
-...                 resolves the API server's name.
+...                 *Topology*: the cluster as it is; one short-lived pod on each node that accepts pods.
+...                 *Traffic*: requests to the API server, DNS queries from each pod.
+...                 *Passes when*: the API server reports ready; every node is ready, without a shortage of memory,
+...                 disk space or process IDs; system pods are ready and were not restarted recently; and a pod on
+...                 each node starts and resolves the API server's name.
 ...                 *Skipped when*: never.
 ...                 *Variables*: HEALTH_IMAGE, HEALTH_NAMESPACES, HEALTH_RESTARTS_WITHIN, and those of common.resource.
-...                 For instance: robot -d results -v HEALTH_NAMESPACES:kube-system,skupper suites/cluster_health.robot
+...                 Example: robot -d results -v HEALTH_NAMESPACES:kube-system,skupper suites/cluster_health.robot
 
 Resource            NetLibrary/resources/cluster_health.resource
 

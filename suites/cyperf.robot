@@ -1,22 +1,22 @@
 *** Settings ***
-Documentation     Application traffic by CyPerf agents in pods, driven through the controller's REST interface.
+Documentation     Application traffic by CyPerf agents in pods, driven through the controller's REST API.
 ...
-...               *Topology*: client and server agents as pods on nodes of their own; Services of all types in front of
+...               *Topology*: client and server agents as pods on separate nodes; Services of all types in front of
 ...               the servers; a controller, which is the stand-in unless CYPERF_CONTROLLER names a real one.
 ...               *Traffic*: HTTP and HTTPS from clients to servers, east-west by pod IP, cluster IP and name, and
 ...               north-south by nodePort and external address.
-...               *Passes when*: the configuration fits the cluster, every connection and request succeeded, every agent
-...               took part, and the numbers of the row are reached. Mistakes and faults are named, not just noticed.
-...               *Skipped when*: the controller has no licence, the cluster gives out no external address or has no
-...               Multus, no device is named, or clients outside of the cluster cannot reach the target of a row.
+...               *Passes when*: the configuration fits the cluster, every connection and request succeeds, every
+...               agent takes part, and the figures of the row are reached. Failures name the mistake or fault.
+...               *Skipped when*: the controller has no licence, the cluster assigns no external address or has no
+...               Multus, no device is named, or clients outside the cluster cannot reach the target of a row.
 ...
 ...               *Variables*: CYPERF_CONTROLLER, CYPERF_USERNAME, CYPERF_CONFIGURATION, CYPERF_DURATION,
 ...               CYPERF_PAUSE_BETWEEN_RUNS, NAMESPACE, READY_TIMEOUT, SKIP_TEARDOWN; of the agents
 ...               CYPERF_CLIENTS, CYPERF_SERVERS, CYPERF_AGENT_IMAGE, CYPERF_AGENT_MEMORY, CYPERF_CPU_LIMIT,
 ...               CYPERF_CLIENT_NODES, CYPERF_SERVER_NODES,
 ...               CYPERF_CLIENT_KUBECONFIG, CYPERF_CLIENT_TAG; of the device CYPERF_DEVICE_HOST,
-...               CYPERF_DEVICE_SERVICE, CYPERF_DEVICE_LABELS. All are in docs/cyperf.md; the password comes from the
-...               environment variable CYPERF_PASSWORD. For instance:
+...               CYPERF_DEVICE_SERVICE, CYPERF_DEVICE_LABELS. All are described in docs/cyperf.md; the password comes
+...               from the environment variable CYPERF_PASSWORD. Example:
 ...               robot -d results -v CYPERF_CONTROLLER:cyperf.example -v CYPERF_DURATION:60s suites/cyperf.robot
 
 Resource          NetLibrary/resources/cyperf.resource

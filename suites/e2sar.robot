@@ -1,23 +1,21 @@
 *** Settings ***
-Documentation     E2SAR (EJFAT event segmentation and reassembly): what a receiver really gets of what was sent.
+Documentation     E2SAR (EJFAT event segmentation and reassembly): how much of what was sent a receiver really gets.
 ...
 ...               *Topology*: receiver Jobs behind a headless Service, sender Jobs on another or the same node, in a
 ...               namespace of the run.
-...               *Traffic*: numbered events, cut into UDP datagrams by e2sar_perf in direct mode, by the receiver's
-...               address, its DNS name, a Service, a NodePort or a load balancer.
-...               *Passes when*: events received / events sent reaches the row's share; in the rows that are meant to
-...               fail, when nothing or little arrives and the judgement names the right cause.
-...               *Skipped when*: a row runs between two nodes and only one takes pods; NetworkPolicies have no effect;
-...               nothing gives Services a load balancer; a row needs the lab (-v CLUSTER:lab).
+...               *Traffic*: numbered events, split into UDP datagrams by e2sar_perf in direct mode, sent to the
+...               receiver's address, its DNS name, a Service, a NodePort or a load balancer.
+...               *Passes when*: events received / events sent reaches the row's share; in rows that are expected to
+...               fail, if no or few events arrive and the verdict names the right cause.
+...               *Skipped when*: a row needs two nodes and only one is schedulable; NetworkPolicies have no effect;
+...               nothing assigns load balancers to Services; a row needs the lab (-v CLUSTER:lab).
 ...
-...               The published parameters deliver little, and the suite explains why: the receiver's socket buffer
-...               and CPU limit, not the network. Following the advice delivers everything.
+...               The published parameters deliver few events, and the suite explains why: the receiver's socket buffer
+...               and CPU limit, not the network. With the advised settings, all events arrive.
 ...
 ...               *Variables*: E2SAR_IMAGE, E2SAR_SENDER_IMAGE, E2SAR_RECEIVER_IMAGE, E2SAR_SERVICE, E2SAR_MTU,
-...               E2SAR_RATE,
-...               E2SAR_LENGTH, E2SAR_NUM_EVENTS, E2SAR_BUF_SIZE, E2SAR_DURATION, E2SAR_PORT, E2SAR_THREADS,
-...               E2SAR_DIRECT_MODE, E2SAR_URI,
-...               E2SAR_MANIFESTS, and those of common.resource. For instance:
+...               E2SAR_RATE, E2SAR_LENGTH, E2SAR_NUM_EVENTS, E2SAR_BUF_SIZE, E2SAR_DURATION, E2SAR_PORT,
+...               E2SAR_THREADS, E2SAR_DIRECT_MODE, E2SAR_URI, E2SAR_MANIFESTS, and those of common.resource. Example:
 ...               robot -d results -v E2SAR_IMAGE:ibaldin/e2sar:0.3.2 suites/e2sar.robot
 
 Resource          NetLibrary/resources/e2sar.resource
@@ -53,13 +51,13 @@ Several Senders And Receivers
     #                                                SENDERS    RECEIVERS    EVENTS    AT LEAST
     Deliver From Several Senders To Several Receivers    2      2            500       100 %
 Original Parameters Explained
-    [Documentation]    The table of the original scenario: 10000 events of 512 bytes at MTU 512 and 0.1 Gbit/s, socket
-    ...    buffers of 32 KiB, 200m of CPU. What arrives depends on the machine; a loss must have its cause at the
-    ...    receiver, and following the advice must deliver everything.
+    [Documentation]    The parameters of the original scenario: 10000 events of 512 bytes at MTU 512 and 0.1 Gbit/s,
+    ...    socket buffers of 32 KiB, 200m of CPU. The share that arrives depends on the machine; the cause of a loss
+    ...    must be at the receiver, and following the advice must deliver everything.
     Repeat The Original Run
 Published Parameters Explained
-    [Documentation]    The published run delivered 17 %. How much gets through depends on how the throttled periods meet
-    ...    the sender's bursts (12 to 76 % were seen), so the row asks for a loss and for its cause.
+    [Documentation]    The published run delivered 17 %. The share depends on how the throttled periods coincide with
+    ...    the sender's bursts (12 to 76 % were observed), so the row requires a loss and its cause.
     #                                                AT MOST    CAUSE
     Repeat The Published Run                         95 %       buffer and CPU throttling
 Policy That Denies UDP

@@ -1,25 +1,25 @@
 *** Settings ***
-Documentation     What a reload of the cluster's network costs: how long, on which path, of what kind.
+Documentation     What a reload of the cluster's network costs: how long each path breaks, and in which way.
 ...
 ...               *Topology*: a measuring pod, an echo pod on the same node and one on another node behind a Service
 ...               of type LoadBalancer, echo servers on the addresses of both nodes, and a place outside the cluster.
-...               *Traffic*: on every path at once, ICMP and UDP echo and requests over a kept TCP connection each
-...               10 ms, new TCP connections each 10 ms, DNS questions each 50 ms.
+...               *Traffic*: on every path at once, ICMP and UDP echo, requests over a kept TCP connection and new TCP
+...               connections every 10 ms, and DNS queries every 50 ms.
 ...               *Passes when*: no outage is longer, and no more connections break, than the row allows; and a
-...               disturbance that must show does show.
+...               disturbance that must be visible is visible.
 ...
-...               *Skipped when*: a row needs the lab (-v CLUSTER:lab) and the cluster is none; a row disturbs a
-...               cluster that is no lab and -v ALLOW_DISRUPTION:True is not given; the cluster lacks a path that the
-...               row names, or the daemon that it restarts.
+...               *Skipped when*: a row needs the lab (-v CLUSTER:lab) and the cluster is not one; a row disturbs a
+...               cluster that is not a lab and -v ALLOW_DISRUPTION:True is not given; the cluster lacks a path that
+...               the row names, or the daemon that it restarts.
 ...
-...               *Variables*: those of the contract (resources/common.resource), and OUTAGE_COMMAND,
+...               *Variables*: those of resources/common.resource, and OUTAGE_COMMAND,
 ...               OUTAGE_COMMAND_TIMEOUT, OUTAGE_LIMITS, OUTAGE_QUIET, OUTAGE_SETTLE, OUTAGE_RECOVERY,
 ...               OUTAGE_ROLLOUT_TIMEOUT, OUTAGE_REPEATS,
 ...               OUTAGE_PROBE_IMAGE, OUTAGE_PROBE_CPU, OUTAGE_HOST_ENDPOINTS, OUTAGE_HOST_PORT, OUTAGE_SERVICE_TYPE,
 ...               OUTAGE_OUTSIDE_ADDRESS, OUTAGE_OUTSIDE_PORT, OUTAGE_IPV6, OUTAGE_ECHO_SIZE, OUTAGE_IPERF_BITRATE,
 ...               OUTAGE_IPERF_PROTOCOLS, OUTAGE_CONNECTIONS, OUTAGE_SOURCES, OUTAGE_TARGETS, OUTAGE_PLUGIN,
 ...               OUTAGE_PLUGIN_DEVICE, OUTAGE_SERVICE_PROXY, OUTAGE_LOAD_BALANCER, OUTAGE_DNS,
-...               OUTAGE_DRAIN_EMPTYDIR; see docs/network_break.md. For instance, a CNI's own reload tool:
+...               OUTAGE_DRAIN_EMPTYDIR; see docs/network_break.md. Example with a CNI's own reload tool:
 ...               robot -d results -v ALLOW_DISRUPTION:True -v "OUTAGE_COMMAND:kubectl ko reload" -t "User*"
 ...               suites/network_break.robot
 
@@ -52,21 +52,21 @@ CNI Configuration Reload Breaks Nothing
     ...    optional=outside address
     ...    longest_outage_at_most=0 s    lost_connections_at_most=0
 Kube-Proxy Rollout Breaks Nothing
-    [Documentation]    As above where kube-proxy is a DaemonSet, as in most clusters.
+    [Documentation]    As above, for clusters where kube-proxy is a DaemonSet, as in most.
     [Tags]    disruptive
     [Setup]    Row May Restart    service proxy    ${OUTAGE_SERVICE_PROXY}
     Network Workload Is Rolled Out
     ...    all
     ...    longest_outage_at_most=500 ms    lost_connections_at_most=0
 Network Plugin Rollout Breaks Nothing
-    [Documentation]    The daemons are replaced one after the other; what they have programmed stays meanwhile.
+    [Documentation]    The daemons are replaced one after the other; what they have programmed stays in place meanwhile.
     [Tags]    disruptive
     [Setup]    Row May Restart    plugin    ${OUTAGE_PLUGIN}
     Network Workload Is Rolled Out
     ...    all
     ...    longest_outage_at_most=500 ms    lost_connections_at_most=0
 Network Plugin Restart Breaks Nothing
-    [Documentation]    All daemons end at once, as in an upgrade that went too fast.
+    [Documentation]    All daemons end at once, as in a careless upgrade.
     [Tags]    disruptive
     [Setup]    Row May Restart    plugin    ${OUTAGE_PLUGIN}
     Pods Of Network Workload Are Deleted
@@ -81,8 +81,8 @@ Deleted Network Device Comes Back
     ...    longest_outage_at_most=10 s    lost_connections_at_most=0
     ...    unaffected=['pod on same node', 'own node', 'own gateway', 'other node']
 Load Balancer Restart Keeps Its Addresses
-    [Documentation]    Its speakers are replaced one after the other, so that addresses move between nodes. A connection
-    ...    from outside is reset where another node takes it over, as that knows nothing of it.
+    [Documentation]    Its speakers are replaced one after the other, so that addresses move between nodes. If another
+    ...    node takes over a connection from outside, it is reset, because that node does not know it.
     [Tags]    disruptive
     [Setup]    Row May Restart    load balancer    ${OUTAGE_LOAD_BALANCER}
     Network Workload Is Rolled Out
@@ -112,7 +112,7 @@ Link Flap Stays Within Its Time
     ...    longest_outage_at_least=900 ms    longest_outage_at_most=4 s    lost_connections_at_most=0
     ...    unaffected=['pod on same node', 'own node', 'own gateway']
 Flushed Rules Come Back
-    [Documentation]    Only new connections miss the rules: those that are up are translated by connection tracking.
+    [Documentation]    Only new connections miss the rules: connection tracking continues to translate established ones.
     [Tags]    disruptive    needs-lab
     Service Rules Of Source Node Are Flushed
     ...    service, pod on other node, pod on same node
@@ -120,8 +120,8 @@ Flushed Rules Come Back
     ...    lost_connections_at_most=0    resets_at_most=0
     ...    unaffected=['pod on same node', 'pod on other node']
 Node Drain Keeps Services
-    [Documentation]    What can be made elsewhere leaves the far node: the network goes on, and a Service with two
-    ...    servers, one of them there, loses no connection that is new.
+    [Documentation]    Pods that can run elsewhere leave the far node: the network keeps working, and a Service with two
+    ...    servers, one of them there, loses no new connection.
     [Tags]    disruptive
     [Setup]    Row May Drain
     Far Node Is Drained

@@ -1,18 +1,18 @@
 *** Settings ***
-Documentation       The truth table of NetworkPolicies: every pod asks every pod at every port, and what comes about
-...                 must be what the policies say.
+Documentation       The truth table of NetworkPolicies: every pod connects to every pod at every port, and exactly the
+...                 connections that the policies allow must succeed.
 ...
 ...                 *Topology*: three namespaces, x, y and z, with three pods each, a, b and c, spread over the nodes;
-...                 policies in x. Or pods and policies of one's own.
+...                 policies in x. Or your own pods and policies.
 ...                 *Traffic*: one connection or datagram for each sender, receiver, port (8080 and 8081), protocol (TCP
-...                 and UDP) and family, all at once; in a table of one's own, at the ports that the pods declare.
-...                 *Passes when*: exactly those connections come about that the policies allow. Wrong ones get 5 s to
-...                 become right. The number in a row is how many of 324 connections its policies deny.
-...                 *Skipped when*: nobody enforces policies here; AdminNetworkPolicies are not served; no namespace of
-...                 one's own is named, or no e2e.test is.
+...                 and UDP) and family, all at once; for your own pods, at the ports that they declare.
+...                 *Passes when*: exactly the connections that the policies allow succeed. Wrong ones may become right
+...                 within 5 s. The number in a row says how many of 324 connections its policies deny.
+...                 *Skipped when*: policies are not enforced; AdminNetworkPolicies are not served; none of your own
+...                 namespaces is named, or no e2e.test is.
 ...                 *Variables*: POLICY_MANIFESTS, POLICY_IMAGE, POLICY_NAMESPACES, POLICY_PORTS, POLICY_PROBERS, and
 ...                 those of common.resource.
-...                 For instance: robot -d results -v POLICY_NAMESPACES:shop suites/network_policies.robot
+...                 Example: robot -d results -v POLICY_NAMESPACES:shop suites/network_policies.robot
 
 Resource            NetLibrary/resources/network_policies.resource
 

@@ -1,20 +1,20 @@
 *** Settings ***
-Documentation       The network of one's own application: a template to copy, on a small application that comes with it.
+Documentation       The network of your own application: a template to copy, with a small sample application.
 ...
-...                 *Topology*: two web servers behind a Service and a NetworkPolicy; one client that the policy lets
-...                 through, one that it does not.
-...                 *Traffic*: a few connections and DNS questions for each row, from the clients and from every node;
-...                 50 requests a second while the application is restarted, and while a node is drained of it;
+...                 *Topology*: two web servers behind a Service and a NetworkPolicy; one client that the policy admits,
+...                 one that it does not.
+...                 *Traffic*: a few connections and DNS queries per row, from the clients and from every node;
+...                 50 requests a second while the application is restarted, and while a node is drained;
 ...                 iperf3 between two nodes.
-...                 *Passes when*: connections come about or are blocked as the policy says; the names that the
+...                 *Passes when*: connections succeed or are blocked as the policy says; the names that the
 ...                 application uses resolve from every node; neither an update nor a drain loses a request;
-...                 packets as large as a pod's device takes reach the other node; throughput is not worse than in an
-...                 earlier run.
-...                 *Skipped when*: policies are not enforced, pods may not use their node's network, or there is only
+...                 packets as large as the MTU of a pod's device reach the other node; throughput is no worse than in
+...                 an earlier run.
+...                 *Skipped when*: policies are not enforced, pods may not use the host network, or there is only
 ...                 one node.
 ...                 *Variables*: APPLICATION_MANIFEST, APPLICATION_IMAGE, APPLICATION_TOOLS_IMAGE,
 ...                 APPLICATION_IPERF3_IMAGE, and those of common.resource.
-...                 For instance: robot -d results -v KUBECONFIG:~/.kube/config suites/own_application.robot
+...                 Example: robot -d results -v KUBECONFIG:~/.kube/config suites/own_application.robot
 
 Resource            NetLibrary/resources/own_application.resource
 
@@ -38,13 +38,13 @@ Every Pod Answers Clients
 Others Are Kept Away
     [Tags]    policy
     Skip Unless Network Policies Are Enforced    ${NAMESPACE}    timeout=${READY_TIMEOUT}
-    # the client above was answered there, so a refusal is the policy's: networks drop packets or refuse
+    # The client above got an answer there, so a refusal comes from the policy: some networks refuse instead of dropping
     Connection Should Be Blocked    web    80    ${STRANGER}    by=any
 
 Clients Reach Nothing But The Open Port
     [Tags]    policy
     Skip Unless Network Policies Are Enforced    ${NAMESPACE}    timeout=${READY_TIMEOUT}
-    # the servers of this application answer there over UDP; where nobody listens, a refusal says nothing of a policy
+    # The application's servers answer UDP there; without a listener, a refusal would say nothing about a policy
     Connection Should Be Blocked    ${NAMESPACE}/app=web    8081    ${CLIENT}    protocol=UDP    by=any    attempts=1
 
 Names Resolve From Clients

@@ -2,17 +2,17 @@
 Documentation     Do Services work from every node? One row for each kind of Service; a failing row names the cause.
 ...
 ...               *Topology*: one pod and one host-network pod on each schedulable node, a client outside the cluster
-...               where there is one, and Services of every kind with these pods behind them.
-...               *Traffic*: from every source to every target of the row, TCP and UDP, new connections each; every
-...               answer names the pod that gave it and the client address that it saw.
+...               if there is one, and Services of every kind with these pods behind them.
+...               *Traffic*: from every source to every target of the row, over TCP and UDP, with a new connection each;
+...               every answer names the pod that gave it and the client address that it saw.
 ...               *Passes when*: each cell shows what the Services, EndpointSlices, nodes and policies of the cluster
-...               demand: connected to a right pod with the right client address, refused at once, or dropped.
+...               require: connected to a correct pod with the correct client address, refused at once, or dropped.
 ...               *Skipped when*: the cluster lacks what a row needs, such as a load balancer, a second node or IPv6;
 ...               E2E_TEST names no e2e.test.
 ...               *Variables*: MATRIX_IMAGE, MATRIX_PODS_PER_NODE, MATRIX_NODE_LABELS, MATRIX_PROBER,
 ...               MATRIX_PROBER_IMAGE, MATRIX_TIME_LIMIT, MATRIX_SETTLE, MATRIX_LOAD_BALANCER_TIMEOUT,
 ...               MATRIX_EXTERNAL_NAME, MATRIX_EXTERNAL_IP, MATRIX_LOOK_AT_NODES, and those of
-...               common.resource; BASELINE is the matrix.json of an earlier run. For instance:
+...               common.resource; BASELINE is the matrix.json of an earlier run. Example:
 ...               robot -d results -v BASELINE:earlier/matrix.json suites/service_matrix.robot
 
 Resource          NetLibrary/resources/service_matrix.resource

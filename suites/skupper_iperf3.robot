@@ -12,6 +12,7 @@ Documentation       iperf3 over a Skupper attached connector.
 ...                 *Variables*: SKUPPER_BANDWIDTH, SKUPPER_DURATION, SKUPPER_HUB_KUBECONFIG, SKUPPER_CLIENT_KUBECONFIG,
 ...                 SKUPPER_WORKLOAD_KUBECONFIG, SKUPPER_HUB_NAMESPACE, SKUPPER_CLIENT_NAMESPACE,
 ...                 SKUPPER_WORKLOAD_NAMESPACE, SKUPPER_LINK_ACCESS, SKUPPER_IPERF3_IMAGE, and those of common.resource.
+...                 Example:
 ...                 robot -d results -v SKUPPER_BANDWIDTH:100M -v SKUPPER_DURATION:10s suites/skupper_iperf3.robot
 
 Resource            NetLibrary/resources/skupper.resource
@@ -23,7 +24,7 @@ Test Tags           skupper    iperf3
 
 
 *** Variables ***
-# 0 sends as fast as it goes
+# 0 means unlimited
 ${SKUPPER_BANDWIDTH}    0
 ${SKUPPER_DURATION}     1 s
 

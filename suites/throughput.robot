@@ -1,21 +1,20 @@
 *** Settings ***
 Documentation       Throughput and latency of the paths that a cluster offers, with iperf3 and fortio.
 ...
-...                 *Topology*: an iperf3 and a fortio server behind Services of type LoadBalancer, one of each in their
-...                 node's network; the client is a Job on the same node or on another one, or this machine, as the
-...                 path says.
+...                 *Topology*: an iperf3 and a fortio server behind Services of type LoadBalancer, and one of each on
+...                 the host network; the client is a Job on the same node or on another one, or this machine,
+...                 depending on the path.
 ...                 *Traffic*: TCP with one and four streams, UDP at a rate, to the server (up) and from it (down); HTTP
-...                 requests over a kept connection, and over new ones.
+...                 requests over one kept connection, and over new ones.
 ...                 *Passes when*: the receiver gets at least the row's rate, UDP loses at most the row's share, no
 ...                 request fails, and new connections reach the row's number per second. Latencies are judged by
-...                 THROUGHPUT_P99_AT_MOST. Each path's share of the path from pod to pod is shown, and judged by
+...                 THROUGHPUT_P99_AT_MOST. Each path's share of the path between pods is shown, and judged by
 ...                 THROUGHPUT_SHARE_AT_LEAST.
 ...                 *Skipped when*: the cluster lacks a path, for instance a second node or a load balancer.
 ...
 ...                 *Variables*: THROUGHPUT_DURATION, THROUGHPUT_REPEATS, THROUGHPUT_VARIATION_AT_MOST,
 ...                 THROUGHPUT_SERVER_NODE, THROUGHPUT_IMAGE, THROUGHPUT_FORTIO_IMAGE, THROUGHPUT_FAMILY,
-...                 THROUGHPUT_SHARE_AT_LEAST, THROUGHPUT_P99_AT_MOST, and
-...                 those of common.resource. For instance:
+...                 THROUGHPUT_SHARE_AT_LEAST, THROUGHPUT_P99_AT_MOST, and those of common.resource. Example:
 ...                 robot -d results -v THROUGHPUT_DURATION:10s suites/throughput.robot
 
 Resource            NetLibrary/resources/throughput.resource
@@ -78,7 +77,7 @@ Requests To A Load Balancer
     load balancer    10
 
 Latencies Compared
-    [Documentation]    Latencies of the paths, as multiples of that to a pod on another node.
+    [Documentation]    Latencies of the paths, as multiples of the latency to a pod on another node.
     [Tags]    fortio    latency
     [Template]    NONE
     Skip If    'other node' not in $REQUESTS    Nothing was measured to compare with.

@@ -116,7 +116,7 @@ def test_every_keyword_that_the_page_about_kubectl_names_exists() -> None:
 
 def test_what_kubectl_has_a_word_for_says_so_in_its_own_documentation() -> None:
     """So that who looks for `kubectl drain` in libdoc or in an editor finds it."""
-    text = (ROOT / "docs" / "kubectl.md").read_text().partition("## Words without")[0]
+    text = (ROOT / "docs" / "kubectl.md").read_text().partition("## Commands without")[0]
     named = {name for row in re.findall(r"^\|.+\|$", text, re.MULTILINE) for name in re.findall(r"`([A-Z][^`]+)`", row)}
     assert len(named) > 30
     assert sorted(k.name for k in library().keywords if k.name in named and "kubectl" not in k.doc) == ["Start Prober"]
