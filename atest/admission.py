@@ -180,3 +180,16 @@ def node_local_dns(pod: Object) -> str:
             },
         }
     return ""
+
+
+def chosen_nodes(pod: Object) -> str:
+    """All pods go to some nodes, as the default node selector of a project has it."""
+    pod["spec"]["nodeSelector"] = {**(pod["spec"].get("nodeSelector") or {}), "disk": "ssd"}
+    return ""
+
+
+def few_questions(pod: Object) -> str:
+    """Names with a dot are asked for as they are first, which spares a busy DNS many questions."""
+    config = pod["spec"].get("dnsConfig") or {}
+    pod["spec"]["dnsConfig"] = {**config, "options": [*(config.get("options") or []), {"name": "ndots", "value": "1"}]}
+    return ""

@@ -118,6 +118,11 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         self._lab.install("e2sar")
         self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{self._lab.kubeconfig}"]
 
+    def nodes_have_label(self, label: str, *nodes: str) -> None:
+        """Labels nodes until the oddity is ended."""
+        self._lab.kubectl("label", "nodes", *nodes, label)
+        self._undo.append(lambda: self._lab.kubectl("label", "nodes", *nodes, f"{label.partition('=')[0]}-"))
+
     def names_outside_are_not_answered(self) -> None:
         """Lets the cluster's DNS ask an address that nobody has for the names of others."""
         show = ["-n", "kube-system", "get", "configmap", "coredns", "-o", "jsonpath={.data.Corefile}"]

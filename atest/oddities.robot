@@ -104,6 +104,23 @@ A Registry Is Broken
     Suite Should Say    500 Internal Server Error    60    cluster_health    @{there}    -t    A Pod*
     Suite Should Say    500 Internal Server Error    60    throughput    @{there}
 
+Admission Chooses The Nodes
+    [Documentation]    All pods get a node selector, which one node does not have: NODE_SELECTOR leaves it out.
+    Nodes Have Label    disk=ssd    node1    node2
+    Admit Pods As    chosen_nodes
+    Suite Should Say    NODE_SELECTOR chooses nodes    60    cluster_health    -t    A Pod*
+    VAR    @{chosen}    -v    NODE_SELECTOR:disk=ssd
+    Suite Should Pass    cluster_health    @{chosen}
+    Suite Should Pass    service_matrix    @{chosen}    --include    pod-ip    --include    node-port
+    Suite Should Pass    throughput    @{chosen}    -t    Pod*
+
+Admission Changes How Names Are Searched For
+    Admit Pods As    few_questions
+    Suite Should Pass    cluster_health
+    Suite Should Pass    own_application
+    Suite Should Pass    service_matrix    --include    dns
+    Suite Should Pass    e2sar    --include    smoke
+
 Names Outside Are Not Answered
     [Documentation]    The cluster's DNS has nobody to ask, as where there is no way to the outside.
     Names Outside Are Not Answered
