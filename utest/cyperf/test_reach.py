@@ -83,6 +83,13 @@ def test_nodes_with_ipv6_only_are_named(api: ApiServer, connect: Callable[..., C
         reach.node_port_address(connect(), service(), [])
 
 
+def test_node_ports_of_a_service_of_ipv6_alone_are_refused(api: ApiServer, connect: Callable[..., Cluster]) -> None:
+    """Where IPv6 comes first, clients were sent to a node's IPv4 address, at which nobody serves that Service."""
+    api.put("/api/v1/nodes", node("b", "fd00::2", "172.16.0.2"))
+    with pytest.raises(InputError, match="has only the IPv6 address fd00:1::9"):
+        reach.node_port_address(connect(), service(clusterIPs=["fd00:1::9"], ipFamilies=["IPv6"]), [])
+
+
 def test_domain_of_the_cluster_is_read_from_an_agents_pod(api: ApiServer, connect: Callable[..., Cluster]) -> None:
     text = "nameserver 10.96.0.10\nsearch traffic.svc.k8s.example.com svc.k8s.example.com k8s.example.com\n"
 

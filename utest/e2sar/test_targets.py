@@ -23,6 +23,7 @@ class Cluster:
 
     def __init__(self, *nodes: tuple[str, str, str], refused: str = "") -> None:
         self.nodes, self.refused = nodes, refused
+        self.spec: dict[str, Any] = {"clusterIP": "10.96.0.7"}
 
     def list(self, kind: str) -> list[dict[str, Any]]:
         return [
@@ -39,7 +40,7 @@ class Cluster:
     def get(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
         port = {"port": 19522, "protocol": "UDP", "nodePort": 30522}
         notes = {service_types.REFUSED: self.refused} if self.refused else {}
-        spec = {"clusterIP": "10.96.0.7", "type": "NodePort", "ports": [port]}
+        spec = {**self.spec, "type": "NodePort", "ports": [port]}
         return {"metadata": {"name": name, "annotations": notes}, "spec": spec}
 
     def apply(self, obj: dict[str, Any]) -> None:
@@ -59,6 +60,12 @@ def test_the_node_port_is_asked_at_another_node_that_is_ready() -> None:
     assert aim(E2SARPath.NODE_PORT, Cluster(dead, ("n1", "192.0.2.1", "True"))) == ("192.0.2.1", 30522)
     with pytest.raises(EnvironmentProblem, match="No node that is ready has an IPv4 address"):
         aim(E2SARPath.NODE_PORT, Cluster(dead))
+
+
+def test_the_node_port_is_asked_in_the_family_of_its_service() -> None:
+    here = Cluster(("n2", "192.0.2.2", "True"), ("n3", "fd00::3", "True"))
+    here.spec = {"ipFamilies": ["IPv6"], "clusterIP": "fd00:1::7"}
+    assert aim(E2SARPath.NODE_PORT, here) == ("fd00::3", 30522)
 
 
 def test_paths_whose_services_a_quota_refuses_are_skipped_with_its_words() -> None:

@@ -168,6 +168,16 @@ def test_nodes_of_other_kinds_take_no_client_and_tolerated_taints_keep_none_away
     assert way("NODE_PORT", *at_home, nodes=(windows, lost, node("node3"), ours))[0] == "192.0.2.3"
 
 
+def test_node_ports_are_asked_in_the_families_of_their_service() -> None:
+    """In a dual cluster nodes may have another family first than Services: nobody answered at the address."""
+    nodes = [node(name) for name in ("node1", "node2", "node3")]
+    for number, each in enumerate(nodes, 1):
+        each["status"]["addresses"].append({"type": "InternalIP", "address": f"fd00::{number}"})
+    six = service("NodePort", ipFamilies=["IPv6"], clusterIPs=["fd00:1::9"])
+    assert way("NODE_PORT", six, SERVER, nodes=tuple(nodes))[0] == "fd00::3"
+    assert way("NODE_PORT", service("NodePort"), SERVER, nodes=tuple(nodes))[0] == "192.0.2.3"
+
+
 def test_a_service_whose_type_is_refused_becomes_a_lesser_one_and_its_paths_say_why() -> None:
     """A quota of no load balancers, usual on shared clusters, ended the suite."""
 

@@ -66,8 +66,9 @@ def node_port_address(cluster: Cluster, service: Object, pods: Iterable[Object])
     """Returns the address of a node that answers at the nodePorts of a Service.
 
     Raises:
-        InputError: No node that is ready has an IPv4 address.
+        InputError: No node that is ready has an IPv4 address, or the Service is served over IPv6 alone.
     """
+    cluster_ip(service)
     nodes = health.entry_nodes(cluster.list("Node"))
     if service["spec"].get("externalTrafficPolicy") == "Local":
         # Other nodes drop what comes in at their port.

@@ -53,30 +53,31 @@ def target_of(services: Services, receiver: Endpoint | None, port: int, path: E2
     if path is E2SARPath.DNS:
         return f"{receiver.job}.{services.files.service}.{services.namespace}.svc", port
     if path is E2SARPath.LOAD_BALANCER:
-        return _load_balancer(services, addresses.family_of(receiver.address) or 4), port
+        return _load_balancer(services), port
     service = services.cluster.get("Service", objects.NODE_PORT_SERVICE, services.namespace)
     entry = service["spec"]["ports"][0]
     if path is not E2SARPath.SERVICE and service_types.refusal(service):
         raise errors.Unavailable(f"The receivers have no NodePort: {service_types.refusal(service)}")
     if path is E2SARPath.SERVICE:
         return str(service["spec"]["clusterIP"]), int(entry["port"])
-    family = addresses.family_of(receiver.address) or 4
     nodes = health.entry_nodes(services.cluster.list("Node"))
     nodes.sort(key=lambda node: bool(node["metadata"]["name"] == receiver.node))
-    found = [each for node in nodes for each in addresses.of_node(node, family)]
+    found = [each for node in nodes for each in addresses.of_entry(node, service)]
     if not found:
-        raise errors.EnvironmentProblem(f"No node that is ready has an IPv{family} address for the NodePort.")
+        families = " or ".join(f"IPv{each}" for each in addresses.families_of(service))
+        raise errors.EnvironmentProblem(f"No node that is ready has an {families} address for the NodePort.")
     return found[0], addresses.node_port(service, int(entry["port"]))
 
 
-def _load_balancer(services: Services, family: int) -> str:
+def _load_balancer(services: Services) -> str:
     """Returns where a load balancer in front of the receivers listens."""
     try:
-        services.cluster.apply(services.files.load_balancer(services.namespace))
+        made = services.cluster.apply(services.files.load_balancer(services.namespace))
     except errors.ClusterError as error:
         if not service_types.is_refusal(error):
             raise
         raise errors.Unavailable(f"The receivers have no load balancer: {error}") from error
+    family = addresses.families_of(made)[0]
     try:
         service = services.cluster.wait(
             "Service", services.namespace, has_load_balancer(family), name=objects.LOAD_BALANCER_SERVICE,

@@ -159,6 +159,29 @@ def of_service(service: Object, family: int | None = None) -> list[str]:
     return of_family((each for each in found if each != "None"), family)
 
 
+def families_of(service: Object) -> list[int]:
+    """Returns the IP versions in which a Service is served, its first one first; both where nothing tells.
+
+    Example:
+        >>> families_of({"spec": {"ipFamilies": ["IPv6"]}}), families_of({"spec": {"clusterIP": "10.96.0.1"}})
+        ([6], [4])
+    """
+    named = [int(each[-1]) for each in (service.get("spec") or {}).get("ipFamilies") or []]
+    return named or [family_of(each) for each in of_service(service)] or [4, 6]
+
+
+def of_entry(node: Object, service: Object, family: int | None = None, kind: str = "InternalIP") -> list[str]:
+    """Returns a node's addresses at which a Service's NodePorts are served: those of the Service's families.
+
+    Example:
+        >>> node = {"status": {"addresses": [{"type": "InternalIP", "address": a} for a in ("10.0.0.1", "fd00::1")]}}
+        >>> of_entry(node, {"spec": {"ipFamilies": ["IPv6"]}}), of_entry(node, {"spec": {"ipFamilies": ["IPv6"]}}, 4)
+        (['fd00::1'], [])
+    """
+    wanted = [each for each in families_of(service) if family in (None, each)]
+    return [address for each in wanted for address in of_node(node, each, kind)]
+
+
 def of_load_balancer(service: Object, family: int | None = None) -> list[str]:
     """Returns where a Service's load balancer listens: addresses and host names.
 

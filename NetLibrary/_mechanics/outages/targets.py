@@ -100,7 +100,7 @@ def _of_node_port(
             "at from outside."
         )
     for node in health.entry_nodes(cluster.list("Node")):
-        found = addresses.of_node(node, kind="ExternalIP") or addresses.of_node(node)
+        found = addresses.of_entry(node, service, kind="ExternalIP") or addresses.of_entry(node, service)
         if found:
             return found, addresses.node_port(service, port, protocol)
     return [], port

@@ -9,7 +9,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
 from NetLibrary._mechanics.kube import Cluster, placement, service_types
-from NetLibrary._mechanics.kube.addresses import node_port, of_load_balancer, of_node, of_pod, of_service
+from NetLibrary._mechanics.kube.addresses import node_port, of_entry, of_load_balancer, of_node, of_pod, of_service
 from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
@@ -184,7 +184,7 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
             raise Unavailable(f"'{path.value}' needs a Service of type NodePort; {why}")
         # Of a third node where there is one: both hops are then the network's
         entry = next((n for n in _worker_nodes(cluster) if n not in (home, other)), home)
-        address = _first(of_node(cluster.get("Node", entry), family), f"node '{entry}'", family)
+        address = _first(of_entry(cluster.get("Node", entry), service, family), f"the NodePort of '{entry}'", family)
         return Way(address, node_port(service, port, "TCP"), other, text=f"NodePort of {entry}")
     return Way(_balancer(service, name, family), port, other, text="load balancer")
 
@@ -199,9 +199,9 @@ def _from_outside(cluster: Cluster, service: Object, port: int, home: str, famil
         raise Unavailable(f"'outside' needs a Service of type LoadBalancer or NodePort; {why}")
     nodes = _worker_nodes(cluster)
     entry = next((node for node in nodes if node != home), home)
-    of_entry = cluster.get("Node", entry)
-    addresses = of_node(of_entry, family, "ExternalIP") or of_node(of_entry, family)
-    address = _first(addresses, f"node '{entry}'", family)
+    node = cluster.get("Node", entry)
+    addresses = of_entry(node, service, family, "ExternalIP") or of_entry(node, service, family)
+    address = _first(addresses, f"the NodePort of '{entry}'", family)
     text = f"the NodePort of {entry}, from outside"
     return _open(cluster, Way(address, node_port(service, port, "TCP"), text=text, from_outside=True))
 
@@ -230,10 +230,11 @@ def direct_way(cluster: Cluster, name: str, namespace: str, *, same_cluster: boo
     if found:
         return Way(found[0], port, text="the load balancer, since the client is in another cluster")
     if service["spec"].get("type") in ("NodePort", "LoadBalancer"):
-        for node in _worker_nodes(cluster):
-            addresses = of_node(cluster.get("Node", node), kind="ExternalIP") or of_node(cluster.get("Node", node))
+        for name in _worker_nodes(cluster):
+            node = cluster.get("Node", name)
+            addresses = of_entry(node, service, kind="ExternalIP") or of_entry(node, service)
             if addresses:
-                text = f"the NodePort of {node}, since the client is in another cluster"
+                text = f"the NodePort of {name}, since the client is in another cluster"
                 return Way(addresses[0], node_port(service, port, "TCP"), text=text)
     raise Unavailable(
         f"There is no direct path: the client is in another cluster, and Service '{namespace}/{name}' has neither a "
