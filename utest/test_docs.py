@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from robot.libdocpkg import LibraryDocumentation
 
+from NetLibrary._mechanics.contract import FORMER
 from NetLibrary.types import MatrixCase
 
 ROOT = Path(__file__).parents[1]
@@ -149,3 +150,12 @@ SUBCOMMANDS = (
 def test_every_command_of_kubectl_is_answered(command: str) -> None:
     rows = re.findall(r"^\| (.+?) \| .+ \|$", (ROOT / "docs" / "kubectl.md").read_text(), re.MULTILINE)
     assert any(re.search(rf"`{re.escape(command)}(?![\w-])", row) for row in rows)
+
+
+ALL_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.stem)
+def test_commands_of_pages_use_present_names_of_variables(page: Path) -> None:
+    """The tutorial's first command gave `-v BANDWIDTH:100M`, whose name was replaced, and warned."""
+    assert set(re.findall(r"-v \"?(\w+):", page.read_text())) & set(FORMER) == set()
