@@ -10,6 +10,9 @@ from NetLibrary.lab import Lab
 KINDS = "configmaps,secrets,services,deployments,daemonsets,statefulsets,jobs,networkpolicies,serviceaccounts,roles"
 CLUSTER_KINDS = "nodes,namespaces,clusterroles,clusterrolebindings,priorityclasses,customresourcedefinitions"
 
+# What the cluster itself goes on changing, or keeps for what is gone
+PASSING = ("events", "events.events.k8s.io", "endpoints", "componentstatuses", "leases.coordination.k8s.io")
+
 
 def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
     """Returns the objects of the cluster and of some namespaces, without what the cluster itself goes on changing."""
@@ -26,6 +29,14 @@ def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
         noted = {key: metadata.get(key) for key in ("uid", "labels", "annotations")}
         kept[place] = {**noted, **{key: obj.get(key) for key in ("spec", "data", "rules")}}
     return kept
+
+
+def whole_cluster(lab: Lab) -> dict[str, Any]:
+    """Returns the places of all objects of all kinds in all namespaces, those that are ending too."""
+    kinds = [kind for kind in lab.kubectl("api-resources", "--verbs=list", "-o", "name").split() if kind not in PASSING]
+    found = json.loads(lab.kubectl("get", ",".join(kinds), "--all-namespaces", "-o", "json"))["items"]
+    places = ("/".join((o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"])) for o in found)
+    return {place: {} for place in places}
 
 
 def _without_restarts(obj: dict[str, Any]) -> None:

@@ -44,9 +44,7 @@ def end_library_keyword(data: Any, implementation: Any, result: Any) -> None:
         last = json.loads(file.read().splitlines()[-1])
     status = last["verdict"]["status"]
     if status not in RIGHT[result.status]:
-        _wrong.append(
-            f"{implementation.name} has status {result.status} and recorded '{last['name']}' as {status}."
-        )
+        _wrong.append(f"{implementation.name} has status {result.status} and recorded '{last['name']}' as {status}.")
 
 
 def end_test(data: Any, result: Any) -> None:

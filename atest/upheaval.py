@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from everything import differences, everything
+from everything import differences, everything, whole_cluster
 from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, lab_of_run, output_folder, run_suite
@@ -28,6 +28,10 @@ BETWEEN_SECONDS = 40
 # Kubernetes' own programs ask a server that keeps going away ever less often: after some more nothing gets done at all
 RESTARTS = 3
 ABSENCE = "gave no answer"
+# A prober of a run that was killed ends by itself
+ENDING_SECONDS = 60
+# Controllers make these anew; what they belong to is compared
+PASSING_BY = ("Pod/kube-system/", "EndpointSlice/kube-system/", "EndpointSlice/default/", "PodMetrics/", "NodeMetrics/")
 SUITES = sorted(each.stem for each in ROOT.joinpath("suites").glob("*.robot"))
 
 
@@ -38,6 +42,8 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
 
     def __init__(self) -> None:
         self._before: dict[str, Any] = {}
+        self._places: dict[str, Any] = {}
+        self._programs: set[str] = set()
 
     @property
     def _cluster(self) -> Cluster:
@@ -52,7 +58,8 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         for topic in STAND_INS.values():
             self._lab.install(topic)
         self._lab.kubectl("label", "node", node, label)
-        self._before = everything(self._lab)
+        self._before, self._places = everything(self._lab), whole_cluster(self._lab)
+        self._programs = _programs()
 
     def take_label_off(self, node: str, key: str) -> None:
         """Takes a user's label off a node."""
@@ -86,12 +93,30 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
     def sweep_should_bring_back_what_was_there(self) -> None:
         """Sweeps as from another machine once the runs are silent; everything in the cluster must be as noted."""
         time.sleep(SILENCE_SECONDS)
-        words = [sys.executable, "-m", "NetLibrary.cli", "sweep", "--cluster", f"lab:{self._lab.name}"]
-        done = subprocess.run([*words, "--older-than", "80s"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(self._sweep(), cwd=ROOT, capture_output=True, text=True, timeout=120)
         logger.info(done.stdout + done.stderr)
-        wrong = differences(self._before, everything(self._lab))
-        if wrong or done.returncode:
-            raise AssertionError("\n".join([f"after the sweep: {each}" for each in wrong] + [done.stderr]))
+        wrong = [] if done.returncode == 0 else [f"the sweep failed: {done.stderr}"]
+        self._everything_should_be_back(wrong)
+
+    def _sweep(self) -> list[str]:
+        words = [sys.executable, "-m", "NetLibrary.cli", "sweep", "--cluster", f"lab:{self._lab.name}"]
+        return [*words, "--older-than", "80s"]
+
+    def _everything_should_be_back(self, wrong: list[str]) -> None:
+        """Waits until what the sweep removed has ended, and compares the cluster and this machine with before."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while (left := self._left()) and time.monotonic() < deadline:
+            time.sleep(1)
+        wrong += [f"after the sweep: {each}" for each in left]
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def _left(self) -> list[str]:
+        """What is another than before: values of objects, objects of any kind, and programs of ours on this machine."""
+        now, after = everything(self._lab), whole_cluster(self._lab)
+        # A pod of a Deployment of the cluster may be another one meanwhile
+        moved = [each for each in differences(self._places, after) if not each.startswith(PASSING_BY)]
+        return differences(self._before, now) + moved + [f"runs still: {each}" for each in _programs() - self._programs]
 
     def kill_suites_at_random(self, draws: int, seed: str = "") -> None:
         """Kills suites with SIGKILL at moments that are drawn, from their first words to their last row."""
@@ -167,3 +192,18 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
             assert running.poll() is None, "the suite ended before the object appeared"
             assert time.monotonic() < deadline, f"no new {kind} with {labels} appeared"
             time.sleep(0.2)
+
+
+def _programs() -> set[str]:
+    """Programs on this machine that a run has left: their parent is gone, and their names say whose they are."""
+    found = subprocess.run(["ps", "-eo", "ppid=,pid=,args="], capture_output=True, text=True, check=True).stdout
+    ours, machine = ("prober.pyz", "e2sar_perf", "fortio", "iperf3", "echo_server"), os.readlink("/proc/self/ns/pid")
+    orphans = [line.split(maxsplit=1)[1] for line in found.splitlines() if line.split()[0] == "1"]
+    return {each for each in orphans if any(name in each for name in ours) and _namespace(each) == machine}
+
+
+def _namespace(process: str) -> str:
+    try:
+        return os.readlink(f"/proc/{process.split()[0]}/ns/pid")
+    except OSError:
+        return ""

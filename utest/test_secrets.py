@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import html
 import json
+import shlex
 import stat
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import robot
+import yaml
 from planted import Places, marked
 from scripted_api import ApiServer
 
@@ -343,6 +348,7 @@ U = "Unk9nown-VALUE-0123"
         f"Cookie: session={U}", f"Set-Cookie: sid={U}; Path=/", f"token: {U}", f'"id-token": "{U}"',
         f"{{'password': '{U}'}}", f"login --token {U}", f"curl -u joe:{U} http://web",
         f"AWS_SECRET_ACCESS_KEY={U}", f"GET /x?sig={U}", f"http://joe:a@{U}@proxy:3128",
+        f"the password is {U}", f"Your token is: '{U}', keep it", 'New password is "Tr0ub4dor&3".',
         f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n{U}\n-----END PGP PRIVATE KEY BLOCK-----",
     ],
 )  # fmt: skip
@@ -350,6 +356,7 @@ def test_credential_that_nobody_has_told_of_is_known_by_its_place(text: str) -> 
     hidden = Filter().hide(text)
     assert "<secret>" in hidden
     assert U not in hidden
+    assert "Tr0ub4dor" not in hidden
 
 
 def test_private_key_in_base64_is_hidden() -> None:
@@ -365,7 +372,8 @@ def test_private_key_in_base64_is_hidden() -> None:
     [
         "token: not valid any more", "password: missing", "Secret: demo/web-tls-2024-01", "secretName: registry-pull-1",
         "authorization: forbidden", "run -u 1000:1000 id", "imagePullSecrets: [{name: pull-2024-secret}]",
-        "cookies: none", "--token is missing", "http://10.0.0.1:80/a@b", "apiserver --authorization-mode=Node,RBAC",
+        "cookies: none", "--token is missing", "the password is missing", "token is invalid: 401", "the token is expired",
+        "the api key is in-vault-2024-01", "secret is Web-Tls-2024", "password is ${PASSWORD1a}", "token is empty (line 12)", "http://10.0.0.1:80/a@b", "apiserver --authorization-mode=Node,RBAC",
     ],
 )  # fmt: skip
 def test_ordinary_words_beside_such_names_stay(text: str) -> None:
@@ -378,3 +386,112 @@ def test_pieces_of_hosts_and_paths_are_no_secret() -> None:
         secrets.learn(value)
     for text in ("/var/run/secrets/kubernetes.io/other", "db2.eu-central-1.rds.example.com", "a-plain-name-of-5"):
         assert secrets.hide(text) == text
+
+
+# --- encodings within encodings -----------------------------------------------------------------------------------
+
+VALUES = ("S3cr3t-&<\"'\u00e9%/+x", LONG_TOKEN, "hunter2222", "correct-horse-battery-staple-9")
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def escaped(text: str, form: str) -> str:
+    return "".join(form.format(byte) for byte in text.encode())
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "base64 of base64": lambda value: b64(b64(value)),
+    "base64 three times": lambda value: b64(b64(b64(value))),
+    "base64 of a name and base64": lambda value: b64("joe:" + b64(value)),
+    "base64 of JSON": lambda value: b64(json.dumps({"auth": value})),
+    "base64 of a URL": lambda value: b64("x?y=" + quote(value, safe="")),
+    "base64url without padding": lambda value: base64.urlsafe_b64encode(value.encode()).decode().rstrip("="),
+    "base64 in a path": lambda value: f"/secrets/{b64(value)}/x",
+    "hexadecimal": lambda value: value.encode().hex(),
+    "hexadecimal, capitals": lambda value: value.encode().hex().upper(),
+    "hexadecimal with colons": lambda value: value.encode().hex(":"),
+    "hexadecimal with spaces": lambda value: value.encode().hex(" "),
+    "hexadecimal in pairs": lambda value: value.encode().hex(" ", 2),
+    "hexadecimal of C": lambda value: escaped(value, "0x{:02x}, "),
+    "hexadecimal of base64": lambda value: b64(value).encode().hex(),
+    "base64 of hexadecimal": lambda value: b64(value.encode().hex()),
+    "decimal": lambda value: str(list(value.encode())),
+    "every byte escaped": lambda value: escaped(value, "\\x{:02x}"),
+    "every byte in a URL": lambda value: escaped(value, "%{:02X}"),
+    "every character of JSON": lambda value: "".join(f"\\u{ord(each):04x}" for each in value),
+    "every character of HTML": lambda value: "".join(f"&#{ord(each)};" for each in value),
+    "URL in a URL": lambda value: quote(quote(value, safe=""), safe=""),
+    "URL with slashes": quote,
+    "JSON in JSON": lambda value: json.dumps(json.dumps(value)),
+    "JSON in JSON in JSON": lambda value: json.dumps(json.dumps(json.dumps(value))),
+    "Python's bytes": lambda value: repr([value.encode()]),
+    "Python's text of a text": lambda value: repr(repr(value)),
+    "HTML in HTML": lambda value: html.escape(html.escape(value)),
+    "HTML of Go": lambda value: html.escape(value).replace("&quot;", "&#34;").replace("&#x27;", "&#39;"),
+    "shell": shlex.quote,
+    "YAML": lambda value: str(yaml.safe_dump(value, default_style='"')),
+    "CSV": lambda value: '"' + value.replace('"', '""') + '"',
+}
+
+
+@pytest.mark.parametrize("how", ENCODINGS)
+@pytest.mark.parametrize("value", VALUES)
+def test_secret_in_another_encoding_is_hidden(how: str, value: str) -> None:
+    secrets = Filter()
+    secrets.learn(value)
+    hidden = secrets.hide(f"before {ENCODINGS[how](value)} after")
+    assert "<secret>" in hidden
+    assert hidden.startswith("before ")
+    assert hidden.endswith(" after")
+    assert secrets.hide(hidden) == hidden
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b64("an ordinary text in base64, as of a ConfigMap"), "container 8f2b1c7d9e00 of pod web-6d4b75cb6d-hfbs9",
+        "sha256:" + "9f86d081884c7d65" * 4, "aa:bb:cc:dd:ee:ff and 02:42:ac:11:00:02", "10, 20, 30, 40, 50, 60, 70, 80",
+        "%20%22plain%22", json.dumps(json.dumps({"kind": "Pod", "name": "web"})), "&lt;b&gt; &amp;&amp; 100 %",
+        "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "fd00:10:244:0:0:1:2:3", "/var/lib/kubelet/pods/Y29uZmln/volumes",
+    ],
+)  # fmt: skip
+def test_other_encoded_texts_stay(text: str) -> None:
+    secrets = Filter()
+    secrets.learn(*VALUES)
+    assert secrets.hide(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        (f"{LONG_TOKEN[:14]}", "<secret>"),
+        (f"begins with {LONG_TOKEN[4:15]}, ends", "begins with <secret>, ends"),
+        ("token-Zq9", "token-Zq9"),  # too short to be told from a word
+    ],
+)
+def test_short_pieces_of_a_random_secret_are_hidden(text: str, hidden: str) -> None:
+    secrets = Filter()
+    secrets.learn(LONG_TOKEN)
+    assert secrets.hide(text) == hidden
+
+
+def test_words_of_a_secret_of_words_stay() -> None:
+    secrets = Filter()
+    secrets.learn("Production-Cluster-Password-2024-Frankfurt")
+    text = "the Production in Frankfurt, Password-2024"
+    assert secrets.hide(text) == text
+
+
+def test_long_texts_with_many_escapes_are_hidden_soon() -> None:
+    import time
+
+    secrets = Filter()
+    secrets.learn(*VALUES)
+    text = "".join(
+        f"line {number}: &quot;a%20b&quot; \\u00e9 aGVsbG8gd29ybGQ= {number:032x}\n" for number in range(5000)
+    )
+    begin = time.process_time()
+    assert secrets.hide(text) == text
+    assert time.process_time() - begin < 4.0

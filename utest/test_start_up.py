@@ -15,7 +15,7 @@ from NetLibrary.types import CONVERTERS, Bitrate
 
 ROOT = Path(__file__).parents[1]
 # What keyword files may import at their top
-LIGHT = {"contract", "defaults", "errors", "paths", "secrets"}
+LIGHT = {"contract", "defaults", "encoded", "errors", "paths", "secrets"}
 HEAVY = {"jinja2", "kubernetes", "matplotlib", "numpy", "requests", "scipy", "tabulate", "urllib3", "websocket"}
 SUITES = sorted((ROOT / "suites").glob("*.robot"))
 # Steps of these are RequestsLibrary's, which is imported with its suite

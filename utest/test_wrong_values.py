@@ -82,6 +82,7 @@ def test_converters_explain_themselves_in_libdoc(kind: Any) -> None:
 
 
 NONSENSE = {
+    "connections": [-1, 0], "server_port": [-1, 70000], "destination_port": [-1, 70000],
     "above": [-1, 0, 70000], "pods_per_node": [-1, 0], "in_flight": [-1, 0], "host_port": [-1, 0, 70000],
     "outside_port": [-1, 70000], "count": [-1], "last_lines": [-1], "to_revision": [-1], "user": [-1, 2**31],
     "family": [-1, 0, 5], "at_least": [-1, float("nan"), float("inf")], "retransmits_at_most": [-1],
@@ -116,3 +117,42 @@ def test_number_that_no_keyword_can_mean_is_refused_before_anything_is_connected
                 keyword.method(**{**given, name: value})
             seen.append(keyword.name)
     assert seen
+
+
+# Where a text says which object or place is meant
+NAMING = {
+    "namespace",
+    "name",
+    "node",
+    "pod",
+    "service",
+    "host",
+    "target",
+    "url",
+    "alias",
+    "suite",
+    "nodes",
+    "namespaces",
+}
+
+
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_empty_name_is_refused_before_anything_is_connected_to(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that nobody had set reached the cluster: an empty namespace, for instance, is all of them."""
+
+    def connected(*_: Any, **__: Any) -> None:
+        raise AssertionError("it connects to a cluster first")
+
+    monkeypatch.setattr(Session, "cluster", connected)
+    seen = set()
+    for keyword in Imported.from_name("NetLibrary").keywords:
+        types, defaults = keyword.args.types or {}, keyword.args.defaults
+        if "deprecated" in keyword.tags or keyword.doc.startswith("*DEPRECATED"):
+            continue
+        needed = [*keyword.args.positional_or_named, *keyword.args.named_only]
+        for name in (n for n in needed if n in NAMING and str(types.get(n)) == "str" and defaults.get(n, "needed")):
+            given = dict.fromkeys((each for each in needed if each not in defaults), "1")
+            with pytest.raises(Error, match=rf"^{name} is empty; it must be given\.$"):
+                keyword.method(**{**given, name: empty})
+            seen.add((keyword.name, name))
+    assert len(seen) > 90

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from NetLibrary._mechanics.encoded import encoded_words, unescaped
+
 MARK = "<secret>"
 # Shorter values would tear holes into ordinary words
 LEAST = 4
@@ -47,6 +49,10 @@ _KEY = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?"
 _WORD = r"(?:password|passwd|token|secret|api[_-]?key|access[_-]?key|signature|sig)"
 # What follows a colon may be an ordinary word, as in "token: missing"; this is none
 _RANDOM = r"(?=[^\s'\",;]*\d)(?=[^\s'\",;]*[A-Za-z])(?![$<%{])[^\s'\",;]{12,}"
+_STRONG = (
+    r"(?=[^\s'\"]*\d)(?=[^\s'\"]*[A-Za-z])(?:(?=[^\s'\"]*[!#$%^&*+=?@~])|(?=[^\s'\"]*[A-Z])(?=[^\s'\"]*[a-z]))"
+    r"(?![$<%{])[^\s'\"]{8,}"
+)
 _SCHEME = r"(?:(?:basic|bearer|token|digest|negotiate|apikey) )"
 _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("PRIVATE KEY", re.compile(rf"-----BEGIN {_KEY}-----.*?(?:-----END {_KEY}-----|\Z)", re.DOTALL), "{mark}"),
@@ -61,13 +67,21 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ("ookie", re.compile(r"(?i)\b(cookie['\"]?\s*[:=]\s*['\"]?[^=\s;]+=)[^\s'\",;]{8,}"), r"\1{mark}"),
     ("=", re.compile(rf"(?i)\b((?:[\w-]*[_-])?{_WORD}=)(?![$<%{{])[^\s&'\",;]{{6,}}"), r"\1{mark}"),
     (":", re.compile(rf"(?i)\b((?:[\w-]*[_-])?(?!secret){_WORD}['\"]?:\s*['\"]?){_RANDOM}"), r"\1{mark}"),
+    # In a sentence a name or a state may follow as well: what has a sign, or letters of both kinds and a digit, is none
+    (" is", re.compile(rf"(?i:\b((?:[\w-]*[_-])?(?!secret){_WORD} is:? ['\"]?)){_STRONG}"), r"\1{mark}"),
     ("--", re.compile(rf"(?i)(--(?:[\w-]*-)?(?:password|passwd|token|api-key)\s+){_RANDOM}"), r"\1{mark}"),
     ("-u", re.compile(r"((?:^|\s)(?:-u|--user)\s+[^\s:]+:)(?!\d+\b)[^\s'\"]{4,}"), r"\1{mark}"),
     ("key-data", re.compile(r"(client-key-data['\"]?\s*:\s*['\"]?)[A-Za-z0-9+/=]{16,}"), r"\1{mark}"),
 )  # fmt: skip
 # Pieces of a long secret are hidden as well: it comes cut off, wrapped, or within the base64 of something longer
 PIECE = 16
-_LONG_WORD = re.compile(rf"[\w+/=.~-]{{{PIECE},}}")
+# So many encodings may be around each other
+ENCODINGS = 3
+# Of a random one shorter pieces too, where they are random themselves
+SHORT_PIECE = 10
+_LONG_WORD = re.compile(rf"[\w+/=.~-]{{{SHORT_PIECE},}}")
+# From a digit to a letter and back, as in `9x7L` and not in `server-1` or `eth0`
+_CHANGES = re.compile(r"(?<=\d)[A-Za-z]|(?<=[A-Za-z])\d")
 # So long is no credential; and all pieces together must stay a set of some megabytes
 LONGEST, MOST_PIECES = 8192, 500_000
 
@@ -161,19 +175,35 @@ class Filter:
 
     def hide(self, text: str, mark: str = MARK) -> str:
         """Returns a text without secrets."""
-        if not text:
-            return text
+        return self._hide(text, mark, ENCODINGS) if text else text
+
+    def _hide(self, text: str, mark: str, depth: int) -> str:
         pattern = self._compiled()
         if pattern is not None:
             text = pattern.sub(lambda _: mark, text)
-        if self._pieces and len(text) >= PIECE:
+        if self._pieces and len(text) >= SHORT_PIECE:
             text = _LONG_WORD.sub(lambda word: self._without_pieces(word[0], mark), text)
         for sign, shape, instead in _SHAPES:
             if sign in text:
                 text = shape.sub(instead.replace("{mark}", mark), text)
         if pattern is not None and ("..." in text or "\N{HORIZONTAL ELLIPSIS}" in text):
             text = self._hide_cut(text, mark)
-        return text
+        return self._hide_encoded(text, mark, pattern, depth)
+
+    def _hide_encoded(self, text: str, mark: str, pattern: re.Pattern[str] | None, depth: int) -> str:
+        """Hides words that say a secret in another encoding, or in one within another."""
+        spans = []
+        if pattern is not None:
+            for plain, place in unescaped(text, ENCODINGS):
+                spans += [place(found.span()) for found in pattern.finditer(plain)]
+        if depth > 0:
+            spans += [span for span, said in encoded_words(text) if self._hide(said, mark, depth - 1) != said]
+        at, kept = 0, []
+        for begin, end in sorted(spans):
+            if begin >= at:
+                kept += [text[at:begin], mark]
+            at = max(at, end)
+        return "".join([*kept, text[at:]])
 
     def _hide_cut(self, text: str, mark: str) -> str:
         """Hides what is left of a secret where a text was cut, as Robot does it with variables and long failures."""
@@ -194,11 +224,13 @@ class Filter:
     def _without_pieces(self, word: str, mark: str) -> str:
         kept: list[str] = []
         at = 0
-        for begin in range(len(word) - PIECE + 1):
-            if word[begin : begin + PIECE] in self._pieces:
+        lengths = (SHORT_PIECE, PIECE) if _is_mixed(word) else (PIECE,)
+        for begin in range(len(word) - lengths[0] + 1):
+            length = max((n for n in lengths if word[begin : begin + n] in self._pieces), default=0)
+            if length:
                 if begin > at or not kept:
                     kept += [word[at:begin], mark]
-                at = begin + PIECE
+                at = max(at, begin + length)
         return "".join([*kept, word[at:]])
 
     def _compiled(self) -> re.Pattern[str] | None:
@@ -276,7 +308,9 @@ def _pieces(value: str) -> Iterator[str]:
     if not PIECE <= len(value) <= LONGEST:
         return
     # Names of hosts and paths are no pieces of a credential, and stand in many texts
-    wholes = [part for part in re.split("[./]", value) if _LONG_WORD.fullmatch(part) and _is_random(part)]
+    wholes = [part for part in re.split("[./]", value) if len(part) >= PIECE and _LONG_WORD.fullmatch(part)]
+    wholes = [part for part in wholes if _is_random(part)]
+    short = list(wholes)
     data = value.encode()
     for before in range(3):  # bytes that stand before it in its group of three
         encoded = base64.b64encode(b"\0" * before + data).decode()
@@ -284,11 +318,19 @@ def _pieces(value: str) -> Iterator[str]:
         wholes += {whole, whole.replace("+", "-").replace("/", "_")}
     for whole in wholes:
         yield from (whole[begin : begin + PIECE] for begin in range(len(whole) - PIECE + 1))
+    for whole in short:
+        every = (whole[begin : begin + SHORT_PIECE] for begin in range(len(whole) - SHORT_PIECE + 1))
+        yield from (piece for piece in every if _is_mixed(piece))
 
 
 def _is_random(word: str) -> bool:
     mixed = all(re.search(kind, word) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
     return mixed or bool(re.fullmatch(r"(?=.*\d)[0-9a-f-]{32,}", word))
+
+
+def _is_mixed(piece: str) -> bool:
+    """Tells whether a piece is no word, no number and no name with a number at its end: digits stand among letters."""
+    return len(_CHANGES.findall(piece)) >= 2
 
 
 def _decoded(value: str) -> str:

@@ -74,12 +74,41 @@ _PORT = (0, 65535)
 # Numbers of these names have the same bounds on every keyword
 _BOUNDS: dict[str, tuple[float, float | None]] = {
     "port": _PORT, "local_port": _PORT, "host_port": (1, 65535), "outside_port": _PORT, "mtu": (68, 65535),
+    "connections": (1, None), "destination_port": _PORT, "server_port": _PORT,
     "above": (1, 65535), "replicas": (0, None), "pods_per_node": (1, None), "in_flight": (1, None),
     "count": (0, None), "last_lines": (0, None), "to_revision": (0, None), "user": (0, 2**31 - 1),
     "at_least": (0, None), "retransmits_at_most": (0, None), "denied_at_most": (0, None), "denied_at_least": (0, None),
 }  # fmt: skip
 # Shares of a whole: a limit above that could not fail
 _SHARES = ("failed_at_most", "share")
+# What says which object, place or file is meant. An empty text is most often a variable that nobody has set; where an
+# empty default has a meaning, it keeps it.
+_NAMING = frozenset({
+    "address", "alias", "column", "condition", "configuration", "first", "grant", "granting_namespace", "host",
+    "identity", "name", "names", "namespace", "namespaces", "node", "nodes", "pattern", "pod", "policy", "receiver",
+    "reference", "second", "sender", "server", "service", "services", "suite", "taint", "target", "url",
+    "values", "view",
+})  # fmt: skip
+
+
+def _named_by(plain: Callable[..., Any]) -> frozenset[str]:
+    """Returns the arguments of a method that must name something: of `_NAMING`, without an empty default."""
+    code, defaults = plain.__code__, plain.__defaults__ or ()
+    arguments = code.co_varnames[: code.co_argcount]
+    known = dict(zip(arguments[len(arguments) - len(defaults) :], defaults, strict=True)) | (plain.__kwdefaults__ or {})
+    every = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return frozenset(name for name in every if name in _NAMING and (name not in known or known[name]))
+
+
+def _refuse_empty(needed: frozenset[str], names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Refuses an empty text where something must be named, before a cluster is connected to or a lab is started.
+
+    Raises:
+        errors.InputError: A text is empty, or white space only.
+    """
+    for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+        if name in needed and isinstance(value, str) and not value.strip():
+            raise errors.InputError(f"{name} is empty; it must be given.")
 
 
 def _refuse_nonsense(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
@@ -132,10 +161,12 @@ def keyword(
     def decorate(method: F) -> F:
         plain = inspect.unwrap(method)
         names = plain.__code__.co_varnames[1 : plain.__code__.co_argcount]
+        needed = _named_by(plain)
 
         @functools.wraps(method)
         def translated(*args: Any, **kwargs: Any) -> Any:
             try:
+                _refuse_empty(needed, names, args[1:], kwargs)
                 _refuse_nonsense(names, args[1:], kwargs)
                 return method(*args, **kwargs)
             except (errors.WaitFailed, errors.WaitTimeout) as error:

@@ -60,7 +60,9 @@ def test_what_the_server_refused_is_not_looked_for(api: ApiServer, cluster: Clus
 
 
 def test_what_may_have_been_made_is_looked_for(api: ApiServer, cluster: Cluster) -> None:
-    api.on("POST", "/namespaces[?]", lambda handler: (api.put("/api/v1/namespaces", handler.body), handler.reset())[1])
+    api.on(
+        "POST", "/namespaces[?]", lambda handler: (api.create("/api/v1/namespaces", handler.body), handler.reset())[1]
+    )
     api.refuse("GET", "/namespaces/demo$", 403, "Forbidden", "not now")
     with pytest.raises(errors.Unreachable):
         make(cluster, "Namespace", "demo")

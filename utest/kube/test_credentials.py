@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import socket
+import ssl
 import struct
 import tempfile
 import threading
@@ -391,9 +393,14 @@ def test_proxy_of_the_environment_counts_by_the_rules_of_go(
     assert transport.proxy_for(Target("f", "x", server, User()), environment) == wanted
 
 
-def test_no_key_is_left_in_a_file_while_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("memory", [True, False], ids=["files in memory", "a folder"])
+def test_no_key_is_left_in_a_file_while_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: bool
+) -> None:
     """A run that was killed left them."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    if not memory:
+        monkeypatch.delattr(os, "memfd_create")
     (tmp_path / "temporary").mkdir()
     certificate, key = make_certificate(tmp_path, "client")
     context = transport.tls_context(
@@ -404,3 +411,26 @@ def test_no_key_is_left_in_a_file_while_a_run_goes_on(tmp_path: Path, monkeypatc
     )
     assert context
     assert list((tmp_path / "temporary").rglob("*")) == []
+
+
+def test_files_for_other_libraries_end_with_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was killed left a client's key for KubeLibrary and RequestsLibrary in a folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    certificate, key = make_certificate(tmp_path, "client")
+    held = Credential(certificate=certificate.read_text(), key=key.read_text())
+    files = transport.client_files(held)
+    assert files == transport.client_files(held)
+    assert [file.read_text() for file in files] == [held.certificate, held.key]
+    ssl.create_default_context().load_cert_chain(*files)
+    assert all(os.path.exists(file) for file in files)  # requests looks before it reads
+    assert list((tmp_path / "temporary").rglob("*")) == []
+
+
+def test_files_for_other_libraries_are_the_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.delattr(os, "memfd_create")
+    (tmp_path / "temporary").mkdir()
+    file = transport.client_files(Credential(certificate="c-1", key="k-1"))[1]
+    assert file.read_text() == "k-1"
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)

@@ -364,7 +364,19 @@ def test_object_of_others_is_not_changed_unless_that_is_allowed(api: ApiServer, 
 
 
 def test_what_an_earlier_run_kept_may_be_used_again(api: ApiServer, cluster: Cluster) -> None:
-    kept = {"labels": {"netlibrary.io/run": "before"}, "annotations": {"netlibrary.io/created-by": "before"}}
+    note = "before ConfigMap shop/settings 2026-01-02T03:04:05Z"
+    kept = {"labels": {"netlibrary.io/run": "before"}, "annotations": {"netlibrary.io/created-by": note},
+            "creationTimestamp": "2026-01-02T03:04:06Z"}  # fmt: skip
     api.put(MAPS, {**config_map(a="kept"), "metadata": {"name": "settings", "namespace": "shop", **kept}})
     cluster.apply(config_map(a="ours"))
     assert api.objects[MAPS]["settings"]["data"] == {"a": "ours"}
+
+
+def test_copy_of_what_an_earlier_run_kept_is_not_changed(api: ApiServer, cluster: Cluster) -> None:
+    note = "before ConfigMap elsewhere/settings 2026-01-02T03:04:05Z"
+    kept = {"labels": {"netlibrary.io/run": "before"}, "annotations": {"netlibrary.io/created-by": note},
+            "creationTimestamp": "2026-01-02T03:04:06Z"}  # fmt: skip
+    api.put(MAPS, {**config_map(a="copy"), "metadata": {"name": "settings", "namespace": "shop", **kept}})
+    with pytest.raises(errors.NotOwned):
+        cluster.apply(config_map(a="ours"))
+    assert api.objects[MAPS]["settings"]["data"] == {"a": "copy"}

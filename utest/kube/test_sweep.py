@@ -27,12 +27,16 @@ def ago(seconds: float) -> str:
     return (datetime.now(timezone.utc) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def marked(name: str, run: str, namespace: str | None = None, age: float = 7200, **more: Any) -> dict[str, Any]:
+def marked(
+    name: str, run: str, namespace: str | None = None, age: float = 7200, kind: str = "", **more: Any
+) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "creationTimestamp": ago(age), **more}
     if namespace:
         metadata["namespace"] = namespace
+    kind = kind or ("Lease" if name == f"netlibrary-{run}" else "ConfigMap" if namespace else "Namespace")
+    where = f"{namespace}/" if namespace else ""
     metadata["labels"] = {"netlibrary.io/run": run}
-    metadata["annotations"] = {"netlibrary.io/created-by": run}
+    metadata["annotations"] = {"netlibrary.io/created-by": f"{run} {kind} {where}{name} {ago(age + 1)}"}
     return {"metadata": metadata}
 
 
@@ -58,7 +62,7 @@ def lists(api: ApiServer) -> None:
 
 def test_remains_of_a_dead_run_go_and_everything_else_stays(api: ApiServer, cluster: Cluster, lists: None) -> None:
     api.put(SPACES, marked("left", "dead"))
-    api.put(f"{SPACES}/left/pods", marked("inside", "dead", "left"))
+    api.put(f"{SPACES}/left/pods", marked("inside", "dead", "left", kind="Pod"))
     api.put(MAPS, marked("ours", "dead", "shop"))
     api.put(MAPS, {"metadata": {"name": "theirs", "namespace": "shop"}})
     api.put(SPACES, {"metadata": {"name": "precious", "labels": {"netlibrary.io/run": "dead"}}})  # adopted long ago
@@ -101,7 +105,9 @@ def test_run_that_lives_is_not_swept_by_a_machine_whose_clock_is_wrong(
     other = connect()
     other.run_id = "run-2"
     assert sweep(other, older_than=80).removed == []
-    api.put(LEASES, {**lease, "spec": {"renewTime": times.stamp(time.time() + ahead - 100)}})
+    before = times.stamp(time.time() + ahead - 100)
+    metadata = {**lease["metadata"], "creationTimestamp": before}
+    api.put(LEASES, {**lease, "metadata": metadata, "spec": {"renewTime": before}})
     assert len(sweep(other, older_than=80).removed) == 2
 
 
@@ -199,3 +205,104 @@ def test_account_that_may_write_no_lease_is_asked_once(api: ApiServer, cluster: 
     heart.beat()
     heart.beat()
     assert len(api.seen("POST", "/leases")) == 1
+
+
+# --- copies ------------------------------------------------------------------------------------------------------
+
+
+def copied(obj: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """What `kubectl get -o yaml | kubectl apply` makes of an object: all labels and annotations, another identity."""
+    metadata = {**obj["metadata"], "creationTimestamp": ago(5400), **changes}
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if value is not None}}
+
+
+def test_copies_of_what_a_dead_run_made_are_left(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    """A user's copy carried both marks, so it was a dead run's to the sweep, and removed."""
+    ours = marked("ours", "dead", "shop")
+    api.put(MAPS, ours)
+    api.put(MAPS, copied(ours, name="by-another-name"))
+    api.put(f"{SPACES}/theirs/configmaps", copied(ours, namespace="theirs"))
+    api.put(f"{SPACES}/shop/pods", copied(ours))  # controllers copy annotations of an owner to what they make
+    api.put(SPACES, copied(marked("run-space", "dead"), name="their-space"))
+    api.put(MAPS, copied(marked("restored", "dead", "shop"), creationTimestamp=ago(3600)))  # a backup, put back later
+    swept = sweep(cluster)
+    assert swept.removed == ["ConfigMap 'shop/ours': removed"]
+    assert sorted(api.objects[MAPS]) == ["by-another-name", "restored"]
+    assert list(api.objects[f"{SPACES}/theirs/configmaps"]) == ["ours"]
+    assert list(api.objects[f"{SPACES}/shop/pods"]) == ["ours"]
+    assert list(api.objects[SPACES]) == ["their-space"]
+    assert sorted(swept.left) == [
+        f"{place}: has the label of run dead, which did not create it"
+        for place in ("ConfigMap 'shop/by-another-name'", "ConfigMap 'shop/restored'", "ConfigMap 'theirs/ours'",
+                      "Namespace 'their-space'", "Pod 'shop/ours'")
+    ]  # fmt: skip
+
+
+def test_copy_does_not_keep_a_dead_run_alive(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    ours = marked("ours", "dead", "shop")
+    api.put(MAPS, ours)
+    api.put(MAPS, copied(ours, name="fresh", creationTimestamp=ago(5)))
+    assert sweep(cluster).removed == ["ConfigMap 'shop/ours': removed"]
+
+
+def test_marks_of_a_former_version_are_told_and_left(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    former = marked("ours", "dead", "shop")
+    former["metadata"]["annotations"] = {"netlibrary.io/created-by": "dead"}
+    api.put(MAPS, former)
+    swept = sweep(cluster)
+    assert swept.removed == []
+    assert swept.left == [
+        "ConfigMap 'shop/ours': has the marks of run dead in a former form, which copies have too: look at it, then "
+        "'kubectl delete configmap ours --namespace shop'"
+    ]
+
+
+def test_what_a_run_creates_and_changes_carries_the_note_of_its_creation(
+    api: ApiServer, connect: Callable[..., Cluster], lists: None
+) -> None:
+    dead = connect()
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "shop"}}
+    dead.apply(config)
+    note = api.objects[MAPS]["c"]["metadata"]["annotations"]["netlibrary.io/created-by"]
+    assert re.fullmatch(r"run-1 ConfigMap shop/c 20\S+Z", note)
+    dead.apply({**config, "data": {"a": "b"}})
+    assert api.objects[MAPS]["c"]["metadata"]["annotations"] == {"netlibrary.io/created-by": note}
+    # A cluster's own object whose manifest names a namespace all the same
+    dead.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "left", "namespace": "shop"}})
+    other = connect()
+    other.run_id = "run-2"
+    api.clock_ahead = 7200
+    _ = other.get("ConfigMap", "c", "shop")
+    assert len(sweep(other).removed) == 2
+
+
+def test_name_that_the_server_has_ended_is_the_runs(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.put(MAPS, marked("job-x7k2p", "dead", "shop"))
+    for name, begin in (("job-x7k2p", "job-*"), ("other-x7k2p", "job-*")):
+        obj = marked(name, "dead", "shop")
+        obj["metadata"]["annotations"] = {"netlibrary.io/created-by": f"dead ConfigMap shop/{begin} {ago(7201)}"}
+        api.put(MAPS, obj)
+    assert sweep(cluster).removed == ["ConfigMap 'shop/job-x7k2p': removed"]
+
+
+def test_copy_of_an_object_that_a_run_changed_is_not_changed(
+    api: ApiServer, connect: Callable[..., Cluster], lists: None
+) -> None:
+    """The copy's values were "put back" to those that another object had before the run."""
+    api.put(MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "shop"},
+                   "data": {"a": "old"}})  # fmt: skip
+    dead = connect()
+    dead.change("ConfigMap", "theirs", "shop", {"data": {"a": "new"}})
+    changed = api.objects[MAPS]["theirs"]
+    copy = copied(changed, name="copy", uid=None)
+    api.put(MAPS, copy)
+    api.clock_ahead = 7200
+    other = connect()
+    other.run_id = "run-2"
+    _ = other.get("ConfigMap", "copy", "shop")
+    swept = sweep(other)
+    assert swept.removed == ["ConfigMap 'shop/theirs': data.a put back"]
+    assert api.objects[MAPS]["copy"]["data"] == {"a": "new"}
+    assert swept.left == [
+        "ConfigMap 'shop/copy': is a copy of an object that run run-1 changed, and carries its record; it was not changed"
+    ]

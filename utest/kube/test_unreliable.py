@@ -141,7 +141,7 @@ OTHER = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other", "names
 
 def made_but_not_told(handler: Any) -> None:
     """Does what was asked and breaks off before the answer."""
-    handler.server_state.put(PODS, handler.body)
+    handler.server_state.create(PODS, handler.body)
     handler.reset()
 
 

@@ -29,6 +29,7 @@ from NetLibrary._mechanics.outages.run.logs import ProberLog
 from NetLibrary._mechanics.outages.run.prober_config import configuration
 from NetLibrary._mechanics.outages.run.probers import LocalProber
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamSpec
+from NetLibrary._mechanics.polling import settle
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -386,3 +387,24 @@ def test_icmp_of_both_families_needs_only_what_ping_needs(tmp_path, user, group_
     else:
         for result in results:
             assert result.answered == result.sent > 5, done.stderr
+
+
+def test_echo_server_outside_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    """It went on for ever, with its iperf3 servers, and kept their ports."""
+    program = (
+        "import time\nfrom NetLibrary._mechanics.outages.run.echoes import OutsideEcho\n"
+        "echo = OutsideEcho('127.0.0.1')\necho.start()\nprint(echo._process.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        server = int(run.stdout.readline())
+        assert Path(f"/proc/{server}").exists()
+        run.kill()
+    assert settle(lambda: not _runs(server), timeout=10, every=0.05)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -69,7 +69,8 @@ def create(cluster: ClusterWriter, obj: Object) -> Object:
     def posted() -> Object | None:
         made: Object | None
         try:
-            made = cluster.connection.request_object("POST", path, query=query, body=cluster.ownership.marked(obj))
+            body = cluster.ownership.marked(resource, obj)
+            made = cluster.connection.request_object("POST", path, query=query, body=body)
         except (errors.Unreachable, errors.AlreadyExists) as error:
             lost = isinstance(error, errors.Unreachable)
             if lost:
@@ -114,7 +115,7 @@ def _made_after_all(
     except errors.ClusterError:  # this account may not look, or nobody answers
         raise error from None
     # Ours of before has a UID that is known
-    return found if is_marked(found, cluster.run_id) and not cluster.ownership.made(found) else None
+    return found if is_marked(resource, found, cluster.run_id) and not cluster.ownership.made(found) else None
 
 
 def apply(cluster: ClusterWriter, obj: Object, *, force: bool = True, allow_foreign: bool = False) -> Object:
@@ -158,7 +159,7 @@ def _change(
     cluster: ClusterWriter, resource: Resource, found: Object, obj: Object, force: bool, allow_foreign: bool
 ) -> Object:
     if not cluster.ownership.owns(resource, found):
-        if not allow_foreign and not is_marked(found):
+        if not allow_foreign and not is_marked(resource, found):
             raise errors.NotOwned(
                 f"{place_of(resource, found['metadata'])} exists and was not created by this run, so it is left as it "
                 "is. Choose another namespace or another name; 'Apply Manifest' changes it with allow_foreign=True and "
@@ -167,7 +168,7 @@ def _change(
         return cluster.foreign.apply(resource, found, obj, force=force)
     obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))
     if cluster.ownership.made(found):
-        obj = cluster.ownership.marked(obj)
+        obj = cluster.ownership.marked(resource, obj, found)
         _take_fields(cluster, resource, found)
     query = {"fieldManager": FIELD_MANAGER, "force": force, "fieldValidation": "Strict"}
     # The UID makes sure that nobody's new object is changed or created by this

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.change_records import ABSENT, RECORD_PREFIX, Path, Record, Step
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, TRIES, Object, Place, joined, place_of
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.resources import Resource
@@ -22,71 +21,12 @@ from NetLibrary._mechanics.kube.taints import undone
 
 # Lets a sweep find changed objects; it is no sign of ownership, and goes when the last change was put back
 CHANGED_LABEL = "netlibrary.io/changed"
-RECORD_PREFIX = "changed-by.netlibrary.io/"
 # All annotations of an object together may have 256 KiB
 RECORD_LIMIT = 60_000
-_ABSENT = object()
 # Kubernetes sets and removes taints too, so they are put back one by one
 TAINTS = ("spec", "taints")
 # Identity of the object, not configuration
 _IDENTITY = ("name", "namespace", "uid", "resourceVersion", "managedFields", "creationTimestamp", "generation")
-
-Path = tuple[str, ...]
-
-
-@dataclass
-class Step:
-    """One value that was changed.
-
-    Args:
-        path: Where it is in the object.
-        was: Value before the run, `_ABSENT` where there was none.
-        now: Value that the run set, `_ABSENT` where it removed one.
-    """
-
-    path: Path
-    was: Any
-    now: Any
-
-    def dump(self) -> Object:
-        """Returns the step as JSON has it."""
-        result: Object = {"path": list(self.path)}
-        if self.was is not _ABSENT:
-            result["was"] = self.was
-        if self.now is not _ABSENT:
-            result["now"] = self.now
-        return result
-
-
-@dataclass
-class Record:
-    """Everything that one run changed on one object, the oldest change first."""
-
-    steps: list[Step] = field(default_factory=list)
-    managers: list[Object] = field(default_factory=list)
-
-    def add(self, steps: list[Step]) -> None:
-        """Adds changes; what a path had before the first of them counts."""
-        for step in steps:
-            known = next((s for s in self.steps if s.path == step.path), None)
-            if known is None:
-                self.steps.append(step)
-            else:
-                known.now = step.now
-
-    def dump(self, now: float) -> str:
-        """Returns the text for the annotation; its time, by the cluster's clock, is a sign of life."""
-        stamp = datetime.fromtimestamp(now, timezone.utc).isoformat(timespec="seconds")
-        return json.dumps({"time": stamp, "changes": [s.dump() for s in self.steps]}, separators=(",", ":"))
-
-    @classmethod
-    def load(cls, text: str) -> Record:
-        """Reads an annotation; what is none of ours is an empty record."""
-        try:
-            changes = json.loads(text)["changes"]
-            return cls([Step(tuple(c["path"]), c.get("was", _ABSENT), c.get("now", _ABSENT)) for c in changes])
-        except (ValueError, KeyError, TypeError):
-            return cls()
 
 
 @dataclass
@@ -201,14 +141,14 @@ class ForeignChanges:
     def _of_others(self, found: Object) -> dict[Path, Step]:
         """Returns what other runs have changed on the object and still need."""
         notes = found["metadata"].get("annotations") or {}
-        records = [Record.load(v) for k, v in notes.items() if k.startswith(RECORD_PREFIX) and k != self.annotation]
+        records = [Record.of(found, k) for k in notes if k.startswith(RECORD_PREFIX) and k != self.annotation]
         return {step.path: step for record in records for step in record.steps}
 
     def _record(self, place: Place, found: Object) -> Record:
         known = self._records.get(place)
         if known is not None and known[1] == found["metadata"]["uid"]:
-            return Record([Step(s.path, s.was, s.now) for s in known[2].steps], known[2].managers)
-        return Record.load((found["metadata"].get("annotations") or {}).get(self.annotation, ""))
+            return Record([Step(s.path, s.was, s.now) for s in known[2].steps], known[2].managers, known[1])
+        return Record(Record.of(found, self.annotation).steps, uid=found["metadata"]["uid"])
 
     def _marks(self, resource: Resource, record: Record) -> Object:
         marks: Object = {"labels": {CHANGED_LABEL: "true"}}
@@ -265,7 +205,7 @@ class ForeignChanges:
 
     def _put_back(self, resource: Resource, found: Object, record: Record | None, outcome: Outcome) -> None:
         annotations = found["metadata"].get("annotations") or {}
-        written = Record.load(annotations.get(self.annotation, ""))
+        written = Record.of(found, self.annotation)
         record = record or written
         patch: Object = {}
         needed = self._of_others(found)
@@ -342,13 +282,13 @@ def _steps(found: Object, wanted: Object, others: Mapping[Path, Step], path: Pat
     """Returns what setting `wanted` changes, or shares with a change of another run; lists are one value."""
     steps: list[Step] = []
     for key, value in wanted.items():
-        was = found.get(key, _ABSENT)
+        was = found.get(key, ABSENT)
         at = (*path, key)
         if isinstance(value, dict) and (isinstance(was, dict) or path == ("metadata",)):  # labels one by one
             steps += _steps(was if isinstance(was, dict) else {}, value, others, at)
         elif value is None:
-            if was is not _ABSENT:
-                steps.append(Step(at, was, _ABSENT))
+            if was is not ABSENT:
+                steps.append(Step(at, was, ABSENT))
         elif not _covers(was, value):
             steps.append(Step(at, was, value))
         elif at in others and _covers(others[at].now, value):
@@ -360,30 +300,30 @@ def _undo(found: Object, step: Step, patch: Object, outcome: Outcome) -> None:
     """Adds what undoes a step to a merge patch, unless somebody else has changed the value meanwhile."""
     name = ".".join(step.path)
     current = _at(found, step.path)
-    if step.was is _ABSENT and current is _ABSENT:
+    if step.was is ABSENT and current is ABSENT:
         return
-    if step.was is not _ABSENT and current is not _ABSENT and current == step.was:
+    if step.was is not ABSENT and current is not ABSENT and current == step.was:
         return
     if step.path == TAINTS:
         lists = (value if isinstance(value, list) else [] for value in (current, step.was, step.now))
         patch.setdefault("spec", {})["taints"] = undone(*lists) or None
         outcome.back.append(name)
         return
-    untouched = current is _ABSENT if step.now is _ABSENT else current is not _ABSENT and _covers(current, step.now)
+    untouched = current is ABSENT if step.now is ABSENT else current is not ABSENT and _covers(current, step.now)
     if not untouched:
         outcome.left.append(f"{name} was changed by somebody else meanwhile")
         return
     place = patch
     for part in step.path[:-1]:
         place = place.setdefault(part, {})
-    place[step.path[-1]] = None if step.was is _ABSENT else step.was
+    place[step.path[-1]] = None if step.was is ABSENT else step.was
     outcome.back.append(name)
 
 
 def _at(obj: Any, path: Path) -> Any:
     for part in path:
         if not isinstance(obj, dict) or part not in obj:
-            return _ABSENT
+            return ABSENT
         obj = obj[part]
     return obj
 

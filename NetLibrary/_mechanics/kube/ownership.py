@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.resources import Resource
 
 RUN_LABEL = "netlibrary.io/run"
-# Says the same as the label. Labels get copied (by controllers, templates, people), and versions before this one put
-# theirs on objects of others; an object with the label alone was not created by that run.
+# Says which object the run has created, and when. Labels and annotations get copied: by controllers, templates, people,
+# backups. A copy is of another name, in another namespace or of another time, and was not created by that run.
 CREATED_BY = "netlibrary.io/created-by"
+# Between the note and the object's own time: a create is not repeated for as long, and clocks of servers differ less
+NOTE_SECONDS = 300.0
 TRIES = 5
 # Pods of a CronJob's Job, or of a custom resource's Deployment, are three steps away from what was created
 GENERATIONS = 4
@@ -55,13 +58,32 @@ def _is_common(resource: Resource) -> bool:
     return BUILT_IN.get(resource.kind.lower()) == resource
 
 
-def is_marked(obj: Object, run_id: str | None = None) -> bool:
-    """Tells whether an object carries the marks that a run, any by default, puts on what it creates."""
+def note_of(run_id: str, resource: Resource, metadata: Object, moment: float) -> str:
+    """Returns what the annotation says about an object that a run creates: the run, the object and the moment."""
+    name = metadata.get("name") or f"{metadata.get('generateName', '')}*"
+    where = f"{metadata['namespace']}/" if resource.namespaced else ""
+    return f"{run_id} {resource.kind} {where}{name} {times.stamp(moment)}"
+
+
+def is_marked(resource: Resource, obj: Object, run_id: str | None = None) -> bool:
+    """Tells whether an object carries the marks that a run, any by default, put on this very object at its creation."""
     metadata = obj["metadata"]
-    label = (metadata.get("labels") or {}).get(RUN_LABEL)
-    if run_id is None:
-        run_id = str(label or "")
-    return bool(run_id) and label == run_id == (metadata.get("annotations") or {}).get(CREATED_BY)
+    label = str((metadata.get("labels") or {}).get(RUN_LABEL) or "")
+    note = str((metadata.get("annotations") or {}).get(CREATED_BY) or "")
+    noted, made = times.seconds(note.rpartition(" ")[2]), times.seconds(metadata.get("creationTimestamp"))
+    if not label or noted is None or made is None or (run_id is not None and label != run_id):
+        return False
+    if abs(made - noted) > NOTE_SECONDS:
+        return False
+    expected, given = note_of(label, resource, metadata, noted).rpartition(" ")[0], note.rpartition(" ")[0]
+    # The server has put the end to a name of which the run gave only the begin
+    return expected.startswith(given[:-1]) if given.endswith("*") else expected == given
+
+
+def is_marked_as_formerly(obj: Object) -> bool:
+    """Tells whether an object carries the marks of a former version, which a copy of it carries as well."""
+    label = (obj["metadata"].get("labels") or {}).get(RUN_LABEL)
+    return bool(label) and label == (obj["metadata"].get("annotations") or {}).get(CREATED_BY)
 
 
 class Ownership:
@@ -84,14 +106,22 @@ class Ownership:
 
     # --- beginning ----------------------------------------------------------------------------------------
 
-    def marked(self, obj: Object) -> Object:
-        """Returns a copy of an object with the marks of the run."""
+    def marked(self, resource: Resource, obj: Object, made: Object | None = None) -> Object:
+        """Returns a copy of an object with the marks of the run.
+
+        Args:
+            resource: Its kind.
+            obj: The object, to be sent.
+            made: The object as the run has created it, where it is changed only.
+        """
         run = self._cluster.run_id
         if not run:
             return obj
         metadata = dict(obj["metadata"])
+        note = ((made or {"metadata": {}})["metadata"].get("annotations") or {}).get(CREATED_BY)
+        note = note or note_of(run, resource, metadata, self._cluster.now())
         metadata["labels"] = {**(metadata.get("labels") or {}), RUN_LABEL: run}
-        metadata["annotations"] = {**(metadata.get("annotations") or {}), CREATED_BY: run}
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), CREATED_BY: note}
         return {**obj, "metadata": metadata}
 
     def created(self, resource: Resource, obj: Object) -> None:
@@ -131,7 +161,7 @@ class Ownership:
         metadata = obj["metadata"]
         if self.made(obj):
             return True
-        if place_of(resource, metadata) in self._perhaps and is_marked(obj, self._cluster.run_id):
+        if place_of(resource, metadata) in self._perhaps and is_marked(resource, obj, self._cluster.run_id):
             self.created(resource, obj)
             return True
         namespace = metadata.get("namespace")
@@ -225,7 +255,7 @@ class Ownership:
         """
         metadata = obj["metadata"]
         place = place_of(resource, metadata)
-        if not is_marked(obj, run_id):
+        if not is_marked(resource, obj, run_id):
             raise errors.NotOwned(f"{place} was not created by run '{run_id}', so it is not deleted.")
         precondition = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
         self._send(resource.path(metadata.get("namespace"), metadata["name"]), precondition, None)

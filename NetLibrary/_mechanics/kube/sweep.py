@@ -10,10 +10,18 @@ from dataclasses import dataclass, field
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import times
+from NetLibrary._mechanics.kube.change_records import RECORD_PREFIX, Record
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.foreign import CHANGED_LABEL, RECORD_PREFIX, ForeignChanges
+from NetLibrary._mechanics.kube.foreign import CHANGED_LABEL, ForeignChanges
 from NetLibrary._mechanics.kube.heartbeat import NAME as LEASE_NAME
-from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, Place, is_marked, place_of
+from NetLibrary._mechanics.kube.ownership import (
+    RUN_LABEL,
+    Object,
+    Place,
+    is_marked,
+    is_marked_as_formerly,
+    place_of,
+)
 from NetLibrary._mechanics.kube.resources import Resource
 
 # A live run gives a sign of life every 20 s; whoever misses four of them in a row is not alive
@@ -31,7 +39,7 @@ class Remains:
         run: Its id.
         created: Objects that it created, with their resources.
         changed: Places of objects of others that it changed.
-        unmarked: Objects with its label that it did not create.
+        not_its: Objects with its marks that it did not create or change, or may not have, and why.
         seen: Seconds since its last sign of life.
         holder: Machine and process that it ran as, where it is known.
     """
@@ -39,7 +47,7 @@ class Remains:
     run: str
     created: list[tuple[Resource, Object]] = field(default_factory=list)
     changed: list[tuple[Resource, Object]] = field(default_factory=list)
-    unmarked: list[Place] = field(default_factory=list)
+    not_its: list[tuple[Place, str]] = field(default_factory=list)
     seen: float = float("inf")
     holder: str = ""
 
@@ -135,8 +143,8 @@ def _sort(
         remains = runs.setdefault(run, Remains(run))
         if metadata.get("ownerReferences"):
             continue  # goes with its owner
-        if not is_marked(obj, run):
-            remains.unmarked.append(place_of(resource, metadata))
+        if not is_marked(resource, obj, run):
+            remains.not_its.append((place_of(resource, metadata), _why_not_its(resource, obj, run)))
             continue
         remains.created.append((resource, obj))
         remains.seen = min(remains.seen, _age(metadata.get("creationTimestamp"), now))
@@ -146,11 +154,23 @@ def _sort(
     for obj in changed:
         for key, value in (obj["metadata"].get("annotations") or {}).items():
             for prefix in (RECORD_PREFIX, LABEL_NOTE):
-                if key.startswith(prefix):
-                    run = key.removeprefix(prefix)
-                    remains = runs.setdefault(run, Remains(run))
-                    remains.changed.append((resource, obj))
-                    remains.seen = min(remains.seen, _age(_time_of(value), now))
+                if not key.startswith(prefix):
+                    continue
+                run = key.removeprefix(prefix)
+                remains = runs.setdefault(run, Remains(run))
+                if prefix == RECORD_PREFIX and Record.load(value).steps and not Record.of(obj, key).steps:
+                    why = f"is a copy of an object that run {run} changed, and carries its record; it was not changed"
+                    remains.not_its.append((place_of(resource, obj["metadata"]), why))
+                    continue
+                remains.changed.append((resource, obj))
+                remains.seen = min(remains.seen, _age(_time_of(value), now))
+
+
+def _why_not_its(resource: Resource, obj: Object, run: str) -> str:
+    if is_marked_as_formerly(obj):
+        delete = f"kubectl delete {place_of(resource, obj['metadata']).as_arguments}"
+        return f"has the marks of run {run} in a former form, which copies have too: look at it, then '{delete}'"
+    return f"has the label of run {run}, which did not create it"
 
 
 def _time_of(record: str) -> str:
@@ -187,8 +207,7 @@ def sweep(
             continue
         inside = {o["metadata"]["name"] for r, o in remains.created if r.kind == "Namespace"}
         names = [*remains.places, *(place_of(r, o["metadata"]) for r, o in remains.changed)]
-        not_its = f"has the label of run {remains.run}, which did not create it"
-        swept.left += [f"{place}: {not_its}" for place in remains.unmarked if place.namespace not in inside]
+        swept.left += [f"{place}: {why}" for place, why in remains.not_its if place.namespace not in inside]
         if not names:
             continue
         who = f"run {remains.run}" + (f" ({remains.holder})" if remains.holder else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import ipaddress
 import os
@@ -11,7 +12,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -91,9 +92,7 @@ def tls_context(target: Target, credential: Credential) -> ssl.SSLContext:
         raise Unreadable(f"the certificate-authority is no certificate ({_words(error)})") from None
     if credential.certificate:
         # OpenSSL reads files only. A run that is killed must not leave the key in one, so they go at once.
-        with tempfile.TemporaryDirectory(prefix="netlibrary-") as folder:
-            certificate = _kept(credential.certificate, Path(folder, "crt"))
-            key = _kept(credential.key, Path(folder, "key"))
+        with _passing(credential.certificate) as certificate, _passing(credential.key) as key:
             try:
                 # Without a function for it, an encrypted key would make OpenSSL ask at the terminal
                 context.load_cert_chain(certificate, key, password=_no_pass_phrase)
@@ -232,25 +231,61 @@ def websocket_way(target: Target, credential: Credential) -> dict[str, Any]:
 
 # --- files for other libraries ------------------------------------------------------------------------------
 
-_folder: Path | None = None
+_paths: dict[str, Path] = {}
 _writing = threading.Lock()
 
 
-def _private() -> Path:
-    global _folder
-    if _folder is None or not _folder.is_dir():
-        _folder = Path(tempfile.mkdtemp(prefix="netlibrary-"))  # readable by its owner only
-        atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-    return _folder
+@contextlib.contextmanager
+def _passing(text: str) -> Iterator[Path]:
+    """Gives a file with a text, which is gone afterwards."""
+    handle = _in_memory(text)
+    if handle is None:
+        with tempfile.TemporaryDirectory(prefix="netlibrary-") as folder:
+            yield _in_folder(text, Path(folder))
+        return
+    try:
+        yield _path_of(handle)
+    finally:
+        os.close(handle)
 
 
-def _written(text: str, kind: str) -> Path:
+def _lasting(text: str) -> Path:
+    """Returns a file with a text, which is there as long as this process, however it ends."""
     with _writing:
-        path = _private() / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.{kind}"
-        return path if path.exists() else _kept(text, path)
+        if text not in _paths:
+            handle = _in_memory(text)
+            _paths[text] = _in_folder(text, _private()) if handle is None else _path_of(handle)
+        return _paths[text]
 
 
-def _kept(text: str, path: Path) -> Path:
+def _in_memory(text: str) -> int | None:
+    """Returns a file that only this process has, and that ends with it; None where the system has no such files."""
+    if not hasattr(os, "memfd_create"):
+        return None
+    try:
+        handle = os.memfd_create("netlibrary")
+    except OSError:
+        return None
+    with open(handle, "w", closefd=False) as file:
+        file.write(text)
+    if os.access(_path_of(handle), os.R_OK):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _path_of(handle: int) -> Path:
+    return Path(f"/proc/self/fd/{handle}")
+
+
+def _private() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="netlibrary-"))  # readable by its owner only
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _in_folder(text: str, folder: Path) -> Path:
+    path = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write(text)
     return path
@@ -258,9 +293,9 @@ def _kept(text: str, path: Path) -> Path:
 
 def authority_file(target: Target) -> Path | None:
     """Returns a file with the certificates that a cluster is trusted by, or None for those of the system."""
-    return _written(target.authority, "ca") if target.authority else None
+    return _lasting(target.authority) if target.authority else None
 
 
 def client_files(credential: Credential) -> tuple[Path, Path]:
-    """Returns files with a client certificate and its key, readable by this account only, removed at the end."""
-    return _written(credential.certificate, "crt"), _written(credential.key, "key")
+    """Returns files with a client certificate and its key, which end with this process and which others cannot read."""
+    return _lasting(credential.certificate), _lasting(credential.key)

@@ -13,7 +13,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from NetLibrary._mechanics import plain_api, secrets
+from NetLibrary._mechanics import encoded, plain_api, secrets
 from NetLibrary.lab.images import Recipe
 
 from .manifests import IMAGE, manifests
@@ -33,7 +33,7 @@ def _sources() -> dict[str, bytes | Path]:
     for file in sorted((Path(__file__).parent / "runtime").glob("*.py")):
         found |= _compiled(file, f"{_PACKAGE}/{file.name}")
     # The modules of ours that it shares, at the place where they are imported from
-    for shared in (Path(plain_api.__file__), Path(secrets.__file__)):
+    for shared in map(Path, (plain_api.__file__, secrets.__file__, encoded.__file__)):
         found |= _compiled(shared, f"{_HOME}/NetLibrary/_mechanics/{shared.name}")
     return {**found, f"{_HOME}/NetLibrary/__init__.py": b"", f"{_HOME}/NetLibrary/_mechanics/__init__.py": b""}
 

@@ -112,8 +112,8 @@ class OutsideEcho:
         enter = ["nsenter", f"--net={self._netns}"] if self._netns else []
         iperf = [str(self.iperf_port), "2"] if self.iperf_port else []
         self._process = subprocess.Popen(
-            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port), *iperf],
-            stdin=subprocess.DEVNULL,
+            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port), *iperf, "--with-input"],
+            stdin=subprocess.PIPE,  # its end tells the server that this process is gone, however it went
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
@@ -137,3 +137,5 @@ class OutsideEcho:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(5)
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()

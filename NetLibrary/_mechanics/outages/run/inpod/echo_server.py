@@ -25,6 +25,8 @@ IPV6_PKTINFO = 50
 SO_RXQ_OVFL = 40  # asm-generic/socket.h; the socket module does not name it
 DROPS = struct.Struct("@I")
 TICK_S = 0.01
+# Argument of a server that ends with its standard input, whose other end a run holds that may be killed
+WITH_INPUT = "--with-input"
 PAUSE_NS = 5_000_000
 IN_PKTINFO = struct.Struct("@i4s4s")
 MARK = b"NLBK"  # at the head of a probe; its last bytes take how many of its client have come
@@ -80,6 +82,11 @@ class EchoServer:
     def _watch(self, sock, handler):
         self.handlers[sock.fileno()] = (sock, handler)
         self.epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def end_with(self, descriptor, stop):
+        """Stops as soon as nobody holds the other end of a pipe any more."""
+        self.handlers[descriptor] = (descriptor, lambda each: stop(0, None) if not os.read(each, 64) else None)
+        self.epoll.register(descriptor, select.EPOLLIN)
 
     def accept(self, listener):
         """Takes all connections that wait."""
@@ -207,7 +214,8 @@ class IperfServers:
 
 def main(arguments=None):
     """Serves until TERM."""
-    numbers = [int(text) for text in (sys.argv[1:] if arguments is None else arguments)]
+    given = sys.argv[1:] if arguments is None else arguments
+    numbers = [int(text) for text in given if text != WITH_INPUT]
     port = numbers[0]
     iperf = IperfServers(*numbers[1:3]) if len(numbers) > 2 else IperfServers(0, 0)
 
@@ -223,6 +231,8 @@ def main(arguments=None):
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, 0, -10)
     server = EchoServer(port, iperf.ports)
+    if WITH_INPUT in given:
+        server.end_with(0, stop)
     also = f", iperf3 on {iperf.ports[0]} to {iperf.ports[-1]}" if iperf.ports else ""
     print(f"echo: TCP, UDP and HTTP on port {port}{also}", flush=True)
     server.serve(iperf)
