@@ -133,12 +133,6 @@ def _refuse_nonsense(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[
                 raise errors.InputError(f"{name} is {value}; allowed are {allowed}.")
 
 
-def _with_absences(library: KeywordBase, text: str) -> str:
-    """Returns the words of a failure, and that the API server was away meanwhile, which may explain it."""
-    more = [words for words in library.session.absences() if words not in text]
-    return secrets.hide("\n".join([text, *more]))
-
-
 def keyword(
     name: str | None = None,
     *,
@@ -170,18 +164,18 @@ def keyword(
                 _refuse_nonsense(names, args[1:], kwargs)
                 return method(*args, **kwargs)
             except (errors.WaitFailed, errors.WaitTimeout) as error:
-                raise Failure(_with_absences(args[0], str(error))) from error
+                raise Failure(secrets.hide(args[0].session.with_absences(str(error)))) from error
             except errors.Unavailable as error:
                 raise SkipExecution(secrets.hide(str(error))) from error
             except errors.ExecLost as error:
                 args[0].session.look_for_api_servers()
-                raise Error(_with_absences(args[0], str(error))) from error
+                raise Error(secrets.hide(args[0].session.with_absences(str(error)))) from error
             except (errors.InputError, errors.NotOwned, errors.Unreachable) as error:
                 raise Error(secrets.hide(str(error))) from error
             except errors.NetLibraryError as error:
-                raise Error(_with_absences(args[0], str(error))) from error
+                raise Error(secrets.hide(args[0].session.with_absences(str(error)))) from error
             except (Failure, Error) as error:  # a conclusion
-                error.args = (_with_absences(args[0], str(error)),)
+                error.args = (args[0].session.with_absences(str(error)),)
                 raise
 
         translated.__annotations__ = _types_of(method)

@@ -86,6 +86,8 @@ class ListenerMixin:
 
     def _end_test(self, data: Any, result: Any) -> None:
         _hide_words(result)
+        if result.failed:  # also by keywords of other libraries
+            result.message = self.session.with_absences(result.message)
         self.session.end_scope(str(data.parent.full_name), str(data.name))
         for callback in self.session.at_test_end:
             callback()

@@ -174,10 +174,11 @@ class Session:
         _robot.console(text)
         logger.warn(text)
 
-    def absences(self) -> list[str]:
-        """Returns a sentence for each cluster whose API server was away during the test that runs."""
-        told = (each.connection.absences.words(each.alias, self.began) for each in self._all_clusters())
-        return [words for words in told if words]
+    def with_absences(self, text: str) -> str:
+        """Returns the words of a failure, and which API servers were away during the test: it may explain it."""
+        told = [each.connection.absences.words(each.alias, self.began) for each in self._all_clusters()]
+        more = [words for words in told if words and words.partition(" gave ")[0] not in text]
+        return "\n".join([text, *more])
 
     def look_for_api_servers(self) -> None:
         """Asks each cluster for a sign of life, so that `absences` knows why a connection was lost."""

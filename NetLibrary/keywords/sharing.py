@@ -69,7 +69,10 @@ class SharingKeywords(KeywordBase):
         ```
         """
         connection = self.session.cluster(cluster)
-        session = _robot.library_instance(library).create_session(alias, connection.server, timeout=30)
+        # Half a minute of patience with a server that restarts
+        session = _robot.library_instance(library).create_session(
+            alias, connection.server, timeout=30, max_retries=6, backoff_factor=0.5
+        )
         prepare(session, connection)
 
 

@@ -197,6 +197,16 @@ def test_batch_of_reviews_survives_what_happens_to_some(api: ApiServer, cluster:
     assert rights.missing(cluster, rights.needed("cluster_health")) == []
 
 
+def test_kubelibrary_waits_for_a_server_that_restarts(api: ApiServer, cluster: Cluster) -> None:
+    from kubernetes.client import CoreV1Api
+
+    from NetLibrary._mechanics.kube.lending import LentClient
+
+    client = LentClient(cluster.connection)
+    away(api, cluster, 0.8)
+    assert [pod.metadata.name for pod in CoreV1Api(client).list_namespaced_pod("demo").items] == ["web"]
+
+
 # --- not itself for a moment ----------------------------------------------------------------------------------------
 
 
@@ -370,6 +380,9 @@ Wait
 
 Wrong
     Wait Until Pods Are Ready    demo    app=none    timeout=-1s
+
+Of Another Library
+    Fail    Something went wrong.
 """
 
 
@@ -390,4 +403,6 @@ def test_failure_names_the_absence(api: ApiServer, tmp_path: Any) -> None:
     assert "not reached within" in tests["Wait"].message
     assert words in tests["Wait"].message, "its effects last"
     assert "Kubelets and controllers ask it again up to a minute later" in tests["Wait"].message
-    assert words not in tests["Wrong"].message
+    assert tests["Wait"].message.count(words) == 1
+    assert tests["Wrong"].message.startswith("timeout is -1 s; allowed is 0 s and more.\n")
+    assert words in tests["Of Another Library"].message

@@ -10,7 +10,7 @@ from typing import Any
 
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.dynamic import DynamicClient
-from urllib3 import HTTPHeaderDict
+from urllib3 import HTTPHeaderDict, Retry
 
 from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import InputError
@@ -18,6 +18,8 @@ from NetLibrary._mechanics.kube import transport
 from NetLibrary._mechanics.kube.connection import Connection
 
 OURS = ("user-agent", "accept")
+# For half a minute where a server that restarts takes no connections; the client itself would give up at once
+PATIENCE = Retry(total=None, connect=6, read=2, redirect=False, other=0, backoff_factor=0.5)
 
 
 class LentPool:
@@ -44,7 +46,7 @@ class LentPool:
         for name, value in self._connection.headers(held).items():
             if name.lower() not in OURS:
                 headers.add(name, value)
-        answer = self._pool.request(method, url, headers=headers, **options)
+        answer = self._pool.request(method, url, headers=headers, **{"retries": PATIENCE, **options})
         if "/secrets" in url and "watch=true" not in url.lower():
             # Before the client logs what came
             text = answer.data.decode(errors="replace")
