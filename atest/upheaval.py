@@ -136,6 +136,34 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
             logger.info(f"{suite} killed after {seconds:.0f} s left {len(left)}", also_console=True)
             logger.info("\n".join(left))
 
+    def stop_suites_at_random(self, *suites: str, seed: str = "", again: float | None = None) -> None:
+        """Asks suites to end with SIGTERM at moments that are drawn, most of them in their setup; nothing may stay.
+
+        Args:
+            suites: Which ones.
+            seed: Repeats what was drawn.
+            again: Seconds after which a second signal ends even the removal; what stays then must have been told.
+        """
+        number = int(seed or time.time_ns() % 10**6)
+        draw = random.Random(number)
+        logger.info(f"seed {number}", also_console=True)
+        for suite in suites:
+            seconds, before = draw.uniform(2, 25), everything(self._lab)
+            running, folder = self._start(suite, f"stopped-{again or ''}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(seconds)
+            running.send_signal(signal.SIGTERM)
+            if again is not None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(again)
+                running.send_signal(signal.SIGTERM)
+            running.wait(150)
+            left, said = differences(before, everything(self._lab)), (folder / "console.txt").read_text()
+            logger.info(f"{suite} asked to end after {seconds:.0f} s left {len(left)}", also_console=True)
+            logger.info("\n".join([*left, said]))
+            told = again is not None and ("A second signal ended the run" in said or "netlibrary sweep" in said)
+            assert told or not left, f"{suite} left without a word: {left}"
+
     def suite_should_survive_restarts_of_api_server(self, suite: str, kind: str, labels: str, *options: str) -> None:
         """Ends the API server for three seconds when an object of the suite appears, and two times more after it.
 

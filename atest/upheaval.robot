@@ -45,3 +45,12 @@ Runs That Were Killed At Any Moment Are Swept
     Kill Suites At Random    10    seed=${SEED}
     Sweep Should Bring Back What Was There
     [Teardown]    Take Label Off    node1    agenttype
+
+Runs That Are Asked To End Leave Nothing
+    [Documentation]    SIGTERM at any moment, the setup included; a second one while they tidy up leaves the rest to a sweep.
+    [Setup]    Note What Is There    node1    agenttype=server
+    VAR    @{suites}    cluster_health    own_application    service_matrix    cyperf
+    Stop Suites At Random    @{suites}    seed=${SEED}
+    Stop Suites At Random    own_application    cyperf    seed=${SEED}    again=${1.5}
+    Sweep Should Bring Back What Was There
+    [Teardown]    Take Label Off    node1    agenttype

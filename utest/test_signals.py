@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from robot.api import ExecutionResult
 from scripted_api import ApiServer
+
+from NetLibrary._mechanics.kube.ownership import is_marked
 
 LIMIT = 60
 Start = Callable[[str], subprocess.Popen[str]]
@@ -82,6 +85,29 @@ def test_sigterm_in_the_middle_ends_the_run_in_order(api: ApiServer, start: Star
     assert (tmp_path / "out" / "log.html").stat().st_size > 10_000
     assert not api.objects["/api/v1/namespaces"], "what the run made is gone"
     assert api.seen("DELETE", "/namespaces/demo")
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", ["a keyword", "the end of the run"])
+def test_second_signal_while_the_run_tidies_up_ends_it_and_leaves_the_rest_to_a_sweep(
+    api: ApiServer, start: Start, sign: signal.Signals, by: str
+) -> None:
+    """It began to tidy up once more, for up to two minutes, instead of ending."""
+    api.on("DELETE", "/namespaces/demo", lambda handler: handler.hang(), times=9)
+    teardown = "\n    [Teardown]    Delete Everything This Run Created" if by == "a keyword" else ""
+    process = start(f"Wait Until Pods Are Ready    demo    app=never{teardown}")
+    waiting(api)
+    process.send_signal(sign)
+    api.wait_for_requests("DELETE", "/namespaces/demo")
+    begin = time.monotonic()
+    process.send_signal(sign)
+    output, _ = process.communicate(timeout=LIMIT)
+    assert time.monotonic() - begin < 15, "who presses twice wants it to end"
+    assert "leaves it to 'netlibrary sweep'" in output
+    assert "A second signal ended the run, so this stays in cluster 'default':\n  namespace demo: " in output
+    assert process.returncode == 253  # Robot's own: stopped by the user
+    assert "Traceback" not in output
+    assert is_marked(api.objects["/api/v1/namespaces"]["demo"]), "by which a sweep finds it"
 
 
 def test_test_timeout_ends_a_wait_and_the_run_goes_on(api: ApiServer, tmp_path: Path, start: Start) -> None:

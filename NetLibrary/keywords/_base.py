@@ -174,6 +174,9 @@ def keyword(
                 raise Error(secrets.hide(str(error))) from error
             except errors.NetLibraryError as error:
                 raise Error(secrets.hide(args[0].session.with_absences(str(error)))) from error
+            except SystemExit:  # Robot's, after a second signal
+                args[0].session.forced = True
+                raise
             except (Failure, Error) as error:  # a conclusion
                 error.args = (args[0].session.with_absences(str(error)),)
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import secrets
 import time
@@ -58,8 +59,10 @@ class Session:
         self._images: dict[str, str] = {}
         self.headlines: list[str] = []
         self._closers: list[tuple[str, Callable[[], None]]] = []
+        self._on_this_machine: list[tuple[str, Callable[[], None]]] = []  # of these, what no sweep would find
         self._scoped: list[tuple[tuple[str, str], str, Callable[[], None]]] = []
         self.lacking: list[Right] = []  # which rows need, and the account has not
+        self.forced = False  # whether a second signal ended the run
         self._told_interrupted = False
         self._told_stays: dict[str, list[str]] = {}
         self._heartbeat: Heartbeat | None = None  # beats from the first connection on
@@ -159,7 +162,7 @@ class Session:
         # Robot keeps back what a keyword writes to standard error until it ends, and the first start takes minutes
         lab = Lab(choice.lab, tell=lambda line: _robot.console(f"[lab] {line}"))
         use = lab.use()
-        self.on_close(f"lab '{choice.lab}'", lambda: self._release(lab, use))
+        self.on_close(f"lab '{choice.lab}'", lambda: self._release(lab, use), on_this_machine=True)
         found = Choice("kubeconfig", choice.reason, (Path(lab.kubeconfig),), lab=choice.lab)
         return Cluster.connect(found, alias=alias, run_id=self.run_id, lab=lab)
 
@@ -230,9 +233,24 @@ class Session:
 
     # --- the end --------------------------------------------------------------------------------------
 
-    def on_close(self, what: str, callback: Callable[[], None]) -> None:
-        """Has something undone at the end of the run, the latest first, also after SIGTERM."""
+    def on_close(self, what: str, callback: Callable[[], None], *, on_this_machine: bool = False) -> None:
+        """Has something undone at the end of the run, the latest first, also after SIGTERM.
+
+        Args:
+            what: Its name, for messages.
+            callback: Undoes it.
+            on_this_machine: Whether nothing else would: no sweep of the cluster finds it. It is undone after a second
+                signal too, with which Robot ends without closing any library.
+        """
         self._closers.append((what, callback))
+        if on_this_machine:
+            if not self._on_this_machine:
+                atexit.register(self._close_on_this_machine)
+            self._on_this_machine.append((what, callback))
+
+    def _close_on_this_machine(self) -> None:
+        while self._on_this_machine:
+            _undo(*self._on_this_machine.pop())
 
     def on_scope_end(self, what: str, callback: Callable[[], None]) -> None:
         """Has something undone at the end of the test that runs, or of the suite when its setup or teardown runs."""
@@ -305,12 +323,21 @@ class Session:
         lines = what_stays(cluster)
         if lines and lines != self._told_stays.get(cluster.alias):
             self._told_stays[cluster.alias] = lines
-            text = f"SKIP_TEARDOWN is on, so this stays in cluster '{cluster.alias}':\n" + "\n".join(lines)
+            why = "A second signal ended the run" if self.forced else "SKIP_TEARDOWN is on"
+            text = f"{why}, so this stays in cluster '{cluster.alias}':\n" + "\n".join(lines)
             _robot.console(text)
             logger.warn(text, console=False)
 
     def close(self) -> None:
-        """Tidies up; one failure does not keep the rest from being done."""
+        """Tidies up; one failure does not keep the rest from being done.
+
+        Robot calls it once more, or for the first time, after a second signal, by which a user wants the end at once.
+        """
+        if self.forced:
+            for cluster in self._all_clusters():
+                self._tell_what_stays(cluster)
+            return
+        self.forced = True  # unless this comes to its end
         if self._heartbeat is not None:
             self._heartbeat.stop()
         try:
@@ -322,10 +349,14 @@ class Session:
         while self._scoped:
             _undo(*self._scoped.pop()[1:])
         while self._closers:
-            _undo(*self._closers.pop())
+            closer = self._closers.pop()
+            _undo(*closer)
+            if closer in self._on_this_machine:
+                self._on_this_machine.remove(closer)
         self._clusters.clear()
         self._choices.clear()
         self._replaced.clear()
+        self.forced = False
 
 
 def _undo(what: str, callback: Callable[[], None]) -> None:

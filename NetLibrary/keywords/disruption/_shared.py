@@ -58,7 +58,7 @@ class DisruptionBase(KeywordBase):
         watched = vars(self.session).setdefault("faulty_labs", set())
         if str(lab.kubeconfig) not in watched:
             watched.add(str(lab.kubeconfig))
-            self.session.on_close("faults of the lab", lambda: _repair_mine(faults))
+            self.session.on_close("faults of the lab", lambda: _repair_mine(faults), on_this_machine=True)
         return faults
 
     def _break(self, plan: Any, duration: timedelta | None, cluster: str | None, *, ready: str = "") -> str:
