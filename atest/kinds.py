@@ -161,7 +161,8 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         reason = "KubeletReady" if ready else "KubeletNotReady"
         state = {"type": "Ready", "status": str(ready), "reason": reason, "message": "an object without a kubelet",
                  "lastHeartbeatTime": now}  # fmt: skip
-        status = {"conditions": [state], "nodeInfo": info, "capacity": {"pods": "0"}, "allocatable": {"pods": "0"}}
+        room = {"cpu": "8", "memory": "16Gi", "pods": "30"}
+        status = {"conditions": [state], "nodeInfo": info, "capacity": room, "allocatable": room}
         patch = ["patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})]
         Lab(self._name).kubectl(*patch)
 

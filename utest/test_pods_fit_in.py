@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from NetLibrary._mechanics.connections.objects import prober
+from NetLibrary._mechanics.kube.objects import LINUX, single_pod
+from NetLibrary._mechanics.policies import objects as policies
+from NetLibrary._mechanics.throughput.command import Request
+from NetLibrary._mechanics.throughput.objects import job_manifest
+from NetLibrary._mechanics.throughput.requests.objects import server_manifests as fortio_manifests
+from NetLibrary._mechanics.throughput.server import server_manifests
+
 ROOT = Path(__file__).parents[1] / "manifests"
 ROOT_USER = {"runAsNonRoot", "seccompProfile", "allowPrivilegeEscalation", "capabilities"}
 # Manifest and name of the pod as a pattern → what it may need beyond `restricted`, and why
@@ -69,6 +77,34 @@ def beyond(spec: dict[str, Any]) -> set[str]:
 def test_pod_needs_nothing_beyond_restricted(file: str, name: str, spec: dict[str, Any]) -> None:
     allowed = [needs for (where, who), needs in NEEDS.items() if re.fullmatch(where, file) and re.fullmatch(who, name)]
     assert beyond(spec) <= (allowed[0] if allowed else set())
+
+
+# They are placed by labels of nodes that the suite has chosen, by the node's name, or beside a pod that is placed
+PLACED = ("cluster_health/pod.yaml", "cyperf/client.yaml", "cyperf/multus.yaml", "cyperf/node-reader.yaml",
+          "cyperf/server.yaml", "network_break/another-source.yaml", "network_break/host-endpoints.yaml",
+          "service_matrix/three-nodes.yaml")  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "name", "spec"), [pytest.param(*each, id="-".join(each[:2])) for each in pods()])
+def test_no_pod_is_scheduled_to_a_windows_node(file: str, name: str, spec: dict[str, Any]) -> None:
+    """Windows nodes need no taint, and took pods of ours that could not start there."""
+    if file not in PLACED and name != "near":
+        assert spec["nodeSelector"] == LINUX
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        prober("p", "n", image="i"),
+        policies.pod("p", "n"),
+        single_pod("p", "n", "i", [], labels={}, environment={}, node=None, user=None),
+        server_manifests("s", "n", "i")[0]["spec"]["template"],
+        fortio_manifests("s", "n", "i")[0]["spec"]["template"],
+        job_manifest("j", "n", "i", Request("server"))["spec"]["template"],
+    ],
+)
+def test_no_pod_that_keywords_make_is_scheduled_to_a_windows_node(made: dict[str, Any]) -> None:
+    assert made["spec"]["nodeSelector"] == LINUX
 
 
 @pytest.mark.parametrize(

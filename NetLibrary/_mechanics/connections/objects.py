@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from NetLibrary._mechanics.kube.objects import on_node
+from NetLibrary._mechanics.kube.objects import LINUX, on_node
 
 # Discard, RFC 863: nobody listens there in a pod that only sleeps
 UNUSED_PORT = 9
@@ -37,7 +37,7 @@ def prober(
         node: Node that it must run on.
         host_network: Whether it uses its node's own network.
     """
-    affinity = {"affinity": on_node(node)} if node else {}
+    place = {"affinity": on_node(node)} if node else {"nodeSelector": dict(LINUX)}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -68,6 +68,6 @@ def prober(
                     },
                 }
             ],
-            **affinity,
+            **place,
         },
     }

@@ -11,7 +11,7 @@ from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.facts import STAND_IN_LABEL
 from NetLibrary._mechanics.kube import manifests
-from NetLibrary._mechanics.kube.objects import on_node
+from NetLibrary._mechanics.kube.objects import LINUX, on_node
 from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.types import E2SARPlacement as Placement
 
@@ -166,7 +166,7 @@ class Files:
                     "runAsUser": 65534,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
-                **({"affinity": on_node(node)} if node else {}),
+                **({"affinity": on_node(node)} if node else {"nodeSelector": dict(LINUX)}),
                 "containers": [
                     {
                         "name": "inspector",

@@ -10,6 +10,8 @@ RESTRICTED_POD = {
     "runAsNonRoot": True, "runAsUser": 65534, "runAsGroup": 65534, "seccompProfile": {"type": "RuntimeDefault"},
 }  # fmt: skip
 RESTRICTED_CONTAINER = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+# Nodes with Windows take whatever does not say this
+LINUX = {"kubernetes.io/os": "linux"}
 
 
 def single_pod(
@@ -53,6 +55,8 @@ def single_pod(
     if node:
         spec["affinity"] = on_node(node)
         spec["tolerations"] = [{"operator": "Exists"}]
+    else:
+        spec["nodeSelector"] = dict(LINUX)
     metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 

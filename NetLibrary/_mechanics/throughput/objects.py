@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
+from NetLibrary._mechanics.kube.objects import LINUX, RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
 
 # Name of the client's container where the template has none
@@ -71,6 +71,8 @@ def job_manifest(
     pod["terminationGracePeriodSeconds"] = 0
     if node:
         pod["nodeName"] = node
+    elif template is None:
+        pod["nodeSelector"] = dict(LINUX)
     if host_network:
         pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
     if template is None:  # a user's Job keeps what it says, or does not say

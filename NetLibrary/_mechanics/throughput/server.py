@@ -10,7 +10,7 @@ from typing import Any
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
 from NetLibrary._mechanics.kube import Cluster, placement, service_types
 from NetLibrary._mechanics.kube.addresses import node_port, of_entry, of_load_balancer, of_node, of_pod, of_service
-from NetLibrary._mechanics.kube.objects import RESTRICTED_CONTAINER, RESTRICTED_POD
+from NetLibrary._mechanics.kube.objects import LINUX, RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 from NetLibrary._mechanics.vantage.from_outside import silent
@@ -53,6 +53,8 @@ def place(pod: Object, node: str | None, host_network: bool) -> None:
     """Puts a pod's specification on a node, and into its network."""
     if node:
         pod["nodeName"] = node
+    else:
+        pod["nodeSelector"] = dict(LINUX)
     if host_network:
         pod.update(hostNetwork=True, dnsPolicy="ClusterFirstWithHostNet")
 
