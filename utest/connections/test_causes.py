@@ -54,6 +54,11 @@ class Objects:
         return {"metadata": {"name": name}}
 
 
+@pytest.fixture(autouse=True)
+def account_may_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("NetLibrary._mechanics.kube.rights.may", lambda *_: True)
+
+
 CLIENT = pod("client", "client")
 
 
