@@ -145,6 +145,19 @@ def test_nodes_without_an_address_of_the_services_family_are_no_entries():
     assert Matrix(bed).lacking(CASES["node port"]) == "there is no pod that could ask, or none to be asked"
 
 
+def test_pods_of_one_family_ask_nobody_in_the_other():
+    """On a node that has one family only, a pod has no way to the other, and the network was accused."""
+    bed = builder(Refusing()).testbed
+    bed.world = world()
+    for number, pod in enumerate(pod for pod in bed.world.pods if not pod["spec"].get("hostNetwork")):
+        if pod["metadata"]["name"] != "on-node2":
+            pod["status"]["podIPs"].append({"ip": f"fd00::{number}"})
+    bed.sources = sources(bed.layout, bed.world)
+    asked = Matrix(bed).pairs(CASES["dual stack"])
+    assert {source.name for source, _ in asked} == {"on-node1", "on-node3"}
+    assert {target.pod for _, target in asked if target.kind == "pod"} == {"on-node1", "on-node3"}
+
+
 def test_hints_for_nodes_are_found_in_a_cluster_of_ipv6_alone():
     """The row of PreferSameNode was skipped there, as if the endpoints had no hints."""
     bed = builder(Refusing()).testbed

@@ -333,13 +333,14 @@ def outside_name(layout: Layout, world: World, sources: Sequence[Source]) -> Pai
 def dual_stack(layout: Layout, world: World, sources: Sequence[Source]) -> Pairs:
     """Pods and Services by their addresses of the second family."""
     for source in _own_network(sources):
+        own = {":" in ip for ip in addresses.of_pod(world.pod(source.name) or {})}  # a node may have one family only
         for name, node in layout.pods:
             item = world.pod(name) or {}
-            first = ":" in item.get("status", {}).get("podIP", "")
-            for ip in (i["ip"] for i in item.get("status", {}).get("podIPs", []) if (":" in i["ip"]) != first):
+            second = own - {":" in item.get("status", {}).get("podIP", "")}
+            for ip in (each for each in addresses.of_pod(item) if (":" in each) in second):
                 yield source, Target(name, "pod", ip, HTTP_PORT, pod=name, node=node)
             service = world.service(f"to-{name}") or {"spec": {}}
-            for ip in (i for i in service["spec"].get("clusterIPs", []) if (":" in i) != first):
+            for ip in (each for each in service["spec"].get("clusterIPs", []) if (":" in each) in second):
                 yield source, Target(f"to-{name}", "vip", ip, 80, service=f"to-{name}", service_port=80)
 
 
