@@ -116,3 +116,19 @@ def test_port_by_name() -> None:
 def test_device_that_is_told_by_labels_nobody_has(connect: Callable[..., Cluster]) -> None:
     with pytest.raises(InputError, match="device_labels is 'app=fw', but no scheduled pod in any namespace"):
         reach.device_nodes(connect(), None, "app=fw")
+
+
+def test_dns_under_other_labels_is_the_one_that_agents_ask(api: ApiServer, connect: Callable[..., Cluster]) -> None:
+    def answer(command: Command) -> None:
+        command.stdout(b"nameserver fd00::a\nnameserver 10.96.0.53\nsearch x.svc.corp svc.corp corp\n")
+        command.exit(0)
+
+    api.command = answer
+    pod = {
+        "metadata": {"name": "p", "namespace": "traffic"},
+        "spec": {"containers": [{"name": "agent"}]},
+        "status": {"phase": "Running"},
+    }
+    assert reach.cluster_dns(connect(), [pod]) == "10.96.0.53"
+    with pytest.raises(InputError, match="no DNS Service that can be found"):
+        reach.cluster_dns(connect())

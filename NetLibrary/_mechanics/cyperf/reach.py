@@ -5,7 +5,8 @@ Agents in Kubernetes are managed and addressed over IPv4; an address of another 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
@@ -112,27 +113,39 @@ def load_balancer_address(service: Object) -> str:
     return first_ipv4(others, f"The load balancer of Service '{_name(service)}'") if others else ""
 
 
-def cluster_dns(cluster: Cluster) -> str:
-    """Returns the IPv4 address of the cluster's DNS Service."""
-    return addresses.of_dns(cluster, 4)[0]
+def cluster_dns(cluster: Cluster, pods: Sequence[Object] = ()) -> str:
+    """Returns an IPv4 address of the cluster's DNS: its Service's, or the one that agents' pods ask.
+
+    Args:
+        cluster: The clients' cluster.
+        pods: Agents' pods, for clusters whose DNS has a Service under other labels, or one that may not be looked at.
+    Raises:
+        InputError: There is none that can be found.
+    """
+    try:
+        return addresses.of_dns(cluster, 4)[0]
+    except InputError:
+        for text in _resolver_files(cluster, pods):
+            named = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["nameserver"]]
+            if found := addresses.of_family(named, 4):
+                return found[0]
+        raise
 
 
 def cluster_domain(cluster: Cluster, pods: Sequence[Object]) -> str:
     """Returns the cluster's domain, from the search list of one of the agents' pods; `cluster.local` if none tells."""
+    return next(filter(None, map(health.cluster_domain, _resolver_files(cluster, pods))), USUAL_DOMAIN)
+
+
+def _resolver_files(cluster: Cluster, pods: Sequence[Object]) -> Iterator[str]:
     for pod in pods:
         metadata = pod["metadata"]
         container = containers.meant(cluster, pod)
-        try:
-            said = cluster.exec(
+        with contextlib.suppress(NetLibraryError):
+            yield cluster.exec(
                 metadata["namespace"], metadata["name"], ["cat", "/etc/resolv.conf"], container=container, timeout=10,
                 again=True,
-            )  # fmt: skip
-        except NetLibraryError:
-            continue
-        found = health.cluster_domain(said.stdout)
-        if found:
-            return found
-    return USUAL_DOMAIN
+            ).stdout  # fmt: skip
 
 
 def listen_port(entry: Object, pods: Iterable[Object]) -> int:

@@ -94,7 +94,7 @@ class CyPerfRunKeywords(CyPerfBase):
                 self.session.cluster(shared.clusters.get(CyPerfRole.CLIENT)), clients
             )
         try:
-            around.dns = reach.cluster_dns(connection)
+            around.dns = reach.cluster_dns(connection, around.client_pods)
         except InputError:
             around.dns = ""
         around.nodes = self._readings()

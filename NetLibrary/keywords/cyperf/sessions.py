@@ -159,14 +159,19 @@ class CyPerfSessionKeywords(CyPerfBase):
 
     def _resolvers(self, host: str) -> list[str]:
         """Returns the DNS of the clients' cluster, for a target that is a name."""
-        from NetLibrary._mechanics.cyperf import reach
-
         if CyPerfRole.CLIENT not in self._cyperf.deployed:
             raise InputError(
                 f"The clients run outside of the cluster and aim at the name '{host}'; say in name_servers where they "
                 "resolve it."
             )
-        return [reach.cluster_dns(self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT)))]
+        return [self._dns_of_clients()]
+
+    def _dns_of_clients(self) -> str:
+        from NetLibrary._mechanics.cyperf import objects, reach
+
+        connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
+        clients = self._cyperf.deployed.get(CyPerfRole.CLIENT)
+        return reach.cluster_dns(connection, objects.live_pods(connection, clients) if clients else ())
 
     @keyword()
     def aim_cyperf_clients_at_host(
@@ -276,10 +281,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         Args:
             addresses: IPv4 addresses, or `cluster` for the cluster's own DNS.
         """
-        from NetLibrary._mechanics.cyperf import reach
-
-        connection = self.session.cluster(self._cyperf.clusters.get(CyPerfRole.CLIENT))
-        resolved = [reach.cluster_dns(connection) if each == "cluster" else each for each in addresses]
+        resolved = [self._dns_of_clients() if each == "cluster" else each for each in addresses]
         self._current().set_name_servers(resolved)
 
     @keyword()
