@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 from typing import Any
 
 from everything import differences, everything
+from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn
 from running import ROOT, STAND_INS, lab_of_run, output_folder, run_suite
 
@@ -33,8 +35,24 @@ WISHES = {
 PRECIOUS = """
 apiVersion: v1
 kind: ConfigMap
-metadata: {name: precious, labels: {app: theirs}}
+metadata: {name: precious, labels: {app: theirs}, finalizers: [example.org/theirs]}
 data: {a: b}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: copied
+  labels: {netlibrary.io/run: copied-marks}
+  annotations: {netlibrary.io/created-by: copied-marks ConfigMap elsewhere/original 2026-01-02T03:04:05Z}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: precious}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: precious}
+spec: {podSelector: {matchLabels: {app: theirs}}, policyTypes: [Ingress]}
 ---
 apiVersion: v1
 kind: Secret
@@ -67,6 +85,42 @@ spec:
       restartPolicy: Never
       containers: [{name: c, image: "docker.io/library/busybox:1.36", command: ["true"]}]
 """
+
+# A valid object of each kind that does nothing: no pod of it starts, and no traffic is concerned by it
+_TEMPLATE = {
+    "metadata": {"labels": {"app": "theirs"}},
+    "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "docker.io/library/busybox:1.36"}],
+             "nodeSelector": {"theirs": "nowhere"}},
+}  # fmt: skip
+_SELECTOR = {"matchLabels": {"app": "theirs"}}
+_IDLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ConfigMap": ("v1", {"data": {"theirs": "yes"}}),
+    "Secret": ("v1", {"stringData": {"theirs": "theirs-alone-0123"}}),
+    "ServiceAccount": ("v1", {}),
+    "Service": ("v1", {"spec": {"selector": {"app": "theirs"}, "ports": [{"port": 80}]}}),
+    "Pod": ("v1", {"spec": _TEMPLATE["spec"]}),
+    "Deployment": ("apps/v1", {"spec": {"replicas": 0, "selector": _SELECTOR, "template": _TEMPLATE}}),
+    "StatefulSet": ("apps/v1", {"spec": {"replicas": 0, "selector": _SELECTOR, "serviceName": "theirs",
+                                         "template": _TEMPLATE}}),
+    "Job": ("batch/v1", {"spec": {"suspend": True, "template": _TEMPLATE}}),
+    "NetworkPolicy": ("networking.k8s.io/v1", {"spec": {"podSelector": _SELECTOR, "policyTypes": ["Ingress"]}}),
+}  # fmt: skip
+# Names that keywords choose, beside those of the manifests
+CHOSEN = ("iperf3-server", "iperf3-client", "fortio-server", "e2sar-receiver-0", "e2sar-sender-0", "netlibrary-pods",
+          "netlibrary-pods-out", "clients", "servers", "a", "b", "c")  # fmt: skip
+
+
+def of_our_names() -> list[dict[str, Any]]:
+    """Objects of others by the names of everything that the manifests of our suites make, of all kinds."""
+    names = set(CHOSEN)
+    for file in (ROOT / "manifests").rglob("*.yaml"):
+        if "access" not in file.parts:
+            names |= set(re.findall(r"^metadata:\s*\{?\s*name: ([a-z0-9-]+)\b", file.read_text(), re.M))
+    return [
+        {"apiVersion": version, "kind": kind, "metadata": {"name": name, "labels": {"app": "theirs"}}, **rest}
+        for name in sorted(names)
+        for kind, (version, rest) in _IDLE.items()
+    ]
 
 
 class guests:  # noqa: N801 - Robot looks for a class of the module's name
@@ -126,7 +180,33 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
         if wishes:
             assert pods.seen, "no pod of the suite was seen"
             wrong += [f"pod {pod}: {each}" for pod, spec in pods.seen.items() for each in _ungranted(spec)]
+        for each in names.values():
+            lab.kubectl("-n", each, "patch", "configmap", "precious", "--type=merge",
+                        "--patch", '{"metadata":{"finalizers":null}}')  # fmt: skip
         lab.kubectl("delete", "namespace", *names.values(), "--wait=false")
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def suites_should_leave_objects_of_their_names(self, *suites: str) -> None:
+        """Runs suites in a namespace where all names are taken: whatever rows say, everything must be as before."""
+        lab, name = self._lab, f"taken-{time.time_ns() % 10**6}"
+        for suite in suites:
+            if suite in STAND_INS:
+                lab.install(STAND_INS[suite])
+        lab.kubectl("create", "namespace", name)
+        listed = {"apiVersion": "v1", "kind": "List", "items": of_our_names()}
+        lab.kubectl("-n", name, "apply", "-f", "-", stdin=json.dumps(listed))
+        before = everything(lab, name)
+        wrong = []
+        variables = ("NAMESPACE", "SKUPPER_HUB_NAMESPACE", "CLIENT_NAMESPACE", "SKUPPER_WORKLOAD_NAMESPACE")
+        for suite in suites:
+            given = variables if suite.startswith("skupper") else variables[:1]
+            arguments = [word for each in given for word in ("-v", f"{each}:{name}")]
+            tests = run_suite(suite, output_folder("taken", suite), "-v", f"CLUSTER:lab:{lab.name}",
+                              "-v", "READY_TIMEOUT:20s", "--exitonfailure", *arguments)  # fmt: skip
+            logger.info(f"{suite}: " + "\n".join(test.message for test in tests[:2]), also_console=True)
+            wrong += [f"{suite}: {each}" for each in differences(before, everything(lab, name))]
+        lab.kubectl("delete", "namespace", name, "--wait=false")
         if wrong:
             raise AssertionError("\n".join(wrong))
 

@@ -46,3 +46,9 @@ Skupper In Three Namespaces Of Others
 
 Policies Beside A Namespace Of Others
     network_policies
+
+Names Of All Suites Are Taken
+    [Documentation]    Objects of others have the names that suites give to theirs: nothing of them may be changed.
+    [Template]    Suites Should Leave Objects Of Their Names
+    cluster_health    own_application    network_break    throughput    service_matrix    e2sar    cyperf
+    ...    network_policies    skupper_iperf3

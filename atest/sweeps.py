@@ -1,0 +1,164 @@
+"""Kills sweeps, lets them run at once and beside live runs, and gives others copies of what a run made."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from robot.api import ExecutionResult, logger
+from running import LIMIT_SECONDS, ROOT
+from upheaval import APPEARANCE_SECONDS, SILENCE_SECONDS, upheaval
+
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL
+from NetLibrary._mechanics.polling import until
+
+COPIED = "configmaps,secrets,services,deployments,serviceaccounts,networkpolicies"
+# Identity of an object, which the server gives; `kubectl apply` leaves the rest as it was
+IDENTITY = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences")
+TAKEN = ("exists and was not created by this run", "exists already")
+
+
+class sweeps(upheaval):  # noqa: N801 - Robot looks for a class of the module's name
+    """Keywords of the suite about sweeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: tuple[subprocess.Popen[bytes], Path] | None = None
+        self._copies: dict[str, Any] = {}
+
+    # --- dead runs ----------------------------------------------------------------------------------------
+
+    def kill_suite_in_its_teardown(self, suite: str, *options: str) -> None:
+        """Kills a suite with SIGKILL as soon as it has asked for the end of a namespace of its own."""
+        there = self._named("namespaces", RUN_LABEL)
+        running, _ = self._start(suite, "teardown", *options)
+        try:
+            until(lambda: self._ending() - there or running.poll() is not None, timeout=APPEARANCE_SECONDS, every=0.05)
+        finally:
+            os.kill(running.pid, signal.SIGKILL)
+            running.wait(30)
+
+    def _ending(self) -> set[tuple[str, str]]:
+        found = self._cluster.list("Namespace", labels=RUN_LABEL)
+        return {("", each["metadata"]["name"]) for each in found if each["metadata"].get("deletionTimestamp")}
+
+    def copy_what_was_left(self, namespace: str) -> None:
+        """Copies everything in a namespace of a dead run into a new one, with all labels and annotations."""
+        made = self._cluster.list("Namespace", labels=RUN_LABEL)
+        lab = self._lab
+        # The namespace is somebody's copy too
+        space = {"apiVersion": "v1", "kind": "Namespace", "metadata": _copied(made[0]["metadata"], name=namespace)}
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps(space))
+        source = made[0]["metadata"]["name"]
+        found = json.loads(lab.kubectl("-n", source, "get", COPIED, "-o", "json", "--selector", RUN_LABEL))["items"]
+        for obj in found:
+            obj.pop("status", None)
+            for field in ("clusterIP", "clusterIPs"):
+                obj.get("spec", {}).pop(field, None)
+            obj["metadata"] = _copied(obj["metadata"], namespace=namespace)
+        assert found, "there is nothing to copy"
+        lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": found}))
+        self._copies = self._what_is_in(namespace)
+        logger.info("\n".join(self._copies))
+
+    def _what_is_in(self, namespace: str) -> dict[str, Any]:
+        lab = self._lab
+        found = json.loads(lab.kubectl("-n", namespace, "get", COPIED, "-o", "json", "--selector", RUN_LABEL))["items"]
+        found.append(json.loads(lab.kubectl("get", "namespace", namespace, "-o", "json")))
+        keys = ("uid", "labels", "annotations", "deletionTimestamp")
+        return {f"{o['kind']}/{o['metadata']['name']}": {key: o["metadata"].get(key) for key in keys} for o in found}
+
+    def copies_should_be_there(self, namespace: str) -> None:
+        """Fails unless all copies are as they were, and removes them."""
+        now = self._what_is_in(namespace)
+        for each in (now, self._copies):
+            for values in each.values():  # the controller of Deployments counts in here
+                (values["annotations"] or {}).pop("deployment.kubernetes.io/revision", None)
+        assert now == self._copies, (self._copies, now)
+        self._lab.kubectl("delete", "namespace", namespace)
+
+    def wait_until_runs_are_silent(self) -> None:
+        """Waits until a run that was killed just now may be swept."""
+        time.sleep(SILENCE_SECONDS)
+
+    # --- sweeps -------------------------------------------------------------------------------------------
+
+    def kill_sweeps(self, times: int, seed: str = "") -> None:
+        """Kills sweeps with SIGKILL after a second or two, at moments that are drawn."""
+        number = int(seed or time.time_ns() % 10**6)
+        draw = random.Random(number)
+        logger.info(f"seed {number}", also_console=True)
+        for _ in range(int(times)):
+            sweep = subprocess.Popen(
+                self._sweep(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+            try:
+                said, _ = sweep.communicate(timeout=draw.uniform(0.8, 3.0))
+                logger.info(f"ended by itself:\n{said}")
+            except subprocess.TimeoutExpired:
+                os.kill(sweep.pid, signal.SIGKILL)
+                logger.info(f"killed; it had said:\n{sweep.communicate()[0]}")
+
+    def sweep_twice_at_once(self) -> None:
+        """Sweeps from two programs at the same time; neither may fail."""
+        options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        both = [subprocess.Popen(self._sweep(), **options) for _ in range(2)]  # type: ignore[call-overload]
+        said = [each.communicate(timeout=120)[0] for each in both]
+        logger.info("\n\n".join(said))
+        assert [each.returncode for each in both] == [0, 0], said
+        assert not [text for text in said if "Traceback" in text], said
+
+    def everything_should_be_back(self) -> None:
+        """Fails unless the cluster and this machine are as noted."""
+        self._everything_should_be_back([])
+
+    # --- live runs ----------------------------------------------------------------------------------------
+
+    def start_live_run(self, suite: str, *options: str) -> None:
+        """Starts a suite and waits until something of it is there."""
+        there = self._named("namespaces", RUN_LABEL)
+        self._live = self._start(suite, "live", *options)
+        self._await("namespaces", RUN_LABEL, self._live[0], there)
+
+    def live_run_should_pass(self) -> None:
+        """Waits for the end of the suite; no test of it may have failed."""
+        assert self._live is not None
+        wrong = _failures(*self._live)
+        assert not wrong, "\n".join(wrong)
+
+    def two_runs_should_pass(self, suite: str, *options: str) -> None:
+        """Runs a suite twice at once."""
+        both = [self._start(suite, f"both-{number}", *options) for number in (1, 2)]
+        wrong = [words for each in both for words in _failures(*each)]
+        assert not wrong, "\n".join(wrong)
+
+    def two_runs_in_one_namespace_should_not_disturb_each_other(self, suite: str, *options: str) -> None:
+        """Runs a suite twice at once in one namespace: at least one run passes, and one that does not says why."""
+        name = f"shared-{time.time_ns() % 10**6}"
+        self._lab.kubectl("create", "namespace", name)
+        both = [self._start(suite, f"shared-{number}", "-v", f"NAMESPACE:{name}", *options) for number in (1, 2)]
+        wrong = [_failures(*each) for each in both]
+        logger.info("\n".join(words for each in wrong for words in each))
+        left = json.loads(self._lab.kubectl("-n", name, "get", COPIED, "-o", "json", "--selector", RUN_LABEL))["items"]
+        self._lab.kubectl("delete", "namespace", name)
+        assert not all(wrong), "\n".join(words for each in wrong for words in each)
+        unsaid = [words for each in wrong for words in each if not any(reason in words for reason in TAKEN)]
+        assert not unsaid, "\n".join(unsaid)
+        assert not left, [each["metadata"]["name"] for each in left]
+
+
+def _copied(metadata: dict[str, Any], **changes: str) -> dict[str, Any]:
+    return {**{key: value for key, value in metadata.items() if key not in IDENTITY}, **changes}
+
+
+def _failures(running: subprocess.Popen[bytes], folder: Path) -> list[str]:
+    running.wait(LIMIT_SECONDS)
+    tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+    assert tests
+    return [f"{test.name}: {test.message}" for test in tests if test.failed]
