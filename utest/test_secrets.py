@@ -290,6 +290,27 @@ def test_only_secret_variables_of_the_environment_are_learnt() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["DB_PASS", "MYSQL_PWD", "SSH_PASSPHRASE", "SIGNING_KEY", "STORAGE_KEY", "DB_CONNECTION_STRING",
+             "SLACK_WEBHOOK_URL", "db_pass", "CLIENT_KEY"],
+)  # fmt: skip
+def test_variable_of_the_environment_with_a_secret_name_is_learnt(name: str) -> None:
+    secrets = Filter()
+    secrets.learn_environment({name: "value-of-it"})
+    assert secrets.hide("with value-of-it inside") == "with <secret> inside"
+    other = Filter()
+    environment = {"name": name, "value": "value-of-it"}
+    other.learn_answer(json.dumps({"env": [environment]}))
+    assert other.hide("with value-of-it inside") == "with <secret> inside"
+
+
+@pytest.mark.parametrize("name", ["PWD", "COMPASS", "KEYBOARD", "BYPASS_MODE", "PASSENGER", "FILE_KEY", "WEBHOOK_PORT"])
+def test_other_variables_of_the_environment_are_not_learnt(name: str) -> None:
+    secrets = Filter()
+    secrets.learn_environment({name: "/ordinary" if name == "PWD" else "ordinary"})
+    assert secrets.hide("with /ordinary inside") == "with /ordinary inside"
+
+
 def test_thousands_of_secrets_do_not_make_hiding_slow() -> None:
     import time
 

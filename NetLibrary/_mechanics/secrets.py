@@ -32,7 +32,11 @@ LEAST_VALUE = 6
 # More would make hiding slow; a run that reads more Secrets than that hides the latest
 MOST = 4000
 
-_NAME = r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIAL|LICEN[CS]E_?KEY|ACTIVATION)"
+_NAME = (
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|(?<![A-Z])(?:PASS|PWD)(?![A-Z])|SECRET|TOKEN|CREDENTIAL|LICEN[CS]E_?KEY|ACTIVATION|"
+    r"(?:API|ACCESS|PRIVATE|SIGNING|ENCRYPTION|MASTER|SHARED|ACCOUNT|STORAGE|SESSION|DEPLOY|CLIENT)_?KEY|"
+    r"CONNECTION_?STRING|WEBHOOK_?URL)"
+)
 _IS_SECRET = re.compile(_NAME, re.IGNORECASE)
 _ENVIRONMENT = re.compile(rf'"name":\s*"[^"]*{_NAME}[^"]*",\s*"value":\s*"((?:[^"\\]|\\.)+)"', re.IGNORECASE)
 # Options of programs in a pod: "--password", "…" and "--password=…"; what names a file is none
@@ -46,7 +50,7 @@ _COMMON = {"default", "kubernetes", "kube-system", "password", "username", "loca
 
 _CUT = re.compile("(\\.\\.\\.|\N{HORIZONTAL ELLIPSIS})")
 _KEY = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?"
-_WORD = r"(?:password|passwd|token|secret|api[_-]?key|access[_-]?key|signature|sig)"
+_WORD = r"(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|signature|sig)"
 # What follows a colon may be an ordinary word, as in "token: missing"; this is none
 _RANDOM = r"(?=[^\s'\",;]*\d)(?=[^\s'\",;]*[A-Za-z])(?![$<%{])[^\s'\",;]{12,}"
 _STRONG = (
