@@ -306,3 +306,22 @@ def test_copy_of_an_object_that_a_run_changed_is_not_changed(
     assert swept.left == [
         "ConfigMap 'shop/copy': is a copy of an object that run run-1 changed, and carries its record; it was not changed"
     ]
+
+
+def test_namespace_of_a_dead_run_that_somebody_works_in_is_left(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    """Whoever had kept a namespace and put a workload of theirs into it lost that to the next sweep."""
+    api.put(SPACES, marked("kept", "dead"))
+    api.put(SPACES, marked("left", "dead"))
+    pods = f"{SPACES}/kept/pods"
+    api.put(pods, {"metadata": {"name": "mine", "namespace": "kept", "creationTimestamp": ago(600)}})
+    owner = [{"kind": "ReplicaSet", "name": "r", "uid": "u", "apiVersion": "apps/v1"}]
+    for name, more in (("owned", {"ownerReferences": owner}), ("soon", {"creationTimestamp": ago(7180)})):
+        metadata = {"name": name, "namespace": "left", "creationTimestamp": ago(600), **more}
+        api.put(f"{SPACES}/left/pods", {"metadata": metadata})
+    swept = sweep(cluster)
+    assert swept.removed == ["Namespace 'left': removed"]
+    assert swept.left == [
+        "Namespace 'kept': others work in it since run dead ended: Pod 'kept/mine'; look at them, then "
+        "'kubectl delete namespace kept'"
+    ]
+    assert list(api.objects[pods]) == ["mine"]

@@ -28,6 +28,20 @@ from NetLibrary._mechanics.kube.resources import Resource
 LEAST_AGE = 80.0
 # Made by controllers, which copy labels to them and remove them
 _NOBODYS = ("events", "endpoints")
+# What people put into a namespace to work with it. Other kinds are made by controllers in all namespaces, at any time.
+_WORK = (
+    "Pod",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "Job",
+    "CronJob",
+    "PersistentVolumeClaim",
+    "Service",
+    "Ingress",
+)
+# What appears so long after the last sign of life of a run is not a late effect of it
+_AFTER = 60.0
 LABEL_NOTE = "netlibrary.io/labels-"  # keys of labels that a run has set on a node for CyPerf agents
 
 
@@ -240,8 +254,14 @@ def _remove(cluster: Cluster, remains: Remains, swept: Swept, dry_run: bool) -> 
         if place not in wanted:
             continue
         since = obj["metadata"].get("deletionTimestamp")
+        later = [] if since or resource.kind != "Namespace" else _later_work(cluster, place.name, remains.seen)
         if since:
             swept.left.append(f"{place}: is being deleted since {since}{_finalizers(obj)}")
+        elif later:
+            swept.left.append(
+                f"{place}: others work in it since run {remains.run} ended: {', '.join(map(str, later))}; "
+                f"look at them, then 'kubectl delete {place.as_arguments}'"
+            )
         elif dry_run:
             swept.removed.append(f"{place}: would be removed")
         else:
@@ -252,6 +272,22 @@ def _remove(cluster: Cluster, remains: Remains, swept: Swept, dry_run: bool) -> 
                 continue
             except errors.NetLibraryError as error:
                 swept.left.append(f"{place}: {str(error).rstrip('.')}")
+
+
+def _later_work(cluster: Cluster, namespace: str, seen: float) -> list[Place]:
+    """Returns what somebody has put into a namespace of a run after the run's end."""
+    found = []
+    for kind in _WORK:
+        try:
+            objects = cluster.list(kind, namespace)
+        except errors.ClusterError:
+            continue  # this account may not look, or there is no such kind
+        for obj in objects:
+            metadata = obj["metadata"]
+            ours = RUN_LABEL in (metadata.get("labels") or {}) or metadata.get("ownerReferences")
+            if not ours and _age(metadata.get("creationTimestamp"), cluster.now()) < seen - _AFTER:
+                found.append(place_of(cluster.resources.find(kind), metadata))
+    return found
 
 
 def _labels_off(cluster: Cluster, obj: Object, run: str) -> list[str]:
