@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,14 @@ def test_no_secret_of_clusters_controllers_and_configurations_is_in_any_output(
     api.put("/api/v1/namespaces/demo/configmaps", {"metadata": {"name": "m", "namespace": "demo"}})
     text = SUITE.format(helper=helper, manifest=manifest, controller=controller.url, closing=tmp_path / "closing")
     (tmp_path / "closing").write_text(plant("closing"))
+    started: list[str] = []
+    begin = subprocess.Popen.__init__
+
+    def noted(process: Any, args: Any, *more: Any, **options: Any) -> None:
+        started.append(str(args))
+        begin(process, args, *more, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", noted)
     for name, file in files.items():
         text += f"Kubeconfig {name}\n    Connect To Cluster    alias={name}    kubeconfig={file}\n"
         text += f"    Get Objects    Pod    demo    cluster={name}\n"
@@ -227,6 +236,8 @@ def test_no_secret_of_clusters_controllers_and_configurations_is_in_any_output(
     texts = {str(file.relative_to(out)): file.read_bytes().decode(errors="replace") for file in out.rglob("*")
              if file.is_file()}  # fmt: skip
     texts |= {"console": (tmp_path / "console").read_text(), "stdout": shown.out, "stderr": shown.err}
+    assert started, "no program was started"
+    texts["arguments of programs, which everybody on the machine may list"] = "\n".join(started)
     for name, file in files.items():
         for command in (["check", "--suite", "e2sar"], ["sweep", "--dry-run"]):
             done = CliRunner().invoke(main, [*command, "--kubeconfig", str(file)])

@@ -435,6 +435,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "hexadecimal with colons": lambda value: value.encode().hex(":"),
     "hexadecimal with spaces": lambda value: value.encode().hex(" "),
     "hexadecimal in pairs": lambda value: value.encode().hex(" ", 2),
+    "hexadecimal of a dump": lambda value: f"00000000: 3a20 {value.encode().hex(' ', 2)} 0a",
     "hexadecimal of C": lambda value: escaped(value, "0x{:02x}, "),
     "hexadecimal of base64": lambda value: b64(value).encode().hex(),
     "base64 of hexadecimal": lambda value: b64(value.encode().hex()),

@@ -17,6 +17,7 @@ Span = tuple[int, int]
 # Shorter words in base64 or hexadecimal hold no secret that is hidden by value
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[:,-]?\s?){6,}(?![0-9A-Za-z])")
+_HEX_WORD = re.compile(r"(?:[0-9A-Fa-f]{2}){6,}")
 _DECIMAL = re.compile(r"(?<![\d.])\d{2,3}(?:,\s?\d{2,3}){5,}(?![\d.])")
 _PAIR = re.compile(r"(?:0x|\\x)?([0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(
@@ -27,7 +28,7 @@ _SIGNS = ("%", "\\", "&", '""', "''")
 
 
 def encoded_words(text: str) -> Iterator[tuple[Span, str]]:
-    """Yields places of words in base64, hexadecimal and decimal digits, and what they say where that is text.
+    """Yields places of words in base64 and of hexadecimal and decimal digits, and what they say.
 
     Example:
         >>> list(encoded_words("give aHVudGVyMjIyMg== or 68 75 6e 74 65 72"))
@@ -40,15 +41,14 @@ def encoded_words(text: str) -> Iterator[tuple[Span, str]]:
             said = "" if word.islower() or word.isupper() else _printable(_from_base64(word))
             if said:
                 yield (begin, end), said
+    # Other numbers may stand before and behind, as in dumps, so that not all of it is text
     for found in _HEX.finditer(text):
-        said = _printable(bytes.fromhex("".join(_PAIR.findall(found[0]))))
-        if said:
-            yield (found.start(), found.start() + len(found[0].rstrip())), said
+        for begin, end in {(0, len(found[0].rstrip())), *(part.span() for part in _HEX_WORD.finditer(found[0]))}:
+            data = bytes.fromhex("".join(_PAIR.findall(found[0][begin:end])))
+            yield (found.start() + begin, found.start() + end), data.decode(errors="replace")
     for found in _DECIMAL.finditer(text):
-        numbers = [int(each) for each in found[0].split(",")]
-        said = _printable(bytes(numbers)) if max(numbers) < 256 else ""
-        if said:
-            yield found.span(), said
+        data = bytes(int(each) % 256 for each in found[0].split(","))
+        yield found.span(), data.decode(errors="replace")
 
 
 def _parts(found: re.Match[str]) -> Iterator[Span]:
