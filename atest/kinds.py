@@ -161,7 +161,8 @@ class kinds:  # noqa: N801 - Robot looks for a class of the module's name
         reason = "KubeletReady" if ready else "KubeletNotReady"
         state = {"type": "Ready", "status": str(ready), "reason": reason, "message": "an object without a kubelet",
                  "lastHeartbeatTime": now}  # fmt: skip
-        room = {"cpu": "8", "memory": "16Gi", "pods": "30"}
+        # Windows nodes need no taint, so that whatever does not ask for Linux may go there
+        room = {"cpu": "8", "memory": "16Gi", "pods": "30" if info["operatingSystem"] == "windows" else "0"}
         status = {"conditions": [state], "nodeInfo": info, "capacity": room, "allocatable": room}
         patch = ["patch", "node", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})]
         Lab(self._name).kubectl(*patch)

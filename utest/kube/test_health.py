@@ -11,6 +11,7 @@ from NetLibrary._mechanics.kube.health import (
     cluster_domain,
     node_problems,
     pod_problems,
+    silence,
     starting,
 )
 
@@ -68,6 +69,16 @@ def test_what_is_wrong_with_a_pod(one: dict[str, Any], said: list[str]) -> None:
 
 def test_restarts_do_not_count_when_nobody_asks_for_them() -> None:
     assert pod_problems(pod(**ended("2027-01-15T07:59:59Z")), restarts_within=0, now=NOW) == []
+
+
+def test_a_kubelet_that_never_reported_is_not_told_as_silent_for_a_day() -> None:
+    """It was "has not been heard of for 99999 s"."""
+    other = {"metadata": {"name": "a"}, "spec": {"renewTime": "2026-01-01T00:01:00.000000Z"}}
+    late = {"metadata": {"name": "b"}, "spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}
+    assert silence([other, late], "b") == "the kubelet of node 'b' has not been heard of for 60 s"
+    assert silence([other], "b") == silence([other, {"metadata": {"name": "b"}}], "b")
+    assert silence([other], "b") == "no kubelet of node 'b' reports to the cluster"
+    assert silence([other, late], "a") == silence([], "a") == ""
 
 
 @pytest.mark.parametrize(("text", "domain"), [

@@ -307,7 +307,7 @@ def test_kubelet_that_is_silent_is_found_before_its_condition_says_so(api: ApiSe
     pod = put_pod(api)
     del pod["status"]["startTime"]
     api.put(f"{CORE}/pods", pod)
-    assert "the kubelet of its node 'node1' has not been heard of for 60 s" in pods_message(cluster, 1.5)
+    assert "the kubelet of node 'node1' has not been heard of for 60 s" in pods_message(cluster, 1.5)
 
 
 def test_crash_has_its_last_lines_in_the_message(api: ApiServer, cluster: Cluster) -> None:

@@ -11,6 +11,8 @@ from NetLibrary._mechanics.kube import times, why_not_ready
 
 Object = dict[str, Any]
 
+# A kubelet renews its Lease each 10 s
+STALE = 25.0
 # Conditions of a node that are trouble when they are true. Source: Kubernetes, "Node Status".
 PRESSURE = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
@@ -105,6 +107,32 @@ def cannot_run(node: Object) -> str:
     if virtual or any(taint.get("key") == "virtual-kubelet.io/provider" for taint in taints):
         return "a virtual node, which has no network of its own"
     return ""
+
+
+def silence(leases: Iterable[Object], node: str) -> str:
+    """Returns how long a node's kubelet has not been heard of, as half a sentence; empty when it has, or nobody knows.
+
+    The Ready condition follows only 40 s after a kubelet has died, and a node that never had one keeps what somebody
+    wrote into it. The kubelet's Lease tells at once.
+
+    Args:
+        leases: Lease objects of the namespace `kube-node-lease`.
+        node: Name of the node.
+
+    Example:
+        >>> silence([{"metadata": {"name": "a"}, "spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}], "b")
+        "no kubelet of node 'b' reports to the cluster"
+    """
+    renewed = {each["metadata"]["name"]: times.seconds((each.get("spec") or {}).get("renewTime")) for each in leases}
+    known = [moment for moment in renewed.values() if moment]
+    if not known:
+        return ""
+    last = renewed.get(node)
+    if not last:
+        return f"no kubelet of node '{node}' reports to the cluster"
+    # against the newest of them, not against the clock of this machine
+    age = max(known) - last
+    return f"the kubelet of node '{node}' has not been heard of for {age:.0f} s" if age > STALE else ""
 
 
 def cluster_domain(resolv_conf: str) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import containers, selectors, times, why_not_ready
+from NetLibrary._mechanics.kube import containers, health, selectors, times, why_not_ready
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
@@ -34,8 +34,6 @@ _PASSING = ("error looking up service account", "status unknown for quota")
 # Each namespace gets one from a controller, which is late where the API server was away
 _DEFAULT_ACCOUNT = 'serviceaccount "default" not found'
 _MOUNTS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume")
-# A kubelet renews its Lease each 10 s
-STALE = 25.0
 
 
 @dataclass(frozen=True)
@@ -325,15 +323,7 @@ class Advisor:
             if entry["type"] == "Ready" and entry["status"] != "True":
                 return f"its node '{name}' is not ready ({entry.get('message') or entry.get('reason', '')})"
         if silent and self._lasting.lasts(f"silent {name}", LIMIT):
-            leases = self._list("Lease", "kube-node-lease")
-            renewed = {
-                each["metadata"]["name"]: times.seconds((each.get("spec") or {}).get("renewTime")) for each in leases
-            }
-            known = [moment for moment in renewed.values() if moment]
-            # against the newest of them, not against the clock of this machine
-            age = max(known) - (renewed.get(name) or 0.0) if known else 0.0
-            if age > STALE:
-                return f"the kubelet of its node '{name}' has not been heard of for {min(age, 99999):.0f} s"
+            return health.silence(self._list("Lease", "kube-node-lease"), name)
         return ""
 
     def _last_words(self, pods: Sequence[Object]) -> Iterator[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube import addresses, health
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, is_ready, problem
 from NetLibrary._mechanics.matrix.model import objects
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
 # A kubelet takes notice of a pod within a second or two. One that has not for so long, while others have, is looked at.
 UNNOTICED = 6.0
-# A kubelet renews its Lease each 10 s
-STALE = 25.0
 
 
 def await_pods(bed: Testbed) -> None:
@@ -65,11 +62,7 @@ def await_pods(bed: Testbed) -> None:
 
 
 class _Silent:
-    """Finds nodes whose kubelet does not take pods, long before their condition says so.
-
-    The Ready condition follows only 40 s after a kubelet has died, and a node that never had one keeps what somebody
-    wrote into it. The kubelet's Lease tells at once.
-    """
+    """Finds nodes whose kubelet does not take pods, long before their condition says so."""
 
     def __init__(self, bed: Testbed) -> None:
         self._bed, self._lasting = bed, Lasting()
@@ -93,18 +86,7 @@ class _Silent:
             leases = self._bed.cluster.list("Lease", "kube-node-lease")
         except errors.ClusterError:
             return ""
-        renewed = {each["metadata"]["name"]: (each.get("spec") or {}).get("renewTime") for each in leases}
-        if not any(renewed.values()):
-            return ""
-        if not renewed.get(node):
-            return "no kubelet of this node reports to the cluster"
-        # against the newest of them, not against the clock of this machine
-        age = max(_seconds(t) for t in renewed.values() if t) - _seconds(str(renewed[node]))
-        return f"its kubelet has not been heard of for {age:.0f} s" if age > STALE else ""
-
-
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+        return health.silence(leases, node)
 
 
 def await_endpoints(bed: Testbed) -> None:
