@@ -24,6 +24,7 @@ from robot.api import ExecutionResult, logger
 from robot.libraries.BuiltIn import BuiltIn
 from running import LIMIT_SECONDS, QUIET, ROOT, command_of, lab_of_run, output_folder
 
+from NetLibrary._mechanics.defaults import PROBE_IMAGE
 from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
 
@@ -37,6 +38,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         self._undo: list[Callable[[], object]] = []
         self._words: list[str] = []  # in front of the command that runs a suite
         self._cluster: list[str] = []
+        self._environment: dict[str, str] = {}
 
     @property
     def _lab(self) -> Lab:
@@ -90,7 +92,9 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
             "tls-server-name": "localhost",
         }
         (folder / "config").write_text(json.dumps(config))
-        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config"]
+        # By way of somebody it is not known as a lab, whose images are its own
+        images = ["-v", f"APPLICATION_TOOLS_IMAGE:{PROBE_IMAGE}", "-v", f"OUTAGE_PROBE_IMAGE:{PROBE_IMAGE}"]
+        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config", *images]
         self._undo += [relay.close, lambda: shutil.rmtree(folder)]
 
     def run_suites_with_clock(self, offset: str) -> None:
@@ -98,6 +102,12 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         if not shutil.which("faketime"):
             BuiltIn().skip("The program faketime is not installed.")
         self._words = ["faketime", "-f", offset]
+        # Under it Python's own sleep fails: it hands on "Invalid argument" for a clock that is not faked
+        folder = Path(tempfile.mkdtemp())
+        text = "import select, time\ntime.sleep = lambda seconds: select.poll().poll(seconds * 1000) and None\n"
+        (folder / "sitecustomize.py").write_text(text)
+        self._environment = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+        self._undo.append(lambda: shutil.rmtree(folder))
 
     def node_is_silent(self, number: int, *programs: str) -> None:
         """Stops programs of a node; its last sign of life is a moment ago."""
@@ -181,7 +191,8 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
     def delete_namespace_when_there_is(self, kind: str, labels: str) -> None:
         """Deletes the namespace of the first object that appears, as an administrator does by mistake."""
         over = threading.Event()
-        words = ["get", kind, "-A", "-l", labels, "-o", "jsonpath={.items[*].metadata.namespace}"]
+        itself = "name" if kind == "namespaces" else "namespace"
+        words = ["get", kind, "-A", "-l", labels, "-o", f"jsonpath={{.items[*].metadata.{itself}}}"]
 
         def look() -> None:
             while not over.wait(0.3):
@@ -204,7 +215,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
                 wrong.append(str(error))
             except (NetLibraryError, OSError) as error:
                 logger.warn(f"not undone: {error}")
-        self._words, self._cluster = [], []
+        self._words, self._cluster, self._environment = [], [], {}
         assert not wrong, "\n".join(wrong)
 
     # --- what suites say ----------------------------------------------------------------------------------
@@ -242,7 +253,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         words = [*self._words, *command_of(suite, folder, *place, *options, quiet=quiet)]
         done = subprocess.run(
             words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_SECONDS,
-            env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1"},
+            env={**os.environ, "FAKETIME_DONT_FAKE_MONOTONIC": "1", **self._environment},
         )  # fmt: skip
         seconds = time.monotonic() - begin
         logger.info(done.stdout)

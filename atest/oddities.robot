@@ -183,8 +183,10 @@ Pods Of Others May Not Be Disrupted
     Suite Should Pass    own_application    -t    Draining*
 
 The Namespace Is Deleted Meanwhile
-    Delete Namespace When There Is    pods    app=health
-    Suite Should Say    netlib-    90    cluster_health
+    Delete Namespace When There Is    namespaces    netlibrary.io/run
+    Suite Should Say    netlib-    90    cluster_health    -t    A Pod*
+    Delete Namespace When There Is    deployments    netlibrary.io/run
+    Suite Should Say    being    90    own_application    -t    Clients Reach The*
 
 The Server Has Enough Of Watches
     [Documentation]    Somebody between us and the server breaks every connection off after five seconds.

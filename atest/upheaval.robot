@@ -47,7 +47,7 @@ Runs That Were Killed At Any Moment Are Swept
     [Teardown]    Take Label Off    node1    agenttype
 
 Runs That Are Asked To End Leave Nothing
-    [Documentation]    SIGTERM at any moment, the setup included; a second one while they tidy up leaves the rest to a sweep.
+    [Documentation]    SIGTERM at any moment, also in the setup; a second one meanwhile leaves the rest to a sweep.
     [Setup]    Note What Is There    node1    agenttype=server
     VAR    @{suites}    cluster_health    own_application    service_matrix    cyperf
     Stop Suites At Random    @{suites}    seed=${SEED}

@@ -89,6 +89,19 @@ def test_namespace_that_is_missing_is_said_with_similar_ones(api: ApiServer, clu
         cluster.wait("Pod", "dmeo", wait.pods_ready(1), labels="app=web", timeout=0.4, what="Pods")
 
 
+def test_pods_in_a_namespace_that_somebody_deletes_are_given_up(api: ApiServer, cluster: Cluster) -> None:
+    """They were waited for to the limit, long after they and the namespace were gone."""
+    since = "2026-01-01T00:00:00Z"
+    api.put("/api/v1/namespaces", {"metadata": {"name": "demo", "deletionTimestamp": since}})
+    words = f"the namespace 'demo' is being deleted since {since}, so nothing can start in it"
+    begin = time.monotonic()
+    with pytest.raises(errors.WaitFailed, match=words):
+        cluster.wait("Pod", "demo", wait.pods_ready(1), labels="app=web", timeout=20, what="Pods")
+    assert time.monotonic() - begin < 8
+    with pytest.raises(errors.WaitTimeout, match=words):
+        cluster.wait("Pod", "demo", wait.exists(), labels="app=web", timeout=0.3, what="Pods")
+
+
 def test_deployment_that_an_operator_is_still_to_make_is_waited_for(api: ApiServer, cluster: Cluster) -> None:
     lines: list[str] = []
     api.put(f"{APPS}/deployments", {"metadata": {"name": "web-ui"}, "spec": {}})

@@ -17,7 +17,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import containers, health, selectors, times, why_not_ready
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.remedies import remedy
-from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, Trouble, has_ended, is_ready, problem
+from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, goes, has_ended, is_ready, problem
 from NetLibrary._mechanics.secrets import head, tail
 
 # Events come a moment after the state that they explain
@@ -26,8 +26,7 @@ EVERY = 2.0
 # A controller that may not make its pods says so at once, and again and again. Twice the same is certain.
 REFUSED_FOR = 3.0
 LIMIT = 5.0
-MOST_PODS = 3
-LOG_LINES = 5
+MOST_PODS, LOG_LINES = 3, 5
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 # Refusals that often pass: an account is made after the pods that want it, and the status of a quota a moment after it
 _PASSING = ("error looking up service account", "status unknown for quota")
@@ -105,6 +104,7 @@ class Advisor:
     def _hindrances(self, objects: Sequence[Object]) -> Iterator[Hint]:
         if not objects:
             yield from self.nothing_there()
+        yield from self._of_namespace() if any(map(goes, objects)) else ()
         if self._kind in WORKLOADS:
             for each in objects[:1]:
                 yield from self._of_workload(each)
@@ -112,7 +112,7 @@ class Advisor:
             for each in objects[:1]:
                 yield from self._of_job(each)
         elif self._kind == "Pod":
-            live = [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+            live = [pod for pod in objects if not goes(pod)]
             yield from self._of_pods(why_not_ready.newest(live))
             if objects and all(is_ready(pod) or has_ended(pod) for pod in live) and self._labels:
                 yield from self._of_controllers()
@@ -121,8 +121,8 @@ class Advisor:
 
     def nothing_there(self) -> Iterator[Hint]:
         """Yields why there is none of what is waited for."""
-        if self._namespace and self._missing_namespace():
-            yield Hint(f"there is no namespace '{self._namespace}'{self._similar('Namespace', None, self._namespace)}")
+        if gone := list(self._of_namespace()):
+            yield from gone
             return
         if self._name:
             similar = self._similar(self._full_kind, self._namespace, self._name)
@@ -136,19 +136,25 @@ class Advisor:
         """Returns what there is of the kind; nothing where the account may not list it."""
         return self._list(self._full_kind, self._namespace)
 
-    def _missing_namespace(self) -> bool:
-        return bool(self._namespace) and self._is_missing("Namespace", None, str(self._namespace))
+    def _of_namespace(self) -> Iterator[Hint]:
+        """Yields that the namespace is not there, or ends, so that nothing can be made in it."""
+        name = self._namespace or ""
+        found = self._find("Namespace", None, name) if name else {}
+        if found is None:
+            yield Hint(f"there is no namespace '{name}'{self._similar('Namespace', None, name)}")
+        elif since := (found.get("metadata") or {}).get("deletionTimestamp"):
+            certain = self._readiness or self._completion
+            yield Hint(f"the namespace '{name}' is being deleted since {since}, so nothing can start in it", certain)
 
-    def _is_missing(self, kind: str, namespace: str | None, name: str) -> bool:
-        """Tells whether an object is certainly not there; one that may not be looked at counts as there."""
+    def _find(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """Returns an object; None when it is certainly not there, an empty one when it may not be looked at."""
         try:
             path = self._cluster.resources.find(kind).path(namespace, name)
-            self._cluster.connection.request_object("GET", path, timeout=LIMIT, patient=False)
+            return self._cluster.connection.request_object("GET", path, timeout=LIMIT, patient=False)
         except errors.NotFound:
-            return True
+            return None
         except errors.NetLibraryError:
-            pass
-        return False
+            return {}
 
     def _similar(self, kind: str, namespace: str | None, name: str) -> str:
         names = [str(each["metadata"]["name"]) for each in self._list(kind, namespace)]
@@ -212,12 +218,12 @@ class Advisor:
 
     def _room_is_made(self) -> bool:
         """Tells whether pods are on their way out, whose share of a quota becomes free."""
-        return any(pod["metadata"].get("deletionTimestamp") for pod in self._list("Pod", self._namespace))
+        return any(map(goes, self._list("Pod", self._namespace)))
 
     def _of_workload(self, owner: Object) -> Iterator[Hint]:
         namespace, selector = owner["metadata"].get("namespace"), owner["spec"].get("selector") or {}
         pods = self._list("Pod", namespace, labels=selectors.text(selector))
-        pods = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        pods = [pod for pod in pods if not goes(pod)]
         if self._kind != "Deployment":
             yield from self._refusals(self._kind, owner)
             yield from self._of_pods(pods)
@@ -264,7 +270,7 @@ class Advisor:
             counts = self._readiness or (self._completion and (certain or trouble.never_starts))
             yield Hint(f"pod '{pod['metadata']['name']}'{colon} {verdict}", counts and (hopeless or certain))
 
-    def _of_pod(self, pod: Object, trouble: Trouble) -> tuple[str, bool]:
+    def _of_pod(self, pod: Object, trouble: why_not_ready.Trouble) -> tuple[str, bool]:
         """Returns the trouble of a pod with what its events and its node say about it."""
         status, node = pod.get("status") or {}, (pod.get("spec") or {}).get("nodeName", "")
         crashed = trouble.reason == why_not_ready.CRASH_LOOP or trouble.ended_again
@@ -273,13 +279,14 @@ class Advisor:
         if trouble.usually_final or has_ended(pod) or not node:
             return trouble.text, False
         known, found = self._look_at_node(node)
+        unready = "runs but" in trouble.text
         if known and found is None:
             certain = self._lasting.lasts(f"left {pod['metadata'].get('uid')}", REFUSED_FOR)
             return f"{trouble.text}: its node '{node}' has left the cluster", certain
-        if (lost := self._node_lost(node, found, silent=not status.get("startTime"))) and not _runs_unready(trouble):
+        if (lost := self._node_lost(node, found, silent=not status.get("startTime"))) and not unready:
             return f"{trouble.text}: {lost}", False
         events = self._events(pod["metadata"].get("uid", ""))
-        if _runs_unready(trouble):
+        if unready:
             said = next((e["message"] for e in events if e.get("reason") == "Unhealthy"), "")
             why = f": {head(' '.join(str(said).split()), 300)}" if said else f"{lost and ': '}{lost}"
             return f"{trouble.text}{why}", False
@@ -293,9 +300,8 @@ class Advisor:
 
     def _failed_hook(self, pod: Object, container: str) -> str:
         """Tells that a postStart hook ended its container, whose state and exit code look like a crash."""
-        spec: Object = next(
-            (c for c in (pod.get("spec") or {}).get("containers") or [] if c.get("name") == container), {}
-        )
+        known = (pod.get("spec") or {}).get("containers") or []
+        spec: Object = next((each for each in known if each.get("name") == container), {})
         if not (spec.get("lifecycle") or {}).get("postStart"):
             return ""
         events = self._events(pod["metadata"].get("uid", ""))
@@ -308,7 +314,7 @@ class Advisor:
         if found is None:
             return False
         kind = {"secret": "Secret", "configmap": "ConfigMap"}[found[1].lower()]
-        return self._is_missing(kind, pod["metadata"].get("namespace"), found[2])
+        return self._find(kind, pod["metadata"].get("namespace"), found[2]) is None
 
     def _look_at_node(self, name: str) -> tuple[bool, Object | None]:
         """Returns whether it is known if a node is there, and the node; None for one that is not."""
@@ -349,7 +355,7 @@ class Advisor:
     def pods(self, objects: Sequence[Object]) -> list[Object]:
         """Returns the pods of what is waited for; none where the account may not list them."""
         if self._kind == "Pod":
-            return [pod for pod in objects if not pod["metadata"].get("deletionTimestamp")]
+            return [pod for pod in objects if not goes(pod)]
         if self._kind in WORKLOADS and objects:
             selector = (objects[0].get("spec") or {}).get("selector") or {}
             return self._list("Pod", objects[0]["metadata"].get("namespace"), labels=selectors.text(selector))
@@ -372,10 +378,6 @@ class Advisor:
         except errors.NetLibraryError:
             return []
         return answer.get("items") or []
-
-
-def _runs_unready(trouble: Trouble) -> bool:
-    return "runs but" in trouble.text
 
 
 def _revision(replica_set: Object) -> int:

@@ -122,6 +122,11 @@ def has_ended(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
+def goes(obj: Object) -> bool:
+    """Tells whether an object is on its way out."""
+    return bool(obj["metadata"].get("deletionTimestamp"))
+
+
 def problem(pod: Object) -> Trouble:
     """Returns what keeps a pod from being ready."""
     if is_ready(pod):
