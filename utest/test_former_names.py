@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import pytest
 from robot.api import ExecutionResult, TypeInfo
@@ -28,18 +28,16 @@ SAMPLES: dict[Any, str] = {
 KEYWORDS = {name: getattr(NetLibrary, name) for name in NetLibrary().get_keyword_names()}
 
 
-def sample(kind: Any) -> str:
+def sample(kind: TypeInfo) -> str:
     """Returns a text for an argument of a type."""
-    if isinstance(kind, TypeInfo):  # of a result, known by its name alone
-        return "x"
-    if get_origin(kind) is Literal:
-        return str(get_args(kind)[0])
-    for each in get_args(kind) if get_origin(kind) not in (list, dict) else ():
-        if each is not type(None):
-            return sample(each)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return str(next(iter(kind)).value)
-    return SAMPLES[get_origin(kind) or kind]
+    if kind.is_union:
+        return next(sample(each) for each in kind.nested or () if each.type is not type(None))
+    if kind.type is Literal:
+        return str((kind.nested or ())[0].type)
+    if isinstance(kind.type, type) and issubclass(kind.type, Enum):
+        return str(next(iter(kind.type)).value)
+    # One of a result is known by its name alone
+    return SAMPLES[kind.type] if kind.type else "x"
 
 
 def name_of(attribute: str, method: Any) -> str:

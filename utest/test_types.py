@@ -89,4 +89,4 @@ def test_optional_arguments_say_what_they_take() -> None:
     from NetLibrary.keywords.throughput import ThroughputKeywords
 
     hints = ThroughputKeywords.measure_throughput.__annotations__
-    assert (hints["at_least"], hints["lost_at_most"], hints["node"]) == (Bitrate, Percentage, str)
+    assert [hints[name].type for name in ("at_least", "lost_at_most", "node")] == [Bitrate, Percentage, str]

@@ -127,10 +127,11 @@ def given(arguments: Iterable[str]) -> list[str]:
     return names
 
 
-_SECTION = re.compile(r"^\*+ *(\w+)[^\n]*\n(.*?)(?=^\*|\Z)", re.MULTILINE | re.DOTALL)
-_DECLARED = re.compile(r"^[$@&]\{([^}:]+)(?:: [^}]+)?\}", re.MULTILINE)
-_MENTIONED = re.compile(r"[$@&%]\{([\w .]+?)(?:[:=.\[][^}]*)?\}|\$([A-Za-z_]\w*)")
-_RESOURCE = re.compile(r"^Resource {2,}(\S.*?)(?: {2,}.*)?$", re.MULTILINE)
+# Used in real runs only, and therefore compiled there
+_SECTION = r"(?ms)^\*+ *(\w+)[^\n]*\n(.*?)(?=^\*|\Z)"
+_DECLARED = r"(?m)^[$@&]\{([^}:]+)(?:: [^}]+)?\}"
+_MENTIONED = r"[$@&%]\{([\w .]+?)(?:[:=.\[][^}]*)?\}|\$([A-Za-z_]\w*)"
+_RESOURCE = r"(?m)^Resource {2,}(\S.*?)(?: {2,}.*)?$"
 
 
 class Data:
@@ -152,12 +153,12 @@ class Data:
                 continue
             seen.add(path)
             text = path.read_text(encoding="utf-8", errors="replace").replace("\t", "    ")
-            for section in _SECTION.finditer(text):
+            for section in re.finditer(_SECTION, text):
                 if section[1].lower().startswith("variable"):
-                    self.declared.update(name.strip() for name in _DECLARED.findall(section[2]))
-            self.mentioned.update(plain(one or other) for one, other in _MENTIONED.findall(text))
+                    self.declared.update(name.strip() for name in re.findall(_DECLARED, section[2]))
+            self.mentioned.update(plain(one or other) for one, other in re.findall(_MENTIONED, text))
             waiting += [
-                find(name.replace("${CURDIR}", str(path.parent)), path.parent) for name in _RESOURCE.findall(text)
+                find(name.replace("${CURDIR}", str(path.parent)), path.parent) for name in re.findall(_RESOURCE, text)
             ]
 
     def knows(self, name: str) -> bool:

@@ -16,6 +16,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -38,9 +39,10 @@ _NAME = (
     r"CONNECTION_?STRING|WEBHOOK_?URL)"
 )
 _IS_SECRET = re.compile(_NAME, re.IGNORECASE)
-_ENVIRONMENT = re.compile(rf'"name":\s*"[^"]*{_NAME}[^"]*",\s*"value":\s*"((?:[^"\\]|\\.)+)"', re.IGNORECASE)
+# The following are compiled when they are first used, since dry runs and editors use none
+_ENVIRONMENT = rf'(?i)"name":\s*"[^"]*{_NAME}[^"]*",\s*"value":\s*"((?:[^"\\]|\\.)+)"'
 # Options of programs in a pod: "--password", "…" and "--password=…"; what names a file is none
-_OPTION = re.compile(rf'"--?[\w-]*{_NAME.replace("_?", "[_-]?")}(?:"[,\s]*"|=)((?:[^"\\]|\\.)+)"', re.IGNORECASE)
+_OPTION = rf'(?i)"--?[\w-]*{_NAME.replace("_?", "[_-]?")}(?:"[,\s]*"|=)((?:[^"\\]|\\.)+)"'
 _NOTED = "kubectl.kubernetes.io/last-applied-configuration"
 # Kinds that hand out a credential, and the fields with it
 _CREDENTIALS = {"TokenRequest": ("token",), "AccessToken": ("code",), "AccessGrant": ("code",)}
@@ -58,24 +60,24 @@ _STRONG = (
     r"(?![$<%{])[^\s'\"]{8,}"
 )
 _SCHEME = r"(?:(?:basic|bearer|token|digest|negotiate|apikey) )"
-_SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = (
-    ("PRIVATE KEY", re.compile(rf"-----BEGIN {_KEY}-----.*?(?:-----END {_KEY}-----|\Z)", re.DOTALL), "{mark}"),
+_SHAPES: tuple[tuple[str, str, str], ...] = (
+    ("PRIVATE KEY", rf"(?s)-----BEGIN {_KEY}-----.*?(?:-----END {_KEY}-----|\Z)", "{mark}"),
     # The same in base64, as in a Secret or a kubeconfig: PRIVATE, EC, RSA, OPENSSH and ENCRYPTED
-    ("LS0tLS1CRUdJTiB", re.compile(r"LS0tLS1CRUdJTiB(?:QUklW|FQyBQ|SU0Eg|PUEVO|FTkNS)[A-Za-z0-9+/=_-]*"), "{mark}"),
-    ("eyJ", re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"), "{mark}"),
+    ("LS0tLS1CRUdJTiB", r"LS0tLS1CRUdJTiB(?:QUklW|FQyBQ|SU0Eg|PUEVO|FTkNS)[A-Za-z0-9+/=_-]*", "{mark}"),
+    ("eyJ", r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}", "{mark}"),
     # To the last "@", which some passwords have too
-    ("://", re.compile(r"(?<=://)[^/\s:@'\"<>]*:[^/\s'\"<>]+(?=@)"), "{mark}"),
-    ("earer ", re.compile(r"(?i)\b(bearer )[A-Za-z0-9._~+/=-]{12,}"), r"\1{mark}"),
-    ("uthorization", re.compile(rf"(?i)(authorization['\"]?\s*[:=]\s*['\"]?{_SCHEME})[^\s'\",]+"), r"\1{mark}"),
-    ("uthorization", re.compile(rf"(?i)(authorization['\"]?\s*[:=]\s*['\"]?){_RANDOM}"), r"\1{mark}"),
-    ("ookie", re.compile(r"(?i)\b(cookie['\"]?\s*[:=]\s*['\"]?[^=\s;]+=)[^\s'\",;]{8,}"), r"\1{mark}"),
-    ("=", re.compile(rf"(?i)\b((?:[\w-]*[_-])?{_WORD}=)(?![$<%{{])[^\s&'\",;]{{6,}}"), r"\1{mark}"),
-    (":", re.compile(rf"(?i)\b((?:[\w-]*[_-])?(?!secret){_WORD}['\"]?:\s*['\"]?){_RANDOM}"), r"\1{mark}"),
+    ("://", r"(?<=://)[^/\s:@'\"<>]*:[^/\s'\"<>]+(?=@)", "{mark}"),
+    ("earer ", r"(?i)\b(bearer )[A-Za-z0-9._~+/=-]{12,}", r"\1{mark}"),
+    ("uthorization", rf"(?i)(authorization['\"]?\s*[:=]\s*['\"]?{_SCHEME})[^\s'\",]+", r"\1{mark}"),
+    ("uthorization", rf"(?i)(authorization['\"]?\s*[:=]\s*['\"]?){_RANDOM}", r"\1{mark}"),
+    ("ookie", r"(?i)\b(cookie['\"]?\s*[:=]\s*['\"]?[^=\s;]+=)[^\s'\",;]{8,}", r"\1{mark}"),
+    ("=", rf"(?i)\b((?:[\w-]*[_-])?{_WORD}=)(?![$<%{{])[^\s&'\",;]{{6,}}", r"\1{mark}"),
+    (":", rf"(?i)\b((?:[\w-]*[_-])?(?!secret){_WORD}['\"]?:\s*['\"]?){_RANDOM}", r"\1{mark}"),
     # In a sentence a name or a state may follow as well: what has a sign, or letters of both kinds and a digit, is none
-    (" is", re.compile(rf"(?i:\b((?:[\w-]*[_-])?(?!secret){_WORD} is:? ['\"]?)){_STRONG}"), r"\1{mark}"),
-    ("--", re.compile(rf"(?i)(--(?:[\w-]*-)?(?:password|passwd|token|api-key)\s+){_RANDOM}"), r"\1{mark}"),
-    ("-u", re.compile(r"((?:^|\s)(?:-u|--user)\s+[^\s:]+:)(?!\d+\b)[^\s'\"]{4,}"), r"\1{mark}"),
-    ("key-data", re.compile(r"(client-key-data['\"]?\s*:\s*['\"]?)[A-Za-z0-9+/=]{16,}"), r"\1{mark}"),
+    (" is", rf"(?i:\b((?:[\w-]*[_-])?(?!secret){_WORD} is:? ['\"]?)){_STRONG}", r"\1{mark}"),
+    ("--", rf"(?i)(--(?:[\w-]*-)?(?:password|passwd|token|api-key)\s+){_RANDOM}", r"\1{mark}"),
+    ("-u", r"((?:^|\s)(?:-u|--user)\s+[^\s:]+:)(?!\d+\b)[^\s'\"]{4,}", r"\1{mark}"),
+    ("key-data", r"(client-key-data['\"]?\s*:\s*['\"]?)[A-Za-z0-9+/=]{16,}", r"\1{mark}"),
 )  # fmt: skip
 # Pieces of a long secret are hidden as well: it comes cut off, wrapped, or within the base64 of something longer
 PIECE = 16
@@ -88,6 +90,11 @@ _LONG_WORD = re.compile(rf"[\w+/=.~-]{{{SHORT_PIECE},}}")
 _CHANGES = re.compile(r"(?<=\d)[A-Za-z]|(?<=[A-Za-z])\d")
 # So long is no credential; and all pieces together must stay a set of some megabytes
 LONGEST, MOST_PIECES = 8192, 500_000
+
+
+@cache
+def _pattern_of(shape: str) -> re.Pattern[str]:
+    return re.compile(shape)
 
 
 class Filter:
@@ -126,7 +133,7 @@ class Filter:
         if _IS_SECRET.search(text):
             # What kubectl has noted about an object is JSON in a string of JSON
             plain = text.replace('\\"', '"') if _NOTED in text else text
-            for match in (*_ENVIRONMENT.finditer(plain), *_OPTION.finditer(plain)):
+            for match in (*_pattern_of(_ENVIRONMENT).finditer(plain), *_pattern_of(_OPTION).finditer(plain)):
                 if not match[1].startswith(("/", "$", "./")):
                     self.learn(_unescaped(match[1]), least=LEAST_VALUE)
         if '"Secret' in text or any(f'"{kind}' in text for kind in _CREDENTIALS):
@@ -189,7 +196,7 @@ class Filter:
             text = _LONG_WORD.sub(lambda word: self._without_pieces(word[0], mark), text)
         for sign, shape, instead in _SHAPES:
             if sign in text:
-                text = shape.sub(instead.replace("{mark}", mark), text)
+                text = _pattern_of(shape).sub(instead.replace("{mark}", mark), text)
         if pattern is not None and ("..." in text or "\N{HORIZONTAL ELLIPSIS}" in text):
             text = self._hide_cut(text, mark)
         return self._hide_encoded(text, mark, pattern, depth)

@@ -42,31 +42,34 @@ class KeywordBase:
                 setattr(cls, attribute, alias)
 
 
-_TYPES: dict[tuple[str, str], Any] = {}  # by module and text of the hint
+_TYPES: dict[tuple[str, str], TypeInfo] = {}  # by module and text of the hint
 
 
-def _types_of(method: Callable[..., Any]) -> dict[str, Any]:
+def _type_of(hint: str, method: Callable[..., Any]) -> TypeInfo:
+    known = method.__module__, hint
+    if known not in _TYPES:
+        try:
+            _TYPES[known] = TypeInfo.from_type_hint(eval(hint, method.__globals__))
+        except NameError:
+            _TYPES[known] = TypeInfo.from_string(hint)
+    return _TYPES[known]
+
+
+def _types_of(method: Callable[..., Any]) -> dict[str, TypeInfo]:
     """Returns the hints of a method as types, for Robot.
 
     An argument's `X | None` becomes `X` where None is the default: Robot accepts it anyway then, and of a union's types
     none may say what it allows: `at_least=1GB` "cannot be converted to Bitrate or None" and nothing more.
 
-    Hints are texts in these files; each is evaluated once in a module, where Robot would do it for every argument. A
-    class that only type checkers import is known by its name alone: fine for what keywords return and for arguments
-    that are such results. What Robot has to convert is in `NetLibrary.types`.
+    Hints are texts in these files; each is evaluated once in a module, and becomes what Robot makes of it, where Robot
+    would do both for every argument. A class that only type checkers import is known by its name alone: fine for what
+    keywords return and for arguments that are such results. What Robot has to convert is in `NetLibrary.types`.
     """
     plain = inspect.unwrap(method)
     types, defaults = {}, plain.__kwdefaults__ or {}
     for argument, hint in method.__annotations__.items():
         alone = argument != "return" and defaults.get(argument) is None
-        text = hint.removesuffix(" | None") if alone else hint
-        known = plain.__module__, text
-        if known not in _TYPES:
-            try:
-                _TYPES[known] = eval(text, plain.__globals__)
-            except NameError:
-                _TYPES[known] = TypeInfo.from_string(text)
-        types[argument] = _TYPES[known]
+        types[argument] = _type_of(hint.removesuffix(" | None") if alone else hint, plain)
     return types
 
 

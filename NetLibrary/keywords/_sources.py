@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,8 @@ class SourceBase(KeywordBase):
         return [Target(own[0], port, f"{namespace}/{pod['metadata']['name']}:{port}", pod) for pod, own in found]
 
     def _sources(self, source: Source, cluster: str | None) -> list[Vantage]:
+        from concurrent.futures import ThreadPoolExecutor
+
         from NetLibrary._mechanics.kube import addresses
         from NetLibrary._mechanics.vantage import InPod, Outside, pods_of
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -293,6 +292,8 @@ def run_at(
 
 def all_at_once(names: Sequence[str], run: Any) -> dict[str, CommandOutput]:
     """Runs something for each name at once; what failed is told for all of them together."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from NetLibrary._mechanics.errors import ExecFailed, NetLibraryError
 
     def tried(name: str) -> CommandOutput | NetLibraryError:

@@ -10,10 +10,10 @@ from datetime import timedelta
 
 from NetLibrary.types.durations import parse
 
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(bit/s|bits/s|bps|b/s)?)", re.IGNORECASE)
+_RATE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(bit/s|bits/s|bps|b/s)?)"
 _ALLOWED = "Give bits per second: a number from 0 on with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
-_BYTES = re.compile(r"\d[\d.]*\s*[kKmMgGtT]?i?B(?:ytes?)?(?:/s|ps)?")
-_BINARY = re.compile(r"\d[\d.]*\s*[kmgt]i(?:bit/s|bits/s|bps|b/s)?", re.IGNORECASE)
+_BYTES = r"\d[\d.]*\s*[kKmMgGtT]?i?B(?:ytes?)?(?:/s|ps)?"
+_BINARY = r"(?i)\d[\d.]*\s*[kmgt]i(?:bit/s|bits/s|bps|b/s)?"
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -42,7 +42,7 @@ class Bitrate:
                 raise ValueError(_ALLOWED)
             return cls(float(value))
         text = str(value).strip()
-        match = _RATE.fullmatch(text)
+        match = re.fullmatch(_RATE, text)
         if not match or (match[3] or "").startswith(("B/", "Bp")):
             raise ValueError(_ALLOWED + _what_it_looks_like(text))
         return cls(float(match[1]) * _FACTORS[match[2].lower()], bare=not match[2] and not match[3])
@@ -57,9 +57,9 @@ class Bitrate:
 
 
 def _what_it_looks_like(text: str) -> str:
-    if _BYTES.fullmatch(text):
+    if re.fullmatch(_BYTES, text):
         return f" '{text}' looks like bytes: a byte has 8 bits."
-    if _BINARY.fullmatch(text):
+    if re.fullmatch(_BINARY, text):
         return f" '{text}' has a binary prefix; rates have decimal ones, 1k is 1000."
     return ""
 
@@ -92,7 +92,7 @@ class Percentage:
         return f"{self.percent:g} %"
 
 
-_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(?:\s*/\s*s)?", re.IGNORECASE)
+_COUNT = r"(?i)(\d+(?:\.\d+)?)\s*([kmg]?)(?:\s*/\s*s)?"
 
 
 @dataclass(frozen=True, order=True)
@@ -106,7 +106,7 @@ class Count:
         """A number with an optional decimal prefix k, M or G: `150`, `2k`, `1.5M`; rates also as `300 /s`."""
         if isinstance(value, Count):
             return value
-        match = None if isinstance(value, bool) else _COUNT.fullmatch(str(value).strip())
+        match = None if isinstance(value, bool) else re.fullmatch(_COUNT, str(value).strip())
         if not match:
             raise ValueError("Give a number with an optional k, M or G, for instance 150, 2k or 300 /s.")
         return cls(float(match[1]) * _FACTORS[match[2].lower()])
