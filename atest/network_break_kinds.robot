@@ -35,8 +35,9 @@ Connections Are Reset
 Only UDP Is Refused
     530    far    rule    ip saddr $SOURCE udp dport 7007 reject
     ...    udp=refused
-Route Is Deleted But The Default Route Leads There Too
-    650    source    ip route del $NETWORK via $NODE    ip route add $NETWORK via $NODE
+Route Is Deleted But Another One Leads There Too
+    650    source    ip route add $NETWORK via $NODE metric 900 && ip route del $NETWORK via $NODE
+    ...    ip route add $NETWORK via $NODE && ip route del $NETWORK via $NODE metric 900
 Route Is A Black Hole
     870    source    ip route add blackhole $FAR    ip route del blackhole $FAR
     ...    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed

@@ -44,8 +44,8 @@ A Run That Is Stopped In The Middle Writes What It Has
 Two Runs At Once Do Not See Each Other
     ${first}    Start Suite    first    -t    Quiet*
     ${second}    Start Suite    second    -t    Quiet*
-    ${one}    Wait For Process    ${first}    timeout=90 s    on_timeout=kill
-    ${other}    Wait For Process    ${second}    timeout=90 s    on_timeout=kill
+    ${one}    Wait For Process    ${first}    timeout=300 s    on_timeout=kill
+    ${other}    Wait For Process    ${second}    timeout=300 s    on_timeout=kill
     Should Be Equal As Integers    ${one.rc}    0    msg=${one.stdout}
     Should Be Equal As Integers    ${other.rc}    0    msg=${other.stdout}
 

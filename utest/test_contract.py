@@ -226,3 +226,33 @@ def test_a_uri_of_the_command_line_is_taken(tmp_path: Path) -> None:
     done = robot(tmp_path, suite.format("E2SAR Namespace Is Ready"), *words)
     assert "1 test, 0 passed, 0 failed, 1 skipped" in done.stdout
     assert "Missing: An EJFAT load balancer" in done.stdout
+
+
+def steps(path: Path) -> dict[str, list[str]]:
+    """Keywords of a resource with the lines of their bodies, and the suite's settings under an empty name."""
+    text = path.read_text().replace("\n    ...", "    ")
+    section = re.split(r"^\*\*\* Keywords \*\*\*\n", text, flags=re.MULTILINE)
+    blocks = re.findall(r"^(\S.*)\n((?:[ \t].*\n|\n)*)", section[1] if len(section) > 1 else "", re.MULTILINE)
+    return {name: [line.strip() for line in body.splitlines() if line.strip()] for name, body in blocks}
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda path: path.stem)
+def test_what_a_row_tells_on_the_console_is_on_a_line_of_its_own(suite: Path) -> None:
+    """Robot leaves the cursor behind the name of a test, and the line was glued to it; in a suite's setup it is not."""
+    keywords = {name: body for path in RESOURCES for name, body in steps(path).items()}
+    setup = re.search(r"^Suite Setup {2,}(.*)$", suite.read_text(), re.MULTILINE)
+    reached, waiting = set[str](), [setup[1].strip()] if setup else []
+    while waiting:
+        name = waiting.pop()
+        if name in keywords and name not in reached:
+            reached.add(name)
+            waiting += [word for line in keywords[name] for word in re.split(r" {2,}", line)]
+    own = [path for path in RESOURCES if path.name in suite.read_text()]
+    glued = [
+        line
+        for path in own
+        for name, body in steps(path).items()
+        for line in body
+        if name not in reached and "console=True" in line and not re.match(r"Log {4}\\n", line)
+    ]
+    assert glued == []
