@@ -50,7 +50,7 @@ A Namespace That Does Not End
 The API Server Answers After A Second
     Answer Slowly    1.2
     Suite Should Pass    cluster_health
-    Suite Should Pass    own_application
+    Suite Should Pass    own_application    -t    Clients*    -t    Others*    -t    An Update*
 
 Two Nodes With One Address
     ${node}    Get Object    Node    node1
