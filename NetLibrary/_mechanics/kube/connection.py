@@ -220,7 +220,7 @@ class Connection:
             except errors.ClusterError as error:
                 error.after_lost, wait = lost, error.retry_after
                 pause = answers.pause_before_again(error, method, content_type, path, wait, attempt)
-                if pause is None and self.unsettled(error):
+                if pause is None and self.unsettled(error, begin):
                     pause = answers.backoff(attempt)
                 lost = lost or (isinstance(error, errors.Unreachable) and error.sent)
                 if isinstance(error, errors.Unreachable):
@@ -239,13 +239,18 @@ class Connection:
                 self._heard()
                 return result
 
-    def unsettled(self, error: errors.ClusterError) -> bool:
-        """Tells whether a refusal may be of a moment: of a server that has just begun, or while keys are renewed."""
+    def unsettled(self, error: errors.ClusterError, since: float) -> bool:
+        """Tells whether a refusal may be of a moment: of a server that has just begun, or while keys are renewed.
+
+        Args:
+            error: The refusal.
+            since: When what is refused was first asked for.
+        """
         if error.status == 403:
             return self.absences.returned_within(STARTING)
         with self._lock:
-            since = self._refused_since
-        return error.status == 401 and since is not None and time.monotonic() - since < REFUSED_FOR
+            known = self._refused_since
+        return error.status == 401 and known is not None and time.monotonic() - min(known, since) < REFUSED_FOR
 
     def answered(self, status: int) -> None:
         """Takes note of an answer, and whether it took the credentials."""

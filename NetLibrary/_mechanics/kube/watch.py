@@ -82,7 +82,7 @@ class Watch:
 
     def _run(self) -> None:
         version: str | None = None
-        synced = False
+        synced, asked = False, time.monotonic()
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
@@ -92,10 +92,11 @@ class Watch:
                         self._events.put(("SYNCED", {}))
                         synced = True
                 version = self._follow(version)
+                asked = time.monotonic()
             except errors.Expired:
                 version = None
             except errors.ClusterError as error:
-                if not (_passes(error) or self._connection.unsettled(error)):
+                if not (_passes(error) or self._connection.unsettled(error, asked)):
                     self._events.put(("FAILED", error))
                     return
                 self.trouble = str(error)
