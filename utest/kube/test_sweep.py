@@ -325,3 +325,24 @@ def test_namespace_of_a_dead_run_that_somebody_works_in_is_left(api: ApiServer, 
         "'kubectl delete namespace kept'"
     ]
     assert list(api.objects[pods]) == ["mine"]
+
+
+def test_two_sweeps_at_once_remove_the_same_and_say_nothing_odd(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    """The slower one told of a conflict of versions."""
+    for name in ("gone", "ending", "changed"):
+        api.put(SPACES, marked(name, "dead"))
+
+    def first_sweep(handler: Any) -> None:
+        api.remove(SPACES, "gone")
+        for name, more in (("ending", {"deletionTimestamp": "2026-01-02T03:04:05Z"}), ("changed", {"generation": 2})):
+            obj = api.objects[SPACES][name]
+            api.put(SPACES, {**obj, "metadata": {**obj["metadata"], **more}})
+        handler._serve(handler.path.partition("?")[0])
+
+    api.on("DELETE", "/namespaces/", first_sweep)
+    swept = sweep(cluster)
+    assert (swept.removed, sorted(swept.left)) == ([], [
+        "Namespace 'changed': was changed while it was looked at; another sweep looks again",
+        "Namespace 'ending': is being deleted since 2026-01-02T03:04:05Z",
+    ])  # fmt: skip
+    assert sweep(cluster).removed == ["Namespace 'changed': removed"]

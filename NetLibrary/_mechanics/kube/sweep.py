@@ -270,8 +270,24 @@ def _remove(cluster: Cluster, remains: Remains, swept: Swept, dry_run: bool) -> 
                 swept.removed.append(f"{place}: removed")
             except errors.NotFound:
                 continue
+            except errors.Conflict:
+                swept.left += _changed_meanwhile(cluster, place)
             except errors.NetLibraryError as error:
                 swept.left.append(f"{place}: {str(error).rstrip('.')}")
+
+
+def _changed_meanwhile(cluster: Cluster, place: Place) -> list[str]:
+    """Returns words about an object that somebody has changed, or another sweep has removed, since it was looked at."""
+    try:
+        found = cluster.find(place.kind, place.name, place.namespace or None)
+    except errors.ClusterError as error:
+        return [f"{place}: {str(error).rstrip('.')}"]
+    if found is None:
+        return []
+    since = found["metadata"].get("deletionTimestamp")
+    if since:
+        return [f"{place}: is being deleted since {since}{_finalizers(found)}"]
+    return [f"{place}: was changed while it was looked at; another sweep looks again"]
 
 
 def _later_work(cluster: Cluster, namespace: str, seen: float) -> list[Place]:
