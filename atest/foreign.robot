@@ -77,7 +77,11 @@ One Node
     [Template]    NONE
     Start Lab Of Kind    --nodes 1
     Rows Should Be Skipped    cyperf    free nodes for client and server agents
-    Quiet Suites Pass
+    Rows Should Be Skipped    network_break    Two schedulable nodes are needed    -t    Quiet*
+    FOR    ${suite}    IN    cluster_health    own_application    service_matrix    throughput    skupper_iperf3
+        Run Keyword And Continue On Failure    Suite Should Pass    ${suite}
+    END
+    Suite Should Pass    e2sar    --include    smoke
 
 Sixteen Nodes
     [Documentation]    As many as a lab can have.

@@ -8,7 +8,8 @@ Documentation     What a reload of the cluster's network costs: how long each pa
 ...               *Passes when*: no outage is longer, and no more connections break, than the row allows; and a
 ...               disturbance that must be visible is visible.
 ...
-...               *Skipped when*: a row needs the lab (-v CLUSTER:lab) and the cluster is not one; a row disturbs a
+...               *Skipped when*: there are fewer than two schedulable nodes, for all rows;
+...               a row needs the lab (-v CLUSTER:lab) and the cluster is not one; a row disturbs a
 ...               cluster that is not a lab and -v ALLOW_DISRUPTION:True is not given; the cluster lacks a path that
 ...               the row names, or the daemon that it restarts.
 ...

@@ -61,8 +61,9 @@ def names() -> list[tuple[str, str]]:
 def put_precious(api: ApiServer, more: list[tuple[str, str]]) -> None:
     theirs = {"app": "theirs", "netlibrary.io/run": "copied-label"}
     api.put("/api/v1/namespaces", {"metadata": {"name": PLACE, "labels": {"owner": "them"}}})
-    api.put("/api/v1/nodes", {"metadata": {"name": "node1", "labels": {"precious": "yes", "kubernetes.io/os": "linux"}},
-                              "status": {"conditions": [{"type": "Ready", "status": "True"}]}})  # fmt: skip
+    for name in ("node1", "node2"):  # some suites need two
+        api.put("/api/v1/nodes", {"metadata": {"name": name, "labels": {"precious": "yes", "kubernetes.io/os": "linux"}},
+                                  "status": {"conditions": [{"type": "Ready", "status": "True"}]}})  # fmt: skip
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
     controller = {"name": "skupper-controller", "namespace": "skupper",
                   "labels": {"app.kubernetes.io/name": "skupper-controller"}}  # fmt: skip
