@@ -189,7 +189,10 @@ def chosen_nodes(pod: Object) -> str:
 
 
 def few_questions(pod: Object) -> str:
-    """Names with a dot are asked for as they are first, which spares a busy DNS many questions."""
+    """Names with two dots are asked for as they are first, which spares a busy DNS many questions.
+
+    With one dot, images of Alpine find no Service of another namespace: musl then leaves the search list out.
+    """
     config = pod["spec"].get("dnsConfig") or {}
-    pod["spec"]["dnsConfig"] = {**config, "options": [*(config.get("options") or []), {"name": "ndots", "value": "1"}]}
+    pod["spec"]["dnsConfig"] = {**config, "options": [*(config.get("options") or []), {"name": "ndots", "value": "2"}]}
     return ""

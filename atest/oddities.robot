@@ -73,7 +73,7 @@ Services May Open Nothing
 Containers May Not Be Small
     [Documentation]    A LimitRange with a least amount: its words and the variable are told, with which suites pass.
     Apply To Cluster    large
-    Suite Should Say    POD_REQUESTS is the least    60    own_application    -v    NAMESPACE:odd-large
+    Suite Should Say    POD_REQUESTS is the least    90    own_application    -v    NAMESPACE:odd-large
     VAR    @{enough}    -v    NAMESPACE:odd-large    -v    POD_REQUESTS:cpu=60m,memory=64Mi
     Suite Should Pass    own_application    @{enough}
     Suite Should Pass    throughput    @{enough}    -t    Pod*
@@ -95,20 +95,20 @@ Several Classes Are Each The Default
 A Registry Wants Credentials
     Registry Answers    401
     VAR    @{there}    -v    REGISTRY:127.0.0.1:5999
-    Suite Should Say    PULL_SECRET    60    cluster_health    @{there}    -t    A Pod*
-    Suite Should Say    PULL_SECRET    60    own_application    @{there}
+    Suite Should Say    PULL_SECRET    90    cluster_health    @{there}    -t    A Pod*
+    Suite Should Say    PULL_SECRET    90    own_application    @{there}
 
 A Registry Is Broken
     Registry Answers    500
     VAR    @{there}    -v    REGISTRY:127.0.0.1:5999
-    Suite Should Say    500 Internal Server Error    60    cluster_health    @{there}    -t    A Pod*
-    Suite Should Say    500 Internal Server Error    60    throughput    @{there}
+    Suite Should Say    500 Internal Server Error    90    cluster_health    @{there}    -t    A Pod*
+    Suite Should Say    500 Internal Server Error    90    throughput    @{there}
 
 Admission Chooses The Nodes
     [Documentation]    All pods get a node selector, which one node does not have: NODE_SELECTOR leaves it out.
     Nodes Have Label    disk=ssd    node1    node2
     Admit Pods As    chosen_nodes
-    Suite Should Say    NODE_SELECTOR chooses nodes    60    cluster_health    -t    A Pod*
+    Suite Should Say    NODE_SELECTOR chooses nodes    90    cluster_health    -t    A Pod*
     VAR    @{chosen}    -v    NODE_SELECTOR:disk=ssd
     Suite Should Pass    cluster_health    @{chosen}
     Suite Should Pass    service_matrix    @{chosen}    --include    pod-ip    --include    node-port
