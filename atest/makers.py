@@ -88,8 +88,9 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         for line in (
             f"ip netns add {space}",
             f"ip -n {space} link set lo up",
-            f"ip -n {space} link add lost type dummy",
-            f"ip -n {space} link set lost up",
+            f"ip -n {space} link add lost type veth peer name nowhere",
+            f"ip -n {space} link set nowhere up",
+            f"ip -n {space} link set lost arp off up",
             f"ip -n {space} route add default dev lost",
         ):
             subprocess.run(line.split(), check=True, capture_output=True, text=True)
