@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary.lab.pki import Authority
 
 Object = dict[str, Any]
@@ -142,8 +143,16 @@ def openshift(pod: Object) -> str:
     return ""
 
 
+def _at_least_250m(cpu: str) -> str:
+    return cpu if quantity(cpu) > 0.25 else "250m"
+
+
 def autopilot(pod: Object) -> str:
-    """Nothing of the host, nodes by few labels; each container gets requests, and limits that equal them."""
+    """Nothing of the host, nodes by few labels; requests of 250m at least and 500m by default, and limits like them.
+
+    So it is where pods may not use more than they ask for, as before version 1.30.2. The least amount of memory there,
+    512Mi, would not fit on a lab.
+    """
     spec, wrong = pod["spec"], {}
     if spec.get("hostNetwork"):
         wrong["[denied by autogke-no-host-namespaces]"] = ["enabling hostNetwork is not allowed in Autopilot."]
@@ -161,7 +170,7 @@ def autopilot(pod: Object) -> str:
         return f"{said}\nViolations details: {json.dumps(wrong)}"
     for each in _containers(pod):
         asked = (each.get("resources") or {}).get("requests") or {}
-        both = {"cpu": "50m", "memory": "128Mi", **asked}
+        both = {"memory": "128Mi", **asked, "cpu": _at_least_250m(asked.get("cpu", "500m"))}
         each["resources"] = {"requests": both, "limits": dict(both)}
     pod["metadata"].setdefault("annotations", {})["autopilot.gke.io/resource-adjustment"] = "{}"
     return ""
