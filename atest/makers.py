@@ -139,7 +139,10 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         assert not seen, f"the token is in {seen}"
 
     def cloud_gives_load_balancers(self, way: str) -> None:
-        """Gives each Service of type LoadBalancer the addresses of all nodes (`nodes`), or a name (`hostname`)."""
+        """Gives Services of type LoadBalancer the addresses of all nodes (`nodes`), or a name (`hostname`).
+
+        A port of the nodes serves one Service, as with k3s: another one with that port stays pending.
+        """
         over = threading.Event()
         items = json.loads(self._lab.kubectl("get", "nodes", "-o", "json"))["items"]
         nodes = [{"ip": a["address"]} for node in items for a in node["status"]["addresses"]
@@ -148,21 +151,27 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         def give() -> None:
             while not over.wait(1):
                 with contextlib.suppress(NetLibraryError):
-                    for service in json.loads(self._lab.kubectl("get", "services", "-A", "-o", "json"))["items"]:
-                        self._give(service, way, nodes)
+                    self._give(way, nodes)
 
         thread = threading.Thread(target=give, daemon=True)
         thread.start()
         self._undo += [lambda: thread.join(30), over.set]
 
-    def _give(self, service: Object, way: str, nodes: list[Object]) -> None:
-        if service["spec"]["type"] != "LoadBalancer" or service["status"].get("loadBalancer"):
-            return
-        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
-        named = [{"hostname": f"{name}-{namespace}.elb.eu-central-1.example"}]
-        status = {"status": {"loadBalancer": {"ingress": nodes if way == "nodes" else named}}}
-        words = ["patch", "service", name, "-n", namespace, "--subresource=status", "--type=merge"]
-        self._lab.kubectl(*words, "-p", json.dumps(status))
+    def _give(self, way: str, nodes: list[Object]) -> None:
+        services = json.loads(self._lab.kubectl("get", "services", "-A", "-o", "json"))["items"]
+        balanced = [each for each in services if each["spec"]["type"] == "LoadBalancer"]
+        taken: set[tuple[int, str]] = set()
+        for service in sorted(balanced, key=lambda each: not each["status"].get("loadBalancer")):
+            ports = {(int(port["port"]), str(port["protocol"])) for port in service["spec"]["ports"]}
+            if way == "nodes" and taken & ports:
+                continue
+            taken |= ports
+            if not service["status"].get("loadBalancer"):
+                name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+                named = [{"hostname": f"{name}-{namespace}.elb.eu-central-1.example"}]
+                status = {"status": {"loadBalancer": {"ingress": nodes if way == "nodes" else named}}}
+                words = ["patch", "service", name, "-n", namespace, "--subresource=status", "--type=merge"]
+                self._lab.kubectl(*words, "-p", json.dumps(status))
 
     def reach_cluster_by_path(self, path: str) -> None:
         """Lets suites talk to the API server by way of a proxy that has it below a path, as Rancher has."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from NetLibrary._mechanics.errors import Forbidden
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
 from NetLibrary._mechanics.matrix.model.objects import natural
@@ -181,6 +183,25 @@ def test_the_line_that_repeats_a_cell_does_not_name_a_prober_that_is_gone() -> N
     assert '"nodeName":"node1"' in shown
     assert "netlib-1-asks-1" not in shown
     assert str(gone) == "node1"
+
+
+def test_account_that_may_not_list_nodes_looks_at_services_by_pods_that_are_there() -> None:
+    """It was refused, though no node is needed where a user's own pods ask."""
+    asked: list[str] = []
+
+    def refuse(kind: str, *_: Any) -> list[Any]:
+        asked.append(kind)
+        raise Forbidden("nodes is forbidden", status=403)
+
+    cluster = cast(Any, SimpleNamespace(list=refuse))
+    namespace = run.Namespace(cluster, "shop", run.Settings(sources="app=ask"))
+    assert (namespace._nodes(), namespace._nodes(), asked) == ([], [], ["Node"])
+    namespace._world = world(services=[service(ports=[{"port": 80, "nodePort": 30080}])])
+    notes: dict[str, str] = {}
+    namespace._wanted(["web"], notes)
+    assert notes["nodes"] == "NodePorts are not asked: the account may not list nodes."
+    with pytest.raises(Forbidden):
+        run.Namespace(cluster, "shop", run.Settings())._nodes()
 
 
 def test_services_stand_in_the_order_of_their_numbers() -> None:

@@ -111,6 +111,7 @@ class Namespace:
         self._world = World()
         self._templates: dict[str, Mapping[str, str]] = {}
         self._sources: list[Source] = []
+        self._may_see_nodes = True
 
     def check(self) -> Outcomes:
         """Asks everything and says what is wrong.
@@ -152,7 +153,7 @@ class Namespace:
         space = self._cluster.find("Namespace", self._namespace) or {"metadata": {}}
         domain = self._fleet.domain or self._world.facts.domain
         self._world = World(
-            nodes=self._world.nodes or sorted(self._cluster.list("Node"), key=_by_name),
+            nodes=self._world.nodes or self._nodes(),
             pods=[p for p in pods if p.get("status", {}).get("phase") not in ("Succeeded", "Failed")],
             services=sorted(services, key=_by_name),
             slices=slices,
@@ -160,6 +161,17 @@ class Namespace:
             namespaces={self._namespace: space["metadata"].get("labels") or {}},
             facts=dataclasses.replace(Measured(), domain=domain),
         )
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """The nodes; none where the account may not list them and pods that are there ask."""
+        if self._may_see_nodes:
+            try:
+                return sorted(self._cluster.list("Node"), key=_by_name)
+            except errors.Forbidden:
+                if not self._settings.sources:
+                    raise
+                self._may_see_nodes = False
+        return []
 
     def _list(self, kind: str) -> list[dict[str, Any]]:
         try:
@@ -266,6 +278,9 @@ class Namespace:
                 continue
             for kind, target in targets.of_service(self._world, service, self._namespace, families):
                 found[kind] += [(source, target) for source in self._sources]
+        ports = [port for service in self._world.services for port in service["spec"].get("ports") or []]
+        if not self._may_see_nodes and any(port.get("nodePort") for port in ports):
+            notes["nodes"] = "NodePorts are not asked: the account may not list nodes."
         if targets.NODE_PORTS in found:
             for node in self._world.nodes:
                 name, why = node["metadata"]["name"], health.cannot_run(dict(node))
