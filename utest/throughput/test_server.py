@@ -240,6 +240,17 @@ def test_direct_path_from_another_cluster_is_never_a_pod() -> None:
         direct(False, service(), SERVER)
 
 
+def test_second_node_that_may_not_be_seen_is_not_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> list[Any]:
+        raise Forbidden("nodes is forbidden", status=403)
+
+    cluster = Cluster(service(), SERVER)
+    seen = cluster.list
+    monkeypatch.setattr(cluster, "list", lambda kind, *a, **k: refuse() if kind == "Node" else seen(kind, *a, **k))
+    with pytest.raises(Unavailable, match=r"needs a second node for the client; the account may not list nodes\."):
+        find_way(cluster, ThroughputPath.OTHER_NODE, "s", "demo")  # type: ignore[arg-type]
+
+
 def test_server_listens_for_both_protocols_and_is_one() -> None:
     deployment, made = server_manifests("s", "demo", "i:1", node="node1", host_network=True, service_type="NodePort")
     assert [port["protocol"] for port in made["spec"]["ports"]] == ["TCP", "UDP"]

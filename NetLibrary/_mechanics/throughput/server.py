@@ -165,9 +165,11 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
     port = int(service["spec"]["ports"][0]["port"])
     if path is ThroughputPath.OUTSIDE:
         return _from_outside(cluster, service, port, home, family)
-    other = next((each for each in _worker_nodes(cluster) if each != home), None)
+    nodes = _worker_nodes(cluster)
+    other = next((each for each in nodes if each != home), None)
     if path is not ThroughputPath.SAME_NODE and other is None:
-        raise Unavailable(f"'{path.value}' needs a second node for the client; there is only '{home}'.")
+        why = f"there is only '{home}'" if nodes else "the account may not list nodes"
+        raise Unavailable(f"'{path.value}' needs a second node for the client; {why}.")
     if path in (ThroughputPath.SAME_NODE, ThroughputPath.OTHER_NODE):
         node = home if path is ThroughputPath.SAME_NODE else other
         address = _first(of_pod(pod, family), "the pod", family)
