@@ -275,7 +275,7 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         said = lab.kubectl("-n", self._space, "logs", "robot")
         logger.info(said)
         assert "this process runs in a pod" in said, said[-2000:]
-        self._judge(self._read(folder), suite)
+        self._judge(suite, self._tests_of(folder))
 
 
 def _door_in(netns: str) -> socket.socket:

@@ -224,9 +224,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
     def suite_should_pass(self, suite: str, *options: str, within: float = 300) -> None:
         """Runs a suite; no test may fail, and one at least must pass."""
         tests, seconds = self._run(suite, *options)
-        wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
-        if wrong or not any(test.passed for test in tests):
-            raise AssertionError("\n".join(wrong) or f"No test of {suite} passed: {tests[0].message}")
+        self._judge(suite, tests)
         assert seconds <= float(within), f"{suite} took {seconds:.0f} s"
 
     def suite_should_say(self, words: str, within: float, suite: str, *options: str) -> None:
@@ -262,6 +260,16 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         seconds = ran.elapsed_time.total_seconds()  # without the start of Robot, which is long on a busy machine
         logger.info(f"{suite}: {seconds:.0f} s", also_console=True)
         return list(ran.all_tests), seconds
+
+    @staticmethod
+    def _tests_of(folder: Path) -> list[Any]:
+        return list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+
+    @staticmethod
+    def _judge(suite: str, tests: list[Any]) -> None:
+        wrong = [f"{test.name}: {test.message}" for test in tests if test.failed]
+        if wrong or not any(test.passed for test in tests):
+            raise AssertionError("\n".join(wrong) or f"No test of {suite} passed: {tests[0].message}")
 
 
 class Relay:

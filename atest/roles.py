@@ -19,7 +19,9 @@ from running import ROOT, SKUPPER, STAND_INS, lab_of_run, output_folder, run_sui
 from NetLibrary._mechanics.kube import rights
 from NetLibrary.lab import Lab
 
-WAYS = {"# In one namespace": "one namespace", "# With namespaces of its own": "own namespaces"}
+# What the heads of access files say before the commands for one way to run a suite, and for single rows
+WAYS = {"# In an existing namespace": "one namespace", "# If the suite creates its namespaces": "own namespaces"}
+ROWS = ("# Only for the row", "# For the row")
 # What names the programs that suites take from a lab by themselves only when they see its own kubeconfig
 PROGRAMS = {
     "e2sar": ["-v", "E2SAR_IMAGE:ghcr.io/netlibrary/e2sar-perf-standin:1"],
@@ -304,7 +306,9 @@ def _scopes(suite: str) -> dict[str, str]:
 
 def ways(suite: str) -> list[str]:
     """Returns the ways to run a suite that its access file has commands for."""
-    return [way for head, way in WAYS.items() if f"\n{head}" in _text(suite)]
+    found = [way for head, way in WAYS.items() if f"\n{head}" in _text(suite)]
+    assert found, f"the head of {suite}.yaml has none of {', '.join(WAYS)}: nothing would be run"
+    return found
 
 
 def _text(suite: str) -> str:
@@ -313,7 +317,7 @@ def _text(suite: str) -> str:
 
 def documented(suite: str, where: str) -> list[str]:
     """Returns the commands that the head of an access file gives for one way to run the suite."""
-    heads = {**WAYS, "# For the row": ""}
+    heads = {**WAYS, **dict.fromkeys(ROWS, "")}
     chosen, head, commands = [], "", False
     for line in _text(suite).splitlines():
         if line.startswith("#     kubectl "):
