@@ -41,6 +41,7 @@ def test_suite_is_skipped_with_the_right_before_anything_is_made(api: ApiServer,
     tests = list(ExecutionResult(str(output)).suite.all_tests)
     assert {test.status for test in tests} == {"SKIP"}, [test.message for test in tests]
     assert f"{right.verb} {right.resource}" in tests[0].message
+    assert "teardown failed" not in tests[0].message
     assert {request[1].partition("?")[0].rpartition("/")[2] for request in api.requests if request[0] != "GET"} == {
         REVIEWS[1:]
     }
