@@ -26,15 +26,18 @@ def check(
 
     hopeless = False
     try:
+        wanted = {name: rights.needed(name, namespace) for name in suite or rights.suites()}
         connected = connect(kubeconfig, context, cluster)
-        for name in suite or rights.suites():
-            lacking = rights.missing(connected, rights.needed(name, namespace))
+        for name, those in wanted.items():
+            lacking = rights.missing(connected, those)
             needed = [right for right in lacking if not right.optional]
             hopeless = hopeless or any(right.rows == "*" for right in needed)
             state = "can run" if not lacking else "can run in part" if not needed else "cannot run"
             if needed and not any(right.rows == "*" for right in needed):
                 state = "can run without some rows"
             click.echo(f"{name}: {state}")
+            if namespace and (about := rights.about_namespace(name)):
+                click.echo(about)
             if lacking:
                 click.echo(text_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking)))
                 click.echo(f"See manifests/access/{name}.yaml.")

@@ -113,7 +113,7 @@ class Session:
             # The reason may differ; what counts is where it leads
             if replace(chosen, reason="") == replace(choice, reason=""):
                 return self._remember(alias, self._clusters[other], chosen)
-        cluster = self._lab(alias, choice) if choice.source == "lab" else self._connect(alias, choice)
+        cluster = self._lab(alias, choice) if choice.source == "lab" else self._of_kubeconfig(alias, choice)
         cluster.say = _say
         cluster.pod_settings = lambda: PodSettings.of_variables(_robot.variable)
         if self._heartbeat is None:
@@ -143,17 +143,10 @@ class Session:
         self._clusters[alias], self._choices[alias] = cluster, choice
         return cluster
 
-    def _connect(self, alias: str, choice: Choice) -> Cluster:
-        from NetLibrary._mechanics.errors import Unreachable
+    def _of_kubeconfig(self, alias: str, choice: Choice) -> Cluster:
         from NetLibrary._mechanics.kube import Cluster
 
-        try:
-            return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
-        except Unreachable as error:  # the usual cause is the wrong file
-            files = ", ".join(map(str, choice.kubeconfig)) or choice.source
-            context = f", context '{choice.context}'" if choice.context else ""
-            error.args = (f"{str(error).rstrip('.')}. The cluster is that of {files}{context} ({choice.reason}).",)
-            raise
+        return Cluster.connect(choice, alias=alias, run_id=self.run_id, lab=_lab_behind(choice))
 
     def _lab(self, alias: str, choice: Choice) -> Cluster:
         from NetLibrary._mechanics.kube import Choice, Cluster

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from robot_run import Run
-from scripted_api import REVIEWS, ApiServer
+from scripted_api import REVIEWS, ApiServer, kubeconfig
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube import Cluster, rights
@@ -48,6 +49,42 @@ def test_rights_are_asked_for_in_one_batch_and_nothing_is_made(api: ApiServer, c
     asked = [request[4]["spec"]["resourceAttributes"] for request in api.seen("POST", REVIEWS)]
     assert {"verb": "get", "resource": "pods", "subresource": "exec", "namespace": "team"} in asked
     assert len(asked) == len({str(sorted(each.items())) for each in asked})
+
+
+@pytest.mark.parametrize("command", ["check", "sweep"])
+def test_command_that_reaches_no_cluster_names_the_kubeconfig_it_took(
+    command: str, api: ApiServer, tmp_path: Path
+) -> None:
+    """The usual causes are the wrong file and an expired token; of `a:b`, nobody knows which file counted."""
+    expired, silent = api.kubeconfig(tmp_path / "expired"), tmp_path / "silent"
+    silent.write_text(json.dumps(kubeconfig("http://127.0.0.1:9")))
+    api.refuse("GET", "/version", 401, "Unauthorized", "Unauthorized", times=99)
+    refused = CliRunner().invoke(main, [command], env={"KUBECONFIG": f"{tmp_path / 'none'}:{expired}:{silent}"})
+    unanswered = CliRunner().invoke(main, [command, "--kubeconfig", str(silent), "--context", "x"])
+    assert (refused.exit_code, unanswered.exit_code) == (1, 1)
+    assert (
+        f"The cluster is that of {expired}, {silent} (named by the environment variable KUBECONFIG)." in refused.output
+    )
+    assert f"The cluster is that of {silent}, context 'x' (named by the argument 'kubeconfig')." in unanswered.output
+
+
+def test_misspelt_suite_is_refused_before_anybody_is_asked(api: ApiServer, tmp_path: Path) -> None:
+    told = CliRunner().invoke(main, ["check", "--kubeconfig", str(api.kubeconfig(tmp_path / "x")), "--suite", "e2saar"])
+    assert "suite is 'e2saar'; allowed are " in told.output
+    assert not api.requests
+
+
+def test_check_tells_that_one_namespace_is_not_enough(api: ApiServer, tmp_path: Path) -> None:
+    """What is told to be able to run in one namespace must run there."""
+    api.allow()
+    suites = ["--suite", "skupper_iperf3", "--suite", "network_policies", "--suite", "e2sar"]
+    config = str(api.kubeconfig(tmp_path / "x"))
+    told = CliRunner().invoke(main, ["check", "--kubeconfig", config, *suites, "--namespace", "team"]).output
+    assert "skupper_iperf3: can run\nThe suite needs three namespaces: check each of those that SKUPPER_HUB_" in told
+    assert "network_policies: can run\nThe suite always creates three namespaces; " in told
+    assert told.endswith("e2sar: can run\n")
+    own = CliRunner().invoke(main, ["check", "--kubeconfig", config, *suites]).output
+    assert "three namespaces" not in own
 
 
 def test_rights_that_rows_ask_for_themselves_skip_no_row_beforehand() -> None:

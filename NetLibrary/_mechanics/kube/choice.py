@@ -29,6 +29,11 @@ class Choice:
     context: str | None = None
     lab: str = "default"
 
+    def __str__(self) -> str:
+        files = ", ".join(map(str, self.kubeconfig)) or self.source
+        context = f", context '{self.context}'" if self.context else ""
+        return f"{files}{context} ({self.reason})"
+
 
 def choose(
     kubeconfig: str | Path | None = None,

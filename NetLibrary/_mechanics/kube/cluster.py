@@ -53,7 +53,11 @@ class Cluster(ClusterWriter):
             errors.Unauthorized: The credentials are not accepted.
         """
         cluster = cls(Connection(choice, alias), run_id, lab)
-        _ = cluster.version
+        try:
+            _ = cluster.version
+        except (errors.Unreachable, errors.Unauthorized) as error:  # the usual cause is the wrong file, or an old one
+            error.args = (f"{str(error).rstrip('.')}. The cluster is that of {choice}.",)
+            raise
         return cluster
 
     @property

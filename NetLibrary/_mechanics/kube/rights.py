@@ -30,6 +30,8 @@ ONLY_FOR = "netlibrary.io/only-for"
 OPTIONAL_FOR = "netlibrary.io/optional-for"
 # Of a suite that makes several namespaces, whatever their names begin with
 SEVERAL = "netlibrary.io/several-namespaces"
+# What one existing namespace means to a suite to which it is not simply the namespace to work in
+ABOUT_NAMESPACE = "netlibrary.io/about-namespace"
 # Where these rights are needed shows only when a row looks for what it disturbs; it asks itself then
 ASKED_BY_ROWS = "asked-by-rows"
 # Without these a suite runs and knows a little less: heartbeats for a sweep, what kube-proxy says, Services of others
@@ -108,13 +110,21 @@ def needed(suite: str, namespace: str | None = None) -> list[Right]:
     Raises:
         errors.InputError: No such suite is known.
     """
-    file = ACCESS / f"{suite}.yaml"
-    if suite not in suites():
-        raise errors.InputError(f"suite is '{suite}'; allowed are {', '.join(suites())}.")
-    roles = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    roles = _roles(suite)
     if any(role["metadata"]["annotations"].get(SEVERAL) for role in roles):
         namespace = None
     return [right for role in roles for right in _rights_of(role, namespace)]
+
+
+def about_namespace(suite: str) -> str:
+    """Returns a sentence on what one existing namespace means to the suite; empty where it just works in it."""
+    return " ".join(str(role["metadata"]["annotations"].get(ABOUT_NAMESPACE, "")) for role in _roles(suite)).strip()
+
+
+def _roles(suite: str) -> list[dict[str, Any]]:
+    if suite not in suites():
+        raise errors.InputError(f"suite is '{suite}'; allowed are {', '.join(suites())}.")
+    return list(yaml.safe_load_all((ACCESS / f"{suite}.yaml").read_text(encoding="utf-8")))
 
 
 def _rights_of(role: Mapping[str, Any], namespace: str | None) -> Iterator[Right]:
