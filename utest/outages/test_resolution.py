@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
 from NetLibrary._mechanics.outages.results.stream import answer_times, evaluate, longest_spacing_ms
 from NetLibrary._mechanics.outages.run.inpod import tcp
+from NetLibrary._mechanics.outages.run.inpod.kept import KeptConnectionStream
 from NetLibrary._mechanics.outages.run.inpod.wire import Outcome
 from NetLibrary._mechanics.outages.run.prober_config import configuration
 from NetLibrary._mechanics.outages.streams import Rates
@@ -105,3 +108,60 @@ def test_the_end_of_an_outage_of_a_minute_was_told_24_ms_wrong_since_its_attempt
     stream.note(Outcome.RESET, 420 * SECOND)
     opened(stream, 420 * SECOND, 421 * SECOND)
     assert stream.period == stream.dense
+
+
+class Recording:
+    """A loop that watches nothing and keeps the records."""
+
+    polled = 0
+    shift = 0
+
+    def __init__(self):
+        self.records: list[tuple[Outcome, int]] = []
+        self.handlers: dict[int, object] = {}
+
+    def watch(self, *_):
+        pass
+
+    unwatch = rewatch = watch
+
+    def event(self, kind, **facts):
+        pass
+
+    def record(self, number, outcome, code, sequence, *_):
+        self.records.append((outcome, sequence))
+
+
+def kept(loop: Recording, port: int) -> KeptConnectionStream:
+    spec = StreamSpec(1, "p", ProbeKind.TCP_KEPT, "127.0.0.1", port, 10, 900)
+    return KeptConnectionStream(loop, configuration([spec], duration_s=1)["streams"][0])
+
+
+def test_connections_that_came_about_in_a_pause_are_not_lost_with_the_first_that_is_looked_at():
+    """On a busy machine a measurement began with a silent drop of 16 ms on every path that keeps a connection."""
+    loop = Recording()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stream = kept(loop, server.getsockname()[1])
+        for sequence in (1, 2, 3):
+            stream.attempt(sequence, sequence)
+        assert stream.take_over(stream.attempts[2])
+        stream.finish()
+    assert loop.records == [(Outcome.OK, 2)]
+
+
+def test_a_connection_that_got_no_answer_is_lost_when_a_later_one_gets_one():
+    loop = Recording()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_server(("127.0.0.1", 0)) as server:
+        fillers = [socket.socket() for _ in range(4)]
+        for each in fillers:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
+        stream = kept(loop, full.getsockname()[1])
+        stream.attempt(1, 1)
+        stream.port = server.getsockname()[1]
+        stream.attempt(2, 2)
+        assert stream.take_over(stream.attempts[2])
+        stream.finish()
+        for each in fillers:
+            each.close()
+    assert loop.records == [(Outcome.LOST, 1), (Outcome.OK, 2)]

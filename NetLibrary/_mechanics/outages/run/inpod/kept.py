@@ -97,9 +97,10 @@ class KeptConnectionStream(KeepingStream):
     def take_over(self, attempt):
         self.attempts.pop(attempt.sequence, None)
         for other in list(self.attempts.values()):
+            # A later one succeeded first: this one met the outage, unless it only waits for its turn after a pause.
+            lost = other.sequence < attempt.sequence and not other.got_through()
             other.drop()
-            if other.sequence < attempt.sequence:
-                # A later one succeeded first: this one met the outage.
+            if lost:
                 self.attempt_ended(other, Outcome.LOST, 0)
             else:
                 del self.attempts[other.sequence]  # no longer needed, and no verdict about the path

@@ -11,6 +11,7 @@ from .wire import MARK, PAYLOAD, Outcome, outcome_of
 
 IN, OUT, ERR, HUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLERR, select.EPOLLHUP
 OPEN_LIMIT = 400
+ESTABLISHED = 1  # state of a socket, the first byte of TCP_INFO
 TROUBLED_NS = 1_000_000_000  # so long after a failure the path counts as in trouble
 
 
@@ -69,6 +70,10 @@ class Attempt:
             self.end(outcome_of(err.errno), err.errno)
             return
         self.take(data)
+
+    def got_through(self):
+        """Tells whether the server has taken the connection, also where nobody has looked at the socket since."""
+        return self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == ESTABLISHED
 
     def message(self):
         """Returns what is sent once it is connected."""
