@@ -16,7 +16,7 @@ from running import LIMIT_SECONDS, ROOT
 from upheaval import APPEARANCE_SECONDS, SILENCE_SECONDS, upheaval
 
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL
-from NetLibrary._mechanics.polling import until
+from NetLibrary._mechanics.polling import settle
 
 COPIED = "configmaps,secrets,services,deployments,serviceaccounts,networkpolicies"
 # Identity of an object, which the server gives; `kubectl apply` leaves the rest as it was
@@ -39,7 +39,7 @@ class sweeps(upheaval):  # noqa: N801 - Robot looks for a class of the module's 
         there = self._named("namespaces", RUN_LABEL)
         running, _ = self._start(suite, "teardown", *options)
         try:
-            until(lambda: self._ending() - there or running.poll() is not None, timeout=APPEARANCE_SECONDS, every=0.05)
+            settle(lambda: self._ending() - there or running.poll() is not None, timeout=APPEARANCE_SECONDS, every=0.05)
         finally:
             os.kill(running.pid, signal.SIGKILL)
             running.wait(30)
