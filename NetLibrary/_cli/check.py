@@ -40,7 +40,8 @@ def check(
                 click.echo(about)
             if lacking:
                 click.echo(text_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking)))
-                click.echo(f"See manifests/access/{name}.yaml.")
+                cause = rights.likely_cause(name, namespace, those, lacking)
+                click.echo(f"See manifests/access/{name}.yaml. {cause}".rstrip())
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(1 if hopeless else 0)

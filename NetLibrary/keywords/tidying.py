@@ -83,9 +83,9 @@ class TidyingKeywords(KeywordBase):
         everywhere = [right for right in needed if right.rows == "*"]
         if skip and everywhere:
             words = "; ".join(map(str, everywhere[:6])) + (f" and {len(everywhere) - 6} more" if everywhere[6:] else "")
-            raise Unavailable(
-                f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
-            )
+            cause = rights.likely_cause(suite, namespace, asked, lacking)
+            text = f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
+            raise Unavailable(f"{text} {cause}".rstrip())
         if skip:
             # A suite may ask in several clusters
             self.session.lacking += needed

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from robot_run import Run
 from scripted_api import REVIEWS, ApiServer, kubeconfig
 
-from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.errors import Forbidden, InputError
 from NetLibrary._mechanics.kube import Cluster, rights
 from NetLibrary.cli import main
 
@@ -180,6 +180,35 @@ def test_suite_without_a_right_that_all_rows_need_is_skipped_with_its_name(
         done.tests["Quiet Network Has No Outage"].message
     )
     assert "<td" in done.message("Rights that the account lacks")
+
+
+def test_account_without_any_right_in_a_namespace_is_asked_for_the_name_of_it(
+    api: ApiServer, run: Callable[[str], Run], tmp_path: Path
+) -> None:
+    """The list of rights accuses the administrator of what is most often a misspelt name."""
+    api.allow(lambda asked: asked.get("namespace") != "teem")
+    asks = "It has none of the rights in namespace 'teem': is this its name, and is there such a namespace?"
+    done = run(SUITE.replace("namespace=team", "namespace=teem"))
+    assert done.tests["Quiet Network Has No Outage"].message.endswith(asks)
+    config = str(api.kubeconfig(tmp_path / "x"))
+    told = CliRunner().invoke(main, ["check", "--kubeconfig", config, "--suite", "e2sar", "--namespace", "teem"])
+    assert told.output.endswith(f"{asks}\n")
+
+
+def test_account_of_one_namespace_is_told_how_to_name_it(api: ApiServer, tmp_path: Path) -> None:
+    api.allow(lambda asked: asked["resource"] != "namespaces")
+    suites = ["--suite", "skupper_iperf3", "--suite", "e2sar"]
+    told = CliRunner().invoke(main, ["check", "--kubeconfig", str(api.kubeconfig(tmp_path / "x")), *suites]).output
+    assert "See manifests/access/skupper_iperf3.yaml. The suite needs three namespaces: " in told
+    assert told.endswith(
+        "See manifests/access/e2sar.yaml. An account that owns one namespace names it with -v NAMESPACE:…\n"
+    )
+
+
+def test_refused_creation_of_a_namespace_tells_of_existing_ones(api: ApiServer, cluster: Cluster) -> None:
+    api.refuse("POST", "/namespaces", 403, "Forbidden", 'namespaces is forbidden: User "tester" cannot create resource')
+    with pytest.raises(Forbidden, match=r"An account that owns a namespace works there with use_existing=True\.$"):
+        cluster.enter_namespace("shop", labels={}, use_existing=False)
 
 
 def test_missing_optional_right_skips_nothing(api: ApiServer, run: Callable[[str], Run]) -> None:

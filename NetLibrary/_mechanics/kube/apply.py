@@ -240,7 +240,8 @@ def enter_namespace(cluster: ClusterWriter, name: str, labels: dict[str, str], *
             return True
         except (errors.AlreadyExists, errors.Forbidden) as error:
             if not use_existing:
-                if not isinstance(error, errors.AlreadyExists):
+                if isinstance(error, errors.Forbidden):
+                    error.args = (f"{error} An account that owns a namespace works there with use_existing=True.",)
                     raise
                 if not _is_ending_here(cluster, name):
                     raise errors.AlreadyExists(_of_another(cluster, name), status=409) from error

@@ -221,6 +221,16 @@ def table(lacking: list[Right]) -> list[list[str]]:
     return [[str(right), _needed_by(right), right.role] for right in lacking]
 
 
+def likely_cause(suite: str, namespace: str | None, asked: list[Right], lacking: list[Right]) -> str:
+    """Returns what is wrong where a mere lack of roles is unlikely, as a sentence; empty where nothing points to it."""
+    inside = [right for right in asked if namespace and right.namespace == namespace and not right.optional]
+    if inside and all(right in lacking for right in inside):
+        return f"It has none of the rights in namespace '{namespace}': is this its name, and is there such a namespace?"
+    if not namespace and ("create", "namespaces") in {(right.verb, right.resource) for right in lacking}:
+        return about_namespace(suite) or "An account that owns one namespace names it with -v NAMESPACE:…"
+    return ""
+
+
 def _needed_by(right: Right) -> str:
     if right.optional:
         return f"optional: {right.optional}"
