@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import subprocess
@@ -55,6 +56,15 @@ def test_files_of_a_suite_and_its_resources_are_read(tmp_path: Path) -> None:
     assert not data.knows("KEPT")
     assert nearest("KEPP", data.declared) == "KEEP"
     assert nearest("SOMETHING", data.declared) is None
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda path: path.stem)
+def test_no_variable_that_steps_set_is_a_misspelling_of_one_for_users(resource: Path) -> None:
+    """`-v HEALTH_NAMESPACE:shop` was taken without a warning, and kube-system was looked at instead of shop."""
+    declared = Data([resource], lambda name, folder: ROOT / "resources" / Path(name).name).declared
+    made = set(re.findall(r"(?m)^ +VAR +[$@&]\{([^}:]+)", resource.read_text())) - declared
+    near = {name: difflib.get_close_matches(name, declared, 1, 0.9) for name in made}
+    assert not {name: found for name, found in near.items() if found}
 
 
 def robot(folder: Path, suite: str, *options: str) -> subprocess.CompletedProcess[str]:

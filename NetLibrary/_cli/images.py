@@ -12,7 +12,20 @@ from NetLibrary._mechanics.images import IMAGES, Image, rows
 from NetLibrary._mechanics.report import text_table
 
 BUILDERS = ("podman", "docker", "nerdctl", "skopeo")
-_REGISTRY = click.option("--registry", default="", help="Name them as the variable REGISTRY of this value has them.")
+
+
+def _registry(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    from NetLibrary._mechanics.kube.pods import registry_of
+
+    try:
+        return registry_of(value, "--registry")
+    except NetLibraryError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+_REGISTRY = click.option(
+    "--registry", default="", callback=_registry, help="Name them as the variable REGISTRY of this value has them."
+)
 _SUITE = click.option("--suite", default="", help="Only those of one suite, for instance e2sar.")
 
 
@@ -27,7 +40,8 @@ def images() -> None:
 @click.option("--plain", is_flag=True, help="References only, one a line, for scripts that mirror them.")
 def list_images(registry: str, suite: str, plain: bool) -> None:
     """Lists every image with the variable that names another one."""
-    table = rows(registry.rstrip("/"), suite)
+    _chosen(suite)
+    table = rows(registry, suite)
     if plain:
         click.echo("\n".join(row[0] for row in table))
     else:
@@ -76,7 +90,7 @@ def _write(chosen: list[Image], registry: str, folder: Path, program: str) -> No
     from NetLibrary.lab.export import export as export_images
 
     try:
-        done = export_images(chosen, registry.rstrip("/"), folder, lambda line: click.echo(line, err=True), program)
+        done = export_images(chosen, registry, folder, lambda line: click.echo(line, err=True), program)
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error
     table = [[each.reference, each.archive or "-", each.id[:19] or "-", each.origin] for each in done]

@@ -147,6 +147,8 @@ def test_image_moves_to_the_registry(image: str, moved: str) -> None:
     ("name", "value", "words"),
     [
         ("IMAGE_PULL_POLICY", "often", "IMAGE_PULL_POLICY is 'often'; allowed are Always, IfNotPresent, Never."),
+        ("REGISTRY", "https://r.example/m", "REGISTRY is 'https://r.example/m'; allowed are a host and a path without"),
+        ("REGISTRY", "r.example m", "REGISTRY is 'r.example m'; allowed are a host and a path without a scheme"),
         ("NODE_SELECTOR", "workers", "NODE_SELECTOR has 'workers'; allowed are pairs such as key=value"),
         ("TOLERATIONS", "a:Never", "TOLERATIONS has 'a:Never'; allowed effects are NoSchedule"),
         ("TOLERATIONS", "[{", "TOLERATIONS begins like JSON but is none"),
@@ -177,3 +179,7 @@ def test_command_lists_images_as_a_registry_has_them() -> None:
     shown = CliRunner().invoke(main, ["images", "list", "--plain", "--suite", "e2sar", "--registry", "r.example/m/"])
     assert shown.output.splitlines()[0] == "r.example/m/ibaldin/e2sar:0.1.4"
     assert "OUTAGE_PROBE_IMAGE" in CliRunner().invoke(main, ["images", "list"]).output
+    schemed = CliRunner().invoke(main, ["images", "list", "--registry", "https://r.example"])
+    assert (schemed.exit_code, "--registry is 'https://r.example'; allowed are" in schemed.output) == (2, True)
+    misspelt = CliRunner().invoke(main, ["images", "list", "--suite", "e2saar"])
+    assert (misspelt.exit_code, "suite is 'e2saar'; those with images are" in misspelt.output) == (2, True)

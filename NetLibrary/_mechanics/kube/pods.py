@@ -69,7 +69,7 @@ class PodSettings:
         if user not in ("", ANY_USER) and not (user.isdigit() and int(user)):
             raise InputError(f"POD_USER is '{user}'; allowed are a number above 0, and {ANY_USER}.")
         return cls(
-            str(value("REGISTRY") or "").strip().rstrip("/"),
+            registry_of(str(value("REGISTRY") or ""), "REGISTRY"),
             tuple(_words(value("PULL_SECRET"))),
             policy,
             tuple(_tolerations(value("TOLERATIONS"))),
@@ -154,6 +154,24 @@ def _resources(given: Object, settings: PodSettings) -> Object:
     if settings.limits:
         found.setdefault("limits", dict(settings.limits))
     return found
+
+
+def registry_of(text: str, name: str) -> str:
+    """Returns the registry that a user names, without the slash at its end.
+
+    Args:
+        text: Host and path, for instance `registry.example/mirror`.
+        name: Name of the variable or option, for the message.
+
+    Raises:
+        InputError: It is an address for a browser, or contains white space: no node could pull from there.
+    """
+    registry = text.strip().rstrip("/")
+    if "://" in registry or " " in registry:
+        raise InputError(
+            f"{name} is '{text}'; allowed are a host and a path without a scheme, such as registry.example/mirror."
+        )
+    return registry
 
 
 def in_registry(image: str, registry: str) -> str:
