@@ -47,4 +47,6 @@ def sweep(
             click.echo(("Would be removed" if dry_run and title == "Removed" else title) + ":")
             click.echo("\n".join(f"  {line}" for line in lines))
     if not (swept.removed or swept.left):
-        click.echo("Nothing of any run is there.")
+        where = "in what was looked at" if swept.unseen else "there"
+        advice = " With --namespace it looks in one namespace." if swept.unseen and not namespace else ""
+        click.echo(f"Nothing of any run is {where}.{advice}")

@@ -166,6 +166,28 @@ def test_kinds_that_may_not_be_listed_are_told(api: ApiServer, cluster: Cluster,
     assert swept.unseen == ["nodes, pods: this account may not list them"]
 
 
+def test_account_that_may_not_look_is_not_told_that_nothing_is_there(
+    api: ApiServer, tmp_path: Any, lists: None
+) -> None:
+    """The owner of one namespace who forgets --namespace must not take an all-clear from it."""
+    config = str(api.kubeconfig(tmp_path / "kubeconfig"))
+    assert CliRunner().invoke(main, ["sweep", "--kubeconfig", config]).output.endswith("Nothing of any run is there.\n")
+    api.refuse("GET", r"/api/v1/(pods|nodes|namespaces|configmaps)\?", 403, "Forbidden", "no", times=9)
+    told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--dry-run"]).output
+    assert "this account may not list them\nNothing of any run is in what was looked at. With --namespace " in told
+
+
+def test_misspelt_namespace_is_not_told_to_be_clean(api: ApiServer, tmp_path: Any, lists: None) -> None:
+    config = str(api.kubeconfig(tmp_path / "kubeconfig"))
+    told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "teem"]).output
+    assert (
+        "Not looked at:\n  namespace 'teem': it does not exist\nNothing of any run is in what was looked at.\n" in told
+    )
+    api.put(SPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "team"]).output
+    assert told.endswith("\nNothing of any run is there.\n")
+
+
 def test_only_the_run_that_is_named_is_swept(api: ApiServer, cluster: Cluster, lists: None) -> None:
     api.put(SPACES, marked("one", "dead-1"))
     api.put(SPACES, marked("two", "dead-2"))

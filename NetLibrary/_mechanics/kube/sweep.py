@@ -119,7 +119,16 @@ def survey(cluster: Cluster, namespace: str | None = None) -> tuple[list[Remains
     words += [
         f"what is in API group {group}: {reason.rstrip('.')}" for group, reason in cluster.resources.silent.items()
     ]
+    if namespace and not _may_be_there(cluster, namespace):
+        words.append(f"namespace '{namespace}': it does not exist")
     return sorted(runs.values(), key=lambda r: r.run), words
+
+
+def _may_be_there(cluster: Cluster, namespace: str) -> bool:
+    try:
+        return cluster.find("Namespace", namespace) is not None
+    except errors.ClusterError:
+        return True  # an account of one namespace may perhaps not even look at it
 
 
 def _kinds(cluster: Cluster, namespace: str | None) -> list[Resource]:
