@@ -51,7 +51,8 @@ Network Policies
 A Right Less For Cluster Health
     [Tags]    slow
     [Template]    Rows Should Be Skipped Without A Right
-    cluster_health    list pods    No System Pod*
+    # in both of its roles, that of its namespace and that of the whole cluster
+    cluster_health    list pods    No System Pod*|A Pod Starts*|Names Resolve*
 
 A Right Less
     [Documentation]    It is found before the first object is made. Rows that need it are skipped, the others run.
@@ -61,7 +62,7 @@ A Right Less
     network_break    create pods    *
     skupper_iperf3    create sites.skupper.io    *
     network_policies    create networkpolicies.networking.k8s.io    *
-    own_application    create jobs.batch    Throughput*
+    own_application    create jobs.batch    Throughput*    --exclude    drain
     e2sar    create networkpolicies.networking.k8s.io    Policy*    -t    Policy That*    -t    *Pod Address
-    service_matrix    patch services    Label *|Changing Types    --include    lifecycle    --include    labels
+    service_matrix    patch services    Label *|Changing Types|UDP Flows*    --include    lifecycle    --include    labels
     cyperf    patch deployments/scale.apps    Servers Scaled*    -t    Servers Scaled*    -t    HTTP By Cluster IP
