@@ -211,6 +211,18 @@ def test_refused_creation_of_a_namespace_tells_of_existing_ones(api: ApiServer, 
         cluster.enter_namespace("shop", labels={}, use_existing=False)
 
 
+def test_namespace_that_the_account_may_not_read_is_not_said_to_exist(api: ApiServer, cluster: Cluster) -> None:
+    """Its name may be misspelt; the first refusal in it would be taken for a lack of rights."""
+    said: list[str] = []
+    cluster.say = said.append
+    api.refuse("GET", "/namespaces/teem", 403, "Forbidden", "no", times=9)
+    api.refuse("POST", "/namespaces", 403, "Forbidden", "no", times=9)
+    assert cluster.enter_namespace("teem", use_existing=True) is False
+    assert said[0].startswith(
+        "Namespace 'teem' is taken to exist, because the account may neither read nor create it; "
+    )
+
+
 def test_missing_optional_right_skips_nothing(api: ApiServer, run: Callable[[str], Run]) -> None:
     api.allow(lambda asked: asked["resource"] != "leases")
     assert all(test.message != "" or test.passed for test in run(SUITE).tests.values())

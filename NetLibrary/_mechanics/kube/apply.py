@@ -256,10 +256,9 @@ def enter_namespace(cluster: ClusterWriter, name: str, labels: dict[str, str], *
         return True
     if name not in cluster.ownership.foreign_namespaces:
         cluster.ownership.foreign_namespaces.add(name)
-        cluster.say(
-            f"Namespace '{name}' existed before this run: it is worked in and stays; at the end only what the run "
-            "created in it is removed."
-        )
+        known = f"Namespace '{name}' existed before this run: it is worked in and stays"
+        taken = f"Namespace '{name}' is taken to exist, because the account may neither read nor create it"
+        cluster.say(f"{known if found else taken}; at the end only what the run created in it is removed.")
     cluster.opening.look(name)
     return False
 
