@@ -64,5 +64,6 @@ A Right Less
     network_policies    create networkpolicies.networking.k8s.io    *
     own_application    create jobs.batch    Throughput*    --exclude    drain
     e2sar    create networkpolicies.networking.k8s.io    Policy*    -t    Policy That*    -t    *Pod Address
-    service_matrix    patch services    Label *|Changing Types|UDP Flows*    --include    lifecycle    --include    labels
+    service_matrix    patch services    Label *|Changing Types|UDP Flows*    --include    lifecycle
+    ...    --include    labels
     cyperf    patch deployments/scale.apps    Servers Scaled*    -t    Servers Scaled*    -t    HTTP By Cluster IP
