@@ -82,7 +82,8 @@ class TidyingKeywords(KeywordBase):
         needed = [right for right in lacking if not right.optional]
         everywhere = [right for right in needed if right.rows == "*"]
         if skip and everywhere:
-            words = "; ".join(map(str, everywhere[:6])) + (f" and {len(everywhere) - 6} more" if everywhere[6:] else "")
+            names = list(dict.fromkeys(map(str, everywhere)))  # two roles may grant the same right
+            words = "; ".join(names[:6]) + (f" and {len(names) - 6} more" if names[6:] else "")
             cause = rights.likely_cause(suite, namespace, asked, lacking)
             text = f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
             raise Unavailable(f"{text} {cause}".rstrip())

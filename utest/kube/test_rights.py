@@ -195,6 +195,13 @@ def test_account_without_any_right_in_a_namespace_is_asked_for_the_name_of_it(
     assert told.output.endswith(f"{asks}\n")
 
 
+def test_right_that_two_roles_grant_is_named_once(api: ApiServer, run: Callable[[str], Run]) -> None:
+    api.allow(lambda asked: asked["resource"] != "namespaces")
+    message = run(SUITE.replace("    namespace=team", "")).tests["Quiet Network Has No Outage"].message
+    assert message.count("get namespaces in the whole cluster") == 1
+    assert message.endswith("An account that owns one namespace names it with -v NAMESPACE:…")
+
+
 def test_account_of_one_namespace_is_told_how_to_name_it(api: ApiServer, tmp_path: Path) -> None:
     api.allow(lambda asked: asked["resource"] != "namespaces")
     suites = ["--suite", "skupper_iperf3", "--suite", "e2sar"]
