@@ -16,6 +16,9 @@ from robot.api import ExecutionResult
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics.kube.ownership import is_marked
+from NetLibrary._mechanics.kube.resources import BUILT_IN
+from NetLibrary._mechanics.polling import settle
+from NetLibrary.keywords import _robot
 
 LIMIT = 60
 Start = Callable[[str], subprocess.Popen[str]]
@@ -87,6 +90,20 @@ def test_sigterm_in_the_middle_ends_the_run_in_order(api: ApiServer, start: Star
     assert api.seen("DELETE", "/namespaces/demo")
 
 
+def test_a_signal_while_a_listener_reads_a_message_comes_after_it() -> None:
+    """Robot took it for a fault of the listener: the keyword went on, and the message was written with its secrets."""
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with _robot.undisturbed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+            assert not came
+        assert settle(lambda: came, timeout=5) == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("by", ["a keyword", "the end of the run"])
 def test_second_signal_while_the_run_tidies_up_ends_it_and_leaves_the_rest_to_a_sweep(
@@ -107,7 +124,7 @@ def test_second_signal_while_the_run_tidies_up_ends_it_and_leaves_the_rest_to_a_
     assert "A second signal ended the run, so this stays in cluster 'default':\n  namespace demo: " in output
     assert process.returncode == 253  # Robot's own: stopped by the user
     assert "Traceback" not in output
-    assert is_marked(api.objects["/api/v1/namespaces"]["demo"]), "by which a sweep finds it"
+    assert is_marked(BUILT_IN["namespace"], api.objects["/api/v1/namespaces"]["demo"]), "by which a sweep finds it"
 
 
 def test_test_timeout_ends_a_wait_and_the_run_goes_on(api: ApiServer, tmp_path: Path, start: Start) -> None:

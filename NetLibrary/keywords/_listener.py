@@ -54,9 +54,10 @@ class ListenerMixin:
 
     def _log_message(self, message: Any) -> None:
         # Listeners get messages, results and errors before they are written
-        hidden = secrets.hide(message.message, "&lt;secret&gt;" if message.html else secrets.MARK)
-        if hidden != message.message:
-            message.message = hidden
+        with _robot.undisturbed():
+            hidden = secrets.hide(message.message, "&lt;secret&gt;" if message.html else secrets.MARK)
+            if hidden != message.message:
+                message.message = hidden
         _robot.line_was_left(message.level)
 
     _message = _log_message

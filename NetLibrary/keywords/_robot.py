@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import InputError
 
+# Robot has left its listeners by then
+AFTER_LISTENER = 0.01
 _spoke_in = ""
 
 
@@ -29,6 +33,30 @@ def interrupted() -> bool:
     from robot.running.signalhandler import STOP_SIGNAL_MONITOR
 
     return bool(getattr(STOP_SIGNAL_MONITOR, "_signal_count", 0))
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Holds Ctrl-C and SIGTERM back while a listener reads a message, and sends them on a moment later.
+
+    Robot takes what its handler of signals raises in a listener for a fault of that listener: the signal would be
+    forgotten, and the message written with its secrets.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = {each: signal.signal(each, lambda number, _: held.append(number)) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler or signal.SIG_DFL)
+        for number in held:
+            later = threading.Timer(AFTER_LISTENER, os.kill, (os.getpid(), number))
+            later.daemon = True
+            later.start()
 
 
 def hide_in_debug_file() -> None:
