@@ -14,15 +14,15 @@ from NetLibrary._version import __version__
 
 # Name of a command → module and attribute of its click command, and the line for the overview, which imports nothing.
 COMMANDS = {
-    "lab": ("NetLibrary.cli:lab", "Starts, inspects and stops a Kubernetes of several nodes on this machine."),
-    "check": ("NetLibrary._cli.check:check", "Tells which rights suites need that an account lacks."),
+    "lab": ("NetLibrary.cli:lab", "Starts, inspects and stops a Kubernetes cluster of several nodes on this machine."),
+    "check": ("NetLibrary._cli.check:check", "Shows which rights that suites need the account lacks."),
     "echo": (
         "NetLibrary._cli.echo:echo",
-        "Serves as the machine outside a cluster that outages are measured against.",
+        "Serves as the machine outside the cluster for outage measurements.",
     ),
     "images": ("NetLibrary._cli.images:images", "Lists, exports and builds the images that the suites need."),
     "sweep": ("NetLibrary._cli.sweep:sweep", "Removes what killed runs left in a cluster."),
-    "version": ("NetLibrary.cli:version", "Prints the versions of the library and of what it works with."),
+    "version": ("NetLibrary.cli:version", "Prints the versions of the library and of the programs it works with."),
 }
 # What the version of a result may depend on.
 OTHER_PACKAGES = ("robotframework", "kubernetes", "robotframework-kubelibrary", "robotframework-requests")
@@ -67,7 +67,7 @@ def main() -> None:
 @click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def lab(arguments: tuple[str, ...]) -> None:
-    """Starts, inspects and stops a Kubernetes of several nodes on this machine."""
+    """Starts, inspects and stops a Kubernetes cluster of several nodes on this machine."""
     from NetLibrary.lab.cli import main as lab_main
 
     sys.exit(lab_main(list(arguments)))
@@ -75,7 +75,7 @@ def lab(arguments: tuple[str, ...]) -> None:
 
 @click.command()
 def version() -> None:
-    """Prints the versions of the library and of what it works with."""
+    """Prints the versions of the library and of the programs it works with."""
     from NetLibrary.lab.build import kubernetes_version
 
     click.echo(f"netlibrary {__version__}")

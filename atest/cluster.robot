@@ -59,7 +59,7 @@ RequestsLibrary Reaches A Pod Through The API Server
     Should Be Equal    ${answer.text}    ${name}
 
 Existing Namespace Is Not Taken Over
-    Run Keyword And Expect Error    The namespace '${NAMESPACE}' exists already: this run has created it before.
+    Run Keyword And Expect Error    The namespace '${NAMESPACE}' already exists: this run has created it before.
     ...    Create Namespace    ${NAMESPACE}
 
 Misspelt Field Is Told
@@ -106,7 +106,7 @@ Volume That Does Not Exist Is Named
 Pods That A Quota Forbids Are Told Within Seconds
     Apply Manifest    ${DATA}/quota.yaml    namespace=${NAMESPACE}
     Run Keyword And Expect Error
-    ...    *Job 'forbidden' may not make its pods: *exceeded quota: none*
+    ...    *Job 'forbidden' may not create its pods: *exceeded quota: none*
     ...    Wait Until Pods Are Ready    ${NAMESPACE}    batch.kubernetes.io/job-name=forbidden    timeout=20s
     [Teardown]    Delete Object    ResourceQuota    none    ${NAMESPACE}
 
@@ -157,7 +157,7 @@ Missing Kubeconfig Is Told
 
 Unknown Alias Is Told
     Run Keyword And Expect Error
-    ...    No cluster is connected as 'west'; known are *'default'*. Use 'Connect To Cluster' first.
+    ...    No cluster is connected as 'west'; connected: *'default'*. Use 'Connect To Cluster' first.
     ...    Get Objects    Pod    cluster=west
 
 

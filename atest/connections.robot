@@ -33,7 +33,7 @@ A Wrong Expectation Says What Was Seen
     ${refused}    Run Keyword And Expect Error
     ...    STARTS: From '${OTHER}' to '${NAMESPACE}/${CLIENT_NAME}:9': expected blocked
     ...    Connection Should Be Blocked    ${NAMESPACE}/${CLIENT_NAME}    9    ${OTHER}    settle=0s
-    Should Contain    ${refused}    by=any takes both
+    Should Contain    ${refused}    by=any accepts both
 
 Names Resolve From Pods And Nodes
     ${service}    Get Object    Service    web    ${NAMESPACE}
@@ -53,7 +53,7 @@ The Path MTU Between Pods Is Measured
     ${prober}    Start Prober    ${NAMESPACE}    image=ghcr.io/netlibrary/probe:1
     ${mtu}    Path MTU Should Be    1500    ${NAMESPACE}/${CLIENT_NAME}    ${prober}
     Should Be Equal As Integers    ${mtu}    1500
-    Run Keyword And Expect Error    *expected were 1400 bytes.
+    Run Keyword And Expect Error    *expected: 1400 bytes.
     ...    Path MTU Should Be    1400    ${NAMESPACE}/${CLIENT_NAME}    ${prober}
     Run Keyword And Expect Error    *has no python3, which measures a path's MTU*
     ...    Path MTU Should Be    1500    ${NAMESPACE}/${CLIENT_NAME}    ${CLIENT}

@@ -69,7 +69,7 @@ Bad Applications And Agents Are Named
     *name 'Google' is ambiguous*'Google Docs'*'Google Drive'*    Use CyPerf Applications    Google
     *no application named 'Gopher App'. Similar:*    Use CyPerf Applications    Gopher App
     *lists the application 'Retired App', but it cannot be added*    Use CyPerf Applications    Retired App
-    *No online agent has the tag 'role:nobody'; the tags there are*    Assign CyPerf Agents    Client    role:nobody
+    *No online agent has the tag 'role:nobody'; existing tags: *    Assign CyPerf Agents    Client    role:nobody
 
 Bad Ports And Objectives Are Named
     [Setup]    Prepare Session    HTTP App    cluster ip    80    throughput    1M    2 s
@@ -116,7 +116,7 @@ Missing Netmask Is Mended With The Addresses Of The Agents
 Slow Start Ends At Its Limit
     Prepare Session    HTTP App    cluster ip    80    throughput    1M    2 s
     Set CyPerf Stand In Faults    operation_seconds={"start": 8}
-    Error Should Match    *did not end within 1.5 s; it stands at * %*    Start CyPerf Test    timeout=1.5 s
+    Error Should Match    *did not end within 1.5 s; it is at * %*    Start CyPerf Test    timeout=1.5 s
 
 Agents Of Another Session Are Named
     Prepare Session    HTTP App    cluster ip    80    simulated users    1    20 s

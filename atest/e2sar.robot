@@ -39,13 +39,13 @@ Unknown Names Are Refused
     ...    *policy is 'maybe'; allowed are allow, deny-all, deny-udp, tcp-only, no-egress and none.
     ...    Apply E2SAR Network Policy    maybe
     Run Keyword And Expect Error
-    ...    *name is 'nobody'; started in '*' are *
+    ...    *name is 'nobody'; senders and receivers started in '*': *
     ...    Wait Until E2SAR Receiver Is Bound    nobody
     Run Keyword And Expect Error
-    ...    *namespace is 'nowhere'; prepared are '*'. Use 'Prepare E2SAR Namespace' first.
+    ...    *namespace is 'nowhere'; prepared namespaces: '*'. Use 'Prepare E2SAR Namespace' first.
     ...    Start E2SAR Receiver    namespace=nowhere
     Run Keyword And Expect Error
-    ...    *'colour' is no argument of Transfer E2SAR Events*
+    ...    *'colour' is not an argument of Transfer E2SAR Events*
     ...    Sweep E2SAR Transfers    colour=red
 
 Image Without The Program Is Named

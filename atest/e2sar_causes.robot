@@ -42,7 +42,7 @@ Throttled Receiver Is Named And Mended
     [Documentation]    The buffer is as large as the kernel allows, so the CPU limit is what can be changed.
     Loss Is Explained And Mended
     ...    buffer and CPU throttling
-    ...    its CPU limit of 25m had it throttled in \\d+ % of the periods .*raise its CPU limit to 1
+    ...    its CPU limit of 25m throttled it in \\d+ % of the periods .*raise its CPU limit to 1
     ...    events=60000
     ...    event_bytes=512
     ...    mtu=576
@@ -106,7 +106,7 @@ Fragments That A Firewall Drops Are Named And Mended
     Should Be Equal    ${lost.cause}    fragmentation
     Should Match Regexp
     ...    ${lost.sentence}
-    ...    IP packets of 1800 bytes were cut into fragments, because the interface takes 1500: .*; set mtu to 1500\\.
+    ...    IP packets of 1800 bytes were cut into fragments, because the MTU of the interface is 1500: .*; set mtu to 1500\\.
     Send With Fragments Dropped    ${lost.advice}[mtu]    delivered_at_least=100 %
 
 Black Hole Is Named And Mended
@@ -115,7 +115,7 @@ Black Hole Is Named And Mended
     Should Be Equal    ${lost.cause}    MTU black hole
     Should Match Regexp
     ...    ${lost.sentence}
-    ...    Packets of 1100 bytes do not get through, shorter ones do: .* \\(MTU black hole\\); set mtu to 576
+    ...    Packets of 1100 bytes do not get through, but shorter ones do: .* \\(MTU black hole\\); set mtu to 576
     Send Through Black Hole    ${lost.advice}[mtu]    delivered_at_least=100 %
 
 Reordered Datagrams Are Named And Mended
@@ -124,7 +124,7 @@ Reordered Datagrams Are Named And Mended
     Should Be Equal    ${lost.cause}    reordering
     Should Match Regexp
     ...    ${lost.sentence}
-    ...    All \\d+ datagrams were read, yet 200 events stayed incomplete: they came out of order
+    ...    All \\d+ datagrams were read, yet 200 events stayed incomplete: their datagrams arrived out of order
     Send From Outside Unruly    reverse    ${lost.advice}[mtu]    delivered_at_least=100 %
 
 Duplicated Datagrams Are Named

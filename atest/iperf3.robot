@@ -90,7 +90,7 @@ Server That Ends In The Middle Is A Break And No Rerun
     Run In Pod    ${pods}[0][metadata][name]    ${NAMESPACE}    sh    -c
     ...    (sleep 5; kill -TERM 1) >/dev/null 2>&1 &
     ${message}    Run Keyword And Expect Error
-    ...    The traffic from '${NAMESPACE}' to 'doomed:5201' broke after * s of 8 s: closed: *
+    ...    The traffic from '${NAMESPACE}' to 'doomed:5201' broke off after * s of 8 s: closed: *
     ...    Measure    doomed    duration=8s    bitrate=10M
     Should Match Regexp    ${message}    Until then (9|10)(\\.\\d+)? Mbit/s\\.
     ${attempts}    Get Last Record    parameters    attempts
@@ -100,7 +100,7 @@ Server That Ends In The Middle Is A Break And No Rerun
 
 Several Servers Behind One Address Are Refused At Once
     [Setup]    Scale Server To    2
-    Run Keyword And Expect Error    2 pods stand behind 'iperf3-server' (*); iperf3 needs one: *    Measure
+    Run Keyword And Expect Error    2 pods are behind 'iperf3-server' (*); iperf3 needs one: *    Measure
     [Teardown]    Scale Server To    1
 
 

@@ -40,7 +40,7 @@ A Port Of A Pod Is Reached From Here
     ${long}    GET    url=http://${address}/echo?msg=${{'x' * 5000}}
     Length Should Be    ${long.text}    5000
     Run Keyword And Expect Error
-    ...    Nobody answers on port 9 of pod '${NAMESPACE}/web-*': *connection refused*
+    ...    Nothing answers on port 9 of pod '${NAMESPACE}/web-*': *connection refused*
     ...    Start Port Forward    deploy/web    ${NAMESPACE}    9    timeout=0s
     Stop Port Forward    ${address}
 

@@ -26,7 +26,7 @@ A Node With A DaemonSet And Scratch Space Is Drained When That Is Allowed
     ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=cache
     VAR    ${node}    ${pods}[0][spec][nodeName]
     Run Keyword And Expect Error
-    ...    Node '${node}' is not drained, because of these pods: *cache-*what is in its emptyDir would be lost*
+    ...    Node '${node}' is not drained, because of these pods: *cache-*the contents of its emptyDir would be lost*
     ...    Drain Node    ${node}    namespace=${NAMESPACE}
     ${evicted}    Drain Node    ${node}    namespace=${NAMESPACE}    delete_emptydir_data=True
     Should Contain    ${evicted}    ${NAMESPACE}/${pods}[0][metadata][name]

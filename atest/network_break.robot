@@ -67,7 +67,7 @@ An Outage On An Unaffected Path Is Found
     ${node}    Get Outage Endpoint Node    far
     Break Link Of Node    ${node}    for=300 ms
     Breaks The Limits
-    ...    *pod on other node*on a path that the disturbance must not touch*
+    ...    *pod on other node*on a path that the disturbance must not affect*
     ...    unaffected=['pod on other node']
 
 A Path That Is Broken Before The Disturbance Is An Invalid Run
@@ -105,17 +105,17 @@ Bad Input Is Refused With What Is Allowed
     Run Keyword And Expect Error    *has no running pod with the label netlibrary.io/break=source*
     ...    Start Outage Measurement    x    default    dns
     Run Keyword And Expect Error    There is nothing to judge*    Outages Should Be Within Limits
-    Run Keyword And Expect Error    No measurement runs*    Stop Outage Measurement
+    Run Keyword And Expect Error    No measurement is running*    Stop Outage Measurement
     Run Keyword And Expect Error    *kind is 'Pod'; allowed are Deployment, DaemonSet*
     ...    Restart Workload    Pod    x    default
-    Run Keyword And Expect Error    *labels 'app=nobody' fit no pod*    Delete Pods And Wait    default    app=nobody
+    Run Keyword And Expect Error    *labels 'app=nobody' match no pod*    Delete Pods And Wait    default    app=nobody
 
 A Limit Is Refused Before Anything Runs
     [Documentation]    `longest_outage=500` allowed 500 s, and `unaffected` with a path that nobody measured passed.
     [Template]    Refused At The Start
     *longest_outage_at_most* got value '500' that cannot be converted to TimeLimit: Give a unit: '500 ms' or '500 s'*
     ...    longest_outage_at_most=500
-    *unaffected has 'own node', which is not measured; measured are dns*    unaffected=['own node']
+    *unaffected has 'own node', which is not measured; measured paths: dns*    unaffected=['own node']
     *lost_connections_at_most is given, but none of the probes keeps a connection*    lost_connections_at_most=0
     *Item 'longest_outage' not allowed*    longest_outage=1 s
 
@@ -205,7 +205,7 @@ Refused At The Start
     [Documentation]    Starts a measurement with a limit that must be refused.
     [Arguments]    ${words}    &{limits}
     Run Keyword And Expect Error    ${words}    Measure    dns    limits=${limits}
-    Run Keyword And Expect Error    No measurement runs*    Stop Outage Measurement
+    Run Keyword And Expect Error    No measurement is running*    Stop Outage Measurement
 
 Has No Valid Result
     [Documentation]    The measurement must end with an error, not with a loss.

@@ -20,11 +20,11 @@ Test Tags         break    disruptive    needs-lab    slow
 Requests Are Dropped
     # MILLISECONDS    NODE    BREAK    MEND    KINDS BY PROBE
     730    far    rule    ip saddr $SOURCE drop
-    ...    way=requests lost on the way there
+    ...    way=requests lost on the forward path
     ...    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
 Answers Are Dropped
     270    source    rule    ip saddr $FAR ip daddr $SOURCE drop
-    ...    way=answers lost on the way back
+    ...    way=answers lost on the return path
     ...    icmp=silent drop    udp=silent drop    tcp_new=silent drop    tcp_kept=stalled and resumed
 Administratively Prohibited
     1310    far    rule    ip saddr $SOURCE reject with icmp type admin-prohibited

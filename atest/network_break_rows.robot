@@ -36,7 +36,7 @@ Flushed Rules Come Back
     Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
     Connections Are Forgotten Too    *broke (service 1*given up after * s without an answer*an old state*
 Node Loss Spares Other Paths
-    Own Node Drops    *on a path that the disturbance must not touch*
+    Own Node Drops    *on a path that the disturbance must not affect*
 Kube-Proxy Rollout Breaks Nothing
     Far Node Drops For Long    *node *: stalled and resumed for * ms (certainly *)*, allowed are 500 ms*
 Network Plugin Rollout Breaks Nothing
@@ -44,11 +44,11 @@ Network Plugin Rollout Breaks Nothing
 Network Plugin Restart Breaks Nothing
     Far Node Resets    *kept connections broke (*
 Deleted Network Device Comes Back
-    Own Node Drops    *on a path that the disturbance must not touch*
+    Own Node Drops    *on a path that the disturbance must not affect*
 Load Balancer Restart Keeps Its Addresses
-    Far Node Drops    *on a path that the disturbance must not touch*
+    Far Node Drops    *on a path that the disturbance must not affect*
 Node Drain Keeps Services
-    Own Node Drops    *on a path that the disturbance must not touch*
+    Own Node Drops    *on a path that the disturbance must not affect*
 User Command Keeps Connections
     Far Node Resets    *kept connections broke (*
 

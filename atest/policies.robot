@@ -16,7 +16,7 @@ ${DENY}     ${CURDIR}/../manifests/network_policies/deny_ingress.yaml
 *** Test Cases ***
 A Table Without Policies Shows Nothing
     Network Policies Should Be Enforced    @{SPACES}    denied_at_least=0
-    Run Keyword And Expect Error    *the policies deny 0, expected were 1 and more*
+    Run Keyword And Expect Error    *the policies deny 0; expected at least 1*
     ...    Network Policies Should Be Enforced    @{SPACES}
 
 What Policies Deny Is Kept Away
@@ -38,7 +38,7 @@ Services Of A Namespace Are Right Until One Selects Nothing
     Apply Manifest    ${CURDIR}/own_services.yaml    namespace=${SPACES}[1]
     Services Of Namespace Should Be Right    ${SPACES}[1]    sources=netlibrary.io/policy-pod
     Patch Object    Service    web    ${SPACES}[1]    patch={"spec": {"selector": {"pod": "aa"}}}
-    Run Keyword And Expect Error    *Service 'web': its selector 'pod=aa' finds no pod*Pods have the label pod=a*
+    Run Keyword And Expect Error    *Service 'web': its selector 'pod=aa' matches no pod*Pods have the label pod=a*
     ...    Services Of Namespace Should Be Right    ${SPACES}[1]    sources=netlibrary.io/policy-pod    settle=1 s
 
 

@@ -47,7 +47,7 @@ A Family That Does Not Reach The Other Node
     ${error}    Run Keyword And Expect Error    *wrong*    Table Should Be Right    settle=0s
     Should Contain
     ...    ${error}
-    ...    Likely: over IPv6, whatever policies say, nothing gets from node ${NODES}[1] to node ${NODES}[0]
+    ...    Likely: over IPv6, whatever the policies say, nothing gets from node ${NODES}[1] to node ${NODES}[0]
     [Teardown]    Run Keywords    Policies Are Gone
     ...    AND    On Node    ${NODES}[0]    ip6tables -D FORWARD -i eth0 -p tcp -j DROP
     ...    AND    On Node    ${NODES}[0]    ip6tables -D FORWARD -i eth0 -p udp -j DROP
@@ -63,7 +63,7 @@ A Service Is As Open As The Pods Behind It
     Should Be True    ${seen}[denied] > 0
     # The same policy, when the network keeps to it in one family alone
     On Every Node    nft insert rule ${FORWARD} meta nfproto ipv6 accept
-    Run Keyword And Expect Error    From * expected blocked*the network does not.*
+    Run Keyword And Expect Error    From * expected blocked*the network does not block it.*
     ...    Connection Should Be Blocked    shut    80    ${CLIENT}    family=ipv6    settle=0s    cluster=dual
     Run Keyword And Expect Error    *Service 'shut'*
     ...    Services Of Namespace Should Be Right    ${SPACES}[0]    sources=pod=b    settle=1 s    cluster=dual

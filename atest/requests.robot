@@ -26,10 +26,10 @@ A Shaped Path Fails Each Figure
     [Documentation]    The way from the server's node is held to 200 kbit/s, and to 4 Mbit/s for iperf3, which counts
     ...    whole blocks of 128 KiB.
     On Node    ${NODES}[0]    tc qdisc add dev eth0 root tbf rate 200kbit burst 2000 latency 400ms
-    Run Keyword And Expect Error    *: 99 ${PERCENT} of the answers took up to * ms, allowed are 5 ms.
+    Run Keyword And Expect Error    *: 99 ${PERCENT} of the answers took up to * ms; at most 5 ms is allowed.
     ...    Measure Request Latency    fortio-server    ${NAMESPACE}    node=${NODES}[1]    duration=2s
     ...    p99_at_most=5 ms
-    Run Keyword And Expect Error    'fortio-server:8080' answered * requests per second, expected were 500.
+    Run Keyword And Expect Error    'fortio-server:8080' answered * requests per second; expected at least 500.
     ...    Measure Connection Rate    fortio-server    ${NAMESPACE}    node=${NODES}[1]    duration=2s    at_least=500
     On Node    ${NODES}[0]    tc qdisc change dev eth0 root tbf rate 4mbit burst 4000 latency 400ms
     Run Keyword And Expect Error    Throughput was * Mbit/s; at least 100 Mbit/s was expected.
@@ -40,7 +40,7 @@ A Shaped Path Fails Each Figure
 A Server That Gets No Processor Is Late
     ${pods}    Get Objects    Pod    ${NAMESPACE}    labels=app=fortio-server
     Break Pod    ${NAMESPACE}    ${pods}[0][metadata][name]    starved
-    Run Keyword And Expect Error    *: 99 ${PERCENT} of the answers took up to * ms, allowed are 500 ms.
+    Run Keyword And Expect Error    *: 99 ${PERCENT} of the answers took up to * ms; at most 500 ms is allowed.
     ...    Measure Request Latency    fortio-server    ${NAMESPACE}    duration=2s    p99_at_most=500 ms
     [Teardown]    Restore All Faults
 

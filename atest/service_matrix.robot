@@ -68,7 +68,7 @@ Row May Override What Is Expected
 Name Outside The Cluster That Leads Nowhere Is Told
     [Setup]    Matrix Is Built
     Run Keyword And Expect Error
-    ...    *The name 'nowhere.invalid' outside the cluster leads to no address, while DNS answers for*own names*
+    ...    *The name 'nowhere.invalid' outside the cluster does not resolve, while DNS answers for*own names*
     ...    Service Matrix Case Should Be Right    outside name    settle=0 s
     Forget Service Matrix Results
 
@@ -77,7 +77,7 @@ Bandwidth Limit Of A Pod Is Kept And A Rate That Nobody Reaches Is Named
     ${rates}    Bandwidth Between Pods Should Be    pod_limit=50M
     Should Be True    10e6 < $rates[0]['bits_per_second'] < 60e6    ${rates}
     Run Keyword And Expect Error
-    ...    Bandwidth between pods is not as demanded: on-node2 to on-node1: * is below 900 Gbit/s.*
+    ...    Bandwidth between pods is too low: on-node2 to on-node1: * is below 900 Gbit/s.*
     ...    Bandwidth Between Pods Should Be    at_least=900G    duration=100 ms
     ${pods}    Get Objects    Pod
     Should Be Empty    ${{[p for p in $pods if p['metadata']['name'] == 'limited']}}
@@ -108,7 +108,7 @@ Pod That Vanishes Keeps Its Row And Column And Nothing Else Is Wrong
     Delete Pod At Once    on-node2
     ${text}    Run Keyword And Expect Error    Pods by their own addresses: *
     ...    Service Matrix Case Should Be Right    pod ip    settle=0 s
-    Should Contain    ${text}    Pod 'on-node2' does not exist any more
+    Should Contain    ${text}    Pod 'on-node2' no longer exists
     ${cells}    Get Service Matrix Cells    pod ip
     VAR    ${of_it}    ${{[c for c in $cells if 'on-node2' in (c['source'], c['target'])]}}
     VAR    ${others}    ${{[c for c in $cells if 'on-node2' not in (c['source'], c['target'])]}}

@@ -38,7 +38,7 @@ Missing Site Is Named
     ...    cluster=client
     Delete Object    Site.skupper.io    iperf3-client    ${CLIENT}    wait_until_gone=True    cluster=client
     Explanation Should Match    Listener    iperf3-client    ${CLIENT}    client
-    ...    *Namespace '*-client' has no Site, so Listener '*-client/iperf3-client' does nothing*
+    ...    *Namespace '*-client' has no Site, so Listener '*-client/iperf3-client' has no effect*
 
 Missing Link Is Named
     Create The Three Namespaces    nolink
@@ -83,12 +83,12 @@ Used Up Grant Is Named
     ...    timeout=3 s
     ...    granting_cluster=hub
     ...    cluster=client
-    Should Contain    ${message}    The grant is used up: allow more redemptions or make a new grant.
+    Should Contain    ${message}    The grant is used up: allow more redemptions or create a new grant.
 
 Namespace That Exists Already Is Left Alone
     Create The Three Namespaces    twice
     ${message}    Run Keyword And Expect Error
-    ...    The namespace '*' exists already: this run has created it before.
+    ...    The namespace '*' already exists: this run has created it before.
     ...    Create Namespace    ${HUB}    cluster=hub
     Should Contain    ${message}    ${HUB}
 

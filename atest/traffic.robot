@@ -35,7 +35,7 @@ Several Targets At Once And From Outside
     VAR    ${address}    tcp://${service}[spec][clusterIP]:80
     VAR    ${outside}    http://open.${NAMESPACE}/ from outside
     Start Traffic    ${name}    ${address}    ${outside}    namespace=${NAMESPACE}    labels=${CLIENT}    image=${TOOLS}
-    Run Keyword And Expect Error    *still runs; use 'Stop Traffic' first, or give 'Start Traffic' several targets.
+    Run Keyword And Expect Error    *is still running; use 'Stop Traffic' first, or give 'Start Traffic' several targets.
     ...    Start Traffic To Service    web    ${NAMESPACE}
     ${seen}    Stop Traffic
     Should Be Equal    ${{ list($seen['targets']) }}    ${{ [$name, $address, $outside] }}
@@ -48,7 +48,7 @@ A Target That Is Not There Is An Error
 A Service Without Pods Is An Error Before Anything Is Disturbed
     Apply Objects    ${NOBODY}    namespace=${NAMESPACE}
     Run Keyword And Expect Error
-    ...    Traffic gets no good answers*Service 'nobody' has no ready pod behind it, so nobody is there to connect to.
+    ...    Traffic gets no good answers*Service 'nobody' has no ready pod behind it, so there is nothing to connect to.
     ...    Start Traffic To Service    nobody    ${NAMESPACE}    labels=${CLIENT}    image=${TOOLS}
 
 Traffic That Is Forgotten

@@ -54,7 +54,7 @@ Secret That Is Missing
     Gives Up    Pod    nosecret    FailedMount*secret "none" not found    patience=10
 
 ServiceAccount That Is Missing
-    Gives Up    Deployment    account    may not make its pods*serviceaccount "none" not found    patience=12
+    Gives Up    Deployment    account    may not create its pods*serviceaccount "none" not found    patience=12
 
 Rollout That Passes Its Deadline
     Gives Up    Deployment    stuck    has timed out progressing    patience=4

@@ -70,7 +70,7 @@ def test_direction_of_the_librarys_own_figures_is_known(field: str, better: bool
 
 def test_unknown_direction_and_wrong_direction_are_refused(rig: Rig) -> None:
     rig.ran(record(streams=1, lost_percent=0.0), before=[record(streams=1, lost_percent=0.0)])
-    with pytest.raises(Error, match="Whether more of 'streams' is better is not known"):
+    with pytest.raises(Error, match="It is not known whether a higher 'streams' is better; give"):
         rig.compare(field="streams")
     with pytest.raises(Error, match="'lost_percent' is better when it is lower"):
         rig.compare(higher_is_better=True)
@@ -86,7 +86,9 @@ def test_a_misspelt_field_is_not_taken_for_one_of_unknown_direction(rig: Rig) ->
 def test_another_rate_is_told_in_words_and_not_as_none(rig: Rig) -> None:
     limited = {**record(bits_per_second=1e6), "parameters": {"protocol": "udp", "bits_per_second": 1e8}}
     rig.ran(limited, before=[record(bits_per_second=1e6)])
-    with pytest.raises(Error, match=r"asked for .bitrate. is as fast as it goes in the baseline and 100.* in this run"):
+    with pytest.raises(
+        Error, match=r"requested rate .bitrate. is as fast as possible in the baseline and 100.* in this run"
+    ):
         rig.compare(field="bits_per_second")
 
 
@@ -103,7 +105,7 @@ def test_name_that_is_not_there_lists_those_that_are(rig: Rig) -> None:
     rig.ran(record("direct"), before=[record("direct path"), record("other")])
     with pytest.raises(Error, match="no measurement named 'direct'; did you mean 'direct path'"):
         rig.compare("direct")
-    with pytest.raises(Error, match=r"This run has no measurement named 'other'\. There are: 'direct'"):
+    with pytest.raises(Error, match=r"This run has no measurement named 'other'\. Available: 'direct'"):
         rig.compare("other")
 
 
@@ -136,7 +138,7 @@ def test_stand_in_of_another_suite_of_the_run_does_not_matter(rig: Rig) -> None:
 def test_runs_without_a_result_have_no_value() -> None:
     every = [record(bits_per_second=None), record(bits_per_second=5.0), record(bits_per_second=True)]
     assert baselines.values(every, "bits_per_second", "It") == [5.0]
-    with pytest.raises(InputError, match="There are: none"):
+    with pytest.raises(InputError, match="Available: none"):
         baselines.values(every[:1], "bits_per_second", "It")
 
 
@@ -173,7 +175,7 @@ def test_baseline_that_failed_itself_is_told_as_such(rig: Rig, monkeypatch: pyte
     assert rig.compare() == 0
     last = json.loads(rig.own.read_text().splitlines()[-1])
     assert last["summary"]["baseline_failed"] == 1
-    assert said == ["m: 1 of the baseline's 2 values are of measurements that failed a limit of their own"]
+    assert said == ["m: 1 of the baseline's 2 values come from measurements that failed a limit of their own"]
 
 
 def test_comparison_is_recorded_with_its_check(rig: Rig) -> None:
@@ -211,12 +213,12 @@ def test_spread_of_one_value_is_that_value() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ('{"run": "old", "na', "line 2 is no measurement: Unterminated string"),
-        ("[1, 2]", "line 2 is no measurement: it is no JSON object"),
-        ("null", "line 2 is no measurement: it is no JSON object"),
-        (json.dumps({**record(), "summary": [1]}), "line 2 is no measurement: its 'summary' is no object"),
-        (json.dumps({**record(), "verdict": "failed"}), "line 2 is no measurement: its 'verdict' is no object"),
-        ("[" * 100_000, "line 2 is no measurement: maximum recursion depth"),
+        ('{"run": "old", "na', "line 2 is not a measurement: Unterminated string"),
+        ("[1, 2]", "line 2 is not a measurement: it is not a JSON object"),
+        ("null", "line 2 is not a measurement: it is not a JSON object"),
+        (json.dumps({**record(), "summary": [1]}), "line 2 is not a measurement: its 'summary' is not an object"),
+        (json.dumps({**record(), "verdict": "failed"}), "line 2 is not a measurement: its 'verdict' is not an object"),
+        ("[" * 100_000, "line 2 is not a measurement: maximum recursion depth"),
     ],
     ids=range(6),
 )
@@ -232,7 +234,7 @@ def test_texts_with_other_ends_of_lines_stay_in_their_line(rig: Rig) -> None:
     rig.ran(record(lost_percent=1.0), before=[record(lost_percent=1.0)])
     odd = json.dumps({**record(lost_percent=1.0), "test": "a\u2028b\x85c", "parameters": None}, ensure_ascii=False)
     rig.baseline.write_bytes(b"\xef\xbb\xbf" + rig.baseline.read_bytes() + odd.encode())
-    with pytest.raises(Error, match="the protocol is not said and udp"):
+    with pytest.raises(Error, match="the protocol is not recorded and udp"):
         rig.compare()
 
 
@@ -244,7 +246,7 @@ def test_number_beyond_all_numbers_is_no_value(rig: Rig) -> None:
 
 def test_folder_is_no_baseline(rig: Rig, tmp_path: Path) -> None:
     rig.ran(record(lost_percent=1.0), before=[])
-    with pytest.raises(Error, match="is no file; give a measurements"):
+    with pytest.raises(Error, match="is not a file; give a measurements"):
         rig.compare(baseline=tmp_path)
 
 

@@ -104,7 +104,8 @@ def test_a_name_that_nobody_knows_is_warned_of_with_the_nearest_one(tmp_path: Pa
     done = robot(tmp_path, SUITE, "-v", "BANDWITH:1M")
     assert done.returncode == 0
     assert (
-        "The variable BANDWITH of the command line is used nowhere in this run. Did you mean BANDWIDTH?" in done.stderr
+        "The variable BANDWITH from the command line is not used anywhere in this run. Did you mean BANDWIDTH?"
+        in done.stderr
     )
 
 
@@ -141,7 +142,7 @@ def test_a_former_name_goes_on_working_and_warns(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ)
     )
     assert "False 5M" in done.stdout
-    assert done.stderr.count("RATE is now called BANDWIDTH; the former name works for one release more") == 1
+    assert done.stderr.count("RATE is now called BANDWIDTH; the old name still works for one more release") == 1
     assert "used nowhere" not in done.stderr
 
 

@@ -174,7 +174,7 @@ def test_every_former_variable_works_and_warns(
     seen = {test.name: test.message for test in result.suite.tests}
     assert seen == {name: values[former].replace("yes", "True") for former, name in successors}
     assert sorted(message.message for message in result.errors) == sorted(
-        f"The variable {former} is now called {name}; the former name works for one release more."
+        f"The variable {former} is now called {name}; the old name still works for one more release."
         for former, name in successors
     )
 

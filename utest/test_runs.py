@@ -143,7 +143,9 @@ def test_what_cannot_be_removed_is_an_error_of_the_run(api: ApiServer, run: Runn
     done = run("*** Test Cases ***\nT\n    Create Namespace    demo")
     assert done.tests["T"].passed
     assert len(done.errors) == 1
-    assert done.errors[0].startswith("The run could not remove everything it made: Cluster 'default' answered DELETE ")
+    assert done.errors[0].startswith(
+        "The run could not remove everything that it created: Cluster 'default' answered DELETE "
+    )
 
 
 KEPT = """
@@ -189,7 +191,7 @@ def test_what_is_kept_of_nodes_is_listed_with_the_command_that_puts_it_back(api:
     assert api.objects["/api/v1/nodes"]["node3"]["metadata"]["labels"]["pool"] == "gold"
     (told,) = done.errors
     assert re.search(
-        r"put that back, .*: netlibrary sweep --run \S+ --older-than 80s --kubeconfig \S+/kubeconfig$", told
+        r"restore these, .*: netlibrary sweep --run \S+ --older-than 80s --kubeconfig \S+/kubeconfig$", told
     )
 
 
@@ -248,7 +250,7 @@ Not Deleted Inside
     Delete Object    ConfigMap    theirs    team
 """
     )
-    assert "exists already, and not from a run of these tests" in done.tests["Refused"].message
+    assert "already exists, and no run of these tests created it" in done.tests["Refused"].message
     assert done.tests["Worked In"].passed
     assert done.tests["Not Deleted By Name"].message.startswith("Namespace 'team' was not created by this run")
     assert done.tests["Not Deleted Inside"].message.startswith("ConfigMap 'team/theirs' was not created by this run")
@@ -276,7 +278,7 @@ Refused
 """
     )
     assert done.tests["Changed"].passed, done.tests["Changed"].message
-    assert done.tests["Refused"].message.startswith("patch is empty or no object")
+    assert done.tests["Refused"].message.startswith("patch is empty or not an object")
     left = api.objects["/api/v1/nodes"]["n"]
     assert left["metadata"]["labels"] == {"zone": "a", "role": "db"}
     assert not left["metadata"]["annotations"]
@@ -297,7 +299,7 @@ def test_earlier_removal_fails_the_test_when_something_stays(api: ApiServer, run
         "    Delete Everything This Run Created    timeout=0.1s\n    [Teardown]    Keep Everything This Run Created"
     )
     assert done.tests["T"].message == (
-        "Not everything that the run made could be removed: Removal of Namespace objects: not reached within 1 s; "
+        "Not everything that the run created could be removed: Removal of Namespace objects: not reached within 1 s; "
         "at the end: 1 left (demo)."
     )
 
@@ -357,7 +359,7 @@ def test_alias_that_is_given_to_another_cluster_leads_there_and_leaves_nothing_b
     [
         (
             "Get Objects    Pod    cluster=east",
-            "No cluster is connected as 'east'; known are none. Use 'Connect To Cluster'",
+            "No cluster is connected as 'east'; connected: none. Use 'Connect To Cluster'",
         ),
         (
             "Get Object    Pod    nope    demo",
@@ -432,7 +434,7 @@ def test_deployment_whose_pods_may_not_be_made_says_why(api: ApiServer, run: Run
     test = run("*** Test Cases ***\nT\n    Wait Until Deployment Is Available    web    demo    timeout=1s").tests["T"]
     assert test.message == (
         "Deployment 'demo/web': not reached within 1 s; at the end: the controller has not seen it yet.\n"
-        "Deployment 'web' may not make its pods: exceeded quota: q, requested: pods=1"
+        "Deployment 'web' may not create its pods: exceeded quota: q, requested: pods=1"
     )
 
 

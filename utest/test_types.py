@@ -31,7 +31,7 @@ def test_percentages(value: Any, percent: float) -> None:
     assert convert(Percentage, value).fraction == percent / 100
 
 
-RATE = "Give bits per second: a number from 0 on with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
+RATE = "Give bits per second: 0 or more, with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
 SHARE = "Give a number of percent, for instance 5 % or 99.5."
 
 
@@ -53,9 +53,9 @@ SHARE = "Give a number of percent, for instance 5 % or 99.5."
         (Bitrate, "1GiB", f"{RATE} '1GiB' looks like bytes: a byte has 8 bits."),
         (Bitrate, "1Gi", f"{RATE} '1Gi' has a binary prefix; rates have decimal ones, 1k is 1000."),
         (Percentage, "half", f"Argument 'limit' got value 'half' that cannot be converted to Percentage: {SHARE}"),
-        (Percentage, "-1", "A percentage is a number from 0 on."),
-        (Percentage, "nan", "A percentage is a number from 0 on."),
-        (Percentage, "inf", "A percentage is a number from 0 on."),
+        (Percentage, "-1", "A percentage must be 0 or more."),
+        (Percentage, "nan", "A percentage must be 0 or more."),
+        (Percentage, "inf", "A percentage must be 0 or more."),
         (Protocol, "sctp", "Protocol does not have member 'sctp'. Available: 'TCP' and 'UDP'"),
     ],
 )

@@ -13,8 +13,8 @@ from NetLibrary._mechanics.report import text_table
 
 @click.command()
 @cluster_options
-@click.option("--suite", multiple=True, help="Name of a suite, may be given several times; all by default.")
-@click.option("--namespace", default=None, help="The one namespace to work in; without it suites make their own.")
+@click.option("--suite", multiple=True, help="Name of a suite; may be given several times; all by default.")
+@click.option("--namespace", default=None, help="The only namespace to work in; without it, suites create their own.")
 def check(
     kubeconfig: str | None, context: str | None, cluster: str | None, suite: tuple[str, ...], namespace: str | None
 ) -> None:

@@ -17,7 +17,7 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--cluster", metavar="lab[:NAME]", default=None, help="The lab on this machine."),
         click.option("--context", default=None, help="Context of the kubeconfig; its current one by default."),
-        click.option("--kubeconfig", default=None, help="File that names the cluster."),
+        click.option("--kubeconfig", default=None, help="Path of the kubeconfig file."),
     ):
         command = option(command)
     return command
@@ -36,7 +36,7 @@ def connect(kubeconfig: str | None, context: str | None, cluster: str | None) ->
 
             file = Path(Lab(choice.lab).kubeconfig)
             if not file.is_file():
-                raise click.ClickException(f"The lab '{choice.lab}' does not run, and no kubeconfig is named.")
+                raise click.ClickException(f"The lab '{choice.lab}' does not run, and not a kubeconfig is named.")
             choice = Choice("kubeconfig", choice.reason, (file,), lab=choice.lab)
         connected = Cluster.connect(choice)
     except NetLibraryError as error:

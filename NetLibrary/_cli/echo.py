@@ -9,7 +9,7 @@ import click
 @click.option("--port", default=7007, show_default=True, type=click.IntRange(1, 65535), help="TCP, UDP and HTTP.")
 @click.option("--iperf-port", default=5201, show_default=True, type=click.IntRange(1, 65534), help="First of two.")
 @click.option("--no-iperf", is_flag=True, help="No iperf3 servers.")
-@click.option("--print", "show", is_flag=True, help="Print the program for a machine that has only python3, and end.")
+@click.option("--print", "show", is_flag=True, help="Print the program, for a machine that has only python3, and exit.")
 def echo(port: int, iperf_port: int, no_iperf: bool, show: bool) -> None:
     """Echoes TCP and UDP and answers HTTP on one port, IPv4 and IPv6, until it is interrupted.
 

@@ -24,9 +24,12 @@ def _registry(context: click.Context, parameter: click.Parameter, value: str) ->
 
 
 _REGISTRY = click.option(
-    "--registry", default="", callback=_registry, help="Name them as the variable REGISTRY of this value has them."
+    "--registry",
+    default="",
+    callback=_registry,
+    help="Show the names that images have with this value of the variable REGISTRY.",
 )
-_SUITE = click.option("--suite", default="", help="Only those of one suite, for instance e2sar.")
+_SUITE = click.option("--suite", default="", help="Only the images of one suite, for instance e2sar.")
 
 
 @click.group()
@@ -37,7 +40,7 @@ def images() -> None:
 @images.command(name="list")
 @_REGISTRY
 @_SUITE
-@click.option("--plain", is_flag=True, help="References only, one a line, for scripts that mirror them.")
+@click.option("--plain", is_flag=True, help="References only, one per line, for scripts that mirror them.")
 def list_images(registry: str, suite: str, plain: bool) -> None:
     """Lists every image with the variable that names another one."""
     _chosen(suite)
@@ -54,7 +57,7 @@ def list_images(registry: str, suite: str, plain: bool) -> None:
 @_SUITE
 @click.option(
     "--with", "program", type=click.Choice(BUILDERS), default=None,
-    help="Copies published images with this program. Without, equivalents are assembled where the lab knows how.",
+    help="Program that copies published images. Without it, equivalents are assembled where the lab knows how.",
 )  # fmt: skip
 def export(folder: Path, registry: str, suite: str, program: str | None) -> None:
     """Writes archives of the images into a folder, for a registry without a way to others.
@@ -82,7 +85,7 @@ def _chosen(suite: str) -> list[Image]:
     found = [image for image in IMAGES if not suite or suite in image.suites]
     if not found:
         known = ", ".join(sorted({name for image in IMAGES for name in image.suites}))
-        raise click.UsageError(f"suite is '{suite}'; those with images are {known}.")
+        raise click.UsageError(f"suite is '{suite}'; suites with images: {known}.")
     return found
 
 

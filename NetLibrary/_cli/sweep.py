@@ -11,10 +11,12 @@ from NetLibrary.types import durations
 
 @click.command()
 @cluster_options
-@click.option("--dry-run", is_flag=True, help="List only, change nothing.")
-@click.option("--older-than", default="1h", show_default=True, help="No sign of life for so long; at least 80 s.")
-@click.option("--run", default="", metavar="ID", help="Only what the run of this id left.")
-@click.option("--namespace", default=None, help="Look only there, with an account that may not look elsewhere.")
+@click.option("--dry-run", is_flag=True, help="Only list, change nothing.")
+@click.option(
+    "--older-than", default="1h", show_default=True, help="Minimum time without a sign of life; at least 80 s."
+)
+@click.option("--run", default="", metavar="ID", help="Only what the run with this ID left behind.")
+@click.option("--namespace", default=None, help="The only namespace to sweep, for an account without rights elsewhere.")
 def sweep(
     kubeconfig: str | None, context: str | None, cluster: str | None, dry_run: bool, older_than: str, run: str,
     namespace: str | None,
@@ -32,7 +34,8 @@ def sweep(
         raise click.BadParameter(str(error), param_hint="--older-than") from error
     if seconds < LEAST_AGE:
         text = (
-            f"'{older_than}' is {seconds:g} s; allowed are {LEAST_AGE:g} s and more: runs that live give signs of it."
+            f"'{older_than}' is {seconds:g} s; allowed are {LEAST_AGE:g} s and more, since live runs show a sign of "
+            "life only now and then."
         )
         raise click.BadParameter(text, param_hint="--older-than")
     try:
@@ -42,7 +45,7 @@ def sweep(
         )  # fmt: skip
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error
-    for title, lines in (("Removed", swept.removed), ("Left", swept.left), ("Not looked at", swept.unseen)):
+    for title, lines in (("Removed", swept.removed), ("Left", swept.left), ("Not checked", swept.unseen)):
         if lines:
             click.echo(("Would be removed" if dry_run and title == "Removed" else title) + ":")
             click.echo("\n".join(f"  {line}" for line in lines))

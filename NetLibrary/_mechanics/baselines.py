@@ -31,7 +31,7 @@ _SAME = {
     "streams": "the number of streams",
     "reverse": "whether the server sends (reverse)",
     "family": "the address family",
-    "bits_per_second": "the rate that was asked for (bitrate)",
+    "bits_per_second": "the requested rate (bitrate)",
 }
 
 
@@ -55,7 +55,7 @@ def direction(field: str, wanted: bool | None) -> bool:
     """
     known = higher_is_better(field)
     if known is None and wanted is None:
-        raise InputError(f"Whether more of '{field}' is better is not known; say higher_is_better=True or =False.")
+        raise InputError(f"It is not known whether a higher '{field}' is better; give higher_is_better=True or =False.")
     if known is not None and wanted is not None and wanted != known:
         better = "higher" if known else "lower"
         raise InputError(f"'{field}' is better when it is {better}; leave higher_is_better out.")
@@ -73,7 +73,7 @@ def earlier(path: Path, *, own: Path, run: str) -> list[Record]:
         InputError: It does not exist, holds no measurements, or is this run's own.
     """
     if not path.is_file():
-        what = "is no file" if path.exists() else "does not exist"
+        what = "is not a file" if path.exists() else "does not exist"
         raise InputError(f"baseline '{path}' {what}; give a measurements.jsonl of an earlier run.")
     if own.exists() and path.samefile(own):
         raise InputError(f"baseline '{path}' is this run's own file and always matches itself; give an earlier run's.")
@@ -82,7 +82,7 @@ def earlier(path: Path, *, own: Path, run: str) -> list[Record]:
     except OSError as error:
         raise InputError(f"baseline '{path}' cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise InputError(f"baseline '{path}' is no measurements.jsonl: {error}.") from error
+        raise InputError(f"baseline '{path}' is not a measurements.jsonl file: {error}.") from error
     found = [r for r in records if r.get("run") != run]
     if not found:
         raise InputError(f"baseline '{path}' has no measurements of an earlier run.")
@@ -165,8 +165,8 @@ def _parameter(key: str) -> Any:
     def see(record: Record) -> str:
         value = (record.get("parameters") or {}).get(key)
         if key == "bits_per_second":
-            return (bitrate_text(float(value)) if _is_number(value) else str(value)) if value else "as fast as it goes"
-        return {None: "not said", True: "yes", False: "no"}.get(value, str(value))
+            return (bitrate_text(float(value)) if _is_number(value) else str(value)) if value else "as fast as possible"
+        return {None: "not recorded", True: "yes", False: "no"}.get(value, str(value))
 
     return see
 
@@ -180,4 +180,4 @@ def _there(wanted: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(wanted, names, 1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     listed = ", ".join(f"'{name}'" for name in names[:20]) or "none"
-    return f"{hint} There are: {listed}{' …' if len(names) > 20 else ''}."
+    return f"{hint} Available: {listed}{' …' if len(names) > 20 else ''}."

@@ -169,18 +169,18 @@ def read(path: Path, *, run: str = "") -> list[dict[str, Any]]:
                 found.append(_measurement(json.loads(line)))
             except (ValueError, RecursionError) as error:
                 if not run:
-                    raise ValueError(f"line {number} is no measurement: {str(error).rstrip('.')}") from None
+                    raise ValueError(f"line {number} is not a measurement: {str(error).rstrip('.')}") from None
     return [each for each in found if run in ("", each.get("run"))]
 
 
 def _measurement(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("it is not a JSON object")
     for part in ("summary", "parameters", "verdict", "stand_ins"):
         if value.get(part) is None:
             value[part] = {}
         elif not isinstance(value[part], dict):
-            raise ValueError(f"its '{part}' is no object")
+            raise ValueError(f"its '{part}' is not an object")
     return value
 
 

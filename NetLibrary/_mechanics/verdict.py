@@ -17,11 +17,11 @@ class Status(Enum):
     FAILED = "failed"
     """The network or the product did not do what was asked of it."""
     ERROR = "error"
-    """The measurement could not be made, or is not whole: no statement about the network."""
+    """The measurement could not be made or is incomplete: it says nothing about the network."""
     SKIPPED = "skipped"
     """The cluster lacks what the measurement needs."""
     NOT_JUDGED = "not judged"
-    """Nothing was asked of it."""
+    """No limit was given."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ def against(reference: str, measured: Mapping[str, T], figure: Callable[[T], flo
         reference: Name of the measurement that the others are compared with.
         measured: The measurements by name.
         figure: What is compared.
-        nothing: Words for a reference whose figure is 0, for instance `carried nothing, so there is no share of it`.
+        nothing: Words for a reference whose figure is 0, for instance `carried no data, so no
+            share of it can be calculated`.
 
     Raises:
         InputError: There is no such measurement, or nothing to compare with.

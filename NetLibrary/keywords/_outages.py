@@ -121,8 +121,9 @@ def abort(session: Session, measurement: Measurement | None) -> None:
 def _end_forgotten(session: Session, measurement: Measurement) -> None:
     if state_of(session).running is measurement:
         logger.warn(
-            f"The measurement '{measurement.name}' still ran when the test that started it was over. It was ended and "
-            "recorded as cut short: 'Stop Traffic' or 'Outages Should Be Within Limits' ends one in time."
+            f"The measurement '{measurement.name}' was still running at the end of the test that started it. It was "
+            "stopped and recorded as cut short; end it in the test with 'Stop Traffic' or 'Outages Should Be Within "
+            "Limits'."
         )
         abort(session, measurement)
 
@@ -203,7 +204,7 @@ def conclude_outages(session: Session, result: OutageResult, limits: Limits, *, 
         files=[probes],
         metadata={"Longest outage": f"{worst.longest_ms:.0f} ms, {worst.spec.name}" if worst else "none"},
         console=_console(result),
-        lead=f"'{result.name}' broke {broken} of its limits",
+        lead=f"'{result.name}' violated {broken} of its limits",
     )
 
 
@@ -239,7 +240,7 @@ def _console(result: OutageResult) -> str:
     if worst:
         # A kept connection that is reset and opened again at once is one of no measurable length
         longest = f"{worst.longest_ms:.0f} ms" if worst.longest_ms >= 1 else "shorter than 1 ms"
-        told = f"longest outage {longest} ({worst.spec.name}), {len(hit)} of {len(paths)} {word} hit"
+        told = f"longest outage {longest} ({worst.spec.name}), {len(hit)} of {len(paths)} {word} affected"
     return "\n".join([f"  '{result.name}': {told}", *(f"  ERROR: {text}" for text in result.errors)])
 
 
@@ -255,10 +256,10 @@ def _tell(result: OutageResult, count: int, probes: Path) -> None:
     planned = sum(stream.planned for stream in result.streams)
     if skipped > WORTH_A_WARNING * planned:
         logger.warn(
-            f"'{result.name}': {skipped} of {planned} probes were not sent in time, because the probers got too "
-            "little processor. Lengths of outages are less exact then; they are never made longer by it."
+            f"'{result.name}': {skipped} of {planned} probes were not sent in time, because the probers got too little "
+            "CPU time. This makes lengths of outages less exact, but never longer."
         )
     if tables.comparable(result):
         printed = tables.as_the_original_prints(result)
-        logger.info(f"As kube-ovn's test-server prints it (--output=json), a document for each path:\n{printed}")
-    logger.info(f"{count} probes are in {probes.name}; clocks agree to ±{result.uncertainty_ms:.1f} ms.")
+        logger.info(f"In the format of kube-ovn's test-server (--output=json), one document per path:\n{printed}")
+    logger.info(f"{count} probes are in {probes.name}; the clocks agree to within ±{result.uncertainty_ms:.1f} ms.")

@@ -80,7 +80,7 @@ class Session:
             if name != DEFAULT:
                 known = ", ".join(f"'{a}'" for a in sorted(self._clusters)) or "none"
                 raise InputError(
-                    f"No cluster is connected as '{name}'; known are {known}. Use 'Connect To Cluster' first."
+                    f"No cluster is connected as '{name}'; connected: {known}. Use 'Connect To Cluster' first."
                 )
             self.connect(DEFAULT, self._kubeconfig, self._context)
         return self._clusters[name]
@@ -164,7 +164,7 @@ class Session:
             use.release()
             return
         text = (
-            f"The lab '{lab.name}' goes on running, because SKIP_TEARDOWN is on. To look at it: "
+            f"The lab '{lab.name}' keeps running because SKIP_TEARDOWN is set. To inspect it: "
             f"export KUBECONFIG={lab.kubeconfig}. To stop it: python -m NetLibrary.lab down --name {lab.name}"
         )
         _robot.console(text)
@@ -272,7 +272,7 @@ class Session:
         if not self.keep:
             self._tell_when_interrupted()
         if self.keep:
-            logger.info(f"Namespace '{name}' stays, because SKIP_TEARDOWN is on.")
+            logger.info(f"Namespace '{name}' is kept because SKIP_TEARDOWN is set.")
         else:
             cluster.leave_namespace(name)
 
@@ -302,8 +302,8 @@ class Session:
             return
         self._told_interrupted = True
         _robot.console(
-            "Interrupted: what the run made is removed now, which takes some seconds. A second signal ends this, and "
-            "leaves it to 'netlibrary sweep'."
+            "Interrupted: removing what the run created, which takes some seconds. A second signal stops this and "
+            "leaves the rest to 'netlibrary sweep'."
         )
 
     def _all_clusters(self) -> list[Cluster]:
@@ -336,9 +336,9 @@ class Session:
         try:
             left = self.delete_everything(wait=60.0)
             if left:
-                logger.error(f"The run could not remove everything it made: {'; '.join(left)}.")
+                logger.error(f"The run could not remove everything that it created: {'; '.join(left)}.")
         except Exception as error:  # whatever it is, what follows must be undone too
-            logger.error(f"Removing what the run made failed: {error or type(error).__name__}")
+            logger.error(f"Removing what the run created failed: {error or type(error).__name__}")
         while self._scoped:
             _undo(*self._scoped.pop()[1:])
         while self._closers:

@@ -51,7 +51,9 @@ def _take_over_former_names(data: contract.Data) -> None:
         for name in successors:
             if contract.plain(name) in declared:
                 BuiltIn().set_suite_variable(f"${{{name}}}", value)
-                _warn_once(f"The variable {former} is now called {name}; the former name works for one release more.")
+                _warn_once(
+                    f"The variable {former} is now called {name}; the old name still works for one more release."
+                )
 
 
 def _checked() -> str:
@@ -89,11 +91,11 @@ def _warn_of_unknown_names(suite: Any) -> None:
         advice = (
             f" Did you mean {near}?"
             if near
-            else f" There are {', '.join(sorted(data.declared))}."
+            else f" Known variables: {', '.join(sorted(data.declared))}."
             if data.declared
             else ""
         )
-        _warn_once(f"The variable {name} of the command line is used nowhere in this run.{advice}")
+        _warn_once(f"The variable {name} from the command line is not used anywhere in this run.{advice}")
 
 
 def _warn_once(text: str) -> None:

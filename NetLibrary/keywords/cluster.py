@@ -57,7 +57,7 @@ class ClusterKeywords(KeywordBase):
         from NetLibrary._mechanics.kube.sameness import same_cluster
 
         if not same_cluster(self.session.cluster(first), self.session.cluster(second)):
-            raise Error(f"'{first}' and '{second}' are different clusters, but must be one: {why}.")
+            raise Error(f"'{first}' and '{second}' are different clusters, but must be the same: {why}.")
 
     @keyword(tags=["cluster"])
     def create_namespace(
@@ -119,7 +119,7 @@ class ClusterKeywords(KeywordBase):
             )  # fmt: skip
 
     def _delete_foreign(self, connection: Cluster, kind: str, name: str, namespace: str | None) -> None:
-        logger.info(f"{kind} '{name}' is deleted whoever created it, because of allow_foreign=True.")
+        logger.info(f"{kind} '{name}' is deleted no matter who created it, because of allow_foreign=True.")
         connection.delete(kind, name, namespace, allow_foreign=True)
 
     @keyword(tags=["cluster"])
@@ -287,7 +287,7 @@ class ClusterKeywords(KeywordBase):
         connection = self.session.cluster(cluster)
         found = list(connection.list(kind, namespace, labels=labels))
         if not found and namespace and (words := missing_namespace(connection, namespace)):
-            raise Failure(f"No {kind} can be looked for: {words}.")
+            raise Failure(f"Cannot look for {kind} objects: {words}.")
         return found
 
     @keyword(tags=["cluster"])

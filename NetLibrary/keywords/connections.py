@@ -255,7 +255,7 @@ class ConnectionKeywords(SourceBase):
                 measured = run.measure_path_mtu(place, goal.host)
                 where = goal.host if goal.pod is None else f"{goal.name.rpartition(':')[0]}' at '{goal.host}"
                 if measured.mtu == 0:
-                    silent.append(f"'{where}' answers no ping from '{place.name}', so nothing was measured.")
+                    silent.append(f"'{where}' does not answer pings from '{place.name}', so nothing was measured.")
                 found = measured.mtu
                 checks.append(judge.path_mtu(measured, mtu, place.name, where))
         label = name or _robot.current_test() or "path MTU"
@@ -324,7 +324,7 @@ class ConnectionKeywords(SourceBase):
         by_itself = None in (before, after) or before != after
         who = " by the pod itself" if by_itself else " on the way, by a network that rejects what policies deny"
         refused = pair.count(REFUSED) > 0
-        logger.info(f"A port behind a policy that lets nobody in: {pair.seen}{who if refused else ''}.")
+        logger.info(f"A port behind a policy that allows nobody: {pair.seen}{who if refused else ''}.")
         return not (refused and by_itself)
 
     def _connections(

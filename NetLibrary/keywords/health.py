@@ -189,7 +189,7 @@ class HealthKeywords(KeywordBase):
                     rows.append([node, full, str(error)])
         wrong = [row for row in rows if row[2] != "resolved"]
         said = "; ".join(f"from node '{node}' '{full}': {why}" for node, full, why in wrong)
-        text = f"{len(wrong)} of {len(rows)} questions failed: {said}."
+        text = f"{len(wrong)} of {len(rows)} DNS queries failed: {said}."
         conclude(
             self.session,
             kind="cluster_health",

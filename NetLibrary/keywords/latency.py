@@ -194,7 +194,7 @@ class LatencyKeywords(KeywordBase):
         from NetLibrary._mechanics.throughput.requests.show import compared, draw
         from NetLibrary._mechanics.verdict import at_most
 
-        nothing = "answered nothing, so there is no multiple of it"
+        nothing = "answered nothing, so no multiple of it can be calculated"
         multiples = against(reference, measured, lambda run: float(run.p99_ms), nothing)
         checks = []
         if multiple_at_most:

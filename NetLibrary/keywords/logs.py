@@ -209,5 +209,5 @@ class LogKeywords(KeywordBase):
         choice = events.Choice(type or "", reason, about, text, None if since is None else since.total_seconds())
         found = events.find(connection, namespace, choice)
         if not found and namespace and (words := missing_namespace(connection, namespace)):
-            raise WaitFailed(f"No events can be looked for: {words}.")
+            raise WaitFailed(f"Cannot look for events: {words}.")
         return found

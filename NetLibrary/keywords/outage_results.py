@@ -18,7 +18,7 @@ class OutageResultKeywords(KeywordBase):
         """Returns the probe streams that are in an outage right now."""
         running = state_of(self.session).running
         if running is None:
-            raise InputError("No measurement runs; use 'Start Outage Measurement' first.")
+            raise InputError("No measurement is running; use 'Start Outage Measurement' first.")
         return running.open_outages()
 
     @keyword(tags=["outages"], formerly=["Get Break Outages"])
@@ -58,7 +58,7 @@ class OutageResultKeywords(KeywordBase):
         if endpoints is None:
             raise InputError("There was no measurement yet; use 'Start Outage Measurement' first.")
         if role not in endpoints.pods:
-            raise InputError(f"role is '{role}'; there are {', '.join(sorted(endpoints.pods))}.")
+            raise InputError(f"role is '{role}'; allowed are {', '.join(sorted(endpoints.pods))}.")
         return str(endpoints.pods[role]["spec"]["nodeName"])
 
     @keyword(tags=["outages"])

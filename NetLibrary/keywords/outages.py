@@ -144,7 +144,9 @@ class OutageKeywords(KeywordBase):
 
         state = state_of(self.session)
         if state.running is not None:
-            raise InputError(f"The measurement '{state.running.name}' still runs; use 'Stop Outage Measurement' first.")
+            raise InputError(
+                f"The measurement '{state.running.name}' is still running; use 'Stop Outage Measurement' first."
+            )
         conclude_pending(self.session)
         given = Limits.of(dict(limits or {}))
         rates = streams.Rates.of(
@@ -232,7 +234,7 @@ class OutageKeywords(KeywordBase):
 
         state = state_of(self.session)
         if state.running is None:
-            raise InputError("No measurement runs; use 'Start Outage Measurement' first.")
+            raise InputError("No measurement is running; use 'Start Outage Measurement' first.")
         return tables.summary(finish(state, settle=True))
 
     @keyword(tags=["outages"], formerly=["Stop Break Measurement"], renamed=OLD_LIMITS)
@@ -328,7 +330,7 @@ class OutageKeywords(KeywordBase):
         """Skips what asks for a path that is not there."""
         if absent:
             reason = (
-                f"Skipped: the cluster does not have what is to be measured: {'; '.join(absent)}. Leave the path out, "
-                "or name it under optional= to measure it where it is there."
+                f"Skipped: the cluster lacks something that is to be measured: {'; '.join(absent)}. Leave the path "
+                "out, or name it under optional= to measure it only where it exists."
             )
             conclude(self.session, kind=KIND, name=name, parameters=parameters, skip=reason)

@@ -76,7 +76,9 @@ class OwnServiceKeywords(KeywordBase):
             timeout_seconds=self.session.default_timeout if timeout is None else timeout.total_seconds(),
         )
         connection = self.session.cluster(cluster)
-        _robot.console(f"Services of '{namespace}': probers start, then all Services are asked from each of them")
+        _robot.console(
+            f"Services of '{namespace}': starting probers, then connecting to all Services from each of them"
+        )
         outcomes = run.Namespace(connection, namespace, settings).check()
         label = name or _robot.current_test() or f"Services of {namespace}"
         parameters = {
@@ -107,10 +109,10 @@ class OwnServiceKeywords(KeywordBase):
         if denied:
             rows_denied = [[policy, count] for policy, count in sorted(denied.items())]
             tables.append(
-                Table(["kept away by", "connections"], rows_denied, "What policies keep away", headline=False)
+                Table(["denied by", "connections"], rows_denied, "Connections denied by policies", headline=False)
             )
         if outcomes.notes:
-            tables.append(Table(["what is not asked or not judged"], [[n] for n in outcomes.notes], headline=False))
+            tables.append(Table(["what is not probed or not judged"], [[n] for n in outcomes.notes], headline=False))
         wrong = [cell for cell in outcomes.cells if cell.wrong]
         numbers = {
             "services": outcomes.services,
@@ -133,6 +135,6 @@ class OwnServiceKeywords(KeywordBase):
             tables=tables,
             pictures=pictures,
             console=f"Services: {numbers['services']} by {numbers['cells']} connections, {numbers['wrong']} wrong, "
-            f"{numbers['denied']} kept away by policies",
+            f"{numbers['denied']} denied by policies",
         )  # fmt: skip
         return {**numbers, "findings": findings}

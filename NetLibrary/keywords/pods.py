@@ -135,7 +135,7 @@ class PodKeywords(SourceBase):
         from NetLibrary._mechanics.vantage import pods_of
 
         if "=" not in labels:
-            raise InputError(f"labels is '{labels}', which is no label selector; give for instance app={labels}.")
+            raise InputError(f"labels is '{labels}', which is not a label selector; give, for instance, app={labels}.")
         words = required_command(command)
         connection = self.session.cluster(cluster)
         names = [pod["metadata"]["name"] for pod in pods_of(connection, namespace, labels)]
@@ -267,7 +267,7 @@ def run_in(
     if exit_status not in (None, result.exit_code):
         raise ExecFailed(
             f"'{head(' '.join(command), 120)}' in pod '{namespace}/{pod}' ended with exit status {result.exit_code}; "
-            f"expected was {exit_status}.",
+            f"expected {exit_status}.",
             exit_code=result.exit_code,
         )
     return CommandOutput.of(result.stdout, result.exit_code, result.stderr, result.seconds)

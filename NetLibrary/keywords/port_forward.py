@@ -76,7 +76,7 @@ class PortForwardKeywords(KeywordBase):
 
         if address is not None and address not in self._forwards:
             known = ", ".join(self._forwards) or "none"
-            raise InputError(f"address is '{address}'; the port forwards that run are {known}.")
+            raise InputError(f"address is '{address}'; running port forwards: {known}.")
         for each in [address] if address else list(self._forwards):
             self._end_forward(each)
 

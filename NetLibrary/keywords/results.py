@@ -94,7 +94,7 @@ def _check(name: str, field: str, result: Comparison, tolerance: Percentage) -> 
 def _told(name: str, failed: int, of: int) -> str:
     if not failed:
         return ""
-    return f"{name}: {failed} of the baseline's {of} values are of measurements that failed a limit of their own"
+    return f"{name}: {failed} of the baseline's {of} values come from measurements that failed a limit of their own"
 
 
 def _rows(result: Comparison, before: list[float], now: list[float], failed: tuple[int, int]) -> list[list[object]]:
@@ -103,7 +103,7 @@ def _rows(result: Comparison, before: list[float], now: list[float], failed: tup
     verdict = Cell("worse", "bad") if result.worse else Cell("not worse", "good")
     return [
         ["values", len(before), len(now)],
-        *([["of measurements that failed", *failed]] if any(failed) else []),
+        *([["from measurements that failed", *failed]] if any(failed) else []),
         ["median", f"{result.before:g}", f"{result.now:g}"],
         ["smallest to largest", f"{min(before):g} to {max(before):g}", f"{min(now):g} to {max(now):g}"],
         ["change", "", f"{result.change * 100:+.1f} %"],

@@ -162,9 +162,7 @@ class SkupperKeywords(KeywordBase):
         objects = self._objects({(self.session.cluster(cluster), name) for name in namespaces})
         if not any(obj.get("kind") == "Site" for obj in objects):
             where = ", ".join(f"'{name}'" for name in namespaces) or "no namespace"
-            raise InputError(
-                f"namespaces is {where}, where there is no Site; there is no Skupper network to look into."
-            )
+            raise InputError(f"namespaces is {where}, where there is no Site; there is no Skupper network to check.")
         found = diagnose(objects)
         conclude(
             self.session,

@@ -200,7 +200,7 @@ class ThroughputKeywords(KeywordBase):
         if reference is None or at_least is None:
             raise InputError("Give two results of 'Measure Throughput' and the least share, for instance 80 %.")
         if reference.bits_per_second <= 0:
-            raise InputError("The result to compare with carried nothing, so there is no share of it.")
+            raise InputError("The result to compare with carried no data, so no share of it can be calculated.")
         rate, other = measured.bits_per_second, reference.bits_per_second
         percent = 100 * rate / other
         path = draw_rates(_robot.picture_path("share"), {"measured": measured, "compared with": reference})

@@ -211,7 +211,7 @@ class ThroughputServerKeywords(KeywordBase):
         from NetLibrary._mechanics.throughput.show import draw_shares
         from NetLibrary._mechanics.verdict import at_least
 
-        nothing = "carried nothing, so there is no share of it"
+        nothing = "carried no data, so no share of it can be calculated"
         multiples = against(reference, measured, lambda run: run.bits_per_second, nothing)
         shares = {each: 100 * multiple for each, multiple in multiples.items()}
         checks: list[Check] = []

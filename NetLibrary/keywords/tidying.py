@@ -30,7 +30,7 @@ class TidyingKeywords(KeywordBase):
         """
         left = self.session.delete_everything(wait=timeout.total_seconds() if wait else 0.0)
         if left:
-            raise Failure(f"Not everything that the run made could be removed: {'; '.join(left)}.")
+            raise Failure(f"Not everything that the run created could be removed: {'; '.join(left)}.")
 
     @keyword(tags=["cluster"])
     def keep_everything_this_run_created(self) -> None:
@@ -39,7 +39,9 @@ class TidyingKeywords(KeywordBase):
         The variable SKIP_TEARDOWN does the same without a keyword: `-v SKIP_TEARDOWN:True`.
         """
         self.session.keep = True
-        logger.info("Everything that this run makes stays; the end of the run lists it, with commands to remove it.")
+        logger.info(
+            "Everything that this run creates is kept; the end of the run lists it, with the commands to remove it."
+        )
 
     @keyword(tags=["cluster"])
     def get_run_id(self) -> str:
@@ -124,7 +126,7 @@ class TidyingKeywords(KeywordBase):
             self.session.cluster(cluster), older_than=older_than.total_seconds(), run=run, dry_run=dry_run,
             namespace=namespace, say=logger.info,
         )  # fmt: skip
-        for title, lines in (("Swept", swept.removed), ("Left", swept.left), ("Not looked at", swept.unseen)):
+        for title, lines in (("Swept", swept.removed), ("Left", swept.left), ("Not checked", swept.unseen)):
             if lines:
                 logger.info(f"{title}:\n" + "\n".join(lines))
         return swept.removed

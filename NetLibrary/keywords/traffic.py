@@ -155,7 +155,7 @@ class TrafficKeywords(KeywordBase):
 
         state = state_of(self.session)
         if state.running is None:
-            raise InputError("No traffic runs; use 'Start Traffic' or 'Start Traffic To Service' first.")
+            raise InputError("No traffic is running; use 'Start Traffic' or 'Start Traffic To Service' first.")
         result = finish(state, settle=True)
         self.session.headline(traffic.html(result))
         return traffic.summary(result)
@@ -178,7 +178,8 @@ class TrafficKeywords(KeywordBase):
         state = state_of(self.session)
         if state.running is not None:
             raise InputError(
-                f"The measurement '{state.running.name}' still runs; use 'Stop Traffic' first, or give 'Start Traffic' "
+                f"The measurement '{state.running.name}' is still running; use 'Stop Traffic' first, or give 'Start "
+                "Traffic' "
                 "several targets."
             )
         conclude_pending(self.session)
@@ -263,7 +264,7 @@ def _dead(broken: str, cluster: Any, targets: Sequence[OutageTarget], namespace:
     ]
     why = " ".join(dict.fromkeys(text for text in told if text))
     text = f"Traffic gets no good answers before anything is disturbed: {broken}."
-    return f"{text} {why or 'Wait until the application answers, and start the traffic then.'}"
+    return f"{text} {why or 'Wait until the application answers before you start the traffic.'}"
 
 
 def _port(cluster: Any, service: str, namespace: str, port: str) -> str:

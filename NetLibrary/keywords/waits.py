@@ -214,7 +214,7 @@ class WaitKeywords(KeywordBase):
         from NetLibrary._mechanics.kube.missing import missing_namespace
 
         if namespace and (words := missing_namespace(self.session.cluster(cluster), namespace)):
-            raise WaitFailed(f"Nothing can be looked for: {words}.")
+            raise WaitFailed(f"Cannot look for anything there: {words}.")
 
     def _last_lines_of_job(self, name: str, namespace: str, cluster: str | None) -> str:
         from NetLibrary._mechanics.errors import ClusterError

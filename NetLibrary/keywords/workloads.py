@@ -49,7 +49,7 @@ class WorkloadKeywords(KeywordBase):
             except yaml.YAMLError as error:
                 raise InputError(f"patch is neither JSON nor YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(patch, Mapping) or not patch:
-            raise InputError('patch is empty or no object; give for instance {"spec": {"replicas": 2}}.')
+            raise InputError('patch is empty or not an object; give, for instance, {"spec": {"replicas": 2}}.')
         from NetLibrary._mechanics.kube.manifests import check_json
 
         check_json(patch, "patch has")

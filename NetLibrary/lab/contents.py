@@ -63,7 +63,7 @@ class FileTree:
     def add_file(self, source: Path, path: str) -> None:
         """Adds a file of this machine, with its permission to be executed or not."""
         if not source.is_file():
-            raise EnvironmentProblem(f"'{source}' is to go into an image, and is no file.")
+            raise EnvironmentProblem(f"'{source}' is needed for an image and is not a file.")
         self.add_folder(os.path.dirname(path))
         self._entries[path.strip("/")] = (
             0o755 if os.access(source, os.X_OK) and source.stat().st_mode & 0o111 else 0o644,
@@ -146,7 +146,7 @@ def add_programs(tree: FileTree, programs: Iterable[str], image: str) -> None:
             package = package_of(os.path.basename(name))
             hint = f" Install it: apt-get install {package}" if package else ""
             raise EnvironmentProblem(
-                f"The program '{name}' is to go into the image '{image}', and is not on this machine.{hint}"
+                f"The program '{name}' is needed for the image '{image}' and is not on this machine.{hint}"
             )
         tree.add_file(source, target)
         _add_libraries(tree, [source])
@@ -165,7 +165,7 @@ def iptables_program() -> Path:
     """Returns the distribution's one program behind all names of iptables."""
     found = find_program("iptables")[0]
     if found is None:
-        raise EnvironmentProblem("iptables is to go into an image. Install it: apt-get install iptables")
+        raise EnvironmentProblem("iptables is needed for an image. Install it: apt-get install iptables")
     return found
 
 
@@ -192,7 +192,7 @@ def add_shell(tree: FileTree) -> FileTree:
         tree.add_folder(folder)
     busybox = find_program("busybox")[0]
     if busybox is None:
-        raise EnvironmentProblem("busybox is to go into images. Install it: apt-get install busybox-static")
+        raise EnvironmentProblem("busybox is needed for images. Install it: apt-get install busybox-static")
     tree.add_file(busybox, "/bin/busybox")
     _add_libraries(tree, [busybox])
     for applet in subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split():
@@ -305,7 +305,7 @@ def package_files(names: Iterable[str]) -> list[tuple[Path, str]]:
         except importlib.metadata.PackageNotFoundError:
             if required:
                 raise EnvironmentProblem(
-                    f"The Python package '{name}' is to go into an image, and is not installed here."
+                    f"The Python package '{name}' is needed for an image and is not installed here."
                 ) from None
             continue  # asked for under a condition that does not hold here
         for file in distribution.files or []:

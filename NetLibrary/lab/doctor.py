@@ -58,7 +58,7 @@ def _programs() -> Iterator[Finding]:
             f"apt-get install -y {' '.join(sorted(set(missing.values())))}  (`up` does it as root)",
         )
     if not missing:
-        yield Finding(OK, "programs", f"all {len(tools.RUN) + len(tools.IMAGES)} are there")
+        yield Finding(OK, "programs", f"all {len(tools.RUN) + len(tools.IMAGES)} are installed")
 
 
 def _go() -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def _control_groups() -> Iterator[Finding]:
         yield Finding(
             FAILURE,
             "control groups",
-            f"version {version}, but no group can be made: {error.strerror}; "
+            f"version {version}, but no group can be created: {error.strerror}; "
             "a container needs --privileged and a writable /sys/fs/cgroup",
         )
         return
@@ -129,7 +129,7 @@ def _kernel() -> Iterator[Finding]:
     network.load_modules()
     problem = disk.overlay_problem(root())
     if problem:
-        text = f"{root()} cannot hold unpacked images ({problem}); they go to memory, about 500 MiB"
+        text = f"{root()} cannot hold unpacked images ({problem}); they are unpacked to memory, about 500 MiB"
         yield Finding(WARNING, "overlay file system", text)
     else:
         yield Finding(OK, "overlay file system", "works")
@@ -149,10 +149,10 @@ def _resources() -> Iterator[Finding]:
     yield Finding(
         OK if free >= MEMORY_MIB else WARNING,
         "memory",
-        f"{free} MiB available, {MEMORY_MIB} MiB are advised for 3 nodes",
+        f"{free} MiB available, {MEMORY_MIB} MiB are recommended for 3 nodes",
     )
     processors = len(os.sched_getaffinity(0))
-    yield Finding(OK if processors >= 2 else WARNING, "processors", f"{processors}, at least 2 are advised")
+    yield Finding(OK if processors >= 2 else WARNING, "processors", f"{processors}, at least 2 are recommended")
     for what, folder, needed in (
         ("disk for running labs", root(), DISK_MIB),
         ("disk for the cache", cache(), DISK_MIB if build.built() else build.SPACE >> 20),
@@ -164,7 +164,7 @@ def _resources() -> Iterator[Finding]:
         yield Finding(WARNING, "inotify", f"fs.inotify.max_user_instances is {watches} and cannot be raised from here")
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if files != resource.RLIM_INFINITY and files < 4096:
-        yield Finding(WARNING, "open files", f"the limit is {files}; 4096 or more are advised (ulimit -n)")
+        yield Finding(WARNING, "open files", f"the limit is {files}; 4096 or more is recommended (ulimit -n)")
 
 
 def _addresses() -> Iterator[Finding]:
@@ -190,7 +190,7 @@ def _addresses() -> Iterator[Finding]:
         yield Finding(
             FAILURE,
             "ports",
-            f"a program of this machine listens on {', '.join(map(str, busy))} of all addresses (ss -ltnp)",
+            f"a program on this machine listens on {', '.join(map(str, busy))} of all addresses (ss -ltnp)",
         )
     else:
         yield Finding(OK, "ports", f"{', '.join(map(str, PORTS))} are free on the lab's addresses")
@@ -200,10 +200,10 @@ def _names() -> Iterator[Finding]:
     path = node_files.resolver()
     servers = re.findall(r"^nameserver\s+(\S+)", path.read_text(), re.MULTILINE) if path.exists() else []
     if servers and not all(server.startswith(("127.", "::1")) for server in servers):
-        yield Finding(OK, "names outside", f"pods ask {', '.join(servers)} ({path})")
+        yield Finding(OK, "names outside", f"pods query {', '.join(servers)} ({path})")
     else:
         yield Finding(
-            WARNING, "names outside", "no name server that pods could reach; names inside the cluster work all the same"
+            WARNING, "names outside", "no DNS server that pods could reach; names inside the cluster work anyway"
         )
 
 
@@ -222,11 +222,11 @@ def leftovers() -> list[tuple[str, str]]:
         if known.boot != state.boot_id():
             found.append((name, "files from before a restart of the machine"))
         elif known.phase == "running" and not Component("kube-apiserver", root() / name / "control-plane").alive():
-            found.append((name, "it should run, but its API server does not"))
+            found.append((name, "it should be running, but its API server is not"))
         elif known.phase == "starting" and not known.starter_alive():
             found.append((name, "its start was killed"))
         elif known.phase == "stopping" and not known.starter_alive():
-            found.append((name, "it was being taken down, and that did not end"))
+            found.append((name, "it was being stopped, and that did not finish"))
     for hierarchy in cgroups.hierarchies():
         for group in hierarchy.glob("netlibrary-*"):
             name = group.name.removeprefix("netlibrary-")

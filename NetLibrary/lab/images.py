@@ -84,8 +84,8 @@ class Recipe:
             tag = reference.rpartition("/")[2].partition(":")[2]
             if not tag:
                 raise InputError(
-                    f"The recipe '{self.name}' has the reference '{reference}'; a tag is needed, "
-                    "because Kubernetes takes one without for 'latest' and always pulls it."
+                    f"The recipe '{self.name}' has the reference '{reference}'; a tag is needed, because Kubernetes "
+                    "treats an image without one as 'latest' and always pulls it."
                 )
 
     @property
@@ -253,8 +253,8 @@ def check_archive(path: Path) -> list[str]:
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise InputError(f"The image archive '{path}' cannot be read: {error}.") from error
     raise InputError(
-        f"The image archive '{path}' holds no image: "
-        "neither manifest.json (docker save) nor index.json (OCI layout) is in it."
+        f"The image archive '{path}' contains no image: it has neither manifest.json (docker save) nor index.json (OCI "
+        "layout)."
     )
 
 

@@ -79,7 +79,7 @@ class Vantage:
         if check and done.exit_code:
             said = (done.stderr or done.stdout).strip() or "nothing"
             raise CommandFailed(
-                f"'{' '.join(words)}' on {self.name} ended with status {done.exit_code} and said: {said}"
+                f"'{' '.join(words)}' on {self.name} ended with status {done.exit_code} and printed: {said}"
             )
         return done
 
@@ -140,7 +140,7 @@ class Node(Vantage):
         self._holder.start()
         settle(lambda: ready.exists() or not self._holder.alive(), timeout=10, every=0.01)
         if not ready.exists():
-            raise EnvironmentProblem(f"The namespaces of {self.name} cannot be made:\n{self._holder.tail()}")
+            raise EnvironmentProblem(f"The namespaces of {self.name} cannot be created:\n{self._holder.tail()}")
 
     def _nsenter(self) -> list[str]:
         holder = self._holder.pid
@@ -205,4 +205,4 @@ class Node(Vantage):
             return time.monotonic() - since >= steady
 
         if not settle(stays, timeout=patience + steady):
-            raise EnvironmentProblem(f"The kubelet of {self.name} does not stay up:\n{kubelet.tail()}")
+            raise EnvironmentProblem(f"The kubelet of {self.name} does not keep running:\n{kubelet.tail()}")

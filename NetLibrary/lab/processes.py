@@ -34,7 +34,7 @@ def run(*command: str | Path, stdin: str | None = None, check: bool = True, time
         raise CommandFailed(f"'{' '.join(words)}' did not end within {timeout:g} s.") from error
     if check and done.returncode:
         said = (done.stderr or done.stdout).strip() or "nothing"
-        raise CommandFailed(f"'{' '.join(words)}' ended with status {done.returncode} and said: {said}")
+        raise CommandFailed(f"'{' '.join(words)}' ended with status {done.returncode} and printed: {said}")
     return done.stdout
 
 
@@ -203,7 +203,7 @@ class Component:
     def pause(self) -> None:
         """Freezes the program: its sockets stay open, it answers nothing."""
         if not (self.identity and self.identity.signal(signal.SIGSTOP)):
-            raise EnvironmentProblem(f"{self.name} does not run, so it cannot be paused.")
+            raise EnvironmentProblem(f"{self.name} is not running, so it cannot be paused.")
         # The signal takes a moment to reach all threads
         settle(lambda: not self._running(), timeout=1.0, every=0.001)
 
@@ -214,7 +214,7 @@ class Component:
     def resume(self) -> None:
         """Lets a paused program go on."""
         if not (self.identity and self.identity.signal(signal.SIGCONT)):
-            raise EnvironmentProblem(f"{self.name} does not run, so it cannot be resumed.")
+            raise EnvironmentProblem(f"{self.name} is not running, so it cannot be resumed.")
 
     def tail(self, lines: int = 15) -> str:
         """Returns the last lines of the program's log."""

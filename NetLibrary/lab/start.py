@@ -99,7 +99,7 @@ class Starter:
             with self.watch.phase("network"):
                 self._install(extra)
         if self.options.network == "none":
-            self.say("nodes get ready when a network is installed: --network none leaves that to you")
+            self.say("nodes become ready once a network is installed: --network none leaves that to you")
             return
         with self.watch.phase("nodes ready"):
             self._until("the nodes", self._nodes_ready, self._everything(), 2 * POLL)
@@ -158,7 +158,7 @@ class Starter:
 
         if not settle(over, timeout=LIMIT, every=pause):
             tails = "\n".join(f"--- {c.name} ({c.log.parent.name})\n{c.tail(5)}" for c in needed)
-            raise EnvironmentProblem(f"{what} did not get ready within {LIMIT:g} s.\n{tails}")
+            raise EnvironmentProblem(f"{what} did not become ready within {LIMIT:g} s.\n{tails}")
 
     def _restarted(self, component: Component) -> bool:
         """Starts an ended kubelet again; False when it has ended too often, or when it is another program."""

@@ -53,7 +53,7 @@ class AddressFamily(Enum):
     """Address family."""
 
     ANY = "any"
-    """Whichever the name has; the resolver's first one where it has both."""
+    """Whichever the name has; if it has both, the resolver's first one."""
     IPV4 = "ipv4"
     IPV6 = "ipv6"
 
@@ -62,11 +62,11 @@ class BlockedBy(Enum):
     """How the network blocks packets."""
 
     DROP = "drop"
-    """It drops them, so that the client waits in vain."""
+    """It drops them, so the client gets no answer."""
     REJECT = "reject"
-    """It answers at once with a reset, or with an ICMP message that there is no way."""
+    """It answers at once with a reset, or with an ICMP message such as "unreachable"."""
     ANY = "any"
-    """Either. A port where nobody listens, and an address that nobody has, pass for blocked then."""
+    """Either. A port that nothing listens on, or an unused address, then counts as blocked too."""
 
 
 class RecordType(Enum):

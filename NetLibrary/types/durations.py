@@ -49,4 +49,4 @@ def parse(text: str, argument: str = "time") -> timedelta:
     try:
         return timedelta(seconds=sign * total)
     except OverflowError:
-        raise ValueError(f"{argument} is '{text}', which is more than any clock here can count.") from None
+        raise ValueError(f"{argument} is '{text}', which is too long.") from None

@@ -26,10 +26,10 @@ class E2SARPlacement(Enum):
 class E2SARRisk(Enum):
     """What an E2SAR run may do on purpose although it looks like a mistake."""
 
-    OVERLOAD = "send faster than the bandwidth limit lets through"
-    FRAGMENTATION = "send IP packets larger than the interface takes"
-    SHORT_RECEIVER = "let the receiver end before the sender does"
-    CAPPED_BUFFER = "ask for a socket buffer that the kernel cuts"
+    OVERLOAD = "send faster than the bandwidth limit allows"
+    FRAGMENTATION = "send IP packets larger than the interface's MTU"
+    SHORT_RECEIVER = "let the receiver end before the sender"
+    CAPPED_BUFFER = "request a larger socket buffer than the kernel grants"
 
 
 class E2SARRisks(frozenset[E2SARRisk]):

@@ -96,7 +96,7 @@ class OutageTarget:
         if scheme == "dns":
             query = query.strip("/")
             if not query:
-                raise ValueError(f"dns:// needs a name to ask for, for instance dns://{match['host']}/web.shop.svc.")
+                raise ValueError(f"dns:// needs a name to look up, for instance dns://{match['host']}/web.shop.svc.")
         return cls(text, scheme, match["host"].strip("[]"), port, query, text.endswith(_FROM_OUTSIDE))
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from NetLibrary.types.durations import parse
 
 _RATE = r"(?i)(\d+(?:\.\d+)?)\s*(?:([kmgt]?)(bit/s|bits/s|bps|b/s)?)"
-_ALLOWED = "Give bits per second: a number from 0 on with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
+_ALLOWED = "Give bits per second: 0 or more, with an optional k, M, G or T, for instance 10M or 2.5 Gbit/s."
 _BYTES = r"\d[\d.]*\s*[kKmMgGtT]?i?B(?:ytes?)?(?:/s|ps)?"
 _BINARY = r"(?i)\d[\d.]*\s*[kmgt]i(?:bit/s|bits/s|bps|b/s)?"
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -80,7 +80,7 @@ class Percentage:
         except ValueError:
             raise ValueError("Give a number of percent, for instance 5 % or 99.5.") from None
         if not 0 <= percent < float("inf"):
-            raise ValueError("A percentage is a number from 0 on.")
+            raise ValueError("A percentage must be 0 or more.")
         return cls(percent)
 
     @property

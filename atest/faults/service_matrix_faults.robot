@@ -152,7 +152,7 @@ Nothing Should Be Found
     Should Be Empty    ${findings}    Found something in a healthy lab (${when}): ${findings}
 
 Fault Should Be A Fact
-    [Documentation]    What Kubernetes leaves to the implementation is seen, and never wrong.
+    [Documentation]    Left to the implementation by Kubernetes is seen, and never wrong.
     [Arguments]    ${fault}    ${case}    ${fact}
     Forget Service Matrix Results
     Break By Name    ${fault}

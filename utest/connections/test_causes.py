@@ -77,7 +77,7 @@ def test_silence_at_a_port_that_the_service_lacks_shows_no_policy() -> None:
 
 def test_silence_of_a_service_without_pods_shows_no_policy() -> None:
     problems, _ = about(Objects(service(), DENY), "silent", "blocked")
-    assert problems == ["Service 'web' has no ready pod behind it, so nobody is there to connect to."]
+    assert problems == ["Service 'web' has no ready pod behind it, so there is nothing to connect to."]
 
 
 def test_silence_of_a_service_with_pods_passes() -> None:
@@ -96,14 +96,14 @@ def test_a_headless_service_translates_no_port() -> None:
 @pytest.mark.parametrize(
     ("policies", "result", "wanted", "words"),
     [
-        ([DENY], "silent", "connected", "NetworkPolicies keep 'shop/client' to 'shop/web-0:8080' away: denied by "
+        ([DENY], "silent", "connected", "NetworkPolicies deny 'shop/client' to 'shop/web-0:8080': denied by "
          "NetworkPolicy shop/deny (ingress of web-0)."),
-        ([], "silent", "connected", "It is no NetworkPolicy: 'shop/client' to 'shop/web-0:8080' is allowed "
+        ([], "silent", "connected", "No NetworkPolicy is the cause: 'shop/client' to 'shop/web-0:8080' is allowed "
          "(no policy selects either end)."),
-        ([], "connected", "blocked", "NetworkPolicies let 'shop/client' to 'shop/web-0:8080' through: no policy "
+        ([], "connected", "blocked", "NetworkPolicies allow 'shop/client' to 'shop/web-0:8080': no policy "
          "selects either end."),
-        ([DENY], "connected", "blocked", "NetworkPolicies should keep 'shop/client' to 'shop/web-0:8080' away (denied "
-         "by NetworkPolicy shop/deny (ingress of web-0)), and the network does not."),
+        ([DENY], "connected", "blocked", "NetworkPolicies deny 'shop/client' to 'shop/web-0:8080' (denied "
+         "by NetworkPolicy shop/deny (ingress of web-0)), but the network does not block it."),
     ],
 )  # fmt: skip
 def test_the_policy_behind_a_wrong_connection_is_named(
@@ -127,6 +127,6 @@ def test_no_way_counts_as_blocked_only_when_asked_for() -> None:
 
     pair = Pair("demo/a", "10.9.9.9:80", [Attempt("unreachable", 1)])
     sentence = judge.connections([pair], "blocked", judge.BLOCKED["drop"].__contains__)[0].sentence
-    assert sentence.startswith("From 'demo/a' to '10.9.9.9:80': expected blocked, seen the network said")
-    assert "after 1 ms. Either nobody has that address" in sentence
+    assert sentence.startswith("From 'demo/a' to '10.9.9.9:80': expected blocked, seen the network reported")
+    assert "after 1 ms. Either the address is unused" in sentence
     assert judge.connections([pair], "blocked", judge.BLOCKED["any"].__contains__)[0].passed

@@ -179,7 +179,7 @@ def test_one_lost_attempt_of_three_is_no_success() -> None:
 
 def test_a_refusal_is_blocked_only_when_asked_for() -> None:
     pair = Pair("demo/a", "web:80", [Attempt("refused", 1)])
-    assert "by=any takes both" in judge.connections([pair], "blocked", judge.BLOCKED["drop"].__contains__)[0].sentence
+    assert "by=any accepts both" in judge.connections([pair], "blocked", judge.BLOCKED["drop"].__contains__)[0].sentence
     assert judge.connections([pair], "blocked", judge.BLOCKED["any"].__contains__)[0].passed
 
 
@@ -240,7 +240,7 @@ def test_the_start_of_the_program_is_not_the_time_of_a_connection(tmp_path: Path
 def test_a_silent_name_server_has_not_said_that_a_name_does_not_exist() -> None:
     answers = [("a", Answer("TIMEOUT", 5000)), ("b", Answer("NXDOMAIN", 3)), ("c", Answer("SERVFAIL", 3))]
     assert [check.passed for check in judge.no_names(answers, "x")] == [False, True, False]
-    assert "no name server answered" in judge.no_names(answers, "x")[0].sentence
+    assert "no DNS server answered" in judge.no_names(answers, "x")[0].sentence
 
 
 def test_records_must_be_just_those_that_were_named() -> None:
@@ -255,7 +255,7 @@ def test_a_black_hole_fails_at_any_size() -> None:
     assert judge.path_mtu(PathMtu(1450, "told"), 1450, "a", "b").passed
     hole = judge.path_mtu(PathMtu(1450, "silent"), 1450, "a", "b")
     assert not hole.passed
-    assert "larger ones vanish without a word" in hole.sentence
+    assert "larger ones are dropped without notice" in hole.sentence
 
 
 def test_the_path_to_loopback_is_as_wide_as_its_device(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_lost_connection_to_the_source_says_nothing_about_the_network(api: Any
 
 @pytest.mark.parametrize("text", ["", "ok", "600", "20", "200;201"])
 def test_what_is_no_status_is_refused(text: str) -> None:
-    with pytest.raises(errors.InputError, match="allowed are such as 200 or 2xx"):
+    with pytest.raises(errors.InputError, match="give, for instance, 200 or 2xx"):
         http.statuses(text)
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_status_is_refused(text: str) -> None:
     ],
 )
 def test_what_is_no_url_is_refused(text: str) -> None:
-    with pytest.raises(errors.InputError, match=r"url is '.*'; allowed are such as"):
+    with pytest.raises(errors.InputError, match=r"url is '.*'; give, for instance,"):
         http.target_of(text)
 
 
@@ -196,8 +196,8 @@ def test_what_is_wrong_with_a_certificate_is_told(tmp_path: Path, secure: Any) -
     assert told(names=("cluster.example",), issuer="CN=server", days_at_least=1) == []
     where = "Certificate of web:443 seen from 'demo/here'"
     assert told(names=("shop",)) == [f"{where} is not for shop; its names are cluster.example, 127.0.0.1."]
-    assert told(issuer="CN=ca") == [f"{where} is issued by 'CN=server'; expected was 'CN=ca'."]
-    assert "in 2.0 days; expected were at least 30." in told(days_at_least=30)[0]
+    assert told(issuer="CN=ca") == [f"{where} is issued by 'CN=server'; expected 'CN=ca'."]
+    assert "in 2.0 days; expected at least 30." in told(days_at_least=30)[0]
 
 
 def test_requests_over_tls_are_verified_unless_told_otherwise(tmp_path: Path, secure: Any) -> None:
@@ -210,17 +210,17 @@ def test_requests_over_tls_are_verified_unless_told_otherwise(tmp_path: Path, se
 
 def test_what_does_not_speak_tls_and_what_is_not_there_fails(tmp_path: Path, server: Any) -> None:
     here = Here(tmp_path, ["python3"])
-    with pytest.raises(errors.WaitFailed, match="does not speak TLS as it should"):
+    with pytest.raises(errors.WaitFailed, match="does not speak TLS correctly"):
         look(here, Target("127.0.0.1", server.server_address[1]), "x")
     with pytest.raises(errors.WaitFailed, match=r"127.0.0.1:9 cannot be reached from 'demo/here': refused"):
         look(here, Target("127.0.0.1", 9), "x")
 
 
 def test_authorities_that_are_none_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.InputError, match="allowed are a file or certificates as PEM text"):
+    with pytest.raises(errors.InputError, match="give a file or certificates as PEM text"):
         tls.context("none.crt")
     (tmp_path / "ca").write_text("nothing")
-    with pytest.raises(errors.InputError, match="holds no certificates"):
+    with pytest.raises(errors.InputError, match="contains no certificates"):
         tls.context(str(tmp_path / "ca"))
 
 

@@ -158,7 +158,7 @@ def test_missing_netmask_is_mended_with_the_agents_address(scripted: ScriptedCon
     assert body == {"IpAuto": False, "IpStart": "10.1.2.3", "Count": 1, "NetMaskAuto": False, "NetMask": 24}
     assert said == [
         "Automatic addressing found no netmask; segment 'IP Network 1' takes 10.1.2.3/24 of pod-a, and the test is "
-        "started once more."
+        "started again."
     ]
 
 
@@ -195,7 +195,7 @@ def test_run_to_its_end(scripted: ScriptedController, session: TestSession) -> N
 
 def test_run_that_stops_early_fails_unless_allowed(scripted: ScriptedController, session: TestSession) -> None:
     states(scripted, ("STOPPED", 4))
-    with pytest.raises(RunFailed, match="stopped after 4 of 10 s, and nobody here asked for it"):
+    with pytest.raises(RunFailed, match="stopped after 4 of 10 s, although the run did not ask for it"):
         run.watch(session, timeout=5)
     assert run.watch(session, timeout=5, may_end_early=True).state.elapsed_seconds == 4
 

@@ -72,7 +72,7 @@ def test_run_whose_statistics_are_missing_is_not_passed_in_silence(name: str) ->
     found = views()
     del found[name]
     result = judge.acceptance(found, totals(found), dut=False, http_success_percent=100.0)
-    assert result.errors == [f"the controller gave no statistic {name}; the run cannot be judged"]
+    assert result.errors == [f"the controller returned no statistic {name}; the run cannot be judged"]
 
 
 def test_attacks_have_no_applications_to_judge() -> None:

@@ -58,7 +58,7 @@ def test_failure_without_message_tells_its_result_or_state(scripted: ScriptedCon
 
 
 def test_operation_without_end_meets_its_limit(scripted: ScriptedController) -> None:
-    with pytest.raises(WaitTimeout, match=r"did not end within 0.5 s; it stands at 30 % \(thinking\)"):
+    with pytest.raises(WaitTimeout, match=r"did not end within 0.5 s; it is at 30 % \(thinking\)"):
         run(scripted, context("IN_PROGRESS"), context("IN_PROGRESS", progress=30, message="thinking"), timeout=0.5)
 
 

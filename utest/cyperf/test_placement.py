@@ -100,7 +100,7 @@ def test_cluster_that_has_one_role_needs_one_node() -> None:
     ("names", "words"),
     [
         ({"clients": ["q"]}, "There is no node 'q'; nodes are a, b"),
-        ({"clients": ["a"], "servers": ["a"]}, "A node has one role; a is named for both"),
+        ({"clients": ["a"], "servers": ["a"]}, "A node has only one role, but a is given for both"),
     ],
 )
 def test_bad_names(names: dict[str, list[str]], words: str) -> None:

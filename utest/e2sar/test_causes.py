@@ -78,7 +78,7 @@ def test_the_published_run_delivered_17_percent() -> None:
     assert kind(judgement) == "buffer and CPU throttling"
     assert (
         "8192 bytes" in judgement.sentence
-        and "throttled in 99 % of the periods" in judgement.sentence
+        and "throttled it in 99 % of the periods" in judgement.sentence
         and "not the network" in judgement.sentence
     )
     assert judgement.cause is not None and judgement.cause.advice == {"receiver_buffer_bytes": "1048576"}
@@ -105,7 +105,7 @@ def test_thresholds_one_by_one() -> None:
         ({"silent_at_most": 1}, "6 events lost silently (1.2 %), expected at most 1 %."),
         ({"mangled_at_most": 1}, "2 mangled events, expected at most 1."),
         ({"errors_at_most": 0}, "1 send errors and 0 receive errors, expected at most 0."),
-        ({"expected_cause": "link cut"}, "Cause 'link cut' was expected; found: 'refused on the way', 'mangled'."),
+        ({"expected_cause": "link cut"}, "Cause 'link cut' was expected; found: 'refused on the path', 'mangled'."),
     ):
         assert missed(judge(facts, replace(loose, **change))) == [words]
 
@@ -113,7 +113,7 @@ def test_thresholds_one_by_one() -> None:
 def test_buffer_without_throttling_and_with_a_kernel_limit() -> None:
     judgement = judge(run(400, overrun=200, rmem_max=212992, buffer=3145728))
     assert kind(judgement) == "receive buffer"
-    assert "212992 bytes (net.core.rmem_max cut the 3145728 asked for)" in judgement.sentence
+    assert "212992 bytes (net.core.rmem_max reduced the requested 3145728)" in judgement.sentence
     assert "lower rate to 50 Mbit/s" in judgement.sentence
 
 
@@ -141,12 +141,12 @@ def test_policy() -> None:
     judgement = judge(facts)
     assert kind(judgement) == "network policy"
     assert judgement.sentence.startswith(
-        "NetworkPolicy 'e2sar-policy' (ingress of the receiver) does not let UDP port 19522 through; add UDP 19522"
+        "NetworkPolicy 'e2sar-policy' (ingress of the receiver) does not allow UDP port 19522; add UDP 19522"
     )
 
 
 def test_a_policy_that_a_network_keeps_by_refusing_is_the_policy_and_no_refusal_beside_it() -> None:
-    """kube-router rejects; the send errors made 'refused on the way' the first cause."""
+    """kube-router rejects; the send errors made 'refused on the path' the first cause."""
     facts = run(0, reached=0, read=0)
     facts.blocking_policies = ["'e2sar-policy' (ingress of the receiver)"]
     facts.senders[0].report.errors, facts.senders[0].report.last_error = 6, "Connection refused"
@@ -302,7 +302,7 @@ def test_stopped_by_us_is_no_crash() -> None:
         ),
         (
             "Unable to parse command line: unrecognised option '--smooth'",
-            "has no option --smooth; leave it away or take a newer image",
+            "has no option --smooth; leave it out or use a newer image",
         ),
         ("/bin/sh: 1: e2sar_perf: not found", "choose an image with e2sar_perf on its PATH"),
     ],

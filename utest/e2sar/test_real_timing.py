@@ -56,7 +56,7 @@ def test_a_receiver_reads_on_after_its_last_report() -> None:
     assert (judgement.received, judgement.received_at_most) == (840, 1000)
     assert kinds(judgement) == ["receiver ended early"]
     assert "its sockets read 1000 datagrams, its last report had counted 840" in judgement.cause.evidence[1]  # type: ignore[union-attr]
-    assert judgement.errors and "cannot be told" in judgement.errors[0]
+    assert judgement.errors and "cannot be judged" in judgement.errors[0]
 
 
 def test_a_receiver_that_ended_before_the_first_datagram_names_a_duration() -> None:
@@ -76,11 +76,19 @@ def test_a_receiver_that_ended_before_the_first_datagram_names_a_duration() -> N
 @pytest.mark.parametrize(
     ("said", "kind", "words"),
     [
-        ("No route to host", "no route", "could not send (No route to host), since there is no way from its node"),
+        (
+            "No route to host",
+            "no route",
+            "could not send (No route to host), since its node has no route to the address",
+        ),
         ("Network is unreachable", "no route", "check routes and neighbours of node1"),
-        ("Permission denied", "send refused", "let UDP port 19522 out there"),
+        ("Permission denied", "send refused", "allow outgoing UDP to port 19522 there"),
         ("No buffer space available", "send queue", "lower rate"),
-        ("Invalid argument", "send errors", "could not send (Invalid argument); see what its node's kernel"),
+        (
+            "Invalid argument",
+            "send errors",
+            "could not send (Invalid argument); check the kernel log and firewall of its node",
+        ),
     ],
 )
 def test_send_errors_other_than_refused_have_a_cause(said: str, kind: str, words: str) -> None:
@@ -116,7 +124,7 @@ def test_a_refusal_on_the_way_is_not_the_receivers() -> None:
         by_us=True, receiver_end=12.0, kernel=counters(), sender_kernel=counters(OutDatagrams=1000),
     )  # fmt: skip
     judgement = judged(known)
-    assert kinds(judgement)[0] == "refused on the way"
+    assert kinds(judgement)[0] == "refused on the path"
     assert "had ended" not in judgement.sentence and "a firewall that rejects" in judgement.sentence
 
 
@@ -169,8 +177,8 @@ def test_the_shortfall_of_0_1_4_is_no_interruption() -> None:
 @pytest.mark.parametrize(
     ("version", "length", "mtu", "words", "advice"),
     [
-        ("0.3.2", 60_000, 1400, "apart; raise the receiver's --timeout.", {}),
-        ("0.1.4", 60_000, 1400, "apart; take e2sar_perf 0.2.2 or newer and raise its --timeout.", {}),
+        ("0.3.2", 60_000, 1400, "timeout; raise the receiver's --timeout.", {}),
+        ("0.1.4", 60_000, 1400, "timeout; use e2sar_perf 0.2.2 or newer and raise its --timeout.", {}),
         ("0.3.2", 2000, 1400, "set mtu to 2064, so that an event fits into one datagram", {"mtu": "2064"}),
     ],
 )

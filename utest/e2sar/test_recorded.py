@@ -142,7 +142,7 @@ def test_a_quiet_receiver_is_no_receiver_that_got_nothing() -> None:
     judgement = judged(quiet)
     assert (judgement.received, judgement.received_at_most) == (0, 1000)
     assert "its sockets read 3000 of 3000 datagrams, enough for 1000 events" in judgement.errors[0]
-    assert "leave --quiet away" in judgement.errors[0]
+    assert "leave --quiet out" in judgement.errors[0]
     # Where an event is one datagram, the datagrams are the events
     single = SenderSettings(events=1000, event_bytes=1024, mtu=1400)
     assert judged(Recorded("0.3.2", single, [], {"InDatagrams": 788}, 0, 0, total=788)).received == 788
@@ -153,6 +153,6 @@ def test_an_old_report_decides_no_check_that_it_leaves_open() -> None:
     case = CASES["0.3.2 interrupted in the middle"]  # 784 to 1083 of 4000: 19.6 to 27 %
     assert judged(case, Limits(delivered_at_least=19, errors_at_most=99)).errors == []
     assert judged(case, Limits(delivered_at_least=28)).errors == [], "less than 28 % is certain"
-    assert "'delivered at least 25 %' cannot be told" in judged(case, Limits(delivered_at_least=25)).errors[0]
+    assert "'delivered at least 25 %' cannot be judged" in judged(case, Limits(delivered_at_least=25)).errors[0]
     open_most = judged(case, Limits(delivered_at_least=0, delivered_at_most=25))
-    assert "'delivered at most 25 %' cannot be told" in open_most.errors[0] and not open_most.passed
+    assert "'delivered at most 25 %' cannot be judged" in open_most.errors[0] and not open_most.passed

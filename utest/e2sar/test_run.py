@@ -184,7 +184,7 @@ def test_two_nodes_are_asked_for_only_where_they_are_needed() -> None:
     taint = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
     testbed = Rehearsal()
     testbed.cluster = Nodes(node("one"), node("plane", taints=taint), node("cordoned", unschedulable=True))  # type: ignore[assignment]
-    with pytest.raises(errors.Unavailable, match=r"1 of 3 nodes takes pods \(one\); give placement=same node"):
+    with pytest.raises(errors.Unavailable, match=r"1 of 3 nodes accepts pods \(one\); give placement=same node"):
         go(testbed, placement=E2SARPlacement.OTHER_NODE)
     assert not testbed.started
     testbed.cluster = Nodes(node("one"), node("two"))  # type: ignore[assignment]

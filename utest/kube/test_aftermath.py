@@ -115,7 +115,7 @@ def test_namespace_that_waits_for_an_extension_server_alone_is_told_and_not_awai
     begin = time.monotonic()
     assert delete_run(cluster, wait=20) == []
     assert time.monotonic() - begin < 3
-    assert told == ["Empty, and gone once an extension of the cluster's API that is down answers again: demo."]
+    assert told == ["Empty, and gone as soon as an extension of the cluster's API that is down answers again: demo."]
 
 
 def test_refusal_does_not_keep_the_rest(api: ApiServer, cluster: Cluster) -> None:

@@ -99,7 +99,7 @@ def test_what_is_not_there_is_told(cluster: Cluster, image: Any, tmp_path: Path,
         Container(cluster, "shop", "web-0").fetch("/tmp/none", tmp_path / "x")
     with pytest.raises(errors.InputError, match=r"source '.*none' does not exist"):
         Container(cluster, "shop", "web-0").put(tmp_path / "none", "/tmp/x")
-    with pytest.raises(errors.InputError, match="'tmp/x' is no absolute path in a container"):
+    with pytest.raises(errors.InputError, match="'tmp/x' is not an absolute path in a container"):
         Container(cluster, "shop", "web-0").fetch("tmp/x", tmp_path / "x")
 
 
@@ -167,9 +167,11 @@ def test_commands_in_pods(api: ApiServer, tmp_path: Path, image: Any) -> None:
     tests = Run(tmp_path, api.kubeconfig(tmp_path / "kubeconfig"), COMMANDS).tests
     for name in ("Standard Input", "Any Status", "In Every Pod"):
         assert tests[name].status == "PASS", tests[name].message
-    assert "ended with exit status 3; expected was 4" in tests["Another Status"].message
+    assert "ended with exit status 3; expected 4" in tests["Another Status"].message
     assert tests["In Every Pod And It Fails"].message.startswith("2 of 2 commands failed.\nweb-0: 'false' in pod")
-    assert "labels is 'web', which is no label selector; give for instance app=web." in tests["No Selector"].message
+    assert (
+        "labels is 'web', which is not a label selector; give, for instance, app=web." in tests["No Selector"].message
+    )
 
 
 def test_a_pod_is_run_and_fits_restricted_with_a_user() -> None:

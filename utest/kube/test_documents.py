@@ -73,7 +73,7 @@ def test_objects_in_a_list_know_their_lines() -> None:
 
 def test_a_key_that_stands_twice_is_refused() -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: 1\n  b: 2\n  a: 3\n"
-    with pytest.raises(errors.InputError, match=r"^x.yaml, line 7: 'a' stands here a second time; .* in line 5\."):
+    with pytest.raises(errors.InputError, match=r"^x.yaml, line 7: duplicate key 'a'; it is already in line 5\."):
         documents.of_text(text, {}, "x.yaml")
 
 
@@ -95,7 +95,7 @@ def test_a_folder_is_applied_in_the_order_of_names(api: ApiServer, cluster: Clus
     found = documents.of_path(tmp_path, {"a": "1"})
     assert documents.apply(cluster, found, namespace="shop", changes={}) == [f"ConfigMap/{name}" for name in "abc"]
     assert [api.objects[MAPS][name]["data"]["a"] for name in "ab"] == ["2", "1"]
-    with pytest.raises(errors.InputError, match=r"No manifest in '.*' has a place for other"):
+    with pytest.raises(errors.InputError, match=r"No manifest in '.*' has a placeholder for other"):
         documents.of_path(tmp_path, {"a": "1", "other": "x"})
     with pytest.raises(errors.InputError, match=r"has no file that ends in \.yaml, \.yml, \.json"):
         documents.of_path((tmp_path / "empty").absolute() if (tmp_path / "empty").mkdir() else tmp_path / "empty", {})
@@ -212,16 +212,16 @@ def test_values_are_those_that_kubectl_reads(api: ApiServer, cluster: Cluster) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"kind": "3"}, "has the kind 3, which is no text; write it in quotes"),
-        ({"apiVersion": "1"}, "has the apiVersion 1, which is no text"),
-        ({"metadata": "{name: 12}"}, "has the metadata.name 12, which is no text"),
-        ({"metadata": "{name: a, namespace: 12}"}, "has the metadata.namespace 12, which is no text"),
-        ({"metadata": "hello"}, "has the metadata 'hello'; it is a dictionary"),
-        ({"metadata": "{name: a, labels: [x]}"}, r"has the metadata.labels \['x'\]; it is a dictionary"),
+        ({"kind": "3"}, "has the kind 3, which is not text; put it in quotes"),
+        ({"apiVersion": "1"}, "has the apiVersion 1, which is not text"),
+        ({"metadata": "{name: 12}"}, "has the metadata.name 12, which is not text"),
+        ({"metadata": "{name: a, namespace: 12}"}, "has the metadata.namespace 12, which is not text"),
+        ({"metadata": "hello"}, "has the metadata 'hello'; it must be a dictionary"),
+        ({"metadata": "{name: a, labels: [x]}"}, r"has the metadata.labels \['x'\]; it must be a dictionary"),
         ({"data": "!!set {a, b}"}, "has a ConfigMap with a value that JSON does not know"),
         ({"data": "{a: .nan}"}, "has a ConfigMap with a value that JSON does not know"),
         ({"data": "&all {a: *all}"}, "has a ConfigMap with a value that JSON does not know: Circular"),
-        ({"metadata": "{generateName: a-}"}, "needs metadata.name; metadata.generateName does not do"),
+        ({"metadata": "{generateName: a-}"}, "needs metadata.name; metadata.generateName is not enough"),
     ],
 )
 def test_what_cannot_be_sent_is_told_with_its_field(

@@ -219,8 +219,8 @@ def test_pods_of_others_leave_only_with_leave_and_all_that_happened_is_told(api:
         assert test.status == "SKIP"
         assert f"Skipped: {words} would disturb the cluster" in test.message
     assert run.tests["Bare Pods Forbid A Drain"].message == (
-        "Node 'node2' is not drained, because of these pods: 'shop/bare': nobody would make it again; force=True evicts it "
-        "all the same."
+        "Node 'node2' is not drained, because of these pods: 'shop/bare': nothing would recreate it; force=True evicts "
+        "it anyway."
     )
     assert run.tests["With Leave"].status == "PASS", run.tests["With Leave"].message
     assert "node is 'node7'" in run.tests["Unknown Node"].message

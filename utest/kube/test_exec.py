@@ -244,7 +244,7 @@ def test_dead_server_takes_no_command(api: ApiServer, cluster: Cluster) -> None:
     with pytest.raises(errors.Unreachable) as caught:
         cluster.exec("demo", "web", ["ls"])
     assert str(caught.value) == (
-        f"Cluster 'default' at {api.url} did not take the command for pod 'demo/web': Connection refused."
+        f"Cluster 'default' at {api.url} did not accept the command for pod 'demo/web': Connection refused."
     )
 
 
@@ -252,7 +252,7 @@ def test_silent_server_takes_no_command(api: ApiServer, cluster: Cluster, monkey
     monkeypatch.setattr(execution, "CONNECT_TIMEOUT", -4.8)  # the handshake gets five seconds more
     monkeypatch.setattr(execution.socket, "create_connection", _without_limit(execution.socket.create_connection))
     api.on("GET", "/exec", lambda handler: handler.hang())
-    with pytest.raises(errors.Unreachable, match=r"did not take the command for pod 'demo/web': .*timed out"):
+    with pytest.raises(errors.Unreachable, match=r"did not accept the command for pod 'demo/web': .*timed out"):
         cluster.exec("demo", "web", ["ls"])
 
 
@@ -302,7 +302,7 @@ def test_running_command_has_no_exit_status_yet(api: ApiServer, cluster: Cluster
     api.command = lambda c: (api.released.wait(20), None)[1]
     with cluster.start_exec("demo", "web", ["probe"]) as running:
         assert running.read(0.05) is None
-        with pytest.raises(errors.ExecLost, match="it still runs"):
+        with pytest.raises(errors.ExecLost, match="it is still running"):
             _ = running.exit_code
         with pytest.raises(errors.WaitTimeout, match=r"The command in pod 'demo/web' did not end within 0\.1 s"):
             running.wait(0.1)

@@ -264,7 +264,9 @@ def test_crash_loop_that_is_ready_for_a_moment_is_not_ready(clock: list[float]) 
         )
 
     goal = wait.pods_ready(1)
-    assert goal([run(2)]) == Pending("0/1 ready (web-1: it is ready, but was restarted 2 times, just now)")
+    assert goal([run(2)]) == Pending(
+        "0/1 ready (web-1: it is ready, but was restarted 2 times, the last time just now)"
+    )
     assert isinstance(goal([crashing(2)]), Pending)
     clock[0] += trouble.STEADY + 1
     assert isinstance(goal([run(3)]), Pending)  # not the run that was seen before

@@ -56,7 +56,8 @@ def ended(at: str) -> dict[str, Any]:
     (pod(), []),
     (pod(False, state={"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}), ["ImagePullBackOff"]),
     (pod(False, state={"running": {"startedAt": "2027-01-15T07:00:00Z"}}), ["container 'c' runs but is not ready"]),
-    (pod(**ended("2027-01-15T07:59:30Z")), ["'c' was restarted 30 s ago (exit code 137, OOMKilled; 3 restarts in all)"]),
+    (pod(**ended("2027-01-15T07:59:30Z")), ["'c' was restarted 30 s ago (exit code 137, OOMKilled; 3 restarts in "
+                                            "total)"]),
     (pod(**ended("2027-01-15T07:00:00Z")), []),
     (pod(False, phase="Succeeded"), []),
     (pod(False) | {"metadata": {"name": "p", "deletionTimestamp": "2027-01-15T07:59:59Z"}}, []),
@@ -138,4 +139,4 @@ def test_pod_that_was_created_a_moment_ago_is_starting_and_an_old_one_is_broken(
 
 def test_node_without_room_for_any_pod_takes_none() -> None:
     status = {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"pods": "0"}}
-    assert cannot_run({"metadata": {"name": "n"}, "status": status}) == "without room for any pod"
+    assert cannot_run({"metadata": {"name": "n"}, "status": status}) == "has no room for any pod"

@@ -159,7 +159,7 @@ def test_pods_that_may_not_be_made_end_the_wait_with_the_servers_words(
     else:
         labels = "batch.kubernetes.io/job-name=web" if kind == "Job" else "app=web,tier in (front, back)"
         text = pods_message(cluster, 20, labels, goal=wait.pod_ended() if kind == "Job" else None)
-    assert f"may not make its pods: Error creating: {message}." in text
+    assert f"may not create its pods: Error creating: {message}." in text
     assert time.monotonic() - begin < 5
 
 
@@ -223,10 +223,10 @@ def test_quota_is_waited_for_while_others_make_room(api: ApiServer, cluster: Clu
     leaving = put_pod(api, "leaving")
     leaving["metadata"] |= {"labels": {}, "deletionTimestamp": "2026-01-01T00:00:00Z"}
     api.put(f"{CORE}/pods", leaving)
-    with pytest.raises(errors.WaitTimeout, match="may not make its pods: exceeded quota: q"):
+    with pytest.raises(errors.WaitTimeout, match="may not create its pods: exceeded quota: q"):
         cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=1.5, what="D")
     api.remove(f"{CORE}/pods", "leaving")
-    with pytest.raises(errors.WaitFailed, match="may not make its pods: exceeded quota: q"):
+    with pytest.raises(errors.WaitFailed, match="may not create its pods: exceeded quota: q"):
         cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="D")
 
 

@@ -194,13 +194,21 @@ def test_manifest_fills_its_places(tmp_path: Path) -> None:
     ("text", "variables", "words"),
     [
         (TWO, {}, "The manifest 'm' needs a value for 'IMAGE'."),
-        (TWO, {"IMAGE": "i", "color": 1}, "The manifest 'm' has no place for color; its places are IMAGE, REPLICAS."),
+        (
+            TWO,
+            {"IMAGE": "i", "color": 1},
+            "The manifest 'm' has no placeholder for color; its placeholders are IMAGE, REPLICAS.",
+        ),
         ("a: [", {}, "The manifest 'm' is not valid YAML: "),
-        ("- 1\n- 2", {}, "The manifest 'm' holds a document without 'apiVersion' and 'kind'."),
-        ("kind: Pod", {}, "The manifest 'm' holds a document without 'apiVersion' and 'kind'."),
-        ("apiVersion: v1\nkind: List\nitems: [{kind: Pod}]", {}, "holds a document without 'apiVersion' and 'kind'."),
-        ("", {}, "The manifest 'm' holds no object."),
-        ("apiVersion: v1\nkind: List\n", {}, "The manifest 'm' holds no object."),
+        ("- 1\n- 2", {}, "The manifest 'm' contains a document without 'apiVersion' and 'kind'."),
+        ("kind: Pod", {}, "The manifest 'm' contains a document without 'apiVersion' and 'kind'."),
+        (
+            "apiVersion: v1\nkind: List\nitems: [{kind: Pod}]",
+            {},
+            "contains a document without 'apiVersion' and 'kind'.",
+        ),
+        ("", {}, "The manifest 'm' contains no object."),
+        ("apiVersion: v1\nkind: List\n", {}, "The manifest 'm' contains no object."),
     ],
 )
 def test_unusable_manifest_is_told(text: str, variables: dict[str, Any], words: str) -> None:
@@ -241,11 +249,14 @@ def test_fields_are_overridden_in_all_objects_of_the_kind() -> None:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("Job.spec.replicas", "fits nothing in the manifest 'm'; write Kind.field, kinds are Deployment, Namespace."),
-        ("Deployment", "fits nothing in the manifest 'm'"),
-        ("Deployment.spec.template.spec.containers.5.image", "leads nowhere: there is no '5'."),
-        ("Deployment.spec.template.spec.containers.first", "leads nowhere: there is no 'first'."),
-        ("Deployment.metadata.name.first.letter", "leads nowhere: there is no 'first'."),
+        (
+            "Job.spec.replicas",
+            "matches nothing in the manifest 'm'; write Kind.field; its kinds are Deployment, Namespace.",
+        ),
+        ("Deployment", "matches nothing in the manifest 'm'"),
+        ("Deployment.spec.template.spec.containers.5.image", "is not a valid path: there is no '5'."),
+        ("Deployment.spec.template.spec.containers.first", "is not a valid path: there is no 'first'."),
+        ("Deployment.metadata.name.first.letter", "is not a valid path: there is no 'first'."),
     ],
 )
 def test_override_that_fits_nothing_is_told(where: str, words: str) -> None:
@@ -260,7 +271,7 @@ def test_kinds_are_written_as_for_kubectl(cluster: Cluster, word: str) -> None:
 
 
 def test_missing_namespace_of_one_object_is_told_by_its_argument(api: ApiServer, cluster: Cluster) -> None:
-    with pytest.raises(errors.InputError, match="namespace is missing: a Pod lives in one, so 'c' alone"):
+    with pytest.raises(errors.InputError, match="namespace is missing: a Pod is namespaced, so the name 'c' alone"):
         cluster.get("Pod", "c")
     with pytest.raises(errors.InputError, match="namespace is missing"):
         cluster.delete("Pod", "c")
@@ -280,8 +291,10 @@ def test_a_misspelt_field_of_a_patch_is_not_dropped_in_silence(api: ApiServer, c
 def test_a_namespace_of_another_run_is_told_with_that_run(api: ApiServer, cluster: Cluster) -> None:
     """Two runs at once in one namespace: the second one ended with the words of HTTP alone."""
     api.put("/api/v1/namespaces", {"metadata": {"name": "shop", "labels": {"netlibrary.io/run": "run-9"}}})
-    with pytest.raises(errors.AlreadyExists, match=r"it is of the run run-9, .* use_existing=True .*sweep --run run-9"):
+    with pytest.raises(
+        errors.AlreadyExists, match=r"it belongs to run run-9, .* use_existing=True .*sweep --run run-9"
+    ):
         cluster.enter_namespace("shop")
     api.put("/api/v1/namespaces", {"metadata": {"name": "theirs"}})
-    with pytest.raises(errors.AlreadyExists, match="not from a run of these tests: name another one"):
+    with pytest.raises(errors.AlreadyExists, match="no run of these tests created it: give another one"):
         cluster.enter_namespace("theirs")

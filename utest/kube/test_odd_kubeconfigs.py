@@ -198,7 +198,7 @@ def test_what_a_plugin_prints_is_taken_or_refused_as_by_kubectl(bench: Bench, pr
     ("change", "words"),
     [
         ({"server": "{host}"}, "without a scheme, which means http; write https://127.0.0.1:"),
-        ({"server": "{url} "}, "no URL and no host:port"),
+        ({"server": "{url} "}, "neither a URL nor host:port"),
         ({"tls-server-name": "other.example"}, "not valid for 'other.example'"),
         ({"proxy-url": "socks5://127.0.0.1:1"}, "127.0.0.1"),
         ({"certificate-authority-data": base64.b64encode(b"hello").decode()}, "is no certificate"),

@@ -170,8 +170,8 @@ def test_existing_object_is_changed_unlabelled_and_put_back(api: ApiServer, clus
     assert not back["metadata"].get("labels")
     assert not back["metadata"].get("annotations")
     assert said == [
-        "ConfigMap 'shop/settings' existed before this run: it is changed and will be put back at the end.",
-        "ConfigMap 'shop/settings' existed before this run; put back: data.b, data.a.",
+        "ConfigMap 'shop/settings' existed before this run: it is changed and will be restored at the end.",
+        "ConfigMap 'shop/settings' existed before this run; restored: data.b, data.a.",
     ]
 
 
@@ -181,7 +181,7 @@ def test_what_somebody_else_changed_meanwhile_is_left_and_told(api: ApiServer, c
     present = api.objects[MAPS]["settings"]
     api.put(MAPS, {**present, "data": {**present["data"], "a": "theirs"}})
     assert delete_run(cluster, wait=5) == [
-        "ConfigMap 'shop/settings' stays changed: data.a was changed by somebody else meanwhile"
+        "ConfigMap 'shop/settings' stays changed: data.a was changed by something else in the meantime"
     ]
     assert api.objects[MAPS]["settings"]["data"] == {"a": "theirs"}
 
@@ -297,7 +297,7 @@ def test_existing_namespace_is_worked_in_and_only_own_objects_go(
     cluster.leave_namespace("shop")
     assert list(api.objects[SPACES]) == ["shop"]
     assert list(api.objects[MAPS]) == ["theirs"]
-    assert said[0].startswith("Namespace 'shop' existed before this run: it is worked in and stays")
+    assert said[0].startswith("Namespace 'shop' existed before this run: it is used and stays")
     assert delete_run(cluster, wait=5) == []
     assert list(api.objects[SPACES]) == ["shop"]
 
@@ -331,7 +331,7 @@ def test_namespace_of_an_earlier_suite_of_the_run_is_waited_for_while_it_ends(ap
 
 def test_namespace_of_others_that_ends_is_not_waited_for(api: ApiServer, cluster: Cluster) -> None:
     api.put(SPACES, {"metadata": {"name": "shop", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
-    with pytest.raises(errors.AlreadyExists, match="not from a run of these tests"):
+    with pytest.raises(errors.AlreadyExists, match="no run of these tests created it"):
         cluster.enter_namespace("shop")
 
 

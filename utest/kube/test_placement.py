@@ -45,7 +45,7 @@ def test_tainted_nodes_are_used_when_the_taint_is_tolerated(tolerations: str, ta
 def test_nodes_without_the_labels_of_node_selector_are_left_out_by_name() -> None:
     # A prober for each node waited there for a minute, and was unschedulable
     settings = PodSettings(node_selector={"pool": "workers"})
-    assert cannot_run(node(READY), settings) == "has not the labels of NODE_SELECTOR (pool=workers)"
+    assert cannot_run(node(READY), settings) == "does not have the labels of NODE_SELECTOR (pool=workers)"
     assert cannot_run(node(READY, pool="workers"), settings) == ""
 
 
@@ -53,6 +53,8 @@ def test_cluster_whose_nodes_are_all_tainted_is_told_before_anything_is_made() -
     """As kubeadm leaves a cluster of one node: no pod was started, and the row about pods on every node passed."""
     why = {"a": keeps_away(tainted(), PodSettings()), "b": keeps_away(node(READY, os="windows"), PodSettings())}
     told = too_few(0, 1, why)
-    assert told.startswith("0 nodes take pods of the run, 1 must: 'a' is tainted team:NoSchedule; 'b' runs windows")
+    assert told.startswith(
+        "0 nodes can run pods of the run, 1 are needed: 'a' is tainted team:NoSchedule; 'b' runs windows"
+    )
     assert "TOLERATIONS" in told
     assert "TOLERATIONS" not in too_few(0, 1, {"a": "cordoned"})

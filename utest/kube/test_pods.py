@@ -151,7 +151,7 @@ def test_image_moves_to_the_registry(image: str, moved: str) -> None:
         ("REGISTRY", "r.example m", "REGISTRY is 'r.example m'; allowed are a host and a path without a scheme"),
         ("NODE_SELECTOR", "workers", "NODE_SELECTOR has 'workers'; allowed are pairs such as key=value"),
         ("TOLERATIONS", "a:Never", "TOLERATIONS has 'a:Never'; allowed effects are NoSchedule"),
-        ("TOLERATIONS", "[{", "TOLERATIONS begins like JSON but is none"),
+        ("TOLERATIONS", "[{", "TOLERATIONS looks like JSON but is not valid"),
     ],
 )
 def test_wrong_setting_is_told_by_its_variable(name: str, value: str, words: str) -> None:
@@ -182,4 +182,4 @@ def test_command_lists_images_as_a_registry_has_them() -> None:
     schemed = CliRunner().invoke(main, ["images", "list", "--registry", "https://r.example"])
     assert (schemed.exit_code, "--registry is 'https://r.example'; allowed are" in schemed.output) == (2, True)
     misspelt = CliRunner().invoke(main, ["images", "list", "--suite", "e2saar"])
-    assert (misspelt.exit_code, "suite is 'e2saar'; those with images are" in misspelt.output) == (2, True)
+    assert (misspelt.exit_code, "suite is 'e2saar'; suites with images:" in misspelt.output) == (2, True)

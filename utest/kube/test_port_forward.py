@@ -111,7 +111,7 @@ def test_a_named_port_and_the_port_of_a_service(api: ApiServer, pod: Pod, start:
 
 def test_a_port_where_nobody_listens_is_told_at_the_start(pod: Pod, start: Any) -> None:
     pod.answer = None
-    with pytest.raises(errors.WaitTimeout, match=r"^Nobody answers on port 80 of pod 'shop/web-0': connection refused. It declares the ports 8080 \(http\)\.$"):  # fmt: skip
+    with pytest.raises(errors.WaitTimeout, match=r"^Nothing answers on port 80 of pod 'shop/web-0': connection refused. It declares the ports 8080 \(http\)\.$"):  # fmt: skip
         start()
 
 
@@ -166,7 +166,7 @@ def test_a_service_without_a_ready_pod_is_told(api: ApiServer, pod: Pod, start: 
 
 
 def test_a_local_port_that_is_taken_is_told(pod: Pod, start: Any) -> None:
-    with pytest.raises(errors.InputError, match="cannot be taken: Address already in use"):
+    with pytest.raises(errors.InputError, match="cannot be used: Address already in use"):
         start(local_port=start().local_port)
 
 

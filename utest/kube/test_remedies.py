@@ -51,7 +51,7 @@ def test_what_no_variable_helps_against_is_told_as_it_is(said: str) -> None:
 
 def test_refused_pod_is_told_with_its_variable(api: ApiServer, cluster: Cluster) -> None:
     api.refuse("POST", "/pods", 403, "Forbidden", SCC)
-    with pytest.raises(errors.Forbidden, match="-v POD_USER:any leaves user ids to the cluster"):
+    with pytest.raises(errors.Forbidden, match="-v POD_USER:any leaves user IDs to the cluster"):
         cluster.create(
             {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "client", "namespace": "n"}, "spec": {}}
         )

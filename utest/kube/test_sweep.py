@@ -136,10 +136,10 @@ def test_changes_of_a_dead_run_on_a_node_are_put_back(
     aged = record.replace(record[9:34], ago(90).replace("Z", "+00:00"))
     api.put(NODES, {**api.objects[NODES]["n"], "metadata": {
         **api.objects[NODES]["n"]["metadata"], "annotations": {"changed-by.netlibrary.io/run-1": aged}}})  # fmt: skip
-    assert sweep(other, older_than=80, dry_run=True).removed == ["Node 'n': changes of run run-1 would be put back"]
+    assert sweep(other, older_than=80, dry_run=True).removed == ["Node 'n': changes of run run-1 would be undone"]
     assert sorted(sweep(other, older_than=80).removed) == [
-        "Node 'n': metadata.labels.pool put back",
-        "Node 'n': spec.unschedulable put back",
+        "Node 'n': metadata.labels.pool restored",
+        "Node 'n': spec.unschedulable restored",
     ]
     assert api.objects[NODES]["n"]["metadata"]["labels"] == {"pool": "old"}
     assert api.objects[NODES]["n"]["spec"] == {}
@@ -148,7 +148,7 @@ def test_changes_of_a_dead_run_on_a_node_are_put_back(
 def test_labels_of_cyperf_nodes_are_taken_off(api: ApiServer, cluster: Cluster, lists: None) -> None:
     note = {"netlibrary.io/labels-dead": "agenttype"}
     api.put(NODES, {"metadata": {"name": "n", "labels": {"agenttype": "client", "zone": "a"}, "annotations": note}})
-    assert sweep(cluster).removed == ["Node 'n': metadata.labels.agenttype put back"]
+    assert sweep(cluster).removed == ["Node 'n': metadata.labels.agenttype restored"]
     assert api.objects[NODES]["n"]["metadata"]["labels"] == {"zone": "a"}
 
 
@@ -181,7 +181,7 @@ def test_misspelt_namespace_is_not_told_to_be_clean(api: ApiServer, tmp_path: An
     config = str(api.kubeconfig(tmp_path / "kubeconfig"))
     told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "teem"]).output
     assert (
-        "Not looked at:\n  namespace 'teem': it does not exist\nNothing of any run is in what was looked at.\n" in told
+        "Not checked:\n  namespace 'teem': it does not exist\nNothing of any run is in what was looked at.\n" in told
     )
     api.put(SPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
     told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "team"]).output
@@ -323,7 +323,7 @@ def test_copy_of_an_object_that_a_run_changed_is_not_changed(
     other.run_id = "run-2"
     _ = other.get("ConfigMap", "copy", "shop")
     swept = sweep(other)
-    assert swept.removed == ["ConfigMap 'shop/theirs': data.a put back"]
+    assert swept.removed == ["ConfigMap 'shop/theirs': data.a restored"]
     assert api.objects[MAPS]["copy"]["data"] == {"a": "new"}
     assert swept.left == [
         "ConfigMap 'shop/copy': is a copy of an object that run run-1 changed, and carries its record; it was not changed"
@@ -365,6 +365,6 @@ def test_two_sweeps_at_once_remove_the_same_and_say_nothing_odd(api: ApiServer, 
     swept = sweep(cluster)
     assert (swept.removed, sorted(swept.left)) == ([], [
         "Namespace 'changed': was changed while it was looked at; another sweep looks again",
-        "Namespace 'ending': is being deleted since 2026-01-02T03:04:05Z",
+        "Namespace 'ending': has been terminating since 2026-01-02T03:04:05Z",
     ])  # fmt: skip
     assert sweep(cluster).removed == ["Namespace 'changed': removed"]

@@ -106,7 +106,7 @@ def test_patience_ends_and_says_how_often_was_asked(
     monkeypatch.setattr(connection_module, "BUSY_FOR", 1.0)
     refuse(api, "GET", 503, "not ready", 99)
     begin = time.monotonic()
-    with pytest.raises(errors.ClusterError, match=r"503 x: not ready\. It was asked [1-3] times in [0-3] s\.$"):
+    with pytest.raises(errors.ClusterError, match=r"503 x: not ready\. It was tried [1-3] times in [0-3] s\.$"):
         cluster.list("Pod", "demo")
     assert time.monotonic() - begin < 5, "99 refusals with a pause after each would take minutes"
 

@@ -143,7 +143,7 @@ Elsewhere
         "Namespace 'shop' has 1 events (type=Warning) that should not be there, the latest about Pod/web-0: "
         "BackOff: BackOff happened"
     )
-    assert tests["Elsewhere"].message.startswith("No events can be looked for: ")
+    assert tests["Elsewhere"].message.startswith("Cannot look for events: ")
 
 
 # --- logs ---------------------------------------------------------------------------------------------------

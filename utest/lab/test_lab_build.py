@@ -169,7 +169,7 @@ def test_another_minor_version_is_a_build_of_its_own(go):
 
 
 def test_minor_version_that_no_modules_are_named_for_is_refused():
-    with pytest.raises(InputError, match=r"Kubernetes '1.2' is asked for; a lab can be 1\.34, .*1\.35"):
+    with pytest.raises(InputError, match=r"Kubernetes '1.2' was requested; a lab can have 1\.34, .*1\.35"):
         build.kubernetes_version("1.2")
 
 

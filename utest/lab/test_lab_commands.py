@@ -56,10 +56,13 @@ def written(name="x", **more):
         (["up", "--nodes", "99"], "allowed are 1 to 16"),
         (["up", "--mtu", "9"], "--mtu is 9; allowed are 1280 to 65521"),
         (["up", "--name", "Bad Name"], "The lab's name is 'Bad Name'"),
-        (["kubeconfig", "--name", "nobody"], "'nobody' is not up. Start it: python -m NetLibrary.lab up --name nobody"),
+        (
+            ["kubeconfig", "--name", "nobody"],
+            "'nobody' is not running. Start it: python -m NetLibrary.lab up --name nobody",
+        ),
         (["load", "/no/such.tar"], "'/no/such.tar' does not exist"),
         (["install", "nonsense"], "no stand-ins for 'nonsense'; allowed are"),
-        (["shell", "node9"], "is not up"),
+        (["shell", "node9"], "is not running"),
     ],
 )
 def test_bad_input_is_named(arguments, said, capsys, as_root):
@@ -218,7 +221,7 @@ def test_a_block_that_a_lab_of_another_root_takes_meanwhile_is_left_to_it(quick,
 def test_no_block_left_to_claim_is_an_error_and_leaves_nothing(quick, monkeypatch):
     monkeypatch.setattr(network, "claim", lambda plan: False)
     monkeypatch.setattr(stop, "take_remains", lambda name: False)
-    with pytest.raises(EnvironmentProblem, match="other labs took the last ones"):
+    with pytest.raises(EnvironmentProblem, match="other labs have just taken the last ones"):
         Lab("x", tell=lambda _: None).up(3)
     assert state.load("x") is None
     assert quick == []
@@ -234,7 +237,7 @@ def test_up_twice_starts_once(quick):
 
 def test_up_with_another_number_of_nodes_is_refused(quick):
     Lab("x", tell=lambda _: None).up(3)
-    with pytest.raises(InputError, match=r"is up with 3 nodes.*2 nodes and .* were asked for"):
+    with pytest.raises(InputError, match=r"is up with 3 nodes.*2 nodes and .* were requested"):
         Lab("x", tell=lambda _: None).up(2)
     with pytest.raises(InputError, match="nftables"):
         Lab("x", tell=lambda _: None).up(3, Options(proxy_mode="nftables"))
@@ -400,7 +403,7 @@ def test_kubelet_that_comes_before_its_runtime_is_started_again(tmp_path, monkey
 def test_goal_that_is_not_reached_in_time_is_reported(tmp_path, monkeypatch):
     starter = start.Starter(written(programs=str(tmp_path)), print, start.Stopwatch())
     monkeypatch.setattr(start, "LIMIT", -1.0)
-    with pytest.raises(EnvironmentProblem, match="the nodes did not get ready within"):
+    with pytest.raises(EnvironmentProblem, match="the nodes did not become ready within"):
         starter._until("the nodes", lambda: False, [])
 
 
@@ -419,8 +422,8 @@ def test_doctor_names_missing_programs(monkeypatch):
     [
         ({"boot": "another"}, "before a restart"),
         ({"phase": "starting", "worker": [4194305, 1]}, "its start was killed"),
-        ({"phase": "stopping", "worker": [4194305, 1]}, "was being taken down"),
-        ({"phase": "running"}, "its API server does not"),
+        ({"phase": "stopping", "worker": [4194305, 1]}, "was being stopped"),
+        ({"phase": "running"}, "its API server is not"),
     ],
 )
 def test_doctor_finds_dead_labs(known, said):

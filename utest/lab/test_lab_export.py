@@ -85,7 +85,7 @@ def test_command_builds_what_nobody_publishes_and_ends_with_1_when_something_is_
     assert shown.exit_code == 1
     assert "cyperf-controller-stand-in" in shown.output and "cyperf-agent:release" not in shown.output
     wrong = CliRunner().invoke(main, ["images", "export", str(tmp_path), "--suite", "cypref"])
-    assert wrong.exit_code == 2 and "those with images are cluster_health, cyperf" in wrong.output
+    assert wrong.exit_code == 2 and "suites with images: cluster_health, cyperf" in wrong.output
 
 
 def test_everything_that_nobody_publishes_has_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

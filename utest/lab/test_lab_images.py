@@ -72,7 +72,7 @@ def test_changed_file_gives_another_image(tmp_path):
 
 
 def test_failed_assembly_leaves_nothing_in_the_cache(tmp_path):
-    with pytest.raises(EnvironmentProblem, match="is to go into an image, and is no file"):
+    with pytest.raises(EnvironmentProblem, match="is needed for an image and is not a file"):
         assemble(plain(files={"/x": tmp_path / "missing"}), tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -125,7 +125,7 @@ def test_references_that_kubernetes_would_always_pull_are_refused(reference):
 
 def test_missing_program_is_named_with_its_package(tmp_path, monkeypatch):
     monkeypatch.setattr(contents, "SEARCH", str(tmp_path))
-    with pytest.raises(EnvironmentProblem, match=r"'iperf3' is to go into the image 'x'.*apt-get install iperf3"):
+    with pytest.raises(EnvironmentProblem, match=r"'iperf3' is needed for the image 'x'.*apt-get install iperf3"):
         assemble(Recipe("x", ("example.org/x:1",), programs=("iperf3",), shell=False), tmp_path)
     assemble(Recipe("x", ("example.org/x:1",), programs=("iperf3?",), shell=False), tmp_path)
 
@@ -170,7 +170,7 @@ def test_unreadable_archives_are_named(tmp_path):
     empty = tmp_path / "empty.tar"
     with tarfile.open(empty, "w") as tar:
         tar.add(text, "text")
-    with pytest.raises(InputError, match="holds no image"):
+    with pytest.raises(InputError, match="contains no image"):
         check_archive(empty)
     good = assemble(plain(), tmp_path)
     assert check_archive(good) == ["example.org/plain:1"]

@@ -107,7 +107,7 @@ def test_folders_made_on_the_machine_go_again_unless_somebody_uses_them(
         (["--proxy", "none"], "--proxy none needs a --network that serves Services itself"),
         (["--network", "flannel", "--ip-family", "dual"], "--network flannel is set up for IPv4 here"),
         (["--cluster-domain", "Corp_"], "--cluster-domain is 'Corp_'"),
-        (["--admission", "nowhere.yaml"], "--admission names 'nowhere.yaml', which is no file."),
+        (["--admission", "nowhere.yaml"], "--admission names 'nowhere.yaml', which is not a file."),
     ],
 )
 def test_what_does_not_fit_together_is_refused_before_anything_starts(words: list[str], said: str) -> None:

@@ -89,7 +89,7 @@ def test_a_paused_program_is_alive_and_can_be_stopped(component):
 
 
 def test_pausing_what_does_not_run_is_an_error(component):
-    with pytest.raises(EnvironmentProblem, match="program does not run"):
+    with pytest.raises(EnvironmentProblem, match="program is not running"):
         component.pause()
 
 
@@ -130,7 +130,7 @@ def test_program_that_ends_at_once_is_reported_with_its_log(tmp_path):
 
 
 def test_run_names_command_status_and_words():
-    with pytest.raises(CommandFailed, match=r"'sh -c echo no >&2; exit 4' ended with status 4 and said: no"):
+    with pytest.raises(CommandFailed, match=r"'sh -c echo no >&2; exit 4' ended with status 4 and printed: no"):
         run("sh", "-c", "echo no >&2; exit 4")
     with pytest.raises(CommandFailed, match="'no-such-program' is not installed"):
         run("no-such-program")

@@ -142,7 +142,7 @@ def test_nodes_without_an_address_of_the_services_family_are_no_entries():
     asked = Matrix(bed).pairs(CASES["node port"])
     assert {(target.node, target.host) for _, target in asked} == {("node3", "198.51.100.3")}
     three["addresses"] = []
-    assert Matrix(bed).lacking(CASES["node port"]) == "there is no pod that could ask, or none to be asked"
+    assert Matrix(bed).lacking(CASES["node port"]) == "there is no pod to probe from, or none to probe"
 
 
 def test_pods_of_one_family_ask_nobody_in_the_other():
@@ -285,7 +285,7 @@ def test_endpoints_that_lie_are_found_missing_strange_and_double():
     mine["endpoints"].append({"addresses": ["10.244.9.9"], "nodeName": "node1", "conditions": {"ready": True}})
     mine["endpoints"].append(dict(mine["endpoints"][0]))
     said = drift(layout(), of)["spread"]
-    assert "10.244.9.9, which is none of its pods'" in said
+    assert "10.244.9.9, which is not one of its pods'" in said
     assert "more than once" in said
     mine["ports"] = [p for p in mine["ports"] if p["name"] != "udp"]
     mine["endpoints"] = mine["endpoints"][:3]

@@ -529,8 +529,8 @@ def test_pods_and_services_that_are_gone_and_endpoints_that_lag_are_told():
     of.services = [s for s in of.services if s["metadata"]["name"] != "spread"]
     of.pod("on-node1")["status"]["podIP"] = "10.244.1.99"
     found = drift(plan, of)
-    assert found["on-node2"] == "pod 'on-node2' does not exist any more"
-    assert found["spread"] == "Service 'spread' does not exist any more"
+    assert found["on-node2"] == "pod 'on-node2' no longer exists"
+    assert found["spread"] == "Service 'spread' no longer exists"
     assert "its EndpointSlices lack the ready pod 'on-node1'" in found["to-on-node1"]
 
 

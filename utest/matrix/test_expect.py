@@ -248,7 +248,7 @@ def test_where_the_api_leaves_it_open_both_outcomes_are_right():
     of.policies = [policy("friends", "matrix-test", ingress=[{"from": [{"podSelector": {}}]}])]
     found = expect(of, source(of, "host-node1"), vip(of, "to-on-node2"))
     assert {Outcome.CONNECTED, Outcome.TIMEOUT} <= found.outcomes
-    assert "left to the network plugin" in found.reason
+    assert "depends on the network plugin" in found.reason
 
 
 def test_an_outside_client_of_two_families_is_not_held_to_the_address_of_the_other_one():

@@ -103,8 +103,8 @@ STRANGE = "table inet strange {\n\tchain f {\n\t\ttype filter hook prerouting pr
         ({"firewall": ("table inet own", STRANGE + "\t\tudp dport 8080 drop\n\t}\n}\ntable inet own")},
          "'udp dport 8080 drop' (table inet strange, chain f)", "nft -a list chain inet strange f"),
         ({"firewall": ("jump KUBE-SEP-X\n" * 1, "")}, "", ""),
-        ({"proxy": "10256 \n10249 "}, "kube-proxy gives no answer", "kube-proxy"),
-        ({"kubelet": ""}, "kubelet gives no answer", "kubelet"),
+        ({"proxy": "10256 \n10249 "}, "kube-proxy does not answer", "kube-proxy"),
+        ({"kubelet": ""}, "kubelet does not answer", "kubelet"),
     ],
 )  # fmt: skip
 def test_what_differs_is_named_with_the_command_that_mends_it(changes, words, command):
@@ -325,7 +325,7 @@ def test_cells_that_pass_where_a_named_mechanism_is_all_that_differs_are_no_seco
     for key in ("unknown", "target pod"):
         joined = look.join(look.name([first, finding(key, here)]))
         assert [(f.key, len(f.evidence), f.besides) for f in joined] == [("protocol at node", 2, 1)]
-    assert "Of them, 1 are no part of its pattern" in joined[0].text()
+    assert "Of them, 1 are not part of its pattern" in joined[0].text()
     state = look.name([finding("unknown", here)])
     assert [f.key for f in look.join([*state, *look.name([finding("target pod", here)])])] == ["node state"]
     for key in ("unknown", "target pod"):

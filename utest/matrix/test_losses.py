@@ -53,8 +53,8 @@ def test_loss_in_both_directions_of_a_node_is_said_to_be_both():
 def test_loss_of_one_pair_in_one_direction_names_the_pair_and_the_direction():
     found = loss.place(ways(n1n3=60))
     assert (found.key, found.subject) == ("loss between nodes", "node1 and node3")
-    assert "on their way from 'node1' to 'node3'" in found.sentence
-    assert "the other way 0.0 %" in found.sentence
+    assert "on the path from 'node1' to 'node3'" in found.sentence
+    assert "in the other direction 0.0 %" in found.sentence
 
 
 def test_with_two_nodes_a_pair_is_named_and_no_node_is_accused():
@@ -126,7 +126,7 @@ def test_one_lost_packet_that_nothing_confirms_is_told_and_fails_nothing(monkeyp
     table = lossy_table(number=1)
     assert losses.Losses(Bed()).judge(table) is None
     assert not table.wrong
-    assert "1 of 72 first attempts stayed without an answer" in table.notes[0]
+    assert "1 of 72 first attempts got no answer" in table.notes[0]
 
 
 def test_one_failure_in_four_first_attempts_is_never_a_pass(monkeypatch):

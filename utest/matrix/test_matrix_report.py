@@ -75,7 +75,7 @@ def test_a_failure_begins_with_the_cause_and_ends_with_cells():
     text = render.failure_text(one_table(hairpin), found)
     first = text.splitlines()[0]
     assert first.startswith("ClusterIP, one Service for each pod: 6 of 36 cells are wrong. A pod cannot reach itself")
-    assert "Next: Look at hairpin mode" in text
+    assert "Next: Check hairpin mode" in text
     assert "on-node1 → to-on-node1" in text
     assert "Repeats the first: kubectl exec -n matrix-test on-node1 -c agnhost -- curl" in text
     assert "A pod cannot reach itself" in str(render.findings_table(found).rows)
@@ -144,7 +144,7 @@ def test_a_baseline_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match="does not exist; give the matrix"):
         compare.read_cells(tmp_path / "no.json")
     (tmp_path / "bad.json").write_text("[]")
-    with pytest.raises(InputError, match="is no matrix"):
+    with pytest.raises(InputError, match="is not a matrix"):
         compare.read_cells(tmp_path / "bad.json")
 
 

@@ -89,7 +89,7 @@ def test_a_healthy_service_has_no_finding() -> None:
 def test_a_misspelt_selector_is_found_though_nobody_answers_as_its_objects_say() -> None:
     about = world(services=[service(selector={"app": "wbe"})], slices=[slice_of([])])
     found = found_in(about)
-    assert "its selector 'app=wbe' finds no pod and no workload's pods" in str(found[0])
+    assert "its selector 'app=wbe' matches no pod and no workload's pods" in str(found[0])
     assert "Pods have the label app=web" in str(found[0])
 
 
@@ -106,7 +106,7 @@ def test_a_wrong_target_port_is_named_with_what_the_pods_declare() -> None:
     port = {"name": "http", "port": 80, "targetPort": 8088}
     about = world(services=[service(ports=[port])], slices=[slice_of(PODS, port=8088)])
     found = found_in(about, lambda cell: Outcome.REFUSED)
-    assert "nobody listens at port 8088 of its 2 pods (targetPort 8088)" in str(found[0])
+    assert "nothing listens on port 8088 of its 2 pods (targetPort 8088)" in str(found[0])
     assert "The pods declare 8080" in str(found[0])
     assert len(found) == 1
 
@@ -115,7 +115,7 @@ def test_a_port_name_that_no_pod_has_is_named() -> None:
     port = {"name": "http", "port": 80, "targetPort": "htpp"}
     empty = {**slice_of(PODS), "ports": []}
     found = found_in(world(services=[service(ports=[port])], slices=[empty]))
-    assert "targetPort 'htpp' is no port that its pods name. They name http" in str(found[0])
+    assert "targetPort 'htpp' is not a port that its pods name. They name http" in str(found[0])
 
 
 def test_the_pod_that_does_not_listen_is_named() -> None:
@@ -134,7 +134,7 @@ def test_missing_endpoints_are_named() -> None:
 
 def test_a_proxy_that_does_not_forward_is_told_from_pods_that_do_not_answer() -> None:
     found = found_in(world(), lambda cell: Outcome.TIMEOUT if cell.target.kind == "vip" else Outcome.CONNECTED)
-    assert "its pods answer at their own addresses, and not through the Service" in str(found[0])
+    assert "its pods answer at their own addresses, but not through the Service" in str(found[0])
 
 
 def test_a_policy_that_denies_is_as_the_objects_say() -> None:

@@ -25,8 +25,8 @@ def result(*lengths_ms: float | None, errors: tuple[str, ...] = ()) -> OutageRes
     [
         ((None, None), "no outage on 2 paths"),
         ((None,), "no outage on 1 path"),
-        ((None, 20.4), "longest outage 20 ms (path 1 tcp_kept), 1 of 2 paths hit"),
-        ((0.0,), "longest outage shorter than 1 ms (path 0 tcp_kept), 1 of 1 path hit"),
+        ((None, 20.4), "longest outage 20 ms (path 1 tcp_kept), 1 of 2 paths affected"),
+        ((0.0,), "longest outage shorter than 1 ms (path 0 tcp_kept), 1 of 1 path affected"),
     ],
 )
 def test_console_tells_the_longest_outage_in_words_that_read_well(lengths: tuple[float | None, ...], told: str) -> None:

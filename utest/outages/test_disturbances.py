@@ -81,7 +81,7 @@ def test_deleted_pods_are_replaced_only_when_the_old_ones_are_gone_and_new_ones_
     assert disturb.delete_pods(cluster, "ns", "app=x", timeout=5, say=print) == 2
     assert cluster.deleted == ["p-a", "p-b"]
     assert [type(outcome) for outcome in cluster.outcomes] == [Pending, Pending, Pending, Done]
-    with pytest.raises(InputError, match="labels 'app=none' fit no pod in namespace 'ns'"):
+    with pytest.raises(InputError, match="labels 'app=none' match no pod in namespace 'ns'"):
         disturb.delete_pods(Cluster([]), "ns", "app=none", timeout=5, say=print)
 
 
@@ -118,7 +118,7 @@ def test_a_node_is_ready_only_by_a_report_from_after_its_restart():
 def test_a_cluster_that_is_no_lab_is_not_disturbed_without_leave(monkeypatch, allowed):
     monkeypatch.setattr(_robot, "variable", lambda name, default=None: allowed if allowed is not None else default)
     library = keywords(Cluster([pod("a")]))
-    with pytest.raises(SkipExecution, match="Say -v ALLOW_DISRUPTION:True if it may be disturbed"):
+    with pytest.raises(SkipExecution, match="Give -v ALLOW_DISRUPTION:True if it may be disturbed"):
         library.delete_pods_and_wait("ns", "app=x")
     with pytest.raises(SkipExecution, match=r"restart of Deployment 'ns/d' would disturb the cluster 'https://cluster"):
         library.restart_workload("Deployment", "d", "ns")
@@ -208,7 +208,7 @@ def test_stopping_what_does_not_run_says_so():
     library.session = SimpleNamespace()  # type: ignore[assignment]
     with pytest.raises(Error, match="There is nothing to judge"):
         library.outages_should_be_within_limits(longest_outage_at_most=TimeLimit.parse("1 s"))
-    with pytest.raises(Error, match="No measurement runs"):
+    with pytest.raises(Error, match="No measurement is running"):
         library.stop_outage_measurement()
     library.abort_outage_measurement()  # nothing to do, no error: it is for teardowns
 

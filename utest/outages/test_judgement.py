@@ -135,15 +135,15 @@ def test_each_limit_has_its_sentence():
     )  # fmt: skip
     assert texts == [
         "no outage of at least 700 ms was seen (the longest was 50 ms), although the disturbance must have caused one",
-        "flap icmp: outages of 500 ms in all, allowed are 300 ms",
+        "flap icmp: outages of 500 ms in total, allowed are 300 ms",
         "flap icmp: lost 50 of 100 probes (50.00%), allowed are 10.00%",
         "3 new connections failed (svc 3), allowed are 2",
         "1 kept connections were reset (svc 1), allowed are 0",
         "2 kept connections broke (svc 2), allowed are 0",
-        "far icmp: slow for 300 ms, allowed are 100 ms",
+        "far icmp: slow for 300 ms; at most 100 ms",
         "prober: 10 TCP segments were sent again (10.00%), allowed are 5.00%",
         "other: retransmits are unknown: restarted",
-        "flap icmp: silent drop for 50 ms on a path that the disturbance must not touch",
+        "flap icmp: silent drop for 50 ms on a path that the disturbance must not affect",
     ]
 
 
@@ -160,7 +160,7 @@ SPECS = [StreamSpec(1, "service", ProbeKind.UDP, "x"), StreamSpec(2, "dns", Prob
     [
         (
             {"unaffected": [OutagePath.OWN_NODE]},
-            "unaffected has 'own node', which is not measured; measured are service, dns",
+            "unaffected has 'own node', which is not measured; measured paths: service, dns",
         ),
         (
             {"failed_connections_at_most": 0},

@@ -151,7 +151,7 @@ def test_an_idle_connection_tells_a_reset_from_an_end_in_good_order(tmp_path, ho
     result = evaluate(stream)
     assert (result.kept_resets > 0, result.kept_breaks > 0, bool(stream.ended_by_server)) == (breaks, breaks, closed)
     assert bool(result.outages) == breaks
-    assert any("in good order" in note for note in result.notes) == closed
+    assert any("in an orderly way" in note for note in result.notes) == closed
     assert result.invalid is None
 
 

@@ -134,7 +134,7 @@ def test_gateway_that_nobody_has_is_left_out_with_its_reason():
     targets, missing = resolve(known, [OutagePath.OWN_GATEWAY])
     assert not targets
     assert missing == [
-        "own gateway: 169.254.1.1, the gateway of pod 'source', is a link-local address that need not answer"
+        "own gateway: 169.254.1.1, the gateway of pod 'source', is a link-local address, which need not answer"
     ]
 
 
@@ -167,7 +167,7 @@ def test_a_path_that_was_asked_for_and_is_not_there_is_named_with_its_reason():
     )
     assert plan.absent(["service"]) == []
     assert plan.absent(["dns"]) == ["dns IPv6: the source's resolv.conf names no IPv6 server"]
-    assert plan.absent(["own node"]) == ["own node: none of the probes that are asked for fits it"]
+    assert plan.absent(["own node"]) == ["own node: none of the requested probes fits it"]
 
 
 def test_a_path_that_no_probe_can_measure_after_all_is_named():

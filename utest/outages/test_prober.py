@@ -281,7 +281,7 @@ def test_what_was_measured_survives_a_kill(tmp_path):
     for stream in log.stream_logs():
         result = evaluate(stream)
         assert result.answered > 3
-        assert any("did not end in good order" in note for note in result.notes)
+        assert any("did not end properly" in note for note in result.notes)
 
 
 def test_nobody_reading_ends_it(tmp_path):
@@ -290,7 +290,7 @@ def test_nobody_reading_ends_it(tmp_path):
     with echo_server(port):
         log = run_prober(tmp_path, all_kinds(port), 60, lease_file="lease", lease_s=1)
     assert log.ended is not None
-    assert log.ended["why"].startswith("nobody has asked for the results")
+    assert log.ended["why"].startswith("nothing has read the results")
 
 
 def test_a_stream_that_cannot_be_opened_is_named_and_the_others_go_on(tmp_path):

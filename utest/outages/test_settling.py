@@ -70,9 +70,9 @@ OLD = [pod("a"), pod("b")]
     ("obj", "pods", "words"),
     [
         (deployment(), OLD, ""),
-        (deployment(2, 1), OLD, "not been taken up yet"),
+        (deployment(2, 1), OLD, "has not seen the change yet"),
         (deployment(2, 2, updated=1), OLD, "1 of 2 pods new"),
-        (deployment(2, 2, total=3), OLD, "1 pods too many"),
+        (deployment(2, 2, total=3), OLD, "1 surplus pods"),
         (deployment(2, 2, available=1), OLD, "1 of 2 pods available"),
         # The status says available still, a pod of it has just been deleted
         (deployment(), [pod("a"), pod("b", going=True)], "1 of 2 pods available"),
@@ -111,8 +111,8 @@ def test_a_rollout_that_goes_on_after_the_command_has_returned_is_awaited(monkey
     said: list[str] = []
     assert watch.wait(0.05, 5, say=said.append) == {}
     assert said == [
-        "awaited: Deployment kube-system/dns (its change has not been taken up yet)",
-        "awaited: Deployment kube-system/dns (1 pods too many)",
+        "awaited: Deployment kube-system/dns (its controller has not seen the change yet)",
+        "awaited: Deployment kube-system/dns (1 surplus pods)",
     ]
     assert words(dict.fromkeys(watch.awaited, "")) == "Deployment kube-system/dns"
 

@@ -89,7 +89,7 @@ def test_a_target_leads_to_address_and_port(text, address, port, kinds):
 def test_from_outside_a_service_without_load_balancer_is_reached_at_the_node_port_of_a_ready_node():
     (target,), _ = where("http://open.shop:80/ from outside")
     assert (target.source, target.address, target.port) == ("outside", "192.0.2.2", 30080)
-    with pytest.raises(InputError, match="no address of a load balancer and no NodePort"):
+    with pytest.raises(InputError, match="neither a load balancer address nor a NodePort"):
         where("http://own.shop:80/ from outside")
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_measured_is_told_with_its_reason():
     [
         ("tcp://web.shop:81", "port is 81/TCP; Service 'web' has 8080/TCP"),
         ("tcp://db.shop:5432", "Service 'db.shop' is headless"),
-        ("tcp://10.0.0.1:http", "'http' is the name of a port, which only a Service has"),
+        ("tcp://10.0.0.1:http", "'http' is a port name, which only a Service has"),
     ],
 )
 def test_a_target_that_makes_no_sense_is_refused(text, words):

@@ -45,7 +45,7 @@ class Relay(threading.Thread):
 
 
 @pytest.mark.parametrize(("lose", "way"), [
-    ({"requests"}, "requests lost on the way there"), ({"answers"}, "answers lost on the way back"), (set(), ""),
+    ({"requests"}, "requests lost on the forward path"), ({"answers"}, "answers lost on the return path"), (set(), ""),
 ])  # fmt: skip
 def test_a_direction_that_loses_datagrams_is_named(tmp_path: Path, lose: set[str], way: str) -> None:
     port = free_port()
@@ -75,8 +75,8 @@ def result(kind: ProbeKind, *windows: Window, path: str = "pod") -> StreamResult
 
 
 @pytest.mark.parametrize(("missing", "reached", "way"), [
-    (50, 0, "requests lost on the way there"), (50, 50, "answers lost on the way back"),
-    (50, 25, "requests and answers lost"), (50, 4, "requests lost on the way there"),
+    (50, 0, "requests lost on the forward path"), (50, 50, "answers lost on the return path"),
+    (50, 25, "requests and answers lost"), (50, 4, "requests lost on the forward path"),
 ])  # fmt: skip
 def test_what_reached_the_server_names_the_way(missing: int, reached: int, way: str) -> None:
     udp = result(ProbeKind.UDP, window(100, 500), window(2000, 300))
@@ -92,5 +92,5 @@ def test_other_probes_of_the_path_learn_it_for_the_same_outage_only() -> None:
     )
     tell_ways(udp, StreamLog(udp.spec, ways=[(T0 + 95 * MS, T0 + 605 * MS, 50, 50)]))
     share_ways([udp, icmp, refused, other])
-    assert [each.way for each in icmp.windows] == ["answers lost on the way back", ""]
+    assert [each.way for each in icmp.windows] == ["answers lost on the return path", ""]
     assert refused.windows[0].way == other.windows[0].way == ""

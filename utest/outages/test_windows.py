@@ -196,7 +196,7 @@ def test_gateway_that_never_answers_is_not_measured_and_spoils_no_result(timelin
     line = timeline()
     spec = replace(line.spec, path="other gateway IPv4")
     never = evaluate(StreamLog(spec, line.probes(4, [(0, 5000)])), quiet_until_ns=T0 + 1000 * MS)
-    assert never.invalid == "not measured: 10.0.0.1 answers no echo requests, which nobody asks of a gateway"
+    assert never.invalid == "not measured: 10.0.0.1 does not answer echo requests, which a gateway need not do"
     late = evaluate(StreamLog(spec, line.probes(4, [(0, 2000)])), quiet_until_ns=T0 + 1000 * MS)
     assert late.invalid == "no good probe before the disturbance"
 
@@ -226,7 +226,7 @@ def test_lateness_is_told_no_finer_than_the_processor_was_given(timeline):
     assert len(evaluate(StreamLog(line.spec, probes, paused=far)).windows) == 1
     busy = evaluate(StreamLog(line.spec, probes, paused=near))
     assert busy.windows == []
-    assert "got no processor for up to 150 ms" in busy.notes[0]
+    assert "got no CPU time for up to 150 ms" in busy.notes[0]
     lost = line.probes(6, [(1000, 100)])
     assert len(evaluate(StreamLog(line.spec, lost, paused=near)).windows) == 1
 

@@ -43,7 +43,7 @@ def test_pods_that_cannot_be_judged_are_left_out_with_the_reason() -> None:
 def test_policies_of_another_kind_keep_everything_from_being_judged() -> None:
     kind = {"CiliumNetworkPolicy.cilium.io": [policy("l7", "x")]}
     found = subjects.read(Cluster(Pod=[pod("x", "a", 1)], **kind), ["x"])  # type: ignore[arg-type]
-    assert "CiliumNetworkPolicy l7 may decide" in found.unclear
+    assert "CiliumNetworkPolicy l7 may change the outcome" in found.unclear
 
 
 def test_admin_policies_that_may_not_be_read_keep_everything_from_being_judged() -> None:
@@ -58,5 +58,5 @@ def test_a_namespace_that_is_not_there_is_refused() -> None:
 
 
 def test_a_namespace_without_pods_is_refused() -> None:
-    with pytest.raises(errors.InputError, match="no pod with the labels 'app=web' to ask in x"):
+    with pytest.raises(errors.InputError, match="no pod with the labels 'app=web' to test in x"):
         subjects.read(Cluster(Pod=[]), ["x"], "app=web")  # type: ignore[arg-type]

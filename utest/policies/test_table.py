@@ -101,7 +101,7 @@ FAULTS = {
         [policy("p", "x", ingress=[{"from": [BOTH]}])],
         lambda p: [policy("p", "x", ingress=[{"from": [
             {"namespaceSelector": BOTH["namespaceSelector"]}, {"podSelector": BOTH["podSelector"]}]}])], {},
-        "as either of the two"),
+        "as alternatives"),
     "expressions are ignored": (
         [policy("p", "x", ingress=[{"from": [EXPRESSION]}]), policy("d", "z", policyTypes=["Ingress"])],
         lambda p: [policy("p", "x", ingress=[{"from": [{"namespaceSelector": {}}]}]), p[1]], {}, "ignores matchExpressions"),
@@ -159,7 +159,7 @@ def test_a_family_that_does_not_reach_a_node_is_named() -> None:
         ),
         family=None,
     )
-    assert "over IPv6, whatever policies say, nothing gets from node node1 to node node2" in causes(table, about)[0]
+    assert "over IPv6, whatever the policies say, nothing gets from node node1 to node node2" in causes(table, about)[0]
 
 
 def test_a_pod_that_does_not_answer_is_no_fault_of_policies() -> None:
@@ -197,7 +197,7 @@ def test_the_message_names_policy_rule_and_an_example() -> None:
     about = some([DENY, policy("other", "y", policyTypes=["Ingress"])])
     table = table_of(about, keeping(about, [about.policies[1]]))
     text = failed(table, about)[0]
-    assert "48 of 162 connections are not as the policies say" in text
+    assert "48 of 162 connections do not match the policies" in text
     assert "NetworkPolicy x/deny (ingress)" in text
 
 

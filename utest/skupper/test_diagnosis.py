@@ -125,7 +125,7 @@ PAIRS = (
     (only_binding, "AttachedConnectorBinding 'hub/iperf3' has no AttachedConnector 'iperf3' in namespace 'work'"),
     (
         binding_before_site,
-        "Namespace 'hub' has no Site, so AttachedConnectorBinding 'hub/iperf3' does nothing: create a Site there.",
+        "Namespace 'hub' has no Site, so AttachedConnectorBinding 'hub/iperf3' has no effect: create a Site there.",
     ),
     (
         connector_of_another_namespace,
@@ -174,7 +174,7 @@ PAIRS = (
     ),
     (
         link_deleted,
-        "AccessToken 'client/token-grant' was redeemed, but its Link 'token-grant' is gone: a token makes a Link only "
+        "AccessToken 'client/token-grant' was redeemed, but its Link 'token-grant' is gone: a token creates a Link only "
         "once",
     ),
     (
@@ -231,7 +231,7 @@ STATES = (
         "Controller got failed response: 404 (404 Not Found) No such access granted",
         "AccessToken 'client/token-grant' is not redeemed: Error (Controller got failed response: 404 (404 Not Found) "
         "No such "
-        "access granted). The grant is used up: allow more redemptions or make a new grant.",
+        "access granted). The grant is used up: allow more redemptions or create a new grant.",
     ),
     (
         "token",
@@ -243,13 +243,13 @@ STATES = (
         "token",
         "Error",
         "Controller got failed response: 404 (404 Not Found) No such claim",
-        "The grant does not exist any more or has expired.",
+        "The grant no longer exists or has expired.",
     ),
     (
         "token",
         "Error",
         "Controller got failed response: 500 (500 Internal Server Error) No valid endpoints found for site",
-        "It was redeemed before the granting site had an address; the redemption is lost, make a new token.",
+        "It was redeemed before the granting site had an address; the redemption is lost, create a new token.",
     ),
     (
         "token",
@@ -281,14 +281,14 @@ def test_site_without_an_address_points_to_the_load_balancer() -> None:
     assert told(network) == (
         "Site 'hub/hub' is not ready: Pending (Pending); Configured=True, Running=True, Resolved=False. Its link "
         "access "
-        "has no address yet: does the cluster give addresses to LoadBalancer Services?"
+        "has no address yet: does the cluster assign addresses to LoadBalancer Services?"
     )
 
 
 def test_object_that_no_controller_looked_at_is_told() -> None:
     network = healthy()
     network["client"]["status"] = {}
-    assert "Site 'client/client' is not ready: no status: no Skupper controller has looked at it." in told(network)
+    assert "Site 'client/client' is not ready: no status: no Skupper controller has processed it." in told(network)
     assert "No controller watches this namespace." in told(network)
 
 
@@ -297,7 +297,7 @@ def test_objects_without_a_site_are_told(kind: str) -> None:
     network = healthy()
     del network["client"]
     assert "Namespace 'client' has no Site, so " in told(network)
-    assert f"'client/{network[kind]['metadata']['name']}' does nothing" in told(network)
+    assert f"'client/{network[kind]['metadata']['name']}' has no effect" in told(network)
 
 
 def test_sites_that_nobody_linked_are_told() -> None:
@@ -358,7 +358,7 @@ def test_connector_without_status_is_explained_by_its_pods() -> None:
     network["connector"]["spec"]["selector"] = "app=iperf3"
     state(network["binding"], "Error", NO_CONNECTOR)
     assert diagnose(network.values())[0] == (
-        "AttachedConnector 'work/iperf3' has no status, which Skupper gives it once a pod matches. No ready pod matches "
+        "AttachedConnector 'work/iperf3' has no status, which Skupper sets once a pod matches. No ready pod matches "
         "its selector 'app=iperf3'. The pods of namespace 'work' have app=iperf3-server."
     )
 
@@ -367,7 +367,7 @@ def test_connector_without_status_although_pods_match_points_to_the_controller()
     network = healthy()
     network["connector"]["status"] = {}
     network["pod"]["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
-    assert "no status: no Skupper controller has looked at it" in diagnose(network.values())[0]
+    assert "no status: no Skupper controller has processed it" in diagnose(network.values())[0]
 
 
 def test_state_of_the_link_is_never_the_first_of_several_findings() -> None:

@@ -33,7 +33,7 @@ def test_ready_is_a_word_or_a_condition() -> None:
 
 def test_state_is_told_in_words() -> None:
     assert state_text(None) == "it does not exist"
-    assert state_text(obj("Site", "a/b", "")) == "no status: no Skupper controller has looked at it"
+    assert state_text(obj("Site", "a/b", "")) == "no status: no Skupper controller has processed it"
     assert state_text(obj("Site", "a/b")) == "Ready"
     pending = obj(
         "Listener", "a/b", "Pending", "No matching connectors", conditions="Configured=True Matched=False Ready=False"
@@ -104,7 +104,7 @@ def test_definitions_without_a_ready_controller_are_a_problem(
         controller(api, ready)
     with pytest.raises(EnvironmentProblem) as caught:
         find_installation(cluster)
-    assert "has Skupper's definitions, but no controller that is ready" in str(caught.value)
+    assert "has Skupper's CRDs, but no ready controller" in str(caught.value)
 
 
 def test_controller_that_just_starts_is_waited_for(api: ApiServer, cluster: Cluster) -> None:

@@ -101,7 +101,7 @@ def test_run_that_broke_is_told_with_how_far_it_came() -> None:
     checks, errors = no_traffic(BROKEN, Request("s", seconds=6), "demo", attempts=1, seconds=3.4)
     assert not errors
     assert checks[0].sentence == (
-        "The traffic from 'demo' to 's:5201' broke after 3.0 s of 6 s: closed: control socket has closed unexpectedly "
+        "The traffic from 'demo' to 's:5201' broke off after 3.0 s of 6 s: closed: control socket has closed unexpectedly "
         "(exit status 1). Until then 8 Mbit/s."
     )
 
@@ -176,7 +176,7 @@ def test_run_without_traffic_is_recorded(rig: Rig) -> None:
 
 def test_run_that_broke_counts_with_what_got_through(rig: Rig) -> None:
     rig.ends(BROKEN)
-    with pytest.raises(Failure, match=r"(?s)broke after 3\.0 s of 6 s.*It is held by 10\.0\.0\.9\."):
+    with pytest.raises(Failure, match=r"(?s)broke off after 3\.0 s of 6 s.*It is held by 10\.0\.0\.9\."):
         rig.measure()
     summary = rig.record()["summary"]
     assert (summary["bits_per_second"], summary["broke_after_seconds"]) == (4e6, 3)
@@ -259,5 +259,5 @@ def test_share_of_another_run_is_judged_and_recorded(rig: Rig) -> None:
     with pytest.raises(Failure, match="at least 60 % was expected"):
         rig.keywords.throughput_should_be_at_least_share(TCP, UDP, Percentage(60))
     assert rig.record()["verdict"]["status"] == "failed"
-    with pytest.raises(Error, match="carried nothing"):
+    with pytest.raises(Error, match="carried no data"):
         rig.keywords.throughput_should_be_at_least_share(TCP, replace(UDP, bits_per_second=0.0), Percentage(1))

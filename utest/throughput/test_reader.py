@@ -217,10 +217,10 @@ def blocks(version: str, **figures: Any) -> dict[str, Any]:
         (printed(tcp("3.12", sent=0, received=0)), "no data", "no data was transferred"),
         (printed(blocks("3.16", sent=0, received=0)), "no data",
          "no data was transferred, or less than the 131072 bytes from which iperf3 counts since 3.16: a longer run "
-         "would tell"),
+         "would show"),
         (printed(blocks("3.22", sent=262144, received=0, streams=2)), "nothing arrived",
-         "262144 bytes were sent and none arrived, or less than the 262144 bytes from which iperf3 counts since 3.16: a "
-         "longer run would tell"),
+         "262144 bytes were sent and none arrived, or less than the 262144 bytes from which iperf3 counts since 3.16: "
+         "a longer run would show"),
         (printed(udp("3.12", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
         (printed(udp("3.9", lost=2500)), "nothing arrived", "2500 datagrams were sent and none arrived"),
         (printed(tcp("3.12"))[:-300], "cut off", "its JSON output is cut off"),
@@ -305,7 +305,7 @@ def test_omitted_part_does_not_count_in_the_loss(gaps: int) -> None:
     document["end"]["sum_received"].update(lost_packets=gaps, lost_percent=gaps / 25)
     result = read(printed(document))
     assert (result.lost_packets, result.lost_percent, result.contradictions) == (0, 0.0, ())
-    assert result.notes == (f"iperf3 itself says {gaps} lost, which counts the omitted part",)
+    assert result.notes == (f"iperf3 itself says {gaps} lost, which includes the omitted part",)
 
 
 def test_interval_in_which_the_clock_was_set_back_has_its_own_rate() -> None:
@@ -336,7 +336,7 @@ def test_doubled_datagrams_hide_lost_ones_and_that_is_said() -> None:
     document["server_output_text"] = server_text([(0, 1, 200, 1250), (1, 2, 200, 1250)], out_of_order=300)
     result = read(printed(document))
     assert (result.lost_packets, result.lost_percent_at_most) == (400, 28.0)
-    assert any("300 datagrams came late or twice" in note for note in result.notes)
+    assert any("300 datagrams arrived late or twice" in note for note in result.notes)
 
 
 def test_more_than_was_sent_leaves_the_loss_open() -> None:
@@ -344,7 +344,7 @@ def test_more_than_was_sent_leaves_the_loss_open() -> None:
     document["end"]["sum_received"].update(bytes=2_900_000)
     result = read(printed(document))
     assert (result.lost_packets, result.lost_percent_at_most) == (0, None)
-    assert result.notes == ("400 more datagrams arrived than were sent: some came twice",)
+    assert result.notes == ("400 more datagrams arrived than were sent: some arrived twice",)
 
 
 # --- nearly JSON ----------------------------------------------------------------------------------------
@@ -491,7 +491,7 @@ def test_last_block_of_each_stream_may_be_missing_where_whole_blocks_are_counted
 def test_run_both_ways_says_that_only_one_is_read() -> None:
     document = udp("3.16", lost=0)
     document["start"]["test_start"]["bidir"] = 1
-    assert any("both ways" in note for note in read(printed(document)).notes)
+    assert any("both directions" in note for note in read(printed(document)).notes)
 
 
 def test_byte_order_mark_and_documents_on_one_line_are_read() -> None:

@@ -53,7 +53,7 @@ def test_doubled_datagrams_are_no_loss() -> None:
     assert isinstance(result, Measurement)
     assert (result.lost_packets, result.lost_percent_at_most) == (0, 0.0)
     assert result.out_of_order == pytest.approx((result.received_packets or 0) - (result.packets or 0), abs=3)
-    assert any("came twice" in note for note in result.notes)
+    assert any("arrived twice" in note for note in result.notes)
 
 
 def test_late_datagrams_are_no_loss() -> None:

@@ -73,7 +73,7 @@ def test_doubled_datagrams_are_no_loss(entry: dict[str, Any]) -> None:
     result, truth = measured_doubled(entry), entry["truth"]
     assert (result.lost_packets, result.lost_percent_at_most) == (0, 0.0)
     assert result.received_packets == pytest.approx(truth["seen"], abs=3)
-    assert any("came twice" in note for note in result.notes)
+    assert any("arrived twice" in note for note in result.notes)
 
 
 def measured_doubled(entry: dict[str, Any]) -> Measurement:

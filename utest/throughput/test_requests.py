@@ -74,11 +74,11 @@ def test_each_limit_has_its_sentence_and_is_silent_when_it_is_met() -> None:
     run = read(printed({"200": 19_800, "503": 200}))
     assert sentences(run, p50_at_most=1, p99_at_most=3, p999_at_most=20, rate_at_least=9000, failed_at_most=2) == []
     assert sentences(run, p50_at_most=0.1, p99_at_most=1, p999_at_most=5, rate_at_least=11_000, failed_at_most=0.5) == [
-        "'web:80': half of the answers took up to 0.500 ms, allowed are 0.1 ms.",
-        "'web:80': 99 % of the answers took up to 2.000 ms, allowed are 1 ms.",
-        "'web:80': 99.9 % of the answers took up to 10.000 ms, allowed are 5 ms.",
-        "'web:80' answered 9900 requests per second, expected were 11000.",
-        "'web:80': 200 of 20000 requests failed (status 503 200), allowed are 0.5 %.",
+        "'web:80': half of the answers took up to 0.500 ms; at most 0.1 ms is allowed.",
+        "'web:80': 99 % of the answers took up to 2.000 ms; at most 1 ms is allowed.",
+        "'web:80': 99.9 % of the answers took up to 10.000 ms; at most 5 ms is allowed.",
+        "'web:80' answered 9900 requests per second; expected at least 11000.",
+        "'web:80': 200 of 20000 requests failed (status 503 200); at most 0.5 %.",
     ]
 
 
@@ -89,7 +89,7 @@ def test_a_server_that_answers_nothing_fails_whatever_was_asked() -> None:
 
 def test_the_slowest_thousandth_of_a_few_requests_is_no_figure() -> None:
     (text,) = sentences(read(printed({"200": 900})), p999_at_most=50)
-    assert text.startswith("p99.9 of 900 requests is the time of a few; measure longer")
+    assert text.startswith("p99.9 of 900 requests depends on only a few of them; measure longer")
 
 
 def test_a_client_is_the_program_and_nothing_else() -> None:

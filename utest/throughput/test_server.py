@@ -219,7 +219,7 @@ def test_server_that_died_meanwhile_is_an_error_with_its_reason() -> None:
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
     dead["status"]["containerStatuses"] = [{"name": "iperf3", "ready": False, "state": waiting, "lastState": ended}]
-    words = r"No ready pod stands behind Service 'demo/s': 's-0': container 'iperf3' is CrashLoopBackOff.*OOMKilled"
+    words = r"Service 'demo/s' has no ready pod: 's-0': container 'iperf3' is CrashLoopBackOff.*OOMKilled"
     with pytest.raises(EnvironmentProblem, match=words):
         way("SAME_NODE", service(), dead)
     with pytest.raises(EnvironmentProblem, match="there is none"):
@@ -265,7 +265,7 @@ def test_server_listens_for_both_protocols_and_is_one() -> None:
 def test_two_servers_behind_one_address_are_refused(server: str) -> None:
     cluster = Cluster(service(), SERVER, pod("s-1", "node2", "10.0.1.2"))
     text = several_servers(cluster, server, "demo")  # type: ignore[arg-type]
-    assert text.startswith(f"2 pods stand behind '{server}' ('s-0', 's-1'); iperf3 needs one")
+    assert text.startswith(f"2 pods are behind '{server}' ('s-0', 's-1'); iperf3 needs one")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,9 @@ def arguments_for(cluster: Cluster) -> list[str]:
     if not choice.kubeconfig:
         return []
     if len(choice.kubeconfig) > 1:
-        raise InputError("e2e.test takes one kubeconfig, and the cluster is known by several; give one alone.")
+        raise InputError(
+            "e2e.test takes one kubeconfig file, but the cluster is defined by several; give a single one."
+        )
     found = [f"-kubeconfig={Path(choice.kubeconfig[0]).resolve()}"]
     context = str(cluster.connection.context or "")
     return [*found, f"-context={context}"] if context else found
@@ -108,14 +110,14 @@ def wanted(settings: Settings, environment: Mapping[str, str]) -> list[str]:
             words, env=dict(environment), capture_output=True, text=True, timeout=LIST_SECONDS, errors="replace"
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EnvironmentProblem(f"'{settings.program}' cannot tell its tests: {error}.") from error
+        raise EnvironmentProblem(f"'{settings.program}' cannot list its tests: {error}.") from error
     if not report.exists():
         said = tail(done.stderr.strip() or done.stdout.strip(), 500)
-        raise EnvironmentProblem(f"'{settings.program}' does not tell its tests as e2e.test does: {said}")
+        raise EnvironmentProblem(f"'{settings.program}' does not list its tests as e2e.test does: {said}")
     found = list(dict.fromkeys(test.name for test in results.read(report)[0] if test.status == "passed"))
     report.unlink()
     if not found:
-        raise InputError(f"No test of '{settings.program}' has a name that focus='{settings.focus}' finds.")
+        raise InputError(f"No test of '{settings.program}' has a name that matches focus='{settings.focus}'.")
     return found
 
 

@@ -86,11 +86,11 @@ def of_policies(
 def _words(wanted: str, allowed: bool, decision: str, path: str) -> str:
     if wanted == "blocked":
         if allowed:
-            return f"NetworkPolicies let {path} through: {decision}."
-        return f"NetworkPolicies should keep {path} away ({decision}), and the network does not."
+            return f"NetworkPolicies allow {path}: {decision}."
+        return f"NetworkPolicies deny {path} ({decision}), but the network does not block it."
     if allowed:
-        return f"It is no NetworkPolicy: {path} is allowed ({decision})."
-    return f"NetworkPolicies keep {path} away: {decision}."
+        return f"No NetworkPolicy is the cause: {path} is allowed ({decision})."
+    return f"NetworkPolicies deny {path}: {decision}."
 
 
 def _rules(cluster: Cluster, pods: Sequence[Object]) -> Rulebook:

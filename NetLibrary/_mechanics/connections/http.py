@@ -104,7 +104,7 @@ def statuses(text: str) -> tuple[str, ...]:
     words = tuple(word.strip().lower() for word in str(text).split(","))
     for word in words:
         if not _STATUS.fullmatch(word):
-            raise errors.InputError(f"status is '{text}'; allowed are such as 200 or 2xx, separated by commas.")
+            raise errors.InputError(f"status is '{text}'; give, for instance, 200 or 2xx, separated by commas.")
     return words
 
 
@@ -125,7 +125,7 @@ def target_of(url: str) -> tuple[Target, str, bool]:
         host = port = None
     if not host or parts.scheme not in ("http", "https"):
         raise errors.InputError(
-            f"url is '{url}'; allowed are such as http://web.shop/, https://web.shop:8443/path and, with an IPv6 "
+            f"url is '{url}'; give, for instance, http://web.shop/, https://web.shop:8443/path and, with an IPv6 "
             "address, http://[2001:db8::1]:8080/."
         )
     secure = parts.scheme == "https"

@@ -11,12 +11,13 @@ from NetLibrary._mechanics.verdict import Check, at_most
 # so that is no drop.
 BLOCKED = {"drop": {SILENT}, "reject": {REFUSED, UNREACHABLE}, "any": {SILENT, UNREACHABLE, REFUSED}}
 HINTS = {
-    ("blocked", REFUSED): "Either nobody listens there, or the network rejects instead of dropping: by=any takes both.",
+    ("blocked", REFUSED): "Either nothing listens there, or the network rejects packets instead of dropping them: "
+    "by=any accepts both.",
     (
         "blocked",
         UNREACHABLE,
-    ): "Either nobody has that address, or the network rejects instead of dropping: by=any takes both.",
-    ("refused", SILENT): "Something on the way drops packets; a port where nobody listens refuses at once.",
+    ): "Either the address is unused, or the network rejects packets instead of dropping them: by=any accepts both.",
+    ("refused", SILENT): "Something on the path drops packets; a port that nothing listens on refuses at once.",
 }
 # Quantities of checks about time; `at_most` makes the rule of them
 TIME, TIME_TO_CONNECT = ", time", ", time to connect"
@@ -82,9 +83,9 @@ def names(
 STATUS = {
     "NXDOMAIN": "the name does not exist (NXDOMAIN)",
     "NOERROR": "the name exists and has no such record",
-    "SERVFAIL": "the name server failed (SERVFAIL)",
-    "REFUSED": "the name server refused to answer (REFUSED)",
-    "TIMEOUT": "no name server answered",
+    "SERVFAIL": "the DNS server failed (SERVFAIL)",
+    "REFUSED": "the DNS server refused to answer (REFUSED)",
+    "TIMEOUT": "no DNS server answered",
 }
 
 
@@ -112,19 +113,19 @@ def path_mtu(found: PathMtu, expected: int | str, source: str, host: str) -> Che
         host: The target.
     """
     told = {
-        "device": "the source's own device takes no larger ones",
+        "device": "the source's own network device sends no larger ones",
         "told": "a router on the way said so",
-        "silent": "larger ones vanish without a word, so that connections hang",
+        "silent": "larger ones are dropped without notice, so connections hang",
     }
     own = expected == "device"
     right = found.how == "device" if own else found.mtu == expected and found.how != "silent"
-    wanted = "as many as the source's own device takes" if own else f"{expected} bytes"
+    wanted = "as many as the source's own network device sends" if own else f"{expected} bytes"
     text = (
         ""
         if right
         else (
             f"Packets of up to {found.mtu} bytes get from '{source}' to '{host}' ({told.get(found.how, found.how)}); "
-            f"expected were {wanted}."
+            f"expected: {wanted}."
         )
     )
     return Check(f"path MTU from {source} to {host}", expected, found.mtu, "bytes", right, text)

@@ -15,7 +15,7 @@ WORDS = {
     CONNECTED: "connected",
     REFUSED: "refused at once",
     SILENT: "no answer within the limit",
-    UNREACHABLE: "the network said that there is no way",
+    UNREACHABLE: "the network reported it as unreachable",
     UNRESOLVED: "the name was not resolved",
     "other": "another error",
 }
@@ -131,7 +131,7 @@ def answer(ran: Ran, where: str) -> Answer:
     ms, _, values = rest.partition(" ")
     if status == "UNUSABLE" or not ms:
         said = values or tail((ran.stderr or ran.stdout).strip(), 300) or "it printed nothing"
-        raise EnvironmentProblem(f"'{where}' cannot ask for names: {said}. Use a source with dig.")
+        raise EnvironmentProblem(f"'{where}' cannot look up names: {said}. Use a source with dig.")
     return Answer(status, float(ms), tuple(sorted(value.strip() for value in values.split("|") if value.strip())))
 
 

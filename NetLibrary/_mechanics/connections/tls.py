@@ -52,10 +52,10 @@ def context(ca: str) -> ssl.SSLContext:
         if ca.lstrip().startswith("-----BEGIN"):
             return ssl.create_default_context(cadata=ca)
         if ca and not Path(ca).exists():
-            raise errors.InputError(f"ca is '{ca}', which is no file; allowed are a file or certificates as PEM text.")
+            raise errors.InputError(f"ca is '{ca}', which is not a file; give a file or certificates as PEM text.")
         return ssl.create_default_context(cafile=ca or None)
     except ssl.SSLError as error:
-        raise errors.InputError(f"ca '{ca[:80]}' holds no certificates: {error.reason or error}.") from error
+        raise errors.InputError(f"ca '{ca[:80]}' contains no certificates: {error.reason or error}.") from error
 
 
 def any_certificate() -> ssl.SSLContext:
@@ -87,7 +87,7 @@ def look(source: Vantage, target: Target, name: str, *, ca: str, family: str, li
         except OSError as error:
             result, words = relay.failure()
             if result == "other" and isinstance(error, ssl.SSLError):
-                what = f"{target} seen from '{source.name}' does not speak TLS as it should"
+                what = f"{target} seen from '{source.name}' does not speak TLS correctly"
                 raise errors.WaitFailed(f"{what}: {error.reason or error}.") from error
             raise errors.WaitFailed(f"{target} cannot be reached from '{source.name}': {result}: {words}.") from error
     return facts(der or b"", source.name, _problem(source, target, name, trusting, family, limit_seconds), version)
@@ -103,7 +103,7 @@ def _problem(
             return error.verify_message
         except OSError as error:  # a path that breaks between the two looks says nothing about trust
             what = f"{target} could not be reached a second time from '{source.name}'"
-            raise errors.WaitFailed(f"{what}, to see whether its certificate is trusted: {error}.") from error
+            raise errors.WaitFailed(f"{what}, to check whether its certificate is trusted: {error}.") from error
     return ""
 
 
@@ -136,11 +136,11 @@ def judge(
         text = f"{where} is not for {', '.join(missing)}; its names are {have}."
         checks.append(Check(f"{where}: names", ", ".join(names), have, "", not missing, text))
     if issuer:
-        text = f"{where} is issued by '{seen.issuer}'; expected was '{issuer}'."
+        text = f"{where} is issued by '{seen.issuer}'; expected '{issuer}'."
         checks.append(Check(f"{where}: issuer", issuer, seen.issuer, "", issuer in seen.issuer, text))
     if days_at_least is not None:
         left = (seen.not_after - now) / DAY
         end = datetime.fromtimestamp(seen.not_after, timezone.utc).date()
-        text = f"{where} ends at {end}, in {left:.1f} days; expected were at least {days_at_least:g}."
+        text = f"{where} expires at {end}, in {left:.1f} days; expected at least {days_at_least:g}."
         checks.append(at_least(f"{where}: days left", days_at_least, round(left, 2), "days", text))
     return checks

@@ -59,7 +59,10 @@ def find(file: Path, name: str, kind: str, *, stand_in: bool) -> dict[str, Any]:
         names = ", ".join(sorted({f"'{each['name']}'" for each in known})) or "none"
         raise InputError(f"The baseline '{file}' has no CyPerf measurement '{name}'; it has {names}.")
     if ("CyPerf" in (found.get("stand_ins") or {})) != stand_in:
-        raise InputError(f"The baseline '{file}' and this run are not both real or both made with stand-ins.")
+        raise InputError(
+            f"The baseline '{file}' and this run cannot be compared: one is from a real product and the "
+            "other from stand-ins."
+        )
     return found
 
 

@@ -48,7 +48,7 @@ def probe(cluster: Cluster, clients: Deployed, host: str, port: int) -> list[str
         if result.exit_code == 0:
             word = "works"
         elif "refused" in said.lower():
-            word = "is refused, as it must be after a test, since emulated servers listen only while one runs"
+            word = "is refused, as expected after a test, since emulated servers listen only while one is running"
         else:
             word = "fails"
         found.append(f"Probe from pod '{name}' to {host}:{port} {word}: {said}.")
@@ -67,7 +67,7 @@ def pods(cluster: Cluster, deployed: Iterable[Deployed], since: float) -> list[s
     for each in deployed:
         live = live_pods(cluster, each)
         if len(live) != each.replicas:
-            found.append(f"{each.role.value} agents: {len(live)} pods where {each.replicas} are wanted.")
+            found.append(f"{each.role.value} agents: {len(live)} pods instead of {each.replicas}.")
         gone = sorted(each.seen - {str(pod["metadata"]["name"]) for pod in live})
         found += [f"Agent pod '{each.namespace}/{name}' is gone." for name in gone]
         for pod in live:

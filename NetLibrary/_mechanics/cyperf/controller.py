@@ -71,7 +71,7 @@ class Controller:
         """Returns the controller's time as Unix seconds."""
         answer = self.connection.call("GET", "/api/v2/time")
         if not isinstance(answer, dict) or not isinstance(answer.get("now"), (int, float)):
-            raise ControllerError(f"{self.connection.base} answered the question for its time with {answer!r}.")
+            raise ControllerError(f"{self.connection.base} answered the query for its time with {answer!r}.")
         stamp = float(answer["now"])
         return int(stamp / 1000 if stamp > 1e11 else stamp)
 
@@ -128,7 +128,7 @@ class Controller:
                 f"The CyPerf controller {self.connection.base} does not list exactly the agents of "
                 f"{len(set(addresses.values()))} pods after {timeout:g} s: {said}.\n"
                 "Agents reach the controller, or its Controller Proxy, on port 443 (before version 3.0 on 30422 too); "
-                "look at the pods' logs and at AGENT_CONTROLLER."
+                "check the pods' logs and AGENT_CONTROLLER."
             )
         return found
 
@@ -202,7 +202,7 @@ class Controller:
             return found[0]
         if found:
             ids = ", ".join(str(each.get("id")) for each in found)
-            raise InputError(f"{len(found)} configurations are named '{name}' ({ids}); give the id of one.")
+            raise InputError(f"{len(found)} configurations are named '{name}' ({ids}); give the ID of one.")
         names = [str(each.get("displayName")) for each in configs]
         raise InputError(
             f"The CyPerf controller {self.connection.base} has no configuration named '{name}'. {_similar(name, names)}"

@@ -62,7 +62,7 @@ def acceptance(
     attacks_only = ATTACKS in views and PROFILE not in views
     missing = [name for name in NEEDED if name not in views and not (attacks_only and name == PROFILE)]
     if missing:
-        found.errors.append(f"the controller gave no statistic {', '.join(missing)}; the run cannot be judged")
+        found.errors.append(f"the controller returned no statistic {', '.join(missing)}; the run cannot be judged")
     _traffic(found, views)
     if dut:
         _sums(found, numbers)

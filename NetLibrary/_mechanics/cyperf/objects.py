@@ -280,7 +280,7 @@ def rolled_out(count: int) -> wait.Goal:
             return wait.Pending("it does not exist yet")
         found, status = deployments[0], deployments[0].get("status") or {}
         if (status.get("observedGeneration") or 0) < found["metadata"].get("generation", 0):
-            return wait.Pending("its change was not seen yet")
+            return wait.Pending("its controller has not seen the change yet")
         made, there = status.get("updatedReplicas") or 0, status.get("replicas") or 0
         if made == there == count:
             return wait.Done(found)
@@ -289,7 +289,7 @@ def rolled_out(count: int) -> wait.Goal:
             for entry in status.get("conditions") or []
             if entry.get("type") == "ReplicaFailure" and entry.get("status") == "True"
         ]
-        return wait.Pending("; ".join([f"{made}/{count} pods made, {there} there", *refused]))
+        return wait.Pending("; ".join([f"{made}/{count} pods created, {there} exist", *refused]))
 
     return goal
 

@@ -78,8 +78,8 @@ def run(
     state, share = _state(context, what)
     if not ended:
         raise WaitTimeout(
-            f"{what} at the CyPerf controller {connection.base} did not end within {timeout:g} s; "
-            f"it stands at {share} %{_message(connection, context)}."
+            f"{what} at the CyPerf controller {connection.base} did not end within {timeout:g} s; it is at {share} "
+            f"%{_message(connection, context)}."
         )
     if state != SUCCESS:
         reason = context.get("message") or context.get("result") or f"state {state}"

@@ -60,7 +60,7 @@ def due(
     if given is not None:
         return Pause(given, "as asked for")
     if stand_in:
-        return Pause(0.0, "the traffic comes from the stand-in, whose runs are too small to collide")
+        return Pause(0.0, "the traffic comes from the stand-in, whose runs are too small to affect each other")
     wanted = set(nodes)
     known = {
         each.node: float(each.time_wait_seconds)
@@ -276,7 +276,9 @@ def _write(cluster: Cluster, namespace: str, ended: Ended) -> None:
 def _patch(cluster: Cluster, namespace: str, present: Mapping[str, Any], data: dict[str, str | None]) -> None:
     labels = present["metadata"].get("labels") or {}
     if any(labels.get(name) != value for name, value in LABELS.items()):
-        raise NetLibraryError(f"ConfigMap '{namespace}/{NAME}' is somebody else's: it lacks the labels of such notes.")
+        raise NetLibraryError(
+            f"ConfigMap '{namespace}/{NAME}' is not the library's: it lacks the labels that the library sets."
+        )
     old = {
         name: None
         for name, text in (present.get("data") or {}).items()

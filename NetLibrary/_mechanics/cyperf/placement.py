@@ -88,7 +88,7 @@ def _name(node: Object) -> str:
 def _check_names(named: Mapping[str, list[str]], labels: Mapping[str, Any], taken: set[str]) -> None:
     both = set(named["client"]) & set(named["server"])
     if both:
-        raise InputError(f"A node has one role; {', '.join(sorted(both))} is named for both.")
+        raise InputError(f"A node has only one role, but {', '.join(sorted(both))} is given for both.")
     for role, names in named.items():
         for name in names:
             if name not in labels:
@@ -97,7 +97,7 @@ def _check_names(named: Mapping[str, list[str]], labels: Mapping[str, Any], take
                 raise InputError(f"Node '{name}' runs the device under test and cannot take {role} agents as well.")
             if labels[name] not in (None, role):
                 raise InputError(
-                    f"Node '{name}' is named for {role} agents but has the label {NODE_LABEL}={labels[name]}, which "
+                    f"Node '{name}' is given for {role} agents but has the label {NODE_LABEL}={labels[name]}, which "
                     "this run has not set and does not change."
                 )
 
@@ -134,7 +134,7 @@ def _too_few(missing: Sequence[str], free: Sequence[str], passed_over: Mapping[s
     words = " and ".join(missing)
     reasons = "".join(f"\nNode '{name}': {why}." for name, why in passed_over.items())
     return (
-        f"There are {len(free)} free nodes for {words} agents; one of its own is needed for each role. Name nodes with "
+        f"There are {len(free)} free nodes for {words} agents; each role needs its own node. Give nodes with "
         f"client_nodes and server_nodes, or label them with {NODE_LABEL}=client and {NODE_LABEL}=server.{reasons}"
     )
 

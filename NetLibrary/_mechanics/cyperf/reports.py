@@ -36,13 +36,13 @@ def download(
         what=f"Making the {kind.value.upper()} report", progress=progress,
     )  # fmt: skip
     if not ended.result_path:
-        raise ControllerError(f"The controller made the {kind.value.upper()} report, but named no file to download.")
+        raise ControllerError(f"The controller made the {kind.value.upper()} report but named no file to download.")
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-.")[:80] or "cyperf"
     target = folder / f"{safe}-{test_id[:8]}-{_ENDINGS[kind]}".replace("-pdf", ".pdf")
     connection.download(ended.result_path, target, timeout=max(timeout, 60.0))
     problem = _problem(target, kind)
     if problem:
-        raise ControllerError(f"The {kind.value.upper()} report of test {test_id} is no good: {problem}.")
+        raise ControllerError(f"The {kind.value.upper()} report of test {test_id} is unusable: {problem}.")
     return target
 
 
@@ -53,7 +53,9 @@ def _problem(file: Path, kind: CyPerfReport) -> str:
         return "" if head == b"%PDF-" else f"it begins with {head!r} instead of %PDF-"
     if head[:2] != b"PK":
         return (
-            "" if kind is CyPerfReport.CSV and head[:5].isascii() and head else f"it is no zip but begins with {head!r}"
+            ""
+            if kind is CyPerfReport.CSV and head[:5].isascii() and head
+            else f"it is not a zip file but begins with {head!r}"
         )
     try:
         with zipfile.ZipFile(file) as archive:

@@ -138,13 +138,13 @@ class Connection:
             )
         if not response.ok:
             raise ControllerError(
-                f"The CyPerf controller {self.base} gave no token: {self._reason(response)}.",
+                f"The CyPerf controller {self.base} returned no token: {self._reason(response)}.",
                 status=response.status_code,
             )
         answer = self._json(response, "POST", TOKEN_PATH)
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token:
-            raise NotJson(f"{self.base} answered the login without an access token; is it a CyPerf controller?")
+            raise NotJson(f"{self.base} answered the login without an access token: is it a CyPerf controller?")
         self._secrets |= {token, *(str(answer[k]) for k in ("refresh_token", "id_token") if answer.get(k))}
         secrets.learn(*self._secrets)
         # Renewed a little early, so that a token does not die on its way; 401 is handled all the same.

@@ -57,7 +57,7 @@ def start(session: TestSession, *, timeout: float, progress: Progress | None = N
     """Starts the test and returns when traffic flows.
 
     When automatic addressing cannot read a netmask, the agents' own addresses are written into the segments that the
-    controller names, and the test is started once more.
+    controller names, and the test is started again.
 
     Raises:
         LicenceMissing: The controller has no licence for it.
@@ -99,7 +99,7 @@ def _addresses_written(session: TestSession, refusal: str, progress: Progress | 
     with suppress(ControllerError, InputError):  # what was refused first says more
         lines = session.use_agent_addresses(list(dict.fromkeys(re.findall(r"\[([^\[\]]+)\]", text))))
     if lines and progress:
-        progress(f"Automatic addressing found no netmask; {'; '.join(lines)}, and the test is started once more.")
+        progress(f"Automatic addressing found no netmask; {'; '.join(lines)}, and the test is started again.")
     return bool(lines)
 
 
@@ -179,7 +179,7 @@ def watch(
     if found.status == "STOPPED" and found.elapsed_seconds < found.duration_seconds and not may_end_early:
         raise RunFailed(
             f"The test of session '{session.name}' stopped after {found.elapsed_seconds} of "
-            f"{found.duration_seconds} s, and nobody here asked for it.{_said(_reasons(session))}"
+            f"{found.duration_seconds} s, although the run did not ask for it.{_said(_reasons(session))}"
         )
     return finished
 

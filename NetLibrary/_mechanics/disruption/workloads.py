@@ -30,7 +30,7 @@ def delete_pods(cluster: Any, namespace: str, labels: str, *, timeout: float, sa
     made_again = sum(of_controllers) or len(live)
     old = {pod["metadata"]["uid"]: pod["metadata"]["name"] for pod in live}
     if not old:
-        raise InputError(f"labels '{labels}' fit no pod in namespace '{namespace}'.")
+        raise InputError(f"labels '{labels}' match no pod in namespace '{namespace}'.")
     for name in old.values():
         cluster.delete("Pod", name, namespace, allow_foreign=True)
 

@@ -18,11 +18,11 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0
 HEAD_BYTES = 9
 SETTINGS = 4
 NEEDED = (
-    "An EJFAT load balancer that takes the datagrams at the address behind data= and rewrites them: nothing in a "
+    "An EJFAT load balancer that receives the datagrams at the address in data= and rewrites them: nothing in a "
     "cluster does that, and receivers then get datagrams without its header.",
     "Receivers at addresses that it reaches: pod addresses are not, and e2sar_perf registers the address of --ip.",
-    "Counting by both ends: this library follows the datagrams of a sender to the receiver's pod, which ends at the "
-    "load balancer.",
+    "Counters at both ends: this library follows the datagrams of a sender to the receiver's pod, which is not "
+    "possible beyond the load balancer.",
 )
 
 
@@ -50,7 +50,7 @@ def found(uri: str) -> list[str]:
         return [str(error)]
     told = []
     if not parts.token:
-        told.append("its URI has no token, and a control plane takes nobody without one.")
+        told.append("its URI has no token, and a control plane accepts nobody without one.")
     if not parts.load_balancer or parts.load_balancer == "lb":
         told.append("its URI names no reservation (/lb/<id>).")
     return [*told, _answer(parts)]

@@ -268,7 +268,7 @@ class Judgement:
         if not self.whole:
             return self.open_because[0]
         if self.frames.reached is None:
-            return "What lost the events cannot be told: the counters of the receiver's pod are not known."
+            return "It cannot be determined what lost the events: the counters of the receiver's pod are not known."
         return "Nothing in the evidence explains the loss: no drops, no errors, no policy."
 
     @property

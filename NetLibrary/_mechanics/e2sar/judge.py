@@ -54,8 +54,8 @@ def reception(side: ReceiverFacts, facts: Facts) -> Reception:
         return Reception(block.received, block.received, block.lost)
     known = f"; its sockets read {read} datagrams" if read is not None else ""
     text = (
-        f"Receiver '{side.name}' ended while events still came, and prints no report at its end: its last one "
-        f"counted {block.received} events{known}, enough for {most}."
+        f"Receiver '{side.name}' ended while events were still arriving, and it prints no report at its end: its last "
+        f"report counted {block.received} events{known}, enough for {most}."
     )
     return Reception(block.received, most, block.lost, text)
 
@@ -65,15 +65,15 @@ def _without_reports(side: ReceiverFacts, facts: Facts, fragments: int, read: in
     if read == 0 or never_ran:
         return Reception()
     if read is None:
-        text = f"Receiver '{side.name}' printed no report, and how many datagrams it read is not known."
+        text = f"Receiver '{side.name}' printed no report, and it is not known how many datagrams it read."
         return Reception(0, facts.events, 0, text)
     if fragments == 1 and all(each.settings.fragments == 1 for each in facts.senders):
         return Reception(read, read)
     most = min(facts.events, read // fragments)
     text = (
         f"Receiver '{side.name}' printed no report (--quiet): its sockets read {read} of "
-        f"{sum(each.settings.frames for each in facts.senders)} datagrams, enough for {most} events, but not how many "
-        "of these were put together; leave --quiet away."
+        f"{sum(each.settings.frames for each in facts.senders)} datagrams, enough for {most} events, but it is not "
+        "known how many of these were reassembled; leave --quiet out."
     )
     return Reception(0, most, 0, text) if most else Reception()
 
@@ -158,7 +158,7 @@ def check(judgement: Judgement, limits: Limits) -> None:
     for made in open_checks:
         judgement.errors.append(
             f"{judgement.counts} {' '.join(judgement.open_because)} So '{made.rule} {made.expected:g} %' cannot be "
-            "told; let the receiver run until the sender is done."
+            "judged; let the receiver run until the sender is done."
         )
 
 

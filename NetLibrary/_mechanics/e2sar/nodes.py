@@ -66,8 +66,8 @@ def require_nodes(cluster: Cluster, count: int) -> None:
     fit = [each["metadata"]["name"] for each in every if not placement.keeps_away(each, settings)]
     if len(fit) < count:
         raise errors.Unavailable(
-            f"Sender and receiver shall run on {count} nodes, and {len(fit)} of {len(every)} nodes "
-            f"{'takes' if len(fit) == 1 else 'take'} pods ({', '.join(fit) or 'none'}); give "
+            f"Sender and receiver are to run on {count} nodes, but {len(fit)} of {len(every)} nodes "
+            f"{'accepts' if len(fit) == 1 else 'accept'} pods ({', '.join(fit) or 'none'}); give "
             "placement=same node or placement=any to run on one."
         )
 
@@ -78,5 +78,5 @@ def look(cluster: Cluster, say: Callable[[str], None]) -> dict[str, int]:
         names = [each["metadata"]["name"] for each in cluster.list("Node")] if cluster.is_lab else []
         return snapshot(cluster.lab, names)
     except (errors.NetLibraryError, OSError, ValueError) as error:
-        say(f"The nodes' interfaces could not be looked at: {error}")
+        say(f"The nodes' interfaces could not be read: {error}")
         return {}

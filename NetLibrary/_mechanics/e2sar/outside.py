@@ -29,7 +29,10 @@ def program(name: str, *, stand_in: bool) -> list[str]:
     wanted = name or "e2sar_perf"
     found = shutil.which(wanted)
     if found is None:
-        raise errors.InputError(f"program is '{wanted}', which is not on this machine; allowed is an e2sar_perf here.")
+        raise errors.InputError(
+            f"program is '{wanted}', which is not on this machine; give the name or path of an "
+            "e2sar_perf on this machine."
+        )
     return [found]
 
 

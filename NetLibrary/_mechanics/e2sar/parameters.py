@@ -189,7 +189,7 @@ def check_run(
             if most and size > most:
                 raise _risky(
                     name,
-                    f"{size}, but net.core.{knob} of the node is {most} and the kernel cuts it without a word",
+                    f"{size}, but net.core.{knob} of the node is {most} and the kernel silently reduces it",
                     f"up to {most}",
                     Risk.CAPPED_BUFFER,
                 )
@@ -198,7 +198,7 @@ def check_run(
         text = (
             f"{receiver.duration_seconds} s, but the sender needs {needed:.0f} s "
             f"({around.sender_startup_seconds:g} s to start, "
-            f"{sender.send_seconds:.3g} s to send, 2 s for the last report)"
+            f"{sender.send_seconds:.3g} s to send, and 2 s for the last report)"
         )
         raise _risky(
             "duration", text, f"{needed:.0f} s and more, or 0 for a receiver that is stopped", Risk.SHORT_RECEIVER
@@ -240,4 +240,4 @@ def _within(name: str, value: int, low: int, high: int, unit: str) -> None:
 
 
 def _risky(name: str, text: str, allowed: str, risk: Risk) -> InputError:
-    return InputError(f"{name} is {text}; allowed is {allowed}. Give accept={risk.name} to try it all the same.")
+    return InputError(f"{name} is {text}; allowed is {allowed}. Give accept={risk.name} to try it anyway.")

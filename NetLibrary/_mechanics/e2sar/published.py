@@ -45,7 +45,7 @@ def rows(judgement: Judgement) -> list[list[str]]:
         ["delivered: received of sent", f"{100 * RECEIVED / SENT:.1f} %", f"{ours:.1f} %"],
         ["received of received + counted lost", f"{CLAIMED} % (as published)", as_published],
         ["datagrams that the receiver's socket dropped", "not recorded", _text(judgement.frames.overrun)],
-        ["datagrams lost on the way", "not recorded", _text(judgement.frames.lost_on_the_way)],
+        ["datagrams lost on the path", "not recorded", _text(judgement.frames.lost_on_the_way)],
         ["cause", "not recorded", judgement.cause.kind if judgement.cause else "none"],
     ]
 

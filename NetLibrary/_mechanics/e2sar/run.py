@@ -123,7 +123,7 @@ class Run:
             self._send(settings)
         except (errors.WaitFailed, errors.WaitTimeout) as error:
             broken = str(error)
-            self.testbed.say(f"The run did not come to its end: {error}")
+            self.testbed.say(f"The run did not complete: {error}")
         finding = finish(self.testbed, settings.limits, broken=broken, keep=settings.keep)
         finding.steps = self._steps
         return finding
@@ -167,9 +167,7 @@ def finish(testbed: Testbed, limits: Limits, *, broken: str = "", keep: bool = F
     senders = [each for each in testbed.endpoints.values() if each.role == "sender"]
     receivers = [each for each in testbed.endpoints.values() if each.role == "receiver"]
     if not senders and not receivers:
-        raise errors.InputError(
-            f"Nothing ran in namespace '{testbed.namespace}' that could be judged; start a sender first."
-        )
+        raise errors.InputError(f"Nothing to judge has run in namespace '{testbed.namespace}'; start a sender first.")
     _look_at_policies(testbed, senders, receivers)
     testbed.settle(receivers, sum(each.settings.events for each in senders), timeout=SETTLE_SECONDS)
     for each in (*senders, *receivers):
@@ -212,7 +210,7 @@ def require_policies(testbed: Testbed, settings: RunSettings) -> None:
     if testbed.enforces_policies is False:
         raise errors.Unavailable(
             "NetworkPolicies are not enforced in this cluster: with all traffic to the receiver denied, "
-            f"{testbed.policies_tried}. Its network plug-in does not implement them."
+            f"{testbed.policies_tried}. Its network plugin does not implement them."
         )
 
 
@@ -220,7 +218,7 @@ def _judge_broken(judgement: Judgement, limits: Limits, broken: str, *, ran: boo
     """A run that broke off is what was wanted only where its cause was expected and nothing had to arrive."""
     kinds = [each.kind for each in judgement.causes]
     wanted = bool(limits.expected_cause) and limits.expected_cause in kinds and not limits.delivered_at_least
-    judgement.checks.append(Check("came to its end", "yes", "no", "", wanted, broken))
+    judgement.checks.append(Check("completed", "yes", "no", "", wanted, broken))
     if not ran and not wanted:
         judgement.errors.append(f"Nothing was sent: {broken}")
 

@@ -27,7 +27,7 @@ def judgement_rows(
         ["send errors / receive errors", f"{judgement.sender_errors} / {judgement.data_errors}"],
         ["cause and remedy", judgement.sentence],
         ["datagrams planned → left sender → reached receiver → read", _way(judgement)],
-        ["dropped by full socket / found no socket / lost on the way",
+        ["dropped by full socket / found no socket / lost on the path",
          f"{_text(frames.overrun)} / {_text(frames.refused)} / {_text(frames.lost_on_the_way)}"],
     ]  # fmt: skip
     for cause in judgement.causes:

@@ -84,5 +84,5 @@ def _load_balancer(services: Services) -> str:
             timeout=LOAD_BALANCER_SECONDS, what=f"Address of load balancer '{objects.LOAD_BALANCER_SERVICE}'",
         )  # fmt: skip
     except errors.WaitTimeout as error:
-        raise errors.Unavailable(f"The cluster gives Services no load balancer for UDP: {error}") from error
+        raise errors.Unavailable(f"The cluster provides no load balancer for UDP Services: {error}") from error
     return addresses.of_load_balancer(service, family)[0]

@@ -90,7 +90,7 @@ class Testbed:
         """Removes what still runs from a run before."""
         left = [each.name for each in self.endpoints.values() if not each.terminated()]
         if left:
-            self.say(f"Removing what still runs: {', '.join(left)}.")
+            self.say(f"Removing what is still running: {', '.join(left)}.")
         for endpoint in self.endpoints.values() if self.keep else ():
             self.stop(endpoint)  # what is kept shall not go on receiving
         self.remove(list(self.endpoints.values()))
@@ -365,7 +365,7 @@ class Testbed:
 
     def _free_name(self, name: str) -> None:
         if name in self.endpoints:
-            raise errors.InputError(f"name is '{name}', which already runs; allowed is a name that is not in use.")
+            raise errors.InputError(f"name is '{name}', which is already running; give a name that is not in use.")
 
     def _follow(self, endpoint: Endpoint, *, timeout: float) -> None:
         """Begins to keep the logs as soon as there is a pod."""

@@ -75,19 +75,19 @@ def loss(counted: Counted) -> Loss:
     if contradictions and counted.sent <= 0:
         return Loss(0, None, contradictions)
     if missing < -counted.slack:
-        notes.append(f"{-missing:.0f} more datagrams arrived than were sent: some came twice")
+        notes.append(f"{-missing:.0f} more datagrams arrived than were sent: some arrived twice")
         return Loss(0, _at_most(counted), contradictions, tuple(notes))
     lost = max(0, round(missing))
     if gaps is not None and abs(missing - gaps) <= counted.slack:
         lost = gaps  # exact, and both ends' counts confirm it
     elif counted.omitted and (counted.gaps or 0) > missing + counted.slack:
-        notes.append(f"iperf3 itself says {counted.gaps} lost, which counts the omitted part")
+        notes.append(f"iperf3 itself says {counted.gaps} lost, which includes the omitted part")
     elif gaps is not None and gaps < missing - counted.slack and not contradictions:
-        notes.append(f"iperf3 itself says {counted.gaps} lost: it does not see what is missing at the end")
+        notes.append(f"iperf3 itself says {counted.gaps} lost: it does not notice what is missing at the end")
     if counted.out_of_order and abs(missing) > counted.slack:
         notes.append(
-            f"{counted.out_of_order} datagrams came late or twice, which iperf3 does not tell apart: each that came "
-            "twice hides a lost one"
+            f"{counted.out_of_order} datagrams arrived late or twice, which iperf3 does not distinguish: each that "
+            "arrived twice hides a lost one"
         )
         return Loss(lost, max(lost, _at_most(counted) or lost), contradictions, tuple(notes))
     return Loss(lost, lost, contradictions, tuple(notes))

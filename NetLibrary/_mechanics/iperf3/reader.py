@@ -106,7 +106,7 @@ def _no_result(document: Document | None, said: str, damaged: bool, exit_status:
         return _problem("its JSON output is cut off", document, exit_status, kind="cut off")
     signal = signal_of(exit_status)
     if signal:
-        return _problem(f"it was ended by {signal} without a word", document or {}, exit_status, kind="killed")
+        return _problem(f"it was ended by {signal} without any message", document or {}, exit_status, kind="killed")
     if document is not None:
         # Without a word or a status that speaks of an end, this is a form that is not known, and accuses nobody
         kind = "failed" if exit_status else "unreadable"
@@ -163,7 +163,7 @@ def _nothing(sent: float, uncounted: int) -> str:
     text = f"{sent:.0f} bytes were sent and none arrived" if sent else "no data was transferred"
     if not uncounted:
         return text
-    return f"{text}, or less than the {uncounted} bytes from which iperf3 counts since 3.16: a longer run would tell"
+    return f"{text}, or less than the {uncounted} bytes from which iperf3 counts since 3.16: a longer run would show"
 
 
 # --- UDP ----------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def _one_sided(document: Document, sent: Sent, exit_status: int | None) -> Iperf
         f", at least {gaps:.0f} of them lost" if 0 < gaps <= (sent.packets or 0) and not omits_some(document) else ""
     )
     return _problem(
-        f"{version_of(document) or 'this version'} tells of UDP only what was sent ({count}, "
+        f"{version_of(document) or 'this version'} reports for UDP only what was sent ({count}, "
         f"{sent.bits_per_second / 1e6:.3g} Mbit/s{least}), not what arrived. Use a client of version 3.11 or later, or "
         "a server that gives its output",
         document, exit_status, kind="one-sided", sent=sent,
@@ -321,7 +321,7 @@ def _notes(result: Loss, source: str, arrived: Arrived) -> tuple[str, ...]:
     if arrived.gaps is None:
         told += (
             "the client shows 0 lost, which is not the server's count: a client from 3.16 on does not get it from a "
-            "server up to 3.12. Lost is what was sent less the data that arrived",
+            "server up to 3.12. The loss is what was sent minus the data that arrived",
         )
     return told + result.notes
 
@@ -344,7 +344,7 @@ def _silent_streams(document: Document) -> int:
 
 def _of_the_way_back(document: Document) -> tuple[str, ...]:
     two_ways = bool(number_of(settings_of(document), "bidir")) or "sum_received_bidir_reverse" in document["end"]
-    return ("the run sent both ways at once; the figures are of client to server alone",) if two_ways else ()
+    return ("the run sent in both directions at once; the figures are for client to server only",) if two_ways else ()
 
 
 def _common(document: Document, protocol: str) -> dict[str, Any]:

@@ -275,8 +275,8 @@ def of_dns(cluster: Cluster, family: int | None = None) -> list[str]:
     service = dns_service(cluster)
     if service is None:
         raise errors.InputError(
-            f"Cluster '{cluster.alias}' has no DNS Service that can be found, for instance one with the label "
-            "k8s-app=kube-dns in kube-system."
+            f"Cluster '{cluster.alias}' has no recognisable DNS Service, such as one with the label k8s-app=kube-dns "
+            "in kube-system."
         )
     found = of_service(service, family)
     if not found:

@@ -130,7 +130,7 @@ def apply(cluster: ClusterWriter, obj: Object, *, force: bool = True, allow_fore
     resource, obj = prepare(cluster, obj)
     name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace")
     if not name:
-        also = "; metadata.generateName does not do" if obj["metadata"].get("generateName") else ""
+        also = "; metadata.generateName is not enough" if obj["metadata"].get("generateName") else ""
         raise errors.InputError(f"A {resource.kind} to apply needs metadata.name{also}.")
     kind = place_of(resource, obj["metadata"]).kind
     for _ in range(2):
@@ -162,8 +162,8 @@ def _change(
         if not allow_foreign and not is_marked(resource, found):
             raise errors.NotOwned(
                 f"{place_of(resource, found['metadata'])} exists and was not created by this run, so it is left as it "
-                "is. Choose another namespace or another name; 'Apply Manifest' changes it with allow_foreign=True and "
-                "puts it back at the end."
+                "is. Choose another namespace or another name; with allow_foreign=True, 'Apply Manifest' changes it "
+                "and restores it at the end."
             )
         return cluster.foreign.apply(resource, found, obj, force=force)
     obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))
@@ -251,7 +251,7 @@ def enter_namespace(cluster: ClusterWriter, name: str, labels: dict[str, str], *
                 return True
         found = _existing_namespace(cluster, name) or {}
     if found.get("metadata", {}).get("deletionTimestamp"):
-        raise errors.InputError(f"The namespace '{name}' is being deleted; name another one, or wait for its end.")
+        raise errors.InputError(f"The namespace '{name}' is being deleted; give another one, or wait until it is gone.")
     if found and cluster.ownership.made(found):
         return True
     if name not in cluster.ownership.foreign_namespaces:
@@ -274,12 +274,12 @@ def _of_another(cluster: ClusterWriter, name: str) -> str:
     found = _existing_namespace(cluster, name) or {"metadata": {}}
     run = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
     if run == cluster.run_id:
-        return f"The namespace '{name}' exists already: this run has created it before."
-    ways = "name another one, or say use_existing=True to work in it"
+        return f"The namespace '{name}' already exists: this run has created it before."
+    ways = "give another one, or use_existing=True to work in it"
     if run:
-        text = f"The namespace '{name}' exists already: it is of the run {run}, which lives or was killed. "
-        return f"{text}Wait for that run, {ways}; 'netlibrary sweep --run {run}' removes what a killed run left."
-    return f"The namespace '{name}' exists already, and not from a run of these tests: {ways}."
+        text = f"The namespace '{name}' already exists: it belongs to run {run}, which is still running or was killed. "
+        return f"{text}Wait for that run to end, {ways}; 'netlibrary sweep --run {run}' removes what a killed run left."
+    return f"The namespace '{name}' already exists, and no run of these tests created it: {ways}."
 
 
 def leave_namespace(cluster: ClusterWriter, name: str) -> None:

@@ -113,5 +113,5 @@ def nothing_behind(found: Behind, port: int, protocol: str) -> str:
         except InputError as error:
             return str(error)
     if not found.pods and service["spec"].get("selector"):
-        return f"Service '{service['metadata']['name']}' has no ready pod behind it, so nobody is there to connect to."
+        return f"Service '{service['metadata']['name']}' has no ready pod behind it, so there is nothing to connect to."
     return ""

@@ -79,20 +79,20 @@ def choose(
             return Choice("kubeconfig", f"named by {origin}", _files(str(value), origin), context)
     default = (home or Path.home()) / ".kube" / "config"
     if (service_account / "token").exists() and environment.get("KUBERNETES_SERVICE_HOST"):
-        _refuse_context(context, "no kubeconfig is named, and the account of this pod has none")
-        other = "; ~/.kube/config, which kubectl would take, does not count" if default.exists() else ""
+        _refuse_context(context, "no kubeconfig is given, and the service account of this pod has none")
+        other = "; ~/.kube/config, which kubectl would use, is ignored" if default.exists() else ""
         return Choice("in-cluster", f"this process runs in a pod{other}")
     if default.exists():
         return Choice("kubeconfig", "~/.kube/config is there", (default,), context)
     if force == "kubeconfig":
-        raise InputError("CLUSTER is 'kubeconfig', but no kubeconfig is named and ~/.kube/config does not exist.")
-    _refuse_context(context, "no kubeconfig is named and ~/.kube/config does not exist")
-    return Choice("lab", "no kubeconfig is named and ~/.kube/config does not exist", lab=usual)
+        raise InputError("CLUSTER is 'kubeconfig', but no kubeconfig is given and ~/.kube/config does not exist.")
+    _refuse_context(context, "no kubeconfig is given and ~/.kube/config does not exist")
+    return Choice("lab", "no kubeconfig is given and ~/.kube/config does not exist", lab=usual)
 
 
 def _refuse_context(context: str | None, why: str) -> None:
     if context:
-        raise InputError(f"The context '{context}' is asked for, but {why}; a context is part of a kubeconfig.")
+        raise InputError(f"The context '{context}' was requested, but {why}; a context is part of a kubeconfig.")
 
 
 def _files(value: str, origin: str) -> tuple[Path, ...]:

@@ -66,8 +66,8 @@ def what_stays(cluster: Cluster) -> list[str]:
         lines += [f"  {kubectl} delete {place.as_arguments}" for place in places]
     if changed:
         names = ", ".join(str(place) for place in changed)
-        lines.append(f"Changed and not put back, the record is in an annotation: {names}")
-        lines.append(f"To put that back, 80 s after the end of the run: {_sweep(cluster)}")
+        lines.append(f"Changed and not restored; the old values are in an annotation: {names}")
+        lines.append(f"To restore these, 80 s after the end of the run: {_sweep(cluster)}")
     return lines
 
 
@@ -99,7 +99,7 @@ def put_back(cluster: Cluster) -> list[str]:
     left: list[str] = []
     for outcome in cluster.foreign.put_back():
         if outcome.back:
-            cluster.say(f"{outcome.place} existed before this run; put back: {', '.join(outcome.back)}.")
+            cluster.say(f"{outcome.place} existed before this run; restored: {', '.join(outcome.back)}.")
         left += [f"{outcome.place} stays changed: {reason}" for reason in outcome.left]
     return left
 
@@ -142,7 +142,9 @@ def _ours_gone(cluster: Cluster) -> Goal:
         if not ours or not all(map(_only_waits_for_api, ours)):
             return gone()(ours)
         names = ", ".join(obj["metadata"]["name"] for obj in ours)
-        cluster.say(f"Empty, and gone once an extension of the cluster's API that is down answers again: {names}.")
+        cluster.say(
+            f"Empty, and gone as soon as an extension of the cluster's API that is down answers again: {names}."
+        )
         return Done()
 
     return goal

@@ -232,7 +232,7 @@ class Connection:
                     end = begin + BUSY_FOR
                 if pause is None or time.monotonic() + pause >= end:
                     if attempt > 1 and not isinstance(error, errors.Unreachable):
-                        error.args = (f"{error} It was asked {attempt} times in {time.monotonic() - begin:.0f} s.",)
+                        error.args = (f"{error} It was tried {attempt} times in {time.monotonic() - begin:.0f} s.",)
                     raise
                 time.sleep(pause)
             else:
@@ -353,8 +353,8 @@ class Connection:
 
     def _nonsense(self, method: str, path: str, text: str) -> errors.Unreachable:
         return errors.Unreachable(
-            f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something "
-            f"which is no answer of Kubernetes: {secrets.head(answers.plain(text), 200) or 'nothing'}."
+            f"Cluster '{self.alias}' at {self.server} answered {method} {path} with something that is not a Kubernetes "
+            f"answer: {secrets.head(answers.plain(text), 200) or 'nothing'}."
         )
 
 

@@ -158,7 +158,7 @@ class Container:
 
 def _absolute(path: str) -> PurePosixPath:
     if not path.startswith("/") or path == "/":
-        raise errors.InputError(f"'{path}' is no absolute path in a container; give for instance /tmp/data.")
+        raise errors.InputError(f"'{path}' is not an absolute path in a container; give, for instance, /tmp/data.")
     return PurePosixPath(posixpath.normpath(path))
 
 

@@ -104,7 +104,7 @@ class Credentials:
         except (OSError, UnicodeDecodeError) as error:
             if self._user.token:  # as for kubectl, the token beside it then counts
                 return self._user.token
-            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise EnvironmentProblem(f"The token's file '{file}' cannot be read: {why}.") from None
         if not token and self._user.token:
             return self._user.token
@@ -126,7 +126,7 @@ def run_plugin(plugin: Plugin, whose: str) -> Credential:
     """
     name = f"The credential plugin '{plugin.command}' ({whose})"
     if plugin.interactive == "Always":
-        raise EnvironmentProblem(f"{name} wants to ask at a terminal (interactiveMode Always), and there is none.")
+        raise EnvironmentProblem(f"{name} needs a terminal (interactiveMode Always), and there is none.")
     spec: dict[str, Any] = {"interactive": False}
     if plugin.cluster is not None:
         spec["cluster"] = dict(plugin.cluster)
@@ -168,22 +168,22 @@ def _credential(printed: bytes, plugin: Plugin, name: str) -> Credential:
         )
     status = answer.get("status")
     if not isinstance(status, Mapping):
-        raise EnvironmentProblem(f"{name} gave no status, and so no credential.")
+        raise EnvironmentProblem(f"{name} returned no status, and so no credential.")
     token, certificate, key = (status.get(field) or "" for field in ("token", "clientCertificateData", "clientKeyData"))
     if not all(isinstance(each, str) for each in (token, certificate, key)):
-        raise EnvironmentProblem(f"{name} gave a token, certificate or key that is no text.")
+        raise EnvironmentProblem(f"{name} returned a token, certificate or key that is not text.")
     if any(c.isspace() for c in token):
-        raise EnvironmentProblem(f"{name} gave a token with white space in it.")
+        raise EnvironmentProblem(f"{name} returned a token that contains white space.")
     if bool(certificate) != bool(key):
-        raise EnvironmentProblem(f"{name} gave only a certificate or only a key.")
+        raise EnvironmentProblem(f"{name} returned only a certificate or only a key.")
     if not token and not certificate:
-        raise EnvironmentProblem(f"{name} gave neither a token nor a certificate.")
+        raise EnvironmentProblem(f"{name} returned neither a token nor a certificate.")
     expires = status.get("expirationTimestamp")
     until = None
     if expires:
         moment = times.seconds(expires)
         if moment is None:
-            raise EnvironmentProblem(f"{name} gave an expirationTimestamp which is no time.")
+            raise EnvironmentProblem(f"{name} returned an expirationTimestamp that is not a time.")
         until = _after(moment - time.time())
     return Credential(f"Bearer {token}" if token else "", certificate, key, until)
 

@@ -103,7 +103,7 @@ def of_path(path: Path, variables: Mapping[str, Any]) -> list[Document]:
     places = {file: {place.lower() for place in manifests.places(text)} for file, text in texts.items()}
     unknown = sorted(key for key in variables if all(key.lower() not in each for each in places.values()))
     if unknown:
-        raise errors.InputError(f"No manifest in '{path}' has a place for {', '.join(unknown)}.")
+        raise errors.InputError(f"No manifest in '{path}' has a placeholder for {', '.join(unknown)}.")
     found = []
     for file, text in texts.items():
         fitting = {key: value for key, value in variables.items() if key.lower() in places[file]}
@@ -157,8 +157,7 @@ def _refuse_twins(node: yaml.Node, origin: str) -> None:
             line = key.start_mark.line + 1
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise errors.InputError(
-                    f"{origin}, line {line}: '{key.value}' stands here a second time; the first is in line "
-                    f"{seen[key.value]}."
+                    f"{origin}, line {line}: duplicate key '{key.value}'; it is already in line {seen[key.value]}."
                 )
             seen[key.value] = line
             _refuse_twins(value, origin)

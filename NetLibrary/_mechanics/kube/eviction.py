@@ -53,15 +53,17 @@ def plan_drain(
         if has_ended(pod):
             plan.left.append((pod, "it has ended"))
         elif _MIRROR in (pod["metadata"].get("annotations") or {}):
-            plan.left.append((pod, "it is made from a file on the node"))
+            plan.left.append((pod, "it is created from a file on the node"))
         elif owner is not None and owner["kind"] == "DaemonSet":
-            plan.left.append((pod, f"DaemonSet '{owner['name']}' would make it again"))
+            plan.left.append((pod, f"DaemonSet '{owner['name']}' would recreate it"))
         elif owner is None and not force and cluster.ownership.made(pod):
-            plan.left.append((pod, "this run made it and nobody would make it again"))
+            plan.left.append((pod, "this run created it and nothing would recreate it"))
         elif owner is None and not force:
-            plan.refused.append((pod, "nobody would make it again; force=True evicts it all the same"))
+            plan.refused.append((pod, "nothing would recreate it; force=True evicts it anyway"))
         elif _has_scratch(pod) and not delete_emptydir_data:
-            plan.refused.append((pod, "what is in its emptyDir would be lost; delete_emptydir_data=True allows that"))
+            plan.refused.append(
+                (pod, "the contents of its emptyDir would be lost; delete_emptydir_data=True allows that")
+            )
         else:
             plan.evicted.append(pod)
     return plan

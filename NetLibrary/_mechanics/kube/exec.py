@@ -171,7 +171,7 @@ class RunningExec:
         if self._status is None:
             raise errors.ExecLost(
                 f"The connection to the command in {self.where} ended without an exit status: "
-                f"{self._lost or 'it still runs'}."
+                f"{self._lost or 'it is still running'}."
             )
         return _exit_code(self._status, self.where)
 
@@ -284,7 +284,7 @@ def open_websocket(
     except (websocket.WebSocketException, OSError) as error:
         asked = asked and not isinstance(error, ConnectionRefusedError)
         found = errors.Unreachable(
-            f"Cluster '{connection.alias}' at {connection.server} did not take the command for {where}: "
+            f"Cluster '{connection.alias}' at {connection.server} did not accept the command for {where}: "
             f"{cause(error)}.",
             sent=asked,
         )

@@ -117,7 +117,7 @@ class ForeignChanges:
             record = self._record(place, found)
             record.add(_steps(found, wanted, self._of_others(found)))
             if not record.steps:
-                self._cluster.say(f"{place} existed before this run and is as wanted: it is left alone.")
+                self._cluster.say(f"{place} existed before this run and is already as wanted: it is left alone.")
                 return found
             try:
                 changed: Object = send(found, self._marks(resource, record))
@@ -134,7 +134,7 @@ class ForeignChanges:
 
     def _remember(self, resource: Resource, place: Place, found: Object, record: Record) -> None:
         if place not in self._records:
-            self._cluster.say(f"{place} existed before this run: it is changed and will be put back at the end.")
+            self._cluster.say(f"{place} existed before this run: it is changed and will be restored at the end.")
             record.managers = found["metadata"].get("managedFields") or []
         self._records[place] = (resource, found["metadata"]["uid"], record)
 
@@ -196,7 +196,7 @@ class ForeignChanges:
                     return outcome
                 except errors.Conflict:
                     continue
-            outcome.left.append("it is changed all the time by somebody else")
+            outcome.left.append("something else keeps changing it")
         except errors.NotFound:
             pass  # gone, and the changes with it
         except errors.ClusterError as error:
@@ -311,7 +311,7 @@ def _undo(found: Object, step: Step, patch: Object, outcome: Outcome) -> None:
         return
     untouched = current is ABSENT if step.now is ABSENT else current is not ABSENT and _covers(current, step.now)
     if not untouched:
-        outcome.left.append(f"{name} was changed by somebody else meanwhile")
+        outcome.left.append(f"{name} was changed by something else in the meantime")
         return
     place = patch
     for part in step.path[:-1]:

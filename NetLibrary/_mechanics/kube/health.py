@@ -63,7 +63,7 @@ def pod_problems(pod: Object, *, restarts_within: float, now: float | None = Non
             why = f"exit code {ended.get('exitCode')}, {ended.get('reason', 'no reason given')}"
             found.append(
                 f"container '{container['name']}' was restarted {max(0, present - at):.0f} s ago ({why}; "
-                f"{container.get('restartCount', 1)} restarts in all)"
+                f"{container.get('restartCount', 1)} restarts in total)"
             )
     return found
 
@@ -98,7 +98,7 @@ def cannot_run(node: Object) -> str:
     if not ready or ready[0]["status"] != "True":
         return f"not Ready ({ready[0].get('reason', 'no reason given') if ready else 'no status'})"
     if str((status.get("allocatable") or {}).get("pods", "")) == "0":
-        return "without room for any pod"
+        return "has no room for any pod"
     system = (status.get("nodeInfo") or {}).get("operatingSystem") or labels.get("kubernetes.io/os", "linux")
     if system != "linux":
         return f"runs {system}, and the pods need Linux"

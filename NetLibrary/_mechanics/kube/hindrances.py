@@ -206,7 +206,7 @@ class Advisor:
             patience = why_not_ready.PATIENCE if any(words in text for words in _PASSING) else REFUSED_FOR
             lasts = self._lasting.lasts(f"refused {uid}", patience)
             certain = lasts and not (_DEFAULT_ACCOUNT in text or ("exceeded quota" in text and self._room_is_made()))
-            yield Hint(f"{kind} '{name}' may not make its pods: {text}{remedy(text)}", certain)
+            yield Hint(f"{kind} '{name}' may not create its pods: {text}{remedy(text)}", certain)
 
     def _failed_creation(self, uid: str) -> list[str]:
         """Why a controller could not make a pod the last time it tried; none when it could."""

@@ -44,7 +44,7 @@ def values(obj: Any, path: str) -> list[Any]:
     while at < len(text):
         step = _STEP.match(text, at)
         if step is None or step.end() == at:
-            raise InputError(f"field is '{path}', which is no path from '{text[at:]}' on; {_ALLOWED}.")
+            raise InputError(f"field is '{path}', which is not a valid path from '{text[at:]}' on; {_ALLOWED}.")
         found = [each for one in found for each in _taken(one, step)]
         at = step.end()
     if not text:

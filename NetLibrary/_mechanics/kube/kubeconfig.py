@@ -167,7 +167,9 @@ def _target(
     authority = content_of(cluster, "certificate-authority", where)
     insecure = flag_of(cluster.body, "insecure-skip-tls-verify", where)
     if insecure and authority:
-        raise Unusable(f"{where} has a certificate-authority and insecure-skip-tls-verify; only one of them can count")
+        raise Unusable(
+            f"{where} has both a certificate-authority and insecure-skip-tls-verify; only one of them can apply"
+        )
     proxy = _proxy(text_of(cluster.body, "proxy-url", where), where)
     name = text_of(cluster.body, "tls-server-name", where)
     found = _user(user, f"user '{user_name}'", user_name)
@@ -186,13 +188,13 @@ def _target(
 
 
 def _suits(server: str, user: User, who: str, where: str) -> None:
-    """Refuses credentials that would travel in clear, and none where kubectl would ask for a user name."""
+    """Refuses credentials that would be sent in clear text, and none where kubectl would ask for a user name."""
     proof = bool(user.token or user.token_file or user.username or user.password or user.plugin)
     if server.startswith("https://"):
         if not proof and not user.certificate:
-            raise Unusable(f"{who} has no credentials, and nobody is asked as anonymous")
+            raise Unusable(f"{who} has no credentials, and anonymous requests are not made")
     elif proof and not nearby(urlsplit(server).hostname or ""):
-        raise Unusable(f"the server of {where} is '{server}': the credentials of {who} would travel in clear")
+        raise Unusable(f"the server of {where} is '{server}': the credentials of {who} would be sent in clear text")
 
 
 def nearby(host: str) -> bool:
@@ -224,11 +226,11 @@ def server_url(text: str, where: str, tls: bool) -> str:
         good = False
     bare_path = "://" not in text and parts.path not in ("", "/")
     if not good or bare_path or any(c.isspace() for c in text):
-        raise Unusable(f"the server of {where} is '{text}', which is no URL and no host:port")
+        raise Unusable(f"the server of {where} is '{text}', which is neither a URL nor host:port")
     if tls and "://" not in text:
         raise Unusable(f"the server of {where} is '{text}' without a scheme, which means http; write https://{text}")
     if parts.username or parts.password:
-        raise Unusable(f"the server of {where} has a user name or password in its URL; put them into the user")
+        raise Unusable(f"the server of {where} has a user name or password in its URL; put them into the user entry")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
@@ -251,7 +253,7 @@ def _user(entry: Entry, where: str, name: str) -> User:
     plugin = _plugin(entry, where) if body.get("exec") else None
     token, token_file = text_of(body, "token", where), text_of(body, "tokenFile", where)
     if any(c.isspace() for c in token):
-        raise Unusable(f"token of {where} has white space in it, and would not be accepted")
+        raise Unusable(f"token of {where} contains white space and would not be accepted")
     username, password = text_of(body, "username", where), text_of(body, "password", where)
     certificate, key = content_of(entry, "client-certificate", where), content_of(entry, "client-key", where)
     if bool(certificate) != bool(key):
@@ -259,10 +261,10 @@ def _user(entry: Entry, where: str, name: str) -> User:
         raise Unusable(f"{where} has a {has}, but no {lacks}")
     if body.get("auth-provider"):
         if plugin:
-            raise Unusable(f"{where} has an auth-provider and an exec plugin; only one of them can count")
+            raise Unusable(f"{where} has both an auth-provider and an exec plugin; only one of them can apply")
         token = token or _provider_token(body["auth-provider"], where)
     if (token or token_file) and (username or password):
-        raise Unusable(f"{where} has a token and a user name or password; only one of them can count")
+        raise Unusable(f"{where} has both a token and a user name or password; only one of them can apply")
     file = beside(entry, token_file) if token_file else None
     return User(
         name, token, file, username, password, certificate, key, plugin, _impersonation(body, where)
@@ -274,7 +276,8 @@ def _provider_token(provider: Any, where: str) -> str:
     config = (provider.get("config") or {}) if isinstance(provider, dict) else {}
     if name != "oidc":
         raise Unusable(
-            f"{where} has the auth-provider '{name}', which kubectl has given up, too; use the vendor's exec plugin"
+            f"{where} has the auth-provider '{name}', which kubectl no longer supports either; use the vendor's exec "
+            "plugin"
         )
     if not config.get("id-token"):
         raise Unusable(f"{where} has the auth-provider 'oidc' without an id-token; log in, or use an exec plugin")
@@ -302,7 +305,7 @@ def _impersonation(body: Mapping[str, Any], where: str) -> tuple[tuple[str, str]
     user, uid, groups = text_of(body, "as", where), text_of(body, "as-uid", where), texts_of(body, "as-groups", where)
     extra = body.get("as-user-extra") or {}
     if not isinstance(extra, dict):
-        raise Unusable(f"as-user-extra of {where} is no table of lists")
+        raise Unusable(f"as-user-extra of {where} is not a table of lists")
     if (uid or groups or extra) and not user:
         raise Unusable(f"{where} has as-uid, as-groups or as-user-extra without 'as'")
     headers = [("Impersonate-User", user)] if user else []
@@ -312,7 +315,7 @@ def _impersonation(body: Mapping[str, Any], where: str) -> tuple[tuple[str, str]
         escaped = "".join(chr(b) if b in _IN_NAMES else f"%{b:02X}" for b in str(key).lower().encode())
         headers += [(f"Impersonate-Extra-{escaped}", value) for value in texts_of(extra, key, where)]
     if any("\n" in value or "\r" in value for _, value in headers):
-        raise Unusable(f"{where} impersonates somebody whose name has a line break")
+        raise Unusable(f"{where} impersonates a user whose name contains a line break")
     return tuple(headers)
 
 
@@ -320,7 +323,7 @@ def _plugin(entry: Entry, where: str) -> Plugin:
     body = entry.body["exec"]
     where = f"exec of {where}"
     if not isinstance(body, dict):
-        raise Unusable(f"{where} is no table with apiVersion and command")
+        raise Unusable(f"{where} is not a table with apiVersion and command")
     check_fields(body, EXEC_FIELDS, where)
     version, command = text_of(body, "apiVersion", where), text_of(body, "command", where)
     if not command:

@@ -65,7 +65,7 @@ def _document(file: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise Unusable(f"'{file}' has no entries such as clusters, users and contexts")
     if content.get("kind", "Config") != "Config":
-        raise Unusable(f"'{file}' is a {content['kind']} and no kubeconfig")
+        raise Unusable(f"'{file}' is a {content['kind']} and not a kubeconfig")
     if (content.get("apiVersion") or "v1") != "v1":
         raise Unusable(f"apiVersion of '{file}' is '{content['apiVersion']}'; kubeconfigs are v1")
     check_fields(content, FILE_FIELDS, f"'{file}'")
@@ -98,12 +98,12 @@ def parsed(text: bytes) -> Any:
 def _named(content: Mapping[str, Any], plural: str, singular: str, file: Path) -> dict[str, Mapping[str, Any]]:
     entries = content.get(plural) or []
     if not isinstance(entries, list):
-        raise Unusable(f"'{plural}' of '{file}' is no list")
+        raise Unusable(f"'{plural}' of '{file}' is not a list")
     found: dict[str, Mapping[str, Any]] = {}
     for entry in entries:
         body = entry.get(singular) if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not isinstance(body, (dict, type(None))):
-            raise Unusable(f"'{plural}' of '{file}' has an entry which is none: it needs 'name' and '{singular}'")
+            raise Unusable(f"'{plural}' of '{file}' has an incomplete entry: it needs 'name' and '{singular}'")
         name = text_of(entry, "name", f"an entry of '{plural}' in '{file}'")
         if name in found:
             raise Unusable(f"'{plural}' of '{file}' has '{name}' twice")
@@ -122,7 +122,7 @@ def text_of(body: Mapping[Any, Any], key: Any, where: str) -> str:
     """Returns a text, empty when it is not there."""
     value = body.get(key)
     if value is not None and not isinstance(value, str):
-        raise Unusable(f"{key} of {where} is no text; put it into quotes")
+        raise Unusable(f"{key} of {where} is not text; put it in quotes")
     return value or ""
 
 
@@ -130,7 +130,7 @@ def texts_of(body: Mapping[Any, Any], key: Any, where: str) -> list[str]:
     """Returns a list of texts, empty when it is not there."""
     values = body.get(key) or []
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise Unusable(f"{key} of {where} is no list of texts")
+        raise Unusable(f"{key} of {where} is not a list of texts")
     return values
 
 
@@ -146,7 +146,7 @@ def content_of(entry: Entry, key: str, where: str) -> str:
     """Returns the PEM text that a field names as a file, or the field with `-data` behind it holds."""
     file, data = text_of(entry.body, key, where), text_of(entry.body, f"{key}-data", where)
     if file and data:
-        raise Unusable(f"{where} has {key} and {key}-data; only one of them can count")
+        raise Unusable(f"{where} has both {key} and {key}-data; only one of them can apply")
     try:
         if data:
             pem = base64.b64decode("".join(data.split()), validate=True)
@@ -154,7 +154,7 @@ def content_of(entry: Entry, key: str, where: str) -> str:
             pem = beside(entry, file).read_bytes() if file else b""
         return pem.decode("ascii", "ignore")  # around its blocks, any text in any encoding is a comment
     except ValueError:
-        raise Unusable(f"{key}-data of {where} is no base64") from None
+        raise Unusable(f"{key}-data of {where} is not base64") from None
     except OSError as error:
         raise Unusable(f"{key} of {where} is '{beside(entry, file)}': {error.strerror}") from None
 

@@ -80,7 +80,7 @@ class LentClient(ApiClient):
             return
         if self._connection.credentials.impersonate:
             raise InputError(
-                "The kubeconfig impersonates somebody, which KubeLibrary's commands in pods would ignore: they would "
+                "The kubeconfig impersonates a user, which KubeLibrary's commands in pods would ignore: they would "
                 "have more rights than the run. Use 'Run In Pod'."
             )
         held = self._connection.credentials.get()

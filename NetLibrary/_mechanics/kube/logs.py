@@ -55,7 +55,7 @@ class Follower:
                     if last is None or stamp > last:
                         self.trouble, last = "", stamp
                         self._take(stamp, line)
-                self.trouble = self.trouble or "the container has ended, or prints nothing any more"
+                self.trouble = self.trouble or "the container has ended or no longer prints anything"
             except (errors.NotFound, errors.Forbidden) as error:
                 self.trouble, self.refused = str(error), isinstance(error, errors.Forbidden)
                 break
@@ -95,7 +95,7 @@ def wait_for_line(
     try:
         wanted = re.compile(pattern if regexp else re.escape(pattern))
     except re.error as error:
-        raise errors.InputError(f"pattern is '{pattern}', which is no regular expression: {error}.") from error
+        raise errors.InputError(f"pattern is '{pattern}', which is not a regular expression: {error}.") from error
     lines: queue.Queue[str] = queue.Queue()
     last: deque[str] = deque(maxlen=LAST_LINES)
     follower = Follower(cluster, namespace, pod, container, lambda _, line: lines.put(line))

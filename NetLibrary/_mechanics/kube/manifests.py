@@ -61,7 +61,9 @@ def override(objects: list[dict[str, Any]], changes: Mapping[str, Any], origin: 
         targets = [obj for obj in objects if obj["kind"] == kind]
         if not targets or not path:
             kinds = ", ".join(sorted({obj["kind"] for obj in objects}))
-            raise InputError(f"'{where}' fits nothing in the manifest '{origin}'; write Kind.field, kinds are {kinds}.")
+            raise InputError(
+                f"'{where}' matches nothing in the manifest '{origin}'; write Kind.field; its kinds are {kinds}."
+            )
         for obj in targets:
             _set(obj, path, value, where)
 
@@ -72,14 +74,14 @@ def _set(target: Any, path: list[str], value: Any, where: str) -> None:
         try:
             target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
         except (ValueError, IndexError, AttributeError):
-            raise InputError(f"'{where}' leads nowhere: there is no '{part}'.") from None
+            raise InputError(f"'{where}' is not a valid path: there is no '{part}'.") from None
     try:
         if isinstance(target, list):
             target[int(last)] = value
         else:
             target[last] = value
     except (ValueError, IndexError, TypeError):
-        raise InputError(f"'{where}' leads nowhere: there is no '{last}'.") from None
+        raise InputError(f"'{where}' is not a valid path: there is no '{last}'.") from None
 
 
 def parse(text: str, variables: Mapping[str, Any] | None = None, origin: str = "manifest") -> list[dict[str, Any]]:
@@ -110,7 +112,9 @@ def fill(text: str, variables: Mapping[str, Any] | None = None, origin: str = "m
     unknown = sorted(set(values) - used)
     if unknown:
         have = ", ".join(sorted(places(text))) or "none"
-        raise InputError(f"The manifest '{origin}' has no place for {', '.join(unknown)}; its places are {have}.")
+        raise InputError(
+            f"The manifest '{origin}' has no placeholder for {', '.join(unknown)}; its placeholders are {have}."
+        )
     return filled
 
 
@@ -123,11 +127,11 @@ def read(filled: str, origin: str = "manifest") -> list[dict[str, Any]]:
     objects = [obj for document in documents for obj in _items(document)]
     for obj in objects:
         if not isinstance(obj, dict) or not obj.get("kind") or not obj.get("apiVersion"):
-            raise InputError(f"The manifest '{origin}' holds a document without 'apiVersion' and 'kind'.")
+            raise InputError(f"The manifest '{origin}' contains a document without 'apiVersion' and 'kind'.")
         obj["metadata"] = obj.get("metadata") or {}
         check(obj, f"The manifest '{origin}'")
     if not objects:
-        raise InputError(f"The manifest '{origin}' holds no object.")
+        raise InputError(f"The manifest '{origin}' contains no object.")
     return objects
 
 
@@ -163,11 +167,11 @@ def check(obj: Mapping[str, Any], origin: str) -> None:
     for path in _TEXTS:
         value = _at(obj, path)
         if value is not None and not isinstance(value, str):
-            raise InputError(f"{origin} has the {path} {value!r}, which is no text; write it in quotes.")
+            raise InputError(f"{origin} has the {path} {value!r}, which is not text; put it in quotes.")
     for path in _TABLES:
         value = _at(obj, path)
         if value is not None and not isinstance(value, Mapping):
-            raise InputError(f"{origin} has the {path} {value!r}; it is a dictionary of keys and values.")
+            raise InputError(f"{origin} has the {path} {value!r}; it must be a dictionary of keys and values.")
     check_json(obj, f"{origin} has a {obj['kind']} with")
 
 

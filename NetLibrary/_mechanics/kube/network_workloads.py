@@ -105,7 +105,7 @@ def find(cluster: Cluster, role: str, given: str = "") -> NetworkWorkload:
     for known, obj in _recognised(cluster, role):
         return _workload(obj, known)
     names = ", ".join(known.product for known in KNOWN[role])
-    raise errors.Unavailable(f"Skipped: the cluster has no workload that is known as its {role} ({names}).")
+    raise errors.Unavailable(f"Skipped: the cluster has no workload that is recognised as its {role} ({names}).")
 
 
 def require_rights(cluster: Cluster, workload: NetworkWorkload, *, inside: bool = False) -> None:
@@ -157,7 +157,7 @@ def _recognised(cluster: Cluster, role: str) -> Iterator[tuple[Known, Object]]:
     try:
         objects = [obj for kind in kinds for obj in cluster.list(kind)]
     except errors.Forbidden as error:
-        raise errors.Unavailable(f"Skipped: what the cluster's {role} is cannot be looked up: {error}") from error
+        raise errors.Unavailable(f"Skipped: the cluster's {role} cannot be looked up: {error}") from error
     for known in KNOWN[role]:
         for obj in objects:
             if _fits(known, obj):

@@ -60,12 +60,12 @@ class Opening:
         except errors.Forbidden as error:
             self._cluster.say(
                 f"Namespace '{namespace}' is closed by NetworkPolicy {names}, and the run may not open it for its own "
-                f"pods; what is blocked there counts as blocked. {error}"
+                f"pods; anything blocked there counts as blocked. {error}"
             )
             return
         self._cluster.say(
-            f"Namespace '{namespace}' is closed by NetworkPolicy {names}; policies of the run let its own pods "
-            "through, and go with it."
+            f"Namespace '{namespace}' is closed by NetworkPolicy {names}; policies of the run allow its own pods, and "
+            "are removed with it."
         )
 
     def let_through(self, namespace: str, name: str, labels: dict[str, str]) -> None:

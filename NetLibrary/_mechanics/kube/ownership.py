@@ -234,7 +234,7 @@ class Ownership:
             metadata = found["metadata"]
             if not allow_foreign and not self.owns(resource, found):
                 raise errors.NotOwned(
-                    f"{place} was not created by this run, so it is not deleted. 'Delete Object' does it all the same "
+                    f"{place} was not created by this run, so it is not deleted. 'Delete Object' deletes it anyway "
                     "with allow_foreign=True."
                 )
             if metadata.get("deletionTimestamp") and grace_seconds is None:

@@ -23,12 +23,12 @@ def cannot_run(node: Node, settings: PodSettings) -> str:
     Example:
         >>> ready = {"conditions": [{"type": "Ready", "status": "True"}]}
         >>> cannot_run({"metadata": {"name": "a"}, "status": ready}, PodSettings(node_selector={"pool": "workers"}))
-        'has not the labels of NODE_SELECTOR (pool=workers)'
+        'does not have the labels of NODE_SELECTOR (pool=workers)'
     """
     labels = node["metadata"].get("labels") or {}
     missing = [f"{key}={value}" for key, value in settings.node_selector.items() if labels.get(key) != value]
     if missing:
-        return f"has not the labels of NODE_SELECTOR ({','.join(missing)})"
+        return f"does not have the labels of NODE_SELECTOR ({','.join(missing)})"
     return health.cannot_run(dict(node))
 
 
@@ -62,12 +62,13 @@ def too_few(found: int, wanted: int, why: Mapping[str, str]) -> str:
 
     Example:
         >>> too_few(0, 1, {"a": "cordoned"})
-        "0 nodes take pods of the run, 1 must: 'a' is cordoned."
+        "0 nodes can run pods of the run, 1 are needed: 'a' is cordoned."
     """
     reasons = {name: f"{'' if why[name].startswith(_VERBS) else 'is '}{why[name]}" for name in sorted(why) if why[name]}
     others = [f"'{name}' {reason}" for name, reason in reasons.items()]
-    hint = " TOLERATIONS names taints that do not keep pods away." if any("tainted" in each for each in others) else ""
-    return f"{found} nodes take pods of the run, {wanted} must: {'; '.join(others) or 'there are no others'}.{hint}"
+    hint = " TOLERATIONS names taints that pods tolerate." if any("tainted" in each for each in others) else ""
+    why_not = "; ".join(others) or "there are no others"
+    return f"{found} nodes can run pods of the run, {wanted} are needed: {why_not}.{hint}"
 
 
 def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:

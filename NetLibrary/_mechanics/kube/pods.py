@@ -226,7 +226,7 @@ def _tolerations(value: Any) -> list[Object]:
         try:
             value = json.loads(value)
         except ValueError as error:
-            raise InputError(f"TOLERATIONS begins like JSON but is none: {error}.") from error
+            raise InputError(f"TOLERATIONS looks like JSON but is not valid: {error}.") from error
     if isinstance(value, (list, tuple)) and all(isinstance(each, Mapping) for each in value):
         return [dict(each) for each in value]
     found: list[Object] = []

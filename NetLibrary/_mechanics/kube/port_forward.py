@@ -72,11 +72,11 @@ class PortForward:
             return not said[0]
 
         if not settle(listens, timeout=timeout, every=0.5):
-            raise errors.WaitTimeout(f"Nobody answers on port {port} of {self._where()}: {self._in_short(said[0])}")
+            raise errors.WaitTimeout(f"Nothing answers on port {port} of {self._where()}: {self._in_short(said[0])}")
         try:
             self._server = socket.create_server(("127.0.0.1", local_port))
         except OSError as error:
-            raise errors.InputError(f"local_port {local_port} cannot be taken: {error.strerror}.") from error
+            raise errors.InputError(f"local_port {local_port} cannot be used: {error.strerror}.") from error
         self.local_port = int(self._server.getsockname()[1])
         threading.Thread(target=self._accept, name=f"port forward {self.local_port}", daemon=True).start()
 
@@ -304,7 +304,7 @@ def pod_behind(cluster: Cluster, kind: str, name: str, namespace: str, port: str
     obj = required(cluster, kind, name, namespace)
     selector = (obj.get("spec") or {}).get("selector")
     if not selector:
-        raise errors.InputError(f"target is '{kind}/{name}', which has no selector and so leads to no pod.")
+        raise errors.InputError(f"target is '{kind}/{name}', which has no selector and therefore no pods.")
     nested = "matchLabels" in selector or "matchExpressions" in selector
     labels = selectors.text(selector if nested else {"matchLabels": selector})
     pods = sorted(cluster.list("Pod", namespace, labels=labels), key=lambda each: str(each["metadata"]["name"]))

@@ -9,13 +9,13 @@ import re
 # Kubernetes itself say that a node is not well.
 _ONE_KIND = "NODE_SELECTOR chooses nodes, for instance kubernetes.io/arch=amd64"
 _REMEDIES = (
-    (r"security context constraint.*must be in the ranges", "-v POD_USER:any leaves user ids to the cluster"),
-    (r"must specify (limits|requests)\.", "POD_REQUESTS and POD_LIMITS give resources to all pods"),
+    (r"security context constraint.*must be in the ranges", "-v POD_USER:any leaves user IDs to the cluster"),
+    (r"must specify (limits|requests)\.", "POD_REQUESTS and POD_LIMITS set resources for all pods"),
     (r"minimum (cpu|memory) usage per (container|pod) is", "POD_REQUESTS is the least that containers ask for"),
     (r"no match for platform|exec format error|predicate NodeAffinity failed", _ONE_KIND),
-    (r"untolerated taint(\(s\))?(?! ?\{node\.kubernetes\.io/)", "TOLERATIONS names taints that do not keep pods away"),
+    (r"untolerated taint(\(s\))?(?! ?\{node\.kubernetes\.io/)", "TOLERATIONS names taints that pods tolerate"),
     (r"invalid image repo|image repository .*not allowed", "REGISTRY names the registry of all images"),
-    (r"readOnlyRootFilesystem|read-?only root file ?system", "-v POD_READ_ONLY_ROOT:yes gives all containers one"),
+    (r"readOnlyRootFilesystem|read-?only root file ?system", "-v POD_READ_ONLY_ROOT:yes sets it for all containers"),
 )
 
 
@@ -27,7 +27,7 @@ def remedy(text: str) -> str:
 
     Example:
         >>> remedy("0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: db}.")
-        ' (TOLERATIONS names taints that do not keep pods away)'
+        ' (TOLERATIONS names taints that pods tolerate)'
         >>> remedy("0/1 nodes are available: 1 Insufficient cpu.")
         ''
     """

@@ -33,7 +33,9 @@ class Resource:
             InputError: It is one object of a namespace that is not named.
         """
         if name and self.namespaced and not namespace:
-            raise InputError(f"namespace is missing: a {self.kind} lives in one, so '{name}' alone does not name it.")
+            raise InputError(
+                f"namespace is missing: a {self.kind} is namespaced, so the name '{name}' alone is not enough."
+            )
         parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
         if self.namespaced and namespace:
             parts += ["namespaces", namespace]

@@ -93,8 +93,8 @@ def restart(cluster: Cluster, kind: str, name: str, namespace: str) -> Object:
     changed = cluster.patch(kind, name, namespace, body, strategy="strategic")
     if changed["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
         raise InputError(
-            f"{kind} '{namespace}/{name}' has the update strategy OnDelete: a rollout restarts nothing; "
-            "use 'Delete Pods And Wait'."
+            f"{kind} '{namespace}/{name}' has the update strategy OnDelete, so a rollout restarts nothing; use 'Delete "
+            "Pods And Wait'."
         )
     return changed
 
@@ -120,7 +120,7 @@ def wait(
 
     def newer(objects: list[Object]) -> Outcome:
         if objects and objects[0]["metadata"].get("generation", 0) < generation:
-            return Pending("the change is not seen yet")
+            return Pending("the change has not been seen yet")
         return goal(objects)
 
     newer.readiness = True  # type: ignore[attr-defined]

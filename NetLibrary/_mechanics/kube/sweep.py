@@ -237,7 +237,7 @@ def sweep(
         if remains.run == cluster.run_id:
             swept.left += [f"{place}: belongs to this run" for place in names]
         elif remains.seen < patience:
-            sign = f"{who} gave a sign of life {remains.seen:.0f} s ago; older than {patience:.0f} s are removed"
+            sign = f"{who} gave a sign of life {remains.seen:.0f} s ago; the limit is {patience:.0f} s"
             swept.left += [f"{place}: {sign}" for place in names]
         else:
             ago = f"{_duration(remains.seen)} ago" if remains.seen < float("inf") else "never"
@@ -250,11 +250,11 @@ def _remove(cluster: Cluster, remains: Remains, swept: Swept, dry_run: bool) -> 
     for resource, obj in remains.changed:
         place = place_of(resource, obj["metadata"])
         if dry_run:
-            swept.removed.append(f"{place}: changes of run {remains.run} would be put back")
+            swept.removed.append(f"{place}: changes of run {remains.run} would be undone")
             continue
         outcome = ForeignChanges(cluster, remains.run).put_back_one(resource, place)
         back = outcome.back + _labels_off(cluster, obj, remains.run)
-        swept.removed += [f"{place}: {path} put back" for path in back]
+        swept.removed += [f"{place}: {path} restored" for path in back]
         swept.left += [f"{place}: {reason}" for reason in outcome.left]
     wanted = set(remains.places)
     namespaces_first = sorted(remains.created, key=lambda pair: pair[0].kind != "Namespace")
@@ -265,7 +265,7 @@ def _remove(cluster: Cluster, remains: Remains, swept: Swept, dry_run: bool) -> 
         since = obj["metadata"].get("deletionTimestamp")
         later = [] if since or resource.kind != "Namespace" else _later_work(cluster, place.name, remains.seen)
         if since:
-            swept.left.append(f"{place}: is being deleted since {since}{_finalizers(obj)}")
+            swept.left.append(f"{place}: has been terminating since {since}{_finalizers(obj)}")
         elif later:
             swept.left.append(
                 f"{place}: others work in it since run {remains.run} ended: {', '.join(map(str, later))}; "
@@ -295,7 +295,7 @@ def _changed_meanwhile(cluster: Cluster, place: Place) -> list[str]:
         return []
     since = found["metadata"].get("deletionTimestamp")
     if since:
-        return [f"{place}: is being deleted since {since}{_finalizers(found)}"]
+        return [f"{place}: has been terminating since {since}{_finalizers(found)}"]
     return [f"{place}: was changed while it was looked at; another sweep looks again"]
 
 

@@ -89,7 +89,7 @@ def tls_context(target: Target, credential: Credential) -> ssl.SSLContext:
         elif target.verify:
             context.load_default_certs()
     except (ssl.SSLError, ValueError) as error:
-        raise Unreadable(f"the certificate-authority is no certificate ({_words(error)})") from None
+        raise Unreadable(f"the certificate-authority is not a certificate ({_words(error)})") from None
     if credential.certificate:
         # OpenSSL reads files only. A run that is killed must not leave the key in one, so they go at once.
         with _passing(credential.certificate) as certificate, _passing(credential.key) as key:
@@ -185,7 +185,7 @@ def _socks(proxy: str) -> Any:
     except ImportError:
         host = urlsplit(proxy).hostname
         raise InputError(
-            f"The way to the cluster leads through the SOCKS proxy '{host}', which needs the package PySocks: "
+            f"The connection to the cluster goes through the SOCKS proxy '{host}', which needs the package PySocks: "
             "pip install 'netlibrary[socks]'."
         ) from None
     return socks

@@ -114,7 +114,7 @@ def _restarted_just_now(cluster: ClusterReader, advisor: Advisor, objects: list[
         return ""
     pods = [pod for pod in advisor.pods(objects) if not pod["metadata"].get("deletionTimestamp")]
     shaky = [pod for pod in pods if is_ready(pod) and not is_steady(pod, cluster.now(), steady)]
-    return f"available, but pod '{shaky[0]['metadata']['name']}' was restarted just now" if shaky else ""
+    return f"available, but pod '{shaky[0]['metadata']['name']}' has just restarted" if shaky else ""
 
 
 def _watch(cluster: ClusterReader, selection: Selection) -> Watch:

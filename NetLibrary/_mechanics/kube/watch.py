@@ -111,8 +111,8 @@ class Watch:
 
     def _nonsense(self, text: str) -> errors.ClusterError:
         return errors.ClusterError(
-            f"Cluster '{self._connection.alias}' answered the watch of {self._path} with something "
-            f"which is no answer of Kubernetes: {head(text, 200)}."
+            f"Cluster '{self._connection.alias}' answered the watch of {self._path} with something that is not a "
+            f"Kubernetes answer: {head(text, 200)}."
         )
 
     def _list(self) -> str:

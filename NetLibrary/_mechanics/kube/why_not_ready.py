@@ -130,7 +130,7 @@ def goes(obj: Object) -> bool:
 def problem(pod: Object) -> Trouble:
     """Returns what keeps a pod from being ready."""
     if is_ready(pod):
-        return Trouble(f"it is ready, but was restarted {_restarts(pod)} times, just now")
+        return Trouble(f"it is ready, but was restarted {_restarts(pod)} times, the last time just now")
     status = pod.get("status", {})
     if has_ended(pod):
         said = status.get("message") or status.get("reason") or exit_text(pod)

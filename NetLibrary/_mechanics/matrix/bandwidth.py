@@ -87,7 +87,7 @@ def checks(
         value, pair = rate.bits_per_second or 0.0, f"{rate.source} to {rate.target}"
         if at_least is not None:
             below = f"{bitrate_text(value)} is below {bitrate_text(at_least)}"
-            text = f"Bandwidth between pods is not as demanded: {pair}: {below}."
+            text = f"Bandwidth between pods is too low: {pair}: {below}."
             found.append(Check("bandwidth at least", at_least, value, "bit/s", value >= at_least, text))
         if at_most is not None:
             text = f"{pair}: {bitrate_text(value)} is above the limit of {bitrate_text(at_most)}."

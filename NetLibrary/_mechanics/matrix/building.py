@@ -125,13 +125,13 @@ class Builder:
         lost = {n: bed.refused[n] for n, _ in (*bed.layout.pods, *bed.layout.host_pods) if n in bed.refused}
         for text in dict.fromkeys(lost.values()):
             names = ", ".join(f"'{n}'" for n, t in lost.items() if t == text)
-            bed.note(f"The API server refused the pods {names}: {text}")
+            bed.note(f"The API server rejected the pods {names}: {text}")
         bed.layout = bed.layout.without(lost)
         if not bed.layout.pods:
-            raise errors.WaitFailed(f"The API server refused every pod of the matrix: {next(iter(lost.values()))}")
+            raise errors.WaitFailed(f"The API server rejected every pod of the matrix: {next(iter(lost.values()))}")
         for name, text in bed.refused.items():
             if name not in lost and name != objects.NEAR:
-                bed.note(f"The API server refused '{name}': {text}")
+                bed.note(f"The API server rejected '{name}': {text}")
 
     # --- probers and what they tell -----------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class Known:
         names = list(dict.fromkeys(f"'{f.key}' at {f.subject}" for _, f in self._found.values() if f.candidate))
         causes = "; ".join(names)
         return (
-            f"{len(mine)} wrong cells are as known causes predict ({causes}): they were asked once, connections by "
+            f"{len(mine)} wrong cells are as known causes predict ({causes}): they were probed once, connections by "
             f"address with a limit of {PREDICTED_MS} ms, and not waited for."
         )
 

@@ -203,7 +203,7 @@ def udp_flows(matrix: Matrix) -> Table:
     that forgets to clear the flow's connection tracking entry leaves it blocked for ever; so does one that keeps the
     entry of the replaced backend.
     """
-    table = Table("udp flows", "UDP flows over changes of the backend, source port kept", [])
+    table = Table("udp flows", "UDP flows across changes of the backend, source port kept", [])
     name, namespace = "udp-flow", matrix.layout.namespace
     started = time.monotonic()
     # pods first: they need seconds; the Service selects none of them yet
@@ -292,7 +292,7 @@ def _flow_cells(
             steps = [f for f in flow if f[1] == "OK" and f[2] == pod] if position == "any" else flow[-1:]
             good = bool(steps) and steps[-1][1] == "OK"
             who = steps[-1][2] if good else ""
-            detail = "" if good else f"the flow stays without answer: {story}"
+            detail = "" if good else f"the flow stays without an answer: {story}"
             seen = Observation(
                 Outcome.CONNECTED if good else Outcome.TIMEOUT, detail, Counter([who] if who else []), latency_ms=None
             )
@@ -319,7 +319,7 @@ def affinity_timeout(matrix: Matrix) -> Table:
     answered = {c.source for c in table.cells if not c.wrong}
     pairs = [pair for pair in pairs if pair[0] in answered]
     if not pairs:
-        table.notes.append("No source was answered, so nothing can be told about the time limit.")
+        table.notes.append("No source was answered, so nothing is known about the time limit.")
     for _ in range(5 if pairs else 0):
         time.sleep(limit + 0.5)
         part = matrix.probe(table.case, table.title, pairs, settle=0.5, steady=False)

@@ -94,7 +94,7 @@ class Looking:
             if own < MOSTLY * more:
                 at = " and ".join(dict.fromkeys(node for node, _ in same.mechanism))
                 texts = "; ".join(f"on node '{node}' {text}" for node, text in same.mechanism[:NAMED])
-                sentence = f"Found {texts}. It makes these wrong cells, which have no one pattern that is listed."
+                sentence = f"Found {texts}. It causes these wrong cells, which do not match any single known pattern."
                 joined = dataclasses.replace(
                     joined, key=NODE_STATE, subject=at, sentence=sentence, besides=0, follow_ups=[], alternatives=[]
                 )
@@ -143,7 +143,7 @@ class Looking:
             return dataclasses.replace(changed, sentence=f"{finding.sentence} Found: {'; '.join(texts)}.")
         # something else than the cause that fitted best, or than any that is listed, is there to be seen
         at = list(dict.fromkeys(d.node for d in fitting))
-        text = f"Found {'; '.join(texts)}. It can make these wrong cells"
+        text = f"Found {'; '.join(texts)}. It can cause these wrong cells"
         if finding.key == UNKNOWN and len(nodes) == len(states):
             # all nodes take part alike, so nothing but the difference itself points to this one
             changed = dataclasses.replace(changed, measured="")

@@ -69,7 +69,7 @@ class Losses:
         place, how = self._place(cells, watch=not broken) if cells else self._found[-1][1:]
         if place is not None and (place in self._only_new or _only_new_connections(place, table, self._bed.world)):
             self._only_new.append(place)
-            place, how = None, f"{how}; few for so many first attempts, so it is new connections that are lost"
+            place, how = None, f"{how}; few for so many lost first attempts, so new connections are lost"
         if place is not None:
             evidence = [c for c in cells if place.touches(c, self._bed.world)]
             evidence += [c for c in table.wrong if c.symptom != "lost" and self._comes_of(place, c)]
@@ -84,15 +84,15 @@ class Losses:
             total, _ = table.first_attempts
             heavy = [c for c in cells if c.observed.first_attempts >= 4 and _share(c) >= loss.NEVER_A_PASS]
             if not heavy and (lost < 2 or lost < loss.NEVER_A_PASS * total):
-                table.notes.append(f"{lost} of {total} first attempts stayed without an answer; {how}.")
+                table.notes.append(f"{lost} of {total} first attempts got no answer; {how}.")
                 return None
             evidence = heavy or cells
             finding = Finding(
                 "loss",
                 "somewhere",
-                f"{lost} of {total} first attempts stayed without an answer and came later. {how}",
+                f"{lost} of {total} first attempts got no answer and succeeded later. {how}",
                 evidence,
-                hint="Probe the row again; look at drops and errors of interfaces between the nodes of these cells.",
+                hint="Probe the row again; check drops and errors of the interfaces between the nodes of these cells.",
             )
         for cell in evidence:
             _mark(cell)
@@ -187,7 +187,7 @@ class Losses:
             ways, key, subject = tuple(bad), "link flaps", f"{here} and {there}"
             where = f"The link between nodes '{here}' and '{there}' comes and goes"
         longest = max((length for found in bad.values() for _, length in found), default=0.0)
-        text = f"{where}: in {seconds:g} s its flows were silent for up to {longest:.1f} s at a time while " + (
+        text = f"{where}: in {seconds:g} s its flows had gaps of up to {longest:.1f} s at a time while " + (
             "the others went on." if len(bad) < len(silent) else "nothing else was wrong."
         )
         return Place(

@@ -47,7 +47,7 @@ def await_pods(bed: Testbed) -> None:
         if len(mine) == len(wanted) and not set(waiting) - set(reasons):
             if not some:
                 name, trouble = next(iter(waiting.items()))
-                return Failed(f"no pod of the matrix got ready; '{name}': {trouble.text}")
+                return Failed(f"no pod of the matrix became ready; '{name}': {trouble.text}")
             return Done(reasons)
         text = "; ".join(f"{n}: {waiting[n].text}" for n in sorted(waiting)[:3])
         return Pending(f"{len(mine) - len(waiting)}/{len(wanted)} ready" + (f" ({text})" if text else ""))
@@ -58,7 +58,7 @@ def await_pods(bed: Testbed) -> None:
     if lost:
         bed.layout = bed.layout.without(lost)
         if not bed.layout.pods:
-            raise errors.WaitFailed(f"No pod of the matrix got ready: {'; '.join(map(': '.join, lost.items()))}.")
+            raise errors.WaitFailed(f"No pod of the matrix became ready: {'; '.join(map(': '.join, lost.items()))}.")
 
 
 class _Silent:

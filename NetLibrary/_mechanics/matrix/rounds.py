@@ -28,7 +28,7 @@ BROKEN_SETTLE = 0.5
 # New Services that stay silent for so many seconds, while no other gets right, may have pods that nobody reaches; with
 # more of them than that, asking their pods would take longer than waiting
 STALLED, FEW_ENOUGH = 1.5, 500
-OUT_OF_REACH = "the pod does not answer at its own address either, so this tells nothing of the Service"
+OUT_OF_REACH = "the pod does not answer at its own address either, so this says nothing about the Service"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Matrix:
         found = [reasons[need] for need in case.needs]
         why = "; ".join(filter(None, (*found, self.beyond_prober(case.key))))
         # a row without a cell would pass and have shown nothing
-        return why or ("" if pairs else "there is no pod that could ask, or none to be asked")
+        return why or ("" if pairs else "there is no pod to probe from, or none to probe")
 
     def _why_no_host_pods(self) -> str:
         why = dict.fromkeys(text for name, text in self.layout.left_out if name.startswith("host-"))
@@ -122,8 +122,8 @@ class Matrix:
         """Names lead through something outside of the cluster, whose rules are not those of Services."""
         given = addresses.of_load_balancer(self.world.service("balanced") or {})
         if not given:
-            return "no LoadBalancer address was given out, so there is no provider"
-        return f"the load balancer has a name ('{given[0]}') and no address; what stands behind it is not known"
+            return "no LoadBalancer address was assigned, so there is no provider"
+        return f"the load balancer has a name ('{given[0]}') and no address; what is behind it is not known"
 
     def beyond_prober(self, name: str) -> str:
         """Why the chosen prober cannot tell what a case asks; empty when it can."""

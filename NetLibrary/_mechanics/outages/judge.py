@@ -77,7 +77,8 @@ class Limits:
         least, most = limits.longest_outage_at_least, limits.longest_outage_at_most
         if least is not None and most is not None and least > most:
             raise InputError(
-                f"longest_outage_at_least is {least:g} ms and longest_outage_at_most is {most:g} ms; no outage is both."
+                f"longest_outage_at_least is {least:g} ms and longest_outage_at_most is {most:g} ms; no outage can be "
+                "both."
             )
         return limits
 
@@ -98,7 +99,7 @@ class Limits:
         paths = list(dict.fromkeys(spec.base_path for spec in specs))
         for path in self.unaffected:
             if path not in paths:
-                raise InputError(f"unaffected has '{path}', which is not measured; measured are {', '.join(paths)}.")
+                raise InputError(f"unaffected has '{path}', which is not measured; measured paths: {', '.join(paths)}.")
         measured = {spec.kind for spec in specs}
         for name, needed, words in (
             ("failed_connections_at_most", NEW, "opens new connections"),
@@ -160,7 +161,7 @@ def _longest(limit: float | None, valid: Sequence[StreamResult], whole: OutageRe
             if window.open_end and window.length_ms > UNNOTICED_MS and window.shortest_ms <= limit:
                 texts.append(
                     f"{result.spec.name}: still broken ({window.kind.value}) when the measurement ended, after "
-                    f"{window.length_ms:.0f} ms; whether it stays within {limit:g} ms is unknown"
+                    f"{window.length_ms:.0f} ms; whether it would have stayed within {limit:g} ms is unknown"
                 )
     seen = max((stream.longest_ms for stream in valid), default=None)
     if seen is not None and seen > limit and not texts:
@@ -183,7 +184,7 @@ def _total(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
     if limit is None:
         return None
     texts = [
-        f"{stream.spec.name}: outages of {stream.total_ms:.0f} ms in all, allowed are {limit:g} ms"
+        f"{stream.spec.name}: outages of {stream.total_ms:.0f} ms in total, allowed are {limit:g} ms"
         for stream in sorted(valid, key=lambda stream: -stream.total_ms)
         if sum(window.shortest_ms for window in stream.outages) > limit
     ]
@@ -243,7 +244,7 @@ def _slow(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
         return None
     slow = {s.spec.name: max((w.length_ms for w in s.windows if not w.is_outage), default=0.0) for s in valid}
     texts = [
-        f"{name}: slow for {length:.0f} ms, allowed are {limit:g} ms"
+        f"{name}: slow for {length:.0f} ms; at most {limit:g} ms"
         for name, length in sorted(slow.items(), key=lambda item: -item[1])
         if length > limit
     ]
@@ -288,7 +289,7 @@ def _unaffected(path: str, valid: Sequence[StreamResult], whole: OutageResult) -
     hit = [stream for stream in valid if stream.spec.base_path == path and stream.outages]
     texts = [
         f"{stream.spec.name}: {stream.outages[0].kind.value} for {stream.longest_ms:.0f} ms"
-        f"{when(stream.outages[0], whole.steps, whole.uncertainty_ms)} on a path that the disturbance must not touch"
+        f"{when(stream.outages[0], whole.steps, whole.uncertainty_ms)} on a path that the disturbance must not affect"
         for stream in hit
     ]
     seen = max((stream.longest_ms for stream in valid if stream.spec.base_path == path), default=None)

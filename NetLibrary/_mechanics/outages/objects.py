@@ -189,7 +189,7 @@ def _target(known: Endpoints, path: OutagePath, name: str, family: int) -> Targe
             raise Missing(f"pod '{role}' has no default gateway with an IPv{family} address of its own")
         if ipaddress.ip_address(gateway).is_link_local:
             # Calico and others give all pods 169.254.1.1: nodes answer for it in ARP, and nobody has it
-            raise Missing(f"{gateway}, the gateway of pod '{role}', is a link-local address that need not answer")
+            raise Missing(f"{gateway}, the gateway of pod '{role}', is a link-local address, which need not answer")
         return Target(name, source, gateway, 0, kinds)
     if path is OutagePath.DNS:
         if known.dns is None or addresses.family_of(known.dns[0]) != family:

@@ -83,7 +83,9 @@ def add(
 def _address(word: str) -> str:
     found = word.strip("[]")
     if not addresses.family_of(found):
-        raise InputError(f"outside_address has '{word}'; it has to be an IPv4 or IPv6 address, or several with commas.")
+        raise InputError(
+            f"outside_address has '{word}'; it must be an IPv4 or IPv6 address, or several separated by commas."
+        )
     return found
 
 

@@ -55,7 +55,7 @@ class Plan:
         for path in required:
             if path not in measured:
                 why = [text for text in self.missing if text.startswith((f"{path}:", f"{path} IPv"))]
-                found += why[:1] or [f"{path}: none of the probes that are asked for fits it"]
+                found += why[:1] or [f"{path}: none of the requested probes fits it"]
         return found
 
     def unprobed(self, required: Collection[str], impossible: Sequence[tuple[StreamSpec, str]]) -> list[str]:
@@ -128,7 +128,7 @@ def plan(
         reason = missing_route(target.address, netns)
         if reason:
             targets.remove(target)
-            missing.append(f"{target.path}: there is no way from outside to {target.address} ({reason})")
+            missing.append(f"{target.path}: there is no path from outside to {target.address} ({reason})")
     missing += [f"{target.path}: {target.note}" for target in targets if target.note]
     if not targets:
         raise Unavailable(f"None of the paths can be measured: {'; '.join(missing)}.")

@@ -157,5 +157,7 @@ def streams(
                     )
                 )
     if not found:
-        raise InputError("probes and paths leave nothing to measure; see the paths' table for what each allows.")
+        raise InputError(
+            "probes and paths leave nothing to measure; the table of paths shows which probes each allows."
+        )
     return found

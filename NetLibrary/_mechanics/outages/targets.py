@@ -86,7 +86,7 @@ def _of_service(service: dict[str, Any], target: OutageTarget) -> list[str]:
         return addresses.looked_up(addresses.of_load_balancer(service))
     found = addresses.of_service(service)
     if not found:
-        raise InputError(f"'{target.text}': Service '{target.host}' is headless; name one of its pods' addresses.")
+        raise InputError(f"'{target.text}': Service '{target.host}' is headless; give the address of one of its pods.")
     return found
 
 
@@ -96,8 +96,8 @@ def _of_node_port(
     """Returns the addresses of a node that is ready, and the Service's port there."""
     if service["spec"].get("type") not in ("NodePort", "LoadBalancer") or not port:
         raise InputError(
-            f"'{target.text}': Service '{target.host}' has no address of a load balancer and no NodePort to be reached "
-            "at from outside."
+            f"'{target.text}': Service '{target.host}' has neither a load balancer address nor a NodePort, so it "
+            "cannot be reached from outside."
         )
     for node in health.entry_nodes(cluster.list("Node")):
         found = addresses.of_entry(node, service, kind="ExternalIP") or addresses.of_entry(node, service)
@@ -132,5 +132,5 @@ def _look_up(cluster: Any, namespace: str, source: str, target: OutageTarget) ->
 
 def _number(port: str, target: OutageTarget) -> int:
     if not port.isdigit():
-        raise InputError(f"'{target.text}': '{port}' is the name of a port, which only a Service has; give its number.")
+        raise InputError(f"'{target.text}': '{port}' is a port name, which only a Service has; give the port number.")
     return int(port)

@@ -47,7 +47,7 @@ def causes(table: Table, subjects: Subjects) -> list[str]:
         best, explained, against = _best(candidates, left, right)
         if best is None:
             break
-        doubt = f", and forbids {against} of {len(right)} that are right" if against else ""
+        doubt = f", but contradicts {against} of {len(right)} that are right" if against else ""
         found.append(f"Likely: {best.text} (explains {len(explained)} of {len(table.wrong)} wrong connections{doubt}).")
         gone = {id(cell) for cell in explained}
         left = [cell for cell in left if id(cell) not in gone]
@@ -123,18 +123,18 @@ def _of_places(table: Table, subjects: Subjects) -> Iterable[Hypothesis]:
     """Pods, nodes and pairs of nodes with which something is wrong whatever the policies say."""
     for pod in dict.fromkeys(cell.target.pod for cell in table.wrong):
         yield Hypothesis(
-            f"whatever policies say, nothing reaches pod {pod}: is it the pod or its network that does not answer?",
+            f"whatever the policies say, nothing reaches pod {pod}: check the pod and its network",
             lambda cell, pod=pod: cell.decision.allowed and (cell.target.pod != pod or cell.flow.to_itself),  # type: ignore[misc]
         )
     for pod in dict.fromkeys(cell.source.name for cell in table.wrong):
         yield Hypothesis(
-            f"whatever policies say, nothing leaves pod {pod}",
+            f"whatever the policies say, nothing leaves pod {pod}",
             lambda cell, pod=pod: cell.decision.allowed and (cell.source.name != pod or cell.flow.to_itself),  # type: ignore[misc]
         )
     for one, other in dict.fromkeys((cell.source.node, cell.target.node) for cell in table.wrong):
         if one != other:
             yield Hypothesis(
-                f"whatever policies say, nothing gets from node {one} to node {other}",
+                f"whatever the policies say, nothing gets from node {one} to node {other}",
                 lambda cell, way=(one, other): cell.decision.allowed and (cell.source.node, cell.target.node) != way,  # type: ignore[misc]
             )
     for node in dict.fromkeys(node for cell in table.wrong for node in (cell.target.node, cell.source.node)):
@@ -252,12 +252,12 @@ def _every_namespace(rule: dict[str, Any], side: str) -> None:
 
 READINGS: dict[str, Callable[[dict[str, Any], str], None]] = {
     "the network ignores 'except' of ipBlock": _without_except,
-    "the network ignores 'endPort' and takes the first port of a range alone": _without_end_port,
+    "the network ignores 'endPort' and uses only the first port of a range": _without_end_port,
     "the network does not resolve named ports": _names_unknown,
-    "the network does not find pods by ipBlock": _blocks_unknown,
-    "the network reads namespaceSelector and podSelector of one peer as either of the two": _either_selector,
+    "the network does not match pods with ipBlock": _blocks_unknown,
+    "the network treats namespaceSelector and podSelector of one peer as alternatives": _either_selector,
     "the network ignores matchExpressions": _without_expressions,
-    "the network lets a podSelector without namespaceSelector find pods of every namespace": _every_namespace,
+    "the network lets a podSelector without namespaceSelector match pods in every namespace": _every_namespace,
     "the network ignores the ports of rules": _without_ports,
 }
 

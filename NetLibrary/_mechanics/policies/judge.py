@@ -16,10 +16,10 @@ from NetLibrary._mechanics.policies.results import SILENT, Cell, Found, Table
 from NetLibrary._mechanics.probing.types import Outcome
 from NetLibrary._mechanics.verdict import Check
 
-NOBODY_LISTENS = "nobody listens there, and its refusal looks like that of a policy"
-NO_DATAGRAMS = "nothing there answers datagrams, and silence looks like a policy"
-NO_SCTP = "the kernel of the sender has no SCTP"
-NO_SIGN = "nothing shows that anybody listens there"
+NOBODY_LISTENS = "nothing listens there, and its refusal looks like that of a policy"
+NO_DATAGRAMS = "nothing there answers datagrams, which looks like a policy"
+NO_SCTP = "the sender's kernel has no SCTP"
+NO_SIGN = "nothing shows that anything listens there"
 MOST_NAMED = 8
 
 
@@ -79,20 +79,20 @@ def checks(table: Table, denied_at_least: int, causes: Sequence[str]) -> list[Ch
     found = []
     if denied_at_least:
         text = (
-            f"Of {judged} connections, the policies deny {denied}, expected were {denied_at_least} and more: "
-            "as it is, the table does not show whether policies are enforced."
+            f"Of {judged} connections, the policies deny {denied}; expected at least {denied_at_least}: without them, "
+            "the table does not show whether policies are enforced."
         )
         found.append(Check("denied connections at least", denied_at_least, denied, "", denied >= denied_at_least, text))
     if not table.enforced:
         text = (
-            f"Policies are not enforced here: none of the {denied} connections that they deny was stopped. "
-            "Has the cluster's network an implementation of NetworkPolicy, and does it run?"
+            f"Policies are not enforced here: none of the {denied} connections that they deny was stopped. Does the "
+            "cluster's network implement NetworkPolicy, and is that implementation running?"
         )
         return [*found, Check("policies are enforced", True, False, "", False, text)]
     open_ones, closed = len(table.having(Found.OPEN)), len(table.having(Found.CLOSED))
-    words = [f"{open_ones} are open though denied"] if open_ones else []
-    words += [f"{closed} are closed though allowed"] if closed else []
-    text = f"{wrong} of {judged} connections are not as the policies say: {', '.join(words)}.\n" + "\n".join(
+    words = [f"{open_ones} are open although denied"] if open_ones else []
+    words += [f"{closed} are closed although allowed"] if closed else []
+    text = f"{wrong} of {judged} connections do not match the policies: {', '.join(words)}.\n" + "\n".join(
         named(table.wrong)
     )
     return [*found, Check("connections as the policies say", judged, judged - wrong, "", not wrong, text)]
@@ -116,7 +116,7 @@ def named(wrong: Sequence[Cell]) -> list[str]:
 def _whose(cell: Cell) -> str:
     if cell.decision.blocks:
         return " and ".join(dict.fromkeys(block.policy for block in cell.decision.blocks))
-    return " and ".join(cell.decision.grants) or "the rule that pods are open which no policy selects"
+    return " and ".join(cell.decision.grants) or "the rule that pods are open if no policy selects them"
 
 
 def errors(table: Table) -> list[str]:

@@ -100,7 +100,7 @@ def copies(pods: Sequence[Object], image: str) -> list[tuple[Object, dict[str, A
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {"name": f"netlib-copy-{word}", "namespace": namespace},
-            "data": {"why": "Owner of a prober of NetLibrary, so that no controller takes the prober for its own."},
+            "data": {"why": "Owner of a prober of NetLibrary, so that no controller adopts the prober."},
         }
         found[word] = item, made, owner
     return list(found.values())

@@ -78,8 +78,8 @@ def measure(
         senders, left_out = _senders(cluster, fleet, found, settings, stack)
         if not senders:
             reasons = "; ".join(f"{pod}: {why}" for pod, why in left_out[:3])
-            hint = "" if settings.copies else " With probers=copies, pods with the same labels ask in their place."
-            raise errors.InputError(f"No pod of the table can ask: {reasons}.{hint}")
+            hint = "" if settings.copies else " With probers=copies, pods with the same labels connect in their place."
+            raise errors.InputError(f"No pod of the table can connect to others: {reasons}.{hint}")
         table = Table(
             subjects.cells(found, senders, settings.ports, settings.family, fleet.domain),
             policies=len(found.policies) + len(found.admin) + len(found.baseline), senders=len(senders),
@@ -156,7 +156,7 @@ def _must_not_be_found(cluster: Cluster, copy: Object) -> None:
             name = f"{namespace}/{service['metadata']['name']}"
             raise errors.InputError(
                 f"probers=copies is not possible for the pods of Service '{name}': it publishes pods that are not "
-                "ready, so clients would be led to the copy."
+                "ready, so clients would be sent to the copy."
             )
 
 

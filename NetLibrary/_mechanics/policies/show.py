@@ -27,7 +27,7 @@ MARKS = {
     (True, Found.CLOSED): ("CLOSED", "bad"),
 }
 LEGEND = (
-    "+ reached, as allowed; - kept away, as denied; OPEN though denied; CLOSED though allowed; ? not judged; "
+    "+ reached, as allowed; - blocked, as denied; OPEN although denied; CLOSED although allowed; ? not judged; "
     "! probe error"
 )
 COLOURS = {"+": "#009E73", "-": "#dddddd", "OPEN": "#D55E00", "CLOSED": "#0072B2", "?": "#ffffff", "!": "#000000"}
@@ -69,16 +69,16 @@ def differences(table: Table) -> Shown:
     return Shown(
         ["from", "to", "found", "what the policies say", "seen", "repeat it"],
         lines,
-        f"{len(table.wrong)} connections are not as the policies say{more}",
+        f"{len(table.wrong)} connections do not match the policies{more}",
     )
 
 
 def facts(table: Table, subjects: Subjects) -> Shown:
     """Returns who asked, what was left out and why, and what is not judged."""
     lines = [["connections", str(len(table.cells))], ["policies", str(table.policies)]]
-    lines += [["denied and kept away", f"{_stopped(table)}, of which {table.refused} by a refusal"]]
+    lines += [["denied and blocked", f"{_stopped(table)}, of which {table.refused} by a refusal"]]
     copies = [name for name in dict.fromkeys(c.source.name for c in table.cells) if _copy_of(table, name)]
-    lines += [["asks in the place of pods with its labels", f"{name} (of {_copy_of(table, name)})"] for name in copies]
+    lines += [["connects in place of pods with its labels", f"{name} (of {_copy_of(table, name)})"] for name in copies]
     lines += [[f"not judged: {reason}", f"{count} connections"] for reason, count in table.reasons.items()]
     by_reason: dict[str, list[str]] = defaultdict(list)
     for pod, reason in table.left_out:
@@ -124,7 +124,7 @@ def draw(table: Table, path: Path, caption: str) -> None:
             axes.set_xticks(range(len(columns)), names, rotation=60, ha="right", fontsize=6)
             if len(rows) <= MOST_ROWS:
                 _letters(axes, rows, columns, by_place)
-        axes.set_title(f"{caption}: rows ask columns. Green: reached; grey: kept away; red: open; blue: closed",
+        axes.set_title(f"{caption}: rows connect to columns. Green: reached; grey: blocked; red: open; blue: closed",
                        fontsize=8, loc="left")  # fmt: skip
 
 

@@ -30,7 +30,7 @@ OTHER_KINDS = {
     "NetworkPolicy.crd.antrea.io": True,
     "ClusterNetworkPolicy.crd.antrea.io": False,
 }
-ON_HOST = "it uses its node's network, and what policies mean there is left to the implementation"
+ON_HOST = "it uses its node's network, where the effect of policies depends on the implementation"
 PROXIES = ("istio-proxy", "linkerd-proxy")
 BEHIND_PROXY = "its sidecar proxy takes connections in place of the network, so it cannot tell what gets through"
 MOST_CELLS = 60_000
@@ -58,9 +58,7 @@ class Port:
             InputError: It is none of these.
         """
         which, _, protocol = str(text).strip().partition("/")
-        allowed = (
-            "give a number from 1 to 65535 or a port's name, with /tcp, /udp or /sctp behind it where it is not TCP"
-        )
+        allowed = "give a number from 1 to 65535 or a port's name, followed by /tcp, /udp or /sctp unless it is TCP"
         if protocol.upper() not in ("", *PROTOCOLS) or not which:
             raise errors.InputError(f"ports has '{text}'; {allowed}.")
         if which.isdigit():
@@ -120,7 +118,7 @@ def read(cluster: Cluster, namespaces: Sequence[str], labels: str = "") -> Subje
         InputError: A namespace is not there, or has no pod to ask.
     """
     if not namespaces:
-        raise errors.InputError("No namespace is named; give one or more.")
+        raise errors.InputError("No namespace is given; give one or more.")
     found = Subjects([], {}, [])
     for name in dict.fromkeys(namespaces):
         space = cluster.find("Namespace", name)
@@ -138,7 +136,7 @@ def read(cluster: Cluster, namespaces: Sequence[str], labels: str = "") -> Subje
         said = "; ".join(f"{pod}: {why}" for pod, why in found.left_out[:4])
         with_labels = f" with the labels '{labels}'" if labels else ""
         raise errors.InputError(
-            f"There is no pod{with_labels} to ask in {', '.join(namespaces)}" + (f" ({said})." if said else ".")
+            f"There is no pod{with_labels} to test in {', '.join(namespaces)}" + (f" ({said})." if said else ".")
         )
     _read_admin(cluster, found)
     return found
@@ -163,13 +161,13 @@ def _read_admin(cluster: Cluster, found: Subjects) -> None:
         except errors.NotFound:
             continue
         except errors.Forbidden as error:
-            found.unclear = f"{kind} objects cannot be read, and they may decide"
+            found.unclear = f"{kind} objects cannot be read, and they may change the outcome"
             found.notes.append(f"{kind} objects are served here and cannot be read: {error}")
     for kind, of_namespace in OTHER_KINDS.items():
         names = _names_of(cluster, kind, list(found.namespaces) if of_namespace else [None])
         if names:
             short = kind.partition(".")[0]
-            found.unclear = f"{short} {', '.join(names[:3])} may decide, and what it says is not computed here"
+            found.unclear = f"{short} {', '.join(names[:3])} may change the outcome, and is not evaluated here"
             found.notes.append(f"{kind}: {', '.join(names)}. Connections are shown, and not judged.")
 
 
@@ -201,12 +199,12 @@ def cells(
     goals = [(pod, number, protocol, address) for pod in subjects.pods
              for number, protocol in _ports_of(pod, ports) for address in addresses.of_pod(pod, family)]  # fmt: skip
     if not goals:
-        wanted = "has one of the ports" if ports else "declares a port; name them with ports="
+        wanted = "has one of the ports" if ports else "declares a port; give them with ports="
         raise errors.InputError(f"No pod of the table {wanted}.")
     if len(goals) * len(senders) > MOST_CELLS:
         raise errors.InputError(
-            f"{len(senders)} pods that ask for {len(goals)} ports are {len(goals) * len(senders)} connections; allowed "
-            f"are {MOST_CELLS}. Choose pods by labels= or ports by ports=."
+            f"{len(senders)} pods that ask for {len(goals)} ports are {len(goals) * len(senders)} connections; at most "
+            f"{MOST_CELLS} are allowed. Select pods with labels= or ports with ports=."
         )
     for source, sender in senders:
         own = {addresses.family_of(address) for address in addresses.of_pod(sender)}

@@ -20,7 +20,7 @@ from NetLibrary._mechanics.probing.types import Observation, Outcome, Source, Ta
 
 # A prober that did not get to run for longer than this cannot tell silence of the network from its own
 STARVED_MS = 400.0
-STARVED = "the source was starved of processor time"
+STARVED = "the source was starved of CPU time"
 START_TIMEOUT = 20.0
 # What a prober may need beyond the plan's own time limit, on a machine that is short of processors
 GRACE = 15.0
@@ -164,7 +164,7 @@ def _lag(line: str) -> float:
 def _no_name(target: Target, seen: Observation) -> Observation:
     """An address needs no resolver: Linux says EINVAL, like a resolver's failure, for a route of the type blackhole."""
     if seen.outcome is Outcome.DNS and target.probe != "dns" and is_address(target.host):
-        detail = f"{seen.detail}; Linux says that for a route of the type blackhole"
+        detail = f"{seen.detail}; Linux reports that for a blackhole route"
         return dataclasses.replace(seen, outcome=Outcome.UNREACHABLE, detail=detail)
     return seen
 
@@ -172,7 +172,7 @@ def _no_name(target: Target, seen: Observation) -> Observation:
 def _unless_starved(seen: Observation, lag_ms: float) -> Observation:
     """Turns a time-out into a probe error when the prober itself stood still meanwhile."""
     if lag_ms > STARVED_MS and str(Outcome.TIMEOUT) in seen.failures:
-        return Observation(Outcome.ERROR, f"{STARVED} for {lag_ms:.0f} ms; what it did not hear does not count")
+        return Observation(Outcome.ERROR, f"{STARVED} for {lag_ms:.0f} ms; answers that it missed do not count")
     return seen
 
 

@@ -113,7 +113,7 @@ def observe(replies: Sequence[Reply]) -> Observation:
     A cell without any reply is a probe error: whatever could not be asked must not look blocked.
     """
     if not replies:
-        return Observation(Outcome.ERROR, "the prober said nothing about this cell")
+        return Observation(Outcome.ERROR, "the prober reported nothing for this cell")
     outcomes = [classify(reply.state, reply.detail) for reply in replies]
     good = [reply for reply, outcome in zip(replies, outcomes, strict=True) if outcome is Outcome.CONNECTED]
     bad = [

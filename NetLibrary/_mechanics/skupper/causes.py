@@ -67,7 +67,7 @@ def _sites(view: _View) -> list[str]:
         for obj in view.all(kind):
             if view.active_site(_namespace(obj)) is None:
                 found.append(
-                    f"Namespace '{_namespace(obj)}' has no Site, so {_name(obj)} does nothing: create a Site there."
+                    f"Namespace '{_namespace(obj)}' has no Site, so {_name(obj)} has no effect: create a Site there."
                 )
     for site in view.all("Site"):
         if not is_ready(site):
@@ -79,7 +79,7 @@ def _site_hint(site: Object) -> str:
     if not site.get("status"):
         return " No controller watches this namespace."
     if condition(site, "Resolved") == "False":
-        return " Its link access has no address yet: does the cluster give addresses to LoadBalancer Services?"
+        return " Its link access has no address yet: does the cluster assign addresses to LoadBalancer Services?"
     return ""
 
 
@@ -96,9 +96,8 @@ def _tokens(view: _View) -> list[str]:
             found.append(f"{_name(token)} is not redeemed: {state_text(token)}.{_token_hint(token)}")
         elif not any(view.get("Link", _namespace(token), name) for name in _links_of(token)):
             found.append(
-                f"{_name(token)} was redeemed, but its Link '{token['metadata']['name']}' is gone: a token makes a "
-                f"Link "
-                "only once, so a new token is needed."
+                f"{_name(token)} was redeemed, but its Link '{token['metadata']['name']}' is gone: a token creates a "
+                "Link only once, so a new token is needed."
             )
     sites = {_namespace(site) for site in view.all("Site")}
     if len(sites) > 1 and not view.all("Link") and not view.all("AccessToken"):
@@ -122,13 +121,13 @@ def _links_of(token: Object) -> tuple[str, str]:
 def _token_hint(token: Object) -> str:
     message = str(token.get("status", {}).get("message", ""))
     if "No such access granted" in message:
-        return " The grant is used up: allow more redemptions or make a new grant."
+        return " The grant is used up: allow more redemptions or create a new grant."
     if "refused" in message and "403" in message:
         return " The code of the token is wrong."
     if "No such claim" in message:
-        return " The grant does not exist any more or has expired."
+        return " The grant no longer exists or has expired."
     if "No valid endpoints" in message:
-        return " It was redeemed before the granting site had an address; the redemption is lost, make a new token."
+        return " It was redeemed before the granting site had an address; the redemption is lost, create a new token."
     return ""
 
 
@@ -193,7 +192,7 @@ def _not_ready(view: _View, connector: Object) -> str:
     """Says what a connector lacks, from its pods: the controller may give it no status at all when none matches."""
     hint = _pod_hint(view, connector)
     if hint and not connector.get("status"):
-        return f"{_name(connector)} has no status, which Skupper gives it once a pod matches.{hint}"
+        return f"{_name(connector)} has no status, which Skupper sets once a pod matches.{hint}"
     return f"{_name(connector)} is not ready: {state_text(connector)}.{hint}"
 
 

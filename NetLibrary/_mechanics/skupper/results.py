@@ -37,7 +37,7 @@ def state_text(obj: dict[str, Any] | None) -> str:
         return "it does not exist"
     status = obj.get("status", {})
     if not status:
-        return "no status: no Skupper controller has looked at it"
+        return "no status: no Skupper controller has processed it"
     head = str(status.get("status", "no status word"))
     if status.get("message") not in (None, "", "OK"):
         head += f" ({status['message']})"

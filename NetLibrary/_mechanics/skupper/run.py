@@ -47,8 +47,8 @@ def _wait_for_controller(cluster: Cluster) -> list[dict[str, Any]]:
         return found
     except (WaitFailed, WaitTimeout) as error:
         raise EnvironmentProblem(
-            f"Cluster '{cluster.alias}' has Skupper's definitions, but no controller that is ready (pods "
-            f"'{CONTROLLER}'): {error} Install Skupper's controller or mend it."
+            f"Cluster '{cluster.alias}' has Skupper's CRDs, but no ready controller (pods "
+            f"'{CONTROLLER}'): {error} Install or repair Skupper's controller."
         ) from error
 
 

@@ -42,7 +42,7 @@ def several_servers(cluster: Cluster, server: str, namespace: str) -> str:
         return ""
     names = ", ".join(f"'{pod['metadata']['name']}'" for pod in found.pods)
     return (
-        f"{len(found.pods)} pods stand behind '{server}' ({names}); iperf3 needs one: its control and data connections "
+        f"{len(found.pods)} pods are behind '{server}' ({names}); iperf3 needs one: its control and data connections "
         "must reach the same server. Scale it to one replica, set the Service's sessionAffinity to ClientIP, or give "
         "the address of one pod."
     )
@@ -84,7 +84,7 @@ def _no_such_service(cluster: Cluster, server: str, namespace: str) -> list[str]
     where = rest.partition(".")[0] or namespace
     there = sorted(each["metadata"]["name"] for each in cluster.list("Service", where))
     some = ", ".join(f"'{each}'" for each in there[:5])
-    return [f"There is no Service '{name}' in namespace '{where}'; there is {some or 'none at all'}."]
+    return [f"There is no Service '{name}' in namespace '{where}'; existing Services: {some or 'none'}."]
 
 
 def _ended(pod: Object, now: float) -> list[str]:
@@ -113,7 +113,8 @@ def _holders(cluster: Cluster, pod: Object, port: int, own: str) -> list[str]:
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     return [
         f"The server '{_place(pod)}' is held by {address}{_owner(cluster, address, namespace)}{since}. iperf3 serves "
-        "one test at a time; one whose client vanished holds it for minutes. Wait for its end, or restart the server: "
+        "one test at a time; one whose client has disappeared holds it for minutes. Wait until it ends, or restart the "
+        "server: "
         f"kubectl -n {namespace} delete pod {name}"
     ]
 

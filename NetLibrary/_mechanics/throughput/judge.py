@@ -44,7 +44,7 @@ class Limits:
             least, most = bitrate_text(self.at_least), bitrate_text(self.at_most)
             raise InputError(f"at_least is {least} and at_most is {most}; no rate is both.")
         if self.lost_at_most is not None and self.lost_at_most > 100:
-            raise InputError(f"lost_at_most is {self.lost_at_most:g} %; more than all of them cannot be lost.")
+            raise InputError(f"lost_at_most is {self.lost_at_most:g} %; no more than 100 % can be lost.")
 
 
 def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[Check], list[str]]:
@@ -85,9 +85,9 @@ def _not_counted(result: Measurement, least: float) -> list[str]:
     if most < least:
         return []
     return [
-        f"Whether {bitrate_text(least)} was reached cannot be told: {bitrate_text(rate)} are counted, and up to "
-        f"{result.uncounted_bytes} bytes more may have arrived, as iperf3 counts whole blocks since 3.16; in a longer "
-        f"run they weigh less."
+        f"Whether {bitrate_text(least)} was reached cannot be determined: {bitrate_text(rate)} were counted, and up to "
+        f"{result.uncounted_bytes} bytes more may have arrived, since iperf3 counts only whole blocks from 3.16 on; in "
+        "a longer run they matter less."
     ]
 
 
@@ -95,7 +95,7 @@ def _all_streams(result: Measurement) -> Check:
     """All streams are connected before the first one sends: one that then carries nothing has a path of its own."""
     text = (
         f"{result.silent_streams} of {result.streams} parallel streams carried nothing to the receiver in "
-        f"{result.duration_seconds:.1f} s: connections of the same path do not fare alike."
+        f"{result.duration_seconds:.1f} s: connections on the same path are not treated alike."
     )
     return at_most("silent streams", 0, result.silent_streams, "", text)
 
@@ -119,8 +119,10 @@ def _lost(result: Measurement, limit: float) -> tuple[Check, list[str]]:
     if least is None or least > limit or (most is not None and most <= limit):
         return check, [] if least is not None else [text]
     bound = "nothing bounds it" if most is None else f"at most {most:.2f} % were"
-    why = "; ".join(result.notes) or "datagrams came late or twice"
-    return check, [f"Whether at most {limit:g} % were lost cannot be told: at least {least:.2f} %, {bound} ({why})."]
+    why = "; ".join(result.notes) or "datagrams arrived late or twice"
+    return check, [
+        f"Whether at most {limit:g} % were lost cannot be determined: at least {least:.2f} %, {bound} ({why})."
+    ]
 
 
 def no_traffic(
@@ -147,7 +149,7 @@ def broken_text(
         had = f" Measured until then: {bitrate_text(mean_rate(problem))} in {after:.1f} s." if after else ""
         return f"No throughput {way} ({tries}, {seconds:.1f} s): {words}.{had}"
     until = bitrate_text(mean_rate(problem))
-    return f"The traffic {way} broke after {after:.1f} s of {request.seconds:g} s: {words}. Until then {until}."
+    return f"The traffic {way} broke off after {after:.1f} s of {request.seconds:g} s: {words}. Until then {until}."
 
 
 def mean_rate(problem: Iperf3Problem) -> float:

@@ -178,7 +178,7 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
         if not host:
             raise Unavailable(f"'{path.value}' needs a server with host_network=True; '{name}' has a pod's network.")
         address = _first(of_node(cluster.get("Node", home), family), f"node '{home}'", family)
-        return Way(address, port, other, True, f"{home} from {other}, without pods' network")
+        return Way(address, port, other, True, f"{home} from {other}, without the pod network")
     if path is ThroughputPath.CLUSTER_IP:
         return Way(_first(of_service(service, family), "the Service", family), port, other, text="cluster IP")
     if path is ThroughputPath.NODE_PORT:
@@ -253,7 +253,7 @@ def _server_pod(cluster: Cluster, service: Object, namespace: str) -> Object:
     if not ready:
         why = "; ".join(f"'{pod['metadata']['name']}': {problem(pod).text}" for pod in pods[:3]) or "there is none"
         name = f"{namespace}/{service['metadata']['name']}"
-        raise EnvironmentProblem(f"No ready pod stands behind Service '{name}': {why}.")
+        raise EnvironmentProblem(f"Service '{name}' has no ready pod: {why}.")
     return ready[0]
 
 

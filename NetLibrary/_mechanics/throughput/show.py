@@ -45,7 +45,7 @@ def table_of(name: str, request: Request, outcome: Outcome, verdict: Verdict, ca
     remote = result.remote if result else f"{request.server}:{request.port}"
     version = result.version if result else (outcome.problem.version if outcome.problem else "")
     rows += [
-        ["asked for", bitrate_text(request.bits_per_second) if request.bits_per_second else "as fast as it goes"],
+        ["asked for", bitrate_text(request.bits_per_second) if request.bits_per_second else "as fast as possible"],
         ["streams", f"{request.streams} x {request.protocol.upper()}" + (", server sends" if request.reverse else "")],
         ["path", f"{place} to {remote}"],
         ["client", f"{version or 'version unknown'}, image {image_of(pod)}"],
@@ -109,7 +109,7 @@ def _verdict_cell(verdict: Verdict) -> Cell:
     if verdict.status is Status.PASSED:
         return Cell("passed", "good")
     if verdict.status is Status.NOT_JUDGED:
-        return Cell("measured, nothing was asked of it")
+        return Cell("measured, no limit given")
     return Cell("; ".join(verdict.reasons), "bad")
 
 

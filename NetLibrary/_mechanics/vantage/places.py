@@ -137,6 +137,6 @@ def pods_of(cluster: Cluster, namespace: str, which: str) -> list[dict[str, Any]
         text = labels_without_pods(cluster, which, namespace)
         raise errors.InputError(f"{text[0].upper()}{text[1:]}.")
     if not ready:
-        count = f"{len(found)} pods have them and none is ready"
-        raise errors.InputError(f"The labels '{which}' in namespace '{namespace}' lead to no ready pod: {count}.")
+        count = f"{len(found)} pods have them, but none is ready"
+        raise errors.InputError(f"The labels '{which}' in namespace '{namespace}' match no ready pod: {count}.")
     return sorted(ready, key=lambda pod: str(pod["metadata"]["name"]))

@@ -40,7 +40,7 @@ class RunningHere:
         try:
             self._process.stdin.write(data)
         except (OSError, ValueError) as error:
-            raise errors.ExecLost(f"The program on this machine takes nothing any more: {error}.") from error
+            raise errors.ExecLost(f"The program on this machine no longer accepts input: {error}.") from error
 
     def read(self, timeout: float | None = None) -> tuple[int, bytes] | None:
         """Returns the next (channel, bytes), or None after `timeout` seconds or at the end."""

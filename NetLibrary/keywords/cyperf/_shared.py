@@ -138,8 +138,8 @@ class CyPerfBase(KeywordBase):
         seconds = state_of_all.pause.seconds if state_of_all.pause else USUAL_SECONDS
         for place in state_of_all.ends.tidy(seconds):
             logger.info(
-                f"ConfigMap '{place}' stays: a run against the same pods within {seconds:g} s has to wait. It may be "
-                "deleted at any time."
+                f"ConfigMap '{place}' is kept: a run against the same pods within {seconds:g} s must wait. The "
+                "ConfigMap may be deleted at any time."
             )
         self.__dict__.pop("_cyperf_state", None)
 

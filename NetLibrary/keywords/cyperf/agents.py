@@ -69,13 +69,13 @@ class CyPerfAgentKeywords(CyPerfBase):
             placement.label(connection, name, label)
         kept = {name: role for name, role in found.roles.items() if name not in found.new}
         rows = [
-            [name, role, "set by this run" if name in found.new else "was there"] for name, role in found.roles.items()
+            [name, role, "set by this run" if name in found.new else "existing"] for name, role in found.roles.items()
         ]
         rows += [[name, "-", why] for name, why in found.passed_over.items()]
         _robot.log_table(["Node", "Agents", "Why"], rows, f"Nodes of the CyPerf agents ({placement.NODE_LABEL})")
         if kept:
             words = ", ".join(f"{name} {role}" for name, role in kept.items())
-            logger.info(f"The label {placement.NODE_LABEL} was there already and is kept: {words}")
+            logger.info(f"The label {placement.NODE_LABEL} already existed and is kept: {words}")
         return found.roles
 
     @keyword()

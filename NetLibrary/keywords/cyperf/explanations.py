@@ -28,7 +28,7 @@ class CyPerfExplanationKeywords(CyPerfBase):
         to the DUT.
         """
         text = "\n".join(self._reasons(self._last_run()))
-        logger.info(text or "Nothing is wrong that could be seen.")
+        logger.info(text or "No problem was found.")
         return text
 
     def _causes(self, run: Run, judged: Judged) -> Sequence[str]:
@@ -50,7 +50,7 @@ class CyPerfExplanationKeywords(CyPerfBase):
                 found += causes.pods(self.session.cluster(shared.clusters.get(role)), [deployed], run.begun)
             found += self._probe(run)
         except NetLibraryError as error:
-            found.append(f"More could not be found out: {error}")
+            found.append(f"Looking for further causes failed: {error}")
         return list(dict.fromkeys(line for line in found if line))
 
     def _probe(self, run: Run) -> list[str]:

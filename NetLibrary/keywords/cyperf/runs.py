@@ -269,7 +269,7 @@ class CyPerfRunKeywords(CyPerfBase):
         ).state  # fmt: skip
         if found.elapsed_seconds < goal:
             raise RunFailed(
-                f"The CyPerf test ended ({found.status}) after {found.elapsed_seconds} s, before the second {goal:.0f}."
+                f"The CyPerf test ended ({found.status}) after {found.elapsed_seconds} s, before second {goal:.0f}."
             )
         return found
 

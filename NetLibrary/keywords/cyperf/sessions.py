@@ -96,9 +96,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         agents = session.controller.agents(tag=wanted)
         if not agents:
             every = sorted({each for agent in session.controller.agents() for each in agent.tags})
-            raise InputError(
-                f"No online agent has the tag '{wanted}'; the tags there are {', '.join(every) or 'none at all'}."
-            )
+            raise InputError(f"No online agent has the tag '{wanted}'; existing tags: {', '.join(every) or 'none'}.")
         held = [a for a in agents if a.session_id and a.session_id != session.id and a.status == "RUNNING"]
         if held:
             names = ", ".join(f"{a.hostname or a.ip} (session '{a.session_name}' of {a.owner})" for a in held)
@@ -151,18 +149,18 @@ class CyPerfSessionKeywords(CyPerfBase):
         if target is CyPerfTarget.POD_IP:
             bypassed = frozenset(map(reach.pod_address, objects.live_pods(connection, servers))) - {host}
             if bypassed:
-                logger.info(f"The other server agents get nothing: {', '.join(sorted(bypassed))}.")
+                logger.info(f"The other server agents get no traffic: {', '.join(sorted(bypassed))}.")
         self._cyperf.aim = Aim(f"{place}/{name}", behind, place, bypassed=bypassed)
         resolved = f", a name resolved at {', '.join(resolvers)}" if resolvers else ""
-        logger.info(f"Clients aim at {host}:{destination}{resolved}.")
+        logger.info(f"Clients connect to {host}:{destination}{resolved}.")
         return f"{host}:{destination}"
 
     def _resolvers(self, host: str) -> list[str]:
         """Returns the DNS of the clients' cluster, for a target that is a name."""
         if CyPerfRole.CLIENT not in self._cyperf.deployed:
             raise InputError(
-                f"The clients run outside of the cluster and aim at the name '{host}'; say in name_servers where they "
-                "resolve it."
+                f"The clients run outside the cluster and connect to the name '{host}'; give the DNS servers that "
+                "resolve it as name_servers."
             )
         return [self._dns_of_clients()]
 
@@ -233,7 +231,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         from NetLibrary.keywords.cyperf._state import Aim
 
         if bool(host) == bool(service):
-            raise InputError("Name the device either by its host or by its service.")
+            raise InputError("Give either the host or the service of the device.")
         session = self._current()
         if service:
             namespace, _, name = service.partition("/")
@@ -322,7 +320,9 @@ class CyPerfSessionKeywords(CyPerfBase):
             ramp_down: Time during which the load is lowered.
         """
         if isinstance(value, Bitrate) and objective is not CyPerfObjective.THROUGHPUT:
-            raise InputError(f"value is {value}, but the objective '{objective.value}' is a plain number such as 2000.")
+            raise InputError(
+                f"value is {value}, but the objective '{objective.value}' takes a plain number such as 2000."
+            )
         number = value.bits_per_second if isinstance(value, Bitrate) else value.value
         self._current().set_objective(
             objective, number, int(duration.total_seconds()),
@@ -361,7 +361,7 @@ def _resolve(
     listen = reach.listen_port(entry, pods)
     if target is CyPerfTarget.POD_IP:
         if not pods:
-            raise ControllerError(f"There is no server agent pod in '{namespace}' to aim at.")
+            raise ControllerError(f"There is no server agent pod in '{namespace}' to connect to.")
         return reach.pod_address(pods[0]), listen, listen
     if target is CyPerfTarget.CLUSTER_IP:
         return reach.cluster_ip(service), port, listen
@@ -372,5 +372,5 @@ def _resolve(
         return reach.node_port_address(cluster, service, pods), number, listen
     address = reach.load_balancer_address(service)
     if not address:
-        raise SkipExecution(f"Service '{namespace}/{name}' has no external address; the cluster gives out none.")
+        raise SkipExecution(f"Service '{namespace}/{name}' has no external address; the cluster does not assign any.")
     return address, port, listen

@@ -68,7 +68,7 @@ class CyPerfStandInKeywords(CyPerfBase):
         """
         controller = self._controller()
         if not controller.stand_in:
-            raise Error(f"{controller.connection.base} is no stand-in; faults are for stand-ins only.")
+            raise Error(f"{controller.connection.base} is not a stand-in; faults can only be injected into stand-ins.")
         body = {name: _json(value) for name, value in faults.items()}
         response = controller.connection.http.put(
             f"{controller.connection.base}/stand-in/faults", json=body, timeout=10
@@ -83,4 +83,4 @@ def _json(value: Any) -> Any:
     try:
         return json.loads(value)
     except ValueError:
-        raise InputError(f"'{value}' is no JSON.") from None
+        raise InputError(f"'{value}' is not JSON.") from None

@@ -90,8 +90,8 @@ class DisruptionBase(KeywordBase):
         allowed = _robot.variable("ALLOW_DISRUPTION", False)
         if str(allowed).lower() not in ("true", "yes", "1", "on"):
             raise SkipExecution(
-                f"Skipped: {what} would disturb the cluster '{connection.server}', which is not a lab. "
-                "Say -v ALLOW_DISRUPTION:True if it may be disturbed."
+                f"Skipped: {what} would disturb the cluster '{connection.server}', which is not a lab. Give -v "
+                "ALLOW_DISRUPTION:True if it may be disturbed."
             )
 
     def _is_own(self, connection: Any, kind: str, name: str, namespace: str | None) -> bool:

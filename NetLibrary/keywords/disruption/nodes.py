@@ -199,7 +199,9 @@ class NodeDisruptionKeywords(DisruptionBase):
                     faults.repair(fault)
                 logger.info(f"Restored: {fault.text}")
                 return
-        raise InputError(f"No fault '{identity}' is in place; there are {[f.identity for f in faults.in_place()]}.")
+        raise InputError(
+            f"No fault '{identity}' is in place; faults in place: {[f.identity for f in faults.in_place()]}."
+        )
 
     @keyword(tags=["faults"], formerly=["Repair All Faults"])
     def restore_all_faults(self, *, cluster: str | None = None) -> list[str]:

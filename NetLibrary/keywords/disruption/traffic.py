@@ -209,7 +209,7 @@ class TrafficDisruptionKeywords(DisruptionBase):
         found = self.session.cluster(cluster).get("Pod", pod, namespace)
         node, address = found["spec"].get("nodeName", ""), found["status"].get("podIP", "")
         if not address:
-            raise InputError(f"The pod '{pod}' in namespace '{namespace}' has no address; it does not run yet.")
+            raise InputError(f"The pod '{pod}' in namespace '{namespace}' has no address; it is not running yet.")
         plans = {
             "unreachable": lambda: network.isolate_pod(node, address),
             "refuses": lambda: network.isolate_pod(node, address, "reject with icmpx type port-unreachable"),

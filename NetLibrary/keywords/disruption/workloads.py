@@ -103,7 +103,7 @@ class WorkloadDisruptionKeywords(DisruptionBase):
         if not text:
             raise InputError("command is empty; give a text for the shell, or a program and its arguments.")
         if (pod is None) != (namespace is None):
-            raise InputError("pod and namespace belong together: give both or none.")
+            raise InputError("pod and namespace belong together: give both or neither.")
         self._allow(cluster, f"the command '{head(text, 80)}'")
         connection = self.session.cluster(cluster)
         seconds = timeout.total_seconds()

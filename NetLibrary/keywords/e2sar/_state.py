@@ -47,7 +47,9 @@ class State:
         name = namespace or self.namespace
         if name not in self.testbeds:
             known = ", ".join(f"'{each}'" for each in self.testbeds) or "none"
-            raise InputError(f"namespace is '{name}'; prepared are {known}. Use 'Prepare E2SAR Namespace' first.")
+            raise InputError(
+                f"namespace is '{name}'; prepared namespaces: {known}. Use 'Prepare E2SAR Namespace' first."
+            )
         return self.testbeds[name]
 
     def endpoint(self, name: str, namespace: str | None) -> Endpoint:
@@ -55,7 +57,7 @@ class State:
         testbed = self.testbed(namespace)
         if name not in testbed.endpoints:
             known = ", ".join(f"'{each}'" for each in testbed.endpoints) or "none"
-            raise InputError(f"name is '{name}'; started in '{testbed.namespace}' are {known}.")
+            raise InputError(f"name is '{name}'; senders and receivers started in '{testbed.namespace}': {known}.")
         return testbed.endpoints[name]
 
     def limit(self, timeout: timedelta | None) -> float:
@@ -106,7 +108,7 @@ def gigabits(rate: Bitrate, rate_gbps: float | None = None) -> float:
     """Returns a rate in the unit of e2sar_perf; `rate_gbps` is the argument of the release before, in that unit."""
     if rate_gbps is None:
         if rate.bare and 0 < rate.bits_per_second < 1000:
-            raise InputError(f"rate is {rate.bits_per_second:g} bit/s; say the unit, for instance 50 Mbit/s.")
+            raise InputError(f"rate is {rate.bits_per_second:g} bit/s; give the unit, for instance 50 Mbit/s.")
         return rate.bits_per_second / 1e9
     logger.warn(
         "The argument 'rate_gbps' is deprecated and goes with the next release; use 'rate' with a unit, for instance "
@@ -199,7 +201,7 @@ def same_for_all(keyword: Callable[..., Any], given: Mapping[str, Any]) -> dict[
         if key not in allowed or key in taken:
             names = ", ".join(sorted(set(allowed) - taken))
             raise InputError(
-                f"'{key}' is no argument of Transfer E2SAR Events that stays the same; allowed are {names}."
+                f"'{key}' is not an argument of Transfer E2SAR Events that all runs can share; allowed are {names}."
             )
         try:
             info = TypeInfo.from_type_hint(hints[key])

@@ -70,7 +70,7 @@ class MatrixResultKeywords(KeywordBase):
                 if pod_limit
                 else bandwidth.measure(matrix, seconds=seconds)
             )
-            skip = "" if rates else "Bandwidth is measured between nodes, and the matrix has one node only."
+            skip = "" if rates else "Bandwidth is measured between nodes, but the matrix has only one node."
         except ToolMissing as error:
             skip = f"Bandwidth cannot be measured with this image: {error}"
         reached = [r.bits_per_second for r in rates if r.bits_per_second]

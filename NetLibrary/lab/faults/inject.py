@@ -78,7 +78,7 @@ class Faults:
             self.repair(fault)
             if isinstance(error, NetLibraryError) or not isinstance(error, Exception):
                 raise
-            raise EnvironmentProblem(f"The fault '{plan.text}' could not be made: {error}.") from error
+            raise EnvironmentProblem(f"The fault '{plan.text}' could not be injected: {error}.") from error
         return fault
 
     def repair(self, fault: Fault) -> None:

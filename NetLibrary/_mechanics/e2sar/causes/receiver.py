@@ -34,7 +34,7 @@ def _overrun(facts: Facts, judgement: Judgement) -> list[Cause]:
         why = f" while {text}" if share >= THROTTLED_OFTEN else ""
         evidence.append(text)
     advice, remedy = _buffer_advice(facts, side, effective, maximum, bool(why))
-    cut = f" (net.core.rmem_max cut the {size} asked for)" if effective < size else ""
+    cut = f" (net.core.rmem_max reduced the requested {size})" if effective < size else ""
     text = (
         f"The receiver's socket buffer of {effective} bytes{cut}, room for about {room} datagrams, overran {drops} "
         f"times{why}, not the network; {remedy}."
@@ -103,11 +103,11 @@ def _order(facts: Facts, judgement: Judgement) -> list[Cause]:
         remedies.append(f"set mtu to {advice['mtu']}, so that an event fits into one datagram")
     old = any(older_than(side.report.version, *TIMEOUT_SINCE) for side in facts.receivers)
     remedies.append(
-        "take e2sar_perf 0.2.2 or newer and raise its --timeout" if old else "raise the receiver's --timeout"
+        "use e2sar_perf 0.2.2 or newer and raise its --timeout" if old else "raise the receiver's --timeout"
     )
     text = (
-        f"All {frames.planned} datagrams were read, yet {judgement.partial} events stayed incomplete: they came "
-        f"out of order or more than the reassembly timeout apart; {', or '.join(remedies)}."
+        f"All {frames.planned} datagrams were read, yet {judgement.partial} events stayed incomplete: their datagrams "
+        f"arrived out of order or further apart than the reassembly timeout; {', or '.join(remedies)}."
     )
     return [Cause("reordering", text, judgement.partial, advice)]
 
@@ -116,7 +116,7 @@ def _mangled(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not judgement.mangled:
         return []
     old = any(older_than(side.report.version, *BUFFERS_SINCE) for side in facts.senders)
-    newer = ", and take e2sar_perf 0.2.1 or newer, since 0.1.4 frees its buffers early" if old else ""
+    newer = ", and use e2sar_perf 0.2.1 or newer, since 0.1.4 frees its buffers too early" if old else ""
     text = f"{judgement.mangled} events arrived with a wrong head or tail; keep other senders off the port{newer}."
     return [Cause("mangled", text, judgement.mangled * 0.5)]
 
@@ -125,7 +125,7 @@ def _strays(facts: Facts, judgement: Judgement) -> list[Cause]:
     if not judgement.bad_headers:
         return []
     text = (
-        f"{judgement.bad_headers} datagrams at the receiver's port were no E2SAR ones; keep probes and other "
+        f"{judgement.bad_headers} datagrams at the receiver's port were not E2SAR datagrams; keep probes and other "
         "senders off this port."
     )
     return [Cause("stray datagrams", text, min(judgement.bad_headers, 1))]

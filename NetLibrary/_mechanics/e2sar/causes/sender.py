@@ -14,13 +14,13 @@ _ERRORS: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
     (
         ("Operation not permitted", "Permission denied"),
         "send refused",
-        "a firewall rule or policy on the way out drops them where it runs",
-        "let UDP port {port} out there",
+        "a firewall rule or policy drops them on the sender's side",
+        "allow outgoing UDP to port {port} there",
     ),
     (
         ("No route to host", "Network is unreachable", "Host is down", "Network is down"),
         "no route",
-        "there is no way from its node to the address, or a router or firewall answers so",
+        "its node has no route to the address, or a router or firewall says so",
         "check routes and neighbours of {node}",
     ),
     (
@@ -39,7 +39,7 @@ def _send_errors(facts: Facts, judgement: Judgement) -> list[Cause]:
         # A refusal is the receiver's or the path's matter, a datagram that is too long one of the MTU
         if not errors or "refused" in said or "too long" in said:
             continue
-        kind, why, remedy = "send errors", "", "see what its node's kernel and firewall say"
+        kind, why, remedy = "send errors", "", "check the kernel log and firewall of its node"
         for words, its_kind, its_why, its_remedy in _ERRORS:
             if any(word in said for word in words):
                 kind, why, remedy = its_kind, f", since {its_why}", its_remedy
@@ -86,7 +86,7 @@ def _not_done(facts: Facts, judgement: Judgement) -> list[Cause]:
         if not report.completed and not report.failures and not ended and not side.trouble:
             throttled = throttling(side)
             why = f"; {throttled[1]}, raise it" if throttled else "; give it more time or more CPU"
-            text = f"{named(side)} had not sent everything when the run ended{why}."
+            text = f"{named(side)} had not sent everything by the end of the run{why}."
             causes.append(Cause("sender not done", text, 1 + judgement.silent))
     return causes
 

@@ -57,7 +57,7 @@ def _ended_too_early(facts: Facts, judgement: Judgement) -> list[Cause]:
             needed = math.ceil(seconds + latest - end + _margin(facts))
             advice, why = {"duration": str(needed)}, f"after its {seconds} s; set duration to {needed} s or 0"
         else:
-            advice, why = {"duration": "0"}, "though nobody here stopped it"
+            advice, why = {"duration": "0"}, "although the run did not stop it"
         text = f"{named(side)} ended {latest - end:.1f} s before the sender did, {why}."
         late = after_the_end(facts)
         evidence = [f"about {late:.0f} of {judgement.frames.planned} datagrams were sent after it had stopped counting"]
@@ -107,24 +107,25 @@ def _nobody_listens(facts: Facts, judgement: Judgement) -> list[Cause]:
     if wrong := _wrong_port(facts):
         return [Cause("wrong port", wrong[0], weight + excused, wrong[1], evidence)]
     if not facts.receivers:
-        text = "Nobody listens at the address that was sent to (connection refused); start a receiver there first."
+        text = "Nothing listens at the address of the datagrams (connection refused); start a receiver there first."
         return [Cause("no listener", text, weight, evidence=evidence)]
     if not refused and all(side.refused == 0 and _was_there(side, facts) for side in facts.receivers):
         text = (
-            "Something on the way refused the datagrams (connection refused), not the receiver: its port was bound and "
-            "no datagram found it closed; look for a firewall that rejects, or for a Service without endpoints."
+            "Something on the path refused the datagrams (connection refused), not the receiver: its port was bound "
+            "and no datagram found it closed; look for a firewall that rejects packets, or for a Service without "
+            "endpoints."
         )
-        return [Cause("refused on the way", text, weight, evidence=evidence)]
+        return [Cause("refused on the path", text, weight, evidence=evidence)]
     if any(_had_ended(side, judgement) for side in facts.receivers):
         text = (
-            "The port was closed while the sender still sent (connection refused), because the receiver had "
+            "The port was closed while the sender was still sending (connection refused), because the receiver had "
             "ended; let the receiver run until the sender is done."
         )
     elif not told and all(side.end.by_us and _was_there(side, facts) for side in facts.receivers):
         return []  # what came after the judge had closed the sockets
     else:
         text = (
-            "The port was closed while the sender sent (connection refused); start the receiver first and wait "
+            "The port was closed while the sender was sending (connection refused); start the receiver first and wait "
             "until it is bound."
         )
     return [Cause("no listener", text, weight, evidence=evidence)]
@@ -167,8 +168,8 @@ def _wrong_address(facts: Facts, judgement: Judgement) -> list[Cause]:
         found = re.search(r"data=\[?([0-9A-Fa-f.:]+?)\]?:\d+(?:&|$)", side.evidence.uri)
         if side.direct and found and known and found[1] not in known:
             text = (
-                f"'{side.name}' sent to {found[1]}, but the receiver has {' and '.join(sorted(known))}: its name led "
-                "elsewhere; check the cluster's DNS for a stale or foreign entry."
+                f"'{side.name}' sent to {found[1]}, but the receiver has {' and '.join(sorted(known))}: its name "
+                "resolved to another address; check the cluster's DNS for a stale or foreign entry."
             )
             causes.append(Cause("wrong address", text, missing(judgement) + 3, evidence=[side.evidence.uri]))
     return causes
@@ -183,10 +184,11 @@ RULES = (
     ),
     Rule(("not yet bound",), "receiver", "its port was bound after the first datagram", _not_yet_bound),
     Rule(
-        ("no listener", "wrong port", "refused on the way"),
+        ("no listener", "wrong port", "refused on the path"),
         "receiver",
-        "connection refused; `NoPorts` of its pod, which stays 0 where something on the way refused; the ports bound",
+        "connection refused; `NoPorts` of its pod, which stays 0 if something on the path refused them; the ports "
+        "bound",
         _nobody_listens,
     ),
-    Rule(("wrong address",), "sender", "the address that a name led to is none of a receiver's", _wrong_address),
+    Rule(("wrong address",), "sender", "the address that the name resolved to is not a receiver's", _wrong_address),
 )

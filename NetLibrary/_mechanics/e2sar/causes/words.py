@@ -14,6 +14,5 @@ def throttling(side: ReceiverFacts | SenderFacts) -> tuple[float, str] | None:
     limit = side.cpu_limit or (f"{side.evidence.cpus:g}" if side.evidence.cpus else "?")
     return (
         share,
-        f"its CPU limit of {limit} had it throttled in {100 * share:.0f} % of the periods ({counted[0]} of "
-        f"{counted[1]})",
+        f"its CPU limit of {limit} throttled it in {100 * share:.0f} % of the periods ({counted[0]} of {counted[1]})",
     )

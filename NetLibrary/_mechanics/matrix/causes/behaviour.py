@@ -67,7 +67,8 @@ def _at(*, node: bool) -> tuple[Rule, ...]:
         Rule(
             "hairpin",
             scope,
-            f"{here} a pod does not reach itself through its own Service, others do, and it does by its own address",
+            f"{here} a pod does not reach itself through its own Service, although others do, and although it reaches "
+            "its own address",
             "{place}",
             "A pod cannot reach itself through its own Service {where} (hairpin), while others reach it through that "
             "Service and it reaches itself by its own address.",
@@ -76,8 +77,7 @@ def _at(*, node: bool) -> tuple[Rule, ...]:
             symptoms=STOPPED | {"slow"},
             words=_where,
             rank=14 + extra,
-            hint="Look at hairpin mode of the pods' bridge ports and at the source address translation for hairpin "
-            "traffic.",
+            hint="Check hairpin mode of the pods' bridge ports and the source address translation for hairpin traffic.",
             command="on a node: bridge -d link; ip -d link show type bridge",
             compare=lambda f, o, at: o.source == f.source and o.itself,
             compare_text="the pod answers by its own address",
@@ -87,7 +87,7 @@ def _at(*, node: bool) -> tuple[Rule, ...]:
             scope,
             f"{here} UDP flows stay with a backend that is gone; new flows work",
             "{place}",
-            "UDP flows that go on over a change of the backends stay with what was there before {where}: the proxy "
+            "UDP flows that continue across a change of the backends stay with the old backends {where}: the proxy "
             "does "
             "not clear their connection tracking entries, while new flows work.",
             must=lambda f, at: _from(f, at) and f.case == "udp flows" and f.wants_connection,
@@ -110,7 +110,7 @@ def _at(*, node: bool) -> tuple[Rule, ...]:
             words=_where,
             share=0.4,
             rank=22 + extra,
-            hint="Look whether the proxy implements sessionAffinity for this kind of address.",
+            hint="Check whether the proxy implements sessionAffinity for this kind of address.",
             command="kubectl get services -A -o jsonpath='{{.items[*].spec.sessionAffinity}}'",
         ),
         Rule(
@@ -123,7 +123,7 @@ def _at(*, node: bool) -> tuple[Rule, ...]:
             symptoms=frozenset({"affinity timeout"}),
             words=_where,
             rank=22 + extra,
-            hint="Look whether the proxy implements sessionAffinityConfig.clientIP.timeoutSeconds.",
+            hint="Check whether the proxy implements sessionAffinityConfig.clientIP.timeoutSeconds.",
             command="on a node: nft list ruleset",
         ),
         Rule(
@@ -158,7 +158,7 @@ def _at(*, node: bool) -> tuple[Rule, ...]:
             words=_where,
             share=0.4,
             rank=26 + extra,
-            hint="Look whether the proxy implements the policy; client addresses are lost as well then.",
+            hint="Check whether the proxy implements the policy; client addresses are then lost as well.",
             command="on a node: nft list ruleset",
         ),
         Rule(
@@ -196,7 +196,7 @@ RULES = (
         symptoms=frozenset({"open", "responder", "client"}),
         share=0.4,
         rank=26,
-        hint="Look at the rules for that Service on '{node}'; client addresses are lost as well then.",
+        hint="Look at the rules for that Service on '{node}'; client addresses are then lost as well.",
         command="on {node}: nft list ruleset",
     ),
     Rule(
@@ -219,7 +219,7 @@ RULES = (
         symptoms=AT_ADDRESS | {"dns", "slow"},
         least=2,
         rank=4,
-        hint="Look at cluster-wide policies of the network plugin and at the rules it has left behind.",
+        hint="Check cluster-wide policies of the network plugin and any rules that it has left behind.",
         command="kubectl api-resources --verbs=list -o name | grep -i polic",
     ),
     Rule(
@@ -239,14 +239,14 @@ RULES = (
     Rule(
         "policy not enforced",
         CLUSTER,
-        "connections come about that NetworkPolicies forbid",
+        "connections succeed that NetworkPolicies deny",
         "cluster",
-        "NetworkPolicies are not enforced: connections come about that they forbid.",
+        "NetworkPolicies are not enforced: connections succeed that they deny.",
         must=lambda f, at: "NetworkPolicy" in f.cell.expected.reason and not f.wants_connection,
         symptoms=frozenset({"open"}),
         share=0.5,
         rank=24,
-        hint="Look whether the network plugin implements NetworkPolicy.",
+        hint="Check whether the network plugin implements NetworkPolicy.",
         command="kubectl get networkpolicy -A",
     ),
     Rule(
@@ -262,7 +262,7 @@ RULES = (
         symptoms=AT_ADDRESS | {"dns"},
         least=2,
         rank=29,
-        hint="Look for a firewall between the nodes that does not let {protocol} pass.",
+        hint="Look for a firewall between the nodes that blocks {protocol}.",
         command="on a node: nft list ruleset",
     ),
     Rule(

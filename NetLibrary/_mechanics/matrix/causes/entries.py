@@ -76,7 +76,7 @@ def _at_node(*, protocol: bool) -> tuple[Rule, ...]:
 def _of_service(*, protocol: bool) -> tuple[Rule, ...]:
     """One Service's NodePort that fails at one node, while the node's other NodePorts work."""
     scope, rank = (SERVICE_AT_ENTRY.where(_one_protocol), 36) if protocol else (SERVICE_AT_ENTRY.where(_all), 35)
-    hint = "Look for a rule on '{node}' about that port, and whether another program there has taken it."
+    hint = "Look for a rule on '{node}' about that port, and check whether another program there uses it."
     command = "on {node}: ss -lntup; nft list ruleset"
     return (
         Rule(
@@ -132,13 +132,13 @@ RULES = (
         "one node does not answer to clients outside; its NodePorts answer inside",
         "{node}",
         "Node '{node}' does not answer to clients outside the cluster, while its NodePorts answer to the cluster's own "
-        "pods and other nodes answer to the outside: a firewall or a route keeps the two apart.",
+        "pods and other nodes answer to the outside: a firewall or a route separates the two.",
         must=lambda f, at: f.cell.source.outside and f.entry == at.node and f.wants_connection,
         may=lambda f, at: f.cell.source.outside,
         symptoms=AT_ADDRESS,
         least=2,
         rank=23,
-        hint="Look at firewalls of '{node}' and in front of it, and at the way from the client to it.",
+        hint="Look at firewalls of '{node}' and in front of it, and at the path from the client to it.",
         command="on {node}: nft list ruleset; ip route",
         compare=lambda f, o, at: o.entry == f.entry and bool(o.from_node) and o.from_node != f.entry,
         compare_text="the same NodePort answers to pods of another node",
@@ -151,13 +151,13 @@ BORDER = (
         OUTSIDE,
         "LoadBalancer addresses answer inside and not outside",
         "outside",
-        "LoadBalancer addresses do not answer to clients outside the cluster, while they work from inside: the "
-        "address is "
-        "not announced, or the way to the nodes is closed.",
+        "LoadBalancer addresses do not answer to clients outside the cluster, while they work from inside: the address "
+        "is not announced, or the path to the nodes is blocked.",
         must=lambda f, at: f.path == "loadbalancer" and f.cell.source.outside and f.wants_connection,
         symptoms=AT_ADDRESS,
         rank=21,
-        hint="Look at the load balancer controller, at its announcements (ARP, BGP) and at firewalls before the nodes.",
+        hint="Look at the load balancer controller, at its announcements (ARP, BGP) and at firewalls in front of the "
+        "nodes.",
         command="kubectl describe service -A; outside: ip neigh",
         compare=lambda f, o, at: o.service == f.service and bool(o.from_node),
         compare_text="the address answers from inside",
@@ -172,7 +172,7 @@ BORDER = (
         symptoms=AT_ADDRESS | {"error"},
         least=2,
         rank=22,
-        hint="Look at the way from this machine to the nodes.",
+        hint="Check the path from this machine to the nodes.",
         command="outside: ip route get NODE",
     ),
 )

@@ -140,7 +140,7 @@ def _resolution(*, node: bool) -> tuple[Rule, ...]:
         Rule(
             "dns",
             scope,
-            f"names are not resolved {of}, Services work by address: DNS cannot be reached",
+            f"names are not resolved {of} although Services work by address: DNS cannot be reached",
             "{place}",
             "Names are not resolved {where}{said}, while the same Services work by address: the cluster's DNS {what}.",
             must=_lookup_of_something,
@@ -159,16 +159,15 @@ def _resolution(*, node: bool) -> tuple[Rule, ...]:
             f"DNS answers {of} that the names do not exist",
             "{place}",
             "DNS answers {where} and says that the names do not exist (NXDOMAIN), while the same Services work by "
-            "address: "
-            "it is asked for another domain, or does not know the cluster's Services.",
+            "address: it is queried for another domain, or does not know the cluster's Services.",
             must=_lookup_of_something,
             may=_by_name,
             symptoms=frozenset({"dns", "blocked", "flapping", "records"}),
             words=_where,
             share=0.5,
             rank=rank - 3,
-            hint="Look at the zones of the Corefile, whether CoreDNS reaches the API server, and which server pods "
-            "ask.",
+            hint="Look at the zones of the Corefile, check whether CoreDNS reaches the API server, and which server "
+            "pods use.",
             command="kubectl -n kube-system get configmap coredns -o yaml",
         ),
         Rule(
@@ -210,11 +209,10 @@ RULES = (
     Rule(
         "dns partly",
         CLUSTER.where(_part_succeeds),
-        "part of the lookups fails: one of several DNS servers does not answer",
+        "some lookups fail: one of several DNS servers does not answer",
         "cluster",
-        "Part of the lookups fails while others succeed: not every DNS server answers ({servers}), or the way to one "
-        "of "
-        "them loses packets.",
+        "Some lookups fail while others succeed: not every DNS server answers ({servers}), or the path to one of them "
+        "loses packets.",
         must=_any_name,
         symptoms=frozenset({"dns", "blocked", "flapping", "slow"}),
         words=_servers,
@@ -229,16 +227,16 @@ RULES = (
     Rule(
         "dns outside",
         CLUSTER.where(_has_outside_name),
-        "a name outside the cluster leads to no address; the cluster's own names do",
+        "a name outside the cluster does not resolve; the cluster's own names do",
         "cluster",
-        "The name '{outside_name}' outside the cluster leads to no address, while DNS answers for the cluster's own "
+        "The name '{outside_name}' outside the cluster does not resolve, while DNS answers for the cluster's own "
         "names.",
         must=lambda f, at: f.service == OUTSIDE_NAME and f.cell.expected.an_address,
         symptoms=frozenset({"records", "dns", "blocked", "flapping", "slow"}),
         words=_outside_name,
         share=0.5,
         rank=20,
-        hint="Look whether the name exists, and at 'forward' in the Corefile and the resolvers of CoreDNS's nodes.",
+        hint="Check whether the name exists, and at 'forward' in the Corefile and the resolvers of CoreDNS's nodes.",
         command="kubectl -n kube-system get configmap coredns -o yaml",
         compare=lambda f, o, at: o.source == f.source and o.path == "dns",
         compare_text="DNS answers for the cluster's own names",

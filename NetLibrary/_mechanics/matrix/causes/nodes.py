@@ -70,9 +70,9 @@ RULES = (
     Rule(
         "sources not probed",
         NODE,
-        "nothing can be started in the node's pods, which others still reach",
+        "nothing can be started in the node's pods, although others still reach them",
         "{node}",
-        "Nothing can be started in the pods of node '{node}', though it can be reached over the network: its kubelet "
+        "Nothing can be started in the pods of node '{node}', although it can be reached over the network: its kubelet "
         "or "
         "container runtime does not answer{ready}.",
         must=lambda f, at: f.from_node == at.node,
@@ -132,16 +132,17 @@ RULES = (
     Rule(
         "stale proxy of node",
         Scope("node", _stale),
-        "from one node only those Services fail that were made or changed lately",
+        "from one node, only Services that were created or changed recently fail",
         "{node}",
-        "Node '{node}' serves Services as they were, but not those made or changed since {since}: its kube-proxy has "
+        "Node '{node}' serves Services as they were, but not those created or changed since {since}: its kube-proxy "
+        "has "
         "stopped, hangs, or does not reach the API server.",
         must=lambda f, at: f.from_node == at.node and f.path == "vip" and f.wants_connection and f.service in at.names,
         may=lambda f, at: at.node in (f.from_node, f.entry) and f.service in at.names,
         symptoms=AT_ADDRESS | {"dns", "responder", "open"},
         share=0.4,
         rank=9,
-        hint="Look whether kube-proxy runs on '{node}' and reaches the API server.",
+        hint="Check whether kube-proxy runs on '{node}' and reaches the API server.",
         command="on {node}: curl -m 2 http://127.0.0.1:10256/healthz",
         compare=elsewhere,
         compare_text="the same Service answers on another node",
@@ -169,7 +170,7 @@ RULES = (
         symptoms=AT_ADDRESS | {"dns", "slow", "affinity", "open"},
         least=2,
         rank=10,
-        hint="Look at kube-proxy on '{node}' (or what replaces it): does it run, are its rules there?",
+        hint="Look at kube-proxy on '{node}' (or what replaces it): is it running, are its rules there?",
         command="kubectl get pods -A -o wide --field-selector spec.nodeName={node}",
         compare=direct,
         compare_text="the same backend answers by its pod address",
@@ -179,7 +180,8 @@ RULES = (
         NODE,
         "small requests work, large ones into or out of the node connect and then hang",
         "{node}",
-        "Large packets do not get through at node '{node}' and nobody is told (MTU black hole): small requests work, "
+        "Large packets do not get through at node '{node}' and the sender is not told (MTU black hole): small requests "
+        "work, "
         "large "
         "ones connect and then hang.",
         must=lambda f, at: f.large and f.crosses(at.node),
@@ -203,8 +205,7 @@ RULES = (
         may=lambda f, at: f.entry == at.node or (f.from_node == at.node and f.proxied and f.source in f.to_pods),
         symptoms=STOPPED,
         rank=13,
-        hint="Look at the postrouting rules of the proxy on '{node}' (KUBE-POSTROUTING), and what stands ahead of "
-        "them.",
+        hint="Look at the postrouting rules of the proxy on '{node}' (KUBE-POSTROUTING), and the rules before them.",
         command="on {node}: iptables -t nat -S POSTROUTING; iptables -t nat -S KUBE-POSTROUTING",
         compare=direct,
         compare_text="the same backend answers by its pod address",
@@ -247,7 +248,7 @@ RULES = (
         NODE.where(_proxy_in_part),
         "some Services fail from one node's pods though their backends answer there",
         "{node}",
-        "Node '{node}' does not translate the addresses of part of the Services: from its pods some fail, while the "
+        "Node '{node}' does not translate the addresses of some Services: from its pods these fail, while the "
         "same "
         "Services work from other nodes and others work there.",
         must=_from_pods_of,
@@ -265,10 +266,10 @@ RULES = (
     Rule(
         "loss at node",
         NODE,
-        "part of the new connections through the node times out",
+        "some of the new connections through the node time out",
         "{node}",
-        "Node '{node}' loses part of the new connections that go through it: some succeed, some time out, also by pod "
-        "addresses. A full connection tracking table or a bad link does that.",
+        "Node '{node}' loses some of the new connections that go through it: some succeed, some time out, also by pod "
+        "addresses. A full connection tracking table or a bad link has this effect.",
         must=lambda f, at: not f.itself and f.crosses(at.node) and f.wants_connection and not was_told(f),
         may=lambda f, at: (f.from_node == at.node or at.node in f.to_nodes or f.entry == at.node) and not was_told(f),
         symptoms=AT_ADDRESS | {"dns", "slow"},
@@ -277,7 +278,7 @@ RULES = (
         least=3,
         rank=40,
         weight=0.6,
-        hint="On '{node}' compare nf_conntrack_count with nf_conntrack_max and look at the drops of its interfaces.",
+        hint="On '{node}', compare nf_conntrack_count with nf_conntrack_max and check the drops of its interfaces.",
         command="on {node}: sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max; ip -s link",
     ),
 )

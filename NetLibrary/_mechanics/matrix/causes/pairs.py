@@ -56,7 +56,7 @@ RULES = (
     Rule(
         "route to pods",
         WAY.where(_hosts_reach_back),
-        "one node's pods and its own processes do not reach another node's pods; the way back works",
+        "one node's pods and its own processes do not reach another node's pods; the reverse direction works",
         "{node} to {other}",
         "Node '{node}' does not reach the pods of node '{other}', neither from its own processes nor from its pods, "
         "while "
@@ -68,8 +68,7 @@ RULES = (
         symptoms=AT_ADDRESS | {"dns", "slow"},
         least=3,
         rank=14,
-        hint="On '{node}' look at 'ip route get' for an address of a pod on '{other}', and at the network plugin "
-        "there.",
+        hint="On '{node}', check 'ip route get' for an address of a pod on '{other}', and the network plugin there.",
         command="on {node}: ip route; ip route get POD",
     ),
     Rule(
@@ -110,7 +109,7 @@ RULES = (
         WAY,
         "connections to another node's pods fail, those the other way work",
         "{node} to {other}",
-        "Node '{node}' cannot open connections to pods of node '{other}', while the way back works.",
+        "Node '{node}' cannot open connections to pods of node '{other}', while the reverse direction works.",
         must=one_way,
         may=_enters_or_is_there,
         symptoms=AT_ADDRESS | {"dns"},
@@ -125,7 +124,8 @@ RULES = (
         WAY,
         "the same between pods; the nodes' own addresses reach each other",
         "{node} to {other}",
-        "Pods of node '{node}' cannot open connections to pods of node '{other}', while the way back works and the "
+        "Pods of node '{node}' cannot open connections to pods of node '{other}', while the reverse direction works "
+        "and the "
         "nodes' "
         "own addresses reach each other.",
         must=lambda f, at: between_pods(f) and one_way(f, at),
@@ -158,9 +158,10 @@ RULES = (
     Rule(
         "protocol in one direction",
         WAY_PROTOCOL,
-        "one protocol fails one way; other protocols and the way back work",
+        "one protocol fails one way; other protocols and the reverse direction work",
         "{protocol} {node} to {other}",
-        "{protocol} from node '{node}' to pods of node '{other}' fails; other protocols and the way back work.",
+        "{protocol} from node '{node}' to pods of node '{other}' fails; other protocols and the reverse direction "
+        "work.",
         must=lambda f, at: f.protocol == at.protocol and one_way(f, at),
         may=lambda f, at: f.protocol == at.protocol and _enters_or_is_there(f, at),
         symptoms=AT_ADDRESS | {"dns"},
@@ -173,7 +174,8 @@ RULES = (
         WAY_PROTOCOL,
         "the same to pods; the node's own address works",
         "{protocol} {node} to {other}",
-        "{protocol} from node '{node}' to the pods of node '{other}' is lost; other protocols, the way back and the "
+        "{protocol} from node '{node}' to the pods of node '{other}' is lost; other protocols, the reverse direction "
+        "and the "
         "address of '{other}' itself work.",
         must=lambda f, at: f.protocol == at.protocol and not f.to_host and one_way(f, at),
         may=lambda f, at: f.protocol == at.protocol and at.other in f.to_nodes and at.node in (f.from_node, f.entry),
@@ -187,7 +189,8 @@ RULES = (
         WAY_PROTOCOL,
         "the same between pods only; the nodes' own processes get through",
         "{protocol} {node} to {other}",
-        "{protocol} from pods of node '{node}' to pods of node '{other}' is lost; other protocols, the way back and "
+        "{protocol} from pods of node '{node}' to pods of node '{other}' is lost; other protocols, the reverse "
+        "direction and "
         "the nodes' own processes get through.",
         must=lambda f, at: f.protocol == at.protocol and between_pods(f) and one_way(f, at),
         may=lambda f, at: (
@@ -204,9 +207,9 @@ RULES = (
     Rule(
         "loss between nodes",
         PAIR,
-        "part of the new connections between two nodes times out",
+        "some of the new connections between two nodes time out",
         "{node} and {other}",
-        "Part of the new connections between nodes '{node}' and '{other}' is lost: some succeed, some time out, also "
+        "Some of the new connections between nodes '{node}' and '{other}' are lost: some succeed, some time out, also "
         "by "
         "pod addresses, while both nodes reach the others well.",
         must=lambda f, at: f.path == "pod" and {at.node, at.other} == {f.from_node} | f.to_nodes and not was_told(f),

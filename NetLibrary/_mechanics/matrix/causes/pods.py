@@ -24,7 +24,7 @@ def _to_it(f: Fact, at: At) -> bool:
 def _reason(case: Case, at: At) -> Mapping[str, str]:
     """How a pod that answers nobody fails."""
     if Outcome.NO_ANSWER in case.outcomes(lambda f: _to_it(f, at) and f.protocol == "TCP"):
-        reason = "its kernel takes TCP connections and the server does not answer them: the server hangs"
+        reason = "its kernel accepts TCP connections but the server does not answer them: the server hangs"
     elif case.outcomes(lambda f: _to_it(f, at)) == {Outcome.REFUSED}:
         reason = "nothing listens on its port: the server in the pod has ended or listens on another port"
     else:
@@ -64,7 +64,7 @@ RULES = (
         SOURCE.where(_asks_and_serves_badly),
         "a pod's answers come late or not at all, and its own probes do not run",
         "{pod}",
-        "Pod '{pod}' hangs or gets next to no processor time: others get its answers late or not at all, and its own "
+        "Pod '{pod}' hangs or gets hardly any CPU time: others get its answers late or not at all, and its own "
         "probes do not run ({error}).",
         must=lambda f, at: f.source == at.pod or (f.to_pods == {at.pod} and f.wants_connection and not f.large),
         may=lambda f, at: at.pod in f.to_pods,
@@ -85,7 +85,7 @@ RULES = (
         "{pod}",
         "Pod '{pod}' reaches nothing outside its node '{node}' and is not reached from there, while it talks to that "
         "node "
-        "and to the pods on it: its way out is missing, for instance its default route.",
+        "and to the pods on it: it has no route out, for instance no default route.",
         must=lambda f, at: (
             f.path == "pod"
             and not f.itself
@@ -114,9 +114,9 @@ RULES = (
     Rule(
         "pod cut off",
         SOURCE_INSIDE,
-        "nobody reaches a pod and it reaches nobody; its node works",
+        "nothing reaches a pod and it reaches nothing; its node works",
         "{pod}",
-        "Pod '{pod}' is cut off: nobody reaches it and it reaches nobody, while its node and the other pods work.",
+        "Pod '{pod}' is cut off: nothing reaches it and it reaches nothing, while its node and the other pods work.",
         must=lambda f, at: (
             f.path == "pod" and not f.itself and not f.large and (f.source == at.pod or f.to_pods == {at.pod})
         ),
@@ -146,7 +146,7 @@ RULES = (
     Rule(
         "target pod",
         POD,
-        "nobody reaches a pod: refused (no server), silent (gone, isolated), connected without an answer (hangs)",
+        "nothing reaches a pod: refused (no server), no answer (gone, isolated), connected without an answer (hangs)",
         "{pod}",
         "Pod '{pod}' does not answer to anybody: {reason}.",
         must=_to_it,
@@ -163,9 +163,9 @@ RULES = (
     Rule(
         "source pod",
         SOURCE_INSIDE,
-        "a source reaches nobody; others on its node do",
+        "a source reaches nothing; others on its node do",
         "{pod}",
-        "Source '{pod}' reaches nobody, while other sources do, also those on its node.",
+        "Source '{pod}' reaches nothing, while other sources do, also those on its node.",
         must=lambda f, at: f.source == at.pod and f.wants_connection and not f.itself,
         may=lambda f, at: f.source == at.pod,
         symptoms=AT_ADDRESS | {"dns", "slow"},
@@ -201,7 +201,7 @@ RULES = (
     Rule(
         "target pod protocol",
         POD_PROTOCOL,
-        "nobody reaches a pod over one protocol",
+        "nothing reaches a pod over one protocol",
         "{pod} {protocol}",
         "Pod '{pod}' does not answer to {protocol}, while it answers to other protocols.",
         must=lambda f, at: _to_it(f, at) and f.protocol == at.protocol,
@@ -209,7 +209,7 @@ RULES = (
         symptoms=STOPPED,
         least=2,
         rank=33,
-        hint="Look whether '{pod}' listens on {protocol}.",
+        hint="Check whether '{pod}' listens on {protocol}.",
         command="in {pod}: ss -lntup",
     ),
 )

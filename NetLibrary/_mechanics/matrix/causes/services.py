@@ -78,9 +78,9 @@ def _open(*, node: bool) -> Rule:
     return Rule(
         "open",
         SERVICE_OR_AT_NODE.where(_one_node if node else _every_node),
-        f"a Service answers though it was withdrawn or has no endpoint{' there' if node else ''}",
+        f"a Service answers although it was withdrawn or has no endpoint{' there' if node else ''}",
         "{service} {on_node}",
-        "Service '{service}' answers {where} though it must not: it was withdrawn, or has no endpoint there.",
+        "Service '{service}' answers {where} although it must not: it was withdrawn, or has no endpoint there.",
         must=lambda f, at: (
             f.service == at.service and f.proxied and not f.wants_connection and at.node in ("", f.from_node)
         ),
@@ -88,7 +88,7 @@ def _open(*, node: bool) -> Rule:
         words=_where,
         share=0.5,
         rank=31 if node else 30,
-        hint="The proxy keeps rules that it ought to have removed.",
+        hint="The proxy keeps rules that it should have removed.",
         command="on a node: nft list ruleset",
     )
 
@@ -111,15 +111,15 @@ RULES = (
         words=_dead,
         share=0.3,
         rank=16,
-        hint="The endpoints say ready while the servers are dead: look at their readiness probes.",
+        hint="The endpoints are marked ready while the servers are dead: check their readiness probes.",
         command="kubectl get endpointslice -A -l kubernetes.io/service-name={service} -o yaml",
     ),
     Rule(
         "wrong backend",
         Scope("Service at nodes", _with_strangers),
-        "somebody answers who is none of a Service's endpoints",
+        "a Service is answered by something that is not one of its endpoints",
         "{service} {where}",
-        "Service '{service}' leads to '{who}' {where}, which is none of its endpoints: its rules there are stale or "
+        "Service '{service}' leads to '{who}' {where}, which is not one of its endpoints: its rules there are stale or "
         "foreign.",
         must=lambda f, at: f.service == at.service and f.proxied and f.from_node in at.names,
         may=lambda f, at: f.service == at.service,
@@ -171,7 +171,7 @@ RULES = (
         SERVICE_AT_NODE,
         "one Service fails from one node's pods; other Services work there",
         "{service} on {node}",
-        "Service '{service}' fails from the pods of node '{node}' only: that node's rules for it are missing or stale; "
+        "Service '{service}' fails only from the pods of node '{node}': that node's rules for it are missing or stale; "
         "other Services work there.",
         must=lambda f, at: (
             f.service == at.service
@@ -193,7 +193,7 @@ RULES = (
         SERVICE_PORT_AT_NODE,
         "one port of a Service fails from one node's pods",
         "{service} {port}/{protocol} on {node}",
-        "Port {port}/{protocol} of Service '{service}' fails from node '{node}' only: that node's rules for it are "
+        "Port {port}/{protocol} of Service '{service}' fails only from node '{node}': that node's rules for it are "
         "missing "
         "or wrong; its other ports, other Services and other nodes work.",
         must=lambda f, at: f.path == "vip" and f.from_node == at.node and _this_port(f, at) and pods_at_least(f),

@@ -58,7 +58,7 @@ def _addresses(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     for device in sorted(set.intersection(*(set(s.addresses) for s in healthy)) if len(healthy) > 1 else ()):
         if device in mine.links and device not in mine.addresses:
             given = ", ".join(sorted({s.addresses[device] for s in healthy})[:2])
-            text = f"the device '{device}' has no address, on the other nodes it has one ({given})"
+            text = f"the device '{device}' has no address, while on the other nodes it has one ({given})"
             yield Difference(mine.node, text, f"ip addr add ADDRESS dev {device}", PODS | REACH | SERVICES, "address")
 
 
@@ -74,7 +74,7 @@ def _filters(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     shared = {device for s in healthy for device, _ in s.filters}
     for device, text in mine.filters:
         if device not in shared:
-            said = f"a filter of the traffic control of '{device}' drops packets: '{text}'"
+            said = f"a traffic control filter on '{device}' drops packets: '{text}'"
             yield Difference(mine.node, said, f"tc filter show dev {device} ingress", ANY)
 
 

@@ -149,15 +149,16 @@ class Finding:
         lines.append(f"  Evidence, {len(self.evidence)} cell(s), for instance {self.evidence[0].describe()}.")
         if self.besides:
             lines.append(
-                f"  Of them, {self.besides} are no part of its pattern; they pass the same place, and it alone differs."
+                f"  Of them, {self.besides} are not part of its pattern, but they pass the same place, and only that "
+                "place differs."
             )
         if self.against:
             lines.append(f"  Against it: {self.against} cell(s) that it would make wrong are right.")
         told = self.told()
         if told:
-            lines.append(f"  What the operating systems said: {told}.")
+            lines.append(f"  What the operating systems reported: {told}.")
         if self.alternatives:
-            lines.append("  The same cells would also fit: " + " Or: ".join(self.alternatives))
+            lines.append("  The same cells would also match: " + " Or: ".join(self.alternatives))
         if self.left_out:
             lines.append(f"  It began after other rows, which were right: {', '.join(self.left_out)}.")
         if self.hint:
@@ -271,7 +272,7 @@ def _follow_ups(candidate: Candidate, core: Sequence[Fact], case: Case) -> list[
         lossy = next((f for f in near if f.protocol == "TCP"), None)
         if lossy is not None:
             many = dataclasses.replace(lossy.cell.target, repeat=MANY)
-            text = f"of {MANY} new connections to a pod's own address some fail or come late"
+            text = f"of {MANY} new connections to a pod's own address, some fail or are late"
             questions.append(FollowUp(text, lossy.cell.source, many, "partly"))
     if candidate.key == ANOTHER_SERVER:
         questions += _at_the_clusters_dns(core, case)
@@ -308,7 +309,7 @@ def _dns_questions(core: Sequence[Fact], case: Case, *, some_answer: bool) -> li
             FollowUp(
                 "", lookup.cell.source, target, "tells",
                 if_works=f"{place} answers{good}",
-                if_fails=f"{place} does not answer well either, so it is at fault itself, or the way to it",
+                if_fails=f"{place} does not answer well either, so it is at fault itself, or the path to it is",
             )
         )  # fmt: skip
     return questions
@@ -321,9 +322,9 @@ def unexplained(finding: Finding) -> Finding:
         UNKNOWN,
         "pattern",
         f"{len(finding.evidence)} wrong cell(s) are not explained by any single cause that this library knows. They "
-        f"come and go as with lost packets at '{finding.subject}', but that is refuted: {asked}.",
+        f"come and go as if packets were lost at '{finding.subject}', but that is refuted: {asked}.",
         finding.evidence,
-        hint="No cause is claimed here; look at the cells in the table.",
+        hint="No cause is claimed here; see the cells in the table.",
     )
 
 
@@ -350,5 +351,5 @@ def _unknown(left: Sequence[Fact], case: Case) -> Finding:
         f"{len(left)} wrong cell(s) are not explained by any single cause that this library knows. {shared}"
         f"By nodes: {pattern}.",
         [f.cell for f in left],
-        hint="No cause is claimed here; look at the cells in the table.",
+        hint="No cause is claimed here; see the cells in the table.",
     )

@@ -155,7 +155,7 @@ def _routes(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     shared = {line for s in healthy for line in s.special}
     for line in mine.special:
         if line not in shared:
-            text = f"a route lets packets end there: '{line}'"
+            text = f"a route discards packets: '{line}'"
             yield Difference(mine.node, text, f"ip route del {line}", REACH | SERVICES, "route")
     everywhere = set.intersection(*(s.routes for s in healthy)) if len(healthy) > 1 else set()
     for network in sorted(everywhere - mine.routes):
@@ -256,7 +256,7 @@ def _rules(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
     shared = {policy for s in healthy for policy in s.policies}
     for policy in mine.policies:
         if healthy and policy not in shared:
-            text = f"the chain '{policy}' drops what no rule lets pass (policy drop), on the other nodes it accepts"
+            text = f"the chain '{policy}' drops what no rule accepts (policy drop); on the other nodes it accepts"
             yield Difference(mine.node, text, f"nft list chain {policy}", ANY)
     common = {plain(line) for s in healthy for line in s.firewall}
     for line in mine.firewall:
@@ -323,12 +323,12 @@ def _programs(mine: State, healthy: Sequence[State]) -> Iterator[Difference]:
             continue
         said = mine.health.get(name)
         if said is None:
-            text = f"{name} gives no answer to its health check, on the other nodes it does"
+            text = f"{name} does not answer its health check, while on the other nodes it does"
             yield Difference(mine.node, text, f"systemctl status {name}, or look at its pod and log", explains, "proxy")
         elif '"healthy":false' in said.replace(" ", ""):
             yield Difference(
                 mine.node,
-                f"{name} says that it is not healthy: {head(said, 120)}",
+                f"{name} reports that it is not healthy: {head(said, 120)}",
                 f"look at the log of {name}",
                 explains,
             )

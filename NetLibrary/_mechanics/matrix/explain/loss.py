@@ -120,11 +120,11 @@ def place(ways: Mapping[Way, tuple[int, int]]) -> Place | None:
         return Place("loss at node", here, text, tuple(bad), share)
     back = ways.get((there, here), (0, 0))
     both = (there, here) in bad
-    back_text = f"the other way {_share(*back)}"
+    back_text = f"in the other direction {_share(*back)}"
     one, other = sorted((here, there))
     text = (
         f"Packets between nodes '{one}' and '{other}' are lost"
-        + (" in both directions" if both else f" on their way from '{here}' to '{there}'")
+        + (" in both directions" if both else f" on the path from '{here}' to '{there}'")
         + f": {_share(sent, lost)} from '{here}' to '{there}', {back_text}."
     )
     return Place("loss between nodes", f"{one} and {other}", text, tuple(bad), share)
@@ -148,8 +148,8 @@ def _at_node(
         "packets in both directions" if both else ("packets that come in" if first == "in" else "packets that go out")
     )
     return (
-        f"Node '{node}' loses {what}: {_share(*comes)} on their way into it, {_share(*goes)} on their way out of it, "
-        "counted by the kernels of the pods at both ends."
+        f"Node '{node}' loses {what}: {_share(*comes)} going into it, {_share(*goes)} coming out of it, counted by the "
+        "kernels of the pods at both ends."
     )
 
 

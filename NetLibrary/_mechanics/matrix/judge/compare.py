@@ -47,7 +47,7 @@ def read_cells(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise InputError(f"The file '{path}' in 'baseline' does not exist; give the matrix.json of a run.") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"The file '{path}' in 'baseline' is no matrix.json: {error}.") from error
+        raise InputError(f"The file '{path}' in 'baseline' is not a matrix.json file: {error}.") from error
 
 
 def cells_of(tables: Sequence[Table]) -> list[dict[str, Any]]:

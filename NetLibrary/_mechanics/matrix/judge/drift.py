@@ -40,16 +40,16 @@ def drift(layout: Layout, world: World) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, _ in (*layout.pods, *layout.host_pods):
         if world.pod(name) is None:
-            found[name] = f"pod '{name}' does not exist any more"
+            found[name] = f"pod '{name}' no longer exists"
     for made in objects.services(layout):
         name = made["metadata"]["name"]
         now = world.service(name)
         if now is None:
-            found[name] = f"Service '{name}' does not exist any more"
+            found[name] = f"Service '{name}' no longer exists"
             continue
         changes = [*_spec(made["spec"], now["spec"]), *_labels(now), *_endpoints(world, now)]
         if changes:
-            found[name] = f"Service '{name}' is not as it was made: " + "; ".join(changes[:3])
+            found[name] = f"Service '{name}' is not as it was created: " + "; ".join(changes[:3])
     return found
 
 
@@ -64,8 +64,8 @@ def foreign_policies(world: World, run_id: str) -> dict[str, str]:
         name, labels = policy["metadata"]["name"], policy["metadata"].get("labels") or {}
         if labels.get(RUN_LABEL) != run_id:
             found[name] = (
-                f"NetworkPolicy '{name}', which this run has not made, blocks "
-                "connections in the namespace of the matrix"
+                f"NetworkPolicy '{name}', which this run did not create, blocks connections in the namespace of the "
+                "matrix"
             )
     return found
 
@@ -124,7 +124,7 @@ def _endpoints(world: World, service: Object) -> list[str]:
         and pod["status"]["podIP"] not in addresses
     ]
     strange = [
-        f"its EndpointSlices list the address {address}, which is none of its pods'"
+        f"its EndpointSlices list the address {address}, which is not one of its pods'"
         for address in sorted(addresses - known)
     ]
     double = sorted({address for kind, address in listed if listed.count((kind, address)) > 1})

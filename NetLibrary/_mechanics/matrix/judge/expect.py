@@ -75,9 +75,9 @@ def not_promised(source: Source, target: Target, service: Object) -> str:
     if target.kind == "externalip":
         return "some clusters refuse external IPs on purpose (CVE-2020-8554)"
     if inside and target.kind in ("nodeport", "loadbalancer") and spec.get("externalTrafficPolicy") == "Local":
-        return "externalTrafficPolicy is about traffic from outside; what it means for clients inside is left open"
+        return "externalTrafficPolicy is about traffic from outside; its effect for clients inside is not specified"
     if inside and target.kind == "loadbalancer" and spec.get("loadBalancerSourceRanges"):
-        return "loadBalancerSourceRanges are for clients outside; whether they hold for clients inside is left open"
+        return "loadBalancerSourceRanges are for clients outside; their effect for clients inside is not specified"
     return ""
 
 
@@ -113,7 +113,7 @@ def _pod(world: World, source: Source, target: Target) -> Expected:
 
 def _sctp(target: Target) -> Expected | None:
     # agnhost's netexec is not asked for its name over SCTP here: an association that comes about is all that is judged
-    return Expected(CONNECTED, reason="an SCTP association comes about") if target.protocol == "SCTP" else None
+    return Expected(CONNECTED, reason="an SCTP association is established") if target.protocol == "SCTP" else None
 
 
 def _own(world: World, source: Source, host: str = "") -> frozenset[str] | None:
@@ -147,9 +147,9 @@ def _policy(world: World, source: Source, endpoint: Endpoint, protocol: str) -> 
     found = policies.blocking(*what, family=family)
     if source.outside and found:
         # with which address it arrives depends on the entry node: its own, or that of the node
-        return "a policy", "what policies mean for translated addresses from outside is left to the network plugin"
+        return "a policy", "the effect of policies on translated addresses from outside depends on the network plugin"
     if policies.disputed(*what, family=family):
-        return "a policy", "what policies mean for pods on the host network is left to the network plugin"
+        return "a policy", "the effect of policies on pods on the host network depends on the network plugin"
     return (f"blocked by {found[0]}" if found else ""), ""
 
 
@@ -209,7 +209,9 @@ def _proxied(world: World, source: Source, target: Target, service: Object) -> E
         near = nearby(chosen, source.node, world.zone(source.node))
         if len(near) < len(chosen):
             asked = frozenset(world.responder(e) for e in near)
-            reason = f"the EndpointSlices' hints ask to keep the traffic of node '{source.node}' near, which is no duty"
+            reason = (
+                f"the EndpointSlices' hints ask to keep the traffic of node '{source.node}' local, which is optional"
+            )
     if local and local != "*":
         # Terminating endpoints count only where no ready one is, and that is decided among the local ones
         chosen = usable([e for e in everything if e.node == local])
@@ -283,7 +285,7 @@ def _name(world: World, source: Source, target: Target, service: Object) -> Expe
         aim = spec["externalName"].rstrip(".").split(".")[0]
         behind = world.service(aim)
         if behind is None:
-            return Expected(CONNECTED, reason=f"the name leads to {spec['externalName']}")
+            return Expected(CONNECTED, reason=f"the name resolves to {spec['externalName']}")
         return _name(world, source, target, behind)
     if spec.get("clusterIP") == "None":
         chosen = usable(world.endpoints(service, port, target.protocol, 6 if ":" in source.address else 4))
@@ -291,7 +293,7 @@ def _name(world: World, source: Source, target: Target, service: Object) -> Expe
             return Expected(frozenset({Outcome.DNS}), reason="a headless Service without endpoints has no address")
         own = _own(world, source)
         return Expected(
-            CONNECTED, frozenset(world.responder(e) for e in chosen), own, "the name leads to the pods themselves"
+            CONNECTED, frozenset(world.responder(e) for e in chosen), own, "the name resolves to the pods themselves"
         )
     return _proxied(world, source, target, service)
 
@@ -308,7 +310,7 @@ def _lookup(world: World, target: Target) -> Expected:
     if spec.get("type") == "ExternalName":
         if kind == "CNAME":
             return Expected(CONNECTED, records=frozenset({spec["externalName"].rstrip(".") + "."}), reason="CNAME")
-        return Expected(CONNECTED, an_address=True, reason="the name leads to another name, and that to an address")
+        return Expected(CONNECTED, an_address=True, reason="the name resolves to another name, and that to an address")
     family = 6 if kind == "AAAA" else 4
     if spec.get("clusterIP") == "None":
         published = bool(spec.get("publishNotReadyAddresses"))

@@ -63,11 +63,11 @@ def _content(expected: Expected, observed: Observation) -> tuple[str, str]:
     if expected.records is not None and _records(observed) != expected.records:
         return "records", f"the records must be {_names(expected.records)}, but are {_names(_records(observed))}"
     if expected.an_address and not any(map(is_address, _records(observed))):
-        return "records", f"the name must lead to an address, but its records are {_names(_records(observed))}"
+        return "records", f"the name must resolve to an address, but its records are {_names(_records(observed))}"
     if expected.responders is not None and expected.records is None:
         strangers = set(observed.responders) - expected.responders
         if strangers or not observed.responders:
-            who = _names(strangers) if strangers else (observed.detail or "a server that did not say its name")
+            who = _names(strangers) if strangers else (observed.detail or "a server that did not give its name")
             return "responder", f"must be answered by {_names(expected.responders)}, but {who} answered"
     if expected.one_responder and len(observed.responders) > 1:
         return "affinity", f"session affinity must keep one backend, but {_names(observed.responders)} answered"

@@ -83,7 +83,7 @@ class Cell:
     symptom: str = ""
     why: str = ""
     transient: bool = False
-    """Something was changed just before, so what came late says nothing about the network."""
+    """Something was changed just before, so late answers say nothing about the network."""
 
     @property
     def wrong(self) -> bool:
@@ -105,7 +105,7 @@ class Cell:
             )
         if self.symptom == "responder" and expected.responders is not None:
             strangers = set(observed.responders) - expected.responders
-            got = _list(strangers) if strangers else (observed.detail or "a server that does not say its name")
+            got = _list(strangers) if strangers else (observed.detail or "a server that does not give its name")
             return f"expected an answer by {_list(expected.responders)}, got one by {got}"
         if self.symptom in ("", "blocked", "flapping", "open", "reason", "dns", "error"):
             return f"expected {expected}, got {observed}"

@@ -131,7 +131,7 @@ def selects_nothing(facts: Facts, service: Object) -> Finding | None:
         return None  # a workload that is scaled to nothing
     text = ",".join(f"{key}={value}" for key, value in selector.items())
     near = _nearest(facts, selector)
-    return _finding(facts, service, f"its selector '{text}' finds no pod and no workload's pods", near)
+    return _finding(facts, service, f"its selector '{text}' matches no pod and no workload's pods", near)
 
 
 def _nearest(facts: Facts, selector: Mapping[str, str]) -> str:
@@ -152,7 +152,7 @@ def names_no_port(facts: Facts, service: Object) -> Finding | None:
         if isinstance(wanted, str) and pods and not any(named_ports(p, wanted, _protocol(port)) for p in pods):
             names = sorted({str(e["name"]) for p in pods for e in declared_ports(p) if e.get("name")})
             there = f"They name {', '.join(names)}" if names else "They name no port"
-            return _finding(facts, service, f"its targetPort '{wanted}' is no port that its pods name", there)
+            return _finding(facts, service, f"its targetPort '{wanted}' is not a port that its pods name", there)
     return None
 
 
@@ -167,7 +167,9 @@ def lists_strangers(facts: Facts, service: Object) -> Finding | None:
     if stale:
         others = {a: p["metadata"]["name"] for p in facts.world.pods for a in addresses.of_pod(dict(p))}
         what = (
-            f"which is pod '{others[stale[0]]}', whose labels do not fit" if stale[0] in others else "which no pod has"
+            f"which is pod '{others[stale[0]]}', whose labels do not match"
+            if stale[0] in others
+            else "which no pod has"
         )
         text = (
             f"its EndpointSlices list {len(stale)} of {len(listed)} endpoints wrongly, for instance {stale[0]}, {what}"
@@ -205,7 +207,7 @@ def nobody_listens(facts: Facts, service: Object) -> Finding | None:
             cells = tuple(c for c in facts.of(name) if c.wrong and c.target.service_port == port)
             count = len({c.target.pod for c in direct})
             pods_in_words = "its pod" if count == 1 else f"its {count} pods"
-            text = f"nobody listens at port {number} of {pods_in_words} (targetPort {wanted})"
+            text = f"nothing listens on port {number} of {pods_in_words} (targetPort {wanted})"
             return Finding((name,), text, there, cells)
     return None
 
@@ -230,7 +232,7 @@ def pod_is_silent(facts: Facts, service: Object) -> Finding | None:
         of_pod = [c for c in direct if c.target.pod == pod and c.source.name != pod]
         if of_pod and all(c.observed.outcome in SILENT for c in of_pod if c.expected.judged and not c.expected.a_no):
             cells = [c for c in facts.of(name) if c.wrong and (c.target.pod == pod or c.target.kind != "pod")]
-            text = f"pod '{pod}' answers nobody, and no policy of the namespace says so"
+            text = f"pod '{pod}' answers nobody, although no policy of the namespace denies it"
             return Finding((name,), text, "Look at its node's network and at policies of other kinds", tuple(cells))
     return None
 
@@ -242,7 +244,7 @@ def policies_are_ignored(facts: Facts, service: Object) -> Finding | None:
     if not cells:
         return None
     return Finding(
-        (name,), f"it answers though it is {cells[0].expected.reason}", "Does the network enforce policies?", cells
+        (name,), f"it answers although it is {cells[0].expected.reason}", "Does the network enforce policies?", cells
     )
 
 
@@ -255,7 +257,7 @@ def proxy_of_a_node(facts: Facts, service: Object) -> Finding | None:
     """Its endpoints answer directly, and not through the Service."""
     return _by_node(
         facts, service, ("vip", "nodeport", "loadbalancer"),
-        "its pods answer at their own addresses, and not through the Service from node",
+        "its pods answer at their own addresses, but not through the Service from node",
     )  # fmt: skip
 
 

@@ -18,15 +18,15 @@ def checks(outcomes: Outcomes, denied_at_most: int | None) -> list[Check]:
     lines += [f"Not explained: {cell.describe()}" for cell in wrong if id(cell) not in explained][:5]
     services = {name for f in outcomes.found for name in f.services} | set(by_service)
     text = (
-        f"{len(services)} of {outcomes.services} Services are not right, {len(wrong)} of {judged} connections differ "
-        "from what their objects say.\n" + "\n".join(lines)
+        f"{len(services)} of {outcomes.services} Services do not work as their objects say: {len(wrong)} of {judged} "
+        "connections are wrong.\n" + "\n".join(lines)
     )
     found = [Check("Services right", outcomes.services, outcomes.services - len(services), "", not services, text)]
     if denied_at_most is not None:
         denied = outcomes.denied
         said = "; ".join(f"{count} by {policy}" for policy, count in sorted(denied.items()))
         number = sum(denied.values())
-        text = f"Policies keep {number} connections away, allowed are {denied_at_most}: {said}."
+        text = f"Policies deny {number} connections, allowed are {denied_at_most}: {said}."
         found.append(at_most("connections denied by policies", denied_at_most, number, "", text))
     return found
 
@@ -37,5 +37,5 @@ def errors(outcomes: Outcomes) -> list[str]:
     if broken and not outcomes.found and not any(c.wrong and c.symptom != "error" for c in outcomes.cells):
         return [f"{len(broken)} connections could not be tried: {broken[0].why}."]
     if not any(cell.expected.judged for cell in outcomes.cells) and not outcomes.found:
-        return ["Nothing of these Services can be asked: " + (" ".join(outcomes.notes) or "they have no port.")]
+        return ["Nothing in these Services can be probed: " + (" ".join(outcomes.notes) or "they have no port.")]
     return []

@@ -38,7 +38,7 @@ SETTLING = 0.5
 IN_FLIGHT = 2000
 NO_SCTP = "the kernel of the nodes has no SCTP"
 NO_DATAGRAMS = "nothing there answers datagrams"
-OUTSIDE = "its slices lead to {} outside the cluster's pods and nodes, and nothing is sent there"
+OUTSIDE = "its EndpointSlices lead to {} outside the cluster's pods and nodes, and nothing is sent there"
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
 
 
@@ -195,7 +195,7 @@ class Namespace:
         trouble = self._fleet.start(self._sources)
         self._sources = [source for source in self._sources if source.name not in trouble]
         if not self._sources:
-            raise errors.InputError(f"Nobody can ask: {next(iter(trouble.values()))}.")
+            raise errors.InputError(f"No source can probe: {next(iter(trouble.values()))}.")
 
     def _start_probers(self, stack: contextlib.ExitStack) -> list[Source]:
         """A prober on each node that takes pods; they go with the measurement."""
@@ -231,7 +231,7 @@ class Namespace:
                 name = service["metadata"]["name"]
                 raise errors.InputError(
                     f"Probers with these labels would become endpoints of Service '{name}', which selects {selector}; "
-                    "give other prober_labels, or pods that are there by sources=."
+                    "give other prober_labels, or use existing pods with sources=."
                 )
 
     # --- probing --------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class Namespace:
                 continue
             stranger = targets.leads_outside(self._world, service)
             if stranger:
-                notes[name] = f"Service '{name}' is not asked: {OUTSIDE.format(stranger)}."
+                notes[name] = f"Service '{name}' is not probed: {OUTSIDE.format(stranger)}."
                 continue
             for kind, target in targets.of_service(self._world, service, self._namespace, families):
                 found[kind] += [(source, target) for source in self._sources]

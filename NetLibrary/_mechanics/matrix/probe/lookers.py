@@ -59,7 +59,9 @@ class Lookers:
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="look") as pool:
             list(pool.map(make, wanted.items()))
         if refused:
-            self._bed.note(f"Firewall rules of nodes cannot be read, the pod that would is refused: {refused[0]}")
+            self._bed.note(
+                f"Firewall rules of nodes cannot be read, because the pod that would read them is refused: {refused[0]}"
+            )
         if len(refused) == len(wanted):
             return {}
         began = time.monotonic()

@@ -9,8 +9,8 @@ from NetLibrary._mechanics.probing.types import Outcome
 from NetLibrary._mechanics.report import text_table
 
 LEGEND = (
-    "Expected and observed: . connected, X not, ? not promised or not probed. Comparison: . as expected, X differs, "
-    "? nobody promises it."
+    "Expected and observed: . connected, X not, ? not promised or not probed. Comparison: . as expected, X differs, ? "
+    "not promised."
 )
 
 

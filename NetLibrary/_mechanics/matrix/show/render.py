@@ -25,7 +25,7 @@ LISTED = 40
 LEGEND = (
     "✓ as expected, ✗ not. Letters: "
     + ", ".join(f"{mark} {outcome}" for outcome, mark in MARKS.items() if mark != ".")
-    + ". A cell shows what was seen; a wrong one also what was expected. Rest the mouse on a cell for all details."
+    + ". A cell shows what was seen; a wrong one also what was expected. Hover over a cell for all details."
 )
 
 
@@ -125,7 +125,7 @@ def tables_of(table: Table) -> list[Shown]:
         found.append(Shown(names, reasons, f"Wrong cells{more}"))
     facts = table.observed_facts()
     if facts:
-        names = ["what Kubernetes leaves to the implementation", "seen", "cells"]
+        names = ["left to the implementation by Kubernetes", "seen", "cells"]
         found.append(Shown(names, [list(row) for row in facts], "Observed facts, never wrong", headline=False))
     if table.notes:
         found.append(Shown(["notes"], [[note] for note in table.notes]))
@@ -280,7 +280,7 @@ def markdown(tables: Sequence[Table], findings: Sequence[Finding]) -> str:
             lines += [f"- {table.case}: {cell.describe()}", "", f"      {commands.repeat(cell)}", ""]
     facts = [(table.title, *row) for table in tables for row in table.observed_facts()]
     if facts:
-        lines += ["", "## What Kubernetes leaves to the implementation", ""]
+        lines += ["", "## Left to the implementation by Kubernetes", ""]
         lines += ["| case | what | seen | cells |", "|---|---|---|---|"]
         lines += [f"| {title} | {what} | {seen} | {number} |" for title, what, seen, number in facts]
     lines += ["", "## Expected, observed, comparison", "", grids.LEGEND]

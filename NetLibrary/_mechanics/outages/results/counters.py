@@ -67,7 +67,7 @@ def parse_groups(text: str) -> Counters:
         raise ValueError("counter lines do not come in pairs of names and values")
     for names, values in zip(lines[::2], lines[1::2], strict=True):
         if names[0] != values[0] or not names[0].endswith(":") or len(names) != len(values):
-            raise ValueError(f"the names of group {names[0]!r} do not fit the values of {values[0]!r}")
+            raise ValueError(f"the names of group {names[0]!r} do not match the values of {values[0]!r}")
         group = names[0][:-1]
         for name, value in zip(names[1:], values[1:], strict=True):
             found[f"{group}.{name}"] = int(value)
@@ -140,7 +140,7 @@ def delta(before: Counters, after: Counters, *, was: Identity | None = None, now
         now: Whose the second one was.
     """
     if was != now:
-        return Delta(invalid=f"the counters are of two different lives of the pod ({was} and {now})")
+        return Delta(invalid=f"the counters come from before and after a restart of the pod ({was} and {now})")
     if not before or not after:
         return Delta(invalid="the counters could not be read")
     changes: Counters = {}
@@ -150,8 +150,8 @@ def delta(before: Counters, after: Counters, *, was: Identity | None = None, now
         change = value - before.get(name, 0)
         if change < 0:
             return Delta(
-                invalid=f"{name} went from {before[name]} to {value}: the counters started again in between "
-                "(the pod or its network was made anew)"
+                invalid=f"{name} went from {before[name]} to {value}: the counters were reset in between (the pod or "
+                "its network was recreated)"
             )
         if change:
             changes[name] = change
@@ -176,7 +176,7 @@ def cross_check(changes: Delta, *, planned_v4: int, planned_v6: int, tolerance: 
             )
         elif counted > planned + tolerance:
             notes.append(
-                f"the kernel counted {counted - planned} {family} echo requests more than the probes sent: other "
+                f"the kernel counted {counted - planned} more {family} echo requests than the probes sent: other "
                 "traffic shares this network namespace"
             )
     return notes

@@ -115,8 +115,8 @@ def _note_pauses(recording: Recording, result: OutageResult) -> None:
         during = [(until - since) / 1e6 for since, until in lapses.paused if until > recording.start_ns]
         if during:
             result.notes.append(
-                f"echo server '{role}' got no processor {len(during)} times, for {max(during):.0f} ms at worst; "
-                "late answers because of that are not counted"
+                f"echo server '{role}' got no CPU time {len(during)} times, for {max(during):.0f} ms at worst; answers "
+                "that were late because of that are not counted"
             )
 
 
@@ -147,7 +147,7 @@ def _read_prober(
     for event in prober.log.events_named("iperf"):
         result.iperf.append(iperf_result(event))
     if prober.failed is None and prober.log.ended is None:
-        result.errors.append(f"{prober.name} did not deliver its last records; what came until then is counted")
+        result.errors.append(f"{prober.name} did not deliver its last records; what arrived before that is counted")
     result.unfit += _rate_of(prober, own)
     result.errors += _rate_of(prober, own) + _limit_of(prober)
     return uncertainty
@@ -188,7 +188,7 @@ def _rate_of(prober: Prober, own: Sequence[StreamResult]) -> list[str]:
         return []
     return [
         f"{prober.name} could not hold the rate: {skipped} of {planned} probes were not sent in time; use longer "
-        "intervals, fewer paths, or more processor (PROBE_CPU)"
+        "intervals, fewer paths, or more CPU (PROBE_CPU)"
     ]
 
 
@@ -204,13 +204,13 @@ def _limit_of(prober: Prober) -> list[str]:
 
 def _notes_of(prober: Prober) -> list[str]:
     notes = [
-        f"{prober.name}: somebody set its clock by {event['by_ms']:.0f} ms; the probes' clock does not follow that"
+        f"{prober.name}: its clock was changed by {event['by_ms']:.0f} ms; the probes use a clock that is not affected"
         for event in prober.log.events_named("clock_jump")
     ]
     paused = prober.log.events_named("paused")
     if paused:
         longest = max((event["t"] - event["since"]) / 1e6 for event in paused)
-        notes.append(f"{prober.name}: the prober got no processor {len(paused)} times, for {longest:.0f} ms at worst")
+        notes.append(f"{prober.name}: the prober got no CPU time {len(paused)} times, for {longest:.0f} ms at worst")
     if prober.first_offset and prober.last_offset:
         note = drift_note(prober.first_offset, prober.last_offset, prober.name)
         if note:

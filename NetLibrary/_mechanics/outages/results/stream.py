@@ -103,7 +103,7 @@ def evaluate(
     if starved > margin:
         # Lateness can be told no finer than the processor was given; losses can.
         result.notes.append(
-            f"prober or echo server got no processor for up to {starved:.0f} ms: answers that were late by less than "
+            f"prober or echo server got no CPU time for up to {starved:.0f} ms: answers that were late by less than "
             "the pauses around them are not counted"
         )
     result.median_ms, result.slow_ms = slow_limit_ms(log.spec, probes, margin)
@@ -147,24 +147,24 @@ def evaluate(
     if log.ended_by_server:
         after = max(log.ended_by_server)
         result.notes.append(
-            f"{log.spec.name}: the server, or something on the way, closed an idle connection "
-            f"{len(log.ended_by_server)} times in good order, at the latest after {after:.0f} s; that is no break and "
-            "a new one was opened"
+            f"{log.spec.name}: the server, or something on the path, closed an idle connection "
+            f"{len(log.ended_by_server)} times in an orderly way, at the latest after {after:.0f} s; that is not an "
+            "outage, and a new one was opened"
         )
     result.findings += [
         f"{log.spec.name}: a kept connection was given up after {silent_ms / 1000:.1f} s without an answer, although "
-        f"new connections over the same path worked from {fresh_ms / 1000:.1f} s on; something on the way still treats "
-        "it by an old state, such as a connection-tracking entry without translation"
+        f"new connections over the same path worked from {fresh_ms / 1000:.1f} s on; something on the path still "
+        "handles it by an old state, such as a connection tracking entry without translation"
         for silent_ms, fresh_ms in log.stranded
     ]
     if result.prober_failures:
         result.notes.append(f"the prober had no socket left for {result.prober_failures} probes")
     if log.end_ns is None:
-        result.notes.append("the prober did not end in good order; what it had delivered until then is counted")
+        result.notes.append("the prober did not end properly; what it had delivered until then is counted")
     if not probes:
         result.invalid = "the prober delivered no probe"
     elif log.spec.base_path in GATEWAYS and not any(p.outcome is Outcome.OK for p in probes):
-        result.invalid = f"not measured: {log.spec.address} answers no echo requests, which nobody asks of a gateway"
+        result.invalid = f"not measured: {log.spec.address} does not answer echo requests, which a gateway need not do"
     elif not any(p.outcome is Outcome.OK and (quiet_until_ns is None or p.sent_ns < quiet_until_ns) for p in probes):
         result.invalid = (
             "no good probe before the disturbance"

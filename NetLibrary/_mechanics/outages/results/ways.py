@@ -15,7 +15,7 @@ from NetLibrary._mechanics.outages.results.refusals import together
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamLog, StreamResult, Window
 
 MOST = 0.9
-THERE, BACK, BOTH = "requests lost on the way there", "answers lost on the way back", "requests and answers lost"
+THERE, BACK, BOTH = "requests lost on the forward path", "answers lost on the return path", "requests and answers lost"
 _SILENT = (OutageKind.SILENT_DROP, OutageKind.STALLED)
 _ONE_BY_ONE = (ProbeKind.ICMP, ProbeKind.UDP, ProbeKind.TCP_NEW, ProbeKind.HTTP)
 
@@ -24,9 +24,9 @@ def way_of(missing: int, reached: int) -> str:
     """Names the direction that lost probes.
 
     >>> way_of(70, 0)
-    'requests lost on the way there'
+    'requests lost on the forward path'
     >>> way_of(70, 70)
-    'answers lost on the way back'
+    'answers lost on the return path'
     """
     if reached >= MOST * missing:
         return BACK

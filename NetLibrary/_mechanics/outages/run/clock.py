@@ -75,5 +75,6 @@ def drift_note(first: Offset, last: Offset, where: str) -> str | None:
         return None
     return (
         f"{where}: its clock moved by {moved / 1e6:.1f} ms against the controller's during the measurement, more than "
-        f"the error of {(first.error_ns + last.error_ns) / 1e6:.1f} ms; outages are assigned to steps with that doubt"
+        f"the error of {(first.error_ns + last.error_ns) / 1e6:.1f} ms; outages are assigned to steps with that "
+        "uncertainty"
     )

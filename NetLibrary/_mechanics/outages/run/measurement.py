@@ -254,8 +254,8 @@ class Measurement:
         self.steps.append(Step(name, since[0], end, "it did not end in time" if left else None))
         if left:
             self._errors.append(
-                f"the disturbance was not over {self._rollout_s:g} s after it had returned: {words(left)}; how long "
-                "paths stay broken is not known"
+                f"the disturbance was not over {self._rollout_s:g} s after it had returned: {words(left)}; it is not "
+                "known how long paths stay broken"
             )
 
     def _stop_probers(self) -> None:
@@ -305,7 +305,7 @@ def check_times(limit_s: float, quiet_s: float, settle_s: float) -> None:
         if value < 0:
             raise InputError(f"{name} is {value:g} s; it cannot be negative.")
     if quiet_s < 0.5:
-        raise InputError(f"quiet is {quiet_s:g} s; at least 0.5 s of quiet time are needed to know the paths.")
+        raise InputError(f"quiet is {quiet_s:g} s; at least 0.5 s of quiet time is needed to get to know the paths.")
     if limit_s <= quiet_s + settle_s:
         raise InputError(
             f"timeout is {limit_s:g} s, which leaves no time for a disturbance between {quiet_s:g} s before and "

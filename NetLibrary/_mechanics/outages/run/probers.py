@@ -199,8 +199,8 @@ class PodProber(Prober):
                 running = self.cluster.start_exec(self.namespace, self.pod, command, container=self.container)
                 if interrupted is not None:
                     self.notes.append(
-                        f"reading from {self.name} was interrupted for {time.monotonic() - interrupted:.1f} s; "
-                        "the prober went on and nothing is missing"
+                        f"reading from {self.name} was interrupted for {time.monotonic() - interrupted:.1f} s; the "
+                        "prober kept running and nothing is missing"
                     )
                     interrupted = None
                 if self._read(running):

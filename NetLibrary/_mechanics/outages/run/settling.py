@@ -62,8 +62,8 @@ class Settling:
             self.before = look(self.cluster)
         except errors.ClusterError as error:
             self.note = (
-                "whether the disturbance has started rollouts cannot be seen "
-                f"({str(error).rstrip('.')}); the measurement does not wait for them"
+                f"it cannot be seen whether the disturbance has started rollouts ({str(error).rstrip('.')}); the "
+                "measurement does not wait for them"
             )
 
     def unsettled(self) -> dict[Key, str]:
@@ -175,7 +175,7 @@ def _restarts(pod: Mapping[str, Any]) -> int:
 def _open(kind: str, obj: Mapping[str, Any], pods: list[Mapping[str, Any]]) -> str:
     status, spec = obj.get("status") or {}, obj.get("spec") or {}
     if status.get("observedGeneration", 0) < obj["metadata"].get("generation", 0):
-        return "its change has not been taken up yet"
+        return "its controller has not seen the change yet"
     going = sum(1 for pod in pods if pod["metadata"].get("deletionTimestamp"))
     if kind == "DaemonSet":
         wanted, new = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
@@ -186,7 +186,7 @@ def _open(kind: str, obj: Mapping[str, Any], pods: list[Mapping[str, Any]]) -> s
         manual = spec.get("updateStrategy", {}).get("type") == "OnDelete"
         good = status.get("availableReplicas", 0)
         if status.get("replicas", 0) > wanted:
-            return f"{status['replicas'] - wanted} pods too many"
+            return f"{status['replicas'] - wanted} surplus pods"
     if new < wanted and not manual:
         return f"{new} of {wanted} pods new"
     # The status lags behind the pods: a pod that was deleted this moment still counts as available there

@@ -16,7 +16,7 @@ STREAM_COLUMNS = (
     "path", "probe", "connections", "planned", "sent", "answered", "lost", "outages", "longest ms (bounds)", "total ms",
     "kind", "kept connection", "resolution ms",
 )  # fmt: skip
-STEP_COLUMNS = ("step", "at s", "took s", "paths hit", "longest outage", "kinds")
+STEP_COLUMNS = ("step", "at s", "took s", "paths affected", "longest outage", "kinds")
 
 
 IPERF_COLUMNS = ("iperf3 stream", "Mbit/s", "longest gap ms", "sent again", "lost", "note")
@@ -26,7 +26,7 @@ def all_of(result: OutageResult) -> list[Table]:
     """Returns all tables of a measurement, the telling ones first."""
     found = [Table(STREAM_COLUMNS, stream_rows(result), result.name)]
     if steps := step_rows(result):
-        found.append(Table(STEP_COLUMNS, steps, "What each step cost"))
+        found.append(Table(STEP_COLUMNS, steps, "Outages by step"))
     if result.iperf:
         found.append(Table(IPERF_COLUMNS, iperf_rows(result), "iperf3 beside the probes", headline=False))
     if not comparable(result):
@@ -34,7 +34,9 @@ def all_of(result: OutageResult) -> list[Table]:
     caption = "Counts as kube-ovn's test-server makes them (by source from kernel counters, by path from our records)"
     found.append(Table(FIGURE_COLUMNS, figure_rows(result), caption, headline=False))
     if rows := published_rows(result):
-        caption = "In the form of the test-server's README, beside what it publishes of reloads of kube-ovn (60 s)"
+        caption = (
+            "In the format of the test-server's README, next to its published figures for reloads of kube-ovn (60 s)"
+        )
         found.append(Table(PUBLISHED_COLUMNS, rows, caption, headline=False))
     return found
 

@@ -47,19 +47,20 @@ def judge(run: RequestRun, limits: RequestLimits, where: str) -> tuple[list[Chec
         ("p99.9", "99.9 % of the answers", limits.p999_at_most, run.p999_ms),
     ):
         if limit is not None:
-            text = f"'{where}': {words} took up to {seen:.3f} ms, allowed are {limit:g} ms."
+            text = f"'{where}': {words} took up to {seen:.3f} ms; at most {limit:g} ms is allowed."
             checks.append(at_most(name, limit, seen, "ms", text))
     if limits.p999_at_most is not None and total < ANSWERS_FOR_P999:
         errors.append(
-            f"p99.9 of {total} requests is the time of a few; measure longer, so that there are {ANSWERS_FOR_P999}."
+            f"p99.9 of {total} requests depends on only a few of them; measure longer, so that there are "
+            f"{ANSWERS_FOR_P999}."
         )
     if limits.rate_at_least is not None:
         seen = run.requests_per_second
-        text = f"'{where}' answered {seen:.0f} requests per second, expected were {limits.rate_at_least:.10g}."
+        text = f"'{where}' answered {seen:.0f} requests per second; expected at least {limits.rate_at_least:.10g}."
         checks.append(at_least("requests per second", limits.rate_at_least, seen, "1/s", text))
     if limits.failed_at_most is not None:
         share = 100 * run.failed / total
         why = ", ".join(f"{kind} {count}" for kind, count in run.failures.items())
-        text = f"'{where}': {run.failed} of {total} requests failed ({why}), allowed are {limits.failed_at_most:g} %."
+        text = f"'{where}': {run.failed} of {total} requests failed ({why}); at most {limits.failed_at_most:g} %."
         checks.append(at_most("failed", limits.failed_at_most, share, "%", text))
     return checks, errors

@@ -60,13 +60,13 @@ def read(output: str) -> RequestRun:
         >>> read('{"level":"err","msg":"Aborting because of lookup x: no such host"}')
         Traceback (most recent call last):
         ...
-        NetLibrary._mechanics.errors.EnvironmentProblem: The client has no result: lookup x: no such host
+        NetLibrary._mechanics.errors.EnvironmentProblem: The client produced no result: lookup x: no such host
     """
     # A pod's log has lines of both streams among each other; those of the document are braces and what is indented
     lines = [line for line in output.splitlines() if line in ("{", "}") or line.startswith("  ")]
     documents = _DOCUMENT.findall("\n".join(lines))
     if not documents:
-        raise EnvironmentProblem(f"The client has no result: {_last_words(output)}")
+        raise EnvironmentProblem(f"The client produced no result: {_last_words(output)}")
     try:
         return _read(json.loads(documents[-1]), output)
     except (ValueError, KeyError, TypeError) as error:

@@ -25,7 +25,7 @@ def table(name: str, load: Load, run: RequestRun) -> Table:
     ]
     if run.failed:
         kinds = ", ".join(f"{kind} {count}" for kind, count in run.failures.items())
-        rows.append(["failed", Cell(f"{run.failed}: {kinds}; the times above hold theirs, too", "bad")])
+        rows.append(["failed", Cell(f"{run.failed}: {kinds}; the times above include theirs", "bad")])
     return Table(["", name], rows)
 
 

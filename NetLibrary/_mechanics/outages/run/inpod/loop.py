@@ -68,7 +68,7 @@ class Loop:
                 del self._pending[:written]
         except BlockingIOError:
             if len(self._pending) > BACKLOG_LIMIT:
-                self.stopping = "nobody reads the results"
+                self.stopping = "nothing reads the results"
         except OSError as err:
             self.stopping = f"cannot write the results: {err}"
             self._pending.clear()

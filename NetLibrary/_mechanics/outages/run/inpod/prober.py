@@ -111,7 +111,7 @@ class Lease:
         except OSError:
             return
         if age > self.limit:
-            self.loop.stopping = f"nobody has asked for the results for {age:.0f} s"
+            self.loop.stopping = f"nothing has read the results for {age:.0f} s"
 
 
 def raise_limits():
