@@ -7,7 +7,8 @@ Documentation       iperf3 over a Skupper attached connector.
 ...                 *Passes when*: the receiver gets at least the rate of the row; the attached connector carries its
 ...                 share of the direct path's rate; and without the binding the traffic is refused.
 ...
-...                 *Skipped when*: no direct path leads from the client's cluster to the server (row "direct").
+...                 *Skipped when*: link access is a load balancer and nothing assigns one; no direct path leads from
+...                 the client's cluster to the server (row "direct").
 ...
 ...                 *Variables*: SKUPPER_BANDWIDTH, SKUPPER_DURATION, SKUPPER_HUB_KUBECONFIG, SKUPPER_CLIENT_KUBECONFIG,
 ...                 SKUPPER_WORKLOAD_KUBECONFIG, SKUPPER_HUB_NAMESPACE, SKUPPER_CLIENT_NAMESPACE,
