@@ -113,7 +113,15 @@ def test_load_balancer_with_a_name_alone_is_left_out_by_its_name():
     service["status"] = {"loadBalancer": {"ingress": [{"hostname": "b-1.elb.example"}]}}
     assert "has a name ('b-1.elb.example') and no address" in Matrix(bed).lacking(CASES["load balancer"])
     service["status"] = {}
+    others = [each for each in bed.world.services if each["spec"].get("type") == "LoadBalancer" and each is not service]
+    for other in others:
+        other["status"] = {}
     assert "there is no provider" in Matrix(bed).lacking(CASES["load balancer"])
+    # k3s gives a port of its nodes to one Service only
+    others[0]["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    name = others[0]["metadata"]["name"]
+    words = f"'balanced' got no LoadBalancer address, while '{name}' got one"
+    assert words in Matrix(bed).lacking(CASES["load balancer"])
 
 
 def test_a_range_that_has_no_address_left_costs_the_rows_of_the_services_that_got_none():

@@ -129,4 +129,6 @@ def await_balancer(bed: Testbed) -> None:
             "Service", bed.layout.namespace, goal, timeout=bed.options.balancer, what="LoadBalancer addresses"
         )
     except errors.WaitTimeout:
-        bed.note(f"No LoadBalancer address within {bed.options.balancer:g} s: this cluster has no provider for them.")
+        given = [s for s in bed.cluster.list("Service", bed.layout.namespace) if addresses.of_load_balancer(s)]
+        why = "not all Services of that type got one" if given else "this cluster has no provider for them"
+        bed.note(f"No LoadBalancer address within {bed.options.balancer:g} s: {why}.")

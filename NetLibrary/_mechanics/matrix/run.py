@@ -121,6 +121,10 @@ class Matrix:
     def _why_no_balancer(self) -> str:
         """Names lead through something outside of the cluster, whose rules are not those of Services."""
         given = addresses.of_load_balancer(self.world.service("balanced") or {})
+        others = [service["metadata"]["name"] for service in self.world.services if addresses.of_load_balancer(service)]
+        if not given and others:
+            # k3s serves a port of its nodes' addresses for one Service only
+            return f"'balanced' got no LoadBalancer address, while '{others[0]}' got one"
         if not given:
             return "no LoadBalancer address was assigned, so there is no provider"
         return f"the load balancer has a name ('{given[0]}') and no address; what is behind it is not known"
