@@ -35,7 +35,8 @@ Several Targets At Once And From Outside
     VAR    ${address}    tcp://${service}[spec][clusterIP]:80
     VAR    ${outside}    http://open.${NAMESPACE}/ from outside
     Start Traffic    ${name}    ${address}    ${outside}    namespace=${NAMESPACE}    labels=${CLIENT}    image=${TOOLS}
-    Run Keyword And Expect Error    *is still running; use 'Stop Traffic' first, or give 'Start Traffic' several targets.
+    Run Keyword And Expect Error
+    ...    *is still running; use 'Stop Traffic' first, or give 'Start Traffic' several targets.
     ...    Start Traffic To Service    web    ${NAMESPACE}
     ${seen}    Stop Traffic
     Should Be Equal    ${{ list($seen['targets']) }}    ${{ [$name, $address, $outside] }}

@@ -118,7 +118,7 @@ def test_a_second_target_is_added_and_old_ones_are_forgotten(api: ApiServer, con
 def test_config_map_of_somebody_else_is_not_changed(api: ApiServer, connect: Callable[..., Cluster]) -> None:
     api.put(COLLECTION, {"metadata": {"name": pause.NAME, "namespace": "traffic"}, "data": {"precious": "x"}})
     said = LastRuns("run-1").note(Target("a"), connect(), "traffic", Pause(120, ""))
-    assert "is somebody else's" in said
+    assert "is not the library's" in said
     assert api.objects[COLLECTION][pause.NAME]["data"] == {"precious": "x"}
 
 

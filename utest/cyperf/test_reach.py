@@ -130,5 +130,5 @@ def test_dns_under_other_labels_is_the_one_that_agents_ask(api: ApiServer, conne
         "status": {"phase": "Running"},
     }
     assert reach.cluster_dns(connect(), [pod]) == "10.96.0.53"
-    with pytest.raises(InputError, match="no DNS Service that can be found"):
+    with pytest.raises(InputError, match="no recognisable DNS Service"):
         reach.cluster_dns(connect())

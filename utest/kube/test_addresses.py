@@ -96,7 +96,7 @@ def test_dns_of_a_cluster_with_ipv6_first(api: ApiServer, cluster: Cluster) -> N
 
 
 def test_cluster_without_a_dns_that_can_be_found_says_so(api: ApiServer, cluster: Cluster) -> None:
-    with pytest.raises(errors.InputError, match="has no DNS Service that can be found"):
+    with pytest.raises(errors.InputError, match="has no recognisable DNS Service"):
         addresses.of_dns(cluster)
     assert addresses.dns_servers(cluster) == []
     api.put(SERVICES, dns("10.96.0.10"))

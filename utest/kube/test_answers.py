@@ -61,7 +61,7 @@ def test_page_instead_of_the_version_is_not_a_cluster(api: ApiServer, connect: C
     with pytest.raises(errors.ClusterError) as caught:
         connect()
     assert "GET /version" in str(caught.value)
-    assert "which is no answer of Kubernetes: Please log in." in str(caught.value)
+    assert "that is not a Kubernetes answer: Please log in." in str(caught.value)
 
 
 def test_redirect_is_not_an_answer(api: ApiServer, cluster: Cluster) -> None:
@@ -72,7 +72,7 @@ def test_redirect_is_not_an_answer(api: ApiServer, cluster: Cluster) -> None:
 
 def test_half_an_answer_is_no_answer(api: ApiServer, cluster: Cluster) -> None:
     api.on("GET", "/pods", lambda handler: handler.text(200, '{"items": [', "application/json"))
-    with pytest.raises(errors.ClusterError, match="which is no answer of Kubernetes"):
+    with pytest.raises(errors.ClusterError, match="that is not a Kubernetes answer"):
         cluster.list("Pod", "demo")
 
 

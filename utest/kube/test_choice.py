@@ -51,7 +51,7 @@ def test_order_is_argument_variable_environment_account_home_lab(ask: Any, tmp_p
         assert [path.name for path in choice.kubeconfig] == [name]
         assert words in choice.reason
     inside = ask(service_account=account, environment=in_pod)
-    assert (inside.source, "~/.kube/config, which kubectl would take" in inside.reason) == ("in-cluster", True)
+    assert (inside.source, "~/.kube/config, which kubectl would use" in inside.reason) == ("in-cluster", True)
     assert ask(service_account=account).kubeconfig == (default,)  # a token alone is no pod
     default.unlink()
     assert ask() == Choice("lab", "", lab="default")
@@ -62,7 +62,7 @@ def test_variable_cluster_decides_about_the_lab(ask: Any, tmp_path: Path) -> Non
     assert ask(variable=str(named), force="lab").source == "lab"
     assert ask(force="lab:beta").lab == "beta"
     assert ask(variable=str(named), force="kubeconfig").kubeconfig == (named,)
-    with pytest.raises(InputError, match=r"CLUSTER is 'kubeconfig', but no kubeconfig is named"):
+    with pytest.raises(InputError, match=r"CLUSTER is 'kubeconfig', but no kubeconfig is given"):
         ask(force="kubeconfig")
     with pytest.raises(InputError, match=r"CLUSTER is 'kind'; allowed are 'lab', 'lab:NAME' and 'kubeconfig'\."):
         ask(force="kind")

@@ -165,12 +165,12 @@ def test_expired_token_is_not_sent_on_when_its_renewal_fails(api: ApiServer, ope
         ("exit 3", "failed with exit status 3 and said nothing"),
         ("kill -9 $$", "failed with signal 9"),
         (f"echo {TOKEN}", "printed no ExecCredential in JSON or YAML"),
-        (answer(token=5), "gave a token, certificate or key that is no text"),
-        (answer(token=f"{TOKEN} x"), "gave a token with white space in it"),
+        (answer(token=5), "returned a token, certificate or key that is not text"),
+        (answer(token=f"{TOKEN} x"), "returned a token that contains white space"),
         (answer(token="").replace("/v1", "/v1beta1"), f"the kubeconfig wants ExecCredential of {V1}"),
-        (answer(), "gave neither a token nor a certificate"),
-        (answer(clientCertificateData="x"), "gave only a certificate or only a key"),
-        (answer(token=TOKEN, expirationTimestamp="soon"), "gave an expirationTimestamp which is no time"),
+        (answer(), "returned neither a token nor a certificate"),
+        (answer(clientCertificateData="x"), "returned only a certificate or only a key"),
+        (answer(token=TOKEN, expirationTimestamp="soon"), "returned an expirationTimestamp that is not a time"),
     ],
 )  # fmt: skip
 def test_plugin_that_fails_has_its_own_words_in_the_error(
@@ -193,7 +193,7 @@ def test_plugin_that_is_missing_or_wants_a_terminal_is_named(open_cluster: Any, 
         errors.EnvironmentProblem, match=r"'no-such-plugin' .* is not installed\. The kubeconfig says: Look"
     ):
         open_cluster(missing)
-    with pytest.raises(errors.EnvironmentProblem, match="wants to ask at a terminal"):
+    with pytest.raises(errors.EnvironmentProblem, match="needs a terminal"):
         open_cluster(plugin(tmp_path, "true", interactiveMode="Always"))
     slow = plugin(tmp_path, "exec sleep 30")
     with pytest.MonkeyPatch.context() as patch:

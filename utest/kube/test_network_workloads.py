@@ -48,7 +48,7 @@ def test_a_workload_is_recognised(api: ApiServer, cluster: Cluster, role: str, o
 
 def test_what_nobody_knows_is_not_guessed(api: ApiServer, cluster: Cluster) -> None:
     put(api, workload("DaemonSet", "kube-system", "my-own-network"))
-    with pytest.raises(Unavailable, match=r"no workload that is known as its plugin .flannel, kube-router, "):
+    with pytest.raises(Unavailable, match=r"no workload that is recognised as its plugin .flannel, kube-router, "):
         network_workloads.find(cluster, "plugin")
     found = network_workloads.find(cluster, "plugin", "kube-system/my-own-network")
     assert (found.product, found.kind, found.device) == ("my-own-network", "DaemonSet", "")
@@ -66,7 +66,7 @@ def test_a_name_that_leads_nowhere_is_an_error_and_no_skip(
 
 def test_who_may_not_look_is_skipped_with_the_servers_words(api: ApiServer, cluster: Cluster) -> None:
     api.refuse("GET", "/daemonsets", 403, "Forbidden", "not for you")
-    with pytest.raises(Unavailable, match=r"the cluster's load balancer is cannot be looked up: .*not for you"):
+    with pytest.raises(Unavailable, match=r"the cluster's load balancer cannot be looked up: .*not for you"):
         network_workloads.find(cluster, "load balancer")
 
 

@@ -267,7 +267,7 @@ def test_page_that_stays_is_told_in_its_words(
 ) -> None:
     monkeypatch.setattr(connection_module, "RECONNECT_FOR", 1.0)
     api.on("GET", "/pods", ODD["page"], times=1000)
-    with pytest.raises(errors.Unreachable, match="something which is no answer of Kubernetes: Sign in"):
+    with pytest.raises(errors.Unreachable, match="something that is not a Kubernetes answer: Sign in"):
         cluster.list("Pod", "demo")
 
 
