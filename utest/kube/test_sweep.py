@@ -180,9 +180,7 @@ def test_account_that_may_not_look_is_not_told_that_nothing_is_there(
 def test_misspelt_namespace_is_not_told_to_be_clean(api: ApiServer, tmp_path: Any, lists: None) -> None:
     config = str(api.kubeconfig(tmp_path / "kubeconfig"))
     told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "teem"]).output
-    assert (
-        "Not checked:\n  namespace 'teem': it does not exist\nNothing of any run is in what was looked at.\n" in told
-    )
+    assert "Not checked:\n  namespace 'teem': it does not exist\nNothing of any run is in what was looked at.\n" in told
     api.put(SPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
     told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "team"]).output
     assert told.endswith("\nNothing of any run is there.\n")

@@ -245,7 +245,7 @@ def test_server_that_hangs_up_at_once_is_not_hammered(
 
 def test_page_instead_of_events_is_told(api: ApiServer, cluster: Cluster) -> None:
     api.on("GET", "watch=true", lambda handler: handler.text(200, "<html>\nlog in\n</html>\n"), times=1000)
-    with pytest.raises(errors.WaitTimeout, match=r"no answer of Kubernetes: <html>"):
+    with pytest.raises(errors.WaitTimeout, match=r"something that is not a Kubernetes answer: <html>"):
         cluster.wait("Pod", "demo", exists(), timeout=0.5, what="Pod")
 
 
