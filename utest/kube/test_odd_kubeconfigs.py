@@ -201,7 +201,7 @@ def test_what_a_plugin_prints_is_taken_or_refused_as_by_kubectl(bench: Bench, pr
         ({"server": "{url} "}, "neither a URL nor host:port"),
         ({"tls-server-name": "other.example"}, "not valid for 'other.example'"),
         ({"proxy-url": "socks5://127.0.0.1:1"}, "127.0.0.1"),
-        ({"certificate-authority-data": base64.b64encode(b"hello").decode()}, "is no certificate"),
+        ({"certificate-authority-data": base64.b64encode(b"hello").decode()}, "is not a certificate"),
     ],
 )
 def test_cluster_that_kubectl_does_not_reach_is_refused_in_words(bench: Bench, change: Object, words: str) -> None:

@@ -179,7 +179,7 @@ def test_a_line_that_does_not_come_is_told_with_the_last_ones(api: ApiServer, cl
     with pytest.raises(errors.WaitTimeout, match="not found"):
         wait_for(cluster, "ready", 30)
     assert time.monotonic() - begin < 5, "a pod that is not there prints nothing"
-    with pytest.raises(errors.InputError, match="no regular expression"):
+    with pytest.raises(errors.InputError, match="not a regular expression"):
         wait_for(cluster, "(", regexp=True)
 
 
