@@ -51,7 +51,7 @@ def test_closed_namespace_is_opened_for_the_pods_of_the_run_alone(
         for word in ("ingress", "egress")
     ]
     assert all(each["metadata"]["labels"]["netlibrary.io/run"] == cluster.run_id for each in made)
-    assert "Namespace 'team' is closed by NetworkPolicy 'default-deny'; policies of the run let" in said[-1]
+    assert "Namespace 'team' is closed by NetworkPolicy 'default-deny'; policies of the run allow" in said[-1]
     assert cluster.create(POD)["metadata"]["labels"][POD_OF] == cluster.run_id
     elsewhere = cluster.create({**POD, "metadata": {"name": "p", "namespace": "other"}})
     assert POD_OF not in elsewhere["metadata"]["labels"]
