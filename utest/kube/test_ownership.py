@@ -297,7 +297,7 @@ def test_existing_namespace_is_worked_in_and_only_own_objects_go(
     cluster.leave_namespace("shop")
     assert list(api.objects[SPACES]) == ["shop"]
     assert list(api.objects[MAPS]) == ["theirs"]
-    assert said[0].startswith("Namespace 'shop' existed before this run: it is used and stays")
+    assert said[0].startswith("Namespace 'shop' existed before this run: it is worked in and stays")
     assert delete_run(cluster, wait=5) == []
     assert list(api.objects[SPACES]) == ["shop"]
 

@@ -143,7 +143,7 @@ def seen(**more) -> Observation:
         (Expected(CONNECTED, records=frozenset({"1.1.1.1"})), seen(responders=Counter(["2.2.2.2"])), "records", "2.2.2.2"),
         (Expected(CONNECTED, records=frozenset({"1", "2"})), seen(responders=Counter(["2,1"])), "", ""),
         (Expected(CONNECTED, an_address=True), seen(responders=Counter(["o.example."])), "records", "are o.example."),
-        (Expected(CONNECTED, an_address=True), seen(), "records", "must lead to an address, but its records are nothing"),
+        (Expected(CONNECTED, an_address=True), seen(), "records", "must resolve to an address, but its records are nothing"),
         (Expected(CONNECTED, an_address=True), seen(responders=Counter(["o.example.,192.0.2.7"])), "", ""),
         (Expected(CONNECTED, slow_ms=500), seen(latency_ms=501), "slow", "at most 500 ms"),
         (Expected(CONNECTED, status=200), seen(detail="HTTP 503 Service Unavailable"), "status", "status 200"),
