@@ -264,6 +264,19 @@ def test_volume_that_cannot_be_mounted_is_told_and_certain_when_its_source_is_mi
     assert text.startswith("Pods: pod 'web-1' cannot get ready: ContainerCreating: FailedMount: MountVolume")
 
 
+def test_what_has_become_certain_is_told_then_and_not_at_the_next_look(
+    api: ApiServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks two seconds apart came three apart, with the ticks between them; the end of ten seconds came at twelve."""
+    monkeypatch.setattr(hindrances, "EVERY", 6.0)
+    monkeypatch.setattr("NetLibrary._mechanics.kube.waiting.TICK", 6.0)
+    pod = put_pod(api, containerStatuses=[{"name": "c", "state": {"waiting": {"reason": "ContainerCreating"}}}])
+    event(api, pod, "FailedMount", 'MountVolume.SetUp failed for volume "v": secret "s" not found')
+    begin = time.monotonic()
+    assert "cannot get ready" in pods_message(cluster, 20)
+    assert 1.0 <= time.monotonic() - begin < 4.0
+
+
 def test_probe_that_fails_has_its_words_in_the_message(api: ApiServer, cluster: Cluster) -> None:
     pod = put_pod(
         api,

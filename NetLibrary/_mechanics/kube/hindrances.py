@@ -78,14 +78,22 @@ class Advisor:
         self._readiness, self._completion = readiness, completion
         self._next = time.monotonic() + FIRST_LOOK
         self._hints: list[Hint] = []
-        self._hopeless, self._lasting = Hopeless(), Lasting()
+        self._lasting = Lasting()
+        self._hopeless = Hopeless(self._lasting)
 
     def look(self, objects: Sequence[Object]) -> list[Hint]:
-        """Returns what stands in the way; asks the cluster every two seconds at the most."""
-        if time.monotonic() >= self._next:
+        """Returns what stands in the way; asks the cluster every two seconds, and when something becomes certain."""
+        begin = time.monotonic()
+        if begin >= self._next:
             self._hints = self._ask(objects)
-            self._next = time.monotonic() + EVERY
+            end = time.monotonic()
+            # A server that takes its time is left alone for as long as it took
+            self._next = max(min(begin + EVERY, self._lasting.next_end()), end + (end - begin))
         return self._hints
+
+    def due_in(self) -> float:
+        """Returns the seconds until the cluster is asked again."""
+        return max(0.0, self._next - time.monotonic())
 
     def at_the_end(self, objects: Sequence[Object]) -> list[str]:
         """Returns lines for a failure: what stands in the way now, and the last words of containers that ended."""

@@ -69,7 +69,7 @@ def wait(
         while True:
             more = absences.allowance(start, timeout)
             left = deadline_left(start + timeout + more)
-            event = stream.next(min(left, TICK))
+            event = stream.next(min(left, TICK, advisor.due_in() if synced else TICK))
             while event is not None:
                 synced = synced or event[0] == "SYNCED"
                 _note(objects, event)

@@ -6,6 +6,7 @@ in `hindrances.py`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -82,18 +83,25 @@ class Lasting:
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
+        self._ends: dict[str, float] = {}
 
     def lasts(self, key: str, seconds: float) -> bool:
         """Tells whether it has been known for so many seconds; it is known from the first question on."""
         now = time.monotonic()
-        return now - self._since.setdefault(key, now) >= seconds
+        self._ends[key] = self._since.setdefault(key, now) + seconds
+        return now >= self._ends[key]
+
+    def next_end(self) -> float:
+        """Returns when the next of what was asked for will have lasted long enough; infinity if there is none."""
+        now = time.monotonic()
+        return min((end for end in self._ends.values() if end > now), default=math.inf)
 
 
 class Hopeless:
     """Remembers the troubles of pods and tells which of them will not pass."""
 
-    def __init__(self) -> None:
-        self._lasting = Lasting()
+    def __init__(self, lasting: Lasting | None = None) -> None:
+        self._lasting = lasting or Lasting()
         self._restarts: dict[str, int] = {}
 
     def is_it(self, pod: str, trouble: Trouble) -> bool:
