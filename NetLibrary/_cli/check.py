@@ -40,7 +40,7 @@ def check(
                 click.echo(about)
             if lacking:
                 click.echo(text_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking)))
-                cause = rights.likely_cause(name, namespace, those, lacking)
+                cause = rights.likely_cause(name, namespace, lacking)
                 click.echo(f"See manifests/access/{name}.yaml. {cause}".rstrip())
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error

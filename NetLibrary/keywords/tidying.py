@@ -86,7 +86,7 @@ class TidyingKeywords(KeywordBase):
         if skip and everywhere:
             names = list(dict.fromkeys(map(str, everywhere)))  # two roles may grant the same right
             words = "; ".join(names[:6]) + (f" and {len(names) - 6} more" if names[6:] else "")
-            cause = rights.likely_cause(suite, namespace, asked, lacking)
+            cause = rights.likely_cause(suite, namespace, lacking)
             text = f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
             raise Unavailable(f"{text} {cause}".rstrip())
         if skip:

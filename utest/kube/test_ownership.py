@@ -356,7 +356,9 @@ def test_guest_asks_for_nothing_outside_of_the_namespace_that_it_works_in(api: A
 def test_object_of_others_is_not_changed_unless_that_is_allowed(api: ApiServer, cluster: Cluster) -> None:
     api.put(MAPS, config_map(a="theirs"))
     with pytest.raises(
-        errors.NotOwned, match="ConfigMap 'shop/settings' exists and was not created by this run, so it is left"
+        errors.NotOwned,
+        match=r"ConfigMap 'shop/settings' exists and was not created by this run, so it is left as it is\. "
+        r"Choose another namespace or another name\.$",
     ):
         cluster.apply(config_map(a="ours"))
     assert api.objects[MAPS]["settings"]["data"] == {"a": "theirs"}

@@ -162,8 +162,7 @@ def _change(
         if not allow_foreign and not is_marked(resource, found):
             raise errors.NotOwned(
                 f"{place_of(resource, found['metadata'])} exists and was not created by this run, so it is left as it "
-                "is. Choose another namespace or another name; with allow_foreign=True, 'Apply Manifest' changes it "
-                "and restores it at the end."
+                "is. Choose another namespace or another name."
             )
         return cluster.foreign.apply(resource, found, obj, force=force)
     obj = named(dressed(obj, cluster.opening.pod_settings(obj["metadata"].get("namespace"))))

@@ -221,11 +221,12 @@ def table(lacking: list[Right]) -> list[list[str]]:
     return [[str(right), _needed_by(right), right.role] for right in lacking]
 
 
-def likely_cause(suite: str, namespace: str | None, asked: list[Right], lacking: list[Right]) -> str:
+def likely_cause(suite: str, namespace: str | None, lacking: list[Right]) -> str:
     """Returns what is wrong where a mere lack of roles is unlikely, as a sentence; empty where nothing points to it."""
-    inside = [right for right in asked if namespace and right.namespace == namespace and not right.optional]
-    if inside and all(right in lacking for right in inside):
-        return f"It has none of the rights in namespace '{namespace}': is this its name, and is there such a namespace?"
+    # Roles of the whole cluster grant some rights in a namespace of any name, but hardly this one
+    if namespace and any((each.verb, each.resource, each.namespace) == ("get", "namespaces", namespace)
+                         for each in lacking):  # fmt: skip
+        return f"It may not even read namespace '{namespace}': is this its name, and is there such a namespace?"
     if not namespace and ("create", "namespaces") in {(right.verb, right.resource) for right in lacking}:
         return about_namespace(suite) or "An account that owns one namespace names it with -v NAMESPACE:…"
     return ""
