@@ -169,7 +169,7 @@ def keyword(
             except (errors.WaitFailed, errors.WaitTimeout) as error:
                 raise Failure(secrets.hide(args[0].session.with_absences(str(error)))) from error
             except errors.Unavailable as error:
-                raise SkipExecution(secrets.hide(str(error))) from error
+                raise SkipExecution(secrets.hide(args[0].session.with_absences(str(error)))) from error
             except errors.ExecLost as error:
                 args[0].session.look_for_api_servers()
                 raise Error(secrets.hide(args[0].session.with_absences(str(error)))) from error

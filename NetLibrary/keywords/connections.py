@@ -302,6 +302,7 @@ class ConnectionKeywords(SourceBase):
         from NetLibrary._mechanics.connections.run import Request, Target
         from NetLibrary._mechanics.kube import addresses
         from NetLibrary._mechanics.kube.opening import OWN_POLICIES
+        from NetLibrary._mechanics.polling import rounds
         from NetLibrary._mechanics.vantage import InPod
 
         word = secrets.token_hex(3)
@@ -318,10 +319,14 @@ class ConnectionKeywords(SourceBase):
             target = Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
             request = Request(attempts=1, limit_seconds=1.0)
             behind = InPod(cluster, closed)
-            before = refusals.resets_sent(behind)
-            pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
-            after = refusals.resets_sent(behind)
-        by_itself = None in (before, after) or before != after
+            # Whoever enforces policies may not have noticed yet that the API server is back
+            for _ in rounds(timeout=cluster.connection.absences.recovery_left(), every=2.0):
+                before = refusals.resets_sent(behind)
+                pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
+                after = refusals.resets_sent(behind)
+                by_itself = None in (before, after) or before != after
+                if not (pair.count(REFUSED) and by_itself):
+                    break
         who = " by the pod itself" if by_itself else " on the way, by a network that rejects what policies deny"
         refused = pair.count(REFUSED) > 0
         logger.info(f"A port behind a policy that allows nobody: {pair.seen}{who if refused else ''}.")

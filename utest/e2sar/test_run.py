@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -18,6 +19,7 @@ from NetLibrary._mechanics.e2sar.facts import Limits
 from NetLibrary._mechanics.e2sar.objects import Files
 from NetLibrary._mechanics.e2sar.parameters import PodSettings, ReceiverSettings, SenderSettings
 from NetLibrary._mechanics.e2sar.run import Finding, Run, RunSettings, require_policies
+from NetLibrary._mechanics.kube.absences import Absences
 from NetLibrary._mechanics.kube.pods import PodSettings as RunPods
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords._base import KeywordBase, keyword
@@ -33,7 +35,7 @@ SENT = SenderSettings(events=1000, event_bytes=1024, rate_gbps=0.02, mtu=1400)
 class Nothing:
     """A cluster in which only deletions are asked for."""
 
-    is_lab, lab = False, None
+    is_lab, lab, connection = False, None, SimpleNamespace(absences=Absences())
 
     def __init__(self) -> None:
         self.deleted: list[str] = []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from synthetic import layout, sources, world
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.absences import Absences
 from NetLibrary._mechanics.matrix import readiness
 from NetLibrary._mechanics.matrix.building import Builder, Options, local_addresses
 from NetLibrary._mechanics.matrix.cases import CASES
@@ -229,7 +231,7 @@ def test_nodes_that_cannot_run_the_probers_are_left_out_with_one_line(node, word
 class Scripted:
     """A cluster whose wait asks the goal again and again with the same pods."""
 
-    lab, run_id = None, "run"
+    lab, run_id, connection = None, "run", SimpleNamespace(absences=Absences())
 
     def __init__(self, pods, leases):
         self.pods, self.leases = pods, leases
@@ -271,6 +273,38 @@ def test_a_node_whose_kubelet_is_dead_or_never_was_is_left_out_within_seconds(mo
     readiness.await_pods(bed)
     assert bed.layout.pods == (("on-node1", "node1"),)
     assert word in bed.layout.left_out[0][1]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_services_of_a_first_pod_that_was_left_out_lead_to_the_next_one(allowed):
+    """They were called changed, and all of their cells wrong."""
+    aims = {}
+
+    class Patching(Refusing):
+        def patch(self, kind, name, namespace, body):
+            if not allowed:
+                raise errors.Forbidden("services may not be patched", status=403)
+            aims[name] = body["spec"]["selector"][objects.POD]
+
+    made = builder(Patching())
+    bed, planned = made.testbed, made.testbed.layout
+    bed.layout = planned.without({planned.first: "its kubelet is late"})
+    made._lead_elsewhere(planned)
+    if allowed:
+        assert {"nodeport-local", "internal-local"} <= set(aims)
+        assert set(aims.values()) == {bed.layout.first}
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    matrix = Matrix(bed)
+    assert "was left out, and no other has its second server" in matrix.lacking(CASES["several ports"])
+    lost = next(
+        case for case in CASES.values() if {t.service for _, t in matrix_pairs(matrix, case)} == {"nodeport-local"}
+    )
+    assert ("may not be patched" in matrix.lacking(lost)) is not allowed
+
+
+def matrix_pairs(matrix, case):
+    return case.pairs(matrix.layout, matrix.world, matrix.sources)
 
 
 def test_a_slow_kubelet_that_is_alive_is_waited_for(monkeypatch):

@@ -9,8 +9,9 @@ from collections.abc import Callable
 # Shorter ones are no news: one address of several, or one connection, may be refused on the way
 LEAST = 0.5
 # client-go, and so each kubelet and controller, asks a server that was away again after 0.8 s, then after twice as long
-# each time, up to a minute; it begins anew after two minutes without trouble
-RECOVERY = 60.0
+# each time, up to a minute; it begins anew after two minutes without trouble. A watch that is opened again at last may
+# be told to list anew, which waits once more: a kubelet took 110 s after the third absence within two minutes.
+RECOVERY = 120.0
 # Whoever is away for longer may not come back
 GONE = 30.0
 # For so long after its start a server may refuse what it allows later: it reads accounts and roles from its store first
@@ -63,11 +64,17 @@ class Absences:
         with self._lock:
             return bool(self._past) and self._now() - self._past[-1][1] < seconds
 
+    def recovery_left(self) -> float:
+        """Returns for how many seconds more Kubernetes' own programs may not have noticed the server's return."""
+        with self._lock:
+            back = self._past[-1][1] if self._past else float("-inf")
+            return max(0.0, back + RECOVERY - self._now())
+
     def allowance(self, start: float, timeout: float) -> float:
         """Returns how many seconds more a wait may take because the server was away.
 
-        Until a minute after its return Kubernetes' own programs may not have noticed it. That minute, or as long again
-        as the wait where that is less, is given once, and not for a server that seems to be gone for good.
+        Until two minutes after its return Kubernetes' own programs may not have noticed it. They, or as long again as
+        the wait where that is less, are given once, and not for a server that seems to be gone for good.
 
         Args:
             start: When the wait began.
@@ -85,7 +92,7 @@ class Absences:
 
         Args:
             alias: Name of the cluster.
-            since: The moment; an absence that ended up to a minute before it counts too, for its effects.
+            since: The moment; an absence that ended up to two minutes before it counts too, for its effects.
         """
         with self._lock:
             now = self._now()
@@ -102,5 +109,5 @@ class Absences:
         until = "and gives none now" if away else f"until {now - found[-1][1]:.0f} s ago"
         return (
             f"The API server of cluster '{alias}' gave no answer {long}, {until}. "
-            "Kubelets and controllers ask it again up to a minute later, so what they do comes late."
+            "Kubelets and controllers may not notice for two minutes, so what they do comes late."
         )

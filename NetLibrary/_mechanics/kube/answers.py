@@ -24,6 +24,8 @@ BY_STATUS = {
 }
 # What the API server says with status 500 while its store changes its leader or is slow; the request may have been done
 _STORE = ("etcdserver:", "leader changed", "raft proposal dropped")
+# What it says when it could not reach itself for an address of a Service, as while it ends; then nothing was made
+_ITSELF = re.compile(r"failed to allocate .*(connection refused|connection reset|EOF|use of closed)")
 # Methods whose repetition changes nothing more, were the first one done after all. Not here: POST, and a JSON patch,
 # which may append.
 _IDEMPOTENT = ("GET", "PUT", "DELETE")
@@ -88,6 +90,8 @@ def pause_before_again(
         return pause
     if error.status == 429:
         return None if path.endswith("/eviction") else (pause if retry_after is None else retry_after)
+    if error.status in (422, 500) and _ITSELF.search(str(error)):
+        return pause
     of_store = error.status == 500 and any(words in str(error) for words in _STORE)
     if error.status in (502, 503, 504) or of_store or (error.status == 500 and retry_after is not None):
         never_done = error.status == 503 and retry_after is not None

@@ -73,7 +73,7 @@ class Builder:
         name = bed.options.namespace
         self._take_namespace(name)
         services = [s for s in objects.services(bed.layout) if s["metadata"]["name"] != ALIAS]
-        pods = objects.pods(bed.layout)
+        planned, pods = bed.layout, objects.pods(bed.layout)
         # each pod that gets ready changes every Service with all pods behind it, on every node
         later = services if len(pods) > MANY_PODS else []
         self._create([*([] if later else services), *pods])
@@ -83,6 +83,7 @@ class Builder:
         if later:
             self._create(later)
             self._without_refused()
+        self._lead_elsewhere(planned)
         await_endpoints(bed)
         await_balancer(bed)
         bed.refresh()
@@ -132,6 +133,23 @@ class Builder:
         for name, text in bed.refused.items():
             if name not in lost and name != objects.NEAR:
                 bed.note(f"The API server rejected '{name}': {text}")
+
+    def _lead_elsewhere(self, planned: Layout) -> None:
+        """Leads the Services with one endpoint to another pod where the one planned for them was left out."""
+        bed = self._bed
+        if bed.layout.first == planned.first:
+            return
+        gone = f"its pod '{planned.first}' was left out"
+        bed.unfounded[objects.SEVERAL_PORTS] = f"{gone}, and no other has its second server"
+        before = {each["metadata"]["name"]: each["spec"].get("selector") for each in objects.services(planned)}
+        for service in objects.services(bed.layout):
+            name, selector = service["metadata"]["name"], service["spec"].get("selector")
+            if name in bed.left_out or before.get(name) == selector:
+                continue
+            try:
+                bed.cluster.patch("Service", name, bed.layout.namespace, {"spec": {"selector": selector}})
+            except errors.Forbidden as error:
+                bed.unfounded[name] = f"{gone}, and its Service may not be changed: {error}"
 
     # --- probers and what they tell -----------------------------------------------------------------------
 

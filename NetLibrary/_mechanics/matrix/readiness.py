@@ -27,7 +27,7 @@ def await_pods(bed: Testbed) -> None:
     """
     wanted = dict((*bed.layout.pods, *bed.layout.host_pods))
     hopeless, silent = Hopeless(), _Silent(bed)
-    deadline = time.monotonic() + bed.options.timeout - 1.0
+    start, timeout, absences = time.monotonic(), bed.options.timeout, bed.cluster.connection.absences
 
     def goal(pods: list[dict[str, Any]]) -> Any:
         mine = [p for p in pods if p["metadata"]["name"] in wanted]
@@ -39,7 +39,7 @@ def await_pods(bed: Testbed) -> None:
                 name = pod["metadata"]["name"]
                 if name in waiting and (why := silent.why(pod, wanted[name])):
                     reasons[name] = why
-            if time.monotonic() > deadline:
+            if time.monotonic() > start + timeout + absences.allowance(start, timeout) - 1.0:
                 reasons = {n: f"not ready in time: {t.text}" for n, t in waiting.items()} | reasons
         unready = next((p for p in pods if p["metadata"]["name"] == objects.NEVER_READY), None)
         if unready is not None and not reasons and not unready.get("status", {}).get("podIP"):

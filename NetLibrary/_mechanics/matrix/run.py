@@ -86,17 +86,18 @@ class Matrix:
         self.testbed.refresh()
 
     def pairs(self, case: cases.CaseKind) -> list[Pair]:
-        """Who asks what in a case, without Services that the API server has refused."""
+        """Who asks what in a case, without Services that were refused or lead nowhere."""
         found = case.pairs(self.layout, self.world, self.sources)
-        return [pair for pair in found if pair[1].service not in self.testbed.refused]
+        left_out = self.testbed.left_out
+        return [pair for pair in found if pair[1].service not in left_out]
 
     def lacking(self, case: cases.CaseKind) -> str:
         """Why a case cannot be run here; empty when it can."""
-        refused = self.testbed.refused
+        left_out = self.testbed.left_out
         pairs = list(case.pairs(self.layout, self.world, self.sources))
         asked = {target.service for _, target in pairs if target.service}
-        if asked and asked <= set(refused):
-            return "; ".join(dict.fromkeys(f"the API server refused it: {refused[name]}" for name in sorted(asked)))
+        if asked and asked <= set(left_out):
+            return "; ".join(dict.fromkeys(left_out[name] for name in sorted(asked)))
         facts = self.world.facts
         dual = any(len(p.get("status", {}).get("podIPs") or []) > 1 for p in self.world.pods)
         reasons = {

@@ -77,6 +77,7 @@ class Testbed:
         world: The objects as they were read last.
         notes: Facts that the reader should know.
         seconds: How long each step took.
+        unfounded: Why a Service leads nowhere in this matrix, by its name.
         own_namespace: The matrix has made its namespace; else it works in somebody's.
         refused: What the API server said to objects that it refused, by name of the Service or pod.
     """
@@ -92,6 +93,7 @@ class Testbed:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    unfounded: dict[str, str] = field(default_factory=dict)
     own_namespace: bool = True
 
     def refresh(self) -> None:
@@ -119,8 +121,13 @@ class Testbed:
             places={**self.world.places, **{p["metadata"]["name"]: p["spec"].get("nodeName") or "" for p in pods}},
         )
         changed = drift(self.layout, self.world) if self.sources else {}
-        self.world.drift = {name: text for name, text in changed.items() if name not in self.refused}
+        self.world.drift = {name: text for name, text in changed.items() if name not in self.left_out}
         self.world.foreign_policies = foreign_policies(self.world, self.cluster.run_id)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why nobody asks a Service or pod, by its name."""
+        return {name: f"the API server refused it: {text}" for name, text in self.refused.items()} | self.unfounded
 
     def learn(self, facts: Facts) -> None:
         """Takes what was measured."""

@@ -23,6 +23,7 @@ POD = "netlibrary.io/pod"
 PROBER = "prober"
 HTTP_PORT = 8080
 BANNER_PORT = 9376
+SEVERAL_PORTS = "several-ports"
 # A headless Service with so many addresses that the answer of DNS fills a packet
 MANY = "many"
 NEVER_READY = "never-ready"
@@ -313,7 +314,7 @@ def services(layout: Layout) -> list[Object]:
         ),
         service(
             layout,
-            "several-ports",
+            SEVERAL_PORTS,
             one,
             ports=[
                 {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"},
