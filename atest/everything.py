@@ -17,6 +17,9 @@ PASSING = ("events", "events.events.k8s.io", "endpoints", "componentstatuses", "
 def everything(lab: Lab, *namespaces: str) -> dict[str, Any]:
     """Returns the objects of the cluster and of some namespaces, without what the cluster itself goes on changing."""
     found = json.loads(lab.kubectl("get", CLUSTER_KINDS, "-o", "json"))["items"]
+    for namespace in namespaces:
+        # Pods of the suite itself may end a little later than what made them
+        found += json.loads(lab.kubectl("-n", namespace, "get", "pods", "-l", "app=theirs", "-o", "json"))["items"]
     for namespace in (*namespaces, "default", "kube-system"):
         found += json.loads(lab.kubectl("-n", namespace, "get", KINDS, "-o", "json"))["items"]
     kept = {}

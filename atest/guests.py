@@ -89,9 +89,10 @@ spec:
 # A valid object of each kind that does nothing: no pod of it starts, and no traffic is concerned by it
 _TEMPLATE = {
     "metadata": {"labels": {"app": "theirs"}},
-    "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "docker.io/library/busybox:1.36"}],
+    "spec": {"containers": [{"name": "c", "image": "docker.io/library/busybox:1.36"}],
              "nodeSelector": {"theirs": "nowhere"}},
 }  # fmt: skip
+_ENDING = {**_TEMPLATE, "spec": {**_TEMPLATE["spec"], "restartPolicy": "Never"}}
 _SELECTOR = {"matchLabels": {"app": "theirs"}}
 _IDLE: dict[str, tuple[str, dict[str, Any]]] = {
     "ConfigMap": ("v1", {"data": {"theirs": "yes"}}),
@@ -102,7 +103,7 @@ _IDLE: dict[str, tuple[str, dict[str, Any]]] = {
     "Deployment": ("apps/v1", {"spec": {"replicas": 0, "selector": _SELECTOR, "template": _TEMPLATE}}),
     "StatefulSet": ("apps/v1", {"spec": {"replicas": 0, "selector": _SELECTOR, "serviceName": "theirs",
                                          "template": _TEMPLATE}}),
-    "Job": ("batch/v1", {"spec": {"suspend": True, "template": _TEMPLATE}}),
+    "Job": ("batch/v1", {"spec": {"suspend": True, "template": _ENDING}}),
     "NetworkPolicy": ("networking.k8s.io/v1", {"spec": {"podSelector": _SELECTOR, "policyTypes": ["Ingress"]}}),
 }  # fmt: skip
 # Names that keywords choose, beside those of the manifests
@@ -194,6 +195,8 @@ class guests:  # noqa: N801 - Robot looks for a class of the module's name
             if suite in STAND_INS:
                 lab.install(STAND_INS[suite])
         lab.kubectl("create", "namespace", name)
+        # Without it, no pod is admitted
+        lab.kubectl("-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
         listed = {"apiVersion": "v1", "kind": "List", "items": of_our_names()}
         lab.kubectl("-n", name, "apply", "-f", "-", stdin=json.dumps(listed))
         before = everything(lab, name)
