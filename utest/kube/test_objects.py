@@ -130,6 +130,16 @@ def test_create_of_what_exists_says_so(cluster: Cluster) -> None:
     )
 
 
+def test_create_of_what_others_have_names_a_way_out(cluster: Cluster) -> None:
+    """A suite in a namespace of others showed only the server's refusal."""
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"}}
+    cluster.create(settings)
+    with pytest.raises(
+        errors.AlreadyExists, match=r'"settings" already exists\. Choose another namespace or another name\.$'
+    ):
+        cluster.create(settings)
+
+
 @pytest.mark.parametrize(
     ("obj", "words"),
     [

@@ -76,7 +76,10 @@ def create(cluster: ClusterWriter, obj: Object) -> Object:
             if lost:
                 cluster.ownership.perhaps_created(resource, obj["metadata"])
             elif not any(isinstance(each, errors.Unreachable) for each in refused):
-                raise
+                if not resource.namespaced:
+                    raise
+                advice = "Choose another namespace or another name."
+                raise errors.AlreadyExists(f"{error} {advice}", status=error.status, reason=error.reason) from error
             after_all = _made_after_all(cluster, resource, obj, error)
             if after_all is None and not lost:
                 raise
