@@ -21,6 +21,7 @@ from NetLibrary._mechanics.kube.logs import LogFile
 from NetLibrary._mechanics.kube.port_forward import PortForward
 from NetLibrary._mechanics.kube.wait import exists
 from NetLibrary._mechanics.probing.alive import Kubelets
+from NetLibrary.keywords.connections import ConnectionKeywords
 
 from .test_port_forward import Pod, ask, web
 
@@ -400,10 +401,13 @@ Wrong
 
 Of Another Library
     Fail    Something went wrong.
+
+Skipped
+    Skip Unless Network Policies Are Enforced    demo
 """
 
 
-def test_failure_names_the_absence(api: ApiServer, tmp_path: Any) -> None:
+def test_failure_and_skip_name_the_absence(api: ApiServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     api.put("/api/v1/namespaces", {"metadata": {"name": "demo"}})
     api.put(PODS, POD)
 
@@ -412,6 +416,10 @@ def test_failure_names_the_absence(api: ApiServer, tmp_path: Any) -> None:
         api.on("GET", "/version", lambda handler: handler.reset())  # with what was open
         threading.Timer(1.5, api.open_door).start()
 
+    def knows_no_policies(self: Any, *given: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(ConnectionKeywords, "_policies_are_enforced", knows_no_policies)
     api.command = goes_away
     tests = Run(tmp_path, api.kubeconfig(tmp_path / "kubeconfig"), SUITE).tests
     words = "The API server of cluster 'default' gave no answer for "
@@ -423,3 +431,5 @@ def test_failure_names_the_absence(api: ApiServer, tmp_path: Any) -> None:
     assert tests["Wait"].message.count(words) == 1
     assert tests["Wrong"].message.startswith("timeout is -1 s; allowed is 0 s and more.\n")
     assert words in tests["Of Another Library"].message
+    assert tests["Skipped"].status == "SKIP"
+    assert words in tests["Skipped"].message
