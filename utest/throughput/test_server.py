@@ -13,6 +13,7 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, Forbidden, NotFound
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem
 from NetLibrary._mechanics.kube import service_types
 from NetLibrary._mechanics.kube.pods import PodSettings
+from NetLibrary._mechanics.throughput import server
 from NetLibrary._mechanics.throughput.causes import (
     about_the_server,
     behind,
@@ -326,3 +327,20 @@ def test_server_is_found_behind_an_injected_container() -> None:
     injected, own = {"name": "proxy"}, {"name": "server", "command": ["iperf3", "-s"]}
     assert server_container({"spec": {"containers": [injected, own]}}) == "server"
     assert server_container({"spec": {"containers": [injected, {"name": "x"}]}}) == "proxy"
+
+
+@pytest.mark.parametrize(
+    ("kind", "balancer", "made", "seconds"),
+    [
+        ("LoadBalancer", [], True, 2.0),
+        ("LoadBalancer", [], False, 20.0),
+        ("LoadBalancer", [{"ip": "198.51.100.1"}], True, 20.0),
+        ("ClusterIP", [], True, 20.0),
+    ],
+)
+def test_missing_load_balancer_is_waited_for_once(kind: str, balancer: list[Any], made: bool, seconds: float) -> None:
+    """The second server waited another 20 s; a Service of others says nothing about ours."""
+    first = service(kind, balancer=balancer)
+    first["metadata"] = {**first.get("metadata", {}), "name": "first"}
+    cluster: Any = SimpleNamespace(list=lambda *_: [first], ownership=SimpleNamespace(made=lambda _: made))
+    assert server._patience(cluster, "shop", "second") == seconds

@@ -111,13 +111,26 @@ def start(cluster: Cluster, objects: list[Object], *, program: str, timeout: flo
     if service["spec"]["type"] == "LoadBalancer":
         try:
             cluster.wait(
-                "Service", namespace, load_balancer_ready(), name=name, timeout=min(timeout, 20.0),
+                "Service", namespace, load_balancer_ready(), name=name,
+                timeout=min(timeout, _patience(cluster, namespace, name)),
                 what=f"Address of Service '{namespace}/{name}'", progress=say,
             )  # fmt: skip
         except WaitTimeout as error:
             say(f"{error} Paths through the load balancer are skipped.")
     pods = cluster.list("Pod", namespace, labels=f"app={name}")
     return str(next((pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")), ""))
+
+
+def _patience(cluster: Cluster, namespace: str, name: str) -> float:
+    """Returns how long to wait for the address of a load balancer: briefly, if none came for a Service of the run."""
+    others = [
+        each
+        for each in cluster.list("Service", namespace)
+        if each["metadata"]["name"] != name
+        and each["spec"].get("type") == "LoadBalancer"
+        and cluster.ownership.made(each)
+    ]
+    return 2.0 if others and not any(map(of_load_balancer, others)) else 20.0
 
 
 def load_balancer_ready() -> Goal:
