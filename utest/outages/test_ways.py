@@ -12,6 +12,8 @@ import pytest
 
 from NetLibrary._mechanics.outages.results.stream import evaluate
 from NetLibrary._mechanics.outages.results.ways import share_ways, tell_ways
+from NetLibrary._mechanics.outages.run.inpod.echo import COUNT, UdpStream
+from NetLibrary._mechanics.outages.run.inpod.wire import MARK, PAYLOAD
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamLog, StreamResult, StreamSpec, Window
 
 from .conftest import MS, T0
@@ -63,6 +65,38 @@ def test_a_direction_that_loses_datagrams_is_named(tmp_path: Path, lose: set[str
         assert result.longest is not None
         assert result.longest.way == way
         assert result.longest_ms > 300
+
+
+class Loop:
+    """What a stream asks of the prober's loop, without one."""
+
+    polled = shift = 0
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, int]] = []
+
+    def watch(self, *_given: object) -> None: ...
+
+    def record(self, *_given: object) -> None: ...
+
+    def event(self, _name: str, **facts: int) -> None:
+        self.events.append(facts)
+
+
+def test_probes_that_a_busy_machine_never_sent_were_lost_on_no_way() -> None:
+    """Answers alone were lost, and it was told that requests were too: 14 of 52 had not been sent."""
+    loop = Loop()
+    given = {"number": 1, "address": "127.0.0.1", "port": free_port(), "period_ms": 10, "timeout_ms": 300}
+    stream = UdpStream(loop, given)
+    sent = [*range(10), *range(14, 30), *range(35, 60)]
+    for sequence in sent:
+        stream.skipped = sequence - sent.index(sequence)
+        stream.send(sequence, sequence * MS)
+    for sequence in (4, 50):
+        payload = PAYLOAD.pack(MARK, 1, sequence, sequence * MS) + COUNT.pack(sent.index(sequence) + 1)
+        stream._count(payload)
+    stream.sock.close()
+    assert [(told["missing"], told["reached"]) for told in loop.events] == [(36, 36)]
 
 
 def window(start_ms: int, length_ms: int, kind: OutageKind = OutageKind.SILENT_DROP) -> Window:

@@ -1,5 +1,6 @@
 """ICMP and UDP echo streams."""
 
+import bisect
 import contextlib
 import errno
 import socket
@@ -255,6 +256,7 @@ class UdpStream(EchoStream):
     def __init__(self, loop, spec):
         super().__init__(loop, spec)
         self.last = None
+        self.skips = [(0, 0)]  # (sequence, how many before it were never sent)
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
@@ -271,6 +273,8 @@ class UdpStream(EchoStream):
 
     def send(self, sequence, now):
         self.expire(now)
+        if self.skipped != self.skips[-1][1]:
+            self.skips.append((sequence, self.skipped))
         payload = PAYLOAD.pack(MARK, self.number, sequence, now) + self.padding
         try:
             self._ready()
@@ -312,10 +316,16 @@ class UdpStream(EchoStream):
         if before is not None and (sequence <= before[0] or not count):
             return
         self.last = (sequence, count, sent)
-        missing = sequence - before[0] - 1 if before else 0
+        # What this side never sent, for want of a processor, was lost on neither way
+        missing = sequence - before[0] - 1 - self._skipped(before[0], sequence) if before else 0
         if missing >= TELLING and count > before[1]:
             reached = min(missing, count - before[1] - 1)
             self.loop.event("way", stream=self.number, since=before[2], until=sent, missing=missing, reached=reached)
+
+    def _skipped(self, since, until):
+        """Returns how many probes between two that were sent were not."""
+        first, last = (self.skips[bisect.bisect_right(self.skips, (at, 1 << 62)) - 1][1] for at in (since, until))
+        return last - first
 
 
 def ask_for_errors(sock):
