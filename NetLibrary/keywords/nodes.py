@@ -91,7 +91,8 @@ class NodeKeywords(DisruptionBase):
             labels: Label selector: only pods that match are evicted, and the node must have at least one.
             namespace: Only pods of this namespace are evicted; those of all namespaces by default.
             force: Whether pods that nothing would recreate may be evicted.
-            delete_emptydir_data: Whether pods with an emptyDir may be evicted; its contents are lost.
+            delete_emptydir_data: Whether pods of others with an emptyDir may be evicted; its contents are lost. Pods
+                that the run created, directly or through their workload, are evicted anyway.
             grace: Time for each pod to end by itself; the pod's own grace period by default.
             timeout: Longest time until all pods are gone; the library's `timeout` by default.
             cluster: Alias of the cluster.

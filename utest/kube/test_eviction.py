@@ -102,6 +102,20 @@ def test_a_drain_leaves_what_cannot_move_and_names_what_would_be_lost(api: ApiSe
     assert names(everything.evicted) == ["bare", "prober", "scratch", "web"]
 
 
+def test_a_pod_of_the_run_goes_with_its_scratch_space(api: ApiServer, cluster: Cluster) -> None:
+    """With a read-only root or a mesh, each pod has an emptyDir, and own_application's drain refused its own pods."""
+    meta = {"name": "web-owner", "namespace": "shop"}
+    workload = cluster.create({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": {}})
+    mine, theirs = pod("web"), pod("other")
+    for each in (mine, theirs):
+        each["spec"]["volumes"] = [{"name": "netlibrary-tmp", "emptyDir": {}}]
+    mine["metadata"]["ownerReferences"][0]["uid"] = workload["metadata"]["uid"]
+    api.put(PODS, mine)
+    api.put(PODS, theirs)
+    found = plan(cluster)
+    assert (names(found.evicted), names(found.refused)) == (["web"], ["other"])
+
+
 def test_pods_are_evicted_and_not_deleted(api: ApiServer, cluster: Cluster) -> None:
     evicting(api)
     web = api.put(PODS, pod("web"))

@@ -60,7 +60,7 @@ def plan_drain(
             plan.left.append((pod, "this run created it and nothing would recreate it"))
         elif owner is None and not force:
             plan.refused.append((pod, "nothing would recreate it; force=True evicts it anyway"))
-        elif _has_scratch(pod) and not delete_emptydir_data:
+        elif not delete_emptydir_data and _has_scratch(pod) and not _is_of_run(cluster, pod):
             plan.refused.append(
                 (pod, "the contents of its emptyDir would be lost; delete_emptydir_data=True allows that")
             )
@@ -84,6 +84,11 @@ def nothing_to_evict(cluster: Cluster, node: str, labels: str | None, namespace:
 
 def _has_scratch(pod: Object) -> bool:
     return any("emptyDir" in volume for volume in pod["spec"].get("volumes") or [])
+
+
+def _is_of_run(cluster: Cluster, pod: Object) -> bool:
+    """Tells whether a pod's data is the run's own, which a read-only root or a mesh gives an emptyDir as well."""
+    return cluster.ownership.owns(cluster.resources.find("Pod"), pod)
 
 
 def evict(cluster: Cluster, pod: Object, grace_seconds: int | None = None) -> str:
