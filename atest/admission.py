@@ -18,7 +18,7 @@ from NetLibrary.lab.pki import Authority
 Object = dict[str, Any]
 # Changes a pod in its place; returns why it is refused, or nothing
 Rule = Callable[[Object], str]
-SPARED = ["kube-system", "default"]
+EXEMPT = ["kube-system", "default"]
 RANGE = range(1000660000, 1000670000)
 
 
@@ -49,7 +49,7 @@ def configuration(url: str, trust: bytes) -> Object:
         "clientConfig": {"url": url, "caBundle": base64.b64encode(trust).decode()},
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
         "namespaceSelector": {
-            "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": SPARED}]
+            "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": EXEMPT}]
         },
     }
     return {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",

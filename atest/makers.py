@@ -6,11 +6,9 @@ import contextlib
 import ctypes
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -20,7 +18,7 @@ from kinds import kinds
 from oddities import Relay, oddities
 from path_proxy import PathProxy
 from robot.api import logger
-from running import ROOT, command_of, output_folder
+from running import ROOT, command_of, output_folder, tests_of
 
 from NetLibrary._mechanics.errors import NetLibraryError
 from NetLibrary.lab import Lab
@@ -102,8 +100,7 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
     def log_in_as_on(self, maker: str, lasts: int = 3600) -> None:
         """Lets suites use a kubeconfig as a maker's tools write it, with a plugin whose tokens last some seconds."""
         (cluster, user, context), command = LOGINS[maker]
-        folder, token = Path(tempfile.mkdtemp()), self._token()
-        self._undo.append(lambda: shutil.rmtree(folder))
+        folder, token = self._folder(), self._token()
         (folder / "token").write_text(token)
         config = json.loads(self._lab.kubeconfig.read_text())
         by_plugin = {
@@ -115,14 +112,13 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         config["users"] = [{"name": user, "user": {"exec": by_plugin} if command else {"token": token}}]
         there = {"cluster": cluster, "user": user, "namespace": "default"}
         config["contexts"] = [{"name": context, "context": there}]
-        (folder / "config").write_text(json.dumps(config))
+        self._use_kubeconfig(folder, config, "--loglevel", "TRACE")
         if command:
             program = folder / command[0]
             arguments = " ".join(command[1:])
             program.write_text(PLUGIN.format(arguments=arguments, name=command[0], folder=folder, lasts=lasts))
             program.chmod(0o755)
             self._words = ["env", f"PATH={folder}:{os.environ['PATH']}"]
-        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config", "--loglevel", "TRACE"]
         self._login = folder
 
     def plugin_should_have_run(self, at_least: int) -> None:
@@ -143,19 +139,16 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
 
         A port of the nodes serves one Service, as with k3s: another one with that port stays pending.
         """
-        over = threading.Event()
         items = json.loads(self._lab.kubectl("get", "nodes", "-o", "json"))["items"]
         nodes = [{"ip": a["address"]} for node in items for a in node["status"]["addresses"]
                  if a["type"] == "InternalIP"]  # fmt: skip
 
-        def give() -> None:
+        def give(over: threading.Event) -> None:
             while not over.wait(1):
                 with contextlib.suppress(NetLibraryError):
                     self._give(way, nodes)
 
-        thread = threading.Thread(target=give, daemon=True)
-        thread.start()
-        self._undo += [lambda: thread.join(30), over.set]
+        self._meanwhile(give)
 
     def _give(self, way: str, nodes: list[Object]) -> None:
         services = json.loads(self._lab.kubectl("get", "services", "-A", "-o", "json"))["items"]
@@ -175,7 +168,7 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
 
     def reach_cluster_by_path(self, path: str) -> None:
         """Lets suites talk to the API server by way of a proxy that has it below a path, as Rancher has."""
-        folder = Path(tempfile.mkdtemp())
+        folder = self._folder()
         authority = Authority(folder, "proxy")
         authority.issue("server", "proxy", hosts=("127.0.0.1",))
         plan, config = self._lab.plan, json.loads(self._lab.kubeconfig.read_text())
@@ -186,9 +179,8 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         }
         config["users"][0]["user"] = {"token": self._token()}
         (folder / "server-ca.crt").write_bytes(authority.pem)
-        (folder / "config").write_text(json.dumps(config))
-        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config"]
-        self._undo += [proxy.close, lambda: shutil.rmtree(folder)]
+        self._use_kubeconfig(folder, config)
+        self._undo.append(proxy.close)
 
     def _token(self) -> str:
         """Returns the token of an account that may do everything, until the end of the test."""
@@ -209,9 +201,8 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         for node in lab.nodes:
             node.run(["ip", "address", "add", f"{LOCAL_DNS}/32", "dev", "lo"])
             self._undo.append(lambda node=node: node.run(["ip", "address", "del", f"{LOCAL_DNS}/32", "dev", "lo"]))
-        folder = Path(tempfile.mkdtemp())
+        folder = self._folder()
         (folder / "Corefile").write_text(f".:53 {{\n  cache 30\n  forward . {real}\n}}\n")
-        self._undo.append(lambda: shutil.rmtree(folder))
         for node in lab.nodes:
             self._start_cache(node, folder / "Corefile")
         self.admit_pods_as("node_local_dns")
@@ -275,7 +266,7 @@ class makers(oddities):  # noqa: N801 - Robot looks for a class of the module's 
         said = lab.kubectl("-n", self._space, "logs", "robot")
         logger.info(said)
         assert "this process runs in a pod" in said, said[-2000:]
-        self._judge(suite, self._tests_of(folder))
+        self._judge(suite, tests_of(folder))
 
 
 def _door_in(netns: str) -> socket.socket:

@@ -68,9 +68,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
     def admit_pods_as(self, maker: str) -> None:
         """Lets a webhook change or refuse each new pod as a maker's cluster does; see `admission.py`."""
-        folder = Path(tempfile.mkdtemp())
-        self._undo.append(lambda: shutil.rmtree(folder))
-        text, server = admission.serve(folder, self._lab.plan.host, getattr(admission, maker))
+        text, server = admission.serve(self._folder(), self._lab.plan.host, getattr(admission, maker))
         self._undo.append(server.shutdown)
         self._apply(json.dumps(text))
 
@@ -85,17 +83,33 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
     def reach_server_by(self, relay: Relay) -> None:
         """Lets suites talk to the API server by way of a relay on 127.0.0.1."""
-        folder = Path(tempfile.mkdtemp())
         config = json.loads(self._lab.kubeconfig.read_text())
         config["clusters"][0]["cluster"] |= {
             "server": f"https://127.0.0.1:{relay.port}",
             "tls-server-name": "localhost",
         }
-        (folder / "config").write_text(json.dumps(config))
         # By way of somebody it is not known as a lab, whose images are its own
         images = ["-v", f"APPLICATION_TOOLS_IMAGE:{PROBE_IMAGE}", "-v", f"OUTAGE_PROBE_IMAGE:{PROBE_IMAGE}"]
-        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config", *images]
-        self._undo += [relay.close, lambda: shutil.rmtree(folder)]
+        self._use_kubeconfig(self._folder(), config, *images)
+        self._undo.append(relay.close)
+
+    def _folder(self) -> Path:
+        """Returns a new folder, which goes at the end of the oddity."""
+        folder = Path(tempfile.mkdtemp())
+        self._undo.append(lambda: shutil.rmtree(folder))
+        return folder
+
+    def _use_kubeconfig(self, folder: Path, config: dict[str, Any], *options: str) -> None:
+        """Lets suites take a kubeconfig, which is written into a folder, and some options."""
+        (folder / "config").write_text(json.dumps(config))
+        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{folder}/config", *options]
+
+    def _meanwhile(self, work: Callable[[threading.Event], None]) -> None:
+        """Has something done beside the suites until the oddity is ended, which the event tells."""
+        over = threading.Event()
+        thread = threading.Thread(target=work, args=(over,), daemon=True)
+        thread.start()
+        self._undo += [lambda: thread.join(30), over.set]
 
     def run_suites_with_clock(self, offset: str) -> None:
         """Runs suites on a machine whose clock is wrong."""
@@ -103,11 +117,10 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
             BuiltIn().skip("The program faketime is not installed.")
         self._words = ["faketime", "-f", offset]
         # Under it Python's own sleep fails: it hands on "Invalid argument" for a clock that is not faked
-        folder = Path(tempfile.mkdtemp())
+        folder = self._folder()
         text = "import select, time\ntime.sleep = lambda seconds: select.poll().poll(seconds * 1000) and None\n"
         (folder / "sitecustomize.py").write_text(text)
         self._environment = {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
-        self._undo.append(lambda: shutil.rmtree(folder))
 
     def node_is_silent(self, number: int, *programs: str) -> None:
         """Stops programs of a node; its last sign of life is a moment ago."""
@@ -126,7 +139,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
     def reach_by_kubeconfig(self) -> None:
         """Lets suites see the lab as any cluster that a kubeconfig names, with a stand-in's image on its nodes."""
         self._lab.install("e2sar")
-        self._cluster = ["-v", "CLUSTER:kubeconfig", "-v", f"KUBECONFIG:{self._lab.kubeconfig}"]
+        self.answer_slowly(0)  # the lab's own kubeconfig would be known
 
     def nodes_have_label(self, label: str, *nodes: str) -> None:
         """Labels nodes until the oddity is ended."""
@@ -156,12 +169,11 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
     def nodes_come_and_go(self, name: str) -> None:
         """A node without a kubelet joins and leaves every few seconds."""
-        over = threading.Event()
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}}}
         ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
                             "capacity": {"pods": "0"}, "allocatable": {"pods": "0"}}}  # fmt: skip
 
-        def go() -> None:
+        def go(over: threading.Event) -> None:
             while not over.is_set():
                 with contextlib.suppress(NetLibraryError):
                     self._lab.kubectl("apply", "-f", "-", stdin=json.dumps(node))
@@ -173,9 +185,7 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
                     self._lab.kubectl("delete", "node", name, "--wait=false", "--ignore-not-found")
                 over.wait(4)
 
-        thread = threading.Thread(target=go, daemon=True)
-        thread.start()
-        self._undo += [lambda: thread.join(30), over.set]
+        self._meanwhile(go)
 
     def objects_should_stay(self, namespace: str, kind: str) -> None:
         """Notes the objects of a kind once they stand; at the end of the oddity they must be the same ones."""
@@ -191,20 +201,17 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
     def delete_namespace_when_there_is(self, kind: str, labels: str) -> None:
         """Deletes the namespace of the first object that appears, as an administrator does by mistake."""
-        over = threading.Event()
         itself = "name" if kind == "namespaces" else "namespace"
         words = ["get", kind, "-A", "-l", labels, "-o", f"jsonpath={{.items[*].metadata.{itself}}}"]
 
-        def look() -> None:
+        def look(over: threading.Event) -> None:
             while not over.wait(0.3):
                 with contextlib.suppress(NetLibraryError):
                     if found := self._lab.kubectl(*words).split():
                         self._lab.kubectl("delete", "namespace", found[0], "--wait=false")
                         return
 
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        self._undo += [lambda: thread.join(30), over.set]
+        self._meanwhile(look)
 
     def end_oddity(self) -> None:
         """Makes the cluster ordinary again."""
@@ -260,10 +267,6 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         seconds = ran.elapsed_time.total_seconds()  # without the start of Robot, which is long on a busy machine
         logger.info(f"{suite}: {seconds:.0f} s", also_console=True)
         return list(ran.all_tests), seconds
-
-    @staticmethod
-    def _tests_of(folder: Path) -> list[Any]:
-        return list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
 
     @staticmethod
     def _judge(suite: str, tests: list[Any]) -> None:

@@ -52,4 +52,9 @@ def run_suite(suite: str, folder: Path, *options: str) -> list[Any]:
     logger.info(done.stdout)
     if not (folder / "output.xml").exists():
         raise AssertionError(f"{suite} did not run: {(done.stdout + done.stderr)[-1000:]}")
+    return tests_of(folder)
+
+
+def tests_of(folder: Path) -> list[Any]:
+    """Returns the tests of a run that has its results in a folder."""
     return list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)

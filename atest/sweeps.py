@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from robot.api import ExecutionResult, logger
-from running import LIMIT_SECONDS, ROOT
+from robot.api import logger
+from running import LIMIT_SECONDS, ROOT, tests_of
 from upheaval import APPEARANCE_SECONDS, SILENCE_SECONDS, upheaval
 
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL
@@ -159,6 +159,6 @@ def _copied(metadata: dict[str, Any], **changes: str) -> dict[str, Any]:
 
 def _failures(running: subprocess.Popen[bytes], folder: Path) -> list[str]:
     running.wait(LIMIT_SECONDS)
-    tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+    tests = tests_of(folder)
     assert tests
     return [f"{test.name}: {test.message}" for test in tests if test.failed]

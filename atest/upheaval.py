@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from everything import differences, everything, whole_cluster
-from robot.api import ExecutionResult, logger
+from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, lab_of_run, output_folder, run_suite
+from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, lab_of_run, output_folder, run_suite, tests_of
 
 from NetLibrary._mechanics.errors import ClusterError
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.polling import rounds
 from NetLibrary.lab import Lab
 
 SILENCE_SECONDS = 85  # a run that was silent for 80 s may be swept
@@ -104,9 +105,10 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
 
     def _everything_should_be_back(self, wrong: list[str]) -> None:
         """Waits until what the sweep removed has ended, and compares the cluster and this machine with before."""
-        deadline = time.monotonic() + ENDING_SECONDS
-        while (left := self._left()) and time.monotonic() < deadline:
-            time.sleep(1)
+        for _ in rounds(timeout=ENDING_SECONDS, every=1):
+            left = self._left()
+            if not left:
+                break
         wrong += [f"after the sweep: {each}" for each in left]
         if wrong:
             raise AssertionError("\n".join(wrong))
@@ -190,7 +192,7 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         finally:
             running.terminate()
             running.wait(60)
-        tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+        tests = tests_of(folder)
         passed = sum(test.passed for test in tests)
         failed = [test for test in tests if test.failed]
         wrong = [f"{test.name}: {test.message}" for test in failed if ABSENCE not in test.message]

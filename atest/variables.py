@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from everything import differences, everything
-from robot.api import ExecutionResult, logger
+from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn
-from running import ROOT, STAND_INS, lab_of_run, output_folder
+from running import ROOT, STAND_INS, lab_of_run, output_folder, tests_of
 
 from NetLibrary._mechanics.errors import Unreachable
 from NetLibrary._mechanics.kube import jsonpath
@@ -67,7 +67,7 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
             raise AssertionError(f"{suite} did not run: {(done.stdout + done.stderr)[-1000:]}")
         self._seen = watch.seen
         self._stayed = done.stdout.partition("SKIP_TEARDOWN is set, so this stays in cluster")[2] or self._stayed
-        self._tests = list(ExecutionResult(str(folder / "output.xml")).suite.all_tests)
+        self._tests = tests_of(folder)
         self._log = (folder / "output.xml").read_text()
         lines = folder / "measurements.jsonl"
         self._records = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []

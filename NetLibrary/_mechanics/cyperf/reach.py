@@ -126,8 +126,7 @@ def cluster_dns(cluster: Cluster, pods: Sequence[Object] = ()) -> str:
         return addresses.of_dns(cluster, 4)[0]
     except InputError:
         for text in _resolver_files(cluster, pods):
-            named = [line.split()[1] for line in text.splitlines() if line.split()[:1] == ["nameserver"]]
-            if found := addresses.of_family(named, 4):
+            if found := addresses.of_family(health.name_servers(text), 4):
                 return found[0]
         raise
 

@@ -62,13 +62,16 @@ class Absences:
     def returned_within(self, seconds: float) -> bool:
         """Tells whether the server came back so short a while ago."""
         with self._lock:
-            return bool(self._past) and self._now() - self._past[-1][1] < seconds
+            return self._now() - self._back() < seconds
 
     def recovery_left(self) -> float:
         """Returns for how many seconds more Kubernetes' own programs may not have noticed the server's return."""
         with self._lock:
-            back = self._past[-1][1] if self._past else float("-inf")
-            return max(0.0, back + RECOVERY - self._now())
+            return max(0.0, self._back() + RECOVERY - self._now())
+
+    def _back(self) -> float:
+        """Returns when the server came back last, long ago where it never was away."""
+        return self._past[-1][1] if self._past else float("-inf")
 
     def allowance(self, start: float, timeout: float) -> float:
         """Returns how many seconds more a wait may take because the server was away.
@@ -82,7 +85,7 @@ class Absences:
         """
         with self._lock:
             now, since = self._now(), self._since
-            back = now if since is not None else self._past[-1][1] if self._past else float("-inf")
+            back = self._back() if since is None else now
         if since is not None and now - since > GONE:
             return 0.0
         return min(max(0.0, back + RECOVERY - (start + timeout)), timeout, RECOVERY)

@@ -81,8 +81,11 @@ class Record:
     @classmethod
     def of(cls, obj: Object, key: str) -> Record:
         """Reads an annotation of an object; one that was copied from another object is an empty record."""
+        found = cls.load((obj["metadata"].get("annotations") or {}).get(key, ""))
+        return found if found.is_about(obj) else cls()
+
+    def is_about(self, obj: Object) -> bool:
+        """Tells whether it is about this very object, and not about one that it is a copy of."""
         metadata = obj["metadata"]
-        found = cls.load((metadata.get("annotations") or {}).get(key, ""))
         # Former versions have noted no UID; nobody copies a node
-        known = found.uid == metadata.get("uid") if found.uid else not metadata.get("namespace")
-        return found if known else cls()
+        return self.uid == metadata.get("uid") if self.uid else not metadata.get("namespace")

@@ -146,6 +146,17 @@ def cluster_domain(resolv_conf: str) -> str | None:
     return domain_of(searched[-1]) if searched else None
 
 
+def name_servers(resolv_conf: str) -> list[str]:
+    r"""Returns the servers that a pod's resolver file names.
+
+    Example:
+        >>> name_servers("search svc.cluster.local\nnameserver 10.96.0.10\n# nameserver 192.0.2.1\n")
+        ['10.96.0.10']
+    """
+    lines = (line.split() for line in resolv_conf.splitlines())
+    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
+
+
 def domain_of(search: Sequence[str]) -> str | None:
     """Returns the cluster's DNS domain, read from a pod's search list; None when it has none.
 

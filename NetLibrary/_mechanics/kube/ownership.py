@@ -60,22 +60,26 @@ def _is_common(resource: Resource) -> bool:
 
 def note_of(run_id: str, resource: Resource, metadata: Object, moment: float) -> str:
     """Returns what the annotation says about an object that a run creates: the run, the object and the moment."""
+    return f"{_maker_and_place(run_id, resource, metadata)} {times.stamp(moment)}"
+
+
+def _maker_and_place(run_id: str, resource: Resource, metadata: Object) -> str:
     name = metadata.get("name") or f"{metadata.get('generateName', '')}*"
     where = f"{metadata['namespace']}/" if resource.namespaced else ""
-    return f"{run_id} {resource.kind} {where}{name} {times.stamp(moment)}"
+    return f"{run_id} {resource.kind} {where}{name}"
 
 
 def is_marked(resource: Resource, obj: Object, run_id: str | None = None) -> bool:
     """Tells whether an object carries the marks that a run, any by default, put on this very object at its creation."""
     metadata = obj["metadata"]
     label = str((metadata.get("labels") or {}).get(RUN_LABEL) or "")
-    note = str((metadata.get("annotations") or {}).get(CREATED_BY) or "")
-    noted, made = times.seconds(note.rpartition(" ")[2]), times.seconds(metadata.get("creationTimestamp"))
+    given, _, moment = str((metadata.get("annotations") or {}).get(CREATED_BY) or "").rpartition(" ")
+    noted, made = times.seconds(moment), times.seconds(metadata.get("creationTimestamp"))
     if not label or noted is None or made is None or (run_id is not None and label != run_id):
         return False
     if abs(made - noted) > NOTE_SECONDS:
         return False
-    expected, given = note_of(label, resource, metadata, noted).rpartition(" ")[0], note.rpartition(" ")[0]
+    expected = _maker_and_place(label, resource, metadata)
     # The server has put the end to a name of which the run gave only the begin
     return expected.startswith(given[:-1]) if given.endswith("*") else expected == given
 

@@ -181,7 +181,8 @@ def _sort(
                     continue
                 run = key.removeprefix(prefix)
                 remains = runs.setdefault(run, Remains(run))
-                if prefix == RECORD_PREFIX and Record.load(value).steps and not Record.of(obj, key).steps:
+                record = Record.load(value) if prefix == RECORD_PREFIX else Record()
+                if record.steps and not record.is_about(obj):
                     why = f"is a copy of an object that run {run} changed, and carries its record; it was not changed"
                     remains.not_its.append((place_of(resource, obj["metadata"]), why))
                     continue
@@ -265,7 +266,7 @@ def _remove(cluster: Cluster, remains: Remains, swept: Swept, dry_run: bool) -> 
         since = obj["metadata"].get("deletionTimestamp")
         later = [] if since or resource.kind != "Namespace" else _later_work(cluster, place.name, remains.seen)
         if since:
-            swept.left.append(f"{place}: has been terminating since {since}{_finalizers(obj)}")
+            swept.left.append(_terminating(place, obj))
         elif later:
             swept.left.append(
                 f"{place}: others work in it since run {remains.run} ended: {', '.join(map(str, later))}; "
@@ -293,10 +294,13 @@ def _changed_meanwhile(cluster: Cluster, place: Place) -> list[str]:
         return [f"{place}: {str(error).rstrip('.')}"]
     if found is None:
         return []
-    since = found["metadata"].get("deletionTimestamp")
-    if since:
-        return [f"{place}: has been terminating since {since}{_finalizers(found)}"]
+    if found["metadata"].get("deletionTimestamp"):
+        return [_terminating(place, found)]
     return [f"{place}: was changed while it was looked at; another sweep looks again"]
+
+
+def _terminating(place: Place, obj: Object) -> str:
+    return f"{place}: has been terminating since {obj['metadata']['deletionTimestamp']}{_finalizers(obj)}"
 
 
 def _later_work(cluster: Cluster, namespace: str, seen: float) -> list[Place]:

@@ -106,6 +106,5 @@ def resolver_of(resolv_conf: str) -> tuple[str, str] | None:
     >>> resolver_of("search demo.svc.corp.example svc.corp.example corp.example\nnameserver 10.96.0.10\n")
     ('10.96.0.10', 'corp.example')
     """
-    lines = (line.split() for line in resolv_conf.splitlines())
-    server = next((words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1), "")
-    return (server, health.cluster_domain(resolv_conf) or "cluster.local") if server else None
+    servers = health.name_servers(resolv_conf)
+    return (servers[0], health.cluster_domain(resolv_conf) or "cluster.local") if servers else None

@@ -200,7 +200,7 @@ def find_way(cluster: Cluster, path: ThroughputPath, name: str, namespace: str, 
             why = service_types.refusal(service) or f"'{name}' is of type {kind}."
             raise Unavailable(f"'{path.value}' needs a Service of type NodePort; {why}")
         # Of a third node where there is one: both hops are then the network's
-        entry = next((n for n in _worker_nodes(cluster) if n not in (home, other)), home)
+        entry = next((each for each in nodes if each not in (home, other)), home)
         address = _first(of_entry(cluster.get("Node", entry), service, family), f"the NodePort of '{entry}'", family)
         return Way(address, node_port(service, port, "TCP"), other, text=f"NodePort of {entry}")
     return Way(_balancer(service, name, family), port, other, text="load balancer")

@@ -28,14 +28,10 @@ def of_service(world: World, service: Object, namespace: str, families: Sequence
         yield NAMES, _lookup(name, full, "CNAME")
         return
     for family in families:
-        if _has_family(spec, family):
+        if family in addresses.families_of(service):
             yield NAMES, _lookup(name, full, "AAAA" if family == 6 else "A")
     for port in spec.get("ports") or []:
         yield from _of_port(world, service, port, families)
-
-
-def _has_family(spec: Object, family: int) -> bool:
-    return f"IPv{family}" in (spec.get("ipFamilies") or [f"IPv{family}"])
 
 
 def _lookup(service: str, full: str, kind: str) -> Target:
@@ -59,8 +55,8 @@ def _of_port(world: World, service: Object, port: Object, families: Sequence[int
                                        repeat=REPEAT)  # fmt: skip
     if port.get("nodePort"):
         for node in health.entry_nodes(dict(node) for node in world.nodes):
-            for address in addresses.of_node(node):
-                if addresses.family_of(address) in families and _has_family(spec, addresses.family_of(address)):
+            for address in addresses.of_entry(node, service):
+                if addresses.family_of(address) in families:
                     yield NODE_PORTS, _target(
                         _of_family(f"{word} {node['metadata']['name']}", address), "nodeport", address,
                         int(port["nodePort"]), protocol, name, number, node=node["metadata"]["name"],

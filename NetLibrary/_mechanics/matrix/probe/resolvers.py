@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import health
 from NetLibrary._mechanics.probing.pipes import CONTAINER
 from NetLibrary._mechanics.probing.types import Source
 
@@ -28,23 +29,9 @@ def read_resolvers(bed: Testbed, sources: Sequence[Source]) -> dict[str, tuple[s
             )
         except errors.NetLibraryError:  # says nothing about its resolver
             return ()
-        return servers_of(ran.stdout)
+        return tuple(health.name_servers(ran.stdout))
 
     chosen = list(sources)[:MOST]
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="resolvers") as pool:
         found = dict(zip((s.name for s in chosen), pool.map(ask, chosen), strict=True))
     return {name: servers for name, servers in found.items() if servers}
-
-
-def servers_of(text: str) -> tuple[str, ...]:
-    r"""Returns the servers that a resolver file names.
-
-    Example:
-        >>> servers_of("search svc.cluster.local\nnameserver 10.96.0.10\n# nameserver 192.0.2.1\n")
-        ('10.96.0.10',)
-    """
-    lines = (line.split() for line in text.splitlines())
-    return tuple(words[1] for words in lines if len(words) > 1 and words[0] == "nameserver")
-
-
-__all__ = ["read_resolvers", "servers_of"]
