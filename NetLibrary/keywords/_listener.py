@@ -40,6 +40,7 @@ class ListenerMixin:
         self.session.lacking = []
         keep_contract(data)
         _robot.hide_in_debug_file()
+        _robot.keep_signals_out_of_listeners()
 
     def _start_test(self, data: Any, result: Any) -> None:
         self.session.steps, self.session.began = {}, time.monotonic()
@@ -54,10 +55,9 @@ class ListenerMixin:
 
     def _log_message(self, message: Any) -> None:
         # Listeners get messages, results and errors before they are written
-        with _robot.undisturbed():
-            hidden = secrets.hide(message.message, "&lt;secret&gt;" if message.html else secrets.MARK)
-            if hidden != message.message:
-                message.message = hidden
+        hidden = secrets.hide(message.message, "&lt;secret&gt;" if message.html else secrets.MARK)
+        if hidden != message.message:
+            message.message = hidden
         _robot.line_was_left(message.level)
 
     _message = _log_message

@@ -7,8 +7,9 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from robot.api import logger
@@ -35,28 +36,35 @@ def interrupted() -> bool:
     return bool(getattr(STOP_SIGNAL_MONITOR, "_signal_count", 0))
 
 
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back while a listener reads a message, and sends them on a moment later.
+def keep_signals_out_of_listeners() -> None:
+    """Lets Ctrl-C and SIGTERM that come while a listener reads something for a keyword wait until it has read it.
 
-    Robot takes what its handler of signals raises in a listener for a fault of that listener: the signal would be
-    forgotten, and the message written with its secrets.
+    Robot takes what its handler of signals raises in a listener for a fault of that listener: the keyword would go on,
+    and a message be written with its secrets.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    held: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    handlers = {each: signal.signal(each, lambda number, _: held.append(number)) for each in signals}
-    try:
-        yield
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler or signal.SIG_DFL)
-        for number in held:
+    from robot.running.signalhandler import STOP_SIGNAL_MONITOR
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is STOP_SIGNAL_MONITOR:
+                signal.signal(number, _stop_after_listeners)
+
+
+def _stop_after_listeners(number: int, frame: FrameType | None) -> None:
+    from robot.output import listeners
+    from robot.running.signalhandler import STOP_SIGNAL_MONITOR
+
+    # Only then does it raise what listeners swallow. A second signal ends the run from anywhere.
+    raises = getattr(STOP_SIGNAL_MONITOR, "_running_keyword", False) and not interrupted()
+    place = frame
+    while raises and place:
+        if place.f_code.co_filename == listeners.__file__:
             later = threading.Timer(AFTER_LISTENER, os.kill, (os.getpid(), number))
             later.daemon = True
             later.start()
+            return
+        place = place.f_back
+    STOP_SIGNAL_MONITOR(number, frame)
 
 
 def hide_in_debug_file() -> None:
