@@ -126,6 +126,30 @@ def test_load_balancer_with_a_name_alone_is_left_out_by_its_name():
     assert words in Matrix(bed).lacking(CASES["load balancer"])
 
 
+def test_services_that_got_no_address_where_another_did_cost_their_rows_only():
+    """k3s gave its nodes' port 80 to the first Service, and rows of the others failed with an empty address."""
+
+    class Given(Refusing):
+        def wait(self, *_, **__):
+            raise errors.WaitTimeout("LoadBalancer addresses: not reached")
+
+        def list(self, *_):
+            return bed.world.services
+
+    bed = builder(Given()).testbed
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    for service in bed.world.services:
+        if service["metadata"]["name"].startswith("balanced-"):
+            service["status"] = {}
+    readiness.await_balancer(bed)
+    matrix = Matrix(bed)
+    words = "'balanced-sticky' got no LoadBalancer address, while 'balanced' got one"
+    assert matrix.lacking(CASES["affinity load balancer"]) == words
+    assert not matrix.lacking(CASES["load balancer"])
+    assert {target.service for _, target in matrix.pairs(CASES["load balancer"])} == {"balanced"}
+
+
 def test_a_range_that_has_no_address_left_costs_the_rows_of_the_services_that_got_none():
     """The whole matrix ended with the server's error where a small range of Services was nearly full."""
     full = "Internal error occurred: failed to allocate a serviceIP: range is full"

@@ -129,6 +129,14 @@ def await_balancer(bed: Testbed) -> None:
             "Service", bed.layout.namespace, goal, timeout=bed.options.balancer, what="LoadBalancer addresses"
         )
     except errors.WaitTimeout:
-        given = [s for s in bed.cluster.list("Service", bed.layout.namespace) if addresses.of_load_balancer(s)]
+        services = bed.cluster.list("Service", bed.layout.namespace)
+        mine = {s["metadata"]["name"]: s for s in services if s["spec"].get("type") == "LoadBalancer"}
+        given = [name for name, service in mine.items() if addresses.of_load_balancer(service)]
         why = "not all Services of that type got one" if given else "this cluster has no provider for them"
         bed.note(f"No LoadBalancer address within {bed.options.balancer:g} s: {why}.")
+        bed.unfounded |= {name: without_address(name, given[0]) for name in mine if given and name not in given}
+
+
+def without_address(name: str, other: str) -> str:
+    """Returns why a Service has no load balancer where another has one: k3s gives a port of its nodes to one only."""
+    return f"'{name}' got no LoadBalancer address, while '{other}' got one"

@@ -17,6 +17,7 @@ from NetLibrary._mechanics.matrix.losses import Losses
 from NetLibrary._mechanics.matrix.model.objects import NEAR, Layout
 from NetLibrary._mechanics.matrix.model.types import Cell, Table
 from NetLibrary._mechanics.matrix.model.world import World
+from NetLibrary._mechanics.matrix.readiness import without_address
 from NetLibrary._mechanics.matrix.rounds import BROKEN_SETTLE, OUT_OF_REACH, Override, Patience, Rounds
 from NetLibrary._mechanics.matrix.testbed import Options, Pair, Testbed
 from NetLibrary._mechanics.probing.fleet import Fleet
@@ -124,8 +125,7 @@ class Matrix:
         given = addresses.of_load_balancer(self.world.service("balanced") or {})
         others = [service["metadata"]["name"] for service in self.world.services if addresses.of_load_balancer(service)]
         if not given and others:
-            # k3s serves a port of its nodes' addresses for one Service only
-            return f"'balanced' got no LoadBalancer address, while '{others[0]}' got one"
+            return without_address("balanced", others[0])
         if not given:
             return "no LoadBalancer address was assigned, so there is no provider"
         return f"the load balancer has a name ('{given[0]}') and no address; what is behind it is not known"
