@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -17,14 +18,21 @@ class PathProxy:
         path: What requests must begin with.
         host: Address of the API server; its certificate is not looked at.
         port: Its port.
+        heard: Gets the method of each request before it is passed on.
+        identity: File with certificate and key by which the API server knows who asks; else requests say it themselves.
     """
 
-    def __init__(self, folder: Path, path: str, host: str, port: int) -> None:
-        self._path, self._target, self.port = path, (host, port), 0
+    def __init__(
+        self, folder: Path, path: str, host: str, port: int, *, heard: Callable[[str], None] = lambda _: None,
+        identity: Path | None = None,
+    ) -> None:  # fmt: skip
+        self._path, self._target, self.port, self._heard = path, (host, port), 0, heard
         self._serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._serving.load_cert_chain(folder / "server.crt", folder / "server.key")
         self._asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._asking.check_hostname, self._asking.verify_mode = False, ssl.CERT_NONE
+        if identity:
+            self._asking.load_cert_chain(identity)
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
@@ -52,6 +60,7 @@ class PathProxy:
                 answers.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 answers.close()
                 return
+            self._heard(method)
             server, requests = await asyncio.open_connection(*self._target, ssl=self._asking, server_hostname="")
             lines = [f"{method} {target.removeprefix(self._path)} {version}", *head[1:]]
             if not any(line.lower().startswith("upgrade:") for line in lines):

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from path_proxy import PathProxy
 from robot.api import logger
 from running import LIMIT_SECONDS, ROOT, tests_of
 from upheaval import APPEARANCE_SECONDS, SILENCE_SECONDS, upheaval
 
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL
 from NetLibrary._mechanics.polling import settle
+from NetLibrary.lab.pki import Authority
 
 COPIED = "configmaps,secrets,services,deployments,serviceaccounts,networkpolicies"
+MOST_CHANGES = 6  # after which a sweep is killed
 # Identity of an object, which the server gives; `kubectl apply` leaves the rest as it was
 IDENTITY = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "ownerReferences")
 TAKEN = ("exists and was not created by this run", "exists already")
@@ -31,8 +36,19 @@ class sweeps(upheaval):  # noqa: N801 - Robot looks for a class of the module's 
         super().__init__()
         self._live: tuple[subprocess.Popen[bytes], Path] | None = None
         self._copies: dict[str, Any] = {}
+        self._shared: list[str] = []
 
     # --- dead runs ----------------------------------------------------------------------------------------
+
+    def kill_suite_as_guest(self, suite: str, kind: str, labels: str, *options: str) -> None:
+        """Kills a suite that works in a namespace of others, from which a sweep has to take its objects one by one."""
+        name = f"shared-{time.time_ns() % 10**6}"
+        self._lab.kubectl("create", "namespace", name)
+        self._shared.append(name)
+        self._kill(suite, kind, labels, "-v", f"NAMESPACE:{name}", *options)
+        left = self._left_in(name)
+        logger.info("\n".join(left))
+        assert len(left) > 2, left
 
     def kill_suite_in_its_teardown(self, suite: str, *options: str) -> None:
         """Kills a suite with SIGKILL as soon as it has asked for the end of a namespace of its own."""
@@ -90,20 +106,56 @@ class sweeps(upheaval):  # noqa: N801 - Robot looks for a class of the module's 
     # --- sweeps -------------------------------------------------------------------------------------------
 
     def kill_sweeps(self, times: int, seed: str = "") -> None:
-        """Kills sweeps with SIGKILL after a second or two, at moments that are drawn."""
+        """Kills sweeps with SIGKILL in their midst, as soon as one has sent so many changes as are drawn.
+
+        The server still gets the last one, whose answer nobody hears.
+        """
         number = int(seed or time.time_ns() % 10**6)
         draw = random.Random(number)
         logger.info(f"seed {number}", also_console=True)
         for _ in range(int(times)):
-            sweep = subprocess.Popen(
-                self._sweep(), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-            )
+            planned = self._planned()
+            assert planned > 1, f"a sweep would make {planned} changes: it has no midst in which to be killed"
+            self._kill_sweep(draw.randint(1, min(planned - 1, MOST_CHANGES)), planned)
+
+    def _planned(self) -> int:
+        """Returns how many objects a sweep would change now."""
+        words = [*self._sweep(), "--dry-run"]
+        said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True).stdout
+        return said.count("would be")
+
+    def _kill_sweep(self, changes: int, planned: int) -> None:
+        """Sweeps by way of a proxy, which kills the sweep when it hears so many changes."""
+        heard: list[str] = []
+        begun: list[subprocess.Popen[str]] = []
+
+        def hear(method: str) -> None:
+            heard.extend([method] if method in ("DELETE", "PATCH") else [])
+            if len(heard) == changes and begun:
+                os.kill(begun.pop().pid, signal.SIGKILL)
+
+        with tempfile.TemporaryDirectory() as name:
+            folder, lab = Path(name), self._lab
+            authority = Authority(folder, "proxy")
+            authority.issue("server", "proxy", hosts=("127.0.0.1",))
+            config = json.loads(lab.kubeconfig.read_text())
+            user = config["users"][0].pop("user")
+            parts = [base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key")]
+            (folder / "admin.pem").write_bytes(b"\n".join(parts))
+            proxy = PathProxy(folder, "", lab.plan.api_address, 6443, heard=hear, identity=folder / "admin.pem")
+            (folder / "server-ca.crt").write_bytes(authority.pem)
+            cluster = {"server": f"https://127.0.0.1:{proxy.port}", "certificate-authority": "server-ca.crt"}
+            config["clusters"][0]["cluster"], config["users"][0]["user"] = cluster, {"token": "of-the-proxy"}
+            (folder / "config").write_text(json.dumps(config))
+            words = self._sweep("--kubeconfig", str(folder / "config"))
+            sweep = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            begun.append(sweep)
             try:
-                said, _ = sweep.communicate(timeout=draw.uniform(0.8, 3.0))
-                logger.info(f"ended by itself:\n{said}")
-            except subprocess.TimeoutExpired:
-                os.kill(sweep.pid, signal.SIGKILL)
-                logger.info(f"killed; it had said:\n{sweep.communicate()[0]}")
+                said = sweep.communicate(timeout=120)[0]
+            finally:
+                proxy.close()
+        logger.info(f"killed at change {changes} of {planned} objects; it had said:\n{said}", also_console=True)
+        assert sweep.returncode == -signal.SIGKILL, f"ended by itself after {len(heard)} changes:\n{said}"
 
     def sweep_twice_at_once(self) -> None:
         """Sweeps from two programs at the same time; neither may fail."""
@@ -115,8 +167,15 @@ class sweeps(upheaval):  # noqa: N801 - Robot looks for a class of the module's 
         assert not [text for text in said if "Traceback" in text], said
 
     def everything_should_be_back(self) -> None:
-        """Fails unless the cluster and this machine are as noted."""
-        self._everything_should_be_back([])
+        """Fails unless the cluster and this machine are as noted, but for namespaces of others that were made here."""
+        left = [f"left in '{name}': {each}" for name in self._shared for each in self._left_in(name)]
+        while self._shared:
+            self._lab.kubectl("delete", "namespace", self._shared.pop())
+        self._everything_should_be_back(left)
+
+    def _left_in(self, namespace: str) -> list[str]:
+        names = ["-n", namespace, "get", f"{COPIED},jobs,pods,leases", "-o", "name", "--selector", RUN_LABEL]
+        return self._lab.kubectl(*names).split()
 
     # --- live runs ----------------------------------------------------------------------------------------
 

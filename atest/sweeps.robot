@@ -16,12 +16,14 @@ ${SEED}             ${EMPTY}
 
 *** Test Cases ***
 Sweeps That Are Killed And Run At Once Remove What Dead Runs Left
-    [Documentation]    One run was killed while it worked, another one while it tidied up, and a third one goes on.
-    ...    What the first one made was copied into a namespace of others, with all marks, as users do with
-    ...    `kubectl get -o yaml | kubectl apply`.
+    [Documentation]    Runs were killed while they worked, in namespaces of their own and of others, with labels on
+    ...    nodes; one while it tidied up; and another one goes on. What the first one made was copied into a namespace
+    ...    of others, with all marks, as users do with `kubectl get -o yaml | kubectl apply`.
     [Setup]    Note What Is There    node1    agenttype=server
     Kill Suite    own_application    deployments    netlibrary.io/run
     Copy What Was Left    theirs
+    Kill Suite As Guest    own_application    deployments    netlibrary.io/run
+    Kill Suite    cyperf    nodes    agenttype
     Kill Suite In Its Teardown    cluster_health
     Wait Until Runs Are Silent
     Start Live Run    cluster_health

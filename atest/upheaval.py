@@ -68,14 +68,18 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
 
     def kill_suite(self, suite: str, kind: str, labels: str, *options: str) -> None:
         """Kills a suite with SIGKILL as soon as an object of its appears."""
-        before, there = everything(self._lab), self._named(kind, labels)
+        before = everything(self._lab)
+        self._kill(suite, kind, labels, *options)
+        self._note_left(before)
+
+    def _kill(self, suite: str, kind: str, labels: str, *options: str) -> None:
+        there = self._named(kind, labels)
         running, _ = self._start(suite, "killed", *options)
         try:
             self._await(kind, labels, running, there)
         finally:
             os.kill(running.pid, signal.SIGKILL)
             running.wait(30)
-        self._note_left(before)
 
     def suite_should_keep_everything(self, suite: str, *options: str) -> None:
         """Runs a suite to its end that is told to remove nothing."""
@@ -99,9 +103,9 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         wrong = [] if done.returncode == 0 else [f"the sweep failed: {done.stderr}"]
         self._everything_should_be_back(wrong)
 
-    def _sweep(self) -> list[str]:
-        words = [sys.executable, "-m", "NetLibrary.cli", "sweep", "--cluster", f"lab:{self._lab.name}"]
-        return [*words, "--older-than", "80s"]
+    def _sweep(self, *where: str) -> list[str]:
+        where = where or ("--cluster", f"lab:{self._lab.name}")
+        return [sys.executable, "-m", "NetLibrary.cli", "sweep", *where, "--older-than", "80s"]
 
     def _everything_should_be_back(self, wrong: list[str]) -> None:
         """Waits until what the sweep removed has ended, and compares the cluster and this machine with before."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError
-from NetLibrary._mechanics.kube import Cluster, addresses, health, taints
+from NetLibrary._mechanics.kube import Cluster, addresses, health, looks, taints
 from NetLibrary._mechanics.kube.quantities import quantity
 from NetLibrary._mechanics.kube.why_not_ready import has_ended
 
@@ -16,7 +16,7 @@ STAND_IN_LABEL = "netlibrary.io/stand-in"
 def cluster_facts(cluster: Cluster) -> dict[str, Any]:
     """Returns version and nodes of a cluster; nodes are left out where the account may not list them."""
     try:
-        nodes = [_node(node) for node in cluster.list("Node")]
+        nodes = [_node(node) for node in looks.look(cluster, "Node")]
     except ClusterError:
         nodes = []
     lab = getattr(cluster.lab, "name", None) if cluster.lab is not None else None

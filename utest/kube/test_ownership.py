@@ -130,6 +130,16 @@ def test_namespace_of_ours_that_others_made_again_is_theirs(api: ApiServer, clus
             cluster.delete(kind, name, namespace)
 
 
+def test_what_goes_with_a_namespace_is_not_told_to_stay(api: ApiServer, cluster: Cluster) -> None:
+    """After a second signal, commands were printed for nine objects of a namespace that was going already."""
+    cluster.enter_namespace("demo")
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "demo"}})
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b", "namespace": "other"}})
+    cluster.delete("Namespace", "demo")
+    namespaces, places = cluster.ownership.overview()
+    assert (namespaces, [place.name for place in places]) == ([], ["b"])
+
+
 def test_deletion_by_a_raw_request_is_refused(api: ApiServer, cluster: Cluster) -> None:
     with pytest.raises(errors.InputError, match="use `delete`"):
         cluster.raw("DELETE", "/api/v1/namespaces/shop")

@@ -13,6 +13,7 @@ from typing import Any
 
 from NetLibrary._mechanics.cyperf.checklist import Point
 from NetLibrary._mechanics.errors import NetLibraryError
+from NetLibrary._mechanics.kube import looks
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 Object = Mapping[str, Any]
@@ -22,7 +23,7 @@ _POOLS = "IPPool.crd.projectcalico.org"
 def points(cluster: Cluster) -> list[Point]:
     """Returns one point for each setting of a known plugin; what may not be read is said to be unchecked."""
     try:
-        found = {str(each["metadata"]["name"]): each for each in cluster.list("DaemonSet")}
+        found = {str(each["metadata"]["name"]): each for each in looks.look(cluster, "DaemonSet")}
     except NetLibraryError as error:
         return [Point("network plugin", "known to work with CyPerf", f"not readable: {str(error)[:100]}", None)]
     known: dict[str, Callable[[Cluster, Object], list[Point]]] = {
@@ -45,7 +46,7 @@ def _flannel(cluster: Cluster, daemons: Object) -> list[Point]:
 
 def _calico(cluster: Cluster, daemons: Object) -> list[Point]:
     try:
-        pools = cluster.list(_POOLS)
+        pools = looks.look(cluster, _POOLS)
     except NetLibraryError:
         pools = []
     on_aws = any("eks.amazonaws.com" in key for key in _node_labels(cluster))
@@ -89,7 +90,7 @@ def _calico_point(rule: str, modes: tuple[str, str], on_aws: bool, command: str,
 
 def _node_labels(cluster: Cluster) -> Iterable[str]:
     try:
-        return {key for node in cluster.list("Node") for key in node["metadata"].get("labels") or {}}
+        return {key for node in looks.look(cluster, "Node") for key in node["metadata"].get("labels") or {}}
     except NetLibraryError:
         return set()
 

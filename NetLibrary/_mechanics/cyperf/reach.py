@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from NetLibrary._mechanics.errors import InputError, NetLibraryError
-from NetLibrary._mechanics.kube import addresses, containers, health
+from NetLibrary._mechanics.kube import addresses, containers, health, looks
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary.types import CyPerfTarget
 
@@ -70,7 +70,7 @@ def node_port_address(cluster: Cluster, service: Object, pods: Iterable[Object])
         InputError: No node that is ready has an IPv4 address, or the Service is served over IPv6 alone.
     """
     cluster_ip(service)
-    nodes = health.entry_nodes(cluster.list("Node"))
+    nodes = health.entry_nodes(looks.look(cluster, "Node"))
     if service["spec"].get("externalTrafficPolicy") == "Local":
         # Other nodes drop what comes in at their port.
         homes = {pod["spec"].get("nodeName") for pod in pods}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import placement
+from NetLibrary._mechanics.kube import looks, placement
 from NetLibrary._mechanics.kube.cluster import Cluster
 
 INTERFACES = ("eth0", "cni0")
@@ -59,7 +59,7 @@ def require_nodes(cluster: Cluster, count: int) -> None:
         errors.Unavailable: They cannot; says how many nodes there are.
     """
     try:
-        every = cluster.list("Node")
+        every = looks.look(cluster, "Node")
     except errors.Forbidden:
         return  # the scheduler will tell
     settings = cluster.pod_settings()

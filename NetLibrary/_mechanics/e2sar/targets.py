@@ -9,7 +9,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.e2sar import objects
 from NetLibrary._mechanics.e2sar.endpoint import Endpoint
 from NetLibrary._mechanics.e2sar.goals import has_load_balancer
-from NetLibrary._mechanics.kube import addresses, health, service_types
+from NetLibrary._mechanics.kube import addresses, health, looks, service_types
 from NetLibrary.types import E2SARPath
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def target_of(services: Services, receiver: Endpoint | None, port: int, path: E2
         raise errors.Unavailable(f"The receivers have no NodePort: {service_types.refusal(service)}")
     if path is E2SARPath.SERVICE:
         return str(service["spec"]["clusterIP"]), int(entry["port"])
-    nodes = health.entry_nodes(services.cluster.list("Node"))
+    nodes = health.entry_nodes(looks.look(services.cluster, "Node"))
     nodes.sort(key=lambda node: bool(node["metadata"]["name"] == receiver.node))
     found = [each for node in nodes for each in addresses.of_entry(node, service)]
     if not found:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import looks
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -105,13 +106,13 @@ def of_node(node: Object, family: int | None = None, kind: str = "InternalIP") -
 
 def of_nodes(cluster: Cluster, family: int | None = None) -> dict[str, list[str]]:
     """Returns the internal addresses of every node that has one, by the node's name."""
-    found = {str(node["metadata"]["name"]): of_node(node, family) for node in cluster.list("Node")}
+    found = {str(node["metadata"]["name"]): of_node(node, family) for node in looks.look(cluster, "Node")}
     return {name: addresses for name, addresses in found.items() if addresses}
 
 
 def node_names(cluster: Cluster) -> list[str]:
     """Returns the names of the cluster's nodes, sorted."""
-    return sorted(str(node["metadata"]["name"]) for node in cluster.list("Node"))
+    return sorted(str(node["metadata"]["name"]) for node in looks.look(cluster, "Node"))
 
 
 def require_node(cluster: Cluster, name: str, argument: str = "node") -> None:

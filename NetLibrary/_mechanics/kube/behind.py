@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics.addresses import is_address
 from NetLibrary._mechanics.errors import ClusterError, InputError
-from NetLibrary._mechanics.kube import rights
+from NetLibrary._mechanics.kube import looks, rights
 from NetLibrary._mechanics.kube.addresses import of_service, service_port
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def pods_at(cluster: Cluster, address: str, namespace: str) -> list[Object]:
     fields = f"status.podIP={address}"
     found = cluster.list("Pod", namespace, fields=fields)
     if not found and rights.may(cluster, "list", "Pod"):
-        found = cluster.list("Pod", fields=fields)
+        found = looks.look(cluster, "Pod", fields=fields)
     return found
 
 
@@ -67,7 +67,7 @@ def _service(cluster: Cluster, server: str, namespace: str) -> Object | None:
     if is_address(server):
         found = [s for s in cluster.list("Service", namespace) if server in of_service(s)]
         if not found and rights.may(cluster, "list", "Service"):  # else it may be a pod's address
-            found = [s for s in cluster.list("Service") if server in of_service(s)]
+            found = [s for s in looks.look(cluster, "Service") if server in of_service(s)]
         return found[0] if found else None
     name, _, rest = server.rstrip(".").partition(".")
     where = rest.split(".")[0] or namespace

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import containers, health, selectors, times, why_not_ready
+from NetLibrary._mechanics.kube import containers, health, looks, selectors, times, why_not_ready
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, goes, has_ended, is_ready, problem
@@ -381,11 +381,9 @@ class Advisor:
     ) -> list[Any]:  # fmt: skip
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": limit}
         try:
-            path = self._cluster.resources.find(kind).path(namespace)
-            answer = self._cluster.connection.request_object("GET", path, query=query, timeout=LIMIT, patient=False)
+            return looks.glance(self._cluster, kind, namespace, query, timeout=LIMIT)
         except errors.NetLibraryError:
             return []
-        return answer.get("items") or []
 
 
 def _revision(replica_set: Object) -> int:

@@ -288,9 +288,14 @@ class Ownership:
             return {p.name for p, uid in self._uids.items() if p.kind == "Namespace" and uid not in self._ended}
 
     def overview(self) -> tuple[list[str], list[Place]]:
-        """Returns the namespaces that the run created, and what it created outside of these."""
+        """Returns the namespaces that the run created, and what it created outside of these; none that it deleted.
+
+        What is in a namespace that it deleted goes with it.
+        """
         with self._lock:
-            places = [*(place for place, uid in self._uids.items() if uid not in self._ended), *self._perhaps]
+            doomed = {p.name for p, uid in self._uids.items() if p.kind == "Namespace" and uid in self._ended}
+            kept = [place for place, uid in self._uids.items() if uid not in self._ended]
+            places = [place for place in (*kept, *self._perhaps) if place.namespace not in doomed]
         namespaces = sorted({place.name for place in places if place.kind == "Namespace"})
         return namespaces, sorted(p for p in places if p.kind != "Namespace" and p.namespace not in namespaces)
 

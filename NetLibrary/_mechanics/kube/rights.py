@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 import yaml
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import looks
 from NetLibrary._mechanics.kube.absences import STARTING
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.polling import settle
@@ -163,16 +164,21 @@ def missing(cluster: Cluster, rights: list[Right]) -> list[Right]:
     def granted() -> bool:
         asked = list(dict.fromkeys((r.verb, r.group, r.resource, r.namespace) for r in rights))
         with ThreadPoolExecutor(max_workers=12, thread_name_prefix="rights") as pool:
-            allowed = dict(zip(asked, pool.map(lambda each: _allowed(cluster, *each), asked), strict=True))
+            answers = pool.map(lambda each: _allowed(cluster, *each), asked)
+            # An account that may not even ask is told by the requests themselves
+            allowed = {each: answer is not False for each, answer in zip(asked, answers, strict=True)}
         lacking[:] = [r for r in rights if not allowed[(r.verb, r.group, r.resource, r.namespace)]]
         return not lacking
 
     # A server that has just begun knows no roles yet
     if not granted() and cluster.connection.absences.returned_within(STARTING):
         settle(granted, timeout=STARTING, every=1.0)
+    if not any(right.verb == "list" and not right.namespace for right in lacking):
+        looks.forget(cluster)
     return lacking
 
 
+_REVIEW = "SelfSubjectAccessReview"
 # What an account may do is asked for again after a minute: roles are given while a run goes on
 _REMEMBERED_SECONDS = 60.0
 _remembered: WeakKeyDictionary[Cluster, dict[tuple[str, str, str], tuple[float, bool]]] = WeakKeyDictionary()
@@ -194,25 +200,31 @@ def may(cluster: Cluster, verb: str, kind: str, namespace: str | None = None) ->
     asked, allowed = known.get(question, (float("-inf"), False))
     if time.monotonic() - asked > _REMEMBERED_SECONDS:
         resource = cluster.resources.find(kind)
-        allowed = _allowed(cluster, verb, resource.group, resource.plural, namespace or "")
+        answer = _allowed(cluster, verb, resource.group, resource.plural, namespace or "")
+        allowed = answer is not False
         known[question] = (time.monotonic(), allowed)
+    # Who may not ask has only the answers to the looks themselves
     return allowed
 
 
-def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool:
+def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool | None:
+    """Asks the server; None where the account may not even ask, which stands in the audit log too."""
+    if looks.refusal(cluster, _REVIEW):
+        return None
     plural, _, subresource = resource.partition("/")
     asked = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace}
     body = {
         "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
+        "kind": _REVIEW,
         "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
     }
     try:
         answer = cluster.connection.request_object(
             "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body
         )
-    except errors.Forbidden:
-        return True  # an account that may not even ask is told by the requests themselves
+    except errors.Forbidden as error:
+        looks.note(cluster, _REVIEW, None, error)
+        return None
     return bool((answer.get("status") or {}).get("allowed"))
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import addresses, health
+from NetLibrary._mechanics.kube import addresses, health, looks
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, is_ready, problem
 from NetLibrary._mechanics.matrix.model import objects
@@ -83,7 +83,7 @@ class _Silent:
 
     def _ask(self, node: str) -> str:
         try:
-            leases = self._bed.cluster.list("Lease", "kube-node-lease")
+            leases = looks.look(self._bed.cluster, "Lease", "kube-node-lease")
         except errors.ClusterError:
             return ""
         return health.silence(leases, node)

@@ -8,7 +8,7 @@ from typing import Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.defaults import OUTAGE_HOST_PORT
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import health
+from NetLibrary._mechanics.kube import health, looks
 from NetLibrary._mechanics.outages.objects import ROLE, SOURCE, Endpoints
 
 
@@ -45,7 +45,7 @@ def discover(cluster: Any, namespace: str, *, host_port: int = OUTAGE_HOST_PORT,
             "manifests/network_break/endpoints.yaml there first."
         )
     try:
-        nodes = {node["metadata"]["name"]: node for node in cluster.list("Node")}
+        nodes = {node["metadata"]["name"]: node for node in looks.look(cluster, "Node")}
     except errors.Forbidden:
         nodes = {
             pod["spec"]["nodeName"]: {

@@ -7,7 +7,7 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import addresses, health
+from NetLibrary._mechanics.kube import addresses, health, looks
 from NetLibrary._mechanics.outages.objects import OUTSIDE, SOURCE, Target
 from NetLibrary.types import OutageTarget, ProbeKind
 
@@ -99,7 +99,7 @@ def _of_node_port(
             f"'{target.text}': Service '{target.host}' has neither a load balancer address nor a NodePort, so it "
             "cannot be reached from outside."
         )
-    for node in health.entry_nodes(cluster.list("Node")):
+    for node in health.entry_nodes(looks.look(cluster, "Node")):
         found = addresses.of_entry(node, service, kind="ExternalIP") or addresses.of_entry(node, service)
         if found:
             return found, addresses.node_port(service, port, protocol)

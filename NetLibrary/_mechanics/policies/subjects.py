@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube import addresses, looks
 from NetLibrary._mechanics.kube.policies import Flow, Rulebook
 from NetLibrary._mechanics.kube.policy_peers import declared_ports, name_of, named_ports, namespace_of, on_host
 from NetLibrary._mechanics.policies.objects import COPY, is_ours
@@ -157,7 +157,7 @@ def _read_admin(cluster: Cluster, found: Subjects) -> None:
     """Reads the policies of the whole cluster, where the API server knows such."""
     for kind, into in (("AdminNetworkPolicy", found.admin), ("BaselineAdminNetworkPolicy", found.baseline)):
         try:
-            into += [{**item, "kind": kind} for item in cluster.list(f"{kind}.{GROUP}")]
+            into += [{**item, "kind": kind} for item in looks.look(cluster, f"{kind}.{GROUP}")]
         except errors.NotFound:
             continue
         except errors.Forbidden as error:
@@ -174,7 +174,7 @@ def _read_admin(cluster: Cluster, found: Subjects) -> None:
 def _names_of(cluster: Cluster, kind: str, namespaces: Sequence[str | None]) -> list[str]:
     """Names of the objects of a kind; none where the cluster does not serve it, or the account may not see them."""
     try:
-        return [name_of(item) for namespace in namespaces for item in cluster.list(kind, namespace)]
+        return [name_of(item) for namespace in namespaces for item in looks.look(cluster, kind, namespace)]
     except (errors.NotFound, errors.Forbidden):
         return []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, WaitFailed, WaitTimeout
 from NetLibrary._mechanics.facts import STAND_IN_LABEL, images_of
-from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube import Cluster, looks
 from NetLibrary._mechanics.kube.wait import pods_ready
 from NetLibrary._mechanics.kube.why_not_ready import is_ready
 from NetLibrary._mechanics.skupper.objects import GROUP, KINDS
@@ -66,7 +66,7 @@ def find_installation(cluster: Cluster) -> Installation | None:
     if STAND_IN_LABEL in labels:
         stand_in = notes.get(STAND_IN_LABEL) or "NetLibrary's own controller and router in Python, not Skupper"
     try:
-        pods = cluster.list("Pod", labels=CONTROLLER)
+        pods = looks.look(cluster, "Pod", labels=CONTROLLER)
     except ClusterError:  # an account that sees only its own namespaces: the status of the Sites will tell
         return Installation(stand_in, (), ())
     running = [pod for pod in pods if is_ready(pod)] or _wait_for_controller(cluster)

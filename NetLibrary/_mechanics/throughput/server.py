@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
-from NetLibrary._mechanics.kube import Cluster, placement, service_types
+from NetLibrary._mechanics.kube import Cluster, looks, placement, service_types
 from NetLibrary._mechanics.kube.addresses import node_port, of_entry, of_load_balancer, of_node, of_pod, of_service
 from NetLibrary._mechanics.kube.objects import LINUX, RESTRICTED_CONTAINER, RESTRICTED_POD
 from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending, deployment_available
@@ -273,7 +273,7 @@ def _server_pod(cluster: Cluster, service: Object, namespace: str) -> Object:
 def _worker_nodes(cluster: Cluster) -> list[str]:
     """Nodes that take pods, sorted; none where the account may not list them."""
     try:
-        nodes = cluster.list("Node")
+        nodes = looks.look(cluster, "Node")
     except ClusterError:
         return []
     settings = cluster.pod_settings()

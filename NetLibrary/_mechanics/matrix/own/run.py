@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.connections.objects import prober
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
-from NetLibrary._mechanics.kube import addresses, containers, health, placement, wait
+from NetLibrary._mechanics.kube import addresses, containers, health, looks, placement, wait
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
@@ -166,7 +166,7 @@ class Namespace:
         """The nodes; none where the account may not list them and pods that are there ask."""
         if self._may_see_nodes:
             try:
-                return sorted(self._cluster.list("Node"), key=_by_name)
+                return sorted(looks.look(self._cluster, "Node"), key=_by_name)
             except errors.Forbidden:
                 if not self._settings.sources:
                     raise

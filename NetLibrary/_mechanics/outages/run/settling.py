@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import looks
 from NetLibrary._mechanics.kube.why_not_ready import is_ready
 
 KINDS = ("Deployment", "DaemonSet", "StatefulSet")
@@ -137,13 +138,13 @@ def changed(before: Mapping[Key, Workload], now: Mapping[Key, Workload]) -> dict
 def look(cluster: Any) -> dict[Key, Workload]:
     """Returns all workloads of the cluster with their pods."""
     pods: dict[Key, list[Mapping[str, Any]]] = {}
-    for pod in cluster.list("Pod"):
+    for pod in looks.look(cluster, "Pod"):
         key = _owner(pod)
         if key is not None:
             pods.setdefault(key, []).append(pod)
     found = {}
     for kind in KINDS:
-        for obj in cluster.list(kind):
+        for obj in looks.look(cluster, kind):
             metadata = obj["metadata"]
             key = (kind, metadata.get("namespace", ""), metadata["name"])
             own = pods.get(key, [])
