@@ -174,8 +174,8 @@ class sweeps(upheaval):  # noqa: N801 - Robot looks for a class of the module's 
         self._everything_should_be_back(left)
 
     def _left_in(self, namespace: str) -> list[str]:
-        names = ["-n", namespace, "get", f"{COPIED},jobs,pods,leases", "-o", "name", "--selector", RUN_LABEL]
-        return self._lab.kubectl(*names).split()
+        kinds = f"{COPIED},poddisruptionbudgets,jobs,pods,leases"
+        return self._lab.kubectl("-n", namespace, "get", kinds, "-o", "name", "--selector", RUN_LABEL).split()
 
     # --- live runs ----------------------------------------------------------------------------------------
 

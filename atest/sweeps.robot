@@ -22,7 +22,7 @@ Sweeps That Are Killed And Run At Once Remove What Dead Runs Left
     [Setup]    Note What Is There    node1    agenttype=server
     Kill Suite    own_application    deployments    netlibrary.io/run
     Copy What Was Left    theirs
-    Kill Suite As Guest    own_application    deployments    netlibrary.io/run
+    Kill Suite As Guest    own_application    pods    netlibrary.io/run
     Kill Suite    cyperf    nodes    agenttype
     Kill Suite In Its Teardown    cluster_health
     Wait Until Runs Are Silent
