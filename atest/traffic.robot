@@ -43,7 +43,7 @@ Several Targets At Once And From Outside
     Should Be True    all(t['requests'] > 20 and t['failed'] == 0 for t in $seen['targets'].values())
 
 A Target That Is Not There Is An Error
-    Run Keyword And Expect Error    No traffic can be sent: *http://nobody.invalid/: 'nobody.invalid' cannot be resolved.
+    Run Keyword And Expect Error    Targets cannot be measured: *http://nobody.invalid/: 'nobody.invalid' cannot be resolved.
     ...    Start Traffic    http://nobody.invalid/    namespace=${NAMESPACE}    image=${TOOLS}
 
 A Service Without Pods Is An Error Before Anything Is Disturbed

@@ -14,10 +14,15 @@ from NetLibrary._mechanics.report import text_table
 @click.command()
 @cluster_options
 @click.option("--suite", multiple=True, help="Name of a suite; may be given several times; all by default.")
-@click.option("--namespace", default=None, help="The only namespace to work in; without it, suites create their own.")
+@click.option(
+    "--namespace", "namespaces", multiple=True,
+    help="An existing namespace to work in; several times for a suite that needs several. Without it, suites create "
+    "their own.",
+)  # fmt: skip
 def check(
-    kubeconfig: str | None, context: str | None, cluster: str | None, suite: tuple[str, ...], namespace: str | None
-) -> None:
+    kubeconfig: str | None, context: str | None, cluster: str | None, suite: tuple[str, ...],
+    namespaces: tuple[str, ...],
+) -> None:  # fmt: skip
     """Tells which rights the account lacks, and which file grants them. Makes nothing.
 
     Ends with status 1 when a suite cannot run.
@@ -26,22 +31,21 @@ def check(
 
     hopeless = False
     try:
-        wanted = {name: rights.needed(name, namespace) for name in suite or rights.suites()}
+        names = suite or rights.suites()
+        for name in names:
+            rights.needed(name)  # a misspelt one is told before anybody is asked
         connected = connect(kubeconfig, context, cluster)
-        for name, those in wanted.items():
-            lacking = rights.missing(connected, those)
-            needed = [right for right in lacking if not right.optional]
-            hopeless = hopeless or any(right.rows == "*" for right in needed)
-            state = "can run" if not lacking else "can run in part" if not needed else "cannot run"
-            if needed and not any(right.rows == "*" for right in needed):
-                state = "can run without some rows"
-            click.echo(f"{name}: {state}")
-            if namespace and (about := rights.about_namespace(name)):
-                click.echo(about)
-            if lacking:
-                click.echo(text_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking)))
-                cause = rights.likely_cause(name, namespace, lacking)
-                click.echo(f"See manifests/access/{name}.yaml. {cause}".rstrip())
+        for name in names:
+            verdict = rights.judge(connected, name, namespaces)
+            hopeless = hopeless or verdict.hopeless
+            click.echo(f"{name}: {verdict.state}")
+            if verdict.about:
+                click.echo(verdict.about)
+            if verdict.lacking:
+                click.echo(text_table(["Missing right", "Needed by", "Granted by"], rights.table(verdict.lacking)))
+                click.echo(f"See manifests/access/{name}.yaml. {verdict.doubt or verdict.cause}".rstrip())
+            elif verdict.doubt:
+                click.echo(verdict.doubt)
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(1 if hopeless else 0)

@@ -81,17 +81,6 @@ def switch(value: object) -> bool:
     return SWITCH[word]
 
 
-def existing_file(value: object) -> object:
-    """Returns the value when it is empty or names a file.
-
-    Raises:
-        ValueError: There is no such file.
-    """
-    if value and not Path(str(value)).expanduser().is_file():
-        raise ValueError("there is no such file")
-    return value
-
-
 # Variable of the contract → what it may hold; checked before a suite does anything
 SWITCHES = (
     "SKIP_TEARDOWN", "CYPERF_ONE_AGENT_PER_NODE", "E2SAR_DIRECT_MODE", "MATRIX_LOOK_AT_NODES",

@@ -65,15 +65,11 @@ class SourceBase(KeywordBase):
         """Returns the names of all nodes but those that no pod of ours can run on, which are told."""
         from NetLibrary._mechanics.kube import placement
 
-        names, settings = [], cluster.pod_settings()
-        for node in sorted(cluster.list("Node"), key=lambda node: str(node["metadata"]["name"])):
-            name, why = str(node["metadata"]["name"]), placement.cannot_run(node, settings)
-            if why:
-                logger.info(f"Node '{name}' is left out: {why}.")
-            else:
-                names.append(name)
-        if not names:
-            raise errors.Unavailable("No node can run a prober: none is ready, runs Linux and has a kubelet.")
+        settings = cluster.pod_settings()
+        why = {str(each["metadata"]["name"]): placement.cannot_run(each, settings) for each in cluster.list("Node")}
+        names = placement.takers(why)
+        for name in sorted(set(why).difference(names)):
+            logger.info(f"Node '{name}' is left out: {why[name]}.")
         return names
 
     def _on_node(self, cluster: Cluster, node: str) -> InPod:
@@ -100,6 +96,8 @@ class SourceBase(KeywordBase):
         try:
             return self._start_prober(cluster, pod, self.session.default_timeout)
         except errors.Forbidden as error:
+            if "no PriorityClass with name" in str(error):  # of the variable PRIORITY_CLASS
+                raise
             text = f"A prober on the network of node '{node}' is not allowed here: {error}"
             raise errors.Unavailable(text) from error
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from robot.api import Failure, logger
 
-from NetLibrary._mechanics.errors import Unavailable
+from NetLibrary._mechanics.errors import InputError, Unavailable
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
 
@@ -56,7 +56,8 @@ class TidyingKeywords(KeywordBase):
 
         Missing rights are listed in one table in the log: the right, the rows that need it and the role that grants it.
         If all rows need a missing right, the suite is skipped; if only some rows need it, these are skipped by name,
-        and the others run.
+        and the others run. Rights in a namespace that does not exist, or that the account may not even read, are an
+        error instead: its name is most likely misspelt.
 
         Args:
             suite: Name of the suite's file, for instance `e2sar`; the rights are in the folder `manifests/access`.
@@ -83,12 +84,15 @@ class TidyingKeywords(KeywordBase):
             _robot.log_table(["Missing right", "Needed by", "Granted by"], rights.table(lacking), caption)
         needed = [right for right in lacking if not right.optional]
         everywhere = [right for right in needed if right.rows == "*"]
-        if skip and everywhere:
-            names = list(dict.fromkeys(map(str, everywhere)))  # two roles may grant the same right
+        if skip and needed:
+            names = list(dict.fromkeys(map(str, everywhere or needed)))  # two roles may grant the same right
             words = "; ".join(names[:6]) + (f" and {len(names) - 6} more" if names[6:] else "")
-            cause = rights.likely_cause(suite, namespace, lacking)
-            text = f"The account lacks rights that all rows need: {words}. manifests/access/{suite}.yaml grants them."
-            raise Unavailable(f"{text} {cause}".rstrip())
+            who = "all rows need" if everywhere else "rows need"
+            text = f"The account lacks rights that {who}: {words}. manifests/access/{suite}.yaml grants them."
+            if doubt := rights.doubt_about_namespace(connection, namespace, needed):
+                raise InputError(f"{doubt} {text}")  # somebody named it: skipped tests would pass for a green run
+            if everywhere:
+                raise Unavailable(f"{text} {rights.likely_cause(suite, namespace, lacking)}".rstrip())
         if skip:
             # A suite may ask in several clusters
             self.session.lacking += needed

@@ -74,17 +74,42 @@ def test_misspelt_suite_is_refused_before_anybody_is_asked(api: ApiServer, tmp_p
     assert not api.requests
 
 
-def test_check_tells_that_one_namespace_is_not_enough(api: ApiServer, tmp_path: Path) -> None:
-    """What is told to be able to run in one namespace must run there."""
-    api.allow()
-    suites = ["--suite", "skupper_iperf3", "--suite", "network_policies", "--suite", "e2sar"]
+def test_check_judges_the_namespaces_that_a_suite_would_use(api: ApiServer, tmp_path: Path) -> None:
+    """One namespace was enough for "can run", and the next line said that three are needed."""
+    for name in ("team", "hub", "client", "work"):
+        api.put("/api/v1/namespaces", {"metadata": {"name": name}})
+    api.allow(lambda asked: asked["resource"] != "namespaces" or "namespace" in asked)
     config = str(api.kubeconfig(tmp_path / "x"))
-    told = CliRunner().invoke(main, ["check", "--kubeconfig", config, *suites, "--namespace", "team"]).output
-    assert "skupper_iperf3: can run\nThe suite needs three namespaces: check each of those that SKUPPER_HUB_" in told
-    assert "network_policies: can run\nThe suite always creates three namespaces; " in told
-    assert told.endswith("e2sar: can run\n")
-    own = CliRunner().invoke(main, ["check", "--kubeconfig", config, *suites]).output
-    assert "three namespaces" not in own
+
+    def check(suite: str, *namespaces: str) -> tuple[str, int]:
+        words = [word for name in namespaces for word in ("--namespace", name)]
+        done = CliRunner().invoke(main, ["check", "--kubeconfig", config, "--suite", suite, *words])
+        return done.output.partition("\n")[2], done.exit_code
+
+    told, status = check("skupper_iperf3", "team")
+    assert told.startswith(
+        "skupper_iperf3: cannot run\nThe suite needs three namespaces. With NAMESPACE alone it creates"
+    )
+    assert "create namespaces in the whole cluster" in told
+    assert status == 1
+    assert check("skupper_iperf3", "hub", "client", "work") == ("skupper_iperf3: can run\n", 0)
+    told, status = check("network_policies", "team")
+    assert told.startswith("network_policies: cannot run\nThe suite always creates three namespaces; ")
+    assert status == 1
+    assert check("e2sar", "team") == ("e2sar: can run\n", 0)
+
+
+def test_check_tells_of_a_namespace_that_does_not_exist_and_would_not_be_made(api: ApiServer, tmp_path: Path) -> None:
+    """An account with rights in all namespaces was told that the suite can run in `teem`."""
+    api.put("/api/v1/namespaces", {"metadata": {"name": "team"}})
+    makes = [True, False]
+    api.allow(lambda asked: (asked["verb"], asked["resource"]) != ("create", "namespaces") or makes[0])
+    words = ["check", "--kubeconfig", str(api.kubeconfig(tmp_path / "x")), "--suite", "e2sar", "--namespace", "teem"]
+    assert CliRunner().invoke(main, words).output.endswith("\ne2sar: can run\n")
+    makes.pop(0)
+    told = CliRunner().invoke(main, words)
+    assert told.output.partition("\n")[2] == "e2sar: cannot run\nThere is no namespace 'teem'; there is 'team'.\n"
+    assert told.exit_code == 1
 
 
 def test_rights_that_rows_ask_for_themselves_skip_no_row_beforehand() -> None:
@@ -190,9 +215,11 @@ def test_account_that_cannot_read_a_namespace_is_asked_for_the_name_of_it(
     Some rights are there all the same: roles of the whole cluster grant them in a namespace of any name.
     """
     api.allow(lambda asked: asked.get("namespace") != "teem" or asked["verb"] == "list")
-    asks = "It may not even read namespace 'teem': is this its name, and is there such a namespace?"
-    done = run(SUITE.replace("namespace=team", "namespace=teem"))
-    assert done.tests["Quiet Network Has No Outage"].message.endswith(asks)
+    api.refuse("GET", "/namespaces/teem", 403, "Forbidden", "no", times=99)
+    asks = "The account may not even read namespace 'teem': is this its name, and is there such a namespace?"
+    test = run(SUITE.replace("namespace=team", "namespace=teem")).tests["Quiet Network Has No Outage"]
+    assert test.status == "FAIL"
+    assert asks in test.message
     config = str(api.kubeconfig(tmp_path / "x"))
     told = CliRunner().invoke(main, ["check", "--kubeconfig", config, "--suite", "e2sar", "--namespace", "teem"])
     assert told.output.endswith(f"{asks}\n")
@@ -209,7 +236,7 @@ def test_account_of_one_namespace_is_told_how_to_name_it(api: ApiServer, tmp_pat
     api.allow(lambda asked: asked["resource"] != "namespaces")
     suites = ["--suite", "skupper_iperf3", "--suite", "e2sar"]
     told = CliRunner().invoke(main, ["check", "--kubeconfig", str(api.kubeconfig(tmp_path / "x")), *suites]).output
-    assert "See manifests/access/skupper_iperf3.yaml. The suite needs three namespaces: " in told
+    assert "See manifests/access/skupper_iperf3.yaml. The suite needs three namespaces. " in told
     assert told.endswith(
         "See manifests/access/e2sar.yaml. An account that owns one namespace names it with -v NAMESPACE:…\n"
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster as KubeCluster
 from NetLibrary._mechanics.policies import subjects
 
 from .cluster_of_pods import pod, policy
@@ -52,9 +54,10 @@ def test_admin_policies_that_may_not_be_read_keep_everything_from_being_judged()
     assert "cannot be read" in found.unclear
 
 
-def test_a_namespace_that_is_not_there_is_refused() -> None:
-    with pytest.raises(errors.InputError, match="no namespace 'nobody'"):
-        subjects.read(Cluster(), ["nobody"])  # type: ignore[arg-type]
+def test_a_namespace_that_is_not_there_is_refused_with_the_nearest(api: ApiServer, cluster: KubeCluster) -> None:
+    api.put("/api/v1/namespaces", {"metadata": {"name": "shop"}})
+    with pytest.raises(errors.InputError, match=r"^There is no namespace 'shpo'; there is 'shop'\.$"):
+        subjects.read(cluster, ["shpo"])
 
 
 def test_a_namespace_without_pods_is_refused() -> None:

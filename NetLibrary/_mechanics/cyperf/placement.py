@@ -55,6 +55,7 @@ def choose(
     Raises:
         InputError: A name is unknown, has another role or is the device's.
         Unavailable: There are too few nodes.
+        EnvironmentProblem: No node takes pods.
     """
     named = {"client": list(clients or []), "server": list(servers or [])}
     taken = set(device)
@@ -71,6 +72,7 @@ def choose(
     missing = [role for role in wanted if role not in roles.values()]
     free = [name for name in labels if name not in passed_over and name not in roles and labels[name] not in ROLES]
     if len(free) < len(missing):
+        placement.takers({_name(node): placement.keeps_away(node, settings or PodSettings()) for node in nodes})
         raise Unavailable(_too_few(missing, free, passed_over))
     if len(missing) == 2:
         half = len(free) // 2

@@ -57,13 +57,15 @@ def require_nodes(cluster: Cluster, count: int) -> None:
 
     Raises:
         errors.Unavailable: They cannot; says how many nodes there are.
+        errors.EnvironmentProblem: No node takes pods.
     """
     try:
         every = looks.look(cluster, "Node")
     except errors.Forbidden:
         return  # the scheduler will tell
     settings = cluster.pod_settings()
-    fit = [each["metadata"]["name"] for each in every if not placement.keeps_away(each, settings)]
+    why = {str(each["metadata"]["name"]): placement.keeps_away(each, settings) for each in every}
+    fit = placement.takers(why)
     if len(fit) < count:
         raise errors.Unavailable(
             f"Sender and receiver are to run on {count} nodes, but {len(fit)} of {len(every)} nodes "

@@ -6,6 +6,7 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.containers import named
+from NetLibrary._mechanics.kube.missing import no_such_namespace
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, joined, place_of
 from NetLibrary._mechanics.kube.pods import dressed
 from NetLibrary._mechanics.kube.resources import Resource
@@ -226,17 +227,18 @@ def change(cluster: ClusterWriter, kind: str, name: str, namespace: str | None, 
 
 
 def _existing_namespace(cluster: ClusterWriter, name: str) -> Object | None:
+    """Returns a namespace, None when there is none, an empty object where it may not be looked at."""
     try:
         return cluster.find("Namespace", name)
     except errors.Forbidden:  # an account of one namespace may perhaps not even look at it
-        return None
+        return {}
 
 
 def enter_namespace(cluster: ClusterWriter, name: str, labels: dict[str, str], *, use_existing: bool) -> bool:
     """Creates a namespace, or begins to work in one that exists; returns whether it was created."""
     wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     found = _existing_namespace(cluster, name) if use_existing else None
-    if found is None:
+    if not found:
         try:
             create(cluster, wanted)
             return True
@@ -251,6 +253,9 @@ def enter_namespace(cluster: ClusterWriter, name: str, labels: dict[str, str], *
                 cluster.wait("Namespace", None, gone(), name=name, timeout=ENDING_PATIENCE, what=what)
                 create(cluster, wanted)
                 return True
+            if found is None and isinstance(error, errors.Forbidden):
+                why = f"{no_such_namespace(cluster, name)} The account may not create it: {error}"
+                raise errors.InputError(why) from error
         found = _existing_namespace(cluster, name) or {}
     if found.get("metadata", {}).get("deletionTimestamp"):
         raise errors.InputError(f"The namespace '{name}' is being deleted; give another one, or wait until it is gone.")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.hindrances import Advisor
+from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.why_not_ready import Object
 
-if TYPE_CHECKING:
-    from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.hindrances import Advisor
 
-
-def missing_namespace(cluster: Cluster, name: str) -> str:
+def missing_namespace(cluster: ClusterReader, name: str) -> str:
     """Returns words about a namespace that does not exist; an empty text when it does, or may not be looked at."""
     return next((hint.text for hint in Advisor(cluster, "", name, None, None, readiness=False).nothing_there()), "")
 
 
-def required(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> Object:
+def no_such_namespace(cluster: ClusterReader, name: str) -> errors.InputError:
+    """Returns the error about a namespace that somebody named and that does not exist; it names similar ones."""
+    words = missing_namespace(cluster, name) or f"there is no namespace '{name}'"
+    return errors.InputError(f"{words[0].upper()}{words[1:]}.")
+
+
+def required(cluster: ClusterReader, kind: str, name: str, namespace: str | None = None) -> Object:
     """Returns an object that a user named.
 
     Raises:
@@ -38,7 +40,7 @@ def required(cluster: Cluster, kind: str, name: str, namespace: str | None = Non
         raise errors.NotFound(f"{place}{text[0].upper()}{text[1:]}.", status=404) from error
 
 
-def labels_without_pods(cluster: Cluster, labels: str, namespace: str) -> str:
+def labels_without_pods(cluster: ClusterReader, labels: str, namespace: str) -> str:
     """Returns words about labels that no pod has, with those that there are."""
     hints = Advisor(cluster, "Pod", namespace, None, labels, readiness=False).nothing_there()
     return next((hint.text for hint in hints), f"no pod in '{namespace}' has the labels '{labels}'")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import health
 from NetLibrary._mechanics.kube.pods import PodSettings
 
 Node = Mapping[str, Any]
 _REPELLING = ("NoSchedule", "NoExecute")
-_VERBS = ("has ", "runs ")  # reasons that are sentences of their own
+_VERBS = ("has ", "runs ", "does ")  # reasons that are sentences of their own
 
 
 def cannot_run(node: Node, settings: PodSettings) -> str:
@@ -26,7 +27,11 @@ def cannot_run(node: Node, settings: PodSettings) -> str:
         'does not have the labels of NODE_SELECTOR (pool=workers)'
     """
     labels = node["metadata"].get("labels") or {}
-    missing = [f"{key}={value}" for key, value in settings.node_selector.items() if labels.get(key) != value]
+    missing = [
+        f"{key}={value}" + (f", it has {key}={labels[key]}" if key in labels else "")
+        for key, value in settings.node_selector.items()
+        if labels.get(key) != value
+    ]
     if missing:
         return f"does not have the labels of NODE_SELECTOR ({','.join(missing)})"
     return health.cannot_run(dict(node))
@@ -50,6 +55,24 @@ def keeps_away(node: Node, settings: PodSettings) -> str:
         if taint.get("effect") in _REPELLING and not any(_tolerates(each, taint) for each in settings.tolerations):
             return f"tainted {taint['key']}:{taint['effect']}"
     return cannot_run(node, settings)
+
+
+def takers(why: Mapping[str, str]) -> list[str]:
+    """Returns the names of the nodes that take pods, sorted.
+
+    Args:
+        why: What keeps pods away, by the name of the node; empty texts for those that take them.
+    Raises:
+        EnvironmentProblem: There is none: no cluster is like that by its kind, so nothing may be skipped for it.
+
+    Example:
+        >>> takers({"b": "", "a": "", "c": "cordoned"})
+        ['a', 'b']
+    """
+    found = sorted(name for name, reason in why.items() if not reason)
+    if not found:
+        raise EnvironmentProblem(too_few(0, 1, why))
+    return found
 
 
 def too_few(found: int, wanted: int, why: Mapping[str, str]) -> str:

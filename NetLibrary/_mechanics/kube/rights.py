@@ -21,6 +21,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import looks
 from NetLibrary._mechanics.kube.absences import STARTING
 from NetLibrary._mechanics.kube.cluster import Cluster
+from NetLibrary._mechanics.kube.missing import missing_namespace, no_such_namespace
 from NetLibrary._mechanics.polling import settle
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
@@ -31,6 +32,8 @@ ONLY_FOR = "netlibrary.io/only-for"
 OPTIONAL_FOR = "netlibrary.io/optional-for"
 # Of a suite that makes several namespaces, whatever their names begin with
 SEVERAL = "netlibrary.io/several-namespaces"
+# Of a suite that works in more than one existing namespace, how many these are
+SO_MANY = "netlibrary.io/namespaces"
 # What one existing namespace means to a suite to which it is not simply the namespace to work in
 ABOUT_NAMESPACE = "netlibrary.io/about-namespace"
 # Where these rights are needed shows only when a row looks for what it disturbs; it asks itself then
@@ -233,12 +236,73 @@ def table(lacking: list[Right]) -> list[list[str]]:
     return [[str(right), _needed_by(right), right.role] for right in lacking]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an account may run a suite.
+
+    Args:
+        lacking: The rights that it does not have.
+        doubt: What speaks against the name of a namespace that was given, as a sentence; empty for nothing.
+        about: What the namespaces that were given mean to the suite, where that is not obvious.
+        cause: What is wrong where a mere lack of roles is unlikely; empty where nothing points to it.
+    """
+
+    lacking: list[Right]
+    doubt: str = ""
+    about: str = ""
+    cause: str = ""
+
+    @property
+    def hopeless(self) -> bool:
+        """No row can run."""
+        return bool(self.doubt) or any(right.rows == "*" and not right.optional for right in self.lacking)
+
+    @property
+    def state(self) -> str:
+        """In words."""
+        if self.hopeless:
+            return "cannot run"
+        if not self.lacking:
+            return "can run"
+        return "can run in part" if all(right.optional for right in self.lacking) else "can run without some rows"
+
+
+def judge(cluster: Cluster, suite: str, namespaces: Sequence[str]) -> Verdict:
+    """Returns whether an account may run a suite.
+
+    Args:
+        cluster: Where.
+        suite: Name of the suite.
+        namespaces: Those to work in; without any, the suite makes its own. A suite that needs several takes one alone
+            for the beginning of the names of those that it makes.
+    """
+    roles = _roles(suite)
+    notes = {key: value for role in roles for key, value in role["metadata"]["annotations"].items()}
+    makes_its_own = bool(notes.get(SEVERAL)) or 0 < len(namespaces) < int(notes.get(SO_MANY, 1))
+    places: list[str | None] = [*dict.fromkeys(namespaces)] if namespaces and not makes_its_own else [None]
+    lacking = missing(cluster, [right for place in places for right in needed(suite, place)])
+    doubt = next(filter(None, (doubt_about_namespace(cluster, place, lacking) for place in places)), "")
+    about = about_namespace(suite) if makes_its_own and namespaces else ""
+    cause = "" if about else likely_cause(suite, places[0], lacking)
+    return Verdict(lacking, doubt, about, cause)
+
+
+def doubt_about_namespace(cluster: Cluster, namespace: str | None, lacking: list[Right]) -> str:
+    """Returns what speaks against the name of a namespace that somebody gave, as a sentence; empty for nothing."""
+    if not namespace:
+        return ""
+    if missing_namespace(cluster, namespace):
+        # One that does not exist is made, where that is allowed
+        return "" if may(cluster, "create", "Namespace") else str(no_such_namespace(cluster, namespace))
+    # Roles of the whole cluster grant some rights in a namespace of any name, but hardly this one
+    if any((each.verb, each.resource, each.namespace) == ("get", "namespaces", namespace) for each in lacking):
+        asks = "is this its name, and is there such a namespace?"
+        return f"The account may not even read namespace '{namespace}': {asks}"
+    return ""
+
+
 def likely_cause(suite: str, namespace: str | None, lacking: list[Right]) -> str:
     """Returns what is wrong where a mere lack of roles is unlikely, as a sentence; empty where nothing points to it."""
-    # Roles of the whole cluster grant some rights in a namespace of any name, but hardly this one
-    if namespace and any((each.verb, each.resource, each.namespace) == ("get", "namespaces", namespace)
-                         for each in lacking):  # fmt: skip
-        return f"It may not even read namespace '{namespace}': is this its name, and is there such a namespace?"
     if not namespace and ("create", "namespaces") in {(right.verb, right.resource) for right in lacking}:
         return about_namespace(suite) or "An account that owns one namespace names it with -v NAMESPACE:…"
     return ""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from NetLibrary._mechanics.errors import Unavailable
+from NetLibrary._mechanics.errors import EnvironmentProblem, Unavailable
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.outages import discovery, objects, outside_servers, streams
 from NetLibrary._mechanics.outages import targets as own_targets
@@ -106,6 +106,7 @@ def plan(
 
     Raises:
         Unavailable: None of the paths can be measured.
+        EnvironmentProblem: A target of the user's own cannot be measured; nothing is optional about it.
     """
     endpoints = discovery.discover(cluster, namespace, host_port=host_port, source=source)
     echoes: list[EchoPod | OutsideEcho] = [
@@ -131,6 +132,8 @@ def plan(
             missing.append(f"{target.path}: there is no path from outside to {target.address} ({reason})")
     missing += [f"{target.path}: {target.note}" for target in targets if target.note]
     if not targets:
+        if own:
+            raise EnvironmentProblem(f"Targets cannot be measured: {'; '.join(missing)}.")
         raise Unavailable(f"None of the paths can be measured: {'; '.join(missing)}.")
     by_source = streams.streams(targets, rates, probes, connections=connections, sources=len(endpoints.sources))
     runs = {
@@ -146,7 +149,10 @@ def plan(
     if objects.OUTSIDE in by_source:
         specs, iperf = by_source[objects.OUTSIDE], runs[objects.OUTSIDE]
         probers.append(LocalProber("outside", specs, duration_s=seconds, iperf=iperf, netns=netns))
-    return Plan(endpoints, targets, missing, by_source, probers, echoes)
+    found = Plan(endpoints, targets, missing, by_source, probers, echoes)
+    if absent := found.absent([target.text for target in own]):
+        raise EnvironmentProblem(f"Targets cannot be measured: {'; '.join(absent)}.")
+    return found
 
 
 def closed_from_here(targets: list[Target]) -> list[str]:

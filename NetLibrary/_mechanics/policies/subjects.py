@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import addresses, looks
+from NetLibrary._mechanics.kube.missing import no_such_namespace
 from NetLibrary._mechanics.kube.policies import Flow, Rulebook
 from NetLibrary._mechanics.kube.policy_peers import declared_ports, name_of, named_ports, namespace_of, on_host
 from NetLibrary._mechanics.policies.objects import COPY, is_ours
@@ -123,7 +124,7 @@ def read(cluster: Cluster, namespaces: Sequence[str], labels: str = "") -> Subje
     for name in dict.fromkeys(namespaces):
         space = cluster.find("Namespace", name)
         if space is None:
-            raise errors.InputError(f"There is no namespace '{name}'.")
+            raise no_such_namespace(cluster, name)
         found.namespaces[name] = space["metadata"].get("labels") or {}
         found.policies += cluster.list("NetworkPolicy", name)
         for pod in cluster.list("Pod", name, labels=labels or None):

@@ -17,6 +17,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.connections.objects import prober
 from NetLibrary._mechanics.defaults import AGNHOST_IMAGE
 from NetLibrary._mechanics.kube import addresses, containers, health, looks, placement, wait
+from NetLibrary._mechanics.kube.missing import no_such_namespace
 from NetLibrary._mechanics.kube.selectors import selects
 from NetLibrary._mechanics.matrix.judge.expect import expect
 from NetLibrary._mechanics.matrix.judge.judge import UNASKED, judge
@@ -120,7 +121,7 @@ class Namespace:
             InputError: There is no such namespace, no Service, or nobody who can ask.
         """
         if self._cluster.find("Namespace", self._namespace) is None:
-            raise errors.InputError(f"There is no namespace '{self._namespace}'.")
+            raise no_such_namespace(self._cluster, self._namespace)
         with contextlib.ExitStack() as stack:
             stack.callback(self._fleet.close)
             self._refresh()
