@@ -44,7 +44,7 @@ def configuration(url: str, trust: bytes) -> Object:
         "name": "pods.webhook.example",
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
-        "timeoutSeconds": 5,
+        "timeoutSeconds": 30,  # the machine is busy
         "failurePolicy": "Fail",
         "clientConfig": {"url": url, "caBundle": base64.b64encode(trust).decode()},
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],

@@ -66,9 +66,10 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
         text = admission.configuration(f"https://{self._lab.plan.host}:1/", b"")
         self._apply(json.dumps(text | {"kind": "ValidatingWebhookConfiguration"}))
 
-    def admit_pods_as(self, maker: str) -> None:
+    def admit_pods_as(self, maker: str | admission.Rule) -> None:
         """Lets a webhook change or refuse each new pod as a maker's cluster does; see `admission.py`."""
-        text, server = admission.serve(self._folder(), self._lab.plan.host, getattr(admission, maker))
+        rule = getattr(admission, maker) if isinstance(maker, str) else maker
+        text, server = admission.serve(self._folder(), self._lab.plan.host, rule)
         self._undo.append(server.shutdown)
         self._apply(json.dumps(text))
 
@@ -199,19 +200,21 @@ class oddities:  # noqa: N801 - Robot looks for a class of the module's name
 
         self._undo.append(look)
 
-    def delete_namespace_when_there_is(self, kind: str, labels: str) -> None:
-        """Deletes the namespace of the first object that appears, as an administrator does by mistake."""
-        itself = "name" if kind == "namespaces" else "namespace"
-        words = ["get", kind, "-A", "-l", labels, "-o", f"jsonpath={{.items[*].metadata.{itself}}}"]
+    def delete_namespace_at_its_first_pod(self) -> None:
+        """Deletes the namespace in which the next pod is created, as an administrator does by mistake.
 
-        def look(over: threading.Event) -> None:
-            while not over.wait(0.3):
-                with contextlib.suppress(NetLibraryError):
-                    if found := self._lab.kubectl(*words).split():
-                        self._lab.kubectl("delete", "namespace", found[0], "--wait=false")
-                        return
+        Until the server has taken the deletion, the creation waits: however slow or quick the suite is, it comes
+        between its objects and its result.
+        """
+        deleted: list[str] = []
 
-        self._meanwhile(look)
+        def delete(pod: dict[str, Any]) -> str:
+            if not deleted:
+                deleted.append(pod["metadata"]["namespace"])
+                self._lab.kubectl("delete", "namespace", deleted[0], "--wait=false")
+            return ""
+
+        self.admit_pods_as(delete)
 
     def end_oddity(self) -> None:
         """Makes the cluster ordinary again."""

@@ -170,10 +170,13 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
             told = again is not None and ("A second signal ended the run" in said or "netlibrary sweep" in said)
             assert told or not left, f"{suite} left without a word: {left}"
 
-    def suite_should_survive_restarts_of_api_server(self, suite: str, kind: str, labels: str, *options: str) -> None:
+    def suite_should_survive_restarts_of_api_server(
+        self, suite: str, kind: str, labels: str, *options: str, between: float = BETWEEN_SECONDS
+    ) -> None:
         """Ends the API server for three seconds when an object of the suite appears, and two times more after it.
 
-        No test may fail for it without naming it, and not all may be skipped.
+        No test may fail for it without naming it, and not all may be skipped. A suite that met one absence only shows
+        nothing of those that come while Kubernetes has not recovered.
         """
         lab = self._lab
         if suite in STAND_INS:
@@ -192,7 +195,7 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
                     server.start()
                     restarts += 1
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(BETWEEN_SECONDS)
+                    running.wait(float(between) if restarts < RESTARTS else BETWEEN_SECONDS)
         finally:
             running.terminate()
             running.wait(60)
@@ -205,6 +208,7 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
         logger.info("\n".join(f"{test.name}: {test.message}" for test in failed))
         if wrong or not (passed or failed):
             raise AssertionError("\n".join(wrong) or f"No test of {suite} was run to its end.")
+        assert restarts > 1, f"{suite} ended before the server went away once more; make between= shorter"
 
     def _start(self, suite: str, how: str, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
         folder = output_folder(how, suite)

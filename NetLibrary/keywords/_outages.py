@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from NetLibrary.keywords import _robot
 from NetLibrary.keywords._conclude import conclude
 
 if TYPE_CHECKING:
+    from NetLibrary._mechanics.kube import Cluster
     from NetLibrary._mechanics.outages.judge import Limits
     from NetLibrary._mechanics.outages.objects import Endpoints
     from NetLibrary._mechanics.outages.results.outcome import OutageResult
@@ -108,6 +109,47 @@ def begin(
     if not state.hooked:
         state.hooked = True
         session.at_test_end.append(lambda: conclude_pending(session))
+
+
+def begin_on_good_paths(
+    session: Session, cluster: Cluster, first: Measurement, anew: Callable[[], Measurement], *, patience: float = 0.0,
+    **given: Any,
+) -> Measurement:  # fmt: skip
+    """Starts a measurement as `begin` does; anew once all paths answer, where some only come late.
+
+    kube-proxy may not notice for two minutes that an API server is back after an absence. Until then a path to a new
+    Service is broken, which is no outage that the test's disturbance made: what was recorded until then is dropped.
+
+    Args:
+        session: The session.
+        cluster: The cluster that is measured.
+        first: The measurement.
+        anew: Returns another one like it.
+        patience: Seconds that paths may come late also where the API server was not away.
+        given: See `begin`.
+    Returns:
+        The measurement that runs; some paths may be broken there all the same.
+    """
+    from NetLibrary._mechanics.polling import settle
+
+    begin(session, first, **given)
+    absences = cluster.connection.absences
+    broken, late = first.open_outages(), absences.recovery_left()
+    if not broken or max(patience, late) <= 0:
+        return first
+    if late:
+        names = ", ".join(broken[:MOST_FINDINGS]) + (" …" if len(broken) > MOST_FINDINGS else "")
+        _robot.console(
+            f"  Not measured yet: {names}. The API server was away, which kube-proxy may not have noticed yet; this "
+            f"waits up to {late:.0f} s for the paths."
+        )
+    if not settle(lambda: not first.open_outages(), timeout=max(patience, late), every=0.2):
+        return first
+    first.abandon()
+    state_of(session).running = None
+    again = anew()
+    begin(session, again, **given)
+    return again
 
 
 def abort(session: Session, measurement: Measurement | None) -> None:

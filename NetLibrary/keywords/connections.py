@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,8 +20,10 @@ from NetLibrary.keywords._sources import SourceBase
 from NetLibrary.types import AddressFamily, BlockedBy, Protocol, RecordType, Source
 
 if TYPE_CHECKING:
+    from NetLibrary._mechanics.connections.results import Answer
     from NetLibrary._mechanics.connections.run import Request
     from NetLibrary._mechanics.kube import Cluster
+    from NetLibrary._mechanics.verdict import Check
 
 TWO_SECONDS = timedelta(seconds=2)
 FIVE_SECONDS = timedelta(seconds=5)
@@ -193,9 +196,17 @@ class ConnectionKeywords(SourceBase):
         """
         from NetLibrary._mechanics.connections import judge, run
 
-        answers = run.resolve(self._sources(source, cluster), name, type.name, timeout.total_seconds())
+        sources = self._sources(source, cluster)
         slowest = None if time_at_most is None else time_at_most.total_seconds() * 1000
-        checks = judge.names(answers, name, values, slowest)
+
+        def attempt() -> tuple[list[tuple[str, Answer]], list[Check]]:
+            answers = run.resolve(sources, name, type.name, timeout.total_seconds())
+            return answers, judge.names(answers, name, values, slowest)
+
+        # The cluster's DNS may not have noticed yet that the API server is back
+        answers, checks = self.session.cluster(cluster).connection.absences.retried(
+            attempt, lambda found: not all(check.passed for check in found[1])
+        )
         self._conclude_name(name, type, answers, checks)
         return list(answers[0][1].values)
 
@@ -297,13 +308,9 @@ class ConnectionKeywords(SourceBase):
         return {}
 
     def _policies_are_enforced(self, cluster: Cluster, namespace: str, image: str, timeout: float) -> bool:
-        from NetLibrary._mechanics.connections import objects, refusals, run
-        from NetLibrary._mechanics.connections.results import REFUSED, SILENT, UNREACHABLE
-        from NetLibrary._mechanics.connections.run import Request, Target
-        from NetLibrary._mechanics.kube import addresses
+        from NetLibrary._mechanics.connections import objects, refusals
+        from NetLibrary._mechanics.connections.results import REFUSED
         from NetLibrary._mechanics.kube.opening import OWN_POLICIES
-        from NetLibrary._mechanics.polling import rounds
-        from NetLibrary._mechanics.vantage import InPod
 
         word = secrets.token_hex(3)
         labels = {"netlibrary.io/closed": word}
@@ -316,17 +323,7 @@ class ConnectionKeywords(SourceBase):
                 stack.callback(cluster.delete, "Pod", f"{role}-{word}", namespace)
                 probers.append(self._start_prober(cluster, pod, timeout))
             closed, asking = probers
-            target = Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
-            request = Request(attempts=1, limit_seconds=1.0)
-            behind = InPod(cluster, closed)
-            # Whoever enforces policies may not have noticed yet that the API server is back
-            for _ in rounds(timeout=cluster.connection.absences.recovery_left(), every=2.0):
-                before = refusals.resets_sent(behind)
-                pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
-                after = refusals.resets_sent(behind)
-                by_itself = None in (before, after) or before != after
-                if not (pair.count(REFUSED) and by_itself):
-                    break
+            pair, by_itself = refusals.at_closed_pod(cluster, closed, asking)
         who = " by the pod itself" if by_itself else " on the way, by a network that rejects what policies deny"
         refused = pair.count(REFUSED) > 0
         logger.info(f"A port behind a policy that allows nobody: {pair.seen}{who if refused else ''}.")
@@ -343,7 +340,10 @@ class ConnectionKeywords(SourceBase):
 
         expected: Callable[[str], bool] = kept.__contains__
         sources, targets = self._sources(source, cluster), self._targets(target, port, cluster)
-        pairs = run.connect(sources, targets, request, expected)
+        # kube-proxy, or whoever enforces policies, may not have noticed yet that the API server is back
+        late = self.session.cluster(cluster).connection.absences.recovery_left()
+        settling = replace(request, settle_seconds=max(request.settle_seconds, late))
+        pairs = run.connect(sources, targets, settling, expected)
         label = name or _robot.current_test() or f"{target}:{port}"
         checks = judge.connections(pairs, wanted, expected, slowest_ms)
         senders = {place.name: place.pod for place in sources if isinstance(place, InPod) and source.kind == "pods"}

@@ -260,7 +260,9 @@ class LatencyKeywords(KeywordBase):
         from NetLibrary._mechanics.throughput.requests.objects import client_job
         from NetLibrary._mechanics.throughput.requests.run import run_job
 
-        for left in rounds(timeout=retry_for.total_seconds(), every=PAUSE_SECONDS):
+        # After an absence of the API server kube-proxy may come later still
+        limit = max(retry_for.total_seconds(), cluster.connection.absences.recovery_left())
+        for left in rounds(timeout=limit, every=PAUSE_SECONDS):
             job = client_job(
                 f"fortio-client-{secrets.token_hex(3)}", namespace, image, load, node=node, host_network=host_network
             )

@@ -15,7 +15,7 @@ from NetLibrary.keywords._conclude import conclude
 from NetLibrary.keywords._outages import (
     KIND,
     abort,
-    begin,
+    begin_on_good_paths,
     conclude_outages,
     conclude_pending,
     finish,
@@ -169,43 +169,51 @@ class OutageKeywords(KeywordBase):
             "connections": connections,
             "iperf_bits_per_second": iperf_bitrate.bits_per_second if iperf_bitrate else None,
         }  # fmt: skip
-        plan = places.plan(
-            connection,
-            namespace,
-            wanted,
-            rates,
-            probes=probes,
-            families=(4, 6) if ipv6 else (4,),
-            host_port=host_port,
-            outside=(outside_address or "", outside_port),
-            seconds=timeout.total_seconds(),
-            iperf_bits_per_second=int(iperf_bitrate.bits_per_second) if iperf_bitrate else 0,
-            iperf_protocols=[protocol.value for protocol in iperf_protocols],
-            own=targets,
-            connections=connections,
-        )
+
+        def planned() -> places.Plan:
+            return places.plan(
+                connection,
+                namespace,
+                wanted,
+                rates,
+                probes=probes,
+                families=(4, 6) if ipv6 else (4,),
+                host_port=host_port,
+                outside=(outside_address or "", outside_port),
+                seconds=timeout.total_seconds(),
+                iperf_bits_per_second=int(iperf_bitrate.bits_per_second) if iperf_bitrate else 0,
+                iperf_protocols=[protocol.value for protocol in iperf_protocols],
+                own=targets,
+                connections=connections,
+            )
+
+        def measuring(plan: places.Plan) -> Measurement:
+            return Measurement(
+                name,
+                plan.probers,
+                plan.targets,
+                unmeasured=plan.missing,
+                quiet_s=quiet.total_seconds(),
+                settle_s=settle.total_seconds(),
+                recovery_s=recovery.total_seconds(),
+                settling=Settling(connection),
+                rollout_s=rollout_within.total_seconds(),
+                echoes=plan.echoes,
+                progress=_robot.console,
+            )
+
+        plan = planned()
         self._require(name, parameters, plan.absent(required))
         given.require_measured(plan.specs)
-        measurement = Measurement(
-            name,
-            plan.probers,
-            plan.targets,
-            unmeasured=plan.missing,
-            quiet_s=quiet.total_seconds(),
-            settle_s=settle.total_seconds(),
-            recovery_s=recovery.total_seconds(),
-            settling=Settling(connection),
-            rollout_s=rollout_within.total_seconds(),
-            echoes=plan.echoes,
-            progress=_robot.console,
-        )
         _robot.console(
             f"Measuring '{name}': {len(plan.specs)} streams on {len(plan.targets)} paths"
             + (f"; not measured: {len(plan.missing)}" if plan.missing else "")
         )
-        begin(
+        measurement = begin_on_good_paths(
             self.session,
-            measurement,
+            connection,
+            measuring(plan),
+            lambda: measuring(planned()),
             parameters=parameters,
             endpoints=plan.endpoints,
             lab=connection.lab if connection.is_lab else None,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from NetLibrary._mechanics.throughput.run import Outcome
 
 RETRY = timedelta(seconds=5)
+#: Problems of a client that never reached its server, where it has no figures of any time
+UNCONNECTED = ("refused", "unreachable", "timed out", "unresolved")
 
 
 class ThroughputKeywords(KeywordBase):
@@ -111,10 +113,15 @@ class ThroughputKeywords(KeywordBase):
         connection = self.session.cluster(cluster)
         if from_outside and (node or host_network or manifest):
             raise InputError("from_outside runs the client on this machine; leave out node, host_network and manifest.")
-        outcome = self._run(
-            connection, request, namespace, image, manifest, node, retry_for, host=host_network, outside=from_outside,
-            node_cpu_of=node_cpu_of,
-        )  # fmt: skip
+
+        def attempt() -> Outcome:
+            return self._run(
+                connection, request, namespace, image, manifest, node, retry_for, host=host_network,
+                outside=from_outside, node_cpu_of=node_cpu_of,
+            )  # fmt: skip
+
+        # kube-proxy and the cluster's DNS may not have noticed yet that the API server is back
+        outcome = connection.connection.absences.retried(attempt, _never_connected)
         self._conclude(
             name or _robot.current_test() or "throughput", connection, request, namespace, outcome, limits, carried_by
         )
@@ -307,6 +314,15 @@ class ThroughputKeywords(KeywordBase):
             console=console,
             stands_in=[carried_by] if carried_by else [],
         )  # fmt: skip
+
+
+def _never_connected(outcome: Outcome) -> bool:
+    """Tells whether a client did not even reach the server; what broke later is what a measurement is for."""
+    problem = outcome.problem
+    if problem is None or problem.kind not in UNCONNECTED or problem.intervals:
+        return False
+    logger.info(f"Not connected: {problem}.")
+    return True
 
 
 def _tell_units(**rates: Bitrate | None) -> None:

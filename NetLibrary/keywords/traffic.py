@@ -11,13 +11,15 @@ from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.paths import shipped
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._base import KeywordBase, keyword
-from NetLibrary.keywords._outages import begin, conclude_pending, finish, state_of
+from NetLibrary.keywords._outages import begin_on_good_paths, conclude_pending, finish, state_of
 from NetLibrary.types import AddressFamily, OutageTarget, ProbeKind
 
 LONGEST_S = 1800.0
 INTERVAL = timedelta(milliseconds=20)
-#: Time beyond the quiet one in which an application may begin to answer.
+#: Time in which an application may begin to answer; what it did not answer until then is not counted.
 FIRST_GOOD_S = 5.0
+#: Time beyond the quiet one after which silence is not just that of a starved prober.
+STILL_GOOD_S = 1.0
 #: An idle connection is for measurements of the network, not for traffic.
 SENT = [kind for kind in ProbeKind if kind is not ProbeKind.TCP_IDLE]
 FAMILIES: Mapping[AddressFamily, tuple[int, ...]] = {
@@ -194,29 +196,39 @@ class TrafficKeywords(KeywordBase):
             timeout_ms=streams.milliseconds("silence", silence),
         )
         pod = self._client(connection, namespace, image, labels or {}, node, timeout)
-        plan = places.plan(
-            connection, namespace, (), rates, probes=SENT, families=families, host_port=0, outside=("", 0),
-            seconds=LONGEST_S, own=targets, source=pod,
-        )  # fmt: skip
+
+        def planned() -> places.Plan:
+            return places.plan(
+                connection, namespace, (), rates, probes=SENT, families=families, host_port=0, outside=("", 0),
+                seconds=LONGEST_S, own=targets, source=pod,
+            )  # fmt: skip
+
+        plan = planned()
         label = _robot.current_test() or f"traffic to {', '.join(target.text for target in targets)}"
-        measurement = Measurement(
-            label,
-            plan.probers,
-            plan.targets,
-            quiet_s=1.0,
-            settle_s=settle.total_seconds(),
-            recovery_s=recovery.total_seconds(),
-            settling=Settling(connection),
-            progress=_robot.console,
-        )
+
+        def sending(plan: places.Plan) -> Measurement:
+            return Measurement(
+                label,
+                plan.probers,
+                plan.targets,
+                quiet_s=1.0,
+                settle_s=settle.total_seconds(),
+                recovery_s=recovery.total_seconds(),
+                settling=Settling(connection),
+                progress=_robot.console,
+            )
+
         parameters = {
             "targets": [target.text for target in targets], "interval_ms": rates.connection_ms,
             "client": f"{namespace}/{pod}",
         }  # fmt: skip
         lab = connection.lab if connection.is_lab else None
-        begin(self.session, measurement, parameters=parameters, endpoints=plan.endpoints, lab=lab)
+        measurement = begin_on_good_paths(
+            self.session, connection, sending(plan), lambda: sending(planned()), patience=FIRST_GOOD_S,
+            parameters=parameters, endpoints=plan.endpoints, lab=lab,
+        )  # fmt: skip
         measurement.wait_quiet()
-        if not until_answered(lambda: not measurement.open_outages(), timeout=FIRST_GOOD_S, every=0.2):
+        if not until_answered(lambda: not measurement.open_outages(), timeout=STILL_GOOD_S, every=0.2):
             broken = ", ".join(measurement.open_outages())
             measurement.abandon()
             state.running = None

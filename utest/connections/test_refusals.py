@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from NetLibrary._mechanics import polling
 from NetLibrary._mechanics.connections import refusals, run
 from NetLibrary._mechanics.connections.results import REFUSED, SILENT
 from NetLibrary._mechanics.kube.absences import Absences
@@ -39,16 +38,15 @@ def test_policies_that_come_late_after_an_absence_of_the_api_server_are_waited_f
     seen, resets = iter([REFUSED, REFUSED, SILENT]), iter(range(9))
     monkeypatch.setattr(refusals, "resets_sent", lambda place: next(resets))
     monkeypatch.setattr(run, "connect", lambda *given: [answer(next(seen))])
-    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(ConnectionKeywords, "_start_prober", lambda *given: POD)
-    clock = iter([10.0, 13.0])
-    absences = Absences(lambda: next(clock))
+    absences = Absences(lambda: 10.0, pause=lambda seconds: None)
     absences.silent(7.0)
     absences.heard()
     cluster = SimpleNamespace(
         create=lambda obj: None, delete=lambda *given: None, connection=SimpleNamespace(absences=absences)
     )
     assert ConnectionKeywords.__new__(ConnectionKeywords)._policies_are_enforced(cluster, "n", "image:1", 1.0)
+    assert next(seen, None) is None
 
 
 def answer(seen):

@@ -362,6 +362,22 @@ def test_absences_are_counted_and_told(clock: list[float]) -> None:
     assert " 2 times meanwhile, for 6 s in all, and gives none now." in seen.words("default", 165.0)
 
 
+def test_what_fails_after_an_absence_is_tried_again_until_kubernetes_has_noticed(clock: list[float]) -> None:
+    """`Measure Throughput` failed by a connect timeout: kube-proxy had not heard of the Service yet."""
+
+    def pause(seconds: float) -> None:
+        clock[0] += seconds
+
+    seen = Absences(lambda: clock[0], pause)
+    assert seen.retried(lambda: "timed out", bool) == "timed out", "nothing was away, so nothing is tried again"
+    seen.silent(90.0)
+    seen.heard()
+    outcomes = iter(["timed out", "unresolved", ""])
+    assert seen.retried(lambda: next(outcomes), bool) == ""
+    assert seen.retried(lambda: "refused", bool) == "refused"
+    assert clock[0] == 220.0, "two minutes after the return it is the network's own fault"
+
+
 def test_wait_gets_the_time_that_kubernetes_needs_after_an_absence(clock: list[float]) -> None:
     seen = Absences(lambda: clock[0])
     assert seen.allowance(100.0, 30.0) == 0.0

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.iperf3.paced import iperf_result, retransmit_percent
+from NetLibrary._mechanics.kube.absences import Absences
 from NetLibrary._mechanics.outages.causes import impacts_of
 from NetLibrary._mechanics.outages.judge import Limits, checks
+from NetLibrary._mechanics.outages.objects import Endpoints
 from NetLibrary._mechanics.outages.results.outcome import read
 from NetLibrary._mechanics.outages.run.inpod.wire import FRAME, MAGIC, RECORD, Outcome, json_frame
 from NetLibrary._mechanics.outages.run.measurement import Measurement, check_times
@@ -23,6 +27,9 @@ from NetLibrary._mechanics.outages.show.timeline import draw
 from NetLibrary._mechanics.outages.types import ProbeKind, StreamSpec
 from NetLibrary._mechanics.records import Recorder, Surroundings, plain, schema
 from NetLibrary._mechanics.report import html_table
+from NetLibrary.keywords import _robot
+from NetLibrary.keywords._outages import begin_on_good_paths, state_of
+from NetLibrary.keywords._session import Session
 
 MS = 1_000_000
 SNMP = "Icmp: OutEchos InEchoReps\nIcmp: {0} {0}\nTcp: OutSegs RetransSegs\nTcp: {1} {2}\n"
@@ -254,3 +261,43 @@ def test_a_count_of_iperf3_that_is_no_number_ends_no_measurement() -> None:
     damaged = {"end": {"sum_received": {"bytes": "nan", "seconds": None}}, "intervals": [None, {"sum": {"bytes": "x"}}]}
     found = iperf_result({"name": "service tcp", "document": damaged})
     assert (found.bytes, found.error) == (0, "nothing was transferred")
+
+
+class Late(MadeUp):
+    """A prober whose stream 1 gets its first answer a moment after it was started."""
+
+    def start(self):
+        super().start()
+        self.log.feed(self._frame([self._probe(1, 1, Outcome.LOST)]))
+        if self.options.get("seconds") is not None:
+            threading.Timer(self.options["seconds"], self._answer).start()
+
+    def _answer(self):
+        self.log.feed(self._frame([self._probe(1, 40, Outcome.OK), self._probe(2, 40, Outcome.OK)]))
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_paths_that_come_late_after_an_absence_of_the_api_server_are_no_outage(away, monkeypatch):
+    """kube-proxy learned of the Service half a minute later, which was told as an outage of the row's disturbance."""
+    said: list[str] = []
+    monkeypatch.setattr(_robot, "console", said.append)
+    absences = Absences(lambda: 10.0)
+    if away:
+        absences.silent(7.0)
+        absences.heard()
+    cluster = SimpleNamespace(connection=SimpleNamespace(absences=absences))
+    session, probers = Session(timeout=1), [Late(SPECS, seconds=0.3), MadeUp(SPECS)]
+    begun = [Measurement("test", [prober], [], quiet_s=0.03, settle_s=0.1) for prober in probers]
+    running = begin_on_good_paths(session, cluster, begun[0], lambda: begun[1], parameters={}, endpoints=Endpoints({}))
+    assert running is begun[1 if away else 0] is state_of(session).running
+    assert ["Not measured yet: pod icmp. The API server was away" in text for text in said] == ([True] if away else [])
+    running.abandon()
+
+
+def test_paths_that_stay_broken_are_measured_as_they_are():
+    absences = Absences(lambda: 10.0)
+    cluster, session = SimpleNamespace(connection=SimpleNamespace(absences=absences)), Session(timeout=1)
+    first = Measurement("test", [Late(SPECS)], [], quiet_s=0.03, settle_s=0.1)
+    given = {"parameters": {}, "endpoints": Endpoints({}), "patience": 0.5}
+    assert begin_on_good_paths(session, cluster, first, pytest.fail, **given) is first
+    first.abandon()

@@ -6,19 +6,21 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from robot.api import Error, Failure
 
 from NetLibrary._mechanics.errors import InputError
+from NetLibrary._mechanics.kube.absences import Absences
 from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Measurement, Request, causes, run
 from NetLibrary._mechanics.throughput.judge import Limits, judge, no_traffic
 from NetLibrary._mechanics.throughput.run import Outcome
 from NetLibrary._mechanics.verdict import verdict
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._session import Session
-from NetLibrary.keywords.throughput import ThroughputKeywords
+from NetLibrary.keywords.throughput import ThroughputKeywords, _never_connected
 from NetLibrary.keywords.throughput_servers import ThroughputServerKeywords
 from NetLibrary.types import Bitrate, Percentage, Protocol
 
@@ -134,7 +136,8 @@ class Rig:
         self.path = folder / "measurements.jsonl"
         monkeypatch.setattr(_robot, "output_dir", lambda: folder)
         self.keywords.session.recorder._folder = lambda: folder
-        self.keywords.session.cluster = lambda alias=None: None  # type: ignore[method-assign,assignment,return-value]
+        cluster: Any = SimpleNamespace(connection=SimpleNamespace(absences=Absences()))
+        self.keywords.session.cluster = lambda alias=None: cluster  # type: ignore[method-assign]
         monkeypatch.setattr(run, "run_job", lambda *_, **__: self.outcome)
         monkeypatch.setattr(causes, "several_servers", lambda *_: "")
         monkeypatch.setattr(causes, "known_name", lambda *_: False)
@@ -261,3 +264,21 @@ def test_share_of_another_run_is_judged_and_recorded(rig: Rig) -> None:
     assert rig.record()["verdict"]["status"] == "failed"
     with pytest.raises(Error, match="carried no data"):
         rig.keywords.throughput_should_be_at_least_share(TCP, replace(UDP, bits_per_second=0.0), Percentage(1))
+
+
+@pytest.mark.parametrize(
+    ("problem", "again"),
+    [
+        (Iperf3Problem("timed out", "Operation timed out"), True),
+        (Iperf3Problem("refused", "Connection refused"), True),
+        (Iperf3Problem("unresolved", "Name does not resolve"), True),
+        (Iperf3Problem("timed out", "idle timeout", intervals=(Interval(0, 1, 5e6),)), False),
+        (Iperf3Problem("nothing arrived", "893 datagrams were sent and none arrived"), False),
+        (Iperf3Problem("busy", "the server is busy"), False),
+        (None, False),
+    ],
+)
+def test_after_an_absence_only_a_client_that_never_connected_is_started_again(
+    problem: Iperf3Problem | None, again: bool
+) -> None:
+    assert _never_connected(Outcome(None, problem, 1, "", {}, 1.0)) is again

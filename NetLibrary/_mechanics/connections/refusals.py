@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from NetLibrary._mechanics.connections import objects, run
+from NetLibrary._mechanics.connections.results import REFUSED, SILENT, UNREACHABLE, Pair
+from NetLibrary._mechanics.kube import Cluster, addresses
 from NetLibrary._mechanics.vantage import InPod
+
+
+def at_closed_pod(cluster: Cluster, closed: dict[str, Any], asking: dict[str, Any]) -> tuple[Pair, bool]:
+    """Connects to a port where nobody listens, of a pod whose policy allows nobody.
+
+    Where the pod itself refuses, it is asked again for as long as whoever enforces policies may not have noticed yet
+    that the API server is back.
+
+    Returns:
+        The attempt, and whether the answer was the pod's own, which is assumed where its kernel cannot be asked.
+    """
+    behind, target = InPod(cluster, closed), run.Target(addresses.of_pod(closed)[0], objects.UNUSED_PORT)
+    request = run.Request(attempts=1, limit_seconds=1.0)
+
+    def attempt() -> tuple[Pair, bool]:
+        before = resets_sent(behind)
+        pair = run.connect([InPod(cluster, asking)], [target], request, {SILENT, UNREACHABLE}.__contains__)[0]
+        after = resets_sent(behind)
+        return pair, None in (before, after) or before != after
+
+    return cluster.connection.absences.retried(attempt, lambda found: bool(found[0].count(REFUSED)) and found[1])
 
 
 def resets_sent(place: InPod) -> int | None:

@@ -201,10 +201,9 @@ def require_policies(testbed: Testbed, settings: RunSettings) -> None:
         try:
             limits = Limits(delivered_at_least=0, errors_at_most=10**6)
             short = replace(settings, sender=few, limits=limits, start_delay=POLICY_DELAY)
-            tried = Run(testbed, short).go()
             # Whoever enforces policies may not have noticed yet that the API server is back
-            while tried.judgement.received and testbed.cluster.connection.absences.recovery_left():
-                tried = Run(testbed, short).go()
+            absences = testbed.cluster.connection.absences
+            tried = absences.retried(lambda: Run(testbed, short).go(), lambda found: found.judgement.received)
         finally:
             testbed.apply_policy("none")
         arrived = tried.judgement.received

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 # Shorter ones are no news: one address of several, or one connection, may be refused on the way
 LEAST = 0.5
@@ -23,6 +26,7 @@ class Absences:
 
     Args:
         now: Tells the time.
+        pause: Waits.
 
     Example:
         >>> times = iter([10.0, 14.0])
@@ -33,8 +37,10 @@ class Absences:
         "The API server of cluster 'default' gave no answer for 3 s meanwhile, until 4 s ago"
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, pause: Callable[[float], object] = time.sleep
+    ) -> None:
+        self._now, self._pause = now, pause
         self._lock = threading.Lock()
         self._past: list[tuple[float, float]] = []
         self._since: float | None = None
@@ -68,6 +74,20 @@ class Absences:
         """Returns for how many seconds more Kubernetes' own programs may not have noticed the server's return."""
         with self._lock:
             return max(0.0, self._back() + RECOVERY - self._now())
+
+    def retried(self, attempt: Callable[[], T], failed: Callable[[T], object], *, every: float = 2.0) -> T:
+        """Makes an attempt, and others while they fail for what may be no fault but the server's absence.
+
+        Args:
+            attempt: Returns a result.
+            failed: Tells whether a result is one that a late kubelet, kube-proxy or controller brings about.
+            every: Seconds between two attempts.
+        """
+        result = attempt()
+        while failed(result) and (left := self.recovery_left()):
+            self._pause(min(every, left))
+            result = attempt()
+        return result
 
     def _back(self) -> float:
         """Returns when the server came back last, long ago where it never was away."""
