@@ -19,12 +19,13 @@ from running import LIMIT_SECONDS, ROOT, STAND_INS, command_of, lab_of_run, outp
 
 from NetLibrary._mechanics.errors import ClusterError
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.polling import rounds
+from NetLibrary._mechanics.polling import rounds, until
 from NetLibrary.lab import Lab
 
 SILENCE_SECONDS = 85  # a run that was silent for 80 s may be swept
 APPEARANCE_SECONDS = 240
 AWAY_SECONDS = 3
+RETURN_SECONDS = 120
 BETWEEN_SECONDS = 40
 # Kubernetes' own programs ask a server that keeps going away ever less often: after some more nothing gets done at all
 RESTARTS = 3
@@ -193,6 +194,8 @@ class upheaval:  # noqa: N801 - Robot looks for a class of the module's name
                     server.stop()
                     time.sleep(AWAY_SECONDS)
                     server.start()
+                    # A busy machine needs several seconds for it, which are no time between two absences
+                    until(lab.running, timeout=RETURN_SECONDS, every=0.3, what="The API server's return")
                     restarts += 1
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     running.wait(float(between) if restarts < RESTARTS else BETWEEN_SECONDS)

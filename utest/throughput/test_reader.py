@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -498,3 +499,30 @@ def test_byte_order_mark_and_documents_on_one_line_are_read() -> None:
     assert read("\ufeff" + printed(tcp("3.12"))) == read(printed(tcp("3.12")))
     with pytest.raises(Iperf3Problem, match="2 results that differ"):
         read(printed(tcp("3.12")).strip() + " " + printed(tcp("3.12", received=1_000_000)))
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "kind", "words"),
+    [
+        ("Error relocating /usr/bin/iperf3: strlcpy: symbol not found", 127, "cannot start", "strlcpy"),
+        ("iperf3: libc.so.6: version `GLIBC_2.38' not found (required by iperf3)", 1, "cannot start", "GLIBC_2.38"),
+        ("Terminated", 143, "killed", "SIGTERM"),
+        ("Killed", 137, "killed", "SIGKILL"),
+        (printed(tcp("3.16"))[:900], 137, "killed", "SIGKILL"),
+        (printed(tcp("3.16"))[:900], 0, "cut off", "cut off"),
+        (re.sub(r'"mean_rtt": \d+', '"mean_rtt": 1.#IND', printed(tcp("3.16"))), 0, "unreadable", "whole"),
+    ],
+)
+def test_a_signal_a_missing_symbol_and_an_odd_number_are_not_told_as_output_that_is_cut_off(
+    text: str, status: int, kind: str, words: str
+) -> None:
+    with pytest.raises(Iperf3Problem) as caught:
+        read(text, exit_status=status)
+    assert (caught.value.kind, words in caught.value.text) == (kind, True), str(caught.value)
+
+
+@pytest.mark.parametrize("count", [-1, 4294967295, 18446744073709551615])
+def test_a_count_of_retransmits_that_went_below_zero_is_none(count: int) -> None:
+    document = tcp("3.16")
+    document["end"]["sum_sent"]["retransmits"] = count
+    assert read(printed(document)).retransmits is None

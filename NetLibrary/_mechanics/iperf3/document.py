@@ -33,11 +33,13 @@ class Found:
         documents: Every JSON document, in order.
         damaged: Whether a part could not be read.
         around: Text outside of the documents.
+        closed: Whether the last document has its last line, so that nothing was cut off.
     """
 
     documents: tuple[Document, ...]
     damaged: bool
     around: str
+    closed: bool = False
 
 
 def find(text: str) -> Found:
@@ -69,7 +71,7 @@ def find(text: str) -> Found:
     around.append(text[position:])
     if events:
         documents.insert(0, in_shape(_from_events(events)))
-    return Found(tuple(documents), damaged, "".join(around))
+    return Found(tuple(documents), damaged, "".join(around), text.rstrip().endswith("\n}"))
 
 
 def _decode(text: str, at: int) -> tuple[Document | None, int]:

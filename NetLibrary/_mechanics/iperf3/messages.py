@@ -23,10 +23,20 @@ _KINDS = (
     ("crashed", ("segmentation fault", "core dumped", "aborted", "bus error", "illegal instruction", "stack smashing",
                  "double free", "assertion")),
     ("cannot start", ("loading shared librar", "shared object file", "exec format error", "iperf3: permission denied",
-                      "iperf3: not found", "iperf3: command not found", "no such file or directory")),
+                      "iperf3: not found", "iperf3: command not found", "no such file or directory",
+                      "error relocating", "' not found (required by", "symbol lookup error")),
 )  # fmt: skip
 # What a shell reports for a signal, less 128
-_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+_SIGNALS = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    4: "SIGILL",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    15: "SIGTERM",
+}
 _WORTH = re.compile(r"error|iperf3|fault|dumped|denied|not found|killed|abort|unable", re.IGNORECASE)
 _LONGEST = 300
 
@@ -44,6 +54,11 @@ def error_in(text: str) -> str:
             if mark in line:
                 return line.split(mark, 1)[1].strip() if mark == "error - " else line.strip()
     return ""
+
+
+def only_a_signal(text: str) -> bool:
+    """Tells whether a text is no more than what a shell says of a program that a signal ended."""
+    return text.strip().lower() in ("killed", "terminated", "hangup", "quit")
 
 
 def last_words(text: str) -> str:

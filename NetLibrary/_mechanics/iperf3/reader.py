@@ -35,13 +35,15 @@ from NetLibrary._mechanics.iperf3.fields import (
     version_of,
 )
 from NetLibrary._mechanics.iperf3.loss import Counted, Loss, loss
-from NetLibrary._mechanics.iperf3.messages import error_in, kind_of, last_words, signal_of
+from NetLibrary._mechanics.iperf3.messages import error_in, kind_of, last_words, only_a_signal, signal_of
 from NetLibrary._mechanics.iperf3.results import Interval, Iperf3Problem, Measurement, Sent
 from NetLibrary._mechanics.iperf3.server_output import Arrived, arrived_in_json, arrived_in_text
 
 _HEAD = re.compile(r"\s*(?:processors: .*\n)?attempts: \d+\n(?:exit status: (\d+)\n)?")
 # The two ends of a run may end this much apart, as a ratio: a server of 3.9 stops some time before its client
 _SAME_TIME = 1.5
+# iperf3 counts in an int: from here on it is a difference that went below zero, or none at all
+_MOST_COUNTED = 2**31
 
 
 def read(output: str, errors: str = "", *, exit_status: int | None = None) -> Measurement:
@@ -61,7 +63,7 @@ def read(output: str, errors: str = "", *, exit_status: int | None = None) -> Me
     said = f"{errors}\n{found.around}"
     document = _one(found.documents, exit_status)
     if document is None or not document.get("end"):
-        raise _no_result(document, said, found.damaged, exit_status)
+        raise _no_result(document, said, found.damaged, exit_status, closed=found.closed)
     message = document.get("error")
     if message:
         raise _problem(str(message), document, exit_status)
@@ -94,19 +96,24 @@ def _fingerprint(document: Document) -> str:
     return repr([document["end"].get(key) for key in ("sum", "sum_sent", "sum_received")])
 
 
-def _no_result(document: Document | None, said: str, damaged: bool, exit_status: int | None) -> Iperf3Problem:
+def _no_result(
+    document: Document | None, said: str, damaged: bool, exit_status: int | None, *, closed: bool = False
+) -> Iperf3Problem:
     message = str((document or {}).get("error") or "") or error_in(said)
     if message:
         return _problem(message, document or {}, exit_status)
-    words = last_words(said)
+    words, signal = last_words(said), signal_of(exit_status)
     known = kind_of(words)
+    if only_a_signal(words) and signal:
+        words = ""
     if words and (document is None or known):
         return _problem(words, document or {}, exit_status, kind=known or "unreadable")
+    if signal:  # a document that is cut off is what it leaves
+        return _problem(f"it was ended by {signal} without any message", document or {}, exit_status, kind="killed")
+    if document is not None and damaged and closed:
+        return _problem("its JSON output is whole, but cannot be read", document, exit_status, kind="unreadable")
     if document is not None and damaged:
         return _problem("its JSON output is cut off", document, exit_status, kind="cut off")
-    signal = signal_of(exit_status)
-    if signal:
-        return _problem(f"it was ended by {signal} without any message", document or {}, exit_status, kind="killed")
     if document is not None:
         # Without a word or a status that speaks of an end, this is a form that is not known, and accuses nobody
         kind = "failed" if exit_status else "unreadable"
@@ -144,6 +151,8 @@ def _tcp(document: Document, said: str, exit_status: int | None) -> Measurement:
         contradictions.append(f"the receiver counted {got:.0f} bytes, the sender only {out:.0f}")
     contradictions += _times(document, number_of(sent, "seconds"), number_of(received, "seconds"))
     retransmits = number_of(sent, "retransmits")
+    if retransmits is not None and not 0 <= retransmits < _MOST_COUNTED:
+        retransmits = None
     return Measurement(
         bits_per_second=rate_of(received), bytes=int(got), duration_seconds=number_of(received, "seconds") or 0.0,
         sent_bits_per_second=rate_of(sent), sent_bytes=int(out),
