@@ -21,6 +21,7 @@ ${IMAGE}                quay.io/skupper/lanyard:2.0
 # An image with a shell but without iperf3, and one without either
 ${NO_IPERF3}            registry.k8s.io/e2e-test-images/agnhost:2.53
 ${NO_SHELL}             registry.k8s.io/pause:3.10
+&{HELD_BACK}            manifest=${CURDIR}/iperf3_held_back.yaml
 
 
 *** Test Cases ***
@@ -39,6 +40,19 @@ UDP From The Server Counts What Is Lost
     ...    lost_at_most=50 %
     Should Be True    ${result.packets} > 0
     Should Be True    ${result.reverse}
+
+Datagrams Lost In The Client's Own Buffer Are Not The Network's
+    [Documentation]    Its CPU limit lets it stand still for most of the time.
+    VAR    &{udp}    protocol=UDP    reverse=True    bitrate=80M    lost_at_most=1 %
+    ${result}    Measure    ${ADDRESS}    &{udp}    &{HELD_BACK}
+    Should Be True    ${result.unread_packets} > 0
+    Should Contain    ${result.notes}[-1]    lost in the receiver's own buffer, while its container was held back
+
+A Rate That A CPU Limit Decides Is No Result
+    [Tags]    slow
+    Run Keyword And Expect Error
+    ...    *no valid result: Throughput was *The client's container was held back by its CPU limit: * of 20m *
+    ...    Measure    ${ADDRESS}    at_least=1T    &{HELD_BACK}
 
 Share Of A Baseline Is Judged
     ${fast}    Measure

@@ -54,8 +54,10 @@ class ThroughputKeywords(KeywordBase):
         """Measures throughput from a Job in a namespace to an iperf3 server, and judges it.
 
         The result is a table and a picture in the log and a line in `measurements.jsonl`, even if there was no traffic.
-        Loss is the amount sent minus the amount received, never iperf3's own count of gaps. A run that broke off is not
-        repeated: only a server that refuses or is busy before the first data is tried again.
+        Loss is the amount sent minus the amount received, never iperf3's own count of gaps. Datagrams that arrived, but
+        were lost in the receiver's own buffer, do not count for `lost_at_most`, and a rate that the CPU limit of client
+        or server decided is an error, not a failure. A run that broke off is not repeated: only a server that refuses
+        or is busy before the first data is tried again.
 
         Args:
             server: Host name or address of the server as seen from the client's pod; it must lead to one server only.
@@ -233,7 +235,7 @@ class ThroughputKeywords(KeywordBase):
         from NetLibrary._mechanics.kube.addresses import require_node
         from NetLibrary._mechanics.throughput import Iperf3Problem
         from NetLibrary._mechanics.throughput.causes import known_name, several_servers
-        from NetLibrary._mechanics.throughput.node_cpu import Server
+        from NetLibrary._mechanics.throughput.ends import Server, of_host, with_ends
         from NetLibrary._mechanics.throughput.objects import job_manifest, limit_seconds
         from NetLibrary._mechanics.throughput.run import run_job, run_outside
 
@@ -243,18 +245,30 @@ class ThroughputKeywords(KeywordBase):
         if several:
             raise EnvironmentProblem(several)
         retry = retry_for.total_seconds()
-        watched = Server.of_service(connection, node_cpu_of, namespace) if node_cpu_of else None
-        if outside:
-            return run_outside(connection, request, retry_seconds=retry)
-        job = job_manifest(
-            f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request, retry_seconds=retry, node=node,
-            host_network=host, template=_job_in(manifest) if manifest else None,
-        )  # fmt: skip
+        if node_cpu_of:
+            watched: Server | None = Server.of_service(connection, node_cpu_of, namespace)
+        else:
+            watched = Server.behind(connection, request.server, namespace, request.port) if one_server else None
         with contextlib.ExitStack() as stack:
-            seen = stack.enter_context(watched.watched(limit_seconds(request, retry))) if watched else []
-            outcome = run_job(connection, job, request, retry_seconds=retry, progress=logger.info)
-        if watched and outcome.measurement:
-            result = watched.with_nodes(outcome.measurement, outcome.pod, outcome.client_cores, seen)
+            seen = stack.enter_context(watched.watched(limit_seconds(request, retry))) if watched else None
+            if outside:
+                outcome = run_outside(connection, request, retry_seconds=retry)
+            else:
+                job = job_manifest(
+                    f"iperf3-client-{secrets.token_hex(3)}", namespace, image, request, retry_seconds=retry, node=node,
+                    host_network=host, template=_job_in(manifest) if manifest else None,
+                )  # fmt: skip
+                outcome = run_job(connection, job, request, retry_seconds=retry, progress=logger.info)
+            result = outcome.measurement
+            if seen and (result or (outcome.problem and outcome.problem.broke_after)):  # else it saw no client
+                outcome = replace(outcome, server=seen())
+        if watched and node_cpu_of and result and not outside:
+            result = watched.with_nodes(result, outcome.pod, outcome.client.cores, outcome.server.cores)
+        if result:
+            hosts = [of_host(outcome.pod), bool(watched and of_host(watched.pod))]
+            result = with_ends(
+                result, outcome.client, outcome.server, client_shares=outside or hosts[0], server_shares=hosts[1]
+            )  # fmt: skip
             outcome = replace(outcome, measurement=result)
         logger.debug(outcome.output)
         problem = outcome.problem
@@ -271,6 +285,7 @@ class ThroughputKeywords(KeywordBase):
         from NetLibrary._mechanics.facts import images_of
         from NetLibrary._mechanics.report import Picture
         from NetLibrary._mechanics.throughput.causes import about_the_server
+        from NetLibrary._mechanics.throughput.ends import held_back
         from NetLibrary._mechanics.throughput.judge import judge, no_traffic
         from NetLibrary._mechanics.throughput.show import Carrier, draw_rates, table_of, until_it_broke
         from NetLibrary._mechanics.verdict import verdict
@@ -279,11 +294,15 @@ class ThroughputKeywords(KeywordBase):
         causes: list[str] = []
         if result is not None:
             checks, errors = judge(result, request, limits)
+            said = " ".join(check.sentence for check in checks if not check.passed)
+            causes += [text for text in result.held_back if said and not errors and "held back" not in said]
             console, curve = f"{name}: {bitrate_text(result.bits_per_second)}", result
         else:
             assert problem is not None
+            ends = (outcome.client, outcome.server)
             checks, errors = no_traffic(
-                problem, request, namespace, attempts=outcome.attempts, seconds=outcome.seconds
+                problem, request, namespace, attempts=outcome.attempts, seconds=outcome.seconds,
+                held_back=held_back(*ends) if any(end.held and end.held.often for end in ends) else (),
             )  # fmt: skip
             own = str(outcome.pod.get("status", {}).get("podIP", ""))
             causes = about_the_server(connection, problem, request.server, namespace, request.port, own)

@@ -17,6 +17,7 @@ from NetLibrary._mechanics.e2sar.judge import check
 from NetLibrary._mechanics.e2sar.judge import judge as count
 from NetLibrary._mechanics.e2sar.logs import parse
 from NetLibrary._mechanics.e2sar.parameters import ReceiverSettings, SenderSettings
+from NetLibrary._mechanics.held_back import Held
 
 SENT = SenderSettings(events=500, event_bytes=512, rate_gbps=0.1, mtu=512)
 
@@ -396,9 +397,8 @@ def test_reads_what_the_scripts_print() -> None:
         812,
         3,
     )
-    assert (evidence.throttled, evidence.cpus, evidence.exit_code, evidence.interface_grown("rx_dropped")) == (
-        (38, 50),
-        0.2,
+    assert (evidence.held, evidence.exit_code, evidence.interface_grown("rx_dropped")) == (
+        Held(38, 50, 0.2),
         139,
         3,
     )
@@ -414,13 +414,13 @@ def test_reads_what_the_scripts_print() -> None:
 def test_cgroup_v1_and_missing_files() -> None:
     evidence = Evidence().feed(["@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.cfs_quota_us 10000", "@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.cfs_period_us 100000",
                                 "@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.stat nr_periods 9", "@netlibrary after 1 /sys/fs/cgroup/cpu/cpu.stat nr_throttled 9"])  # fmt: skip
-    assert (evidence.cpus, evidence.throttled, evidence.grown("Udp.InDatagrams"), evidence.drops([1])) == (
-        0.1,
-        (9, 9),
+    assert (evidence.held, evidence.grown("Udp.InDatagrams"), evidence.drops([1])) == (
+        Held(9, 9, 0.1),
         None,
         None,
     )
-    assert Evidence().feed(["@netlibrary after 1 /sys/fs/cgroup/cpu.max max 100000"]).cpus is None
+    unlimited = Evidence().feed(["@netlibrary after 1 /sys/fs/cgroup/cpu.max max 100000"])
+    assert unlimited.after is not None and unlimited.after.cpus is None
 
 
 # --- the advice, tried ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from robot.api import Error, Failure
 
 from NetLibrary._mechanics.errors import InputError
 from NetLibrary._mechanics.kube.absences import Absences
-from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Measurement, Request, causes, run
+from NetLibrary._mechanics.throughput import Interval, Iperf3Problem, Measurement, Request, causes, ends, run
 from NetLibrary._mechanics.throughput.judge import Limits, judge, no_traffic
 from NetLibrary._mechanics.throughput.run import Outcome
 from NetLibrary._mechanics.verdict import verdict
@@ -141,6 +141,7 @@ class Rig:
         monkeypatch.setattr(run, "run_job", lambda *_, **__: self.outcome)
         monkeypatch.setattr(causes, "several_servers", lambda *_: "")
         monkeypatch.setattr(causes, "known_name", lambda *_: False)
+        monkeypatch.setattr(ends.Server, "behind", lambda *_: None)
         monkeypatch.setattr(causes, "about_the_server", lambda *_: ["It is held by 10.0.0.9."])
 
     def ends(self, end: Measurement | Iperf3Problem) -> None:
@@ -161,7 +162,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
 
 
 def test_passed_run_is_recorded_as_passed(rig: Rig) -> None:
-    assert rig.measure(at_least=Bitrate(1e6)) is TCP
+    assert rig.measure(at_least=Bitrate(1e6)) == TCP
     record = rig.record()
     assert (record["verdict"]["status"], record["summary"]["bits_per_second"]) == ("passed", 5e6)
     assert [check["rule"] for check in record["checks"]] == ["throughput at least"]

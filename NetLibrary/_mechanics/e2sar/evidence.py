@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from NetLibrary._mechanics.held_back import CpuCounters, Held, held_between
+
 MARK = "@netlibrary "
 
 
@@ -23,27 +25,16 @@ class Socket:
 
 
 @dataclass
-class Snapshot:
+class Snapshot(CpuCounters):
     """Counters at one moment; None where a file could not be read. `counters` has keys such as `Udp.InDatagrams`."""
 
     when: float = 0.0
     counters: dict[str, int] = field(default_factory=dict)
     interface: dict[str, int] = field(default_factory=dict)
     sockets: list[Socket] = field(default_factory=list)
-    cpu_periods: int | None = None
-    cpu_throttled: int | None = None
-    cpu_quota_us: int | None = None
-    cpu_period_us: int | None = None
     rmem_max: int | None = None
     wmem_max: int | None = None
     mtu: int | None = None
-
-    @property
-    def cpus(self) -> float | None:
-        """CPU limit in processors, None when there is none."""
-        if self.cpu_quota_us is None or self.cpu_quota_us <= 0 or not self.cpu_period_us:
-            return None
-        return self.cpu_quota_us / self.cpu_period_us
 
 
 _INTERFACE = (
@@ -186,14 +177,9 @@ class Evidence:
         return sorted({socket.port for snapshot in self.samples for socket in snapshot.sockets})
 
     @property
-    def throttled(self) -> tuple[int, int] | None:
-        """Periods in which the container was throttled, and all periods in which it ran."""
-        end = self.after
-        if end is None or end.cpu_periods is None or end.cpu_throttled is None:
-            return None
-        start_periods = (self.before.cpu_periods or 0) if self.before else 0
-        start_throttled = (self.before.cpu_throttled or 0) if self.before else 0
-        return end.cpu_throttled - start_throttled, end.cpu_periods - start_periods
+    def held(self) -> Held | None:
+        """How its CPU limit held the container back; None when that is not known."""
+        return held_between(self.before, self.after)
 
     def knob(self, name: str) -> int | None:
         """A setting such as `mtu` or `rmem_max` from the first snapshot that has it."""
@@ -201,14 +187,6 @@ class Evidence:
             value = getattr(snapshot, name, None) if snapshot else None
             if value is not None:
                 return int(value)
-        return None
-
-    @property
-    def cpus(self) -> float | None:
-        """CPU limit in processors as the kernel enforces it."""
-        for snapshot in (self.after, self.before):
-            if snapshot and snapshot.cpus is not None:
-                return snapshot.cpus
         return None
 
     def rate_series(self, name: str = "Udp.InDatagrams") -> list[tuple[float, float]]:
@@ -222,17 +200,7 @@ class Evidence:
 
 
 def _read_knob(snapshot: Snapshot, name: str, words: list[str]) -> None:
-    if name == "cpu.stat":
-        if words[0] == "nr_periods":
-            snapshot.cpu_periods = int(words[1])
-        elif words[0] == "nr_throttled":
-            snapshot.cpu_throttled = int(words[1])
-    elif name == "cpu.max":
-        snapshot.cpu_quota_us = -1 if words[0] == "max" else int(words[0])
-        snapshot.cpu_period_us = int(words[1])
-    elif name == "cpu.cfs_quota_us":
-        snapshot.cpu_quota_us = int(words[0])
-    elif name == "cpu.cfs_period_us":
-        snapshot.cpu_period_us = int(words[0])
-    elif name in ("rmem_max", "wmem_max", "mtu"):
+    if name in ("rmem_max", "wmem_max", "mtu"):
         setattr(snapshot, name, int(words[0]))
+    else:
+        snapshot.take(name, words)

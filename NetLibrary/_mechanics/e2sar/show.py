@@ -57,10 +57,10 @@ def _sender_text(endpoint: Endpoint, facts: dict[str, float]) -> str:
 
 def _receiver_text(endpoint: Endpoint) -> str:
     settings, evidence = endpoint.settings, endpoint.evidence
-    throttled = evidence.throttled
+    held = evidence.held
     cpu = f"cpu {endpoint.pod_settings.cpu_limit or 'not limited'}"
-    if throttled and throttled[1]:
-        cpu += f", throttled in {throttled[0]} of {throttled[1]} periods"
+    if held and held.periods:
+        cpu += f", throttled in {held.throttled} of {held.periods} periods"
     maximum = evidence.knob("rmem_max")
     limit = f" (rmem_max {maximum})" if maximum else ""
     return f"port {settings.port}, {settings.threads} threads, buffer {settings.buffer_bytes} B{limit}, {cpu}"

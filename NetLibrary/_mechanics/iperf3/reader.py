@@ -39,7 +39,9 @@ from NetLibrary._mechanics.iperf3.messages import error_in, kind_of, last_words,
 from NetLibrary._mechanics.iperf3.results import Interval, Iperf3Problem, Measurement, Sent
 from NetLibrary._mechanics.iperf3.server_output import Arrived, arrived_in_json, arrived_in_text
 
-_HEAD = re.compile(r"\s*(?:processors: .*\n)?attempts: \d+\n(?:exit status: (\d+)\n)?")
+# What the client's script prints first, where it could read it
+SEEN_FIRST = r"(?:processors: .*\n)?(?:kernel before:\n(?:/.*\n)*kernel after:\n(?:/.*\n)*)?"
+_HEAD = re.compile(rf"\s*{SEEN_FIRST}attempts: \d+\n(?:exit status: (\d+)\n)?")
 # The two ends of a run may end this much apart, as a ratio: a server of 3.9 stops some time before its client
 _SAME_TIME = 1.5
 # iperf3 counts in an int: from here on it is a difference that went below zero, or none at all

@@ -107,6 +107,11 @@ class Measurement:
         client_node_cores: Processors of the client's node that were busy meanwhile; None where they were not read.
         server_node_cores: Those of the server's node.
         nodes_share_processors: Whether both nodes, or one node for both ends, count the same processors.
+        unread_packets: How many of the lost datagrams had arrived, and were lost in the receiver's own buffer; None
+            where nobody counted.
+        unread_certain: Whether these are the receiver's for sure; its network may be others' too.
+        held_back: How their CPU limits held the two ends back, as sentences.
+        held_back_often: Whether so often that it decides a rate.
         omitted_seconds: Time at the start that does not count.
         silent_streams: Parallel TCP streams that carried nothing to the receiver in the whole run.
         contradictions: Where the two ends, or two figures of one end, cannot both be true: such a run is no result.
@@ -140,12 +145,26 @@ class Measurement:
     client_node_cores: float | None = None
     server_node_cores: float | None = None
     nodes_share_processors: bool = False
+    unread_packets: int | None = None
+    unread_certain: bool = False
+    held_back: tuple[str, ...] = ()
+    held_back_often: bool = False
     omitted_seconds: float = 0.0
     silent_streams: int = 0
     contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     uncounted_bytes: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def lost_on_the_way(self) -> tuple[float | None, float | None]:
+        """Least and most that the network lost, in percent: all but what the receiver's own buffer threw away."""
+        least, most = self.lost_percent, self.lost_percent_at_most
+        if least is None or not self.packets or not self.unread_packets:
+            return least, most
+        share = 100 * self.unread_packets / self.packets
+        least = max(0.0, least - share)
+        return least, max(least, most - share) if most is not None and self.unread_certain else most
 
     @property
     def cpu_seconds_per_gigabit(self) -> float | None:

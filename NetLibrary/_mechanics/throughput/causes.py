@@ -37,8 +37,7 @@ def several_servers(cluster: Cluster, server: str, namespace: str) -> str:
     found = behind(cluster, server, namespace)
     if found.service is None or len(found.pods) < 2 or found.service["spec"].get("sessionAffinity") == "ClientIP":
         return ""
-    metadata = found.service["metadata"]
-    if any(mark in {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})} for mark in _SKUPPER):
+    if led_elsewhere(found.service):
         return ""
     names = ", ".join(f"'{pod['metadata']['name']}'" for pod in found.pods)
     return (
@@ -46,6 +45,12 @@ def several_servers(cluster: Cluster, server: str, namespace: str) -> str:
         "must reach the same server. Scale it to one replica, set the Service's sessionAffinity to ClientIP, or give "
         "the address of one pod."
     )
+
+
+def led_elsewhere(service: Object) -> bool:
+    """Tells whether a Service stands for a server elsewhere, so that the pods behind it are routers on the way."""
+    metadata = service["metadata"]
+    return any(mark in {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})} for mark in _SKUPPER)
 
 
 # --- who holds the server -------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[C
     if limits.at_least is not None:
         text = f"Throughput was {told}; at least {bitrate_text(limits.at_least)} was expected."
         checks.append(at_least("throughput", limits.at_least, rate, "bit/s", text))
-        errors += _not_counted(result, limits.at_least)
+        errors += _not_counted(result, limits.at_least) or _slowed_down(result, text, limits.at_least)
     if limits.at_most is not None:
         text = f"Throughput was {told}; at most {bitrate_text(limits.at_most)} was expected."
         checks.append(at_most("throughput", limits.at_most, rate, "bit/s", text))
@@ -62,6 +62,7 @@ def judge(result: Measurement, request: Request, limits: Limits) -> tuple[list[C
     counted = result.bytes >= _BLOCKS_OF_A_STREAM * result.uncounted_bytes
     if result.silent_streams and result.duration_seconds >= _LONG_ENOUGH and counted:
         checks.append(_all_streams(result))
+        errors += _at_the_ends(result, checks[-1].sentence)
     if request.bits_per_second:
         checks.append(_paced(result, request.bits_per_second))
     if limits.lost_at_most is not None:
@@ -91,6 +92,17 @@ def _not_counted(result: Measurement, least: float) -> list[str]:
     ]
 
 
+def _slowed_down(result: Measurement, text: str, least: float) -> list[str]:
+    """A rate that a CPU limit of one of the ends decided says nothing of the network."""
+    return [] if result.bits_per_second >= least else _at_the_ends(result, text)
+
+
+def _at_the_ends(result: Measurement, text: str) -> list[str]:
+    if not result.held_back_often:
+        return []
+    return [f"{text} That is no result of the network: {' '.join(result.held_back)} Raise its CPU limit (POD_LIMITS)."]
+
+
 def _all_streams(result: Measurement) -> Check:
     """All streams are connected before the first one sends: one that then carries nothing has a path of its own."""
     text = (
@@ -107,29 +119,51 @@ def _paced(result: Measurement, asked: float) -> Check:
 
 
 def _lost(result: Measurement, limit: float) -> tuple[Check, list[str]]:
-    """A loss is judged by the least and the most that it can have been."""
-    least, most = result.lost_percent, result.lost_percent_at_most
-    text = (
-        f"{result.lost_packets} of {result.packets} datagrams ({least or 0.0:.2f} %) were lost; "
-        f"at most {limit:g} % was expected."
-    )
+    """A loss is judged by the least and the most that it can have been, without what the receiver itself lost."""
+    least, most = result.lost_on_the_way
+    lost, packets = result.lost_packets or 0, result.packets
+    text = f"{lost} of {packets} datagrams ({least or 0.0:.2f} %) were lost; at most {limit:g} % was expected."
+    if result.unread_packets:
+        network = lost - result.unread_packets
+        text = (
+            f"{network} of {packets} datagrams ({least or 0.0:.2f} %) were lost on the way; at most {limit:g} % was "
+            f"expected. {_sentence(result.notes[-1])}"
+        )
     if least is None:
         text = "iperf3 counted no loss here, so its limit cannot be judged."
     check = at_most("lost", limit, least, "%", text)
     if least is None or least > limit or (most is not None and most <= limit):
         return check, [] if least is not None else [text]
     bound = "nothing bounds it" if most is None else f"at most {most:.2f} % were"
-    why = "; ".join(result.notes) or "datagrams arrived late or twice"
+    held = " ".join(result.held_back).rstrip(".") if result.held_back_often else ""
+    why = "; ".join([*result.notes, *([held] if held else [])]) or "datagrams arrived late or twice"
     return check, [
         f"Whether at most {limit:g} % were lost cannot be determined: at least {least:.2f} %, {bound} ({why})."
     ]
 
 
+def _sentence(note: str) -> str:
+    return f"{note[0].upper()}{note[1:]}."
+
+
 def no_traffic(
-    problem: Iperf3Problem, request: Request, namespace: str, *, attempts: int, seconds: float
-) -> tuple[list[Check], list[str]]:
-    """Returns the failed check of a run that carried nothing or broke, or why nothing can be said of the network."""
+    problem: Iperf3Problem, request: Request, namespace: str, *, attempts: int, seconds: float,
+    held_back: Sequence[str] = (),
+) -> tuple[list[Check], list[str]]:  # fmt: skip
+    """Returns the failed check of a run that carried nothing or broke, or why nothing can be said of the network.
+
+    Args:
+        problem: How it ended.
+        request: What was asked for.
+        namespace: The client's.
+        attempts: How often it was tried.
+        seconds: How long that took.
+        held_back: Sentences about ends whose CPU limit often held them back, which may have ended it.
+    """
     text = broken_text(problem, request, namespace, attempts=attempts, seconds=seconds)
+    if held_back and problem.of_the_network and problem.kind != "refused":
+        text += f" That may not be the network: {' '.join(held_back)} Raise its CPU limit (POD_LIMITS)."
+        return [], [text]
     if not problem.of_the_network:
         return [], [text]
     return [Check("traffic", "carried to the end", problem.kind, "", False, text)], []

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unavailable, WaitTimeout
-from NetLibrary._mechanics.iperf3.reader import read
+from NetLibrary._mechanics.iperf3.reader import SEEN_FIRST, read
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, pod_ended
 from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
 from NetLibrary._mechanics.kube.why_not_ready import has_ended, problem
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
-from NetLibrary._mechanics.throughput.node_cpu import of_client
+from NetLibrary._mechanics.throughput.ends import NOTHING_SEEN, End, end_in
 from NetLibrary._mechanics.throughput.objects import ATTEMPTS, limit_seconds
 from NetLibrary._mechanics.vantage import Outside
 
 #: In place of the pod of a client that ran outside.
 OUTSIDE: dict[str, Any] = {"metadata": {"name": "outside"}, "spec": {"nodeName": "outside", "containers": []}}
-_ATTEMPTS = re.compile(r"(?:processors: .*\n)?attempts: (\d+)\n")
+_ATTEMPTS = re.compile(rf"{SEEN_FIRST}attempts: (\d+)\n")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Outcome:
         output: Everything the client printed.
         pod: The pod it ran in.
         seconds: From creating the Job to reading its result.
-        client_cores: Processors of the client's node that were busy meanwhile; None where they cannot be read.
+        client: What the client's kernel counted meanwhile.
+        server: What the server's did, where somebody looked on.
     """
 
     measurement: Measurement | None
@@ -45,7 +46,8 @@ class Outcome:
     output: str
     pod: dict[str, Any]
     seconds: float
-    client_cores: float | None = None
+    client: End = NOTHING_SEEN
+    server: End = NOTHING_SEEN
 
 
 def run_job(
@@ -100,7 +102,7 @@ def _outcome(output: str, exit_status: int | None, pod: dict[str, Any], seconds:
     except Iperf3Problem as error:
         problem = error
     attempts = _ATTEMPTS.match(output)
-    return Outcome(measurement, problem, int(attempts[1]) if attempts else 1, output, pod, seconds, of_client(output))
+    return Outcome(measurement, problem, int(attempts[1]) if attempts else 1, output, pod, seconds, end_in(output))
 
 
 def client_ended(container: str) -> Goal:

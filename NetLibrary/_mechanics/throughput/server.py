@@ -34,10 +34,12 @@ def server_manifests(
         # Its log tells at once who is connected
         "command": ["iperf3", "-s", "-p", str(port), "--forceflush"],
         "ports": [{"containerPort": port, "protocol": each} for each in ("TCP", "UDP")],
-        # The socket table, not a connection: iperf3 takes every connection for the beginning of a test
-        "readinessProbe": {
+        # The socket table, not a connection: iperf3 takes every connection for the beginning of a test. At the start
+        # alone: a program that is started in the container each second takes processor time from a small CPU limit
+        "startupProbe": {
             "exec": {"command": ["sh", "-c", f"grep -qi ':{port:04X} .* 0A ' /proc/net/tcp /proc/net/tcp6"]},
             "periodSeconds": 1,
+            "failureThreshold": 60,
         },
     }
     container["securityContext"] = deepcopy(RESTRICTED_CONTAINER)

@@ -71,6 +71,8 @@ def _of_result(result: Measurement, verdict: Verdict) -> list[list[object]]:
         least, most = result.lost_percent or 0.0, result.lost_percent_at_most
         share = f"{least:.2f} %" if most == least else f"{least:.2f} % to " + ("?" if most is None else f"{most:.2f} %")
         rows.append(["lost", f"{result.lost_packets} of {result.packets} ({share})"])
+        if result.unread_packets:
+            rows.append(["of these in the receiver's own buffer", Cell(str(result.unread_packets), "warn")])
         if result.out_of_order is not None:
             rows.append(["late or twice", result.out_of_order])
     if result.jitter_ms is not None:
@@ -87,6 +89,7 @@ def _of_result(result: Measurement, verdict: Verdict) -> list[list[object]]:
         text = f"client's {result.client_node_cores:.2f}, server's {result.server_node_cores:.2f} processors busy; "
         text += f"{result.node_cpu_seconds_per_gigabit_text} s per Gbit"
         rows.append(["CPU of the nodes", text])
+    rows += [["held back", Cell(text, "warn")] for text in result.held_back]
     rows += [["contradiction", Cell(text, "bad")] for text in result.contradictions]
     rows += [["note", text] for text in result.notes]
     return rows

@@ -7,7 +7,6 @@ from NetLibrary._mechanics.e2sar.causes.rules import Rule, older_than
 from NetLibrary._mechanics.e2sar.causes.words import throttling
 from NetLibrary._mechanics.e2sar.facts import Cause, Facts, Judgement, ReceiverFacts, SenderFacts
 
-THROTTLED_OFTEN = 0.2
 # Versions that first had an option or mended a fault
 TIMEOUT_SINCE, BUFFERS_SINCE = (0, 2, 2), (0, 2, 1)
 
@@ -30,8 +29,8 @@ def _overrun(facts: Facts, judgement: Judgement) -> list[Cause]:
     ]
     why, throttled = "", throttling(side)
     if throttled:
-        share, text = throttled
-        why = f" while {text}" if share >= THROTTLED_OFTEN else ""
+        often, text = throttled
+        why = f" while {text}" if often else ""
         evidence.append(text)
     advice, remedy = _buffer_advice(facts, side, effective, maximum, bool(why))
     cut = f" (net.core.rmem_max reduced the requested {size})" if effective < size else ""
