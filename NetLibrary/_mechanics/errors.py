@@ -52,6 +52,7 @@ class ClusterError(NetLibraryError):
         self.status = status
         self.reason = reason
         self.retry_after: float | None = None  # seconds after which the server asks to come again
+        self.soon_after_absence = False  # whether the server was away just before: it knows no roles for a moment then
         self.after_lost = False  # whether it was asked before and may have been done: that answer was lost
 
 

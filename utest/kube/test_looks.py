@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from scripted_api import REVIEWS, ApiServer
 
@@ -9,6 +11,7 @@ from NetLibrary._mechanics.e2sar.nodes import require_nodes
 from NetLibrary._mechanics.errors import Forbidden
 from NetLibrary._mechanics.facts import cluster_facts
 from NetLibrary._mechanics.kube import Cluster, looks, rights
+from NetLibrary._mechanics.kube.absences import LEAST
 from NetLibrary._mechanics.kube.addresses import of_nodes, require_node
 from NetLibrary._mechanics.kube.behind import pods_at
 from NetLibrary._mechanics.kube.hindrances import Advisor
@@ -91,3 +94,16 @@ def test_account_that_may_not_ask_for_its_rights_is_refused_once(api: ApiServer,
         assert rights.may(cluster, "list", "Service")
     assert len(api.seen("GET", "^/api/v1/pods")) == 1
     assert len(api.seen("POST", REVIEWS)) == 1
+
+
+def test_refusal_by_a_server_that_has_just_begun_is_not_kept(api: ApiServer, cluster: Cluster) -> None:
+    """It refuses what it allows as soon as it has read its roles."""
+    api.refuse("GET", "/namespaces/demo/events", 403, "Forbidden", "roles are not known yet")
+    absences = cluster.connection.absences
+    absences.heard()
+    absences.silent(time.monotonic())
+    time.sleep(LEAST)
+    absences.heard()
+    assert absences.returned_within(1)
+    assert advisor(cluster)._events("uid") == []
+    assert looks.refusal(cluster, "Event", "demo") is None

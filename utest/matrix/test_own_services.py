@@ -193,7 +193,7 @@ def test_account_that_may_not_list_nodes_looks_at_services_by_pods_that_are_ther
         asked.append(kind)
         raise Forbidden("nodes is forbidden", status=403)
 
-    cluster = cast(Any, SimpleNamespace(list=refuse))
+    cluster = cast(Any, type("Cluster", (), {"list": staticmethod(refuse)})())
     namespace = run.Namespace(cluster, "shop", run.Settings(sources="app=ask"))
     assert (namespace._nodes(), namespace._nodes(), asked) == ([], [], ["Node"])
     namespace._world = world(services=[service(ports=[{"port": 80, "nodePort": 30080}])])

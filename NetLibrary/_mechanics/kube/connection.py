@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from NetLibrary._mechanics import errors, secrets
 from NetLibrary._mechanics.kube import answers, kubeconfig, transport
-from NetLibrary._mechanics.kube.absences import STARTING, Absences
+from NetLibrary._mechanics.kube.absences import RECOVERY, STARTING, Absences
 from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
 from NetLibrary._mechanics.kube.clock import Clock
@@ -321,6 +321,7 @@ class Connection:
             text = f"a redirection to '{response.headers.get('Location', '?')}'"
         refusal = answers.refused(self.alias, method, path, response.status, text)
         refusal.retry_after = answers.retry_after(response.headers)
+        refusal.soon_after_absence = self.absences.returned_within(RECOVERY)
         raise refusal
 
     def _read(self, response: BaseHTTPResponse, method: str, path: str) -> bytes:

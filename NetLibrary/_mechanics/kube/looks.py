@@ -75,7 +75,9 @@ def refusal(cluster: ClusterReader, kind: str, namespace: str | None = None) -> 
 
 
 def note(cluster: ClusterReader, kind: str, namespace: str | None, error: errors.Forbidden) -> None:
-    """Takes note of a refusal."""
+    """Takes note of a refusal, unless it may be one of a moment."""
+    if error.soon_after_absence:
+        return
     # Without its traceback, which would keep alive what the run had in hand
     words = errors.Forbidden(str(error), status=error.status, reason=error.reason)
     _refused.setdefault(cluster, {})[kind, namespace or ""] = words
