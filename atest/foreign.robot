@@ -20,6 +20,12 @@ Everything Unusual At Once
     Suite Should Pass    cluster_health
     Suite Should Pass    own_application
     Suite Should Pass    service_matrix    --include    pod-ip    --include    dns
+    Suite Should Pass    throughput    -t    Pod On Another Node
+    Suite Should Pass    network_policies    -t    Nobody Gets In
+    Suite Should Pass    network_break    -t    Quiet*
+    Suite Should Pass    e2sar    -t    Events Arrive By Pod Address
+    Suite Should Pass    cyperf    -t    HTTP By Cluster IP
+    Rows Should Be Skipped    skupper_iperf3    SKUPPER_LINK_ACCESS chooses another type    -t    Traffic*
     Suite Should Pass In A Closed Namespace    cluster_health
 
 Nodes That Are Others Beside
@@ -127,6 +133,8 @@ No Load Balancer
     [Template]    NONE
     Start Lab Of Kind    --no-load-balancer
     Rows Should Be Skipped    skupper_iperf3    SKUPPER_LINK_ACCESS chooses another type    -t    Traffic*
+    Rows Should Be Skipped    skupper_iperf3    grant server (skupper-grant-server); the controller's
+    ...    -t    Traffic*    -v    SKUPPER_LINK_ACCESS:local
     FOR    ${suite}    IN    cluster_health    own_application    service_matrix    throughput
         Run Keyword And Continue On Failure    Suite Should Pass    ${suite}
     END

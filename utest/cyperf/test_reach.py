@@ -11,7 +11,8 @@ from scripted_exec import Command
 
 from NetLibrary._mechanics.cyperf import reach
 from NetLibrary._mechanics.errors import InputError
-from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.kube import Cluster, manifests
+from NetLibrary.keywords.cyperf._shared import MANIFESTS
 
 
 def service(*ingress: dict[str, str], **spec: Any) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def test_domain_of_the_cluster_is_read_from_an_agents_pod(api: ApiServer, connec
     api.command = answer
     pod = {
         "metadata": {"name": "p", "namespace": "traffic"},
-        "spec": {"containers": [{"name": "cyperf-agent-server"}]},
+        "spec": {"containers": [{"name": "cyperf-agent-nodeport"}]},
     }
     assert reach.cluster_domain(connect(), [pod]) == "k8s.example.com"
     assert reach.cluster_domain(connect(), []) == "cluster.local"
@@ -132,3 +133,10 @@ def test_dns_under_other_labels_is_the_one_that_agents_ask(api: ApiServer, conne
     assert reach.cluster_dns(connect(), [pod]) == "10.96.0.53"
     with pytest.raises(InputError, match="no recognisable DNS Service"):
         reach.cluster_dns(connect())
+
+
+def test_services_of_cyperf_are_served_over_ipv4_where_ipv6_comes_first() -> None:
+    """Agents, which know IPv4 only, were given an IPv6 address of the stand-in for a controller."""
+    found = [each for file in MANIFESTS.glob("*.yaml") for each in manifests.load(file) if each["kind"] == "Service"]
+    assert {each["metadata"]["name"] for each in found} >= {"cyperf-controller", "cyperf-agent-nodeport"}
+    assert {each["spec"].get("ipFamilyPolicy") for each in found} == {"PreferDualStack"}

@@ -9,6 +9,7 @@ from scripted_api import ApiServer
 
 from NetLibrary._mechanics.errors import EnvironmentProblem
 from NetLibrary._mechanics.kube import Cluster, Done, Pending
+from NetLibrary._mechanics.kube.wait import Failed
 from NetLibrary._mechanics.skupper import find_installation, ready, state_text
 from NetLibrary._mechanics.skupper import run as installation
 from NetLibrary._mechanics.skupper.results import is_ready, site_with_endpoints
@@ -47,6 +48,16 @@ def test_error_that_may_pass_does_not_end_a_wait() -> None:
     assert goal([obj("Site", "a/b", "Error", "Not ready")]) == Pending("Error (Not ready)")
     done = obj("Site", "a/b")
     assert goal([done]) == Done(done)
+
+
+def test_link_access_that_the_controller_does_not_offer_ends_a_wait_at_once() -> None:
+    """The run waited three minutes for a Site that asked for what nobody would ever give it."""
+    site = obj("Site", "a/b", "Error", "Unsupported value for LinkAccess: nodeport", conditions="Configured=False")
+    words = "Error (Unsupported value for LinkAccess: nodeport); Configured=False"
+    assert ready()([site]) == site_with_endpoints()([site]) == Failed(words)
+    site["metadata"]["generation"] = 2
+    site["status"]["conditions"][0]["observedGeneration"] = 1
+    assert ready()([site]) == Pending(words), "the status is about the value from before a change"
 
 
 def test_site_that_others_shall_link_to_needs_an_address() -> None:

@@ -1,17 +1,19 @@
 """The status of Skupper's objects and goals for waiting on it.
 
 Skupper writes one of three words into `status.status`: Pending, Error, Ready. An Error is often transient (a pod
-watch that just starts, an event that is retried), so a wait never ends early because of it.
+watch that just starts, an event that is retried), so a wait ends early only where the Site itself asks for what its
+controller does not offer.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from NetLibrary._mechanics.kube.wait import Done, Goal, Outcome, Pending
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending
 
 # Kinds whose whole readiness is this condition instead of `status.status`
 _BY_CONDITION = {"AccessToken": "Redeemed", "Certificate": "Ready"}
+_REFUSED = "Unsupported value for LinkAccess"
 
 
 def is_ready(obj: dict[str, Any]) -> bool:
@@ -53,9 +55,19 @@ def ready() -> Goal:
     def goal(objects: list[dict[str, Any]]) -> Outcome:
         if not objects:
             return Pending("it does not exist")
-        return Done(objects[0]) if is_ready(objects[0]) else Pending(state_text(objects[0]))
+        if is_ready(objects[0]):
+            return Done(objects[0])
+        text = state_text(objects[0])
+        return Failed(text) if _is_refused(objects[0]) else Pending(text)
 
     return goal
+
+
+def _is_refused(obj: dict[str, Any]) -> bool:
+    # The status may be about a value from before the last change
+    seen = {entry.get("observedGeneration") for entry in obj.get("status", {}).get("conditions", [])}
+    text = str(obj.get("status", {}).get("message", ""))
+    return text.startswith(_REFUSED) and seen <= {None, obj["metadata"].get("generation")}
 
 
 def site_with_endpoints() -> Goal:

@@ -35,6 +35,7 @@ class CyPerfStandInKeywords(CyPerfBase):
         Returns:
             Address for [Connect To CyPerf Controller], reachable from this machine and from pods.
         """
+        from NetLibrary._mechanics.cyperf import reach
         from NetLibrary._mechanics.kube import addresses, manifests, wait
 
         connection = self.session.cluster(cluster)
@@ -52,11 +53,10 @@ class CyPerfStandInKeywords(CyPerfBase):
             timeout=self._seconds(timeout), what="CyPerf controller stand-in",
         )  # fmt: skip
         service = connection.get("Service", "cyperf-controller", namespace)
-        found = [each for every in addresses.of_nodes(connection).values() for each in every]
         port = addresses.service_port(service, 443).get("nodePort")
-        if found and port:
-            return f"{addresses.in_url(found[0])}:{port}"
-        return f"{addresses.in_url(addresses.of_service(service)[0])}:443"
+        if port:
+            return f"{reach.node_port_address(connection, service, [])}:{port}"
+        return f"{reach.cluster_ip(service)}:443"
 
     @keyword(tags=["cyperf", "stand-in"])
     def set_cyperf_stand_in_faults(self, **faults: Any) -> None:

@@ -19,7 +19,7 @@ from .store import Settings
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Stand-in for a CyPerf controller.")
-    parser.add_argument("--address", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--address", help="address to listen on (all, of both families)")
     parser.add_argument("--https", type=int, default=443, help="HTTPS port, 0 for none (443)")
     parser.add_argument("--http", type=int, default=0, help="plain HTTP port, 0 for none (0)")
     parser.add_argument("--name", action="append", default=[], help="further name in the certificate")
