@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from robot_run import Run
+from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors, polling
+from NetLibrary._mechanics.kube import Cluster
+from NetLibrary._mechanics.throughput.server import load_balancer_ready
 from NetLibrary.types import durations
 
 
@@ -76,3 +82,66 @@ def test_text_that_is_no_time_names_argument_and_what_is_allowed(text: str) -> N
 )
 def test_times_of_go_kubernetes_and_people(text: str, wanted: float) -> None:
     assert durations.parse(text) == timedelta(seconds=wanted)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a terminal is told, after a tenth of a second instead of four seconds."""
+    lines: list[str] = []
+    monkeypatch.setattr(polling.LongWait, "tell", lines.append)
+    monkeypatch.setattr(polling.LongWait, "_spoke", float("-inf"))
+    monkeypatch.setattr(polling, "SILENT_SECONDS", 0.1)
+    return lines
+
+
+def test_terminal_is_told_what_a_long_wait_is_for_and_how_long_at_most(told: list[str]) -> None:
+    """Twenty seconds for the address of a load balancer passed without a word on the terminal."""
+    answers = iter([False] * 20 + [True])
+    assert polling.until(lambda: next(answers), timeout=60, every=0.02, what="Address of Service 'web'")
+    assert told == ["Address of Service 'web'; waiting for up to 60 s."]
+
+
+def test_short_wait_and_wait_without_words_say_nothing(told: list[str]) -> None:
+    polling.settle(lambda: False, timeout=0.3, every=0.02, what="It")
+    answers = iter([False] * 20 + [True])
+    polling.settle(lambda: next(answers), timeout=60, every=0.02)
+    assert told == []
+
+
+def test_long_wait_is_told_again_now_and_then(told: list[str]) -> None:
+    wait = polling.LongWait("Start of pods", 180)
+    for second in (0, 1, 5, 20, 31, 50):
+        polling.LongWait._spoke = float("-inf")
+        wait.goes_on("0/2 ready", since=second)
+    assert told == [
+        "Start of pods: 0/2 ready; waiting for up to 180 s.",
+        "Start of pods: 0/2 ready; waiting since 31 s, up to 180 s.",
+    ]
+
+
+def test_many_waits_at_once_are_told_by_one_of_them(told: list[str]) -> None:
+    for number in range(16):
+        polling.LongWait(f"Prober {number}", 60).goes_on(since=5)
+    assert told == ["Prober 0; waiting for up to 60 s."]
+
+
+def test_wait_for_objects_says_on_the_terminal_where_things_stand(
+    told: list[str], api: ApiServer, cluster: Cluster
+) -> None:
+    api.put("/api/v1/namespaces/shop/services", {"metadata": {"name": "web"}, "spec": {"type": "LoadBalancer"}})
+    with pytest.raises(errors.WaitTimeout):
+        cluster.wait(
+            "Service", "shop", load_balancer_ready(), name="web", timeout=2, what="Address of Service 'shop/web'"
+        )
+    assert told == ["Address of Service 'shop/web': no address of a load balancer yet; waiting for up to 2 s."]
+
+
+def test_run_tells_its_own_terminal(
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(polling, "SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(polling.LongWait, "_spoke", float("-inf"))
+    monkeypatch.setattr(sys, "__stdout__", sys.stdout)
+    Run(tmp_path, api.kubeconfig(tmp_path / "k"),
+        "*** Test Cases ***\nA\n    Wait Until Pods Are Ready    shop    app=web    timeout=2 s")  # fmt: skip
+    assert "Pods 'app=web' in 'shop': 0/1 ready" in capfd.readouterr().out

@@ -99,7 +99,9 @@ class Session:
         from NetLibrary._mechanics.facts import cluster_facts
         from NetLibrary._mechanics.kube import choose
         from NetLibrary._mechanics.kube.pods import PodSettings
+        from NetLibrary._mechanics.polling import LongWait
 
+        LongWait.tell = _robot.console
         if not kubeconfig:
             kubeconfig, context = self._kubeconfig, context or self._context
             context = context or str(_robot.variable("CONTEXT") or "") or None

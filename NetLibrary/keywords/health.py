@@ -113,7 +113,7 @@ class HealthKeywords(KeywordBase):
         def started() -> bool:
             return not health.starting(connection.list("Pod", namespace), limit, connection.now())
 
-        settle(started, timeout=limit, every=1.0)
+        settle(started, timeout=limit, every=1.0, what=f"Start of pods in namespace '{namespace}'")
         pods = connection.list("Pod", namespace)
         if not pods:
             why = missing_namespace(connection, namespace) or f"there is no pod in namespace '{namespace}'"

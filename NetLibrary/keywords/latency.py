@@ -262,7 +262,8 @@ class LatencyKeywords(KeywordBase):
 
         # After an absence of the API server kube-proxy may come later still
         limit = max(retry_for.total_seconds(), cluster.connection.absences.recovery_left())
-        for left in rounds(timeout=limit, every=PAUSE_SECONDS):
+        told = f"First answer to requests from '{namespace}'"
+        for left in rounds(timeout=limit, every=PAUSE_SECONDS, what=told):
             job = client_job(
                 f"fortio-client-{secrets.token_hex(3)}", namespace, image, load, node=node, host_network=host_network
             )

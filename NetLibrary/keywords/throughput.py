@@ -158,7 +158,7 @@ class ThroughputKeywords(KeywordBase):
 
         request = Request(server, port, seconds=1)
         connection = self.session.cluster(cluster)
-        for left in rounds(timeout=timeout.total_seconds(), every=0):
+        for left in rounds(timeout=timeout.total_seconds(), every=0, what=f"Answer of '{server}:{port}'"):
             outcome = self._run(connection, request, namespace, image, None, None, timedelta(0), one_server=False)
             unsettled = outcome.problem is not None and outcome.problem.kind in ("unreachable", "timed out")
             if not unsettled or left <= 0:

@@ -164,7 +164,10 @@ def _side_by_side(
             )  # fmt: skip
             stack.callback(_end, process)
             running.append((process, report, log))
-        settle(lambda: all(p.poll() is not None for p, _, _ in running), timeout=limit, every=POLL_SECONDS)
+        settle(
+            lambda: all(p.poll() is not None for p, _, _ in running),
+            timeout=limit, every=POLL_SECONDS, what="Conformance tests",
+        )  # fmt: skip
         for process, _, _ in running:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

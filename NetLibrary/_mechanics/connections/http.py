@@ -174,7 +174,7 @@ def request(
         answers[:] = [ask(source, asked, wanted.pods)]
         return all(check.passed for check in judge(answers[0], asked, wanted))
 
-    settle(good, timeout=settle_seconds, every=0.5)
+    settle(good, timeout=settle_seconds, every=0.5, what=f"Wanted answer of {asked.url}")
     answers += [ask(source, asked, wanted.pods) for _ in range(attempts - 1)]
     return answers, [check for answer in answers for check in judge(answer, asked, wanted)]
 

@@ -88,7 +88,8 @@ def _connect_pair(source: Vantage, target: Target, request: Request, expected: C
         tries.append(_ask(source, target, request, 1)[0])
         return expected(tries[-1].result)
 
-    settle(as_expected, timeout=request.settle_seconds, every=PAUSE_SECONDS)
+    what = f"Expected result of connections from '{source.name}' to '{target}'"
+    settle(as_expected, timeout=request.settle_seconds, every=PAUSE_SECONDS, what=what)
     *pair.settling, first = tries
     rest = _ask(source, target, request, request.attempts - 1) if request.attempts > 1 else []
     pair.attempts = [first, *rest]

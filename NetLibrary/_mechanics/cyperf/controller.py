@@ -122,7 +122,7 @@ class Controller:
                 still_there()
             return None
 
-        found = settle(listed, timeout=timeout, every=0.5)
+        found = settle(listed, timeout=timeout, every=0.5, what=lambda: said)
         if found is None:
             raise WaitTimeout(
                 f"The CyPerf controller {self.connection.base} does not list exactly the agents of "

@@ -74,7 +74,7 @@ def run(
             progress(line)
         return state != RUNNING
 
-    ended = settle(over, timeout=timeout, every=_POLL_SECONDS)
+    ended = settle(over, timeout=timeout, every=_POLL_SECONDS, what=what)
     state, share = _state(context, what)
     if not ended:
         raise WaitTimeout(

@@ -230,7 +230,7 @@ def wait_for_result(session: TestSession, test_id: str, *, timeout: float = 60.0
         what = "its result has no end time" if not done else f"agents {', '.join(held)} still say RUNNING"
         return bool(done and not running)
 
-    if not settle(free, timeout=timeout, every=POLL_SECONDS):
+    if not settle(free, timeout=timeout, every=POLL_SECONDS, what=lambda: f"End of the CyPerf test ({what})"):
         raise WaitTimeout(
             f"The test of session '{session.name}' stopped, but after {timeout:g} s {what}. "
             "Release or reboot the agents at the controller."

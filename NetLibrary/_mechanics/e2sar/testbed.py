@@ -138,7 +138,7 @@ class Testbed:
                     raise errors.WaitFailed(endpoint.ended_unbound())
             return endpoint.listens()
 
-        if not settle(bound, timeout=timeout):
+        if not settle(bound, timeout=timeout, what=f"Port of receiver '{endpoint.name}'"):
             raise errors.WaitTimeout(endpoint.not_bound(timeout))
         if ready:
             what = f"Readiness of receiver '{endpoint.name}'"

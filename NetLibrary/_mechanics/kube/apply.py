@@ -95,7 +95,9 @@ def create(cluster: ClusterWriter, obj: Object) -> Object:
             cluster.ownership.created(resource, made)
         return made
 
-    found = settle(posted, timeout=ACCOUNT_PATIENCE, every=0.2)
+    found = settle(
+        posted, timeout=ACCOUNT_PATIENCE, every=0.2, what=f"Account for {obj['kind']} '{obj['metadata'].get('name')}'"
+    )
     if found is None:
         raise refused[-1]
     return found

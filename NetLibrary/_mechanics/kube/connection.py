@@ -19,6 +19,7 @@ from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
 from NetLibrary._mechanics.kube.clock import Clock
 from NetLibrary._mechanics.kube.credentials import Credential, Credentials
 from NetLibrary._mechanics.kube.transport import CONNECT_TIMEOUT
+from NetLibrary._mechanics.polling import LongWait
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -213,6 +214,7 @@ class Connection:
 
     def _patiently(self, ask: Callable[[], T], method: str, path: str, content_type: str) -> T:
         begin, attempt, lost = time.monotonic(), 0, False
+        told = LongWait("The API server does not answer as it should", RECONNECT_FOR)
         while True:
             attempt += 1
             try:
@@ -234,6 +236,7 @@ class Connection:
                     if attempt > 1 and not isinstance(error, errors.Unreachable):
                         error.args = (f"{error} It was tried {attempt} times in {time.monotonic() - begin:.0f} s.",)
                     raise
+                told.goes_on(secrets.head(str(error), 200))
                 time.sleep(pause)
             else:
                 self._heard()

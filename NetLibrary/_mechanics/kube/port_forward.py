@@ -71,7 +71,7 @@ class PortForward:
                 self._pod = self._choose()
             return not said[0]
 
-        if not settle(listens, timeout=timeout, every=0.5):
+        if not settle(listens, timeout=timeout, every=0.5, what=f"Answer on port {port} of {self._where()}"):
             raise errors.WaitTimeout(f"Nothing answers on port {port} of {self._where()}: {self._in_short(said[0])}")
         try:
             self._server = socket.create_server(("127.0.0.1", local_port))

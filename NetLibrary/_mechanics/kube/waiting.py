@@ -13,6 +13,7 @@ from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Pending
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left
 from NetLibrary._mechanics.kube.why_not_ready import Lasting, is_ready, is_steady
+from NetLibrary._mechanics.polling import LongWait
 
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
 TICK = 1.0
@@ -64,7 +65,7 @@ def wait(
     advisor = Advisor(
         cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready, completion=ends
     )
-    steady, absences = Lasting(), cluster.connection.absences
+    steady, absences, told = Lasting(), cluster.connection.absences, LongWait(what, timeout)
     with _watch(cluster, selection) as stream:
         while True:
             more = absences.allowance(start, timeout)
@@ -96,6 +97,7 @@ def wait(
                     said = line
                     if progress:
                         progress(f"{what}: {said}")
+            told.goes_on(said or state)
             if left <= 0:
                 state = "; ".join(filter(None, ("" if stream.trouble and not synced else state, stream.trouble)))
                 first = f"{what}: not reached within {timeout + round(more):g} s; at the end: {state.rstrip('.')}."

@@ -175,7 +175,13 @@ def _probe(fleet: Fleet, table: Table, settings: Settings) -> None:
 def _repeat(fleet: Fleet, table: Table, settings: Settings, begun: float) -> bool:
     """Asks wrong cells again until they are right or the time is over; tells whether any became right."""
     changed, wrong = False, table.having(Found.OPEN, Found.CLOSED, Found.ERROR)
-    for turn, _ in enumerate(rounds(timeout=settings.settle_seconds, every=PAUSE_SECONDS)):
+    for turn, _ in enumerate(
+        rounds(
+            timeout=settings.settle_seconds,
+            every=PAUSE_SECONDS,
+            what="Connections as the policies say",
+        )
+    ):
         if not wrong:
             break
         if turn == 0:

@@ -177,5 +177,5 @@ def _open(controller: Controller, accept_eula: bool, seconds: float) -> None:
             return False
         return True
 
-    if not polling.settle(answers, timeout=seconds, every=0.5):
+    if not polling.settle(answers, timeout=seconds, every=0.5, what="Answer of the CyPerf controller"):
         raise refused[0]

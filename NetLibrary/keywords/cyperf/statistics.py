@@ -122,7 +122,7 @@ class CyPerfStatisticKeywords(CyPerfExplanationKeywords):
             state.update(value=value, seen="; ".join(check.sentence for check in checks))
             return all(check.passed for check in checks)
 
-        if not polling.settle(within, timeout=seconds, every=0.5):
+        if not polling.settle(within, timeout=seconds, every=0.5, what=lambda: str(state["seen"])):
             lines = [f"Not within {seconds:g} s: {state['seen']}.", *self._reasons(run)]
             raise WaitTimeout("\n".join(lines))
         logger.info(f"{state['seen']}.")

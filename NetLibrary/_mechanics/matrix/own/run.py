@@ -241,7 +241,9 @@ class Namespace:
         started = time.monotonic()
         cells: dict[str, dict[Pair, Cell]] = {}
         notes: dict[str, str] = {}
-        for turn, _ in enumerate(rounds(timeout=self._settings.settle_seconds, every=SETTLING)):
+        for turn, _ in enumerate(
+            rounds(timeout=self._settings.settle_seconds, every=SETTLING, what="Connections as the Services say")
+        ):
             if turn:
                 self._refresh()
             wanted = self._wanted(chosen, notes)

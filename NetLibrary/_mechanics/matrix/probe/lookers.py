@@ -65,7 +65,12 @@ class Lookers:
         if len(refused) == len(wanted):
             return {}
         began = time.monotonic()
-        settle(lambda: len(self._running()) == len(wanted) - len(refused), timeout=START, every=0.3)
+        settle(
+            lambda: len(self._running()) == len(wanted) - len(refused),
+            timeout=START,
+            every=0.3,
+            what="Pods that look at nodes",
+        )
         running = self._running()
         self._bed.seconds["look pods"] = time.monotonic() - began
         return {node: name for node, name in wanted.items() if name in running}
