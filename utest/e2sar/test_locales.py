@@ -105,3 +105,23 @@ def test_a_value_that_nothing_explains_is_not_read() -> None:
     )
     assert parse(told.format(7759)).rate_gbps == 1.031
     assert parse(told.format(7)).rate_gbps == 1031
+
+
+@pytest.mark.parametrize("text", ["1_500", "1٬500", "1*500"])
+def test_digits_behind_a_mark_that_is_not_known_are_not_left_out(text: str) -> None:
+    """A receiver that had got 1 500 events in Persian digits' marks was told to have got one."""
+    report = parse(f"Sending {text} event buffers\nUsing MTU {text}\n")
+    known = {None} if "٬" not in text else {1500}
+    assert {report.events, report.mtu} == known
+
+
+def test_marks_of_persian_and_pashto_are_read() -> None:
+    report = parse("Elapsed usecs: 12٬582٬912 microseconds\nEstimated goodput (Gbps): 0٫9998\n")
+    assert (report.elapsed_us, report.goodput_gbps) == (12582912, 0.9998)
+
+
+@pytest.mark.parametrize("count", ["-1", "18446744073709551615"])
+def test_a_report_whose_count_went_below_zero_is_none(count: str) -> None:
+    lines = ["Stats:", f"\tEvents Received: {count}", "\tEvents Lost: 0", "\tEvents lost so far: "]
+    report = parse("\n".join(["E2SAR Version: 0.1.4", *lines, ""]))
+    assert (report.final, report.broken_blocks) == (None, 1)

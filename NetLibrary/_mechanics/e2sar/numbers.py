@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import re
 
-# Full stop, comma, both apostrophes, the spaces that locales group with, and what an undecodable byte becomes
-_MARKS = ".,'\u2019 \u00a0\u202f\u2009\ufffd"
+# Full stop, comma, both apostrophes, the spaces that locales group with, what an undecodable byte becomes, and the two
+# marks of Persian and Pashto
+_DECIMAL = ".,\u066b"
+_MARKS = f"{_DECIMAL}'\u2019 \u00a0\u202f\u2009\ufffd\u066c"
 _MARK = f"[{_MARKS}]"
 _GROUPED = rf"\d{{1,3}}(?:{_MARK}\d{{2,3}})*{_MARK}\d{{3}}"
 _SCIENTIFIC = r"\d+(?:[.,]\d+)?[eE][-+]?\d+"
-COUNT = rf"([-+]?(?:{_SCIENTIFIC}|{_GROUPED}|\d+)|inf|nan)(?![\d])(?![.,'\u2019]\d)"
+# A mark that is not known would leave the digits before it: no number is better than one of another size
+_WHOLE = r"(?!\d)(?![^\s:/<>()-]\d)"
+COUNT = rf"([-+]?(?:{_SCIENTIFIC}|{_GROUPED}|\d+)|inf|nan){_WHOLE}"
 """Pattern with one group: a count, its digits grouped or not."""
-VALUE = rf"([-+]?\d[\d{_MARKS}]*(?:[eE][-+]?\d+)?|inf|nan)"
+VALUE = rf"([-+]?\d[\d{_MARKS}]*(?:[eE][-+]?\d+)?|inf|nan){_WHOLE}"
 """Pattern with one group: a value that may have a decimal mark; `readings` tells what it may mean."""
 
 
@@ -24,17 +28,24 @@ def whole(text: str) -> int:
     """A count, whatever its digits are grouped with.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is none, or went below zero in the program's own counter.
 
     >>> whole("1'572'864"), whole("1.095.000"), whole("1 500"), whole("15,72,864"), whole("1e+06")
     (1572864, 1095000, 1500, 1572864, 1000000)
     """
     if re.fullmatch(rf"[-+]?{_SCIENTIFIC}", text):
-        return int(float(text.replace(",", ".")))
+        return _counted(int(float(text.replace(",", "."))))
     marks = {mark for mark in text if mark in _MARKS}
     if len(marks) > 1:
         raise ValueError(f"'{text}' mixes the marks between its digits")
-    return int("".join(character for character in text if character not in _MARKS))
+    return _counted(int("".join(character for character in text if character not in _MARKS)))
+
+
+def _counted(number: int) -> int:
+    """Counters are unsigned numbers of 64 bits: one that went below zero is near their end."""
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{number} is no count")
+    return number
 
 
 def readings(text: str) -> tuple[float, ...]:
@@ -48,7 +59,7 @@ def readings(text: str) -> tuple[float, ...]:
     marks = [mark for mark in mantissa if mark in _MARKS]
     kinds = dict.fromkeys(marks)
     decimal = ""
-    if marks and marks[-1] in ".," and marks.count(marks[-1]) == 1 and len(kinds) <= 2:
+    if marks and marks[-1] in _DECIMAL and marks.count(marks[-1]) == 1 and len(kinds) <= 2:
         decimal = marks[-1]
     elif len(kinds) > 1:
         return ()
