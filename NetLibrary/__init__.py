@@ -193,7 +193,7 @@ class NetLibrary(
             seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timestr_to_secs(timeout)
         except (ValueError, TypeError):
             seconds = 0.0
-        if seconds <= 0:
+        if not 0 < seconds < float("inf"):  # which "nan" is not, either
             raise DataError(f"timeout is '{timeout}'; allowed is a time above zero such as '90 s' or '2 min'.")
         ListenerMixin.__init__(self)
         self.session = Session(timeout=seconds, kubeconfig=kubeconfig, context=context)

@@ -481,14 +481,16 @@ def test_import_argument_and_variable_context_count_for_connect_to_cluster(tmp_p
     assert [r[1] for r in api.requests].count("/version") == 2
 
 
-def test_time_that_is_none_costs_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", ["1 fortnight", "nan", "1e400"])
+def test_time_that_is_none_costs_one_line(tmp_path: Path, given: str) -> None:
+    """A wait of `nan` seconds never ended."""
     (tmp_path / "t.robot").write_text(
-        "*** Settings ***\nLibrary    NetLibrary    timeout=1 fortnight\n*** Test Cases ***\nT\n    Log    x\n"
+        f"*** Settings ***\nLibrary    NetLibrary    timeout={given}\n*** Test Cases ***\nT\n    Log    x\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "robot", "--output", "none", "--log", "none", "--report", "none", "t.robot"],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     said = done.stderr.strip()
-    assert said.endswith("failed: timeout is '1 fortnight'; allowed is a time above zero such as '90 s' or '2 min'.")
+    assert said.endswith(f"failed: timeout is '{given}'; allowed is a time above zero such as '90 s' or '2 min'.")
     assert len(said.splitlines()) == 1
