@@ -99,6 +99,8 @@ def test_of_several_containers_one_must_be_named(api: ApiServer, cluster: Cluste
         rollouts.set_image(cluster, "Deployment", "web", "shop", "web:3", None)
     with pytest.raises(errors.InputError, match=r"container is 'wbe'; .* has web, proxy, init"):
         rollouts.set_image(cluster, "Deployment", "web", "shop", "web:3", "wbe")
+    with pytest.raises(errors.InputError, match="give 'web:3', and the container by container=web"):
+        rollouts.set_image(cluster, "Deployment", "web", "shop", "web=web:3", None)
     rollouts.set_image(cluster, "Deployment", "web", "shop", "init:2", "init")
     spec = api.objects[DEPLOYMENTS]["web"]["spec"]["template"]["spec"]
     assert [each["image"] for each in spec["initContainers"]] == ["init:2"]

@@ -212,6 +212,22 @@ def test_run_that_broke_is_not_tried_again(server: Server) -> None:
     assert caught.value.of_the_network
 
 
+@pytest.mark.parametrize(("failures", "tries"), [(1, 2), (5, 2)])
+def test_first_datagram_of_a_stream_that_is_lost_is_sent_once_more(tmp_path: Path, failures: int, tries: int) -> None:
+    """One lost datagram made "No throughput … timed out": iperf3 never repeats the one that a stream begins with."""
+    program = f"""#!/bin/sh
+[ "$1" = --help ] && exit 0
+n=$(cat {tmp_path}/n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >{tmp_path}/n
+[ $n -gt {failures} ] || {{ echo '{{"error": "unable to read from stream socket: Resource temporarily unavailable"}}'; exit 1; }}
+echo '{{"end": {{"sum_received": {{"bits_per_second": 1}}}}}}'
+"""
+    (tmp_path / "iperf3").write_text(program)
+    (tmp_path / "iperf3").chmod(0o755)
+    output, code = attempts(0, ask(1), f"{tmp_path}:/usr/bin:/bin")
+    assert re.match(HEAD.format(tries), output)
+    assert code == (0 if failures < tries else 1)
+
+
 def test_client_without_the_option_for_the_connection_does_without_it(tmp_path: Path) -> None:
     """Clients before 3.2 refused the whole command."""
     old = tmp_path / "iperf3"

@@ -61,8 +61,11 @@ def set_image(cluster: Cluster, kind: str, name: str, namespace: str, image: str
     """Gives a container of a workload's template another image, and returns the workload as it is then.
 
     Raises:
-        InputError: There is no such container, or there are several and none is named.
+        InputError: There is no such container, or there are several and none is named, or the image is none.
     """
+    if "=" in image:  # as kubectl's arguments have it
+        given, _, rest = image.partition("=")
+        raise InputError(f"image is '{image}'; give '{rest}', and the container by container={given}.")
     spec = cluster.get(kind, name, namespace)["spec"]["template"]["spec"]
     parts = {part: copy.deepcopy(spec.get(part) or []) for part in ("containers", "initContainers")}
     names = [each["name"] for each in parts["containers"]]
