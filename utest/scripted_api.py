@@ -244,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def _answer(self) -> None:
         api = self.server_state
@@ -274,6 +274,8 @@ class _Handler(BaseHTTPRequestHandler):
             script(self)
         elif self.headers.get("Upgrade", "").lower() == "websocket":
             self._exec()
+        elif self.command == "HEAD":  # whether a kubelet lives, or the server itself
+            self.text(200, "ok", "text/plain")
         elif parts.path.endswith("/log"):
             self.text(200, api.logs.get(parts.path.split("/")[-2], ""), "text/plain")
         else:
@@ -294,7 +296,8 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in (headers or {}).items():
             self.send_header(key, value)
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def hang(self) -> None:
         """Never answers, as a server does that sits behind a broken path."""

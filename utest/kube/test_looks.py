@@ -16,6 +16,7 @@ from NetLibrary._mechanics.kube.addresses import of_nodes, require_node
 from NetLibrary._mechanics.kube.behind import pods_at
 from NetLibrary._mechanics.kube.hindrances import Advisor
 from NetLibrary._mechanics.outages.run.settling import Settling
+from NetLibrary._mechanics.probing.alive import Kubelets
 
 NODES = "^/api/v1/nodes"
 
@@ -56,6 +57,13 @@ def test_disturbances_that_may_not_see_workloads_ask_once(api: ApiServer, cluste
         settling.remember()
         assert "it cannot be seen whether the disturbance has started rollouts" in settling.note
     assert len(api.seen("GET", "^/api/v1/pods")) == 1
+
+
+def test_account_that_may_not_ask_kubelets_is_refused_once_for_all_nodes(api: ApiServer, cluster: Cluster) -> None:
+    refuse(api, "/proxy/healthz", "HEAD")
+    for _ in range(2):
+        assert [Kubelets(cluster).trouble(node) for node in ("node1", "node2")] == ["", ""]
+    assert len(api.seen("HEAD", "/proxy/healthz")) == 1
 
 
 def test_refusal_counts_for_its_namespace_alone(api: ApiServer, cluster: Cluster) -> None:

@@ -331,6 +331,7 @@ def test_kubelet_is_not_accused_of_the_api_servers_absence(api: ApiServer, clust
     api.on("HEAD", "/livez", lambda handler: handler.text(200, "ok", "text/plain"))
     api.on("HEAD", "/proxy/healthz", lambda handler: handler.text(200, "ok", "text/plain"))
     assert Kubelets(cluster).trouble("node1") == ""
+    assert len(api.seen("HEAD", "/proxy/healthz")) == 2
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------

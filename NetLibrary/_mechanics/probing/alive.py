@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import looks
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 ANSWER = 2.0
 # How long an answer counts: sources of one node ask together, and rounds follow each other quickly
 FRESH = 2.0
+PROXY = "nodes/proxy"  # the right to ask
 # Cells with this in their detail are not asked again: nothing about them can change within a row
 UNHEARD = "cannot be asked"
 
@@ -37,7 +39,7 @@ class Kubelets:
 
     def trouble(self, node: str) -> str:
         """Why probers of a node cannot be heard; empty when they can, or when nobody knows."""
-        if not node:
+        if not node or looks.refusal(self._cluster, PROXY):
             return ""
         with self._locks[node]:
             asked, text = self._known.get(node, (-FRESH, ""))
@@ -68,6 +70,10 @@ class Kubelets:
             return True
         except errors.Unreachable:
             return not gone
+        except errors.Forbidden as error:
+            if "/proxy/" in path:
+                looks.note(self._cluster, PROXY, None, error)
+            return False
         except errors.ClusterError as error:
             return error.status in (500, 502, 503, 504) and not gone
         return False
