@@ -260,6 +260,16 @@ def _errors(result: OutageResult, judged: Sequence[Check]) -> tuple[list[str], l
     invalid = [str(stream.invalid) for stream in result.streams if stream.invalid]
     errors = list(dict.fromkeys([*result.unfit, *result.errors, *([] if result.errors else invalid)]))
     findings = [f"Also: {text}" for stream in result.streams for text in stream.findings]
+    own = [end for end in result.held if end.ours and end.held.often]
+    if own and result.only_waits and result.worst and any(not check.passed for check in judged):
+        why = "what came late or not at all meanwhile says nothing about the paths; raise its limit (POD_LIMITS)"
+        return [*errors, *(f"{end.sentence}; {why}" for end in own)], findings[:MOST_FINDINGS]
+    findings += [f"Also: {end.sentence}" for end in own]
+    findings += [
+        f"The {end.sentence}, so answers may be late or missing because of that and not because of the network."
+        for end in result.held
+        if not end.ours and end.held.often
+    ]
     if errors and not result.unfit and any(proven(check) for check in judged):
         return [], [*findings, *(f"Also: {text}" for text in errors)][:MOST_FINDINGS]
     return errors, findings[:MOST_FINDINGS]

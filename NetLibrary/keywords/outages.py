@@ -199,6 +199,7 @@ class OutageKeywords(KeywordBase):
                 settling=Settling(connection),
                 rollout_s=rollout_within.total_seconds(),
                 echoes=plan.echoes,
+                containers=plan.containers,
                 progress=_robot.console,
             )
 

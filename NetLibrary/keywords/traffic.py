@@ -214,6 +214,7 @@ class TrafficKeywords(KeywordBase):
                 quiet_s=1.0,
                 settle_s=settle.total_seconds(),
                 recovery_s=recovery.total_seconds(),
+                containers=plan.containers,
                 settling=Settling(connection),
                 progress=_robot.console,
             )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, Unavailable
 from NetLibrary._mechanics.kube import addresses
+from NetLibrary._mechanics.kube.behind import behind
 from NetLibrary._mechanics.outages import discovery, objects, outside_servers, streams
 from NetLibrary._mechanics.outages import targets as own_targets
 from NetLibrary._mechanics.outages.objects import Endpoints, Target
+from NetLibrary._mechanics.outages.run.containers import Containers
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober
 from NetLibrary._mechanics.outages.streams import Rates
@@ -34,6 +36,7 @@ class Plan:
         by_source: Streams by the place that they are probed from.
         probers: One for each place.
         echoes: Echo servers among the endpoints.
+        containers: Those at the ends of the paths, with their CPU limits.
     """
 
     endpoints: Endpoints
@@ -42,6 +45,7 @@ class Plan:
     by_source: dict[str, list[StreamSpec]]
     probers: list[Prober]
     echoes: list[EchoPod | OutsideEcho]
+    containers: Containers | None = None
 
     @property
     def specs(self) -> list[StreamSpec]:
@@ -149,10 +153,20 @@ def plan(
     if objects.OUTSIDE in by_source:
         specs, iperf = by_source[objects.OUTSIDE], runs[objects.OUTSIDE]
         probers.append(LocalProber("outside", specs, duration_s=seconds, iperf=iperf, netns=netns))
-    found = Plan(endpoints, targets, missing, by_source, probers, echoes)
+    containers = Containers(cluster, lambda: _ends(cluster, namespace, endpoints, own))
+    found = Plan(endpoints, targets, missing, by_source, probers, echoes, containers)
     if absent := found.absent([target.text for target in own]):
         raise EnvironmentProblem(f"Targets cannot be measured: {'; '.join(absent)}.")
     return found
+
+
+def _ends(
+    cluster: Any, namespace: str, endpoints: objects.Endpoints, own: Sequence[OutageTarget]
+) -> list[tuple[Mapping[str, Any], bool]]:
+    """Returns the pods at the ends of the paths, and whether they are the measurement's own."""
+    ends = [(pod, True) for pod in endpoints.pods.values()]
+    behind_targets = [pod for target in own for pod in behind(cluster, target.host, namespace).pods]
+    return [*ends, *((pod, False) for pod in {pod["metadata"]["uid"]: pod for pod in behind_targets}.values())]
 
 
 def closed_from_here(targets: list[Target]) -> list[str]:

@@ -28,6 +28,8 @@ NS = 1_000_000_000
 #: Probes that open a connection each time, and those that keep one.
 NEW = (ProbeKind.TCP_NEW, ProbeKind.HTTP)
 KEPT = (ProbeKind.TCP_KEPT, ProbeKind.HTTP_KEPT, ProbeKind.TCP_IDLE)
+#: For each of these, prober and server have to run in turns, some times over.
+IN_TURNS = (ProbeKind.TCP_NEW, ProbeKind.DNS, ProbeKind.HTTP, ProbeKind.HTTP_KEPT)
 
 
 class OutageKind(enum.Enum):

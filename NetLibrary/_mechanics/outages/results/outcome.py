@@ -14,12 +14,15 @@ from NetLibrary._mechanics.outages.results.refusals import share_refusals
 from NetLibrary._mechanics.outages.results.ways import share_ways
 from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW
 from NetLibrary._mechanics.outages.run.clock import drift_note
+from NetLibrary._mechanics.outages.run.containers import HeldEnd
 from NetLibrary._mechanics.outages.run.measurement import Recording
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
-from NetLibrary._mechanics.outages.types import ProbeKind, Step, StreamLog, StreamResult, Window
+from NetLibrary._mechanics.outages.types import IN_TURNS, OutageKind, ProbeKind, Step, StreamLog, StreamResult, Window
 
 #: A prober that could not send this share of its probes says too little about short outages.
 BEHIND = 0.5
+#: A process that its CPU limit holds back stands still for a part of each 100 ms, and not for seconds
+LONGEST_WAIT_MS = 3000.0
 
 
 @dataclass
@@ -40,6 +43,7 @@ class OutageResult:
         start_ns: When all probers ran.
         end_ns: When they were told to end.
         uncertainty_ms: How well the clocks agree.
+        held: Containers at the ends of the paths that their CPU limits held back, the most first.
         logs: Every probe: source, stream, and by how much its clock is ahead of the controller's.
     """
 
@@ -56,7 +60,21 @@ class OutageResult:
     start_ns: int = 0
     end_ns: int = 0
     uncertainty_ms: float = 0.0
+    held: list[HeldEnd] = field(default_factory=list)
     logs: list[tuple[str, StreamLog, int]] = field(default_factory=list)
+
+    @property
+    def only_waits(self) -> bool:
+        """Whether a process at one end that stood still now and then could have brought about all outages."""
+        return all(
+            window.length_ms < LONGEST_WAIT_MS
+            and (
+                window.kind is OutageKind.STALLED
+                or (window.kind is OutageKind.SILENT_DROP and stream.spec.kind in IN_TURNS)
+            )
+            for stream in self.streams
+            for window in stream.outages
+        )
 
     @property
     def windows(self) -> list[tuple[StreamResult, Window]]:
@@ -93,7 +111,9 @@ def read(recording: Recording, *, slow_margin_ms: float | None = None, merge_bel
         notes=list(recording.notes),
         start_ns=recording.start_ns,
         end_ns=recording.end_ns,
+        held=list(recording.held),
     )
+    result.notes += [end.sentence for end in result.held if end.held.often]
     _note_pauses(recording, result)
     uncertainty = 0
     for prober in recording.probers:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
 from NetLibrary._mechanics.outages.objects import Target
+from NetLibrary._mechanics.outages.run.containers import Containers, HeldEnd
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, Lapses, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
 from NetLibrary._mechanics.outages.run.settling import Settling, words
@@ -37,6 +38,7 @@ class Recording:
         errors: What went wrong with the measuring itself.
         notes: What a reader should know.
         lapses: When each echo server was paused or overrun, by its role.
+        held: Containers at the ends of the paths that their CPU limits held back.
         start_ns: When all probers ran.
         end_ns: When they were told to end.
     """
@@ -50,6 +52,7 @@ class Recording:
     lapses: dict[str, Lapses] = field(default_factory=dict)
     start_ns: int = 0
     end_ns: int = 0
+    held: Sequence[HeldEnd] = ()
 
 
 class Measurement:
@@ -64,6 +67,7 @@ class Measurement:
         settle_s: Time after the last step.
         recovery_s: Time beyond that while a path is still broken.
         echoes: Echo servers among the endpoints.
+        containers: Those at the ends of the paths.
         settling: Tells which workloads the disturbance has changed; without it none is awaited.
         rollout_s: How long these may take until they are stable.
         progress: Gets a line whenever the number of open outages changes.
@@ -80,6 +84,7 @@ class Measurement:
         settle_s: float = 5.0,
         recovery_s: float = 0.0,
         echoes: Sequence[EchoPod | OutsideEcho] = (),
+        containers: Containers | None = None,
         settling: Settling | None = None,
         rollout_s: float = ROLLOUT_S,
         progress: Callable[[str], None] | None = None,
@@ -89,6 +94,7 @@ class Measurement:
         self.targets = list(targets)
         self.quiet_s, self.settle_s, self.recovery_s = quiet_s, settle_s, recovery_s
         self.echoes = list(echoes)
+        self.containers = containers
         self.steps: list[Step] = []
         self.start_ns = 0
         self._unmeasured = list(unmeasured)
@@ -116,6 +122,8 @@ class Measurement:
             with ThreadPoolExecutor(max(1, len(self.probers) + len(pods))) as pool:
                 list(pool.map(lambda part: part.start(), [*self.probers, *pods]))
             self._await_first_answers()
+            if self.containers is not None:  # what starting cost them does not count
+                self.containers.start()
         except BaseException:
             self.abandon()
             raise
@@ -279,6 +287,7 @@ class Measurement:
                 remove()
 
     def _record(self, end_ns: int) -> Recording:
+        held = self.containers.held() if self.containers is not None else []
         lapses = {echo.role: echo.lapses() for echo in self.echoes}
         for echo in self.echoes:
             echo.stop()
@@ -292,6 +301,7 @@ class Measurement:
             lapses,
             self.start_ns,
             end_ns,
+            held,
         )
 
 

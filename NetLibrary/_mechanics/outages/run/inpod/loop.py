@@ -136,8 +136,8 @@ class Loop:
                 stream.skipped += missed
                 stream.sequence += missed
                 due += missed * stream.period
-            if now - due > stream.latest:
-                stream.latest = now - due
+            if behind > stream.latest:
+                stream.latest = behind
             stream.sent += 1
             stream.send(stream.sequence, now)
             stream.sequence += 1
