@@ -143,7 +143,7 @@ Account With Few Rights Is Told What It May Not
 Token That Is Not Known Is Refused
     ${kubeconfig}    Make Kubeconfig With Token    a-token-that-nobody-gave-out
     Run Keyword And Expect Error
-    ...    Cluster 'stranger' answered GET * with 401 Unauthorized: Unauthorized. The cluster is that of *
+    ...    Cluster 'stranger' answered GET * with 401 Unauthorized. The cluster is that of *
     ...    Connect And Ask    stranger    ${kubeconfig}
 
 Dead Server Is Told With Its Address

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +78,14 @@ IMAGES = (
 )
 
 
+def _any(_: str) -> bool:
+    return True
+
+
+# Tells whether the suite that runs has a variable; a run with Robot puts its own question here
+has_variable: Callable[[str], bool] = _any
+
+
 def help_for(reference: str) -> str:
     """Returns how to have another image, or the same from elsewhere, as a sentence with a blank in front.
 
@@ -92,7 +101,8 @@ def help_for(reference: str) -> str:
     image = next((each for each in IMAGES if f"/{reference}".endswith(f"/{each.reference.partition('/')[2]}")), None)
     if image is None:
         return ""
-    others = [f"{image.variable.replace(', ', ' or ')} names another image"] if image.variable else []
+    variables = [name for name in image.variable.split(", ") if name and has_variable(name)]
+    others = [f"{' or '.join(variables)} names another image"] if variables else []
     names = "" if others else "names "
     return f" ({', '.join([*others, f'REGISTRY {names}another registry', 'PULL_SECRET its credentials'])})"
 

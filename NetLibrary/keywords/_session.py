@@ -96,12 +96,14 @@ class Session:
         Without a kubeconfig of its own, the library's import arguments and the variables `${KUBECONFIG}` and
         `${CONTEXT}` count. The same kubeconfig and context under a second alias share one connection.
         """
+        from NetLibrary._mechanics import images
         from NetLibrary._mechanics.facts import cluster_facts
         from NetLibrary._mechanics.kube import choose
         from NetLibrary._mechanics.kube.pods import PodSettings
         from NetLibrary._mechanics.polling import LongWait
 
         LongWait.tell = _robot.console
+        images.has_variable = lambda name: not _robot.running() or _robot.variable(name) is not None
         if not kubeconfig:
             kubeconfig, context = self._kubeconfig, context or self._context
             context = context or str(_robot.variable("CONTEXT") or "") or None

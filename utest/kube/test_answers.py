@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from scripted_api import TOKEN, ApiServer
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import Cluster, choose
+from NetLibrary._mechanics.kube import Cluster, answers, choose
 from NetLibrary._mechanics.kube import connection as connection_module
 
 Connect = Callable[..., Cluster]
@@ -45,6 +46,31 @@ def test_each_refusal_has_its_class_and_keeps_the_servers_words(
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "reason", "message", "told"),
+    [
+        (401, "Unauthorized", "Unauthorized", "401 Unauthorized."),
+        (500, "InternalError", "Internal error occurred: failed calling webhook", "500 InternalError: failed calling webhook."),
+        (504, "Timeout", "Timeout: request did not complete", "504 Timeout: request did not complete."),
+        (429, "TooManyRequests", "Too many requests, please try again later.", "429 TooManyRequests: please try again later."),
+        (404, "NotFound", "the server could not find the requested resource",
+         "404 NotFound: the server could not find the requested resource."),
+        (403, "Forbidden", "Forbidden access", "403 Forbidden: Forbidden access."),
+    ],
+)  # fmt: skip
+def test_name_of_a_refusal_is_told_once(code: int, reason: str, message: str, told: str) -> None:
+    """ "with 401 Unauthorized: Unauthorized." reads like a fault of the test tool."""
+    body = json.dumps({"kind": "Status", "message": message, "reason": reason})
+    assert str(answers.refused("c", "GET", "/version", code, body)).endswith(f"with {told}")
+
+
+def test_page_that_says_everything_twice_is_told_once() -> None:
+    page = "<html><title>401 Authorization Required</title><h1>401 Authorization Required</h1><hr>nginx</html>"
+    assert str(answers.refused("c", "GET", "/version", 401, page)).endswith(
+        "with 401 Unauthorized: 401 Authorization Required nginx."
+    )
+
+
 def test_page_of_a_proxy_is_told_in_one_line(api: ApiServer, cluster: Cluster) -> None:
     head = "<head><style>b {color: red}</style><title>502 Bad Gateway</title></head>"
     page = f"<html>\n{head}\n<body><h1>nginx</h1></body></html>"
@@ -52,7 +78,7 @@ def test_page_of_a_proxy_is_told_in_one_line(api: ApiServer, cluster: Cluster) -
     with pytest.raises(errors.ClusterError) as caught:
         cluster.get("Pod", "web", "demo")
     assert str(caught.value) == (
-        "Cluster 'default' answered GET /api/v1/namespaces/demo/pods/web with 502 Bad Gateway: 502 Bad Gateway nginx."
+        "Cluster 'default' answered GET /api/v1/namespaces/demo/pods/web with 502 Bad Gateway: nginx."
     )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from robot_run import Run
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors
@@ -74,3 +77,22 @@ def test_image_that_cannot_be_pulled_is_told_with_the_variable_that_names_anothe
     assert "OUTAGE_PROBE_IMAGE or APPLICATION_TOOLS_IMAGE names another image, REGISTRY another registry" in text
     status["containerStatuses"][0]["image"] = "registry.example/shop/web:7"
     assert "REGISTRY" not in why_not_ready.problem({"metadata": {"name": "p"}, "status": status}).text
+
+
+def test_hint_about_an_image_names_variables_of_the_suite_that_runs(api: ApiServer, tmp_path: Path) -> None:
+    """Variables of other suites were named, which change nothing here."""
+    waiting = {"waiting": {"reason": "InvalidImageName", "message": "no"}}
+    status = {
+        "phase": "Pending",
+        "containerStatuses": [{"name": "c", "image": "docker.io/library/python:3.13-alpine", "state": waiting}],
+    }
+    api.put("/api/v1/namespaces/shop/pods", {"metadata": {"name": "web", "labels": {"app": "web"}},
+                                             "spec": {"containers": [{"name": "c"}]}, "status": status})  # fmt: skip
+    test = "*** Test Cases ***\nA\n    Wait Until Pods Are Ready    shop    app=web    timeout=9 s"
+    text = "*** Variables ***\n${OUTAGE_PROBE_IMAGE}    ${EMPTY}\n\n" + test
+    kubeconfig = api.kubeconfig(tmp_path / "k")
+    assert (
+        "(OUTAGE_PROBE_IMAGE names another image, REGISTRY another registry, "
+        in Run(tmp_path, kubeconfig, text).tests["A"].message
+    )
+    assert "(REGISTRY names another registry, " in Run(tmp_path, kubeconfig, test).tests["A"].message

@@ -46,12 +46,24 @@ def refused(alias: str, method: str, path: str, status: int, text: str) -> error
     kind = BY_STATUS.get(status, errors.ClusterError)
     if reason == "AlreadyExists":
         kind = errors.AlreadyExists
+    name = str(reason or _phrase(status))
+    words = ": ".join(filter(None, (f"{status} {name}", _beyond(str(message), status, name).rstrip("."))))
     return kind(
-        f"Cluster '{alias}' answered {method} {path} with {status} {reason or _phrase(status)}: "
-        f"{str(message).rstrip('.')}{hint}.",
+        f"Cluster '{alias}' answered {method} {path} with {words}{hint}.",
         status=status,
         reason=reason,
     )
+
+
+def _beyond(message: str, status: int, name: str) -> str:
+    """Returns what a message says beyond the name of its refusal, with which servers often begin.
+
+    >>> _beyond("Internal error occurred: no endpoints", 500, "InternalError")
+    'no endpoints'
+    """
+    said = r"\s*".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name))
+    begins = rf"(?i)^{status} {said}\s*|^(error: )?{said}( occurred)?([:,.]\s*|$)"
+    return re.sub(begins, "", message.strip())
 
 
 def _budgets(body: dict[str, Any]) -> list[str]:
@@ -125,7 +137,8 @@ def _phrase(status: int) -> str:
 def plain(text: str) -> str:
     """Returns a text, or what a reader of a web page sees of it, in one line."""
     if text.lstrip().startswith("<"):
-        text = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text)
+        text = " ".join(re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", text).split())
+        return re.sub(r"\b(\w.{4,}?) \1\b", r"\1", text)  # its title is most often its heading
     return " ".join(text.split())
 
 
