@@ -176,7 +176,8 @@ def missing(cluster: Cluster, rights: list[Right]) -> list[Right]:
     # A server that has just begun knows no roles yet
     if not granted() and cluster.connection.absences.returned_within(STARTING):
         settle(granted, timeout=STARTING, every=1.0, what="Rights of the account, soon after the API server began")
-    if not any(right.verb == "list" and not right.namespace for right in lacking):
+    lists = {right for right in rights if right.verb == "list" and not right.namespace}
+    if lists and not lists & set(lacking):
         looks.forget(cluster)
     return lacking
 
