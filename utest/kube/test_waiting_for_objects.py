@@ -12,7 +12,7 @@ from robot_run import Run
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import Cluster, events, jsonpath, logs, wait
+from NetLibrary._mechanics.kube import Cluster, events, jsonpath, logs, wait, why_not_ready
 from NetLibrary._mechanics.kube.wait import Done, Failed, Pending
 
 POD = {
@@ -194,3 +194,46 @@ def test_each_line_is_in_the_file_once_also_after_the_connection_dropped(
     file.stop()
     assert file.path.read_text() == "one\ntwo\nthree\n"
     assert "sinceTime=2026-01-01T00" in api.seen("GET", "/log")[-1][1]
+
+
+# --- images that a node could not pull before ---------------------------------------------------------------
+
+
+def pulling(name: str, node: str, image: str = "registry.example/no:1") -> dict[str, Any]:
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "i/o timeout"}}
+    return {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "namespace": "shop", "labels": {"app": name}},
+            "spec": {"nodeName": node, "containers": [{"name": "c", "image": image}]},
+            "status": {"phase": "Pending", "containerStatuses": [{"name": "c", "image": image, "state": waiting}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize("goal", [lambda: wait.pods_ready(1), wait.pod_ended], ids=["ready", "ended"])
+def test_image_that_a_node_could_not_pull_is_not_waited_for_again(
+    api: ApiServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, goal: Any
+) -> None:
+    """Each of nineteen rows waited ten seconds more for the same image."""
+    monkeypatch.setattr(why_not_ready, "PATIENCE", 0.5)
+    for name, node in (("first", "node1"), ("second", "node1"), ("elsewhere", "node2")):
+        api.put("/api/v1/namespaces/shop/pods", pulling(name, node))
+
+    def waited(name: str) -> str:
+        with pytest.raises(errors.NetLibraryError) as caught:
+            cluster.wait("Pod", "shop", goal(), name=name, timeout=2, what=f"Pod '{name}'")
+        return str(caught.value)
+
+    assert "earlier in this run" not in waited("first")
+    monkeypatch.setattr(why_not_ready, "PATIENCE", 60.0)
+    begin = time.monotonic()
+    assert waited("second").startswith(
+        "Pod 'second': pod 'second' cannot start: container 'c' is ErrImagePull: i/o timeout. Node 'node1' could not pull "
+        "this image earlier in this run either."
+    )
+    assert time.monotonic() - begin < 1.5
+    assert "not reached within 2 s" in waited("elsewhere"), "another node may get it"
+
+
+def test_pod_without_its_image_can_still_be_waited_for_to_go(api: ApiServer, cluster: Cluster) -> None:
+    api.put("/api/v1/namespaces/shop/pods", pulling("web", "node1"))
+    cluster.connection.failed_pulls.remember([pulling("web", "node1")])
+    for goal in (wait.pods_ready(0), wait.gone()):
+        with pytest.raises(errors.WaitTimeout, match="1 left"):
+            cluster.wait("Pod", "shop", goal, labels="app=web", timeout=1, what="Removal")

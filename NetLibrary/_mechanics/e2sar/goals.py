@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from NetLibrary._mechanics.kube import addresses
-from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, pods_ready
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Outcome, Pending, about_start, pods_ready
 from NetLibrary._mechanics.kube.why_not_ready import is_ready, problem
 
 Object = dict[str, Any]
@@ -27,7 +27,7 @@ def container_begun(role: str, now: Callable[[], float]) -> Goal:
         outcome = trouble(pods)
         return outcome if isinstance(outcome, Failed) else Pending("; ".join(problem(pod).text for pod in pods[:2]))
 
-    return goal
+    return about_start(goal)
 
 
 def container_over(role: str, *, seen: bool, tick: Callable[[], None]) -> Goal:

@@ -18,6 +18,7 @@ from NetLibrary._mechanics.kube.answers import cause
 from NetLibrary._mechanics.kube.choice import SERVICE_ACCOUNT, Choice
 from NetLibrary._mechanics.kube.clock import Clock
 from NetLibrary._mechanics.kube.credentials import Credential, Credentials
+from NetLibrary._mechanics.kube.pulls import FailedPulls
 from NetLibrary._mechanics.kube.transport import CONNECT_TIMEOUT
 from NetLibrary._mechanics.polling import LongWait
 
@@ -62,6 +63,7 @@ class Connection:
         self.credentials = Credentials(self.target)
         self.clock = Clock()
         self.absences = Absences()
+        self.failed_pulls = FailedPulls()
         self._lock = threading.Lock()
         self._pool: tuple[str, PoolManager] | None = None
         self._answered = False

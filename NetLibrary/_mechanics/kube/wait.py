@@ -149,7 +149,7 @@ def pods_ready(count: int = 1, *, now: Callable[[], float] = time.time) -> Goal:
         detail = "; ".join(f"{name}: {reasons[name].text}" for name in sorted(reasons)[:3])
         return Pending(f"{len(ready)}/{count} ready" + (f" ({detail})" if detail else "" if live else ", no pod there"))
 
-    return _about_readiness(goal)
+    return _about_readiness(goal) if count else goal
 
 
 def pod_ready_or_succeeded(*, now: Callable[[], float] = time.time) -> Goal:
@@ -170,6 +170,12 @@ def pod_ready_or_succeeded(*, now: Callable[[], float] = time.time) -> Goal:
 def _all_ended_well(pod: Object) -> bool:
     states = [c.get("state") or {} for c in pod.get("status", {}).get("containerStatuses") or []]
     return bool(states) and all((state.get("terminated") or {}).get("exitCode") == 0 for state in states)
+
+
+def about_start(goal: Goal) -> Goal:
+    """Marks a goal whose pods must start: an image that their node could not pull before ends the wait."""
+    goal.start = True  # type: ignore[attr-defined]
+    return goal
 
 
 def _about_completion(goal: Goal) -> Goal:
@@ -302,7 +308,7 @@ def pod_ended(container: str | None = None) -> Goal:
         running = any(c.get("state", {}).get("running") for c in pod.get("status", {}).get("containerStatuses") or [])
         return Pending("running" if running else trouble.text)
 
-    return goal
+    return about_start(goal)
 
 
 def _ran_out(pod: Object, container: str | None) -> bool:

@@ -66,6 +66,7 @@ def wait(
         cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready, completion=ends
     )
     steady, absences, told = Lasting(), cluster.connection.absences, LongWait(what, timeout)
+    pulls, starts = cluster.connection.failed_pulls, ready or ends or bool(getattr(until, "start", False))
     with _watch(cluster, selection) as stream:
         while True:
             more = absences.allowance(start, timeout)
@@ -83,13 +84,14 @@ def wait(
                     if not unsteady:
                         return outcome.value
                     outcome = Pending(unsteady)
-                if isinstance(outcome, Failed):
-                    lines = [f"{what}: {outcome.text.rstrip('.')}.", *advisor.last_words(present)]
-                    raise errors.WaitFailed("\n".join(_unsaid(lines)))
+                certain = outcome.text if isinstance(outcome, Failed) else ""
+                if starts and pulls and not certain:
+                    certain = pulls.again(advisor.pods(present))
                 state = outcome.text
-                hints = advisor.look(present) if left > 0 else []
-                certain = next((hint.text for hint in hints if hint.certain), "")
+                hints = advisor.look(present) if left > 0 and not certain else []
+                certain = certain or next((hint.text for hint in hints if hint.certain), "")
                 if certain:
+                    pulls.remember(advisor.pods(present))
                     lines = [f"{what}: {certain.rstrip('.')}.", *advisor.last_words(present)]
                     raise errors.WaitFailed("\n".join(_unsaid(lines)))
                 line = "; ".join(_unsaid([outcome.text, *(hint.text for hint in hints)]))

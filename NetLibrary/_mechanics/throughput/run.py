@@ -12,7 +12,7 @@ from NetLibrary._mechanics.errors import ClusterError, EnvironmentProblem, Unava
 from NetLibrary._mechanics.iperf3.reader import SEEN_FIRST, read
 from NetLibrary._mechanics.iperf3.results import Iperf3Problem, Measurement
 from NetLibrary._mechanics.kube import Cluster
-from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, pod_ended
+from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, about_start, pod_ended
 from NetLibrary._mechanics.kube.wait import Outcome as WaitOutcome
 from NetLibrary._mechanics.kube.why_not_ready import has_ended, problem
 from NetLibrary._mechanics.throughput.command import CONNECT_TIMEOUT_MS, Request
@@ -116,7 +116,7 @@ def client_ended(container: str) -> Goal:
             return Failed(problem(pods[0]).text)
         return whole(pods)
 
-    return goal
+    return about_start(goal)
 
 
 def image_of(pod: dict[str, Any]) -> str:
