@@ -125,7 +125,7 @@ class ClusterKeywords(KeywordBase):
     @keyword(tags=["cluster"])
     def apply_manifest(
         self, path: Path, *, namespace: str | None = None, only: str | None = None, allow_foreign: bool = True,
-        cluster: str | None = None, **changes: Any,
+        lesser_service_types: bool = False, cluster: str | None = None, **changes: Any,
     ) -> list[str]:  # fmt: skip
         """Applies a file or a folder of Kubernetes objects, as `kubectl apply --server-side -f` does.
 
@@ -144,6 +144,8 @@ class ClusterKeywords(KeywordBase):
             namespace: Namespace for all namespaced objects, whatever the file says.
             only: The only objects to apply, as `Kind/name`, separated by commas; all by default.
             allow_foreign: Whether an object that the run did not create may be changed; if not, it is an error.
+            lesser_service_types: Whether a Service whose type the cluster refuses, as quotas and policies do, is
+                created with the next lesser type instead: NodePort for LoadBalancer, ClusterIP for NodePort.
             cluster: Alias of the cluster.
             changes: Fields to set, and values of placeholders.
         Returns:
@@ -159,7 +161,8 @@ class ClusterKeywords(KeywordBase):
         from NetLibrary._mechanics.kube import documents
 
         fields, places = _of_fields(changes)
-        return self._apply_documents(documents.of_path(path, places), namespace, only, allow_foreign, cluster, fields)
+        found = documents.of_path(path, places)
+        return self._apply_documents(found, namespace, only, allow_foreign, cluster, fields, lesser_service_types)
 
     @keyword(tags=["cluster"])
     def apply_objects(
@@ -205,13 +208,16 @@ class ClusterKeywords(KeywordBase):
 
     def _apply_documents(
         self, found: list[Any], namespace: str | None, only: str | None, allow_foreign: bool, cluster: str | None,
-        fields: dict[str, Any],
+        fields: dict[str, Any], lesser_service_types: bool = False,
     ) -> list[str]:  # fmt: skip
         from NetLibrary._mechanics.kube import documents
 
         connection = self.session.cluster(cluster)
         wanted = documents.chosen(connection, found, only) if only else found
-        applied = documents.apply(connection, wanted, namespace=namespace, changes=fields, allow_foreign=allow_foreign)
+        applied = documents.apply(
+            connection, wanted, namespace=namespace, changes=fields, allow_foreign=allow_foreign,
+            lesser_service_types=lesser_service_types,
+        )  # fmt: skip
         logger.info(f"Applied {', '.join(applied)}.")
         return applied
 

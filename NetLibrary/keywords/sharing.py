@@ -68,10 +68,11 @@ class SharingKeywords(KeywordBase):
             Should Be Equal    ${answer.text}    ok
         ```
         """
+        from NetLibrary._mechanics.kube import transport
+
         connection = self.session.cluster(cluster)
-        # Half a minute of patience with a server that restarts
         session = _robot.library_instance(library).create_session(
-            alias, connection.server, timeout=30, max_retries=6, backoff_factor=0.5
+            alias, connection.server, timeout=30, max_retries=transport.RETRIES, backoff_factor=transport.BACKOFF
         )
         prepare(session, connection)
 

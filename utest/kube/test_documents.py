@@ -9,7 +9,7 @@ import pytest
 from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import Cluster, documents
+from NetLibrary._mechanics.kube import Cluster, documents, service_types
 
 MAPS = "/api/v1/namespaces/shop/configmaps"
 TWO = """
@@ -237,3 +237,29 @@ def test_dictionary_with_what_json_does_not_know_is_refused(cluster: Cluster) ->
     obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": b"raw"}}
     with pytest.raises(errors.InputError, match="An object to apply has a ConfigMap with a value that JSON"):
         documents.of_objects([obj])
+
+
+@pytest.mark.parametrize("code", [403, 400], ids=["quota", "webhook"])
+def test_service_whose_type_is_refused_is_made_of_the_next_lesser_where_that_is_asked_for(
+    api: ApiServer, cluster: Cluster, code: int
+) -> None:
+    """The suite of outages tried each type by itself, and knew other refusals than the others."""
+    words = "admission webhook 'x' denied the request: no load balancers" if code == 400 else "exceeded quota: team"
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "far"},
+               "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]}}  # fmt: skip
+    said: list[str] = []
+    cluster.say = said.append
+    api.refuse("POST", "/services", code, "Forbidden" if code == 403 else "BadRequest", words)
+    applied = documents.apply(
+        cluster, documents.of_objects([service]), namespace="shop", changes={}, lesser_service_types=True
+    )
+    assert applied == ["Service/far"]
+    made = cluster.get("Service", "far", "shop")
+    assert made["spec"]["type"] == "NodePort"
+    assert words in service_types.refusal(made)
+    assert said[0].startswith("Service 'far' is made of type NodePort, since type LoadBalancer is refused here: ")
+    api.refuse("POST", "/services", code, "Forbidden" if code == 403 else "BadRequest", words)
+    with pytest.raises(errors.ClusterError, match=words):
+        documents.apply(
+            cluster, documents.of_objects([service | {"metadata": {"name": "near"}}]), namespace="shop", changes={}
+        )

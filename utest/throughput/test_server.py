@@ -183,7 +183,7 @@ def test_a_service_whose_type_is_refused_becomes_a_lesser_one_and_its_paths_say_
     """A quota of no load balancers, usual on shared clusters, ended the suite."""
 
     class Guarded(Cluster):
-        def apply(self, obj: Object) -> Object:
+        def apply(self, obj: Object, **_: Any) -> Object:
             if obj["spec"].get("type") == "LoadBalancer":
                 raise Forbidden("exceeded quota: team, limited: services.loadbalancers=0", status=403)
             self.objects.append({**obj, "status": {}})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import manifests
+from NetLibrary._mechanics.kube import manifests, service_types
 from NetLibrary._mechanics.kube.yaml_text import Loader
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ def apply(
     namespace: str | None,
     changes: Mapping[str, Any],
     allow_foreign: bool = False,
+    lesser_service_types: bool = False,
 ) -> list[str]:
     """Applies objects, one after the other.
 
@@ -210,6 +211,7 @@ def apply(
         namespace: Namespace for those that live in one.
         changes: Values by `Kind.path.to.field`; texts become what the cluster's schema says of the field.
         allow_foreign: Whether an object that others made may be changed; it is put back at the end of the run.
+        lesser_service_types: Whether a Service whose type is refused becomes one of the next lesser type.
     Returns:
         The objects as `Kind/name`.
     Raises:
@@ -222,7 +224,10 @@ def apply(
         if namespace and cluster.resources.of(each.obj).namespaced:
             each.obj["metadata"]["namespace"] = namespace
         try:
-            cluster.apply(each.obj, allow_foreign=allow_foreign)
+            if lesser_service_types and each.obj["kind"] == "Service":
+                service_types.apply(cluster, each.obj, cluster.say, allow_foreign=allow_foreign)
+            else:
+                cluster.apply(each.obj, allow_foreign=allow_foreign)
         except errors.Invalid as error:
             place = each.place(str(error))
             if not place:

@@ -18,8 +18,10 @@ from NetLibrary._mechanics.kube import transport
 from NetLibrary._mechanics.kube.connection import Connection
 
 OURS = ("user-agent", "accept")
-# For half a minute where a server that restarts takes no connections; the client itself would give up at once
-PATIENCE = Retry(total=None, connect=6, read=2, redirect=False, other=0, backoff_factor=0.5)
+# The client itself would give up at once
+PATIENCE = Retry(
+    total=None, connect=transport.RETRIES, read=2, redirect=False, other=0, backoff_factor=transport.BACKOFF
+)
 
 
 class LentPool:

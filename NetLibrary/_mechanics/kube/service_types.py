@@ -23,23 +23,29 @@ def is_refusal(error: ClusterError) -> bool:
         >>> is_refusal(ClusterError("failed to allocate a serviceIP: range is full", status=500))
         True
     """
-    return isinstance(error, Forbidden) or "failed to allocate" in str(error)
+    # Webhooks of policy engines refuse with other codes than 403
+    return isinstance(error, Forbidden) or any(
+        words in str(error) for words in ("failed to allocate", "denied the request")
+    )
 
 
-def apply(cluster: Cluster, service: Object, say: Callable[[str], object]) -> Object:
+def apply(
+    cluster: Cluster, service: Object, say: Callable[[str], object], *, allow_foreign: bool = False
+) -> Object:  # fmt: skip
     """Applies a Service; where its type is refused, it becomes one of the next lesser type.
 
     Args:
         cluster: Where.
         service: The Service.
         say: Is told what was refused, in the server's words.
+        allow_foreign: Whether one that others made may be changed.
     Raises:
         ClusterError: A Service of any type is refused, or the server failed.
     """
     while True:
         kind = service["spec"].get("type", "ClusterIP")
         try:
-            return cluster.apply(service)
+            return cluster.apply(service, allow_foreign=allow_foreign)
         except ClusterError as error:
             if kind not in LESSER or not is_refusal(error):
                 raise

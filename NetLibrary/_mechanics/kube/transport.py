@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 CONNECT_TIMEOUT = 5.0
+# How often other libraries' clients try again, and the first pause: half a minute for a server that restarts
+RETRIES, BACKOFF = 6, 0.5
 POOL_SIZE = 64
 
 

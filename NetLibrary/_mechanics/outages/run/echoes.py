@@ -15,6 +15,7 @@ from typing import Any
 from NetLibrary._mechanics.errors import EnvironmentProblem, NetLibraryError
 from NetLibrary._mechanics.outages.run.archive import INPOD
 from NetLibrary._mechanics.outages.run.clock import SAME_CLOCK, Offset
+from NetLibrary._mechanics.outages.run.inpod.echo_server import WITH_INPUT
 from NetLibrary._mechanics.outages.run.probers import pod_offset
 from NetLibrary._mechanics.polling import settle
 from NetLibrary._mechanics.secrets import tail
@@ -112,7 +113,7 @@ class OutsideEcho:
         enter = ["nsenter", f"--net={self._netns}"] if self._netns else []
         iperf = [str(self.iperf_port), "2"] if self.iperf_port else []
         self._process = subprocess.Popen(
-            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port), *iperf, "--with-input"],
+            [*enter, sys.executable, "-u", str(INPOD / "echo_server.py"), str(self.port), *iperf, WITH_INPUT],
             stdin=subprocess.PIPE,  # its end tells the server that this process is gone, however it went
             stdout=self._log,
             stderr=self._log,
