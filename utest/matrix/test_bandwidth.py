@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from NetLibrary._mechanics.matrix.bandwidth import BUCKET_BITS, Sender, read_csv
+from NetLibrary._mechanics.matrix.bandwidth import BUCKET_BITS, Rate, Sender, no_results, read_csv
 
 
 def test_the_rate_is_the_ninth_field_of_iperfs_last_line():
@@ -60,3 +61,11 @@ def test_a_path_without_a_bucket_costs_no_more_than_two_seconds_of_sending():
 def test_a_transfer_that_fails_says_why():
     sender = Sender(lambda words, timeout: ("", "connect failed: Connection refused"), "10.0.0.2")
     assert sender.send_limited(1, 20e6) == (None, "connect failed: Connection refused")
+
+
+def test_a_rate_that_a_cpu_limit_decided_is_no_result():
+    slow = Rate("pod-1", "pod-2", 5e6, held_back="container 'agnhost' of pod 'm/pod-1' was held back: its CPU limit …")
+    assert no_results([slow], at_least=1e6) == [] == no_results([replace(slow, held_back="")], at_least=1e9)
+    (text,) = no_results([slow, Rate("pod-2", "pod-1", 5e6)], at_least=1e9)
+    assert text.startswith("pod-1 to pod-2: 5 Mbit/s is no result of the network: container 'agnhost' of pod 'm/pod-1'")
+    assert no_results([replace(slow, bits_per_second=None)], at_least=None)

@@ -11,9 +11,9 @@ from robot.api import Error, Failure, SkipExecution
 
 from NetLibrary._mechanics import records
 from NetLibrary._mechanics.held_back import Held
+from NetLibrary._mechanics.kube.cpu_limits import HeldEnd
 from NetLibrary._mechanics.outages.judge import Limits
 from NetLibrary._mechanics.outages.results.outcome import OutageResult
-from NetLibrary._mechanics.outages.run.containers import HeldEnd
 from NetLibrary._mechanics.outages.types import OutageKind, ProbeKind, StreamResult, StreamSpec, Window
 from NetLibrary.keywords import _robot
 from NetLibrary.keywords._outages import conclude_outages, conclude_pending, state_of

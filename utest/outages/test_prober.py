@@ -241,7 +241,7 @@ def test_a_stopped_server_is_known_from_its_log():
 
 @contextlib.contextmanager
 def prober_that_delivers(folder, specs):
-    """A prober whose output is collected; the block begins when half a second of records has come."""
+    """A prober whose output is collected; the block begins when each stream has got answers."""
     prober = prober_process(folder, specs, 60)
     received = bytearray()
 
@@ -254,9 +254,15 @@ def prober_that_delivers(folder, specs):
     reader.start()
     log = ProberLog("test", specs)
     deadline = time.monotonic() + 15
-    while received.count(b"counters") < 1 or len(received) < 10_000:
+
+    def answered() -> bool:
+        seen = ProberLog("test", specs)
+        seen.feed(bytes(received))
+        return all(sum(p.outcome is Outcome.OK for p in s.probes) > 5 for s in seen.stream_logs())
+
+    while received.count(b"counters") < 1 or not answered():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.1)
     yield prober, log
     reader.join(10)
     prober.wait(10)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube.cpu_limits import Containers
 from NetLibrary._mechanics.matrix.lifecycle import _await_pod
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.run import Matrix
@@ -56,12 +57,29 @@ class Rate:
         target: Pod that received.
         bits_per_second: Rate; None when nothing was transferred.
         detail: Why not.
+        held_back: Containers of the two pods whose CPU limit held them back often meanwhile, in words.
     """
 
     source: str
     target: str
     bits_per_second: float | None
     detail: str = ""
+    held_back: str = ""
+
+
+def no_results(rates: Sequence[Rate], *, at_least: float | None) -> list[str]:
+    """Returns why rates that are too low, or none, say nothing about the network.
+
+    Args:
+        rates: What was measured.
+        at_least: Bits per second that every pair has to reach.
+    """
+    return [
+        f"{r.source} to {r.target}: {bitrate_text(r.bits_per_second or 0.0)} is no result of the network: "
+        f"{r.held_back}; raise the limit (POD_LIMITS)."
+        for r in rates
+        if r.held_back and (not r.bits_per_second or r.bits_per_second < (at_least or 0.0))
+    ]
 
 
 def checks(
@@ -164,8 +182,11 @@ def measure(matrix: Matrix, *, seconds: float) -> list[Rate]:
         if sources:
             with _server(matrix, target) as address:
                 for source in sources:
+                    limits = Containers(matrix.cluster, partial(_ends, matrix, source, target))
+                    limits.start()
                     rate, why = Sender(partial(_run, matrix, source), address).send(seconds)
-                    rates.append(Rate(source, target, rate, why))
+                    held = "; ".join(end.sentence for end in limits.held() if end.held.often)
+                    rates.append(Rate(source, target, rate, why, held))
     return rates
 
 
@@ -194,6 +215,13 @@ def measure_limited(matrix: Matrix, *, seconds: float, limit: float) -> list[Rat
     finally:
         matrix.cluster.delete("Pod", name, matrix.layout.namespace, grace_seconds=0)
     return [Rate(name, targets[0], rate, why)]
+
+
+def _ends(matrix: Matrix, *names: str) -> list[tuple[Mapping[str, Any], bool]]:
+    """Returns the pods of a transfer, with the container that iperf runs in alone."""
+    pods = [pod for pod in map(matrix.world.pod, names) if pod]
+    alone = [[each for each in pod["spec"]["containers"] if each["name"] == CONTAINER] for pod in pods]
+    return [({**pod, "spec": {"containers": each}}, True) for pod, each in zip(pods, alone, strict=True)]
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import Any
 from NetLibrary._mechanics.errors import EnvironmentProblem, Unavailable
 from NetLibrary._mechanics.kube import addresses
 from NetLibrary._mechanics.kube.behind import behind
+from NetLibrary._mechanics.kube.cpu_limits import Containers
 from NetLibrary._mechanics.outages import discovery, objects, outside_servers, streams
 from NetLibrary._mechanics.outages import targets as own_targets
 from NetLibrary._mechanics.outages.objects import Endpoints, Target
-from NetLibrary._mechanics.outages.run.containers import Containers
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import LocalProber, PodProber, Prober
 from NetLibrary._mechanics.outages.streams import Rates

@@ -43,9 +43,10 @@ class MatrixResultKeywords(KeywordBase):
             tolerance: How far the rate may exceed the limit, since headers and bursts count.
             duration: Length of each transfer.
         Returns:
-            A list of `source`, `target`, `bits_per_second`, `detail`.
+            A list of `source`, `target`, `bits_per_second`, `detail`, and `held_back` by its CPU limit.
         Raises:
             AssertionError: A pair is slower, nothing was transferred, or the limit is exceeded.
+            Error: The CPU limit of a pod decided a rate that is too low.
 
         ```robotframework
         *** Test Cases ***
@@ -88,6 +89,7 @@ class MatrixResultKeywords(KeywordBase):
                 at_most=pod_limit.bits_per_second if pod_limit else None,
                 tolerance=tolerance.fraction,
             ),
+            errors=bandwidth.no_results(rates, at_least=at_least.bits_per_second if at_least else None),
             tables=[Shown(["from", "to", "rate"], rows, "Bandwidth between pods")] if rows else [],
             skip=skip,
         )

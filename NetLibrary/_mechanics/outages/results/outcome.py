@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from NetLibrary._mechanics.iperf3.paced import IperfResult, iperf_result
+from NetLibrary._mechanics.kube.cpu_limits import HeldEnd
 from NetLibrary._mechanics.outages.results.combine import evaluate_all, over_sources
 from NetLibrary._mechanics.outages.results.counters import Delta, cross_check, delta, parse_files
 from NetLibrary._mechanics.outages.results.original import KnownFigures, from_counters
@@ -14,7 +15,6 @@ from NetLibrary._mechanics.outages.results.refusals import share_refusals
 from NetLibrary._mechanics.outages.results.ways import share_ways
 from NetLibrary._mechanics.outages.results.windows import MERGE_BELOW
 from NetLibrary._mechanics.outages.run.clock import drift_note
-from NetLibrary._mechanics.outages.run.containers import HeldEnd
 from NetLibrary._mechanics.outages.run.measurement import Recording
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
 from NetLibrary._mechanics.outages.types import IN_TURNS, OutageKind, ProbeKind, Step, StreamLog, StreamResult, Window

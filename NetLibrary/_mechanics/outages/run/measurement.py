@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from NetLibrary._mechanics.errors import EnvironmentProblem, InputError
+from NetLibrary._mechanics.kube.cpu_limits import Containers, HeldEnd
 from NetLibrary._mechanics.outages.objects import Target
-from NetLibrary._mechanics.outages.run.containers import Containers, HeldEnd
 from NetLibrary._mechanics.outages.run.echoes import EchoPod, Lapses, OutsideEcho
 from NetLibrary._mechanics.outages.run.probers import PodProber, Prober
 from NetLibrary._mechanics.outages.run.settling import Settling, words
@@ -204,6 +204,8 @@ class Measurement:
             prober.abandon()
         for echo in self.echoes:
             echo.stop()
+        if self.containers is not None:
+            self.containers.close()
         self._remove_files()
 
     def finish(self, *, settle: bool = True) -> Recording:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError
 from NetLibrary._mechanics.held_back import Held
-from NetLibrary._mechanics.outages.run.containers import Containers, HeldEnd
+from NetLibrary._mechanics.kube.cpu_limits import READY, Containers, HeldEnd
 
 COUNTED = "/sys/fs/cgroup/cpu.stat:nr_periods {}\n/sys/fs/cgroup/cpu.stat:nr_throttled {}\n/sys/fs/cgroup/cpu.max:25000 100000\n"
 
@@ -20,11 +21,31 @@ def pod(name: str, *containers: str, limit: str = "250m") -> dict[str, Any]:
     }
 
 
+class Waiting:
+    """A command that counted once, and counts again when it is told to."""
+
+    def __init__(self, first: str, again: Callable[[], str]) -> None:
+        self.left, self.again, self.closed = [*first.splitlines(), READY], again, False
+
+    def lines(self, timeout: float) -> Iterator[str]:
+        yield from self.left
+
+    def write(self, data: str) -> None:
+        self.left = self.again().splitlines()
+
+    def close(self) -> None:
+        self.closed = True
+
+
 class Cluster:
     """Answers with what containers count; those that it does not know refuse."""
 
     def __init__(self, **counted: tuple[int, int]) -> None:
         self.counted, self.asked = counted, []  # type: ignore[var-annotated]
+
+    def start_exec(self, namespace: str, name: str, command: list[str], *, container: str) -> Any:
+        done = self.exec(namespace, name, command, container=container)
+        return Waiting(done.stdout, lambda: self.exec(namespace, name, command, container=container).stdout)
 
     def exec(self, namespace: str, name: str, command: list[str], *, container: str, **_: Any) -> Any:
         self.asked.append((name, container))
@@ -56,4 +77,12 @@ def test_containers_without_a_cpu_limit_are_not_asked() -> None:
 def test_an_account_that_may_run_no_commands_learns_nothing_and_goes_on() -> None:
     containers = Containers(Cluster(), lambda: [(pod("prober"), True)])
     containers.start()
+    assert containers.held() == []
+
+
+def test_what_could_not_be_read_before_is_not_counted_since_the_start_of_the_container() -> None:
+    cluster = Cluster()
+    containers = Containers(cluster, lambda: [(pod("prober"), True)])
+    containers.start()
+    cluster.counted["prober"] = (100, 90)
     assert containers.held() == []
