@@ -57,7 +57,8 @@ class ThroughputKeywords(KeywordBase):
         Loss is the amount sent minus the amount received, never iperf3's own count of gaps. Datagrams that arrived, but
         were lost in the receiver's own buffer, do not count for `lost_at_most`, and a rate that the CPU limit of client
         or server decided is an error, not a failure. A run that broke off is not repeated: only a server that refuses
-        or is busy before the first data is tried again.
+        or is busy before the first data is tried again, and once a UDP stream whose first datagram got no answer,
+        since iperf3 never repeats it.
 
         Args:
             server: Host name or address of the server as seen from the client's pod; it must lead to one server only.
