@@ -289,6 +289,14 @@ def test_probe_that_fails_has_its_words_in_the_message(api: ApiServer, cluster: 
     )
 
 
+def test_words_of_a_probe_are_told_although_their_end_is_in_the_pods_name(api: ApiServer, cluster: Cluster) -> None:
+    """`statuscode: 404` was left out for a pod named `web-404`: the first line seemed to say it already."""
+    state = {"running": {"startedAt": "t"}}
+    pod = put_pod(api, "web-404", phase="Running", containerStatuses=[{"name": "c", "ready": False, "state": state}])
+    event(api, pod, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 404")
+    assert "Readiness probe failed: HTTP probe failed with statuscode: 404" in pods_message(cluster)
+
+
 def test_hook_that_fails_is_no_crash_of_the_program(api: ApiServer, cluster: Cluster) -> None:
     """The kubelet ends the container and counts it as crashed, with an exit code that the program never gave."""
     state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}

@@ -17,6 +17,8 @@ from NetLibrary._mechanics.polling import LongWait
 
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
 TICK = 1.0
+# Letters from which on a text is not by chance a part of another
+TELLING = 12
 
 Object = dict[str, Any]
 
@@ -128,8 +130,13 @@ def _watch(cluster: ClusterReader, selection: Selection) -> Watch:
 
 
 def _unsaid(lines: list[str]) -> list[str]:
-    """Leaves out what the first line says already."""
-    return [lines[0], *(line for line in lines[1:] if line.rpartition(": ")[2].rstrip(".") not in lines[0])]
+    """Leaves out what the first line says already; a last word such as `404` may be a part of something else there."""
+
+    def said(line: str) -> bool:
+        last = line.rpartition(": ")[2].rstrip(".")
+        return last in lines[0] and (len(last) >= TELLING or line.partition(": ")[2].rstrip(".") in lines[0])
+
+    return [lines[0], *(line for line in lines[1:] if not said(line))]
 
 
 def _note(objects: dict[str, Object], event: tuple[str, Object]) -> None:
