@@ -297,6 +297,62 @@ def test_words_of_a_probe_are_told_although_their_end_is_in_the_pods_name(api: A
     assert "Readiness probe failed: HTTP probe failed with statuscode: 404" in pods_message(cluster)
 
 
+def gone_message(cluster: Cluster, kind: str, namespace: str | None, name: str, timeout: float = 0.5) -> str:
+    with pytest.raises(errors.WaitTimeout) as caught:
+        cluster.wait(kind, namespace, wait.gone(), name=name, timeout=timeout, what="Removal")
+    return str(caught.value)
+
+
+def test_pods_that_keep_a_namespace_are_named_although_its_conditions_say_that_all_is_removed(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    """Kubernetes removes pods first since 1.33, and tells nothing of them: "1 left (demo)" was all that was said."""
+    since = "2026-01-01T00:00:00Z"
+    empty = {"type": "NamespaceContentRemaining", "status": "False", "message": "All content successfully removed"}
+    metadata = {"name": "demo", "deletionTimestamp": since}
+    api.put("/api/v1/namespaces", {"metadata": metadata, "status": {"conditions": [empty]}})
+    pod = put_pod(api)
+    assert "'demo/web-1'" not in gone_message(cluster, "Namespace", None, "demo"), "nobody has deleted it yet"
+    pod["metadata"] |= {"deletionTimestamp": since, "finalizers": ["example.org/drain"]}
+    api.put(f"{CORE}/pods", pod)
+    assert "pod 'demo/web-1' is kept by the finalizer 'example.org/drain'" in gone_message(
+        cluster, "Namespace", None, "demo"
+    )
+
+
+def test_pod_that_its_node_cannot_end_is_told_with_the_node(api: ApiServer, cluster: Cluster) -> None:
+    since = "2026-01-01T00:00:00Z"
+    pod = put_pod(api)
+    api.put(f"{CORE}/pods", {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": since}})
+    api.put("/api/v1/namespaces", {"metadata": {"name": "demo", "deletionTimestamp": since}})
+    lost = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
+    api.put("/api/v1/nodes", {"metadata": {"name": "node1"}, "status": {"conditions": [lost]}})
+    words = "pod 'demo/web-1' cannot end: its node 'node1' is not ready (Kubelet stopped posting node status.)"
+    assert words in gone_message(cluster, "Namespace", None, "demo")
+    assert words in gone_message(cluster, "Pod", "demo", "web-1")
+
+
+def test_deployment_that_is_paused_says_so(api: ApiServer, cluster: Cluster) -> None:
+    owner = put_deployment(api)
+    api.put(f"{APPS}/deployments", {**owner, "spec": {**owner["spec"], "paused": True}})
+    with pytest.raises(errors.WaitTimeout, match="it is paused, until somebody resumes it"):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=0.5, what="D")
+
+
+def test_deployment_whose_deadline_is_over_tells_what_its_pods_wait_for(api: ApiServer, cluster: Cluster) -> None:
+    """All that was said was that its ReplicaSet "has timed out progressing"."""
+    over = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out"}
+    owner = put_deployment(api)
+    api.put(f"{APPS}/deployments", {**owner, "status": {"observedGeneration": 1, "conditions": [over]}})
+    put_set(api, owner, "abc", 1)
+    state = {"waiting": {"reason": "ErrImageNeverPull", "message": "image is not present"}}
+    pod = put_pod(api, containerStatuses=[{"name": "c", "state": state}])
+    pod["metadata"]["labels"] |= {"tier": "front", "pod-template-hash": "abc"}
+    api.put(f"{CORE}/pods", pod)
+    with pytest.raises(errors.WaitFailed, match=r"(?s)timed out.*ErrImageNeverPull"):
+        cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=5, what="D")
+
+
 def test_hook_that_fails_is_no_crash_of_the_program(api: ApiServer, cluster: Cluster) -> None:
     """The kubelet ends the container and counts it as crashed, with an exit code that the program never gave."""
     state = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}

@@ -6,15 +6,20 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
+from robot.api import Error, SkipExecution
 from synthetic import layout, sources, world
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube.absences import Absences
-from NetLibrary._mechanics.matrix import readiness
+from NetLibrary._mechanics.matrix import lifecycle, readiness
 from NetLibrary._mechanics.matrix.building import Builder, Options, local_addresses
 from NetLibrary._mechanics.matrix.cases import CASES
 from NetLibrary._mechanics.matrix.model import objects
 from NetLibrary._mechanics.matrix.run import Matrix
+from NetLibrary.keywords._session import Session
+from NetLibrary.keywords.matrix import MatrixKeywords
+from NetLibrary.keywords.matrix._state import state_of
+from NetLibrary.types import MatrixCase
 
 FIB_TRIE = """\
 Main:
@@ -162,6 +167,34 @@ def test_a_range_that_has_no_address_left_costs_the_rows_of_the_services_that_go
     broken = builder(Refusing(sticky=errors.ClusterError("etcdserver: request timed out", status=500)))
     with pytest.raises(errors.ClusterError, match="timed out"):
         broken._create(objects.services(broken.testbed.layout))
+
+
+def test_a_row_whose_changes_a_policy_refuses_is_skipped_with_the_servers_words(monkeypatch):
+    """`Changing Types` failed where NodePorts, or external names, are denied."""
+
+    def refuse(error):
+        def case(matrix):
+            raise error
+
+        return case
+
+    keywords = MatrixKeywords()
+    keywords.session = Session(timeout=1)
+    bed = builder(Refusing()).testbed
+    bed.world = world()
+    bed.sources = sources(bed.layout, bed.world)
+    state_of(keywords.session).matrix = Matrix(bed)
+    monkeypatch.setattr("NetLibrary.keywords.matrix.cases.conclude", skipping)
+    monkeypatch.setitem(lifecycle.LIFECYCLE, "type change", refuse(errors.Forbidden("no open ports", status=403)))
+    with pytest.raises(SkipExecution, match="cannot be run on this cluster: the API server refused it: no open ports"):
+        keywords.service_matrix_case_should_be_right(MatrixCase.TYPE_CHANGE)
+    monkeypatch.setitem(lifecycle.LIFECYCLE, "type change", refuse(errors.ClusterError("timed out", status=504)))
+    with pytest.raises(Error, match="timed out"):
+        keywords.service_matrix_case_should_be_right(MatrixCase.TYPE_CHANGE)
+
+
+def skipping(*_, skip="", **__):
+    raise SkipExecution(skip)
 
 
 def test_nodes_without_an_address_of_the_services_family_are_no_entries():

@@ -170,6 +170,15 @@ def test_a_node_whose_proxy_is_dead_from_the_start_is_not_waited_for_half_a_minu
     assert sorted(matrix.programming(timeout=30.0)) == ["node1", "node2", "node3"], "all nodes late is no dead proxy"
 
 
+def test_a_service_that_was_refused_is_not_waited_for_at_an_empty_address(matrix):
+    """Where a policy refused Services with UDP ports, the whole matrix ended with "has the address ''"."""
+    matrix.testbed.refused["to-on-node1"] = "UDP is not allowed"
+    matrix.world.service("to-on-node1")["spec"]["clusterIP"] = ""
+    matrix.programming(timeout=30.0)
+    asked = {cell.target.service for cell in matrix.tables["programming"].cells}
+    assert asked == {"to-on-node2", "to-on-node3"}
+
+
 def test_services_whose_pods_nobody_reaches_are_not_waited_for_as_if_a_proxy_were_late(matrix, monkeypatch):
     monkeypatch.setattr(rounds, "STALLED", 0.2)
     begin = time.monotonic()

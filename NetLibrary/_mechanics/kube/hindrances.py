@@ -11,10 +11,11 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import containers, health, looks, selectors, times, why_not_ready
+from NetLibrary._mechanics.kube import containers, health, lingering, looks, selectors, times, why_not_ready
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, goes, has_ended, is_ready, problem
@@ -124,6 +125,9 @@ class Advisor:
             yield from self._of_pods(why_not_ready.newest(live))
             if objects and all(is_ready(pod) or has_ended(pod) for pod in live) and self._labels:
                 yield from self._of_controllers()
+        if not self._readiness and not self._completion:
+            pods_in = partial(self._list, "Pod", limit=lingering.MOST_LOOKED_AT)
+            yield from map(Hint, lingering.reasons(self._kind, objects, pods_in, lambda node: self._node_lost(node)[0]))
 
     # --- nothing there ------------------------------------------------------------------------------------
 
@@ -286,13 +290,10 @@ class Advisor:
             return f"{trouble.text}: {hook}", False
         if trouble.usually_final or has_ended(pod) or not node:
             return trouble.text, False
-        known, found = self._look_at_node(node)
-        unready = "runs but" in trouble.text
-        if known and found is None:
-            certain = self._lasting.lasts(f"left {pod['metadata'].get('uid')}", REFUSED_FOR)
-            return f"{trouble.text}: its node '{node}' has left the cluster", certain
-        if (lost := self._node_lost(node, found, silent=not status.get("startTime"))) and not unready:
-            return f"{trouble.text}: {lost}", False
+        unready, (lost, left) = "runs but" in trouble.text, self._node_lost(node, silent=not status.get("startTime"))
+        if lost and (left or not unready):
+            certain = left and self._lasting.lasts(f"left {pod['metadata'].get('uid')}", REFUSED_FOR)
+            return f"{trouble.text}: {lost}", certain
         events = self._events(pod["metadata"].get("uid", ""))
         if unready:
             said = next((e["message"] for e in events if e.get("reason") == "Unhealthy"), "")
@@ -324,21 +325,23 @@ class Advisor:
         kind = {"secret": "Secret", "configmap": "ConfigMap"}[found[1].lower()]
         return self._find(kind, pod["metadata"].get("namespace"), found[2]) is None
 
-    def _look_at_node(self, name: str) -> tuple[bool, Object | None]:
-        """Returns whether it is known if a node is there, and the node; None for one that is not."""
-        found = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)
-        # Who sees other nodes would see this one
-        return found is not None or bool(self._list("Node", None, limit=1)), found
+    def _node_lost(self, name: str, *, silent: bool = True) -> tuple[str, bool]:
+        """Returns why a node does nothing, empty where it does, and whether it has left the cluster.
 
-    def _node_lost(self, name: str, node: Object | None, *, silent: bool) -> str:
-        if node is None:
-            return ""
+        Args:
+            name: Its name.
+            silent: Whether its kubelet's silence counts, of which its conditions do not tell yet.
+        """
+        node = next(iter(self._list("Node", None, fields=f"metadata.name={name}")), None)
+        if node is None:  # who sees other nodes would see this one
+            left = bool(self._list("Node", None, limit=1))
+            return f"its node '{name}' has left the cluster" if left else "", left
         for entry in (node.get("status") or {}).get("conditions") or []:
             if entry["type"] == "Ready" and entry["status"] != "True":
-                return f"its node '{name}' is not ready ({entry.get('message') or entry.get('reason', '')})"
+                return f"its node '{name}' is not ready ({entry.get('message') or entry.get('reason', '')})", False
         if silent and self._lasting.lasts(f"silent {name}", LIMIT):
-            return health.silence(self._list("Lease", "kube-node-lease"), name)
-        return ""
+            return health.silence(self._list("Lease", "kube-node-lease"), name), False
+        return "", False
 
     def _last_words(self, pods: Sequence[Object]) -> Iterator[str]:
         for pod in [pod for pod in pods if not is_ready(pod)][:MOST_PODS]:

@@ -207,7 +207,9 @@ def deployment_available() -> Goal:
         available = status.get("availableReplicas", 0)
         if updated >= wanted and total <= updated and available >= updated:
             return Done(obj)
-        return Pending(f"{available}/{wanted} available, {updated} of the newest template")
+        text = f"{available}/{wanted} available, {updated} of the newest template"
+        paused = obj["spec"].get("paused") and updated < wanted
+        return Pending(f"{text}; it is paused, until somebody resumes it (spec.paused)" if paused else text)
 
     return _about_readiness(goal)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.hindrances import Advisor
+from NetLibrary._mechanics.kube.hindrances import WORKLOADS, Advisor
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Pending
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left
@@ -86,6 +86,7 @@ def wait(
                     if not unsteady:
                         return outcome.value
                     outcome = Pending(unsteady)
+                failed = isinstance(outcome, Failed)
                 certain = outcome.text if isinstance(outcome, Failed) else ""
                 if starts and pulls and not certain:
                     certain = pulls.again(advisor.pods(present))
@@ -94,7 +95,9 @@ def wait(
                 certain = certain or next((hint.text for hint in hints if hint.certain), "")
                 if certain:
                     pulls.remember(advisor.pods(present))
-                    lines = [f"{what}: {certain.rstrip('.')}.", *advisor.last_words(present)]
+                    # A workload's controller tells that it gave up, and its pods why
+                    words = advisor.at_the_end if failed and selection.kind in WORKLOADS else advisor.last_words
+                    lines = [f"{what}: {certain.rstrip('.')}.", *words(present)]
                     raise errors.WaitFailed("\n".join(_unsaid(lines)))
                 line = "; ".join(_unsaid([outcome.text, *(hint.text for hint in hints)]))
                 if line != said:

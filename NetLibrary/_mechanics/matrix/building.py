@@ -89,6 +89,9 @@ class Builder:
         bed.refresh()
         self._find_sources()
         self._learn_from_probers()
+        aim = f"to-{bed.layout.first}"
+        if aim in bed.left_out:
+            bed.unfounded[ALIAS] = f"the Service '{aim}', to which it leads, is not there: {bed.left_out[aim]}"
         self._create([s for s in objects.services(bed.layout) if s["metadata"]["name"] == ALIAS])
         self._create([objects.many_endpoints(bed.layout, cases.dns_room(bed.world), bed.world.family)])
         bed.refresh()

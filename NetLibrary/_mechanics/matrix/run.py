@@ -274,7 +274,7 @@ class Matrix:
         pairs = [
             pair
             for pair in cases.cluster_ip(self.layout, self.world, [s for s in self.sources if not s.outside])
-            if pair[1].protocol == "TCP"
+            if pair[1].protocol == "TCP" and pair[1].service not in self.testbed.left_out
         ]
         patience = Patience(timeout, SHORT_MS, steady=False, laggards=LAGGARDS)
         table = Rounds(self.testbed, self._explaining.known, patience).run(

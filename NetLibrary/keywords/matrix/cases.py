@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from robot.api import logger
 
@@ -191,6 +191,8 @@ class MatrixCaseKeywords(KeywordBase):
         Raises:
             AssertionError: Cells are wrong; the message says which cause explains them, with evidence.
         """
+        from NetLibrary._mechanics.errors import ClusterError, Invalid
+        from NetLibrary._mechanics.kube.service_types import is_refusal
         from NetLibrary._mechanics.matrix.cases import CASES
         from NetLibrary._mechanics.matrix.judge.override import override
         from NetLibrary._mechanics.matrix.lifecycle import LIFECYCLE
@@ -199,14 +201,23 @@ class MatrixCaseKeywords(KeywordBase):
         name = _key_of(case)
         lacking = matrix.beyond_prober(name) if name in LIFECYCLE else matrix.lacking(CASES[name])
         if lacking:
-            reason = f"Case '{name}' cannot be run on this cluster: {lacking.rstrip('.')}."
-            conclude(self.session, kind="service matrix", name=name, skip=reason)
+            self._skip_case(name, lacking)
         if name in LIFECYCLE:
-            table = LIFECYCLE[name](matrix)
+            try:
+                table = LIFECYCLE[name](matrix)
+            except ClusterError as error:  # of an object that a policy or a quota does not let be so
+                if not (is_refusal(error) or isinstance(error, Invalid)):
+                    raise
+                self._skip_case(name, f"the API server refused it: {error}")
             matrix.tables[name] = table
         else:
             table = matrix.check(name, settle=settle.total_seconds(), override=override(expect))
         return self._report_case(matrix, table)
+
+    def _skip_case(self, name: str, lacking: str) -> NoReturn:
+        reason = f"Case '{name}' cannot be run on this cluster: {lacking.rstrip('.')}."
+        conclude(self.session, kind="service matrix", name=name, skip=reason)
+        raise AssertionError(reason)  # which a skip never reaches
 
     def _report_case(self, matrix: Matrix, table: Table) -> dict[str, Any]:
         from NetLibrary._mechanics.matrix.show import render
