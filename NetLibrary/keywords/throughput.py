@@ -235,16 +235,17 @@ class ThroughputKeywords(KeywordBase):
     ) -> Outcome:  # fmt: skip
         from NetLibrary._mechanics.kube.addresses import require_node
         from NetLibrary._mechanics.throughput import Iperf3Problem
-        from NetLibrary._mechanics.throughput.causes import known_name, several_servers
+        from NetLibrary._mechanics.throughput.causes import closed_port, known_name, several_servers
         from NetLibrary._mechanics.throughput.ends import Server, of_host, with_ends
         from NetLibrary._mechanics.throughput.objects import job_manifest, limit_seconds
         from NetLibrary._mechanics.throughput.run import run_job, run_outside
 
         if node:
             require_node(connection, node)
-        several = several_servers(connection, request.server, namespace) if one_server else ""
-        if several:
-            raise EnvironmentProblem(several)
+        if one_server:
+            where = connection, request.server, namespace
+            if wrong := several_servers(*where) or closed_port(*where, request.port, request.protocol):
+                raise EnvironmentProblem(wrong)
         retry = retry_for.total_seconds()
         if node_cpu_of:
             watched: Server | None = Server.of_service(connection, node_cpu_of, namespace)

@@ -12,6 +12,7 @@ from scripted_api import ApiServer
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import Cluster, hindrances, wait, why_not_ready
+from NetLibrary._mechanics.kube.missing import missing_namespace, unusable_namespace
 
 CORE, APPS, BATCH = "/api/v1/namespaces/demo", "/apis/apps/v1/namespaces/demo", "/apis/batch/v1/namespaces/demo"
 Object = dict[str, Any]
@@ -482,3 +483,12 @@ def test_command_and_log_go_to_the_first_container_where_none_is_named(api: ApiS
     annotated = {"name": "two", "annotations": {"kubectl.kubernetes.io/default-container": "istio-proxy"}}
     api.put(f"{CORE}/pods", {"metadata": annotated, "spec": {"containers": containers}})
     assert cluster.first_container("demo", "two") == "istio-proxy"
+
+
+def test_namespace_that_is_being_deleted_is_no_missing_one(api: ApiServer, cluster: Cluster) -> None:
+    """`Wait Until Pods Are Gone` and `Get Objects` failed there: "cannot look for anything there"."""
+    api.put("/api/v1/namespaces", {"metadata": {"name": "demo", "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    assert missing_namespace(cluster, "demo") == ""
+    assert "is being deleted since" in unusable_namespace(cluster, "demo")
+    assert missing_namespace(cluster, "dmeo") == unusable_namespace(cluster, "dmeo")
+    assert "there is no namespace 'dmeo'; there is 'demo'" in missing_namespace(cluster, "dmeo")

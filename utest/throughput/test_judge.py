@@ -140,6 +140,7 @@ class Rig:
         self.keywords.session.cluster = lambda alias=None: cluster  # type: ignore[method-assign]
         monkeypatch.setattr(run, "run_job", lambda *_, **__: self.outcome)
         monkeypatch.setattr(causes, "several_servers", lambda *_: "")
+        monkeypatch.setattr(causes, "closed_port", lambda *_: "")
         monkeypatch.setattr(causes, "known_name", lambda *_: False)
         monkeypatch.setattr(ends.Server, "behind", lambda *_: None)
         monkeypatch.setattr(causes, "about_the_server", lambda *_: ["It is held by 10.0.0.9."])

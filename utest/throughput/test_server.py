@@ -17,6 +17,7 @@ from NetLibrary._mechanics.throughput import server
 from NetLibrary._mechanics.throughput.causes import (
     about_the_server,
     behind,
+    closed_port,
     peers,
     server_container,
     several_servers,
@@ -279,6 +280,28 @@ def test_two_servers_behind_one_address_are_refused(server: str) -> None:
 def test_several_pods_that_lead_to_one_server_are_fine(one: Object) -> None:
     cluster = Cluster(one, SERVER, pod("s-1", "node2", "10.0.1.2"))
     assert several_servers(cluster, "s", "demo") == ""  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("server", ["s", "s.demo.svc.cluster.local", "10.96.0.9"])
+def test_a_service_without_the_port_that_iperf3_needs_is_named_at_once(server: str) -> None:
+    """Datagrams to a Service with a TCP port alone were "timed out" after half a minute."""
+    one = service()
+    one["spec"]["ports"] = [{"port": 5201}, {"port": 80, "protocol": "TCP"}]
+    cluster: Any = Cluster(one, SERVER)
+    assert closed_port(cluster, server, "demo", 5201, "tcp") == ""
+    text = closed_port(cluster, server, "demo", 5201, "udp")
+    assert text.startswith(f"Service '{server}' has no UDP port 5201; iperf3 needs TCP and UDP at one port.")
+    assert text.endswith("Its ports: 5201/TCP, 80/TCP.")
+    assert "no TCP and no UDP port 5202" in closed_port(cluster, server, "demo", 5202, "udp")
+
+
+@pytest.mark.parametrize(
+    "change", [{"clusterIP": "None", "clusterIPs": ["None"]}, {"type": "ExternalName", "clusterIP": None}]
+)
+def test_ports_of_a_service_that_leads_past_them_do_not_matter(change: Object) -> None:
+    one = service()
+    one["spec"] |= {"ports": [{"port": 5201}], **change}
+    assert closed_port(Cluster(one, SERVER), "s", "demo", 5201, "udp") == ""  # type: ignore[arg-type]
 
 
 def test_names_outside_of_the_cluster_are_left_alone() -> None:

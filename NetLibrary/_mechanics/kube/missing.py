@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube.hindrances import Advisor
+from NetLibrary._mechanics.kube.hindrances import Advisor, Hint
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.why_not_ready import Object
 
 
 def missing_namespace(cluster: ClusterReader, name: str) -> str:
     """Returns words about a namespace that does not exist; an empty text when it does, or may not be looked at."""
-    return next((hint.text for hint in Advisor(cluster, "", name, None, None, readiness=False).nothing_there()), "")
+    # That one is being deleted, so that nothing starts in it, is certain; it is there all the same
+    return next((hint.text for hint in _about_namespace(cluster, name) if not hint.certain), "")
+
+
+def unusable_namespace(cluster: ClusterReader, name: str) -> str:
+    """Returns words about a namespace that does not exist or is being deleted, so that nothing can be made in it."""
+    return next((hint.text for hint in _about_namespace(cluster, name)), "")
+
+
+def _about_namespace(cluster: ClusterReader, name: str) -> Iterator[Hint]:
+    return Advisor(cluster, "", name, None, None, readiness=True).nothing_there()
 
 
 def no_such_namespace(cluster: ClusterReader, name: str) -> errors.InputError:
     """Returns the error about a namespace that somebody named and that does not exist; it names similar ones."""
-    words = missing_namespace(cluster, name) or f"there is no namespace '{name}'"
+    words = unusable_namespace(cluster, name) or f"there is no namespace '{name}'"
     return errors.InputError(f"{words[0].upper()}{words[1:]}.")
 
 

@@ -21,7 +21,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import looks
 from NetLibrary._mechanics.kube.absences import STARTING
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.missing import missing_namespace, no_such_namespace
+from NetLibrary._mechanics.kube.missing import no_such_namespace, unusable_namespace
 from NetLibrary._mechanics.polling import settle
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
@@ -292,7 +292,7 @@ def doubt_about_namespace(cluster: Cluster, namespace: str | None, lacking: list
     """Returns what speaks against the name of a namespace that somebody gave, as a sentence; empty for nothing."""
     if not namespace:
         return ""
-    if missing_namespace(cluster, namespace):
+    if unusable_namespace(cluster, namespace):
         # One that does not exist is made, where that is allowed
         return "" if may(cluster, "create", "Namespace") else str(no_such_namespace(cluster, namespace))
     # Roles of the whole cluster grant some rights in a namespace of any name, but hardly this one

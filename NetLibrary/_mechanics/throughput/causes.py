@@ -47,6 +47,25 @@ def several_servers(cluster: Cluster, server: str, namespace: str) -> str:
     )
 
 
+def closed_port(cluster: Cluster, server: str, namespace: str, port: int, protocol: str) -> str:
+    """Returns that a Service does not pass on what iperf3 sends, else an empty text.
+
+    Its control connection is always TCP, and its datagrams go to the same port: both must be among the Service's ports.
+    A headless Service leads to the pods themselves, whatever its ports, as a name elsewhere leads elsewhere.
+    """
+    service = behind(cluster, server, namespace).service
+    if service is None or service["spec"].get("clusterIP") in (None, "", "None") or led_elsewhere(service):
+        return ""
+    ports = service["spec"].get("ports") or []
+    there = {(each.get("protocol") or "TCP", each["port"]) for each in ports}
+    missing = [each for each in ("TCP", "UDP")[: 2 if protocol == "udp" else 1] if (each, port) not in there]
+    if not missing:
+        return ""
+    known = ", ".join(f"{each['port']}/{each.get('protocol') or 'TCP'}" for each in ports)
+    needs = "iperf3 needs TCP and UDP at one port" if protocol == "udp" else "iperf3 needs TCP"
+    return f"Service '{server}' has no {' and no '.join(missing)} port {port}; {needs}. Its ports: {known or 'none'}."
+
+
 def led_elsewhere(service: Object) -> bool:
     """Tells whether a Service stands for a server elsewhere, so that the pods behind it are routers on the way."""
     metadata = service["metadata"]
