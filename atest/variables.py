@@ -66,7 +66,7 @@ class variables:  # noqa: N801 - Robot looks for a class of the module's name
         if not (folder / "output.xml").exists():
             raise AssertionError(f"{suite} did not run: {(done.stdout + done.stderr)[-1000:]}")
         self._seen = watch.seen
-        self._stayed = done.stdout.partition("SKIP_TEARDOWN is set, so this stays in cluster")[2] or self._stayed
+        self._stayed = done.stdout.partition("SKIP_TEARDOWN is on, so this stays in cluster")[2] or self._stayed
         self._tests = tests_of(folder)
         self._log = (folder / "output.xml").read_text()
         lines = folder / "measurements.jsonl"

@@ -168,7 +168,7 @@ class Session:
             use.release()
             return
         text = (
-            f"The lab '{lab.name}' keeps running because SKIP_TEARDOWN is set. To inspect it: "
+            f"The lab '{lab.name}' keeps running because SKIP_TEARDOWN is on. To inspect it: "
             f"export KUBECONFIG={lab.kubeconfig}. To stop it: python -m NetLibrary.lab down --name {lab.name}"
         )
         _robot.console(text)
@@ -276,7 +276,7 @@ class Session:
         if not self.keep:
             self._tell_when_interrupted()
         if self.keep:
-            logger.info(f"Namespace '{name}' is kept because SKIP_TEARDOWN is set.")
+            logger.info(f"Namespace '{name}' is kept because SKIP_TEARDOWN is on.")
         else:
             cluster.leave_namespace(name)
 
