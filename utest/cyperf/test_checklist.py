@@ -148,6 +148,12 @@ def node_port(tree: dict[str, Any], _: Surroundings) -> None:
     dut(tree).update(ServerDUTHost="172.16.0.1")
 
 
+def node_port_of_another_range(tree: dict[str, Any], around: Surroundings) -> None:
+    """The API server may have another range, and the usual one was said to be asked for."""
+    node_port(tree, around)
+    around.services[1]["spec"]["ports"][0]["nodePort"] = 20080
+
+
 def tls_without_443(tree: dict[str, Any], around: Surroundings) -> None:
     tree["TrafficProfiles"][0]["Applications"] = [catalog.application("HTTPS App")]
     around.services[0]["spec"]["ports"] = [{"port": 80, "targetPort": 80}]
@@ -192,6 +198,7 @@ CASES: list[tuple[Callable[[dict[str, Any], Surroundings], None], str]] = [
     (named_port, "targetPort web of Service 'web', seen 80, no container port is named 'web'"),
     (tls_without_443, "a port of Service 'web' (80), seen 443"),
     (node_port, "a nodePort in 30000-32767: 30080 (nodes 80), seen 80"),
+    (node_port_of_another_range, "expected a nodePort: 20080 (nodes 80), seen 80"),
     (no_resolver, f"expected {DNS} (DNS of the cluster) for 'web.cyperf.svc.cluster.local', seen none"),
     (wrong_resolver, f"expected {DNS} (DNS of the cluster) for 'web.cyperf.svc.cluster.local', seen 8.8.8.8"),
     (lambda t, a: client(t)["IPRanges"][0].update(GwAuto=False), "automatic, agents are pods, seen GwAuto off"),

@@ -61,7 +61,7 @@ class Surroundings:
         client_pods: Pods of the client agents.
         node_addresses: Addresses of the nodes.
         dns: Address of the cluster's DNS Service.
-        node_port_range: Ports that NodePort Services may have.
+        node_port_range: Ports that NodePort Services usually have.
         nodes: Readings of the nodes.
         agents: Agents of the pods, as the controller lists them.
         clock_offset: Controller's time minus ours in seconds.
@@ -256,9 +256,9 @@ def _node_ports(rule: str, destination: int, listen: int, around: Surroundings) 
     }
     low, high = around.node_port_range
     have = ", ".join(f"{port} ({name} {entry['port']})" for port, (name, entry) in sorted(entries.items())) or "none"
-    found = [
-        Point(f"destination {rule}", f"a nodePort in {low}-{high}: {have}", str(destination), destination in entries)
-    ]
+    # The range is the API server's, which may have another one (--service-node-port-range)
+    usual = f" in {low}-{high}" if all(low <= port <= high for port in entries) else ""
+    found = [Point(f"destination {rule}", f"a nodePort{usual}: {have}", str(destination), destination in entries)]
     if destination in entries:
         name, entry = entries[destination]
         found.append(_target_port(rule, listen, entry, name, around))
