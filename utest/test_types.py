@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 from robot.api import TypeInfo
 
+from NetLibrary import NetLibrary
+from NetLibrary.keywords._base import _TYPES, type_of
 from NetLibrary.types import CONVERTERS, Bitrate, Percentage, Protocol
 
 
@@ -90,3 +93,16 @@ def test_optional_arguments_say_what_they_take() -> None:
 
     hints = ThroughputKeywords.measure_throughput.__annotations__
     assert [hints[name].type for name in ("at_least", "lost_at_most", "node")] == [Bitrate, Percentage, str]
+
+
+def test_hint_means_the_same_in_all_files_of_keywords() -> None:
+    """Each is evaluated once, whichever file has it first: another class of the same name would take its place."""
+
+    def shown(info: TypeInfo) -> list[Any]:
+        return [str(info), info.type, [shown(each) for each in info.nested or ()]]
+
+    methods = [inspect.unwrap(getattr(NetLibrary, name)) for name in NetLibrary().get_keyword_names()]
+    hints = [(hint, method.__globals__) for method in methods for hint in method.__annotations__.values()]
+    wrong = {hint for hint, names in hints if hint in _TYPES and shown(_TYPES[hint]) != shown(type_of(hint, names))}
+    assert len(_TYPES) > 60
+    assert wrong == set()

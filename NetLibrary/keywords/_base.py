@@ -42,17 +42,21 @@ class KeywordBase:
                 setattr(cls, attribute, alias)
 
 
-_TYPES: dict[tuple[str, str], TypeInfo] = {}  # by module and text of the hint
+_TYPES: dict[str, TypeInfo] = {}  # by text of the hint, which means the same in all files of keywords
+
+
+def type_of(hint: str, names: dict[str, Any]) -> TypeInfo:
+    """Returns what Robot makes of a hint, whose names are those of a module."""
+    try:
+        return TypeInfo.from_type_hint(eval(hint, names))
+    except NameError:
+        return TypeInfo.from_string(hint)
 
 
 def _type_of(hint: str, method: Callable[..., Any]) -> TypeInfo:
-    known = method.__module__, hint
-    if known not in _TYPES:
-        try:
-            _TYPES[known] = TypeInfo.from_type_hint(eval(hint, method.__globals__))
-        except NameError:
-            _TYPES[known] = TypeInfo.from_string(hint)
-    return _TYPES[known]
+    if hint not in _TYPES:
+        _TYPES[hint] = type_of(hint, method.__globals__)
+    return _TYPES[hint]
 
 
 def _types_of(method: Callable[..., Any]) -> dict[str, TypeInfo]:
@@ -61,9 +65,9 @@ def _types_of(method: Callable[..., Any]) -> dict[str, TypeInfo]:
     An argument's `X | None` becomes `X` where None is the default: Robot accepts it anyway then, and of a union's types
     none may say what it allows: `at_least=1GB` "cannot be converted to Bitrate or None" and nothing more.
 
-    Hints are texts in these files; each is evaluated once in a module, and becomes what Robot makes of it, where Robot
-    would do both for every argument. A class that only type checkers import is known by its name alone: fine for what
-    keywords return and for arguments that are such results. What Robot has to convert is in `NetLibrary.types`.
+    Hints are texts in these files; each is evaluated once, and becomes what Robot makes of it, where Robot would do
+    both for every argument. A class that only type checkers import is known by its name alone: fine for what keywords
+    return and for arguments that are such results. What Robot has to convert is in `NetLibrary.types`.
     """
     plain = inspect.unwrap(method)
     types, defaults = {}, plain.__kwdefaults__ or {}
