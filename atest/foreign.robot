@@ -111,6 +111,10 @@ Host Names Unlike Node Names
     [Tags]    slow
     --host-names ip-10-0-0-
 
+Another Range Of Node Ports
+    [Tags]    slow
+    --node-ports 20000-22767
+
 Pods Held To Restricted
     [Tags]    slow
     --pod-security restricted

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PREFIX",
         help="prefix of the nodes' host names, followed by their number",
     )
+    up.add_argument("--node-ports", default="", metavar="FIRST-LAST", help="ports that Services of type NodePort get")
     up.add_argument(
         "--pod-security", choices=["", "baseline", "restricted"], default="", help="level that namespaces enforce"
     )
@@ -158,6 +159,11 @@ def _options(given: argparse.Namespace) -> Options:
             raise InputError(
                 f"{flag} is '{text}'; allowed are lower-case letters, digits, '-' and '.', as in DNS names."
             )
+    first, _, last = given.node_ports.partition("-")
+    if given.node_ports and not (first.isdigit() and last.isdigit() and 1024 <= int(first) < int(last) <= 65535):
+        raise InputError(
+            f"--node-ports is '{given.node_ports}'; allowed are two ports from 1024 on, as in 20000-22767."
+        )
     if given.network not in ("bridge", "none") and given.ip_family != "ipv4":
         raise InputError(
             f"--network {given.network} is set up for IPv4 here; --ip-family {given.ip_family} needs bridge."
@@ -174,6 +180,7 @@ def _options(given: argparse.Namespace) -> Options:
         load_balancer="none" if given.no_load_balancer else given.load_balancer,
         cluster_domain=given.cluster_domain,
         host_names=given.host_names,
+        node_ports=given.node_ports,
         pod_security=given.pod_security,
         admission=given.admission.read_text() if given.admission else "",
         kubernetes=_release(given.kubernetes),

@@ -39,6 +39,7 @@ class Options:
         load_balancer: Who serves Services of type LoadBalancer: `own`, `metallb` or `none`.
         cluster_domain: Domain of the names of Services.
         host_names: What nodes' host names begin with.
+        node_ports: Range of the ports that Services of type NodePort get, empty for Kubernetes' own.
         pod_security: Level of the PodSecurity admission for all namespaces but kube-system, empty for none.
         admission: Text of an AdmissionConfiguration for the API server, empty for none.
         kubernetes: Minor version, for instance `1.34`; empty for the one that the lab is made of otherwise.
@@ -52,6 +53,7 @@ class Options:
     load_balancer: str = "own"
     cluster_domain: str = "cluster.local"
     host_names: str = "node"
+    node_ports: str = ""
     pod_security: str = ""
     admission: str = ""
     kubernetes: str = ""
@@ -163,6 +165,7 @@ def control_plane(plan: AddressPlan, paths: Paths, program: Path, options: Optio
             "--kubelet-preferred-address-types=InternalIP",
             "--allow-privileged=true",
             "--profiling=false",
+            *([f"--service-node-port-range={options.node_ports}"] if options.node_ports else []),
             *([f"--admission-control-config-file={paths.base}/admission.yaml"] if admission(options) else []),
             f"--audit-policy-file={paths.base}/audit-policy.yaml",
             f"--audit-log-path={paths.audit_log}",

@@ -54,6 +54,20 @@ def test_domain_and_admission_reach_the_components(tmp_path: Path) -> None:
     assert components.admission(Options()) == ""
 
 
+def test_another_range_of_node_ports_reaches_the_api_server(tmp_path: Path) -> None:
+    plan, paths = AddressPlan("x", 0, 1), Paths(tmp_path)
+    api = components.control_plane(plan, paths, tmp_path, options("--node-ports", "20000-22767"))["kube-apiserver"]
+    assert "--service-node-port-range=20000-22767" in api
+    usual = components.control_plane(plan, paths, tmp_path, Options())["kube-apiserver"]
+    assert not any("node-port" in str(word) for word in usual)
+
+
+@pytest.mark.parametrize("text", ["20000", "x-y", "22767-20000", "80-90", "20000-70000"])
+def test_a_range_of_node_ports_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=f"--node-ports is '{text}'; allowed are two ports from 1024 on"):
+        options("--node-ports", text)
+
+
 def test_only_accounts_of_tests_are_written_down_in_the_audit_log(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     api = components.control_plane(AddressPlan("x", 0, 1), paths, tmp_path, Options())["kube-apiserver"]
