@@ -72,7 +72,7 @@ Server Port That No Service Leads To Is Named
 Destination Port That Is No Node Port Is Named
     [Template]    Checklist Should Name
     # TARGET     PORT    CHANGE                   NAMED
-    node port    80      Clients Use Port 8080    a nodePort in 30000-32767    seen 8080
+    node port    80      Clients Use Port 8080    a nodePort    seen 8080
 
 Name Without A Resolver Is Named
     [Template]    Checklist Should Name
