@@ -194,6 +194,6 @@ class NetLibrary(
         except (ValueError, TypeError):
             seconds = 0.0
         if not 0 < seconds < float("inf"):  # which "nan" is not, either
-            raise DataError(f"timeout is '{timeout}'; allowed is a time above zero such as '90 s' or '2 min'.")
+            raise DataError(f"timeout is '{timeout}'; allowed: a time above zero such as '90 s' or '2 min'.")
         ListenerMixin.__init__(self)
         self.session = Session(timeout=seconds, kubeconfig=kubeconfig, context=context)

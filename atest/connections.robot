@@ -61,7 +61,7 @@ The Path MTU Between Pods Is Measured
 Wrong Arguments Say What Is Allowed
     Run Keyword And Expect Error
     ...    *Give a pod as namespace/name*    Connection Should Succeed    web    80    ${{ 'web' }}
-    Run Keyword And Expect Error    attempts is 0; allowed are 1 to 100.
+    Run Keyword And Expect Error    attempts is 0; allowed: 1 to 100.
     ...    Connection Should Succeed    web    80    ${CLIENT}    attempts=0
     Run Keyword And Expect Error    No pod in '${NAMESPACE}' has the labels 'app=nobody'; there are pods with *
     ...    Connection Should Succeed    web    80    ${NAMESPACE}/app=nobody

@@ -76,7 +76,7 @@ Bad Ports And Objectives Are Named
     [Template]    Error Should Match
     *port is 8443; Service 'cyperf-agent-service' has 80/TCP, 443/TCP*
     ...    Aim CyPerf Clients At Service    cluster ip    port=${8443}
-    *destination_port is 70000; allowed are 0 to 65535*    Set CyPerf Ports    70000
+    *destination_port is 70000; allowed: 0 to 65535*    Set CyPerf Ports    70000
     *objective must be above 0*    Set CyPerf Objective    throughput    0    5 s
     *No CyPerf test was started*    Get CyPerf Statistic    client-throughput    Throughput
 

@@ -20,23 +20,23 @@ ${NEW_STYLE}    ${{ {"E2SAR_STANDIN_STYLE": "0.3.2"} }}
 Bad Parameters Are Refused Before Anything Starts
     [Template]    Transfer Should Be Refused
     # WORDS    ARGUMENTS
-    *mtu is 100; allowed are 106 to 9000*    mtu=${100}
-    *event_bytes is 41; allowed are 42 to*    event_bytes=${41}
-    *events is 0; allowed are 1 to*    events=${0}
-    *rate is -1 Gbit/s; allowed are 0*    rate_gbps=${-1}
+    *mtu is 100; allowed: 106 to 9000*    mtu=${100}
+    *event_bytes is 41; allowed: 42 to*    event_bytes=${41}
+    *events is 0; allowed: 1 to*    events=${0}
+    *rate is -1 Gbit/s; allowed: 0*    rate_gbps=${-1}
     *mtu is 8000, but the pods' interfaces take *FRAGMENTATION*    mtu=${8000}
-    *but the path carries 10 Mbit/s; allowed is up to*OVERLOAD*    egress_bandwidth=10M
+    *but the path carries 10 Mbit/s; allowed: up to*OVERLOAD*    egress_bandwidth=10M
     *buffer_bytes of the receiver is 999999999*CAPPED_BUFFER*    receiver_buffer_bytes=${999999999}
     *duration is 1 s, but the sender needs*SHORT_RECEIVER*    duration=1 s
-    *duration is 1.5 s; allowed are whole seconds*    duration=1.5 s
-    *'accept' got value 'LUCK' *allowed are OVERLOAD, FRAGMENTATION*    accept=LUCK
-    *port is 80; allowed are 1024 to 65535*    port=${80}
-    *threads is 129; allowed are 1 to 128*    threads=${129}
-    *senders is 0; allowed are 1 to 16*    senders=${0}
+    *duration is 1.5 s; allowed: whole seconds*    duration=1.5 s
+    *'accept' got value 'LUCK' *one or more of OVERLOAD, FRAGMENTATION*    accept=LUCK
+    *port is 80; allowed: 1024 to 65535*    port=${80}
+    *threads is 129; allowed: 1 to 128*    threads=${129}
+    *senders is 0; allowed: 1 to 16*    senders=${0}
 
 Unknown Names Are Refused
     Run Keyword And Expect Error
-    ...    *policy is 'maybe'; allowed are allow, deny-all, deny-udp, tcp-only, no-egress and none.
+    ...    *policy is 'maybe'; allowed: allow, deny-all, deny-udp, tcp-only, no-egress and none.
     ...    Apply E2SAR Network Policy    maybe
     Run Keyword And Expect Error
     ...    *name is 'nobody'; senders and receivers started in '*': *

@@ -80,7 +80,7 @@ Objects Are Applied From Text And Files
     ...    ${DATA}    namespace=${NAMESPACE}    only=deploy/web    Deployment.spec.minReadySeconds=0
     Should Be Equal    ${applied}    ${{['Deployment/web']}}
     Run Keyword And Expect Error
-    ...    *Deployment.spec.replicas is 'three'; allowed is a whole number.
+    ...    *Deployment.spec.replicas is 'three'; allowed: a whole number.
     ...    Apply Manifest    ${DATA}/web.yaml    namespace=${NAMESPACE}    Deployment.spec.replicas=three
     VAR    ${wrong}    kind: ConfigMap    apiVersion: v1    metadata: {name: other}    immutabel: true    separator=\n
     Run Keyword And Expect Error

@@ -21,7 +21,7 @@ A Kube-Proxy Restart That Resets Connections Is Found
     ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    protocol=tcp    ports=${{ [7007] }}    how=reset    for=400 ms
     Restart Process On Nodes    kube-proxy    ${node}
-    Breaks The Limits    *kept connections were reset (service*), allowed are 0*    resets_at_most=0
+    Breaks The Limits    *kept connections were reset (service*), limit 0*    resets_at_most=0
     Longest Outage Should Be About    400    service    TCP_NEW    refused
 
 A Silent Drop Is Found On The Path That It Hits
@@ -29,7 +29,7 @@ A Silent Drop Is Found On The Path That It Hits
     ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    how=drop    for=700 ms
     Breaks The Limits
-    ...    *pod on other node*: * for * ms (certainly*allowed are 100 ms*
+    ...    *pod on other node*: * for * ms (certainly*limit 100 ms*
     ...    longest_outage_at_most=100 ms
     ...    unaffected=['pod on same node']
     Longest Outage Should Be About    700    pod on other node    ICMP    silent drop
@@ -106,7 +106,7 @@ Bad Input Is Refused With What Is Allowed
     ...    Start Outage Measurement    x    default    dns
     Run Keyword And Expect Error    There is nothing to judge*    Outages Should Be Within Limits
     Run Keyword And Expect Error    No measurement is running*    Stop Outage Measurement
-    Run Keyword And Expect Error    *kind is 'Pod'; allowed are Deployment, DaemonSet*
+    Run Keyword And Expect Error    *kind is 'Pod'; allowed: Deployment, DaemonSet*
     ...    Restart Workload    Pod    x    default
     Run Keyword And Expect Error    *labels 'app=nobody' match no pod*    Delete Pods And Wait    default    app=nobody
 

@@ -30,7 +30,7 @@ Every Kept Connection That Is Reset Is Counted
     ${node}    Get Outage Endpoint Node    far
     Break Traffic On Node    ${node}    protocol=tcp    ports=${{ [7007] }}    how=reset    for=600 ms
     Run Keyword And Expect Error
-    ...    *100 kept connections were reset (pod on other node 100), allowed are 5*
+    ...    *100 kept connections were reset (pod on other node 100), limit 5*
     ...    Outages Should Be Within Limits    resets_at_most=5
 
 An Idle Connection To Any Server Shows Silence And Resets
@@ -53,7 +53,7 @@ Retransmits Are Told And Judged By Path
     Wait During Measurement    4 s
     Restore Fault    ${fault}
     Run Keyword And Expect Error
-    ...    *pod on other node tcp (iperf3): * of * segments were sent again (*%), allowed are 0.50%*
+    ...    *pod on other node tcp (iperf3): * of * segments were sent again (*%), limit 0.50%*
     ...    Outages Should Be Within Limits    retransmits_at_most=0.5 %
 
 A Server Outside Is Asked What It Is

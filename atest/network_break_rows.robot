@@ -19,17 +19,17 @@ Test Tags         break    disruptive    needs-lab    slow
 *** Test Cases ***
 Quiet Network Has No Outage
     # WHAT IS BROKEN    WHAT THE ROW MUST SAY
-    Far Node Drops    *: s* for * ms (certainly * to * ms) during *drop*, allowed are 0 ms*
+    Far Node Drops    *: s* for * ms (certainly * to * ms) during *drop*, limit 0 ms*
 Kube-Proxy Restart Breaks Nothing
-    Far Node Resets    *: reset for * ms (certainly *)*, allowed are 200 ms*kept connections were reset (*
+    Far Node Resets    *: reset for * ms (certainly *)*, limit 200 ms*kept connections were reset (*
 CNI Configuration Reload Breaks Nothing
-    Far Node Drops    *pod on other node *: s* for *, allowed are 0 ms*
+    Far Node Drops    *pod on other node *: s* for *, limit 0 ms*
 DNS Rollout Leaves Names Resolvable
-    Names Cannot Be Resolved    *dns dns: silent drop for * ms (certainly *)*, allowed are 2000 ms*
+    Names Cannot Be Resolved    *dns dns: silent drop for * ms (certainly *)*, limit 2000 ms*
 Container Runtime Restart Breaks Nothing
-    Far Node Resets    *pod on other node *: re* for * ms (certainly *)*, allowed are 0 ms*kept connections broke (*
+    Far Node Resets    *pod on other node *: re* for * ms (certainly *)*, limit 0 ms*kept connections broke (*
 Kubelet Restart Breaks Nothing
-    Far Node Drops    *pod on other node *: s* for *, allowed are 0 ms*
+    Far Node Drops    *pod on other node *: s* for *, limit 0 ms*
 Link Flap Stays Within Its Time
     Nothing At All    *no outage of at least 900 ms was seen (the longest was * ms)*
 Flushed Rules Come Back
@@ -38,9 +38,9 @@ Flushed Rules Come Back
 Node Loss Spares Other Paths
     Own Node Drops    *on a path that the disturbance must not affect*
 Kube-Proxy Rollout Breaks Nothing
-    Far Node Drops For Long    *node *: stalled and resumed for * ms (certainly *)*, allowed are 500 ms*
+    Far Node Drops For Long    *node *: stalled and resumed for * ms (certainly *)*, limit 500 ms*
 Network Plugin Rollout Breaks Nothing
-    Far Node Drops For Long    *pod on other node *: stalled and resumed for * ms (certainly *)*, allowed are 500 ms*
+    Far Node Drops For Long    *pod on other node *: stalled and resumed for * ms (certainly *)*, limit 500 ms*
 Network Plugin Restart Breaks Nothing
     Far Node Resets    *kept connections broke (*
 Deleted Network Device Comes Back

@@ -41,7 +41,7 @@ Unknown Node Is Refused
     ...    Build Service Matrix    nodes=${{['node99']}}
 
 Time Limit Out Of Range Is Refused
-    Run Keyword And Expect Error    'silence' is 0.05 s; allowed are 0.2 s to 60 s.
+    Run Keyword And Expect Error    'silence' is 0.05 s; allowed: 0.2 s to 60 s.
     ...    Build Service Matrix    silence=50 ms
 
 Account With Few Rights Is Told What It May Not

@@ -70,7 +70,7 @@ A Rollout Without Readiness And Grace Names What Failed
     ${seen}    Stop Traffic
     Should Be True    $seen['failed'] > 3 and 'refused' in $seen['failures']
     Log    ${seen}
-    Run Keyword And Expect Error    *new connections failed (http://web.${NAMESPACE}:80/: *refused *), allowed are 0*
+    Run Keyword And Expect Error    *new connections failed (http://web.${NAMESPACE}:80/: *refused *), limit 0*
     ...    Outages Should Be Within Limits    failed_connections_at_most=0
 
 

@@ -28,7 +28,7 @@ def test_switches_are_understood_however_they_are_written(value: object, right: 
 
 
 def test_a_mistyped_switch_is_no_yes() -> None:
-    with pytest.raises(ValueError, match="allowed are yes and no"):
+    with pytest.raises(ValueError, match="allowed: yes and no"):
         switch("ture")
 
 
@@ -96,7 +96,7 @@ def test_a_switch_of_the_command_line_is_a_boolean_in_the_suite(tmp_path: Path, 
 def test_a_mistyped_switch_fails_the_suite_before_anything_runs(tmp_path: Path) -> None:
     done = robot(tmp_path, SUITE, "-v", "SKIP_TEARDOWN:ture")
     assert done.returncode == 1
-    assert "The variable SKIP_TEARDOWN is 'ture'; allowed are yes and no" in done.stdout
+    assert "The variable SKIP_TEARDOWN is 'ture'; allowed: yes and no" in done.stdout
     assert "own setup ran" not in done.stdout
 
 

@@ -64,7 +64,7 @@ def test_running_out_of_time_may_be_an_answer() -> None:
 
 @pytest.mark.parametrize("text", ["", "s", "5 parsecs", "1 fortnight", "5 s x", "nan", "1..2", "- 5 z", "1e3"])
 def test_text_that_is_no_time_names_argument_and_what_is_allowed(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^settle is '.*'; allowed is a time such as"):
+    with pytest.raises(ValueError, match=r"^settle is '.*'; allowed: a time such as"):
         durations.parse(text, "settle")
 
 

@@ -391,8 +391,8 @@ def test_alias_that_is_given_to_another_cluster_leads_there_and_leaves_nothing_b
             "Measure Throughput    s    demo    at_least=fast",
             "Argument 'at_least' got value 'fast' that cannot be converted",
         ),
-        ("Wait Until Skupper Is Ready    Pod    x    demo", "kind is 'Pod'; allowed are Site, Link, Listener,"),
-        ("Grant Access    g    demo    redemptions=0", "redemptions is 0; allowed are 1 and more."),
+        ("Wait Until Skupper Is Ready    Pod    x    demo", "kind is 'Pod'; allowed: Site, Link, Listener,"),
+        ("Grant Access    g    demo    redemptions=0", "redemptions is 0; allowed: 1 and more."),
         (
             "Connect To Cluster    kubeconfig=/no/such",
             "The kubeconfig '/no/such', named by the argument 'kubeconfig', does",
@@ -492,5 +492,5 @@ def test_time_that_is_none_costs_one_line(tmp_path: Path, given: str) -> None:
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     said = done.stderr.strip()
-    assert said.endswith(f"failed: timeout is '{given}'; allowed is a time above zero such as '90 s' or '2 min'.")
+    assert said.endswith(f"failed: timeout is '{given}'; allowed: a time above zero such as '90 s' or '2 min'.")
     assert len(said.splitlines()) == 1

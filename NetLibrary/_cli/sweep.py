@@ -34,7 +34,7 @@ def sweep(
         raise click.BadParameter(str(error), param_hint="--older-than") from error
     if seconds < LEAST_AGE:
         text = (
-            f"'{older_than}' is {seconds:g} s; allowed are {LEAST_AGE:g} s and more, since live runs show a sign of "
+            f"'{older_than}' is {seconds:g} s; allowed: {LEAST_AGE:g} s and more, since live runs show a sign of "
             "life only now and then."
         )
         raise click.BadParameter(text, param_hint="--older-than")

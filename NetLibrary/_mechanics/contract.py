@@ -77,7 +77,7 @@ def switch(value: object) -> bool:
         return value
     word = str(value).strip().lower()
     if word not in SWITCH:
-        raise ValueError("allowed are yes and no, true and false, on and off, 1 and 0")
+        raise ValueError("allowed: yes and no, true and false, on and off, 1 and 0")
     return SWITCH[word]
 
 

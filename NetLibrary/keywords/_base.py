@@ -126,18 +126,18 @@ def _refuse_nonsense(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[
     """
     for name, value in (*zip(names, args, strict=False), *kwargs.items()):
         if isinstance(value, timedelta) and value < timedelta(0):
-            raise errors.InputError(f"{name} is {value.total_seconds():g} s; allowed is 0 s and more.")
+            raise errors.InputError(f"{name} is {value.total_seconds():g} s; allowed: 0 s and more.")
         if isinstance(value, float) and not math.isfinite(value):
-            raise errors.InputError(f"{name} is {value}; allowed is a number.")
+            raise errors.InputError(f"{name} is {value}; allowed: a number.")
         if name in _SHARES and getattr(value, "percent", 0) > 100:
-            raise errors.InputError(f"{name} is {value}; allowed are 0 % to 100 %.")
+            raise errors.InputError(f"{name} is {value}; allowed: 0 % to 100 %.")
         if name == "family" and isinstance(value, int) and value not in (4, 6):
-            raise errors.InputError(f"{name} is {value}; allowed are 4 and 6.")
+            raise errors.InputError(f"{name} is {value}; allowed: 4 and 6.")
         if name in _BOUNDS and isinstance(value, (int, float)):
             least, most = _BOUNDS[name]
             if value < least or (most is not None and value > most):
                 allowed = f"{least} and more" if most is None else f"{least} to {most}"
-                raise errors.InputError(f"{name} is {value}; allowed are {allowed}.")
+                raise errors.InputError(f"{name} is {value}; allowed: {allowed}.")
 
 
 def keyword(

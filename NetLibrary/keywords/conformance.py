@@ -58,7 +58,7 @@ class ConformanceKeywords(KeywordBase):
         if not e2e_test.is_file() or not os.access(e2e_test, os.X_OK):
             raise InputError(f"e2e_test is '{e2e_test}', which is not a program on this machine.")
         if not 1 <= processes <= 32:
-            raise InputError(f"processes is {processes}; allowed are 1 to 32.")
+            raise InputError(f"processes is {processes}; allowed: 1 to 32.")
         connection = self.session.cluster(cluster)
         label = name or _robot.current_test() or "conformance"
         limit = timeout.total_seconds()

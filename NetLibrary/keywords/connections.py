@@ -393,7 +393,7 @@ def _request(
     from NetLibrary._mechanics.connections.run import Request
 
     if not 1 <= attempts <= 100:
-        raise errors.InputError(f"attempts is {attempts}; allowed are 1 to 100.")
+        raise errors.InputError(f"attempts is {attempts}; allowed: 1 to 100.")
     if timeout.total_seconds() < 0.1:
-        raise errors.InputError(f"timeout is {timeout.total_seconds():g} s; allowed is 0.1 s and more.")
+        raise errors.InputError(f"timeout is {timeout.total_seconds():g} s; allowed: 0.1 s and more.")
     return Request(protocol.value, family.value, attempts, timeout.total_seconds(), settle.total_seconds())

@@ -73,7 +73,7 @@ class HTTPKeywords(SourceBase):
         from NetLibrary._mechanics.connections.http import Asked, Wanted
 
         if not 1 <= attempts <= 100:
-            raise InputError(f"attempts is {attempts}; allowed are 1 to 100.")
+            raise InputError(f"attempts is {attempts}; allowed: 1 to 100.")
         asked = Asked(
             url, method, dict(headers or {}), body, family.value, timeout.total_seconds(), verify=verify, ca=ca
         )
@@ -185,7 +185,7 @@ class HTTPKeywords(SourceBase):
         if pods is None:
             return ()
         if pods.kind != "pods":
-            raise InputError(f"answered_by is '{pods}'; allowed are pods as namespace/name or namespace/label=value.")
+            raise InputError(f"answered_by is '{pods}'; allowed: pods as namespace/name or namespace/label=value.")
         found = pods_of(self.session.cluster(cluster), pods.namespace, pods.which)
         return tuple(str(pod["metadata"]["name"]) for pod in found)
 

@@ -58,7 +58,7 @@ class OutageResultKeywords(KeywordBase):
         if endpoints is None:
             raise InputError("There was no measurement yet; use 'Start Outage Measurement' first.")
         if role not in endpoints.pods:
-            raise InputError(f"role is '{role}'; allowed are {', '.join(sorted(endpoints.pods))}.")
+            raise InputError(f"role is '{role}'; allowed: {', '.join(sorted(endpoints.pods))}.")
         return str(endpoints.pods[role]["spec"]["nodeName"])
 
     @keyword(tags=["outages"])

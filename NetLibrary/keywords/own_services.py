@@ -65,7 +65,7 @@ class OwnServiceKeywords(KeywordBase):
         from NetLibrary._mechanics.matrix.own import judge, run
 
         if not 0.3 <= silence.total_seconds() <= 30:
-            raise InputError(f"silence is {silence.total_seconds():g} s; allowed are 0.3 s to 30 s.")
+            raise InputError(f"silence is {silence.total_seconds():g} s; allowed: 0.3 s to 30 s.")
         settings = run.Settings(
             services=services,
             sources=sources,

@@ -122,7 +122,7 @@ class PolicyKeywords(KeywordBase):
         if denied_at_least < 0:
             from NetLibrary._mechanics.errors import InputError
 
-            raise InputError(f"denied_at_least is {denied_at_least}; allowed are 0 and more.")
+            raise InputError(f"denied_at_least is {denied_at_least}; allowed: 0 and more.")
         table, subjects = run.measure(self.session.cluster(cluster), namespaces, settings, say=_robot.console)
         found = causes.causes(table, subjects)
         errors = judge.errors(table)
@@ -144,7 +144,7 @@ class PolicyKeywords(KeywordBase):
         from NetLibrary._mechanics.policies.subjects import Port
 
         if not 0.3 <= silence.total_seconds() <= 30:
-            raise InputError(f"silence is {silence.total_seconds():g} s; allowed are 0.3 s to 30 s.")
+            raise InputError(f"silence is {silence.total_seconds():g} s; allowed: 0.3 s to 30 s.")
         return Settings(
             ports=tuple(Port.parse(port) for port in _words(ports)),
             family={AddressFamily.ANY: None, AddressFamily.IPV4: 4, AddressFamily.IPV6: 6}[family],

@@ -83,7 +83,7 @@ class SkupperKeywords(KeywordBase):
         from NetLibrary._mechanics.skupper.objects import KINDS
 
         if kind not in KINDS:
-            raise InputError(f"kind is '{kind}'; allowed are {', '.join(KINDS)}.")
+            raise InputError(f"kind is '{kind}'; allowed: {', '.join(KINDS)}.")
         return self._wait(self.session.cluster(cluster), kind, name, namespace, timeout)
 
     @keyword(tags=["skupper"])
@@ -104,7 +104,7 @@ class SkupperKeywords(KeywordBase):
         from NetLibrary._mechanics.skupper.objects import made
 
         if redemptions < 1:
-            raise InputError(f"redemptions is {redemptions}; allowed are 1 and more.")
+            raise InputError(f"redemptions is {redemptions}; allowed: 1 and more.")
         connection = self.session.cluster(cluster)
         site = self._site(connection, namespace)
         self._wait(connection, "Site", site, namespace, timeout, endpoints=True)

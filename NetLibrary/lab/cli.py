@@ -149,21 +149,17 @@ def _run(options: argparse.Namespace) -> int:
 def _options(given: argparse.Namespace) -> Options:
     """Returns what was chosen about a lab, or says what is wrong with it."""
     if not 1280 <= given.mtu <= 65521:
-        raise InputError(f"--mtu is {given.mtu}; allowed are 1280 to 65521.")
+        raise InputError(f"--mtu is {given.mtu}; allowed: 1280 to 65521.")
     if given.admission and not given.admission.is_file():
         raise InputError(f"--admission names '{given.admission}', which is not a file.")
     if given.admission and given.pod_security:
         raise InputError("--admission and --pod-security both configure the API server's admission; give one of them.")
     for flag, text in (("--cluster-domain", given.cluster_domain), ("--host-names", given.host_names)):
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9-])?", text) or len(text) > 60:
-            raise InputError(
-                f"{flag} is '{text}'; allowed are lower-case letters, digits, '-' and '.', as in DNS names."
-            )
+            raise InputError(f"{flag} is '{text}'; allowed: lower-case letters, digits, '-' and '.', as in DNS names.")
     first, _, last = given.node_ports.partition("-")
     if given.node_ports and not (first.isdigit() and last.isdigit() and 1024 <= int(first) < int(last) <= 65535):
-        raise InputError(
-            f"--node-ports is '{given.node_ports}'; allowed are two ports from 1024 on, as in 20000-22767."
-        )
+        raise InputError(f"--node-ports is '{given.node_ports}'; allowed: two ports from 1024 on, as in 20000-22767.")
     if given.network not in ("bridge", "none") and given.ip_family != "ipv4":
         raise InputError(
             f"--network {given.network} is set up for IPv4 here; --ip-family {given.ip_family} needs bridge."

@@ -120,9 +120,7 @@ class Lab:
         """Returns a program of the control plane, for instance `kube-scheduler`."""
         self.require_up()
         if name not in CONTROL_PLANE:
-            raise InputError(
-                f"There is no program '{name}' in the control plane; allowed are {', '.join(CONTROL_PLANE)}."
-            )
+            raise InputError(f"There is no program '{name}' in the control plane; allowed: {', '.join(CONTROL_PLANE)}.")
         return Component(name, self._paths.processes)
 
     def running(self) -> bool:
@@ -325,7 +323,7 @@ class Lab:
         """
         allowed = sorted(p.parent.name for p in (Path(__file__).parents[1] / "standins").glob("*/__init__.py"))
         if topic not in allowed:
-            raise InputError(f"There are no stand-ins for '{topic}'; allowed are {', '.join(allowed) or 'none'}.")
+            raise InputError(f"There are no stand-ins for '{topic}'; allowed: {', '.join(allowed) or 'none'}.")
         module = importlib.import_module(f"NetLibrary.standins.{topic}")
         with self._locked():
             known = self.require_up()

@@ -158,7 +158,7 @@ class Node(Vantage):
         """Returns one of the node's programs, to stop, start, restart, pause or resume it."""
         component = Component(name, self.folder)
         if not component.command or name == "namespaces":
-            raise InputError(f"There is no program '{name}' on {self.name}; allowed are {', '.join(self.programs())}.")
+            raise InputError(f"There is no program '{name}' on {self.name}; allowed: {', '.join(self.programs())}.")
         return component
 
     def programs(self) -> list[str]:

@@ -31,7 +31,7 @@ def check_name(name: str) -> str:
     """Returns the name of a lab, or says what is wrong with it."""
     if not NAME.fullmatch(name):
         raise InputError(
-            f"The lab's name is '{name}'; allowed are 1 to 20 lower-case letters, digits and '-', "
+            f"The lab's name is '{name}'; allowed: 1 to 20 lower-case letters, digits and '-', "
             "with a letter or digit at both ends."
         )
     return name
@@ -40,7 +40,7 @@ def check_name(name: str) -> str:
 def check_nodes(nodes: int) -> int:
     """Returns the number of nodes, or says what is wrong with it."""
     if not 1 <= nodes <= MAX_NODES:
-        raise InputError(f"The number of nodes is {nodes}; allowed are 1 to {MAX_NODES}.")
+        raise InputError(f"The number of nodes is {nodes}; allowed: 1 to {MAX_NODES}.")
     return nodes
 
 

@@ -45,7 +45,7 @@ def parse(text: str, argument: str = "time") -> timedelta:
             break
         total, position = total + float(part["number"]) * factor, part.end()
     if not rest or position < len(rest):
-        raise ValueError(f"{argument} is '{text}'; allowed is a time such as '500 ms', '5 s', '2 min' or '1m30s'.")
+        raise ValueError(f"{argument} is '{text}'; allowed: a time such as '500 ms', '5 s', '2 min' or '1m30s'.")
     try:
         return timedelta(seconds=sign * total)
     except OverflowError:

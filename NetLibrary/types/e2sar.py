@@ -49,6 +49,6 @@ class E2SARRisks(frozenset[E2SARRisk]):
         for word in filter(None, (part.strip() for part in value.split(","))):
             key = word.upper().replace(" ", "_").replace("-", "_")
             if key not in E2SARRisk.__members__:
-                raise ValueError(f"allowed are {', '.join(E2SARRisk.__members__)}, separated by commas.")
+                raise ValueError(f"Give one or more of {', '.join(E2SARRisk.__members__)}, separated by commas.")
             found.add(E2SARRisk[key])
         return cls(found)

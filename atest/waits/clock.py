@@ -37,7 +37,7 @@ def wait_should_give_up(
     sure = max(begin, _since(kind, name, namespace) + patience)
     after = told - sure
     # Times of the API are whole seconds
-    assert -1.5 <= after <= within, f"told {after:.1f} s after it was certain; allowed are 0 to {within} s: {said}"
+    assert -1.5 <= after <= within, f"told {after:.1f} s after it was certain; allowed: 0 to {within} s: {said}"
     return f"{after:.1f} s after it was certain: {said.splitlines()[0]}"
 
 

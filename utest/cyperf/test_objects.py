@@ -46,7 +46,7 @@ def test_the_two_notions_of_readiness() -> None:
     assert container(render())["readinessProbe"]["exec"]["command"] == ["cat", "/appsec/startup_ready"]
     assert container(render(readiness="traffic"))["readinessProbe"]["httpGet"]["path"] == "/CyPerfHTTPHealthCheck"
     assert "readinessProbe" not in container(render(readiness="none"))
-    with pytest.raises(InputError, match="readiness is 'soon'; allowed are startup, traffic and none"):
+    with pytest.raises(InputError, match="readiness is 'soon'; allowed: startup, traffic and none"):
         render(readiness="soon")
 
 

@@ -54,7 +54,7 @@ def test_nobody_there_is_told_with_the_reason() -> None:
     ("given", "words"),
     [
         ("", "no URI was given (E2SAR_URI, or EJFAT_URI in the environment)."),
-        ("http://10.0.0.1", "uri is 'http://10.0.0.1'; allowed is ejfat[s]://"),
+        ("http://10.0.0.1", "uri is 'http://10.0.0.1'; allowed: ejfat[s]://"),
         ("ejfat://127.0.0.1:1024/?data=10.0.0.1", "its URI has no token"),
     ],
 )

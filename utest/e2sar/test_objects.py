@@ -105,15 +105,15 @@ def test_no_limit_is_possible() -> None:
 def test_policies_follow_the_port() -> None:
     ports = FILES.policy("allow", "space", 20000)["spec"]["ingress"][0]["ports"]
     assert ports == [{"protocol": "UDP", "port": 20000, "endPort": 20127}]
-    with pytest.raises(InputError, match="policy is 'maybe'; allowed are allow, deny-all, deny-udp"):
+    with pytest.raises(InputError, match="policy is 'maybe'; allowed: allow, deny-all, deny-udp"):
         FILES.policy("maybe", "space", 1)
-    with pytest.raises(InputError, match="manifests is '/nowhere'; allowed is a folder"):
+    with pytest.raises(InputError, match="manifests is '/nowhere'; allowed: a folder"):
         Files(Path("/nowhere"))
 
 
 def test_quantities() -> None:
     assert [quantity(text) for text in ("100M", "100m", "1", "2Gi")] == [100e6, 0.1, 1.0, 2.0**31]
-    with pytest.raises(InputError, match="quantity is 'much'; allowed is a number"):
+    with pytest.raises(InputError, match="quantity is 'much'; allowed: a number"):
         quantity("much")
 
 
@@ -268,7 +268,7 @@ def test_combinations() -> None:
     assert len(combinations([512, 1400], [0.1, 0.1], [8192])) == 2
     for axes, words in (
         (([], [1], [1]), "mtu is empty"),
-        ((range(100, 400), [1.0], [1]), "has 300 runs; allowed are 200"),
+        ((range(100, 400), [1.0], [1]), "has 300 runs; allowed: 200"),
     ):
         with pytest.raises(InputError, match=words):
             combinations(*axes)

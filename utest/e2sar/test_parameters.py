@@ -46,12 +46,12 @@ def test_queue_capacity_is_what_the_kernel_showed(size: int, measured: int) -> N
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"mtu": 105}, "mtu is 105; allowed are 106 to 9000"),
+        ({"mtu": 105}, "mtu is 105; allowed: 106 to 9000"),
         ({"mtu": 9001}, "mtu is 9001"),
-        ({"event_bytes": 41}, "event_bytes is 41; allowed are 42 to"),
+        ({"event_bytes": 41}, "event_bytes is 41; allowed: 42 to"),
         ({"events": 0}, "events is 0"),
-        ({"sockets": 129}, "sockets is 129; allowed are 1 to 128"),
-        ({"rate_gbps": -1.0}, "rate is -1 Gbit/s; allowed are 0"),
+        ({"sockets": 129}, "sockets is 129; allowed: 1 to 128"),
+        ({"rate_gbps": -1.0}, "rate is -1 Gbit/s; allowed: 0"),
         ({"data_id": 65536}, "data_id is 65536"),
         ({"source_id": -1}, "source_id is -1"),
         ({"port": 80}, "port is 80"),
@@ -90,7 +90,7 @@ PLACE = Surroundings(
         (
             PUBLISHED,
             ReceiverSettings(buffer_bytes=8192),
-            r"125 Mbit/s of IP packets, but the path carries 100 Mbit/s; allowed is up to 80 Mbit/s\.",
+            r"125 Mbit/s of IP packets, but the path carries 100 Mbit/s; allowed: up to 80 Mbit/s\.",
             Risk.OVERLOAD,
         ),
         (

@@ -133,7 +133,7 @@ def test_a_run_in_which_nothing_was_sent_is_no_result() -> None:
 
 def test_settings_are_refused_before_anything_starts() -> None:
     testbed = Rehearsal()
-    with pytest.raises(errors.InputError, match="senders is 17; allowed are 1 to 16"):
+    with pytest.raises(errors.InputError, match="senders is 17; allowed: 1 to 16"):
         go(testbed, senders=17)
     assert not testbed.started
 

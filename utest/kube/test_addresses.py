@@ -106,7 +106,7 @@ def test_cluster_without_a_dns_that_can_be_found_says_so(api: ApiServer, cluster
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1GB", "1Kib", "--1", "m", None, [], "1e999"])
 def test_text_that_is_no_quantity_names_what_is_allowed(text: Any) -> None:
-    with pytest.raises(errors.InputError, match=r"^cpu is '.*'; allowed is a number with an optional suffix"):
+    with pytest.raises(errors.InputError, match=r"^cpu is '.*'; allowed: a number with an optional suffix"):
         quantity(text, "cpu")
 
 

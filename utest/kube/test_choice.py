@@ -64,7 +64,7 @@ def test_variable_cluster_decides_about_the_lab(ask: Any, tmp_path: Path) -> Non
     assert ask(variable=str(named), force="kubeconfig").kubeconfig == (named,)
     with pytest.raises(InputError, match=r"CLUSTER is 'kubeconfig', but no kubeconfig is given"):
         ask(force="kubeconfig")
-    with pytest.raises(InputError, match=r"CLUSTER is 'kind'; allowed are 'lab', 'lab:NAME' and 'kubeconfig'\."):
+    with pytest.raises(InputError, match=r"CLUSTER is 'kind'; allowed: 'lab', 'lab:NAME' and 'kubeconfig'\."):
         ask(force="kind")
 
 

@@ -171,7 +171,7 @@ def test_a_value_of_another_type_is_refused(
 ) -> None:
     answer = {"components": {"schemas": SCHEMAS}}
     api.on("GET", "/openapi/v3/apis/apps/v1", lambda handler: handler.json(200, answer))
-    with pytest.raises(errors.InputError, match=rf"^Deployment\.{path} is '{text}'; allowed is {allowed}\.$"):
+    with pytest.raises(errors.InputError, match=rf"^Deployment\.{path} is '{text}'; allowed: {allowed}\.$"):
         cluster.schemas.typed("apps/v1", "Deployment", path.split("."), text, f"Deployment.{path}")
 
 

@@ -158,7 +158,7 @@ def test_a_pod_that_took_the_name_of_an_evicted_one_is_another_pod(api: ApiServe
 
 @pytest.mark.parametrize("word", ["role", "role=x", "role=x:Never", ":NoSchedule", ""])
 def test_what_is_no_taint_is_refused(word: str) -> None:
-    with pytest.raises(errors.InputError, match="allowed is key=value:Effect or key:Effect, with an effect of NoSch"):
+    with pytest.raises(errors.InputError, match="allowed: key=value:Effect or key:Effect, with an effect of NoSch"):
         taints.parse(word)
 
 

@@ -436,5 +436,5 @@ def test_trouble_that_is_certain_first_is_told_first_with_all_others() -> None:
 
 
 def test_count_below_zero_was_reached_by_no_pod_at_all() -> None:
-    with pytest.raises(InputError, match="count is -1; allowed is 0 and more"):
+    with pytest.raises(InputError, match="count is -1; allowed: 0 and more"):
         wait.pods_ready(-1)

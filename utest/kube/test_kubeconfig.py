@@ -133,7 +133,7 @@ def test_server_is_completed_as_kubectl_does(write: Any, cluster: Object, server
         (config(cluster={"certificate-authority": "/x", "certificate-authority-data": "eA=="}), "only one of them"),
         (config(cluster={"certificate-authority-data": "eA==", "insecure-skip-tls-verify": True}), "only one of them"),
         (config(cluster={"proxy-url": "https://proxy:1"}), "a proxy that speaks TLS itself is not supported"),
-        (config(cluster={"proxy-url": "proxy:1"}), "allowed are http://HOST:PORT and socks5://HOST:PORT"),
+        (config(cluster={"proxy-url": "proxy:1"}), "allowed: http://HOST:PORT and socks5://HOST:PORT"),
         (config(cluster={"proxyUrl": "http://p"}), "cluster 'c' has the field 'proxyUrl', which is unknown"),
         (config(cluster={"insecure-skip-tls-verify": "yes"}), "is neither true nor false"),
         (config({"token": f"{TOKEN}\n"}), "token of user 'u' contains white space and would not be accepted"),

@@ -162,7 +162,7 @@ def test_patch_and_delete_say_what_they_want(api: ApiServer, cluster: Cluster) -
     api.put(f"{NAMESPACED}/pods", {"metadata": {"name": "web"}})
     cluster.patch("Pod", "web", "demo", {"spec": {}}, strategy="strategic")
     assert api.seen("PATCH", "")[0][3]["content-type"] == "application/strategic-merge-patch+json"
-    with pytest.raises(errors.InputError, match="strategy is 'deep'; allowed are merge, strategic, json"):
+    with pytest.raises(errors.InputError, match="strategy is 'deep'; allowed: merge, strategic, json"):
         cluster.patch("Pod", "web", "demo", {}, strategy="deep")
     cluster.delete("Pod", "web", "demo", grace_seconds=0, allow_foreign=True)
     assert api.seen("DELETE", "")[0][4]["gracePeriodSeconds"] == 0

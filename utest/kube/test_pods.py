@@ -113,7 +113,7 @@ def test_user_of_pods_is_the_clusters_choice_or_a_number_but_root_stays(user: st
 
 @pytest.mark.parametrize("user", ["0", "root", "-1"])
 def test_user_of_pods_that_is_none_is_refused(user: str) -> None:
-    with pytest.raises(InputError, match=f"POD_USER is '{user}'; allowed are a number above 0, and any"):
+    with pytest.raises(InputError, match=f"POD_USER is '{user}'; allowed: a number above 0, and any"):
         PodSettings.of_variables({"POD_USER": user}.get)
 
 
@@ -146,10 +146,10 @@ def test_image_moves_to_the_registry(image: str, moved: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("IMAGE_PULL_POLICY", "often", "IMAGE_PULL_POLICY is 'often'; allowed are Always, IfNotPresent, Never."),
-        ("REGISTRY", "https://r.example/m", "REGISTRY is 'https://r.example/m'; allowed are a host and a path without"),
-        ("REGISTRY", "r.example m", "REGISTRY is 'r.example m'; allowed are a host and a path without a scheme"),
-        ("NODE_SELECTOR", "workers", "NODE_SELECTOR has 'workers'; allowed are pairs such as key=value"),
+        ("IMAGE_PULL_POLICY", "often", "IMAGE_PULL_POLICY is 'often'; allowed: Always, IfNotPresent, Never."),
+        ("REGISTRY", "https://r.example/m", "REGISTRY is 'https://r.example/m'; allowed: a host and a path without"),
+        ("REGISTRY", "r.example m", "REGISTRY is 'r.example m'; allowed: a host and a path without a scheme"),
+        ("NODE_SELECTOR", "workers", "NODE_SELECTOR has 'workers'; allowed: pairs such as key=value"),
         ("TOLERATIONS", "a:Never", "TOLERATIONS has 'a:Never'; allowed effects are NoSchedule"),
         ("TOLERATIONS", "[{", "TOLERATIONS looks like JSON but is not valid"),
     ],
@@ -180,6 +180,6 @@ def test_command_lists_images_as_a_registry_has_them() -> None:
     assert shown.output.splitlines()[0] == "r.example/m/ibaldin/e2sar:0.1.4"
     assert "OUTAGE_PROBE_IMAGE" in CliRunner().invoke(main, ["images", "list"]).output
     schemed = CliRunner().invoke(main, ["images", "list", "--registry", "https://r.example"])
-    assert (schemed.exit_code, "--registry is 'https://r.example'; allowed are" in schemed.output) == (2, True)
+    assert (schemed.exit_code, "--registry is 'https://r.example'; allowed: " in schemed.output) == (2, True)
     misspelt = CliRunner().invoke(main, ["images", "list", "--suite", "e2saar"])
     assert (misspelt.exit_code, "suite is 'e2saar'; suites with images:" in misspelt.output) == (2, True)

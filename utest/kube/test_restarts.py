@@ -446,7 +446,7 @@ def test_failure_and_skip_name_the_absence(api: ApiServer, tmp_path: Any, monkey
     assert words in tests["Wait"].message, "its effects last"
     assert "Kubelets and controllers may not notice for two minutes" in tests["Wait"].message
     assert tests["Wait"].message.count(words) == 1
-    assert tests["Wrong"].message.startswith("timeout is -1 s; allowed is 0 s and more.\n")
+    assert tests["Wrong"].message.startswith("timeout is -1 s; allowed: 0 s and more.\n")
     assert words in tests["Of Another Library"].message
     assert tests["Skipped"].status == "SKIP"
     assert words in tests["Skipped"].message

@@ -70,7 +70,7 @@ def test_command_that_reaches_no_cluster_names_the_kubeconfig_it_took(
 
 def test_misspelt_suite_is_refused_before_anybody_is_asked(api: ApiServer, tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["check", "--kubeconfig", str(api.kubeconfig(tmp_path / "x")), "--suite", "e2saar"])
-    assert "suite is 'e2saar'; allowed are " in told.output
+    assert "suite is 'e2saar'; allowed: " in told.output
     assert not api.requests
 
 
@@ -163,7 +163,7 @@ def test_why_pods_are_missing_may_stay_unknown() -> None:
 
 
 def test_unknown_suite_is_told_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="suite is 'e2zar'; allowed are cluster_health, cyperf, e2sar"):
+    with pytest.raises(InputError, match="suite is 'e2zar'; allowed: cluster_health, cyperf, e2sar"):
         rights.needed("e2zar")
 
 

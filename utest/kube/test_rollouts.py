@@ -62,7 +62,7 @@ def test_workloads_are_named_as_kubectl_does(cluster: Cluster, word: str) -> Non
 
 
 def test_a_kind_without_rollouts_is_refused(cluster: Cluster) -> None:
-    with pytest.raises(errors.InputError, match="kind is 'pod'; allowed are Deployment, DaemonSet, StatefulSet"):
+    with pytest.raises(errors.InputError, match="kind is 'pod'; allowed: Deployment, DaemonSet, StatefulSet"):
         rollouts.workload_kind(cluster, "pod")
 
 
@@ -71,7 +71,7 @@ def test_a_foreign_workload_is_scaled_and_has_its_old_number_again(api: ApiServe
     assert rollouts.scale(cluster, "Deployment", "web", "shop", 5)["spec"]["replicas"] == 5
     assert delete_run(cluster) == []
     assert api.objects[DEPLOYMENTS]["web"]["spec"]["replicas"] == 2
-    with pytest.raises(errors.InputError, match="replicas is -1; allowed are 0 and more"):
+    with pytest.raises(errors.InputError, match="replicas is -1; allowed: 0 and more"):
         rollouts.scale(cluster, "Deployment", "web", "shop", -1)
 
 

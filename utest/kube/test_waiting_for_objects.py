@@ -46,7 +46,7 @@ def test_paths_are_those_of_kubectl(path: str, found: list[Any]) -> None:
 
 @pytest.mark.parametrize("path", ["", "{}", "{.status[}", "{.status.conditions[?(@.x<1)]}", "{range .items[*]}"])
 def test_what_is_no_path_is_refused(path: str) -> None:
-    with pytest.raises(errors.InputError, match=r"allowed are fields, positions, \[\*\] and filters"):
+    with pytest.raises(errors.InputError, match=r"allowed: fields, positions, \[\*\] and filters"):
         jsonpath.values(POD, path)
 
 

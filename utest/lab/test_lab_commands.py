@@ -52,16 +52,16 @@ def written(name="x", **more):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["up", "--nodes", "0"], "number of nodes is 0; allowed are 1 to 16"),
-        (["up", "--nodes", "99"], "allowed are 1 to 16"),
-        (["up", "--mtu", "9"], "--mtu is 9; allowed are 1280 to 65521"),
+        (["up", "--nodes", "0"], "number of nodes is 0; allowed: 1 to 16"),
+        (["up", "--nodes", "99"], "allowed: 1 to 16"),
+        (["up", "--mtu", "9"], "--mtu is 9; allowed: 1280 to 65521"),
         (["up", "--name", "Bad Name"], "The lab's name is 'Bad Name'"),
         (
             ["kubeconfig", "--name", "nobody"],
             "'nobody' is not running. Start it: python -m NetLibrary.lab up --name nobody",
         ),
         (["load", "/no/such.tar"], "'/no/such.tar' does not exist"),
-        (["install", "nonsense"], "no stand-ins for 'nonsense'; allowed are"),
+        (["install", "nonsense"], "no stand-ins for 'nonsense'; allowed: "),
         (["shell", "node9"], "is not running"),
     ],
 )

@@ -64,7 +64,7 @@ def test_another_range_of_node_ports_reaches_the_api_server(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("text", ["20000", "x-y", "22767-20000", "80-90", "20000-70000"])
 def test_a_range_of_node_ports_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=f"--node-ports is '{text}'; allowed are two ports from 1024 on"):
+    with pytest.raises(InputError, match=f"--node-ports is '{text}'; allowed: two ports from 1024 on"):
         options("--node-ports", text)
 
 
@@ -117,7 +117,7 @@ def test_folders_made_on_the_machine_go_again_unless_somebody_uses_them(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--mtu", "9"], "--mtu is 9; allowed are 1280 to 65521."),
+        (["--mtu", "9"], "--mtu is 9; allowed: 1280 to 65521."),
         (["--proxy", "none"], "--proxy none needs a --network that serves Services itself"),
         (["--network", "flannel", "--ip-family", "dual"], "--network flannel is set up for IPv4 here"),
         (["--cluster-domain", "Corp_"], "--cluster-domain is 'Corp_'"),

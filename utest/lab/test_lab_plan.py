@@ -59,5 +59,5 @@ def test_good_names_pass(name):
 
 @pytest.mark.parametrize("nodes", [0, -1, 17])
 def test_numbers_of_nodes_out_of_range_are_refused(nodes):
-    with pytest.raises(InputError, match="allowed are 1 to 16"):
+    with pytest.raises(InputError, match="allowed: 1 to 16"):
         check_nodes(nodes)

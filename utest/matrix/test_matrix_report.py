@@ -184,7 +184,7 @@ def test_nodes_are_in_natural_order_and_pods_have_valid_unique_names():
 
 
 def test_pods_per_node_has_bounds():
-    with pytest.raises(InputError, match="allowed are 1 to 50"):
+    with pytest.raises(InputError, match="allowed: 1 to 50"):
         objects.pod_names(["a"], 0)
 
 

@@ -93,7 +93,7 @@ def test_a_rollout_is_over_when_the_change_itself_was_seen_and_rolled_out():
     rollouts.wait(cluster, "Deployment", "d", "ns", generation=4, timeout=5, say=print)
     assert [type(outcome) for outcome in cluster.outcomes] == [Pending, Pending, Pending, Done]
     cluster.resources = SimpleNamespace(find=lambda kind: SimpleNamespace(kind=kind))
-    with pytest.raises(InputError, match="kind is 'Job'; allowed are Deployment, DaemonSet"):
+    with pytest.raises(InputError, match="kind is 'Job'; allowed: Deployment, DaemonSet"):
         rollouts.restart(cluster, "Job", "d", "ns")
 
 

@@ -90,7 +90,7 @@ def test_an_outage_breaks_the_limit_only_when_the_probes_prove_it():
     limits = Limits(longest_outage_at_most=100)
     assert missed(limits, stream(window(0, 105))) == []  # certain are 95 ms
     (text,) = missed(limits, stream(window(0, 120)))
-    assert text == "pod icmp: silent drop for 120 ms (certainly 110 to 130 ms), allowed are 100 ms"
+    assert text == "pod icmp: silent drop for 120 ms (certainly 110 to 130 ms), limit 100 ms"
     assert missed(limits, stream(window(0, 900, OutageKind.SLOW))) == []
 
 
@@ -99,9 +99,9 @@ def test_what_failed_before_the_disturbance_is_not_blamed_on_it():
     windows = [window(200, 300), window(1200, 200), window(2000, 100)]
     (check,) = checks(Limits(longest_outage_at_most=0), OutageResult("m", [stream(*windows)], STEPS))
     assert [line.partition(" ms) ")[2] for line in check.text.splitlines()] == [
-        "before 'stop' began, allowed are 0 ms",
-        "during 'stop', allowed are 0 ms",
-        "after 'stop', allowed are 0 ms",
+        "before 'stop' began, limit 0 ms",
+        "during 'stop', limit 0 ms",
+        "after 'stop', limit 0 ms",
     ]
 
 
@@ -135,13 +135,13 @@ def test_each_limit_has_its_sentence():
     )  # fmt: skip
     assert texts == [
         "no outage of at least 700 ms was seen (the longest was 50 ms), although the disturbance must have caused one",
-        "flap icmp: outages of 500 ms in total, allowed are 300 ms",
-        "flap icmp: lost 50 of 100 probes (50.00%), allowed are 10.00%",
-        "3 new connections failed (svc 3), allowed are 2",
-        "1 kept connections were reset (svc 1), allowed are 0",
-        "2 kept connections broke (svc 2), allowed are 0",
+        "flap icmp: outages of 500 ms in total, limit 300 ms",
+        "flap icmp: lost 50 of 100 probes (50.00%), limit 10.00%",
+        "3 new connections failed (svc 3), limit 2",
+        "1 kept connections were reset (svc 1), limit 0",
+        "2 kept connections broke (svc 2), limit 0",
         "far icmp: slow for 300 ms; at most 100 ms",
-        "prober: 10 TCP segments were sent again (10.00%), allowed are 5.00%",
+        "prober: 10 TCP segments were sent again (10.00%), limit 5.00%",
         "other: retransmits are unknown: restarted",
         "flap icmp: silent drop for 50 ms on a path that the disturbance must not affect",
     ]

@@ -53,7 +53,7 @@ def test_connections_are_spread_over_the_sources_and_each_source_opens_one_at_le
 
 @pytest.mark.parametrize("connections", [0, 1001])
 def test_a_number_of_connections_that_cannot_be_is_refused(connections):
-    with pytest.raises(InputError, match="allowed are 1 to 1000"):
+    with pytest.raises(InputError, match="allowed: 1 to 1000"):
         streams([TARGET], Rates(), connections=connections)
 
 

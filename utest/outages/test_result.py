@@ -130,7 +130,7 @@ def test_retransmits_are_judged_for_each_path(result):
     result.iperf = [run]
     found = checks(Limits(retransmits_at_most=1), result)
     assert [check.text for check in found if not check.passed][-1] == (
-        "service tcp (iperf3): 50 of 1000 segments were sent again (5.00%), allowed are 1.00%"
+        "service tcp (iperf3): 50 of 1000 segments were sent again (5.00%), limit 1.00%"
     )
 
 

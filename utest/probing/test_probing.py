@@ -63,7 +63,7 @@ def test_a_target_without_an_address_is_an_error_and_never_a_probe_of_the_prober
 
 
 def test_a_port_out_of_range_is_an_error():
-    with pytest.raises(InputError, match="has the port 0; allowed are 1 to 65535"):
+    with pytest.raises(InputError, match="has the port 0; allowed: 1 to 65535"):
         plan_text([http(port=0)], 1500)
 
 

@@ -116,7 +116,7 @@ def test_namespace_scope_needs_no_cluster_wide_permission() -> None:
 
 
 def test_a_wrong_scope_is_refused_with_what_is_allowed() -> None:
-    with pytest.raises(ValueError, match=r"scope is 'galaxy'; allowed are 'cluster' and 'namespace'\."):
+    with pytest.raises(ValueError, match=r"scope is 'galaxy'; allowed: 'cluster' and 'namespace'\."):
         manifests(scope="galaxy")
 
 

@@ -200,7 +200,7 @@ def _probe(container: dict[str, Any], readiness: str) -> None:
     elif readiness == "traffic":
         container["readinessProbe"] = {"httpGet": {"path": CYPERF_HEALTH_PATH, "port": 80}, "periodSeconds": 1}
     elif readiness != "startup":
-        raise InputError(f"readiness is '{readiness}'; allowed are startup, traffic and none.")
+        raise InputError(f"readiness is '{readiness}'; allowed: startup, traffic and none.")
 
 
 def _one_per_node(pod: dict[str, Any]) -> None:

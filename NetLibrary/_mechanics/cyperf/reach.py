@@ -96,7 +96,7 @@ def check_reach(target: CyPerfTarget, clients: str, servers: str) -> None:
     if clients != servers and target not in (CyPerfTarget.NODE_PORT, CyPerfTarget.LOAD_BALANCER):
         raise InputError(
             f"target is '{target.value}', which only agents of the servers' own cluster reach, but the clients run in "
-            f"{clients} and the servers in {servers}; allowed are 'node port' and 'load balancer'."
+            f"{clients} and the servers in {servers}; allowed: 'node port' and 'load balancer'."
         )
 
 

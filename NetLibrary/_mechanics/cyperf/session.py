@@ -268,7 +268,7 @@ class TestSession:
             ramp_down: Seconds of the stepped decrease, 0 for none.
         """
         if not SHORTEST <= seconds <= LONGEST:
-            raise InputError(f"duration is {seconds} s; allowed are {SHORTEST} to {LONGEST} s.")
+            raise InputError(f"duration is {seconds} s; allowed: {SHORTEST} to {LONGEST} s.")
         if value <= 0:
             raise InputError(f"The objective must be above 0, not {value:g}.")
         profile = self.profile()

@@ -37,7 +37,7 @@ class Files:
     def __init__(self, folder: Path, service: str = "") -> None:
         self.folder, self.service = folder, service or defaults.E2SAR_SERVICE
         if not (folder / "30-receiver.yaml").is_file():
-            raise InputError(f"manifests is '{folder}'; allowed is a folder with 10-scripts.yaml to 40-sender.yaml.")
+            raise InputError(f"manifests is '{folder}'; allowed: a folder with 10-scripts.yaml to 40-sender.yaml.")
 
     def load(self, name: str, namespace: str) -> list[Object]:
         """Returns a file's objects, all of them put into a namespace."""
@@ -67,7 +67,7 @@ class Files:
     def policy(self, name: str, namespace: str, port: int) -> Object:
         """Returns one of the prepared NetworkPolicies, for another port than the usual one if need be."""
         if name not in POLICIES:
-            raise InputError(f"policy is '{name}'; allowed are {', '.join(POLICIES)} and none.")
+            raise InputError(f"policy is '{name}'; allowed: {', '.join(POLICIES)} and none.")
         (policy,) = self.load(f"policies/{name}.yaml", namespace)
         for rule in policy["spec"].get("ingress") or []:
             for entry in rule.get("ports") or []:

@@ -121,7 +121,7 @@ def check_sender(sender: SenderSettings) -> None:
     _within("buffer_bytes", sender.buffer_bytes, 1024, 2**31 - 1, "bytes")
     if not 0 <= sender.rate_gbps <= 10_000:
         raise InputError(
-            f"rate is {sender.rate_gbps:g} Gbit/s; allowed are 0 (as fast as possible, from e2sar_perf 0.2.1 on) to "
+            f"rate is {sender.rate_gbps:g} Gbit/s; allowed: 0 (as fast as possible, from e2sar_perf 0.2.1 on) to "
             "10000 Gbit/s of event bytes."
         )
     if sender.rate_gbps and arithmetic.sleep_microseconds(sender.rate_gbps, sender.event_bytes) > 2**31:
@@ -236,8 +236,8 @@ def plain(settings: SenderSettings | ReceiverSettings | PodSettings) -> dict[str
 
 def _within(name: str, value: int, low: int, high: int, unit: str) -> None:
     if not low <= value <= high:
-        raise InputError(f"{name} is {value}; allowed are {low} to {high} ({unit}).")
+        raise InputError(f"{name} is {value}; allowed: {low} to {high} ({unit}).")
 
 
 def _risky(name: str, text: str, allowed: str, risk: Risk) -> InputError:
-    return InputError(f"{name} is {text}; allowed is {allowed}. Give accept={risk.name} to try it anyway.")
+    return InputError(f"{name} is {text}; allowed: {allowed}. Give accept={risk.name} to try it anyway.")

@@ -75,7 +75,7 @@ class RunSettings:
         """
         for name, value in (("senders", self.senders), ("receivers", self.receivers)):
             if not 1 <= value <= MOST_ENDPOINTS:
-                raise errors.InputError(f"{name} is {value}; allowed are 1 to {MOST_ENDPOINTS}.")
+                raise errors.InputError(f"{name} is {value}; allowed: 1 to {MOST_ENDPOINTS}.")
         limits = [self.sender_pod.egress_bandwidth, self.receiver_pod.ingress_bandwidth]
         p.check_run(self.sender, self.receiver, surroundings(testbed, limits), self.accept)
         return self

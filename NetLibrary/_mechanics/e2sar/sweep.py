@@ -36,11 +36,11 @@ def combinations(mtu: Sequence[int], rates: Sequence[float], buffers: Sequence[i
     """
     for name, values in (("mtu", mtu), ("rate", rates), ("receiver_buffer_bytes", buffers)):
         if not values:
-            raise InputError(f"{name} is empty; allowed is a list with at least one value.")
+            raise InputError(f"{name} is empty; allowed: a list with at least one value.")
     points = [Combination(int(m), float(r), int(b)) for m, r, b in product(mtu, rates, buffers)]
     unique = list(dict.fromkeys(points))
     if len(unique) > MOST_RUNS:
-        raise InputError(f"The sweep has {len(unique)} runs; allowed are {MOST_RUNS}.")
+        raise InputError(f"The sweep has {len(unique)} runs; allowed: {MOST_RUNS}.")
     return unique
 
 

@@ -44,7 +44,7 @@ class EjfatUri:
         match = re.fullmatch(r"(ejfats?)://(?:([^@/?]*)@)?(\[[^\]]+\]|[^:/?@]+):(\d+)(/[^?]*)?\?(.+)", text)
         if not match:
             raise InputError(
-                f"uri is '{text}'; allowed is {_SHAPE}, in lower case and with the port of the control plane."
+                f"uri is '{text}'; allowed: {_SHAPE}, in lower case and with the port of the control plane."
             )
         scheme, token, host, port, path, query = match.groups()
         if not 1024 <= int(port) <= 65535:
@@ -53,7 +53,7 @@ class EjfatUri:
         for item in query.split("&"):
             key, _, value = item.partition("=")
             if key not in ("data", "sync", "sessionid"):
-                raise InputError(f"uri is '{text}': '{key}' is unknown; allowed are data, sync and sessionid.")
+                raise InputError(f"uri is '{text}': '{key}' is unknown; allowed: data, sync and sessionid.")
             parts[key] = value
         if "data" not in parts:
             raise InputError(f"uri is '{text}': data= is missing.")

@@ -43,7 +43,7 @@ def patch(
 ) -> Object:  # fmt: skip
     """Changes parts of an object; see `Cluster.patch`."""
     if strategy not in _PATCHES:
-        raise errors.InputError(f"strategy is '{strategy}'; allowed are {', '.join(_PATCHES)}.")
+        raise errors.InputError(f"strategy is '{strategy}'; allowed: {', '.join(_PATCHES)}.")
     path = cluster.resources.find(kind).path(namespace, name, subresource)
     result: Object = cluster.connection.request_object(
         "PATCH",

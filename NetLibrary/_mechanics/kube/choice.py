@@ -69,7 +69,7 @@ def choose(
             _refuse_context(context, "CLUSTER asks for the lab")
             return Choice("lab", "CLUSTER asks for the lab", lab=name or usual)
         if word != "kubeconfig":
-            raise InputError(f"CLUSTER is '{force}'; allowed are 'lab', 'lab:NAME' and 'kubeconfig'.")
+            raise InputError(f"CLUSTER is '{force}'; allowed: 'lab', 'lab:NAME' and 'kubeconfig'.")
     for value, origin in (
         (kubeconfig, "the argument 'kubeconfig'"),
         (variable, "the variable ${KUBECONFIG}"),

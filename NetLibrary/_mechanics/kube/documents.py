@@ -185,7 +185,7 @@ def chosen(cluster: Cluster, documents: Sequence[Document], only: str) -> list[D
         ]
         if not fitting:
             have = ", ".join(each.name for each in documents)
-            raise errors.InputError(f"only is '{word}'; allowed are objects of the manifest: {have}.")
+            raise errors.InputError(f"only is '{word}'; allowed: objects of the manifest: {have}.")
         result += fitting
     return result
 

@@ -42,7 +42,7 @@ def find(cluster: Cluster, namespace: str | None, choice: Choice) -> list[dict[s
         InputError: The type is none.
     """
     if choice.kind not in ("", "Normal", "Warning"):
-        raise InputError(f"type is '{choice.kind}'; allowed are Normal and Warning.")
+        raise InputError(f"type is '{choice.kind}'; allowed: Normal and Warning.")
     kind, slash, name = choice.about.rpartition("/")
     if slash:
         kind = cluster.resources.find(kind).kind

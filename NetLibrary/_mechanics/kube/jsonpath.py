@@ -10,7 +10,7 @@ from typing import Any
 from NetLibrary._mechanics.errors import InputError
 
 _ALLOWED = (
-    "allowed are fields, positions, [*] and filters, for instance {.status.phase}, {.spec.ports[0].port} "
+    "allowed: fields, positions, [*] and filters, for instance {.status.phase}, {.spec.ports[0].port} "
     'or {.status.conditions[?(@.type=="Ready")].status}'
 )
 _STEP = re.compile(

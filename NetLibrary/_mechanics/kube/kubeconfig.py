@@ -241,7 +241,7 @@ def _proxy(text: str, where: str) -> str:
     if parts.scheme not in PROXY_SCHEMES or not parts.hostname:
         shown = f"{parts.scheme}://…" if parts.scheme else "without a scheme"
         raise Unusable(
-            f"proxy-url of {where} is {shown}; allowed are http://HOST:PORT and socks5://HOST:PORT"
+            f"proxy-url of {where} is {shown}; allowed: http://HOST:PORT and socks5://HOST:PORT"
             + (" (a proxy that speaks TLS itself is not supported)" if parts.scheme == "https" else "")
         )
     return text
@@ -329,12 +329,12 @@ def _plugin(entry: Entry, where: str) -> Plugin:
     if not command:
         raise Unusable(f"{where} names no command")
     if version not in EXEC_VERSIONS:
-        raise Unusable(f"apiVersion of {where} is '{version}'; allowed are {' and '.join(EXEC_VERSIONS)}")
+        raise Unusable(f"apiVersion of {where} is '{version}'; allowed: {' and '.join(EXEC_VERSIONS)}")
     mode = text_of(body, "interactiveMode", where)
     if not mode and version == EXEC_VERSIONS[0]:
-        raise Unusable(f"interactiveMode of {where} is missing; allowed are Never, IfAvailable and Always")
+        raise Unusable(f"interactiveMode of {where} is missing; allowed: Never, IfAvailable and Always")
     if mode not in ("", "Never", "IfAvailable", "Always"):
-        raise Unusable(f"interactiveMode of {where} is '{mode}'; allowed are Never, IfAvailable and Always")
+        raise Unusable(f"interactiveMode of {where} is '{mode}'; allowed: Never, IfAvailable and Always")
     env = []
     for each in body.get("env") or []:
         if not isinstance(each, dict) or not each.get("name"):

@@ -64,10 +64,10 @@ class PodSettings:
         """
         policy = str(value("IMAGE_PULL_POLICY") or "")
         if policy and policy not in PULL_POLICIES:
-            raise InputError(f"IMAGE_PULL_POLICY is '{policy}'; allowed are {', '.join(PULL_POLICIES)}.")
+            raise InputError(f"IMAGE_PULL_POLICY is '{policy}'; allowed: {', '.join(PULL_POLICIES)}.")
         user = str(value("POD_USER") or "").strip().lower()
         if user not in ("", ANY_USER) and not (user.isdigit() and int(user)):
-            raise InputError(f"POD_USER is '{user}'; allowed are a number above 0, and {ANY_USER}.")
+            raise InputError(f"POD_USER is '{user}'; allowed: a number above 0, and {ANY_USER}.")
         return cls(
             registry_of(str(value("REGISTRY") or ""), "REGISTRY"),
             tuple(_words(value("PULL_SECRET"))),
@@ -169,7 +169,7 @@ def registry_of(text: str, name: str) -> str:
     registry = text.strip().rstrip("/")
     if "://" in registry or " " in registry:
         raise InputError(
-            f"{name} is '{text}'; allowed are a host and a path without a scheme, such as registry.example/mirror."
+            f"{name} is '{text}'; allowed: a host and a path without a scheme, such as registry.example/mirror."
         )
     return registry
 
@@ -215,7 +215,7 @@ def _pairs(value: Any, name: str) -> dict[str, str]:
     for word in _words(value):
         key, equal, text = word.partition("=")
         if not equal or not key:
-            raise InputError(f"{name} has '{word}'; allowed are pairs such as key=value, separated by commas.")
+            raise InputError(f"{name} has '{word}'; allowed: pairs such as key=value, separated by commas.")
         pairs[key] = text
     return pairs
 

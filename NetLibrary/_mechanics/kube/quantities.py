@@ -29,7 +29,7 @@ def quantity(text: str | int | float, argument: str = "quantity") -> float:
         value = math.nan
     if not math.isfinite(value):
         raise InputError(
-            f"{argument} is '{text}'; allowed is a number with an optional suffix "
+            f"{argument} is '{text}'; allowed: a number with an optional suffix "
             "n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi or Ei."
         )
     return value

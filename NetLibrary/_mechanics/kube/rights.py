@@ -127,7 +127,7 @@ def about_namespace(suite: str) -> str:
 
 def _roles(suite: str) -> list[dict[str, Any]]:
     if suite not in suites():
-        raise errors.InputError(f"suite is '{suite}'; allowed are {', '.join(suites())}.")
+        raise errors.InputError(f"suite is '{suite}'; allowed: {', '.join(suites())}.")
     return list(yaml.safe_load_all((ACCESS / f"{suite}.yaml").read_text(encoding="utf-8")))
 
 

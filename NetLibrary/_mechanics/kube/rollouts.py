@@ -46,14 +46,14 @@ def workload_kind(cluster: Cluster, word: str, allowed: Iterable[str] = ROLLOUTS
     names = list(allowed)
     kind = next((name for name in names if name.lower() == word.lower()), "") or cluster.resources.find(word).kind
     if kind not in names:
-        raise InputError(f"kind is '{word}'; allowed are {', '.join(names)}.")
+        raise InputError(f"kind is '{word}'; allowed: {', '.join(names)}.")
     return kind
 
 
 def scale(cluster: Cluster, kind: str, name: str, namespace: str, replicas: int) -> Object:
     """Sets how many pods a workload has, and returns it as it is then."""
     if replicas < 0:
-        raise InputError(f"replicas is {replicas}; allowed are 0 and more.")
+        raise InputError(f"replicas is {replicas}; allowed: 0 and more.")
     return cluster.change(kind, name, namespace, {"spec": {"replicas": replicas}})
 
 

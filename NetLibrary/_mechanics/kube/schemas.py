@@ -60,7 +60,7 @@ class Schemas:
         }
         if not fits.get(wanted, True):
             allowed = _WORDS.get(wanted, f"YAML or JSON of type {wanted}")
-            raise errors.InputError(f"{where} is '{text}'; allowed is {allowed}.")
+            raise errors.InputError(f"{where} is '{text}'; allowed: {allowed}.")
         return value
 
     def _field(self, api_version: str, kind: str, path: Sequence[str]) -> Schema:

@@ -31,7 +31,7 @@ def parse(text: str, *, effect_needed: bool = True) -> Taint:
     found = _TAINT.fullmatch(text.strip() if effect_needed else text.strip().removesuffix("-"))
     if found is None or (effect_needed and not found["effect"]) or (found["effect"] or EFFECTS[0]) not in EFFECTS:
         shape = "key=value:Effect or key:Effect" if effect_needed else "key, key:Effect or key=value:Effect"
-        raise InputError(f"taint is '{text}'; allowed is {shape}, with an effect of {', '.join(EFFECTS)}.")
+        raise InputError(f"taint is '{text}'; allowed: {shape}, with an effect of {', '.join(EFFECTS)}.")
     return {part: value for part, value in found.groupdict().items() if value}
 
 

@@ -131,7 +131,7 @@ def pods_ready(count: int = 1, *, now: Callable[[], float] = time.time) -> Goal:
         InputError: The count is below 0: no pod at all would be enough.
     """
     if count < 0:
-        raise InputError(f"count is {count}; allowed is 0 and more.")
+        raise InputError(f"count is {count}; allowed: 0 and more.")
     hopeless, steady = Hopeless(), Lasting()
 
     def goal(pods: list[Object]) -> Outcome:

@@ -152,7 +152,7 @@ def _longest(limit: float | None, valid: Sequence[StreamResult], whole: OutageRe
         several = kinds.mixed(window)
         texts.append(
             f"{result.spec.name}: {window.kind.value} for {window.length_ms:.0f} ms (certainly "
-            f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms){moment}, allowed are {limit:g} ms"
+            f"{window.shortest_ms:.0f} to {window.longest_ms:.0f} ms){moment}, limit {limit:g} ms"
             + (f"; {window.way}" if window.way else "")
             + (f"; its probes: {several}" if several else "")
         )
@@ -184,7 +184,7 @@ def _total(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
     if limit is None:
         return None
     texts = [
-        f"{stream.spec.name}: outages of {stream.total_ms:.0f} ms in total, allowed are {limit:g} ms"
+        f"{stream.spec.name}: outages of {stream.total_ms:.0f} ms in total, limit {limit:g} ms"
         for stream in sorted(valid, key=lambda stream: -stream.total_ms)
         if sum(window.shortest_ms for window in stream.outages) > limit
     ]
@@ -198,8 +198,7 @@ def _loss(limit: float | None, valid: Sequence[StreamResult]) -> Check | None:
     if limit is None:
         return None
     texts = [
-        f"{stream.spec.name}: lost {stream.lost} of {stream.sent} probes ({stream.loss_ratio:.2%}), "
-        f"allowed are {limit:.2f}%"
+        f"{stream.spec.name}: lost {stream.lost} of {stream.sent} probes ({stream.loss_ratio:.2%}), limit {limit:.2f}%"
         for stream in sorted(valid, key=lambda stream: -stream.loss_ratio)
         if stream.loss_ratio * 100 > limit
     ]
@@ -215,7 +214,7 @@ def _failed(limit: int | None, valid: Sequence[StreamResult]) -> Check | None:
     texts = []
     if seen > limit:
         what = "; ".join(_with_kinds(stream) for stream in sorted(failed, key=lambda stream: -stream.failed))
-        texts = [f"{seen} new connections failed ({what}), allowed are {limit}"]
+        texts = [f"{seen} new connections failed ({what}), limit {limit}"]
     return _check("failed connections at most", limit, seen, "", texts)
 
 
@@ -235,7 +234,7 @@ def _kept(
         return None
     counts = {stream.spec.path: count_of(stream) for stream in valid if count_of(stream)}
     seen = sum(counts.values())
-    texts = [f"{seen} kept connections {words} ({_by_path(counts)}), allowed are {limit}"] if seen > limit else []
+    texts = [f"{seen} kept connections {words} ({_by_path(counts)}), limit {limit}"] if seen > limit else []
     return _check(f"{quantity} at most", limit, seen, "", texts)
 
 
@@ -262,8 +261,7 @@ def _retransmits(limit: float | None, deltas: Iterable[tuple[str, Delta]]) -> li
             continue
         seen = changes.retransmit_ratio * 100
         text = (
-            f"{source}: {changes.get('Tcp.RetransSegs')} TCP segments were sent again ({seen:.2f}%), "
-            f"allowed are {limit:.2f}%"
+            f"{source}: {changes.get('Tcp.RetransSegs')} TCP segments were sent again ({seen:.2f}%), limit {limit:.2f}%"
         )
         found.append(Check(rule, limit, round(seen, 4), "%", seen <= limit, text))
     return found
@@ -278,7 +276,7 @@ def _retransmits_of_paths(limit: float | None, runs: Iterable[IperfResult]) -> l
             continue
         text = (
             f"{run.name} (iperf3): {run.retransmits} of {run.blocks + (run.retransmits or 0)} segments were sent again "
-            f"({seen:.2f}%), allowed are {limit:.2f}%"
+            f"({seen:.2f}%), limit {limit:.2f}%"
         )
         rule = f"retransmits on '{run.name}' at most"
         found.append(Check(rule, limit, round(seen, 4), "%", seen <= limit, text))

@@ -45,7 +45,7 @@ class Rates:
             InputError: A time is too short, or the size is none that an echo can have.
         """
         if echo_size not in ECHO_SIZES:
-            raise InputError(f"echo_size is {echo_size}; allowed are {ECHO_SIZES[0]} to {ECHO_SIZES[-1]} bytes.")
+            raise InputError(f"echo_size is {echo_size}; allowed: {ECHO_SIZES[0]} to {ECHO_SIZES[-1]} bytes.")
         return cls(
             echo_ms=milliseconds("echo_interval", echo_interval),
             connection_ms=milliseconds("connection_interval", connection_interval),
@@ -125,7 +125,7 @@ def streams(
         InputError: Nothing is left to measure, or too much.
     """
     if not 1 <= connections <= MOST_CONNECTIONS:
-        raise InputError(f"connections is {connections}; allowed are 1 to {MOST_CONNECTIONS}.")
+        raise InputError(f"connections is {connections}; allowed: 1 to {MOST_CONNECTIONS}.")
     connections = max(connections, sources)
     found: dict[str, list[StreamSpec]] = {}
     for target in targets:

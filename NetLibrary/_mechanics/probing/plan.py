@@ -64,7 +64,7 @@ def plan_text(targets: Sequence[Target], limit_ms: int) -> str:
                 "an address is needed to probe it."
             )
         if target.probe != "dns" and not 0 < target.port < 65536:
-            raise InputError(f"The target '{target.name}' has the port {target.port}; allowed are 1 to 65535.")
+            raise InputError(f"The target '{target.name}' has the port {target.port}; allowed: 1 to 65535.")
         for turn in range(target.repeat):
             lines.append(
                 f"{index}.{turn} {target.probe} {target.host} {target.port} {target.extra or '-'} {target.limit_ms}"

@@ -50,19 +50,19 @@ class Request:
         if not self.server:
             raise InputError("server is empty; give the host name or address of the iperf3 server.")
         if not 1 <= self.port <= 65535:
-            raise InputError(f"port is {self.port}; allowed are 1 to 65535.")
+            raise InputError(f"port is {self.port}; allowed: 1 to 65535.")
         if not 1 <= self.seconds <= 86400 or self.seconds != int(self.seconds):
             raise InputError(f"duration is {self.seconds:g} s; iperf3 takes whole seconds from 1 to 86400.")
         if self.protocol not in ("tcp", "udp"):
-            raise InputError(f"protocol is '{self.protocol}'; allowed are tcp and udp.")
+            raise InputError(f"protocol is '{self.protocol}'; allowed: tcp and udp.")
         if not 1 <= self.streams <= MOST_STREAMS:
-            raise InputError(f"streams is {self.streams}; allowed are 1 to {MOST_STREAMS}.")
+            raise InputError(f"streams is {self.streams}; allowed: 1 to {MOST_STREAMS}.")
         if not 0 <= self.omit_seconds <= 60 or self.omit_seconds != int(self.omit_seconds):
             raise InputError(f"omit is {self.omit_seconds:g} s; iperf3 takes whole seconds from 0 to 60.")
         if self.bits_per_second is not None and self.bits_per_second < 0:
             raise InputError("bitrate is negative; give a rate such as 10M, or 0 for no limit.")
         if self.family not in (None, 4, 6):
-            raise InputError(f"family is {self.family}; allowed are 4 and 6.")
+            raise InputError(f"family is {self.family}; allowed: 4 and 6.")
 
     @property
     def interval_seconds(self) -> float:

@@ -269,7 +269,7 @@ class CyPerfSessionKeywords(CyPerfBase):
         """
         for name, value in (("destination_port", destination_port), ("server_port", server_port)):
             if value is not None and not 0 <= value <= 65535:
-                raise InputError(f"{name} is {value}; allowed are 0 to 65535.")
+                raise InputError(f"{name} is {value}; allowed: 0 to 65535.")
         self._current().set_ports(destination_port, server_port, application=application)
 
     @keyword()

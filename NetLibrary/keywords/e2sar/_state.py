@@ -121,7 +121,7 @@ def whole(name: str, value: timedelta) -> int:
     """Returns whole seconds."""
     seconds = value.total_seconds()
     if seconds != int(seconds):
-        raise InputError(f"{name} is {seconds:g} s; allowed are whole seconds.")
+        raise InputError(f"{name} is {seconds:g} s; allowed: whole seconds.")
     return int(seconds)
 
 
@@ -201,7 +201,7 @@ def same_for_all(keyword: Callable[..., Any], given: Mapping[str, Any]) -> dict[
         if key not in allowed or key in taken:
             names = ", ".join(sorted(set(allowed) - taken))
             raise InputError(
-                f"'{key}' is not an argument of Transfer E2SAR Events that all runs can share; allowed are {names}."
+                f"'{key}' is not an argument of Transfer E2SAR Events that all runs can share; allowed: {names}."
             )
         try:
             info = TypeInfo.from_type_hint(hints[key])

@@ -318,12 +318,12 @@ def _images(matrix: Matrix) -> list[dict[str, Any]]:
 
 def _flight(value: int) -> int:
     if not 10 <= value <= 5000:
-        raise InputError(f"'in_flight' is {value}; allowed are 10 to 5000.")
+        raise InputError(f"'in_flight' is {value}; allowed: 10 to 5000.")
     return value
 
 
 def _limit(value: timedelta) -> int:
     milliseconds = int(value.total_seconds() * 1000)
     if not 200 <= milliseconds <= 60000:
-        raise InputError(f"'silence' is {value.total_seconds():g} s; allowed are 0.2 s to 60 s.")
+        raise InputError(f"'silence' is {value.total_seconds():g} s; allowed: 0.2 s to 60 s.")
     return milliseconds

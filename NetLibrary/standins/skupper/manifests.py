@@ -142,7 +142,7 @@ def manifests(
         'Deployment'
     """
     if scope not in ("cluster", "namespace"):
-        raise ValueError(f"scope is '{scope}'; allowed are 'cluster' and 'namespace'.")
+        raise ValueError(f"scope is '{scope}'; allowed: 'cluster' and 'namespace'.")
     prefix = "Cluster" if scope == "cluster" else ""
     place = {} if scope == "cluster" else {"namespace": namespace}
     rbac = "rbac.authorization.k8s.io"

@@ -144,7 +144,7 @@ def natural(name: str) -> list[Any]:
 def pod_names(nodes: Sequence[str], pods_per_node: int) -> list[tuple[str, str]]:
     """Names of the pods, one line of the table each: `on-NODE`, with a number behind it from the second one on."""
     if not 1 <= pods_per_node <= 50:
-        raise InputError(f"'pods_per_node' is {pods_per_node}; allowed are 1 to 50.")
+        raise InputError(f"'pods_per_node' is {pods_per_node}; allowed: 1 to 50.")
     taken, result = set(), []
     for turn in range(1, pods_per_node + 1):
         for node in nodes:

@@ -26,7 +26,7 @@ def checks(outcomes: Outcomes, denied_at_most: int | None) -> list[Check]:
         denied = outcomes.denied
         said = "; ".join(f"{count} by {policy}" for policy, count in sorted(denied.items()))
         number = sum(denied.values())
-        text = f"Policies deny {number} connections, allowed are {denied_at_most}: {said}."
+        text = f"Policies deny {number} connections, limit {denied_at_most}: {said}."
         found.append(at_most("connections denied by policies", denied_at_most, number, "", text))
     return found
 

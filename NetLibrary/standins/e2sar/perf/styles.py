@@ -235,4 +235,4 @@ def style_named(name: str) -> Style014 | Style032:
         return Style014()
     if name in ("0.3", "0.3.2"):
         return Style032()
-    raise ValueError(f"E2SAR_STANDIN_STYLE is '{name}'; allowed are 0.1.4 and 0.3.2.")
+    raise ValueError(f"E2SAR_STANDIN_STYLE is '{name}'; allowed: 0.1.4 and 0.3.2.")

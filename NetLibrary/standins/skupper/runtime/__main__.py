@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> None:
     """Runs the part that the first argument names."""
     part = arguments[0] if arguments else ""
     if part not in HEALTH_PORTS:
-        sys.exit(f"stand-in: '{part}' is no part; allowed are {', '.join(HEALTH_PORTS)}")
+        sys.exit(f"stand-in: '{part}' is no part; allowed: {', '.join(HEALTH_PORTS)}")
     # The port for health checks opens before the slow imports: the first check comes at once,
     # waits in the backlog, and need not be repeated a second later.
     health = _open(HEALTH_PORTS[part])
