@@ -43,7 +43,7 @@ UDP From The Server Counts What Is Lost
 
 Datagrams Lost In The Client's Own Buffer Are Not The Network's
     [Documentation]    Its CPU limit lets it stand still for most of the time.
-    VAR    &{udp}    protocol=UDP    reverse=True    bitrate=80M    lost_at_most=1 %
+    VAR    &{udp}    protocol=UDP    reverse=True    bitrate=200M    lost_at_most=1 %
     ${result}    Measure    ${ADDRESS}    &{udp}    &{HELD_BACK}
     Should Be True    ${result.unread_packets} > 0
     Should Contain    ${result.notes}[-1]    lost in the receiver's own buffer, while its container was held back
