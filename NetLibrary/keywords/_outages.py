@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 KIND = "network_break"
 WORTH_A_WARNING = 0.1
 MOST_FINDINGS = 4
+#: How long paths that come late are left alone before they are looked at again.
+AGAIN_S = 10.0
 
 
 @dataclass
@@ -132,24 +134,45 @@ def begin_on_good_paths(
     """
     from NetLibrary._mechanics.polling import settle
 
-    begin(session, first, **given)
-    absences = cluster.connection.absences
-    broken, late = first.open_outages(), absences.recovery_left()
-    if not broken or max(patience, late) <= 0:
-        return first
-    if late:
-        names = ", ".join(broken[:MOST_FINDINGS]) + (" …" if len(broken) > MOST_FINDINGS else "")
-        _robot.console(
-            f"  Not measured yet: {names}. The API server was away, which kube-proxy may not have noticed yet; this "
-            f"waits up to {late:.0f} s for the paths."
-        )
-    if not settle(lambda: not first.open_outages(), timeout=max(patience, late), every=0.2):
-        return first
-    first.abandon()
-    state_of(session).running = None
-    again = anew()
-    begin(session, again, **given)
-    return again
+    absences, state = cluster.connection.absences, state_of(session)
+    unused, told = [first], False
+
+    def attempt() -> Measurement:
+        running = unused.pop() if unused else anew()
+        begin(session, running, **given)
+        return running
+
+    def comes_late(running: Measurement) -> bool:
+        """Ends one that began too early: its probes would only keep a busy machine from recovering."""
+        nonlocal told
+        broken, seconds = running.open_outages(), absences.recovery_left()
+        if not broken or not seconds:
+            return False
+        if not told:
+            _robot.console(_not_measured_yet(broken, seconds))
+        told = True
+        running.abandon()
+        state.running = None
+        return True
+
+    running = absences.retried(attempt, comes_late, every=AGAIN_S)
+    if state.running is None:  # the last pause was over just then
+        running = attempt()
+    if patience and running.open_outages():
+        if not settle(lambda: not running.open_outages(), timeout=patience, every=0.2):
+            return running
+        running.abandon()
+        state.running = None
+        running = attempt()
+    return running
+
+
+def _not_measured_yet(broken: Sequence[str], seconds: float) -> str:
+    names = ", ".join(broken[:MOST_FINDINGS]) + (" …" if len(broken) > MOST_FINDINGS else "")
+    return (
+        f"  Not measured yet: {names}. The API server was away, which kube-proxy may not have noticed yet; this waits "
+        f"up to {seconds:.0f} s for the paths."
+    )
 
 
 def abort(session: Session, measurement: Measurement | None) -> None:

@@ -281,7 +281,7 @@ def test_paths_that_come_late_after_an_absence_of_the_api_server_are_no_outage(a
     """kube-proxy learned of the Service half a minute later, which was told as an outage of the row's disturbance."""
     said: list[str] = []
     monkeypatch.setattr(_robot, "console", said.append)
-    absences = Absences(lambda: 10.0)
+    absences = Absences(lambda: 10.0, pause=lambda seconds: None)
     if away:
         absences.silent(7.0)
         absences.heard()
