@@ -50,7 +50,7 @@ def connect(api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         for limit in ("FIRST_ANSWER_FOR", "RECONNECT_FOR", "BUSY_FOR"):
             monkeypatch.setattr(connection_module, limit, repeat_for)
         choice = choose(api.kubeconfig(tmp_path / "kubeconfig"), environment={}, home=tmp_path)
-        return Cluster.connect(choice, run_id="run-1", **options)
+        return Cluster.connect(choice, **{"run_id": "run-1", **options})
 
     return connected
 

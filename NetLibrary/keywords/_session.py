@@ -337,6 +337,8 @@ class Session:
         self.forced = True  # unless this comes to its end
         if self._heartbeat is not None:
             self._heartbeat.stop()
+            if self.keep:
+                self._heartbeat.end_all()
         try:
             left = self.delete_everything(wait=60.0)
             if left:

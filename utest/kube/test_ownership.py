@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import NetLibrary
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import Cluster
 from NetLibrary._mechanics.kube.cleanup import delete_run
+from NetLibrary._mechanics.kube.heartbeat import Heartbeat
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL
 
 SPACES = "/api/v1/namespaces"
@@ -392,3 +395,28 @@ def test_copy_of_what_an_earlier_run_kept_is_not_changed(api: ApiServer, cluster
     with pytest.raises(errors.NotOwned):
         cluster.apply(config_map(a="ours"))
     assert api.objects[MAPS]["settings"]["data"] == {"a": "copy"}
+
+
+def test_object_of_a_run_that_is_alive_is_not_changed_whatever_is_allowed(
+    api: ApiServer, cluster: Cluster, connect: Callable[..., Cluster]
+) -> None:
+    """Two runs in one namespace changed each other's server, and both accused the healthy network."""
+    api.put(SPACES, {"metadata": {"name": "shop"}})
+    other = connect(run_id="run-2")
+    for each in (other, cluster):
+        each.enter_namespace("shop", use_existing=True)
+    other.create(config_map(a="theirs"))
+    words = (
+        r"ConfigMap 'shop/settings' belongs to run 'run-2'{}, which {} \d+ s ago, so it is left as it is\. Let that "
+    )
+    with pytest.raises(errors.NotOwned, match=words.format("", "created it")):
+        cluster.apply(config_map(a="ours"), allow_foreign=True)
+    heart = Heartbeat(lambda: [other])
+    heart.beat()
+    with pytest.raises(errors.NotOwned, match=words.format(r" \(.+ process \d+\)", "gave a sign of life")):
+        cluster.apply(config_map(a="ours"), allow_foreign=True)
+    assert api.objects[MAPS]["settings"]["data"] == {"a": "theirs"}
+    heart.end_all()  # it keeps what it made, by SKIP_TEARDOWN
+    time.sleep(1.1)
+    cluster.apply(config_map(a="ours"))
+    assert api.objects[MAPS]["settings"]["data"] == {"a": "ours"}

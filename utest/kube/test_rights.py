@@ -298,3 +298,13 @@ def test_roles_of_keywords_name_keywords_that_exist_and_grant_no_wildcards() -> 
         assert not any(
             "*" in [*rule["resources"], *rule["verbs"]] or "secrets" in rule["resources"] for rule in role["rules"]
         )
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "manifests" / "access").rglob("*.yaml")), ids=lambda file: file.stem)
+def test_no_role_opens_what_belongs_to_others(file: Path) -> None:
+    """`get nodes/proxy` looked harmless, and lets an account run commands in every pod by the kubelet's own API."""
+    rules = [rule for role in yaml.safe_load_all(file.read_text()) for rule in (role or {}).get("rules") or []]
+    assert rules
+    for rule in rules:
+        assert not {"*", "secrets", "nodes/proxy"} & {*rule.get("resources", ()), *rule.get("apiGroups", ())}, rule
+        assert not {"*", "escalate", "bind", "impersonate"} & set(rule["verbs"]), rule

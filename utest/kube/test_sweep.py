@@ -117,7 +117,7 @@ def test_sweep_says_which_groups_it_could_not_look_at(api: ApiServer, cluster: C
     api.on("GET", "/apis/metrics.k8s.io/v1$", lambda h: h.text(503, "service unavailable", "text/plain"))
     unseen = sweep(cluster).unseen
     assert [line.partition(":")[0] for line in unseen] == ["what is in API group metrics.k8s.io"]
-    assert "service unavailable" in unseen[0]
+    assert "503 Service Unavailable" in unseen[0]
 
 
 def test_changes_of_a_dead_run_on_a_node_are_put_back(

@@ -16,9 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from scripted_api import REVIEWS
 
 from NetLibrary._mechanics import probing
 from NetLibrary._mechanics.errors import ClusterError, ExecLost, Forbidden, InputError, NotFound, ToolMissing
+from NetLibrary._mechanics.kube import rights
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.probing.alive import UNHEARD, Kubelets
@@ -466,7 +468,7 @@ def test_a_silent_node_is_not_even_tried():
     ("status", "words"),
     [(503, "kubelet of its node 'node3' gives no answer"), (404, "does not belong to the cluster any more"), (403, "")],
 )
-def test_kubelets_are_asked_through_the_api_server(status, words):
+def test_kubelets_are_asked_through_the_api_server(monkeypatch, status, words):
     class Api:
         def raw(self, method, path, **more):
             if "node3" in path and status in (404, 403):
@@ -474,8 +476,18 @@ def test_kubelets_are_asked_through_the_api_server(status, words):
             if path.endswith("healthz"):
                 raise ClusterError("no", status=status)
 
+    monkeypatch.setattr(rights, "may", lambda *_, **__: True)
     assert words in Kubelets(Api()).trouble("node3")
     assert bool(Kubelets(Api()).trouble("node3")) is bool(words)
+
+
+def test_kubelets_are_not_asked_by_an_account_that_may_not(api, cluster):
+    """The question needs nodes/proxy, with which an account may run commands in every pod: no role of ours has it."""
+    api.allow(lambda asked: asked["resource"] != "nodes" or asked["subresource"] != "proxy")
+    kubelets = Kubelets(cluster)
+    assert [kubelets.trouble(node) for node in ("node1", "node2")] == ["", ""]
+    assert not api.seen("HEAD", "/proxy/healthz")
+    assert len(api.seen("POST", REVIEWS)) == 1
 
 
 def test_a_probe_has_its_own_time_limit_within_a_plan(prober, server):

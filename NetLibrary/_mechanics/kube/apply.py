@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import heartbeat
 from NetLibrary._mechanics.kube.containers import named
 from NetLibrary._mechanics.kube.missing import no_such_namespace
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, joined, place_of
@@ -131,7 +132,7 @@ def apply(cluster: ClusterWriter, obj: Object, *, force: bool = True, allow_fore
     run, it is never deleted, and what this changes of it is put back at the end of the run.
 
     Raises:
-        errors.NotOwned: It exists, and others made it.
+        errors.NotOwned: It exists, and others made it; a run that is still alive, whatever is allowed.
     """
     resource, obj = prepare(cluster, obj)
     name, namespace = obj["metadata"].get("name"), obj["metadata"].get("namespace")
@@ -165,6 +166,11 @@ def _change(
     cluster: ClusterWriter, resource: Resource, found: Object, obj: Object, force: bool, allow_foreign: bool
 ) -> Object:
     if not cluster.ownership.owns(resource, found):
+        if living := heartbeat.living_owner(cluster, resource, found):
+            raise errors.NotOwned(
+                f"{place_of(resource, found['metadata'])} belongs to {living}, so it is left as it is. Let that run "
+                "end, or choose another namespace or another name."
+            )
         if not allow_foreign and not is_marked(resource, found):
             raise errors.NotOwned(
                 f"{place_of(resource, found['metadata'])} exists and was not created by this run, so it is left as it "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -10,14 +11,20 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import times
+from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
+    from NetLibrary._mechanics.kube.reader import ClusterReader
+    from NetLibrary._mechanics.kube.resources import Resource
 
 PERIOD = 20.0
 # A run without a namespace has no Lease; what it changed on nodes carries its time instead, written less often
 RECORD_PERIODS = 15
 NAME = "netlibrary-"
+# Who misses four signs of life in a row is not alive
+DEAD_AFTER = 4 * PERIOD
 
 
 class Heartbeat:
@@ -46,6 +53,13 @@ class Heartbeat:
         self._over.set()
         if self._thread is not None:
             self._thread.join(5.0)
+
+    def end_all(self) -> None:
+        """Says that the run is over where what it made is kept, so that the next run there may use it at once."""
+        for cluster in self._clusters():
+            for key in sorted(key for key in self._made if key[0] == id(cluster)):
+                with contextlib.suppress(errors.NetLibraryError):
+                    cluster.patch("Lease", NAME + cluster.run_id, key[1], {"spec": {"leaseDurationSeconds": 1}})
 
     def _run(self) -> None:
         # The first one soon, but not at all in runs of seconds
@@ -79,7 +93,7 @@ class Heartbeat:
                 cluster.patch("Lease", name, namespace, {"spec": {"renewTime": now}})
             else:
                 holder = f"{socket.gethostname()} process {os.getpid()}"
-                spec = {"holderIdentity": holder, "leaseDurationSeconds": int(4 * PERIOD), "renewTime": now}
+                spec = {"holderIdentity": holder, "leaseDurationSeconds": int(DEAD_AFTER), "renewTime": now}
                 metadata = {"name": name, "namespace": namespace}
                 cluster.create(
                     {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
@@ -94,3 +108,30 @@ class Heartbeat:
         except errors.NetLibraryError:
             return key in self._made
         return True
+
+
+def living_owner(cluster: ClusterReader, resource: Resource, obj: Object) -> str:
+    """Returns which other run made an object and is alive, in words; empty where none did, or it gives no sign of life.
+
+    Args:
+        cluster: Where.
+        resource: Kind of the object.
+        obj: The object.
+    """
+    metadata = obj["metadata"]
+    run = str((metadata.get("labels") or {}).get(RUN_LABEL) or "")
+    if run == cluster.run_id or not is_marked(resource, obj):
+        return ""
+    try:
+        lease = cluster.find("Lease", NAME + run, metadata.get("namespace")) or {}
+    except errors.Forbidden:
+        lease = {}
+    spec = lease.get("spec") or {}
+    # Runs give their first sign after some seconds, and none where they may not
+    created = ("created it", metadata.get("creationTimestamp"))
+    for word, moment in (("gave a sign of life", spec.get("renewTime")), *(() if spec else (created,))):
+        seen = times.seconds(moment)
+        if seen is not None and cluster.now() - seen < spec.get("leaseDurationSeconds", DEAD_AFTER):
+            who = f"run '{run}'" + (f" ({spec['holderIdentity']})" if spec.get("holderIdentity") else "")
+            return f"{who}, which {word} {max(0.0, cluster.now() - seen):.0f} s ago"
+    return ""

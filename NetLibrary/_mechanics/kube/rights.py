@@ -41,7 +41,6 @@ ASKED_BY_ROWS = "asked-by-rows"
 # Without these a suite runs and knows a little less: heartbeats for a sweep, what kube-proxy says, Services of others
 OPTIONAL = {
     ("coordination.k8s.io", "leases"): "its heartbeat; a sweep then goes by the age of the run's objects",
-    ("", "nodes/proxy"): "what nodes say about themselves",
 }
 # Policies of networks' own kinds, as (API group, resource)
 OTHER_POLICIES = [
@@ -188,7 +187,7 @@ _REMEMBERED_SECONDS = 60.0
 _remembered: WeakKeyDictionary[Cluster, dict[tuple[str, str, str], tuple[float, bool]]] = WeakKeyDictionary()
 
 
-def may(cluster: Cluster, verb: str, kind: str, namespace: str | None = None) -> bool:
+def may(cluster: Cluster, verb: str, kind: str, namespace: str | None = None, *, timeout: float | None = None) -> bool:
     """Tells whether the account may do something, for a look that a suite can do without.
 
     A refused look would stand in the cluster's audit log each time, as if somebody tried doors.
@@ -196,22 +195,29 @@ def may(cluster: Cluster, verb: str, kind: str, namespace: str | None = None) ->
     Args:
         cluster: Where.
         verb: For instance `list`.
-        kind: Kind of the objects.
+        kind: Kind of the objects, with a subresource behind a slash: `Node/proxy`.
         namespace: Where they are; None for everywhere.
+        timeout: Seconds that the answer may take, without patience with a server that is away.
+    Raises:
+        errors.ClusterError: The server gives no answer.
     """
     known = _remembered.setdefault(cluster, {})
     question = (verb, kind, namespace or "")
     asked, allowed = known.get(question, (float("-inf"), False))
     if time.monotonic() - asked > _REMEMBERED_SECONDS:
-        resource = cluster.resources.find(kind)
-        answer = _allowed(cluster, verb, resource.group, resource.plural, namespace or "")
+        name, _, part = kind.partition("/")
+        resource = cluster.resources.find(name)
+        plural = f"{resource.plural}/{part}" if part else resource.plural
+        answer = _allowed(cluster, verb, resource.group, plural, namespace or "", timeout)
         allowed = answer is not False
         known[question] = (time.monotonic(), allowed)
     # Who may not ask has only the answers to the looks themselves
     return allowed
 
 
-def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: str) -> bool | None:
+def _allowed(
+    cluster: Cluster, verb: str, group: str, resource: str, namespace: str, timeout: float | None = None
+) -> bool | None:
     """Asks the server; None where the account may not even ask, which stands in the audit log too."""
     if looks.refusal(cluster, _REVIEW):
         return None
@@ -224,8 +230,9 @@ def _allowed(cluster: Cluster, verb: str, group: str, resource: str, namespace: 
     }
     try:
         answer = cluster.connection.request_object(
-            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body
-        )
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body,
+            **({"timeout": timeout, "patient": False} if timeout else {}),
+        )  # fmt: skip
     except errors.Forbidden as error:
         looks.note(cluster, _REVIEW, None, error)
         return None

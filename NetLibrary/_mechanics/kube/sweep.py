@@ -13,6 +13,7 @@ from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.change_records import RECORD_PREFIX, Record
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.foreign import CHANGED_LABEL, ForeignChanges
+from NetLibrary._mechanics.kube.heartbeat import DEAD_AFTER
 from NetLibrary._mechanics.kube.heartbeat import NAME as LEASE_NAME
 from NetLibrary._mechanics.kube.ownership import (
     RUN_LABEL,
@@ -24,8 +25,7 @@ from NetLibrary._mechanics.kube.ownership import (
 )
 from NetLibrary._mechanics.kube.resources import Resource
 
-# A live run gives a sign of life every 20 s; whoever misses four of them in a row is not alive
-LEAST_AGE = 80.0
+LEAST_AGE = DEAD_AFTER
 # Made by controllers, which copy labels to them and remove them
 _NOBODYS = ("events", "endpoints")
 # What people put into a namespace to work with it. Other kinds are made by controllers in all namespaces, at any time.

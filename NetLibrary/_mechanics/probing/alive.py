@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import looks
+from NetLibrary._mechanics.kube import looks, rights
 
 if TYPE_CHECKING:
     from NetLibrary._mechanics.kube.cluster import Cluster
@@ -26,7 +26,8 @@ class Kubelets:
     """Asks the kubelet of a node, through the API server, whether it lives.
 
     Every exec goes through the kubelet: while it is silent no prober of its node can be started or heard. Where the
-    question itself is not allowed (nodes/proxy) nothing is known, and probers are waited for.
+    question itself is not allowed nothing is known, and probers are waited for. The right to ask (nodes/proxy) is in no
+    role of ours: with it an account may run commands in every pod of the cluster, by the kubelet's own API.
 
     Args:
         cluster: Where.
@@ -34,12 +35,13 @@ class Kubelets:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._allowed: bool | None = None
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._known: dict[str, tuple[float, str]] = {}
 
     def trouble(self, node: str) -> str:
         """Why probers of a node cannot be heard; empty when they can, or when nobody knows."""
-        if not node or looks.refusal(self._cluster, PROXY):
+        if not node or not self._may_ask():
             return ""
         with self._locks[node]:
             asked, text = self._known.get(node, (-FRESH, ""))
@@ -47,6 +49,14 @@ class Kubelets:
                 text = self._ask(node)
                 self._known[node] = time.monotonic(), text
             return text
+
+    def _may_ask(self) -> bool:
+        if self._allowed is None:
+            try:
+                self._allowed = rights.may(self._cluster, "get", "Node/proxy", timeout=ANSWER)
+            except errors.ClusterError:
+                return True  # the question itself will show who does not answer
+        return self._allowed and not looks.refusal(self._cluster, PROXY)
 
     def _ask(self, node: str) -> str:
         path, begin = f"/api/v1/nodes/{node}/proxy/healthz", time.monotonic()
