@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from NetLibrary._mechanics import errors
-from NetLibrary._mechanics.kube import heartbeat
+from NetLibrary._mechanics.kube import signs_of_life
 from NetLibrary._mechanics.kube.containers import named
 from NetLibrary._mechanics.kube.missing import no_such_namespace
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, joined, place_of
@@ -166,7 +166,7 @@ def _change(
     cluster: ClusterWriter, resource: Resource, found: Object, obj: Object, force: bool, allow_foreign: bool
 ) -> Object:
     if not cluster.ownership.owns(resource, found):
-        if living := heartbeat.living_owner(cluster, resource, found):
+        if living := signs_of_life.living_owner(cluster, resource, found):
             raise errors.NotOwned(
                 f"{place_of(resource, found['metadata'])} belongs to {living}, so it is left as it is. Let that run "
                 "end, or choose another namespace or another name."

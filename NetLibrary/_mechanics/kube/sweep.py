@@ -13,8 +13,6 @@ from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.change_records import RECORD_PREFIX, Record
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.foreign import CHANGED_LABEL, ForeignChanges
-from NetLibrary._mechanics.kube.heartbeat import DEAD_AFTER
-from NetLibrary._mechanics.kube.heartbeat import NAME as LEASE_NAME
 from NetLibrary._mechanics.kube.ownership import (
     RUN_LABEL,
     Object,
@@ -24,6 +22,8 @@ from NetLibrary._mechanics.kube.ownership import (
     place_of,
 )
 from NetLibrary._mechanics.kube.resources import Resource
+from NetLibrary._mechanics.kube.signs_of_life import DEAD_AFTER
+from NetLibrary._mechanics.kube.signs_of_life import NAME as LEASE_NAME
 
 LEAST_AGE = DEAD_AFTER
 # Made by controllers, which copy labels to them and remove them
