@@ -102,10 +102,10 @@ class ListenerMixin:
         # When a suite's setup failed, all of its tests do, for the one reason
         cause = result.message if result.message.startswith("Parent suite setup failed") else ""
         if result.failed and not (cause and cause == self._told):
-            self._collect_evidence()
+            self._collect_evidence(result.message)
         self._told = cause
 
-    def _collect_evidence(self) -> None:
+    def _collect_evidence(self, failure: str) -> None:
         import html
 
         from NetLibrary._mechanics.kube.evidence import collect
@@ -114,7 +114,7 @@ class ListenerMixin:
             if time.monotonic() < self._silent_until.get(id(cluster), 0.0):
                 continue
             try:
-                texts = collect(cluster, EVIDENCE_SECONDS)
+                texts = collect(cluster, EVIDENCE_SECONDS, failure)
             except NetLibraryError as error:
                 if isinstance(error, Unreachable):
                     self._silent_until[id(cluster)] = time.monotonic() + SILENCE_SECONDS

@@ -211,3 +211,46 @@ def test_evidence_gives_up_on_a_dead_server_at_once(api: ApiServer, cluster: Clu
 def test_evidence_ends_with_its_time(api: ApiServer, cluster: Cluster) -> None:
     make(cluster, "Pod", "web", "demo")
     assert collect(cluster, -1) == []
+
+
+def pod_of(name: str, owner: str = "") -> dict[str, Any]:
+    """Returns a pod of a ReplicaSet, or of nobody, that is not ready."""
+    owners = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": f"uid-{owner}"}] if owner else []
+    metadata = {"name": name, "namespace": "theirs", "uid": f"uid-{name}", "ownerReferences": owners}
+    return {"metadata": metadata, "spec": {"containers": [{"name": "c"}]}, "status": {"phase": "Pending"}}
+
+
+def test_logs_of_colleagues_are_not_copied_into_the_results(api: ApiServer, cluster: Cluster) -> None:
+    """A guest in an existing namespace published what the pods of others there had logged."""
+    api.put("/api/v1/namespaces", {"metadata": {"name": "theirs"}})
+    cluster.enter_namespace("theirs", use_existing=True)
+    cluster.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "ours", "namespace": "theirs"}})
+    deployment = api.objects["/apis/apps/v1/namespaces/theirs/deployments"]["ours"]["metadata"]
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "ours", "uid": deployment["uid"]}
+    sets = "/apis/apps/v1/namespaces/theirs/replicasets"
+    api.put(sets, {"metadata": {"name": "ours-1", "uid": "uid-ours-1", "ownerReferences": [owner]}})
+    api.put(sets, {"metadata": {"name": "shop-api-1", "uid": "uid-shop-api-1"}})
+    make(cluster, "Pod", "client", "theirs")
+    pods = "/api/v1/namespaces/theirs/pods"
+    api.put(pods, {**pod_of("client"), "metadata": api.objects[pods]["client"]["metadata"]})
+    for name, above in (
+        ("ours-1-x", "ours-1"),
+        ("shop-api-1-x", "shop-api-1"),
+        ("shop-api-1-y", "shop-api-1"),
+        ("db", ""),
+    ):
+        api.put(pods, pod_of(name, above))
+    for name in ("client", "ours-1-x", "shop-api-1-x", "shop-api-1-y", "db"):
+        api.logs[name] = f"{name} says password=1"
+    found = dict(collect(cluster, 10))
+    assert [title for title in found if "last lines" in title] == [
+        "last lines of 'theirs/client' (c)",
+        "last lines of 'theirs/ours-1-x' (c)",
+    ]
+    assert "shop-api-1-x: " in found["pods of 'theirs'"]  # their states may be why ours cannot run
+    assert not [text for text in found.values() if "db says" in text or "shop-api-1-x says" in text]
+    assert {path.split("/")[-2] for _, path, *_ in api.seen("GET", "/log")} == {"client", "ours-1-x"}
+    assert len(api.seen("GET", "/replicasets/shop-api-1")) == 1  # not once per pod
+    named = [title for title, _ in collect(cluster, 10, "Pods 'app=db': pod 'db' cannot get ready.")]
+    assert "last lines of 'theirs/db' (c)" in named
+    assert not [title for title in named if "shop-api" in title]

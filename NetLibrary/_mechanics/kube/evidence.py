@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from NetLibrary._mechanics.errors import ClusterError, Unreachable
@@ -13,14 +16,15 @@ LOG_LINES = 20
 MOST_PODS = 8
 
 
-def collect(cluster: Cluster, seconds: float) -> list[tuple[str, str]]:
+def collect(cluster: Cluster, seconds: float, failure: str = "") -> list[tuple[str, str]]:
     """Returns (title, text) pairs about the namespaces in which this run made something.
 
-    What the account may not see is left out.
+    What the account may not see is left out, and so are the logs of pods of others.
 
     Args:
         cluster: Where the run made something.
         seconds: After this time no further question is asked.
+        failure: The message of the failure; logs of a pod that it names are shown whosever the pod is.
     Raises:
         Unreachable: Nobody answers.
     """
@@ -29,11 +33,11 @@ def collect(cluster: Cluster, seconds: float) -> list[tuple[str, str]]:
     for name in sorted(cluster.places):
         if time.monotonic() > deadline:
             break
-        found += _namespace(cluster, name, deadline)
+        found += _namespace(cluster, name, failure, deadline)
     return found
 
 
-def _namespace(cluster: Cluster, namespace: str, deadline: float) -> list[tuple[str, str]]:
+def _namespace(cluster: Cluster, namespace: str, failure: str, deadline: float) -> list[tuple[str, str]]:
     found = []
     pods = _quietly_list(cluster, "Pod", namespace)
     if pods:
@@ -47,8 +51,7 @@ def _namespace(cluster: Cluster, namespace: str, deadline: float) -> list[tuple[
             objects = _quietly_list(cluster, kind, namespace)
             if objects:
                 found.append((f"{kind} of '{namespace}'", "\n".join(_status_line(o) for o in objects)))
-    suspects = sorted(pods, key=is_ready)[:MOST_PODS]
-    for pod in suspects:
+    for pod in itertools.islice(_may_be_quoted(cluster, sorted(pods, key=is_ready), failure, deadline), MOST_PODS):
         for container in pod["spec"]["containers"]:
             if time.monotonic() > deadline:
                 return found
@@ -56,6 +59,32 @@ def _namespace(cluster: Cluster, namespace: str, deadline: float) -> list[tuple[
             if text:
                 found.append((f"last lines of '{namespace}/{pod['metadata']['name']}' ({container['name']})", text))
     return found
+
+
+def _may_be_quoted(
+    cluster: Cluster, pods: list[dict[str, Any]], failure: str, deadline: float
+) -> Iterator[dict[str, Any]]:
+    """Yields the pods whose logs may be copied into the results: the run's own, and those that the failure is about.
+
+    A namespace that the run only works in has pods of other people; what these log is not the business of whoever
+    reads the results.
+    """
+    resource = cluster.resources.find("Pod")
+    known: dict[tuple[str, ...], bool] = {}  # whether pods of these owners are the run's: replicas are asked for once
+    for pod in pods:
+        if time.monotonic() > deadline:
+            return
+        metadata = pod["metadata"]
+        owners = tuple(owner["uid"] for owner in metadata.get("ownerReferences") or [])
+        if not owners or owners not in known:
+            known[owners] = cluster.ownership.owns(resource, pod)
+        if known[owners] or _names(failure, metadata["namespace"], metadata["name"]):
+            yield pod
+
+
+def _names(failure: str, namespace: str, pod: str) -> bool:
+    """Tells whether a failure's message is about a pod, `pod 'NAME'` or `pod 'NAMESPACE/NAME'`."""
+    return re.search(rf"\bpod '(?:{re.escape(namespace)}/)?{re.escape(pod)}'", failure, re.IGNORECASE) is not None
 
 
 def _pod_line(pod: dict[str, Any]) -> str:

@@ -129,8 +129,10 @@ class Resources:
         key = kind.lower()
         if key in _BY_WORD:
             return _BY_WORD[key]
+        word, _, group = kind.partition(".")
+        if (common := _BY_WORD.get(word.lower())) and common.group == group:  # an owner's reference names the group
+            return common
         if key not in self._found:
-            word, _, group = kind.partition(".")
             served = self._discover(group or None)
             for resource, entry in served:
                 names = {resource.kind.lower(), resource.plural, *(entry.get("shortNames") or [])}
