@@ -3,7 +3,7 @@ Documentation       Throughput and latency of the paths that a cluster offers, w
 ...
 ...                 *Topology*: an iperf3 and a fortio server behind Services of type LoadBalancer, and one of each on
 ...                 the host network; the client is a Job on the same node or on another one, or this machine,
-...                 depending on the path.
+...                 depending on the path. Rows with the tag fortio start its servers.
 ...                 *Traffic*: TCP with one and four streams, UDP at a rate, to the server (up) and from it (down); HTTP
 ...                 requests over one kept connection, and over new ones.
 ...                 *Passes when*: the receiver gets at least the row's rate, UDP loses at most the row's share, no
