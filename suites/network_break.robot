@@ -75,11 +75,13 @@ Network Plugin Restart Breaks Nothing
     ...    longest_outage_at_most=500 ms    lost_connections_at_most=0
 Deleted Network Device Comes Back
     [Documentation]    The plugin's tunnel vanishes from the far node; two seconds later its daemon there is replaced.
+    ...    After an outage of 6.2 s, kept connections send again only 12.6 s after it began, since Linux doubles the
+    ...    time between retransmissions, beginning with 0.2 s.
     [Tags]    disruptive
     [Setup]    Row May Delete Device    ${OUTAGE_PLUGIN}    ${OUTAGE_PLUGIN_DEVICE}
     Device Of Far Node Is Deleted
     ...    all
-    ...    longest_outage_at_most=10 s    lost_connections_at_most=0
+    ...    longest_outage_at_most=15 s    lost_connections_at_most=0
     ...    unaffected=['pod on same node', 'own node', 'own gateway', 'other node']
 Load Balancer Restart Keeps Its Addresses
     [Documentation]    Its speakers are replaced one after the other, so that addresses move between nodes. If another
