@@ -62,6 +62,21 @@ def direction(field: str, wanted: bool | None) -> bool:
     return bool(wanted if known is None else known)
 
 
+def unreadable(path: Path) -> str:
+    """Returns why a baseline cannot be read, as the end of a sentence about it, an empty text if it can.
+
+    Args:
+        path: Its path; what is in the file is not looked at.
+    """
+    if not path.is_file():
+        return "is not a file" if path.exists() else "does not exist"
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
 def earlier(path: Path, *, own: Path, run: str) -> list[Record]:
     """Returns the measurements of an earlier run.
 
@@ -72,9 +87,8 @@ def earlier(path: Path, *, own: Path, run: str) -> list[Record]:
     Raises:
         InputError: It does not exist, holds no measurements, or is this run's own.
     """
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
-        raise InputError(f"baseline '{path}' {what}; give a measurements.jsonl of an earlier run.")
+    if wrong := unreadable(path):
+        raise InputError(f"baseline '{path}' {wrong}; give a measurements.jsonl of an earlier run.")
     if own.exists() and path.samefile(own):
         raise InputError(f"baseline '{path}' is this run's own file and always matches itself; give an earlier run's.")
     try:

@@ -59,12 +59,13 @@ FORMER: dict[str, tuple[str, ...]] = {
     "EXTERNAL_IP": ("MATRIX_EXTERNAL_IP",),
 }
 
-# Read by the library itself, whatever suite runs
-LIBRARY = (
-    "KUBECONFIG", "CONTEXT", "CLUSTER", "SKIP_TEARDOWN", "ALLOW_DISRUPTION", "REGISTRY", "PULL_SECRET",
-    "IMAGE_PULL_POLICY", "TOLERATIONS", "NODE_SELECTOR", "PRIORITY_CLASS", "POD_LABELS", "POD_ANNOTATIONS",
-    "POD_REQUESTS", "POD_LIMITS", "POD_USER", "POD_READ_ONLY_ROOT",
+# What all pods of a run get
+POD_SETTINGS = (
+    "REGISTRY", "PULL_SECRET", "IMAGE_PULL_POLICY", "TOLERATIONS", "NODE_SELECTOR", "PRIORITY_CLASS", "POD_LABELS",
+    "POD_ANNOTATIONS", "POD_REQUESTS", "POD_LIMITS", "POD_USER", "POD_READ_ONLY_ROOT",
 )  # fmt: skip
+# Read by the library itself, whatever suite runs
+LIBRARY = ("KUBECONFIG", "CONTEXT", "CLUSTER", "SKIP_TEARDOWN", "ALLOW_DISRUPTION", *POD_SETTINGS)
 
 
 def switch(value: object) -> bool:
@@ -134,6 +135,7 @@ class Data:
     def __init__(self, sources: Iterable[Path], find: Callable[[str, Path], Path | None]) -> None:
         self.declared: set[str] = set()
         self.mentioned: set[str] = set()
+        self.is_ours = False  # whether the contract's own file is among them
         seen: set[Path] = set()
         waiting: list[Path | None] = list(sources)
         while waiting:
@@ -141,6 +143,7 @@ class Data:
             if path is None or path in seen or not path.is_file():
                 continue
             seen.add(path)
+            self.is_ours = self.is_ours or path.parts[-2:] == ("resources", "common.resource")
             text = path.read_text(encoding="utf-8", errors="replace").replace("\t", "    ")
             for section in re.finditer(_SECTION, text):
                 if section[1].lower().startswith("variable"):

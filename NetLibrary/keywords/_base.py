@@ -118,26 +118,46 @@ def _refuse_empty(needed: frozenset[str], names: Sequence[str], args: Sequence[A
             raise errors.InputError(f"{name} is empty; it must be given.")
 
 
+def bounds_of(name: str) -> str:
+    """Returns which numbers an argument of a name allows, an empty text if there are no bounds."""
+    if name == "family":
+        return "4 and 6"
+    if name not in _BOUNDS:
+        return ""
+    least, most = _BOUNDS[name]
+    return f"{least} and more" if most is None else f"{least} to {most}"
+
+
+def allowed_by_name(name: str, value: Any) -> str:
+    """Returns what an argument of a name allows if the value is something that no keyword can mean, else an empty text.
+
+    That is a negative time, a number that is none or out of bounds, or a share of more than the whole.
+    """
+    if isinstance(value, timedelta) and value < timedelta(0):
+        return "0 s and more"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number"
+    if name in _SHARES and getattr(value, "percent", 0) > 100:
+        return "0 % to 100 %"
+    if name == "family" and isinstance(value, int) and value not in (4, 6):
+        return bounds_of(name)
+    if name in _BOUNDS and isinstance(value, (int, float)):
+        least, most = _BOUNDS[name]
+        if value < least or (most is not None and value > most):
+            return bounds_of(name)
+    return ""
+
+
 def _refuse_nonsense(names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Refuses what no keyword can mean, before one connects to a cluster or starts a lab.
 
     Raises:
-        errors.InputError: A time is negative, a number is none or out of bounds, or a share is more than the whole.
+        errors.InputError: A value is such a one.
     """
     for name, value in (*zip(names, args, strict=False), *kwargs.items()):
-        if isinstance(value, timedelta) and value < timedelta(0):
-            raise errors.InputError(f"{name} is {value.total_seconds():g} s; allowed: 0 s and more.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise errors.InputError(f"{name} is {value}; allowed: a number.")
-        if name in _SHARES and getattr(value, "percent", 0) > 100:
-            raise errors.InputError(f"{name} is {value}; allowed: 0 % to 100 %.")
-        if name == "family" and isinstance(value, int) and value not in (4, 6):
-            raise errors.InputError(f"{name} is {value}; allowed: 4 and 6.")
-        if name in _BOUNDS and isinstance(value, (int, float)):
-            least, most = _BOUNDS[name]
-            if value < least or (most is not None and value > most):
-                allowed = f"{least} and more" if most is None else f"{least} to {most}"
-                raise errors.InputError(f"{name} is {value}; allowed: {allowed}.")
+        if allowed := allowed_by_name(name, value):
+            shown = f"{value.total_seconds():g} s" if isinstance(value, timedelta) else value
+            raise errors.InputError(f"{name} is {shown}; allowed: {allowed}.")
 
 
 def keyword(

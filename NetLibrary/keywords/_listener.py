@@ -38,7 +38,7 @@ class ListenerMixin:
     def _start_suite(self, data: Any, result: Any) -> None:
         self.session.steps, self.session.began = {}, time.monotonic()
         self.session.lacking = []
-        keep_contract(data)
+        keep_contract(data, self)
         _robot.hide_in_debug_file()
         _robot.keep_signals_out_of_listeners()
 

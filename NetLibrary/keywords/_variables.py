@@ -10,6 +10,7 @@ from typing import Any
 
 from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn
+from robot.utils import escape
 
 from NetLibrary._mechanics import contract
 from NetLibrary.keywords import _robot
@@ -17,21 +18,24 @@ from NetLibrary.keywords import _robot
 _told: set[str] = set()
 
 
-def keep_contract(suite: Any) -> None:
-    """Takes over former names, checks and converts the variables of the contract, and warns of names that nobody knows.
+def keep_contract(suite: Any, library: Any) -> None:
+    """Takes over former names, checks the variables of the contract, and warns of names that nobody knows.
 
-    A value that is not allowed makes the suite's setup fail with a sentence that says what is.
+    A value that is not allowed makes the suite's setup fail with a sentence that says what is. Nothing was created
+    then, so there is no teardown.
 
     Args:
         suite: The suite that starts, as Robot hands it to a listener.
+        library: The library, whose keywords' types say what variables may hold.
     """
     if not _robot.running() or suite.source is None:
         return
     data = contract.Data([Path(suite.source)], _resource)
     _take_over_former_names(data)
-    refused = _checked()
+    refused = [*_checked(), *_refused(data, library)]
     if refused:
-        suite.setup.config(name="Fail", args=[refused.replace("\\", "\\\\").replace("$", "\\$")])
+        suite.setup.config(name="Fail", args=[escape("\n".join(refused))])
+        suite.teardown = None
     _warn_of_unknown_names(suite)
 
 
@@ -56,7 +60,8 @@ def _take_over_former_names(data: contract.Data) -> None:
                 )
 
 
-def _checked() -> str:
+def _checked() -> list[str]:
+    refused = []
     for name, check in contract.CHECKS.items():
         value = _robot.variable(name)
         if value is None:
@@ -64,10 +69,29 @@ def _checked() -> str:
         try:
             right = check(value)
         except ValueError as error:
-            return f"The variable {name} is '{value}'; {error}."
+            refused.append(f"The variable {name} is '{value}'; {error}.")
+            continue
         if right is not value:
             BuiltIn().set_suite_variable(f"${{{name}}}", right)
-    return ""
+    return refused
+
+
+def _refused(data: contract.Data, library: Any) -> list[str]:
+    """Returns what is wrong with values of a suite that uses our resources; elsewhere names may mean other things."""
+    if not data.is_ours:
+        return []
+    from NetLibrary.keywords import _values
+
+    given = {contract.plain(name) for name in contract.given(_options())}
+    judged = (
+        _values.refused(name, _robot.variable(name), library, from_command_line=contract.plain(name) in given)
+        for name in sorted(data.declared & _values.JUDGED)
+    )
+    return [text for text in judged if text]
+
+
+def _options() -> list[str]:
+    return [*sys.argv[1:], *shlex.split(os.environ.get("ROBOT_OPTIONS", ""))]
 
 
 def _files(suite: Any) -> list[Path]:
@@ -81,9 +105,8 @@ def _warn_of_unknown_names(suite: Any) -> None:
     while suite.parent is not None:
         suite = suite.parent
     data = contract.Data(_files(suite), _resource)
-    options = [*sys.argv[1:], *shlex.split(os.environ.get("ROBOT_OPTIONS", ""))]
     former = {name for name, successors in contract.FORMER.items() if any(data.knows(s) for s in successors)}
-    for name in contract.given(options):
+    for name in contract.given(_options()):
         known = {contract.plain(other) for other in (*contract.LIBRARY, *former)}
         if contract.plain(name) in known or data.knows(name) or _robot.variable(name) is None:
             continue

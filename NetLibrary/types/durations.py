@@ -15,6 +15,7 @@ _UNITS = {
     **dict.fromkeys(("d", "day"), 86400.0),
     **dict.fromkeys(("w", "week"), 604800.0),
 }
+ALLOWED = "a time such as '500 ms', '5 s', '2 min' or '1m30s'"
 _PART = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>[a-zµμ]+)", re.IGNORECASE)
 
 
@@ -45,7 +46,7 @@ def parse(text: str, argument: str = "time") -> timedelta:
             break
         total, position = total + float(part["number"]) * factor, part.end()
     if not rest or position < len(rest):
-        raise ValueError(f"{argument} is '{text}'; allowed: a time such as '500 ms', '5 s', '2 min' or '1m30s'.")
+        raise ValueError(f"{argument} is '{text}'; allowed: {ALLOWED}.")
     try:
         return timedelta(seconds=sign * total)
     except OverflowError:

@@ -100,6 +100,26 @@ class OutageTarget:
         return cls(text, scheme, match["host"].strip("[]"), port, query, text.endswith(_FROM_OUTSIDE))
 
 
+def limits_of(text: str) -> dict[str, str]:
+    """Takes limits in one text apart: `longest_outage_at_most=3 s, resets_at_most=2`, also separated by semicolons.
+
+    Example:
+        >>> limits_of("resets_at_most=2; unaffected=['dns', 'service']")
+        {'resets_at_most': '2', 'unaffected': "['dns', 'service']"}
+
+    Raises:
+        ValueError: Something in it is not a limit with its value.
+    """
+    found = {}
+    for part in re.split(r"[ ]*[,;][ ]*(?=[a-z_]+=)", text.strip()):
+        name, equal, value = part.partition("=")
+        if part and not equal:
+            raise ValueError(f"OUTAGE_LIMITS has '{part}'; allowed: pairs such as longest_outage_at_most=3 s.")
+        if part:
+            found[name] = value
+    return found
+
+
 class OutageLimits(TypedDict, total=False):
     """Limits for outages. The values are checked when they are given and judged at the end.
 

@@ -18,6 +18,7 @@ Object = dict[str, Any]
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 ANY_USER = "any"
 SCRATCH = "netlibrary-tmp"  # volume
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -77,8 +78,8 @@ class PodSettings:
             str(value("PRIORITY_CLASS") or ""),
             _pairs(value("POD_LABELS"), "POD_LABELS"),
             _pairs(value("POD_ANNOTATIONS"), "POD_ANNOTATIONS"),
-            _pairs(value("POD_REQUESTS"), "POD_REQUESTS"),
-            _pairs(value("POD_LIMITS"), "POD_LIMITS"),
+            _amounts(value("POD_REQUESTS"), "POD_REQUESTS"),
+            _amounts(value("POD_LIMITS"), "POD_LIMITS"),
             user,
             bool(value("POD_READ_ONLY_ROOT")),
         )
@@ -148,7 +149,7 @@ def _resources(given: Object, settings: PodSettings) -> Object:
     added = {
         key: amount
         for key, amount in settings.requests.items()
-        if key not in limited and quantity(amount, "POD_REQUESTS") > quantity(asked.get(key, 0))
+        if key not in limited and quantity(amount) > quantity(asked.get(key, 0))
     }
     found = {**given, "requests": {**asked, **added}} if added else dict(given)
     if settings.limits:
@@ -218,6 +219,22 @@ def _pairs(value: Any, name: str) -> dict[str, str]:
             raise InputError(f"{name} has '{word}'; allowed: pairs such as key=value, separated by commas.")
         pairs[key] = text
     return pairs
+
+
+def _amounts(value: Any, name: str) -> dict[str, str]:
+    """Reads resources of containers with their amounts, as the API server accepts them."""
+    amounts = _pairs(value, name)
+    for key, amount in amounts.items():
+        # Others have the domain of whoever offers them in front
+        if key not in RESOURCES and not key.startswith("hugepages-") and "/" not in key:
+            raise InputError(f"{name} has '{key}={amount}'; allowed resources: {', '.join(RESOURCES)}.")
+        try:
+            right = quantity(amount, name) >= 0
+        except InputError as error:
+            raise InputError(f"{name} has '{key}={amount}'; {str(error).partition('; ')[2]}") from None
+        if not right:
+            raise InputError(f"{name} has '{key}={amount}'; allowed: 0 and more.")
+    return amounts
 
 
 def _tolerations(value: Any) -> list[Object]:
