@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 from scripted_api import ApiServer
 
-from NetLibrary._mechanics.kube import Cluster, times
+from NetLibrary._mechanics import errors
+from NetLibrary._mechanics.kube import Cluster, choose, times
 from NetLibrary._mechanics.kube.heartbeat import Heartbeat
-from NetLibrary._mechanics.kube.sweep import sweep
+from NetLibrary._mechanics.kube.sweep import survey, sweep
 from NetLibrary.cli import main
 
 SPACES = "/api/v1/namespaces"
@@ -177,13 +178,56 @@ def test_account_that_may_not_look_is_not_told_that_nothing_is_there(
     assert "this account may not list them\nNothing of any run is in what was looked at. With --namespace " in told
 
 
-def test_misspelt_namespace_is_not_told_to_be_clean(api: ApiServer, tmp_path: Any, lists: None) -> None:
+def test_account_of_one_namespace_gets_one_sentence_about_what_it_may_not_list(
+    api: ApiServer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, lists: None
+) -> None:
+    """It got the names of fifty kinds."""
     config = str(api.kubeconfig(tmp_path / "kubeconfig"))
-    told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "teem"]).output
-    assert "Not checked:\n  namespace 'teem': it does not exist\nNothing of any run is in what was looked at.\n" in told
+    monkeypatch.setattr("NetLibrary._mechanics.kube.sweep._MOST_KINDS", 3)
+    api.refuse("GET", r"/api/v1/(pods|nodes|namespaces|configmaps)\?", 403, "Forbidden", "no", times=9)
+    told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--dry-run"]).output
+    assert re.search(r"\n  4 kinds, for instance \w+, \w+, \w+: this account may not list them\n", told)
+    api.refuse("GET", r"\?", 403, "Forbidden", "no", times=99)
+    done = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--dry-run"])
+    assert done.exit_code == 1
+    assert done.output.endswith(
+        "This account may not list objects of any kind in the whole cluster; with 'namespace', or --namespace in a "
+        "terminal, it looks only in one that it may work in.\n"
+    )
+
+
+def test_misspelt_namespace_is_an_error(api: ApiServer, tmp_path: Any, lists: None) -> None:
+    """Of a name that no namespace has, a guest heard that nothing of any run is there."""
+    config = str(api.kubeconfig(tmp_path / "kubeconfig"))
     api.put(SPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    done = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--dry-run", "--namespace", "teem"])
+    assert done.exit_code == 1
+    assert done.output.endswith("Error: There is no namespace 'teem'; there is 'team'.\n")
     told = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--namespace", "team"]).output
     assert told.endswith("\nNothing of any run is there.\n")
+
+
+def test_namespace_that_may_not_be_read_is_an_error(api: ApiServer, tmp_path: Any, lists: None) -> None:
+    config = str(api.kubeconfig(tmp_path / "kubeconfig"))
+    api.allow(lambda asked: asked.get("namespace") == "team")
+    api.refuse("GET", "/namespaces/te[ae]m", 403, "Forbidden", "no", times=99)
+    before = len(api.requests)
+    done = CliRunner().invoke(main, ["sweep", "--kubeconfig", config, "--dry-run", "--namespace", "teem"])
+    assert done.exit_code == 1
+    assert done.output.endswith(
+        "The account may not even read namespace 'teem': is this its name, and is there such a namespace?\n"
+    )
+    assert len(api.requests) - before < 5  # no fifty refusals in the audit log of the cluster
+    with pytest.raises(errors.InputError, match="may not even read namespace 'team'"):  # nothing of it could be listed
+        survey(Cluster.connect(choose(config)), "team")
+
+
+def test_namespace_that_may_be_worked_in_and_not_read_is_swept(api: ApiServer, cluster: Cluster, lists: None) -> None:
+    api.allow()
+    api.refuse("GET", "/namespaces/team$", 403, "Forbidden", "no", times=99)
+    assert sweep(cluster, namespace="team").unseen == [
+        "namespace 'team': this account may not read it; is this its name?"
+    ]
 
 
 def test_only_the_run_that_is_named_is_swept(api: ApiServer, cluster: Cluster, lists: None) -> None:

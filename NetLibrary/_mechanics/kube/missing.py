@@ -31,6 +31,11 @@ def no_such_namespace(cluster: ClusterReader, name: str) -> errors.InputError:
     return errors.InputError(f"{words[0].upper()}{words[1:]}.")
 
 
+def unreadable_namespace(name: str) -> str:
+    """Returns a sentence about a namespace that an account may not even read; most often its name is misspelt."""
+    return f"The account may not even read namespace '{name}': is this its name, and is there such a namespace?"
+
+
 def required(cluster: ClusterReader, kind: str, name: str, namespace: str | None = None) -> Object:
     """Returns an object that a user named.
 

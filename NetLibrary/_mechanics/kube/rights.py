@@ -21,7 +21,7 @@ from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import looks
 from NetLibrary._mechanics.kube.absences import STARTING
 from NetLibrary._mechanics.kube.cluster import Cluster
-from NetLibrary._mechanics.kube.missing import no_such_namespace, unusable_namespace
+from NetLibrary._mechanics.kube.missing import no_such_namespace, unreadable_namespace, unusable_namespace
 from NetLibrary._mechanics.polling import settle
 
 ACCESS = Path(__file__).parents[2] / "manifests" / "access"
@@ -304,8 +304,7 @@ def doubt_about_namespace(cluster: Cluster, namespace: str | None, lacking: list
         return "" if may(cluster, "create", "Namespace") else str(no_such_namespace(cluster, namespace))
     # Roles of the whole cluster grant some rights in a namespace of any name, but hardly this one
     if any((each.verb, each.resource, each.namespace) == ("get", "namespaces", namespace) for each in lacking):
-        asks = "is this its name, and is there such a namespace?"
-        return f"The account may not even read namespace '{namespace}': {asks}"
+        return unreadable_namespace(namespace)
     return ""
 
 

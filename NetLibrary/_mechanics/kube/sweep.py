@@ -13,6 +13,7 @@ from NetLibrary._mechanics.kube import times
 from NetLibrary._mechanics.kube.change_records import RECORD_PREFIX, Record
 from NetLibrary._mechanics.kube.cluster import Cluster
 from NetLibrary._mechanics.kube.foreign import CHANGED_LABEL, ForeignChanges
+from NetLibrary._mechanics.kube.missing import no_such_namespace, unreadable_namespace
 from NetLibrary._mechanics.kube.ownership import (
     RUN_LABEL,
     Object,
@@ -22,6 +23,7 @@ from NetLibrary._mechanics.kube.ownership import (
     place_of,
 )
 from NetLibrary._mechanics.kube.resources import Resource
+from NetLibrary._mechanics.kube.rights import may
 from NetLibrary._mechanics.kube.signs_of_life import DEAD_AFTER
 from NetLibrary._mechanics.kube.signs_of_life import NAME as LEASE_NAME
 
@@ -42,6 +44,8 @@ _WORK = (
 )
 # What appears so long after the last sign of life of a run is not a late effect of it
 _AFTER = 60.0
+_REFUSED = "this account may not list them"
+_MOST_KINDS = 8  # that are named one by one
 LABEL_NOTE = "netlibrary.io/labels-"  # keys of labels that a run has set on a node for CyPerf agents
 
 
@@ -99,7 +103,11 @@ def survey(cluster: Cluster, namespace: str | None = None) -> tuple[list[Remains
         namespace: Only there, for accounts that may not look elsewhere.
     Returns:
         What each run has, and which kinds could not be looked at.
+    Raises:
+        errors.InputError: There is no such namespace, or the account may look at nothing there.
     """
+    readable = _is_readable(cluster, namespace)
+    listed = 0
     runs: dict[str, Remains] = {}
     unseen: dict[str, list[str]] = defaultdict(list)
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="sweep") as pool:
@@ -107,28 +115,51 @@ def survey(cluster: Cluster, namespace: str | None = None) -> tuple[list[Remains
         for resource, answer in asked:
             try:
                 created, changed = answer.result()
+                listed += 1
             except errors.Forbidden:
-                unseen["this account may not list them"].append(resource.plural)
+                unseen[_REFUSED].append(resource.plural)
                 continue
             except errors.ClusterError as error:
                 if error.status not in (404, 405):
                     unseen[str(error).rstrip(".")].append(resource.plural)
                 continue
             _sort(runs, resource, created, changed, cluster.now())
-    words = [f"{', '.join(kinds)}: {reason}" for reason, kinds in unseen.items()]
+    if unseen[_REFUSED] and not listed:
+        raise errors.InputError(unreadable_namespace(namespace) if namespace and not readable else _nothing(namespace))
+    words = [f"{_some(kinds)}: {reason}" for reason, kinds in unseen.items() if kinds]
     words += [
         f"what is in API group {group}: {reason.rstrip('.')}" for group, reason in cluster.resources.silent.items()
     ]
-    if namespace and not _may_be_there(cluster, namespace):
-        words.append(f"namespace '{namespace}': it does not exist")
+    if namespace and not readable:
+        words.append(f"namespace '{namespace}': this account may not read it; is this its name?")
     return sorted(runs.values(), key=lambda r: r.run), words
 
 
-def _may_be_there(cluster: Cluster, namespace: str) -> bool:
+def _is_readable(cluster: Cluster, namespace: str | None) -> bool:
+    """Tells whether the account may read a namespace; raises where its name is most likely misspelt."""
+    if not namespace:
+        return True
     try:
-        return cluster.find("Namespace", namespace) is not None
-    except errors.ClusterError:
-        return True  # an account of one namespace may perhaps not even look at it
+        found = cluster.find("Namespace", namespace)
+    except errors.Forbidden as error:
+        if may(cluster, "list", "Pod", namespace):
+            return False  # some accounts of one namespace may work in it without being allowed to look at it
+        raise errors.InputError(unreadable_namespace(namespace)) from error
+    if found is None:
+        raise no_such_namespace(cluster, namespace)
+    return True
+
+
+def _nothing(namespace: str | None) -> str:
+    if namespace:
+        return f"This account may not list objects of any kind in namespace '{namespace}'."
+    way = "with 'namespace', or --namespace in a terminal, it looks only in one that it may work in"
+    return f"This account may not list objects of any kind in the whole cluster; {way}."
+
+
+def _some(kinds: list[str]) -> str:
+    """Names kinds, each unless they are many."""
+    return ", ".join(kinds) if len(kinds) <= _MOST_KINDS else f"{len(kinds)} kinds, for instance {', '.join(kinds[:3])}"
 
 
 def _kinds(cluster: Cluster, namespace: str | None) -> list[Resource]:
