@@ -18,6 +18,7 @@ Resource            NetLibrary/resources/network_policies.resource
 
 Suite Setup         Nine Pods Are Ready
 Suite Teardown      Delete Everything This Run Created
+Test Setup          Nine Pods Are There
 Test Teardown       Policies Are Removed
 
 Test Tags           policy
@@ -110,14 +111,14 @@ A New Label Of A Namespace Takes Effect
     Policies Should Hold    from_labelled_namespace    32
     Label Object    Namespace    ${SPACES}[2]    may-enter=yes
     The Table Should Be Right    20
-    [Teardown]    Run Keywords    Policies Are Removed    AND    Label Object    Namespace    ${SPACES}[2]    may-enter=
+    [Teardown]    Policies And A Label Are As Before    Namespace    ${SPACES}[2]    ${None}    may-enter=
 
 A New Label Of A Pod Takes Effect
     [Tags]    slow
     Policies Should Hold    from_pod    28
     Label Object    Pod    c    ${SPACES}[0]    pod=b
     The Table Should Be Right    24
-    [Teardown]    Run Keywords    Policies Are Removed    AND    Label Object    Pod    c    ${SPACES}[0]    pod=c
+    [Teardown]    Policies And A Label Are As Before    Pod    c    ${SPACES}[0]    pod=c
 
 A Removed Policy Stops
     [Tags]    slow
@@ -131,7 +132,10 @@ Upstream's Own Tests Pass
     Run Conformance Tests    e2e_test=${E2E_TEST}    focus=\\[sig-network\\] Netpol    skip=SCTPConnectivity
 
 The Policies Of My Own Namespaces
+    [Documentation]    Needs no other row's pods, so it also runs for an account that may not create namespaces.
     [Tags]    own
+    [Setup]    NONE
     Skip If    not $POLICY_NAMESPACES    POLICY_NAMESPACES names no namespace.
     Network Policies Should Be Enforced    @{{ [n.strip() for n in $POLICY_NAMESPACES.split(',')] }}
     ...    ports=${POLICY_PORTS}    probers=${POLICY_PROBERS}    image=${POLICY_IMAGE}    timeout=${READY_TIMEOUT}
+    [Teardown]    NONE

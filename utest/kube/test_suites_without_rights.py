@@ -45,3 +45,36 @@ def test_suite_is_skipped_with_the_right_before_anything_is_made(api: ApiServer,
     assert {request[1].partition("?")[0].rpartition("/")[2] for request in api.requests if request[0] != "GET"} == {
         REVIEWS[1:]
     }
+
+
+def policy_rows(api: ApiServer, folder: Path, *variables: str) -> dict[str, Any]:
+    """Runs network_policies by the account of one namespace, which is empty."""
+    api.put("/api/v1/namespaces", {"metadata": {"name": "team"}})
+    api.allow(lambda asked: asked.get("namespace") == "team")
+    output = folder / "output.xml"
+    given = [f"KUBECONFIG:{api.kubeconfig(folder / 'kubeconfig')}", "CLUSTER:kubeconfig", *variables]
+    Suite.from_file_system(ROOT / "suites" / "network_policies.robot").run(
+        outputdir=str(folder), output=str(output), log=None, report=None, console="none", variable=given
+    )
+    return {test.name: test for test in ExecutionResult(str(output)).suite.all_tests}
+
+
+def test_policies_of_ones_own_namespaces_are_judged_without_the_right_to_create_any(
+    api: ApiServer, tmp_path: Path
+) -> None:
+    """The row was skipped with the others, although it needs only what is there."""
+    tests = policy_rows(api, tmp_path, "POLICY_NAMESPACES:team")
+    own = tests.pop("The Policies Of My Own Namespaces")
+    assert own.status == "FAIL"
+    assert own.message == "There is no pod to test in team."  # the row has looked
+    assert {(test.status, test.message) for test in tests.values()} == {
+        ("SKIP", "The account may not create the three namespaces for this row.")
+    }
+    assert not [path for method, path, *_ in api.requests if method != "GET" and REVIEWS not in path]
+
+
+def test_account_of_one_namespace_is_told_how_to_have_its_policies_judged(api: ApiServer, tmp_path: Path) -> None:
+    tests = policy_rows(api, tmp_path)
+    assert {test.status for test in tests.values()} == {"SKIP"}
+    assert "names existing namespaces with -v POLICY_NAMESPACES:" in tests["Nobody Gets In"].message
+    assert "'Network Policies Should Be Enforced'" in tests["Nobody Gets In"].message
