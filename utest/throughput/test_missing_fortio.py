@@ -33,7 +33,7 @@ Create Namespace
     [Arguments]    @{_}    &{__}
     No Operation
 Start Iperf3 Server
-    [Arguments]    @{_}    &{__}
+    [Arguments]    ${namespace}    ${name}=iperf3-server    &{_}
     RETURN    node1
 Start Fortio Server
     [Arguments]    ${namespace}    ${name}    &{__}
