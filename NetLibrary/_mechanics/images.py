@@ -78,19 +78,24 @@ IMAGES = (
 )
 
 
-def _any(_: str) -> bool:
-    return True
+# Variables that name further images of a suite, empty by default
+MORE_VARIABLES = ("E2SAR_SENDER_IMAGE", "E2SAR_RECEIVER_IMAGE", "MATRIX_PROBER_IMAGE")
 
 
-# Tells whether the suite that runs has a variable; a run with Robot puts its own question here
-has_variable: Callable[[str], bool] = _any
+def _empty(_: str) -> str | None:
+    return ""
+
+
+# Returns the value of a variable, None if the suite that runs has none of the name; a run with Robot puts its own here
+value_of: Callable[[str], str | None] = _empty
 
 
 def help_for(reference: str) -> str:
     """Returns how to have another image, or the same from elsewhere, as a sentence with a blank in front.
 
     Args:
-        reference: An image that cannot be had; of one that no suite brings nothing is known.
+        reference: An image that cannot be had. It may be one that a suite brings, or one that a variable of the suite
+            names; of others nothing is known.
 
     Example:
         >>> help_for("registry.example/mirror/library/busybox:1.36")
@@ -100,11 +105,29 @@ def help_for(reference: str) -> str:
     """
     image = next((each for each in IMAGES if f"/{reference}".endswith(f"/{each.reference.partition('/')[2]}")), None)
     if image is None:
-        return ""
-    variables = [name for name in image.variable.split(", ") if name and has_variable(name)]
-    others = [f"{' or '.join(variables)} names another image"] if variables else []
+        variables = [name for name in _variables() if _is_named_by(name, reference)]
+        if not variables:
+            return ""
+        others = [f"{' or '.join(variables)} names this image"]
+    else:
+        variables = [name for name in image.variable.split(", ") if name and value_of(name) is not None]
+        others = [f"{' or '.join(variables)} names another image"] if variables else []
     names = "" if others else "names "
     return f" ({', '.join([*others, f'REGISTRY {names}another registry', 'PULL_SECRET its credentials'])})"
+
+
+def _variables() -> list[str]:
+    found = [name for image in IMAGES for name in image.variable.split(", ") if name]
+    return list(dict.fromkeys([*found, *MORE_VARIABLES]))
+
+
+def _is_named_by(name: str, reference: str) -> bool:
+    from NetLibrary._mechanics.kube.pods import in_registry
+
+    value = str(value_of(name) or "").strip()
+    # Nodes tell `busybox` as docker.io/library/busybox
+    moved = in_registry(value, str(value_of("REGISTRY") or "").strip().rstrip("/"))
+    return bool(value) and any(f"/{reference}".endswith(f"/{each}") for each in (value, moved))
 
 
 def rows(registry: str = "", suite: str = "") -> list[list[Any]]:

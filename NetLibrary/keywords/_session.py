@@ -103,7 +103,7 @@ class Session:
         from NetLibrary._mechanics.polling import LongWait
 
         LongWait.tell = _robot.console
-        images.has_variable = lambda name: not _robot.running() or _robot.variable(name) is not None
+        images.value_of = _value_of_variable
         if not kubeconfig:
             kubeconfig, context = self._kubeconfig, context or self._context
             context = context or str(_robot.variable("CONTEXT") or "") or None
@@ -363,6 +363,12 @@ def _undo(what: str, callback: Callable[[], None]) -> None:
         callback()
     except Exception as error:  # whatever it is, the next ones must be undone too
         logger.error(f"Closing {what} failed: {error}")
+
+
+def _value_of_variable(name: str) -> str | None:
+    """Returns the value of a variable, None if the suite has none of the name; outside a run all are empty."""
+    value = _robot.variable(name) if _robot.running() else ""
+    return None if value is None else str(value)
 
 
 def _say(text: str) -> None:

@@ -79,6 +79,28 @@ def test_image_that_cannot_be_pulled_is_told_with_the_variable_that_names_anothe
     assert "REGISTRY" not in why_not_ready.problem({"metadata": {"name": "p"}, "status": status}).text
 
 
+@pytest.mark.parametrize(("given", "pulled"), [
+    (["HEALTH_IMAGE:docker.io/library/busybox:1.63"], "docker.io/library/busybox:1.63"),
+    (["HEALTH_IMAGE:busybox:1.63"], "docker.io/library/busybox:1.63"),
+    (["HEALTH_IMAGE:docker.io/library/bussybox:1.36", "REGISTRY:r.example/m/"], "r.example/m/library/bussybox:1.36"),
+    (["MATRIX_PROBER_IMAGE:registry.example/prober:7"], "registry.example/prober:7"),
+])  # fmt: skip
+def test_image_that_the_user_named_is_told_with_its_variable(
+    api: ApiServer, tmp_path: Path, given: list[str], pulled: str
+) -> None:
+    """The hint was missing just where it was wanted: at `-v HEALTH_IMAGE:docker.io/library/busybox:1.63`."""
+    waiting = {"waiting": {"reason": "InvalidImageName", "message": "no"}}
+    status = {"phase": "Pending", "containerStatuses": [{"name": "c", "image": pulled, "state": waiting}]}
+    api.put("/api/v1/namespaces/shop/pods", {"metadata": {"name": "web", "labels": {"app": "web"}},
+                                             "spec": {"containers": [{"name": "c"}]}, "status": status})  # fmt: skip
+    test = "*** Test Cases ***\nA\n    Wait Until Pods Are Ready    shop    app=web    timeout=9 s"
+    kubeconfig = api.kubeconfig(tmp_path / "k")
+    message = Run(tmp_path, kubeconfig, test, variable=given).tests["A"].message
+    variable = given[0].partition(":")[0]
+    assert f"({variable} names this image, REGISTRY another registry, PULL_SECRET its credentials)" in message
+    assert "names this image" not in Run(tmp_path, kubeconfig, test).tests["A"].message
+
+
 def test_hint_about_an_image_names_variables_of_the_suite_that_runs(api: ApiServer, tmp_path: Path) -> None:
     """Variables of other suites were named, which change nothing here."""
     waiting = {"waiting": {"reason": "InvalidImageName", "message": "no"}}
