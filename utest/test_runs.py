@@ -318,7 +318,7 @@ def test_run_says_once_which_cluster_it_uses_and_why(api: ApiServer, run: Runner
     node = {"metadata": {"name": "n1"}, "status": {"nodeInfo": {"containerRuntimeVersion": "containerd://2.1"}}}
     api.put("/api/v1/nodes", node)
     done = run("*** Test Cases ***\nT\n    Get Objects    Pod\n    Get Objects    Pod    demo\n    Get Run Id")
-    text = f"{api.url}, Kubernetes v1.99.0, 1 node (named by the variable ${{KUBECONFIG}})"
+    text = f"{api.url}, context 'x', Kubernetes v1.99.0, 1 node (named by the variable ${{KUBECONFIG}})"
     assert done.result.suite.metadata["Cluster"] == text
     assert done.messages.count(f"Cluster 'default': {text}") == 1
     assert "n1 (containerd 2.1" in done.result.suite.metadata["Nodes"]

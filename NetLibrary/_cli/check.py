@@ -39,13 +39,14 @@ def check(
             verdict = rights.judge(connected, name, namespaces)
             hopeless = hopeless or verdict.hopeless
             click.echo(f"{name}: {verdict.state}")
+            if verdict.doubt:
+                click.echo(verdict.doubt)  # alone: the rights that lack in a namespace of a wrong name tell nothing
+                continue
             if verdict.about:
                 click.echo(verdict.about)
             if verdict.lacking:
                 click.echo(text_table(["Missing right", "Needed by", "Granted by"], rights.table(verdict.lacking)))
-                click.echo(f"See manifests/access/{name}.yaml. {verdict.doubt or verdict.cause}".rstrip())
-            elif verdict.doubt:
-                click.echo(verdict.doubt)
+                click.echo(f"See manifests/access/{name}.yaml. {verdict.cause}".rstrip())
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(1 if hopeless else 0)

@@ -41,5 +41,5 @@ def connect(kubeconfig: str | None, context: str | None, cluster: str | None) ->
         connected = Cluster.connect(choice)
     except NetLibraryError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"Cluster {connected.server}, Kubernetes {connected.version} ({choice.reason})")
+    click.echo(f"Cluster {connected.address}, Kubernetes {connected.version} ({choice.reason})")
     return connected

@@ -127,7 +127,7 @@ class Session:
             self._heartbeat.start()
         self._remember(alias, cluster, choice)
         facts = self._facts[cluster.alias] = cluster_facts(cluster)
-        where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.server
+        where = f"lab '{facts['lab']}'" if facts["lab"] else cluster.address
         count = len(facts["nodes"])
         many = f"{count} node{'s' if count > 1 else ''}" if count else "nodes not listed"
         text = f"{where}, Kubernetes {cluster.version}, {many} ({choice.reason})"

@@ -65,6 +65,7 @@ def test_command_that_reaches_no_cluster_names_the_kubeconfig_it_took(
     assert (
         f"The cluster is that of {expired}, {silent} (named by the environment variable KUBECONFIG)." in refused.output
     )
+    assert "The server refused the token of user 'u' of context 'x'; has it expired?\n" in refused.output
     assert f"The cluster is that of {silent}, context 'x' (named by the argument 'kubeconfig')." in unanswered.output
 
 
@@ -222,7 +223,7 @@ def test_account_that_cannot_read_a_namespace_is_asked_for_the_name_of_it(
     assert asks in test.message
     config = str(api.kubeconfig(tmp_path / "x"))
     told = CliRunner().invoke(main, ["check", "--kubeconfig", config, "--suite", "e2sar", "--namespace", "teem"])
-    assert told.output.endswith(f"{asks}\n")
+    assert told.output.partition("\n")[2] == f"e2sar: cannot run\n{asks}\n"  # not 35 rows of rights before it
 
 
 def test_right_that_two_roles_grant_is_named_once(api: ApiServer, run: Callable[[str], Run]) -> None:

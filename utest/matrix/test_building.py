@@ -261,6 +261,21 @@ def test_pods_on_the_host_network_that_are_refused_are_left_out_with_the_servers
     assert any(words in note for note in made.testbed.notes)
 
 
+def test_one_reason_for_several_pods_is_told_once_and_the_host_network_first():
+    """A guest got the same 600 characters once per node, with two full stops."""
+    made = layout()
+    words = "Cluster 'c' answered POST /pods with 403 Forbidden: pods '{}' is forbidden: violates PodSecurity " + (
+        "'restricted:latest': allowPrivilegeEscalation != false (container 'prober' must set it), host namespaces "
+        "(hostNetwork=true), hostPort (container 'prober' uses hostPort 21080), runAsNonRoot != true."
+    )
+    lost = {name: words.format(name) for name, _ in made.host_pods}
+    lost["on-node2"] = "its node is full."
+    told = made.without(lost).left_out_together()
+    assert [names for names, _ in told] == [[name for name, _ in made.host_pods], ["on-node2"]]
+    assert told[0][1].endswith("violates PodSecurity 'restricted:latest': host namespaces (hostNetwork=true)")
+    assert told[1][1] == "its node is full"
+
+
 def test_a_cluster_that_refuses_every_pod_says_so_in_its_own_words():
     made = builder(Refusing(on_node=errors.Forbidden("exceeded quota", status=403)))
     made._create(objects.pods(made.testbed.layout))

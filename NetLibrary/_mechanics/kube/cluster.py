@@ -56,9 +56,16 @@ class Cluster(ClusterWriter):
         try:
             _ = cluster.version
         except (errors.Unreachable, errors.Unauthorized) as error:  # the usual cause is the wrong file, or an old one
-            error.args = (f"{str(error).rstrip('.')}. The cluster is that of {choice}.",)
+            refused = _what_was_refused(cluster) if isinstance(error, errors.Unauthorized) else ""
+            error.args = (f"{str(error).rstrip('.')}. The cluster is that of {choice}.{refused}",)
             raise
         return cluster
+
+    @property
+    def address(self) -> str:
+        """The server and, from a kubeconfig, the context by whose name its users know it."""
+        context = self.connection.target.context
+        return f"{self.server}, context '{context}'" if context else self.server
 
     @property
     def touched(self) -> set[str]:
@@ -281,3 +288,13 @@ class Cluster(ClusterWriter):
         if method.upper() == "DELETE":
             raise errors.InputError("method is 'DELETE'; use `delete`, which makes sure that the object is the run's.")
         return self.connection.request(method, path, query=query, body=body, content_type=content_type, timeout=timeout)
+
+
+def _what_was_refused(cluster: Cluster) -> str:
+    """Returns a sentence about the credentials that a server did not take, with a blank in front."""
+    target = cluster.connection.target
+    who = f"user '{target.user.name}'" if target.user.name else "its user"
+    of = f" of context '{target.context}'" if target.context else ""
+    if not target.user.proof:
+        return f" The {who}{of} has no credentials there." if target.user.name else " There are no credentials there."
+    return f" The server refused the {target.user.proof} of {who}{of}; has it expired?"

@@ -87,6 +87,17 @@ class User:
     plugin: Plugin | None = None
     impersonate: tuple[tuple[str, str], ...] = ()  # headers; a name may come several times
 
+    @property
+    def proof(self) -> str:
+        """What the server is shown, in words; empty for nothing."""
+        known = {
+            "credentials that its plugin gave": self.plugin,
+            "token": self.token or self.token_file,
+            "password": self.password,
+            "client certificate": self.certificate,
+        }
+        return next((words for words, there in known.items() if there), "")
+
 
 @dataclass(frozen=True)
 class Target:

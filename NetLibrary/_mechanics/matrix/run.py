@@ -117,7 +117,7 @@ class Matrix:
         return why or ("" if pairs else "there is no pod to probe from, or none to probe")
 
     def _why_no_host_pods(self) -> str:
-        why = dict.fromkeys(text for name, text in self.layout.left_out if name.startswith("host-"))
+        why = [text for names, text in self.layout.left_out_together() if names[0].startswith("host-")]
         return "; ".join(("there are no pods on the host network", *why))
 
     def _why_no_balancer(self) -> str:

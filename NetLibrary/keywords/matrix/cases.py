@@ -140,8 +140,9 @@ class MatrixCaseKeywords(KeywordBase):
         rows = [[n, c, f"{a:.2f}", f"{m:.2f}", f"{b:.2f}"] for n, c, a, m, b in latency_rows(by_node)]
         columns = ["node", "cells", "first right after s", "median s", "all right after s"]
         _robot.log_table(columns, rows, "Programming of the new Services, by node")
-        for node, reason in matrix.layout.left_out:
-            logger.warn(f"Service matrix: '{node}' is left out: {reason}.")
+        for names, reason in matrix.layout.left_out_together():
+            are = "is" if len(names) == 1 else "are"
+            logger.warn(f"Service matrix: {', '.join(map(repr, names))} {are} left out: {reason}.")
         notes = [*matrix.testbed.notes, *(f"'{s.name}' probes with {matrix.fleet.flavours.get(s.name) or 'nothing'}."
                                   for s in matrix.sources)]  # fmt: skip
         _robot.log_table(["what the matrix knows"], [[note] for note in notes])

@@ -16,6 +16,8 @@ from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.kube.selectors import selects
 
 Object = dict[str, Any]
+# Pod Security lists all that a pod has and should not; where the host network is refused, nothing else matters
+_OF_HOST_NETWORK = re.compile(r"(?s)(violates PodSecurity [^:]*:[^:]*: ).*?(host namespaces \(hostNetwork=true\)).*")
 APP = {"app": "netlibrary-matrix"}
 ROLE = "netlibrary.io/role"
 POD = "netlibrary.io/pod"
@@ -83,6 +85,14 @@ class Layout:
             host_pods=tuple(p for p in self.host_pods if p[0] not in lost),
             left_out=(*self.left_out, *gone),
         )
+
+    def left_out_together(self) -> list[tuple[list[str], str]]:
+        """The nodes and pods that are left out for one reason, and that reason; the host network first."""
+        found: dict[str, tuple[list[str], str]] = {}
+        for name, reason in sorted(self.left_out, key=lambda each: not each[0].startswith("host-")):
+            text = _OF_HOST_NETWORK.sub(r"\1\2", reason).rstrip(".")
+            found.setdefault(text.replace(name, "*"), ([], text))[0].append(name)
+        return list(found.values())
 
     @property
     def first(self) -> str:
