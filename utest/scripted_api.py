@@ -33,6 +33,7 @@ KINDS = {
     "services": "Service", "endpointslices": "EndpointSlice", "events": "Event", "nodes": "Node", "sites": "Site",
     "limitranges": "LimitRange", "secrets": "Secret", "controllerrevisions": "ControllerRevision",
     "networkpolicies": "NetworkPolicy", "poddisruptionbudgets": "PodDisruptionBudget",
+    "priorityclasses": "PriorityClass",
 }  # fmt: skip
 
 

@@ -12,8 +12,9 @@ from robot.result import TestCase as Row
 from robot_run import Run
 from scripted_api import ApiServer
 
-from NetLibrary._mechanics.errors import EnvironmentProblem
+from NetLibrary._mechanics.errors import EnvironmentProblem, Forbidden
 from NetLibrary._mechanics.kube import Cluster, placement, rights
+from NetLibrary._mechanics.kube.hindrances import Advisor
 from NetLibrary._mechanics.kube.pods import PodSettings
 from NetLibrary._mechanics.outages import objects, places, streams
 from NetLibrary.types import OutagePath, OutageTarget
@@ -105,6 +106,43 @@ def test_priority_class_that_is_missing_does_not_skip_rows_of_node_probers(api: 
     test = Run(tmp_path, api.kubeconfig(tmp_path / "k"), text, variable=["PRIORITY_CLASS:hgih"]).tests["A"]
     assert test.status == "FAIL"
     assert "no PriorityClass with name hgih was found" in test.message
+
+
+MISSING = 'pods "x" is forbidden: no PriorityClass with name lwo was found'
+
+
+@pytest.mark.parametrize(("there", "told"), [
+    (("batch", "low", "system-node-critical"), ", and there is 'low', 'batch'."),
+    (("system-node-critical",), ", and there is none but those of the system."),
+    (None, "."),
+])  # fmt: skip
+def test_priority_class_that_is_missing_is_told_with_its_variable_and_those_that_there_are(
+    api: ApiServer, cluster: Cluster, there: tuple[str, ...] | None, told: str
+) -> None:
+    """The server's own words said neither who names it nor what there is."""
+    for name in there or ():
+        api.put("/apis/scheduling.k8s.io/v1/priorityclasses", {"metadata": {"name": name}})
+    if there is None:
+        api.refuse("GET", "/priorityclasses", 403, "Forbidden", "no")
+    api.refuse("POST", "/pods", 403, "Forbidden", MISSING)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": "n"}, "spec": {}}
+    with pytest.raises(Forbidden) as refused:
+        cluster.create(pod)
+    assert str(refused.value).endswith(
+        f"lwo was found; the variable PRIORITY_CLASS or the manifest names it{told}"
+    )  # fmt: skip
+
+
+def test_controller_that_lacks_a_priority_class_is_told_with_those_that_there_are(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    api.put("/apis/scheduling.k8s.io/v1/priorityclasses", {"metadata": {"name": "low"}})
+    failed = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": MISSING}
+    owner = {"metadata": {"name": "web", "namespace": "n", "uid": "u"}, "status": {"conditions": [failed]}}
+    advisor = Advisor(cluster, "Pod", "n", None, "app=web", readiness=True)
+    assert [hint.text.partition("; ")[2] for hint in advisor._refusals("ReplicaSet", owner)] == [
+        "the variable PRIORITY_CLASS or the manifest names it, and there is 'low'"
+    ]
 
 
 @pytest.mark.parametrize("paths", [[], [OutagePath.SERVICE]])

@@ -10,6 +10,7 @@ from NetLibrary._mechanics.kube.containers import named
 from NetLibrary._mechanics.kube.missing import no_such_namespace
 from NetLibrary._mechanics.kube.ownership import RUN_LABEL, Object, is_marked, joined, place_of
 from NetLibrary._mechanics.kube.pods import dressed
+from NetLibrary._mechanics.kube.priority import instead
 from NetLibrary._mechanics.kube.resources import Resource
 from NetLibrary._mechanics.kube.wait import gone
 from NetLibrary._mechanics.kube.writer import ClusterWriter
@@ -89,6 +90,9 @@ def create(cluster: ClusterWriter, obj: Object) -> Object:
             made = after_all
         except errors.Forbidden as error:
             if "error looking up service account" not in str(error):
+                if there := instead(cluster, str(error)):
+                    text = f"{str(error).rstrip('.')}{there}."
+                    raise errors.Forbidden(text, status=error.status, reason=error.reason) from error
                 raise
             refused.append(error)
             return None

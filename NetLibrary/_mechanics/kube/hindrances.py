@@ -16,8 +16,8 @@ from typing import Any
 
 from NetLibrary._mechanics import errors
 from NetLibrary._mechanics.kube import containers, health, lingering, looks, selectors, times, why_not_ready
+from NetLibrary._mechanics.kube.priority import remedy_in
 from NetLibrary._mechanics.kube.reader import ClusterReader
-from NetLibrary._mechanics.kube.remedies import remedy
 from NetLibrary._mechanics.kube.why_not_ready import Hopeless, Lasting, Object, goes, has_ended, is_ready, problem
 from NetLibrary._mechanics.secrets import head, tail
 
@@ -218,7 +218,7 @@ class Advisor:
             patience = why_not_ready.PATIENCE if any(words in text for words in _PASSING) else REFUSED_FOR
             lasts = self._lasting.lasts(f"refused {uid}", patience)
             certain = lasts and not (_DEFAULT_ACCOUNT in text or ("exceeded quota" in text and self._room_is_made()))
-            yield Hint(f"{kind} '{name}' may not create its pods: {text}{remedy(text)}", certain)
+            yield Hint(f"{kind} '{name}' may not create its pods: {text}{remedy_in(self._cluster, text)}", certain)
 
     def _failed_creation(self, uid: str) -> list[str]:
         """Why a controller could not make a pod the last time it tried; none when it could."""

@@ -72,6 +72,7 @@ def _table() -> dict[str, Resource]:
             "v1",
             "Role/roles RoleBinding/rolebindings ClusterRole/clusterroles- ClusterRoleBinding/clusterrolebindings-",
         ),
+        ("scheduling.k8s.io", "v1", "PriorityClass/priorityclasses-"),
         ("coordination.k8s.io", "v1", "Lease/leases"),
         ("apiextensions.k8s.io", "v1", "CustomResourceDefinition/customresourcedefinitions-"),
     ):
@@ -87,7 +88,8 @@ _AT_ONCE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList
 _SHORT = (
     "ns/namespace no/node pv/persistentvolume po/pod svc/service cm/configmap ev/event ep/endpoints sa/serviceaccount "
     "pvc/persistentvolumeclaim deploy/deployment ds/daemonset rs/replicaset sts/statefulset cj/cronjob "
-    "netpol/networkpolicy ing/ingress pdb/poddisruptionbudget crd/customresourcedefinition"
+    "netpol/networkpolicy ing/ingress pdb/poddisruptionbudget crd/customresourcedefinition "
+    "pc/priorityclass"
 )
 
 
