@@ -109,6 +109,19 @@ def test_a_name_that_nobody_knows_is_warned_of_with_the_nearest_one(tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize("step", ["Skip    Too few nodes", "Fail    Too few nodes"])
+def test_a_misspelt_name_is_told_again_where_a_test_fails_or_is_skipped(tmp_path: Path, step: str) -> None:
+    """With `-v NAMESPACES:team` rows were skipped for rights elsewhere; the warning stood far above, or in no report."""
+    done = robot(tmp_path, SUITE + f"S\n    {step}\n", "-v", "BANDWITH:1M", "-v", "UNLIKE_ANY:1")
+    message = done.stdout.partition("Too few nodes")[2]
+    assert (
+        "The variable BANDWITH from the command line is not used anywhere in this run. Did you mean BANDWIDTH?"
+        in message
+    )
+    assert "UNLIKE_ANY" not in message
+    assert "BANDWITH" not in done.stdout.partition("Too few nodes")[0].partition("T ")[2]
+
+
 @pytest.mark.parametrize(
     "known", ["BANDWIDTH:1M", "bandwidth:1M", "KUBECONFIG:x", "CLUSTER:lab", "ALLOW_DISRUPTION:yes"]
 )

@@ -11,7 +11,7 @@ from robot.api import logger
 from NetLibrary._mechanics import secrets
 from NetLibrary._mechanics.errors import NetLibraryError, Unreachable
 from NetLibrary.keywords import _robot
-from NetLibrary.keywords._variables import keep_contract
+from NetLibrary.keywords._variables import keep_contract, with_misspelt_names
 
 if TYPE_CHECKING:
     from NetLibrary.keywords._session import Session
@@ -89,6 +89,8 @@ class ListenerMixin:
         _hide_words(result)
         if result.failed:  # also by keywords of other libraries
             result.message = self.session.with_absences(result.message)
+        if result.failed or result.skipped:
+            result.message = with_misspelt_names(result.message)
         self.session.end_scope(str(data.parent.full_name), str(data.name))
         for callback in self.session.at_test_end:
             callback()

@@ -16,6 +16,7 @@ from NetLibrary._mechanics import contract
 from NetLibrary.keywords import _robot
 
 _told: set[str] = set()
+_misspelt: list[str] = []  # warnings of names that are like one which there is
 
 
 def keep_contract(suite: Any, library: Any) -> None:
@@ -118,7 +119,15 @@ def _warn_of_unknown_names(suite: Any) -> None:
             if data.declared
             else ""
         )
-        _warn_once(f"The variable {name} from the command line is not used anywhere in this run.{advice}")
+        text = f"The variable {name} from the command line is not used anywhere in this run.{advice}"
+        if near and text not in _misspelt:
+            _misspelt.append(text)
+        _warn_once(text)
+
+
+def with_misspelt_names(message: str) -> str:
+    """Returns the words of a failure or skip with the warnings of misspelt variables, whose defaults may explain it."""
+    return "\n".join([message, *(text for text in _misspelt if text not in message)])
 
 
 def _warn_once(text: str) -> None:
