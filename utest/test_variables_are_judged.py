@@ -181,6 +181,15 @@ def test_wrong_values_fail_a_suite_before_anything_is_created(tmp_path: Path) ->
     assert " ran" not in done.stdout
 
 
+def test_password_in_a_wrong_value_is_in_no_output(tmp_path: Path) -> None:
+    """The argument of the step that fails had it, where messages alone are searched."""
+    (tmp_path / "judged.robot").write_text(OURS)
+    words = [sys.executable, "-m", "robot", "-v", "REGISTRY:https://me:pa55word-of-mine@r.example", "."]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "The variable REGISTRY is 'https://" in done.stdout
+    assert "pa55word" not in done.stdout + (tmp_path / "output.xml").read_text() + (tmp_path / "log.html").read_text()
+
+
 def test_a_dry_run_judges_nothing(tmp_path: Path) -> None:
     assert robot(tmp_path, OURS, "--dryrun", "-v", "POD_REQUESTS:cpu=50x").returncode == 0
 

@@ -12,7 +12,7 @@ from robot.api import logger
 from robot.libraries.BuiltIn import BuiltIn
 from robot.utils import escape
 
-from NetLibrary._mechanics import contract
+from NetLibrary._mechanics import contract, secrets
 from NetLibrary.keywords import _robot
 
 _told: set[str] = set()
@@ -35,7 +35,8 @@ def keep_contract(suite: Any, library: Any) -> None:
     _take_over_former_names(data)
     refused = [*_checked(), *_refused(data, library)]
     if refused:
-        suite.setup.config(name="Fail", args=[escape("\n".join(refused))])
+        # Robot writes arguments of keywords as they are
+        suite.setup.config(name="Fail", args=[escape(secrets.hide("\n".join(refused)))])
         suite.teardown = None
     _warn_of_unknown_names(suite)
 
