@@ -165,6 +165,8 @@ Quoted In A Test's Own Words
 Pods
     Create Namespace    demo    use_existing=True
     Wait Until Pods Are Ready    demo    app=web    timeout=1s
+A Pod Of Others Is Named
+    Fail    pod 'web' does not answer
 Nodes
     Nodes Should Be Healthy
 Refused

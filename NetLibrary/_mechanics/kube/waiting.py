@@ -17,6 +17,8 @@ from NetLibrary._mechanics.polling import LongWait
 
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
 TICK = 1.0
+# For so long a rollout's pods with the former image may still be there
+REPLACED = 2.0
 # Letters from which on a text is not by chance a part of another
 TELLING = 12
 
@@ -68,7 +70,10 @@ def wait(
         cluster, selection.kind, selection.namespace, selection.name, selection.labels, readiness=ready, completion=ends
     )
     steady, absences, told = Lasting(), cluster.connection.absences, LongWait(what, timeout)
-    pulls, starts = cluster.connection.failed_pulls, ready or ends or bool(getattr(until, "start", False))
+    known = Lasting()
+    pulls = cluster.connection.failed_pulls
+    # A workload may get another image, and then has pods of both for a while
+    starts = selection.kind == "Pod" and (ready or ends or bool(getattr(until, "start", False)))
     with _watch(cluster, selection) as stream:
         while True:
             more = absences.allowance(start, timeout)
@@ -89,7 +94,8 @@ def wait(
                 failed = isinstance(outcome, Failed)
                 certain = outcome.text if isinstance(outcome, Failed) else ""
                 if starts and pulls and not certain:
-                    certain = pulls.again(advisor.pods(present))
+                    again = pulls.again(advisor.pods(present))
+                    certain = again if again and known.lasts(again, REPLACED) else ""
                 state = outcome.text
                 hints = advisor.look(present) if left > 0 and not certain else []
                 certain = certain or next((hint.text for hint in hints if hint.certain), "")
