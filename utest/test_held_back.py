@@ -39,6 +39,31 @@ def test_both_versions_of_cgroups_tell_the_same(version: str) -> None:
     assert held.words() == "its CPU limit of 250m throttled it in 80 % of the periods (40 of 50)"
 
 
+USED = {V1: "/sys/fs/cgroup/cpuacct/cpuacct.usage:{ms}000000\n", V2: "/sys/fs/cgroup/cpu.stat:usage_usec {ms}000\n"}
+
+
+@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.parametrize(
+    ("quota", "ms", "words"),
+    [
+        (2000, 41, "it used 100 % of its CPU limit of 20m"),  # a limit is kept over several periods only
+        (2000, 19, "it used 95 % of its CPU limit of 20m"),
+        (2000, 12, ""),
+        (100000, 990, ""),  # no thread could use more
+    ],
+)
+def test_a_limit_that_was_used_up_held_back_whatever_the_kernel_counts(
+    version: str, quota: int, ms: int, words: str
+) -> None:
+    """Linux 6.18 counted none of the periods of a program that lost 68 % of its datagrams by its limit."""
+    numbers = {"throttled": 0, "quota": quota}
+    before = reading(version.format(periods=5, **numbers) + USED[version].format(ms=7)).cpu
+    after = reading(version.format(periods=15, **numbers) + USED[version].format(ms=7 + ms)).cpu
+    held = held_between(before, after)
+    assert held is not None and held.occurred == held.often == bool(words)
+    assert not words or held.words() == words
+
+
 @pytest.mark.parametrize(("version", "none"), [(V1, "-1"), (V2, "max")])
 def test_a_container_without_a_limit_is_never_held_back(version: str, none: str) -> None:
     counted = reading(version.format(periods=0, throttled=0, quota=none)).cpu

@@ -104,13 +104,14 @@ def test_a_server_that_hangs_is_an_outage_of_both_kinds_of_requests():
         with measuring(specs(server.server_port, timeout_ms=2000)) as prober:
             time.sleep(1.0)  # what is slow is told by what is usual, which a busy machine shows late
             with lock:
-                time.sleep(0.4)
+                time.sleep(0.8)
         results = {stream.spec.kind: evaluate(stream) for stream in prober.log.stream_logs()}
     finally:
         server.shutdown()
         server.server_close()
     for result in results.values():
-        assert 350 < result.longest_ms < 1500  # the machine may be busy
+        # A busy machine is slow by itself, and a request that waited for less than it is wont to take is not told apart
+        assert 750 - result.slow_ms < result.longest_ms < 1900
     assert results[ProbeKind.HTTP_KEPT].kept_breaks == 0
 
 

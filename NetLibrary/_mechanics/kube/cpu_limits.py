@@ -72,10 +72,10 @@ class Containers:
             if before is not None and before.cpu_periods is None:
                 continue  # it was there and could not be read
             held = held_between(before, reading(text).cpu)
-            if held and held.throttled:
+            if held and held.occurred:
                 found.append(HeldEnd(one.container, one.place, one.ours, held))
         self.close()
-        return sorted(found, key=lambda each: -each.held.share)
+        return sorted(found, key=lambda each: (-each.held.share, -(each.held.used or 0)))
 
     def close(self) -> None:
         """Ends the commands that wait in the containers."""

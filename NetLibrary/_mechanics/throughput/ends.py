@@ -134,7 +134,7 @@ def with_ends(
 
 def _unread_note(result: Measurement, receiver: End) -> str:
     why = "which it did not empty in time, for want of a processor"
-    if receiver.held and receiver.held.throttled:
+    if receiver.held and receiver.held.occurred:
         why = f"while its container was held back: {receiver.held.words()}"
     elif receiver.cores is not None:
         why += f" ({receiver.cores:.1f} of its node were busy)"
@@ -156,7 +156,7 @@ def held_back(client: End, server: End) -> tuple[str, ...]:
     return tuple(
         f"The {name}'s container was held back by its CPU limit: {end.held.words()}."
         for name, end in (("client", client), ("server", server))
-        if end.held and end.held.throttled
+        if end.held and end.held.occurred
     )
 
 
