@@ -18,14 +18,14 @@ Everything Unusual At Once
     VAR    ${names}    --cluster-domain corp.example --host-names ip-10-0-0-
     Start Lab Of Kind    --nodes 2 --ip-family dual-ipv6-first --no-load-balancer ${names}
     Suite Should Pass    cluster_health
-    Suite Should Pass    own_application
+    Suite Should Pass    own_application    -t    Clients*    -t    Every*    -t    Names*
     Suite Should Pass    service_matrix    --include    pod-ip    --include    dns
     Suite Should Pass    throughput    -t    Pod On Another Node
     Suite Should Pass    network_policies    -t    Nobody Gets In
     Suite Should Pass    network_break    -t    Quiet*
     Suite Should Pass    e2sar    -t    Events Arrive By Pod Address
     Suite Should Pass    cyperf    -t    HTTP By Cluster IP
-    Rows Should Be Skipped    skupper_iperf3    SKUPPER_LINK_ACCESS chooses another type    -t    Traffic*
+    Rows Should Be Skipped    skupper_iperf3    SKUPPER_LINK_ACCESS chooses another type    -t    Traffic Crosses*
     Suite Should Pass In A Closed Namespace    cluster_health
 
 Nodes That Are Others Beside
