@@ -5,8 +5,9 @@ sockets, and datagrams for which there is no room are thrown away there, as are 
 ends. The kernel counts both: `cpu.stat` of the container's cgroup, in both versions, and in the pod's network what was
 delivered and what was read. Any pod may read its own. Where they cannot be read, nothing is known.
 
-`nr_throttled` alone is not enough: Linux 6.18 counts 1 to 11 of 13 periods, once none, for one and the same program that
-stood still in each of them. So the processor time is read too, and who used nearly all that its limit gives was held back.
+`nr_throttled` alone is not enough: Linux 6.18 counts 1 to 11 of 13 periods, once none, for one and the same program
+that stood still in each of them. So the processor time is read too, and who used nearly all that its limit gives was
+held back.
 """
 
 from __future__ import annotations
