@@ -132,6 +132,7 @@ A Rollout That Goes On After Its Command Has Returned Is Seen
     Should Be True    max(outage['length_ms'] for outage in $outages) > 500
 
 Traffic Tells What A Rollout Costs
+    [Tags]    slow
     Recreated Service Is There
     Start Traffic To Service    recreated    ${NAMESPACE}    image=${OUTAGE_PROBE_IMAGE}
     Restart Workload    Deployment    recreated    ${NAMESPACE}

@@ -73,6 +73,7 @@ Name Outside The Cluster That Leads Nowhere Is Told
     Forget Service Matrix Results
 
 Bandwidth Limit Of A Pod Is Kept And A Rate That Nobody Reaches Is Named
+    [Tags]    slow
     [Setup]    Matrix Is Built
     ${rates}    Bandwidth Between Pods Should Be    pod_limit=50M
     Should Be True    10e6 < $rates[0]['bits_per_second'] < 60e6    ${rates}

@@ -68,6 +68,7 @@ Wrong Routing Key Is Named
     ...    *asks for routing key 'iperf4', which no Connector and no AttachedConnectorBinding offers*
 
 Used Up Grant Is Named
+    [Tags]    slow
     Create The Three Namespaces    usedup
     Create Site And Binding In Hub
     Create Site And Listener In Client
@@ -114,6 +115,7 @@ Absent Server Is Told From A Refusing Network
     ...    Traffic Should Be Refused    nobody    ${CLIENT}    cluster=client
 
 Busy Server Is Tried Again
+    [Tags]    slow
     Create The Three Namespaces    busy
     Start Iperf3 Server In Workload
     ${address}    Get Address Of Iperf3 Server

@@ -203,6 +203,7 @@ def test_no_secret_of_clusters_controllers_and_configurations_is_in_any_output(
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     plant = Places()
+    api.allow()
     files = configurations(api, tmp_path, plant)
     in_the_cluster(api, plant)
     at_the_controller(controller, plant)

@@ -68,7 +68,6 @@ DNS Knows No Names
 Resolver File Names Another Server
     resolver names another server    dns asks another server    on-node2
 Pod Unreachable
-    [Tags]    -slow
     pod unreachable    pod cut off    on-node2
 Pod Refuses
     pod refuses    pod cut off    on-node3
