@@ -23,12 +23,10 @@ LEFT = {
     "KUBECONFIG": "judged by whatever connects, which is the first step of each suite", "CONTEXT": "the same",
     "CLUSTER": "the same", "NAMESPACE": "a name, which is looked up in the cluster",
     "E2E_TEST": "a path of a program, for rows that are skipped without it",
-    "CLIENT_LABELS": "a dictionary, or pairs that the keyword reads",
-    "POLICY_NAMESPACES": "names", "POLICY_PORTS": "numbers or names of ports, for one row", "POLICY_PODS": "not for users",
+    "POLICY_NAMESPACES": "names", "POLICY_PODS": "not for users",
     "POLICY_CELLS": "not for users", "OUTAGE_OLD_LIMITS": "not for users", "HEALTH_NAMESPACES": "names",
     "CYPERF_CONFIGURATION": "a name at the controller", "CYPERF_NAME_SERVERS": "addresses, separated by commas",
-    "E2SAR_SERVICE": "a name", "E2SAR_URI": "a secret", "MATRIX_NODE_LABELS": "a selector, looked up in the cluster",
-    "MATRIX_EXTERNAL_NAME": "a name", "MATRIX_EXTERNAL_IP": "an address that the keyword judges",
+    "E2SAR_SERVICE": "a name", "E2SAR_URI": "a secret", "MATRIX_EXTERNAL_NAME": "a name",
     "OUTAGE_OUTSIDE_ADDRESS": "addresses", "OUTAGE_COMMAND": "a command", "OUTAGE_PLUGIN": "a workload",
     "OUTAGE_SERVICE_PROXY": "a workload", "OUTAGE_LOAD_BALANCER": "a workload", "OUTAGE_DNS": "a workload",
     "OUTAGE_PLUGIN_DEVICE": "a device, looked up on a node", "SKUPPER_LINK_ACCESS": "what the controller offers",
@@ -114,6 +112,11 @@ def test_nonsense_is_refused_with_the_name_of_the_variable(name: str) -> None:
     ("OUTAGE_LIMITS", "longest_outage_at_most=3 parsec", "OUTAGE_LIMITS has 'longest_outage_at_most=3 parsec'; allowed: a time"),
     ("OUTAGE_LIMITS", "longest_outage_at_most=3", "OUTAGE_LIMITS has 'longest_outage_at_most=3'. Give a unit: '3 ms' or"),
     ("OUTAGE_LIMITS", "longest=3 s", "The variable OUTAGE_LIMITS has 'longest'; allowed: longest_outage_at_most, "),
+    ("CLIENT_LABELS", "role=client,tier", "The variable CLIENT_LABELS has 'tier'; allowed: pairs such as pool=workers"),
+    ("MATRIX_NODE_LABELS", "=x", "The variable MATRIX_NODE_LABELS has '=x'; allowed: pairs such as pool=workers"),
+    ("POLICY_PORTS", "80,70000", "The variable POLICY_PORTS has '70000'; allowed: a number from 1 to 65535 or a port's"),
+    ("POLICY_PORTS", "8080/icmp", "The variable POLICY_PORTS has '8080/icmp'; allowed: a number from 1 to 65535 or a"),
+    ("MATRIX_EXTERNAL_IP", "192.0.2.777", "The variable MATRIX_EXTERNAL_IP is '192.0.2.777'; allowed: an IPv4 or IPv6"),
     ("OUTAGE_LIMITS", "3 s", "The variable OUTAGE_LIMITS has '3 s'; allowed: pairs such as longest_outage_at_most=3 s."),
 ])  # fmt: skip
 def test_wrong_value_is_told_with_what_is_allowed(name: str, value: str, told: str) -> None:
@@ -125,6 +128,8 @@ def test_wrong_value_is_told_with_what_is_allowed(name: str, value: str, told: s
     ("TOLERANCE", ""), ("TOLERANCE", 5), ("THROUGHPUT_FAMILY", None), ("THROUGHPUT_FAMILY", 6), ("OUTAGE_HOST_PORT", 17000),
     ("POD_REQUESTS", "nvidia.com/gpu=1,hugepages-2Mi=4Mi,ephemeral-storage=1Gi"), ("POD_LIMITS", {"cpu": 1}),
     ("OUTAGE_IPERF_PROTOCOLS", ["TCP"]), ("OUTAGE_IPERF_PROTOCOLS", "tcp, UDP"), ("ANOTHER", "anything"),
+    ("CLIENT_LABELS", {"role": "client"}), ("CLIENT_LABELS", "role=client, tier="), ("MATRIX_EXTERNAL_IP", "2001:db8::7"),
+    ("POLICY_PORTS", "http, 53/udp,9-p/SCTP"), ("MATRIX_NODE_LABELS", "pool=workers,arch==arm64"),
     ("OUTAGE_LIMITS", "resets_at_most=2;unaffected=['dns', 'service']"),
 ])  # fmt: skip
 def test_what_keywords_accept_is_accepted(name: str, value: object) -> None:

@@ -187,6 +187,30 @@ def _judge_protocols(name: str, value: Any) -> None:
         _judge(f"{name} has '{word.strip()}'", word.strip(), TypeInfo.from_type_hint(Protocol))
 
 
+def _judge_labels(name: str, value: Any) -> None:
+    for pair in filter(str.strip, str(value).split(",")):
+        key, separator, _ = pair.strip().partition("=")
+        if not separator or not key:
+            raise ValueError(f"{name} has '{pair.strip()}'; allowed: pairs such as pool=workers, separated by commas.")
+
+
+def _judge_ports(name: str, value: Any) -> None:
+    from NetLibrary._mechanics.policies.subjects import Port
+
+    for port in filter(str.strip, str(value).split(",")):
+        try:
+            Port.parse(port)
+        except InputError as error:
+            raise ValueError(str(error).replace("ports", name, 1)) from None
+
+
+def _judge_address(name: str, value: Any) -> None:
+    from NetLibrary._mechanics.addresses import is_address
+
+    if not is_address(str(value).strip()):
+        raise ValueError(f"{name} is '{value}'; allowed: an IPv4 or IPv6 address.")
+
+
 # What no argument of a keyword gets as it is
 OTHERS: dict[str, Callable[[str, Any], None]] = {
     **dict.fromkeys(("OUTAGE_REPEATS", "OUTAGE_SOURCES", "THROUGHPUT_REPEATS"), _judge_number_above_zero),
@@ -197,6 +221,10 @@ OTHERS: dict[str, Callable[[str, Any], None]] = {
         ),
         _judge_quantity,
     ),
+    "CLIENT_LABELS": _judge_labels,
+    "MATRIX_EXTERNAL_IP": _judge_address,
+    "MATRIX_NODE_LABELS": _judge_labels,
+    "POLICY_PORTS": _judge_ports,
     "OUTAGE_IPERF_PROTOCOLS": _judge_protocols,
     "OUTAGE_LIMITS": _judge_limits,
     "OUTAGE_SERVICE_TYPE": _judge_service_type,

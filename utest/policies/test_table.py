@@ -203,7 +203,7 @@ def test_the_message_names_policy_rule_and_an_example() -> None:
 
 @pytest.mark.parametrize("text", ["0", "70000", "80/icmp", "", "/tcp", "-1", "a-name-that-is-too-long"])
 def test_ports_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="give a number from 1 to 65535 or a port's name"):
+    with pytest.raises(InputError, match="allowed: a number from 1 to 65535 or a port's name"):
         Port.parse(text)
 
 

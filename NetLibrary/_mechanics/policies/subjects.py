@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 Object = Mapping[str, Any]
 PROTOCOLS = ("TCP", "UDP", "SCTP")
+# RFC 6335, 5.1: at most 15 characters, at least one of them a letter
+_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*")
 GROUP = "policy.networking.k8s.io"
 # Policies of networks' own kinds, which decide beside those of Kubernetes and are not computed: kind → of a namespace
 OTHER_KINDS = {
@@ -59,14 +62,17 @@ class Port:
             InputError: It is none of these.
         """
         which, _, protocol = str(text).strip().partition("/")
-        allowed = "give a number from 1 to 65535 or a port's name, followed by /tcp, /udp or /sctp unless it is TCP"
+        allowed = (
+            "allowed: a number from 1 to 65535 or a port's name of small letters, digits and '-', "
+            "followed by /tcp, /udp or /sctp unless it is TCP"
+        )
         if protocol.upper() not in ("", *PROTOCOLS) or not which:
             raise errors.InputError(f"ports has '{text}'; {allowed}.")
         if which.isdigit():
             if not 0 < int(which) < 65536:
                 raise errors.InputError(f"ports has '{text}'; {allowed}.")
             return cls(int(which), "", protocol.upper() or "TCP")
-        if which.lstrip("-").isdigit() or len(which) > 15:
+        if not _PORT_NAME.fullmatch(which):
             raise errors.InputError(f"ports has '{text}'; {allowed}.")
         return cls(0, which, protocol.upper())
 
