@@ -433,12 +433,14 @@ def test_workload_that_is_available_for_the_moment_before_it_crashes_again_is_no
     crashed = {"name": "c", "restartCount": 2, "ready": False, "state": ended, "lastState": ended}
 
     def crash() -> None:
+        while not any(method == "GET" and path == f"{CORE}/pods" for method, path, *_ in list(api.requests)):
+            time.sleep(0.05)  # it is there when it is looked at first
         put_pod(api, containerStatuses=[crashed], phase="Running")
         deployment["status"].update(availableReplicas=0)
         api.put(f"{APPS}/deployments", deployment)
 
     if not stays:
-        threading.Timer(1.0, crash).start()
+        threading.Thread(target=crash, daemon=True).start()
     began = time.monotonic()
     if stays:
         cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="It")

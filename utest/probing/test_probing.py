@@ -24,7 +24,7 @@ from NetLibrary._mechanics.kube import rights
 from NetLibrary._mechanics.matrix.judge.judge import judge
 from NetLibrary._mechanics.matrix.model.types import Expected
 from NetLibrary._mechanics.probing.alive import UNHEARD, Kubelets
-from NetLibrary._mechanics.probing.fleet import Fleet, Prober, why_no_prober
+from NetLibrary._mechanics.probing.fleet import STARVED, Fleet, Prober, why_no_prober
 from NetLibrary._mechanics.probing.pipes import PYTHON, SCRIPT_END, SELECT, LocalPipe, script
 from NetLibrary._mechanics.probing.plan import classify, client_address, observe, parse_reply, plan_text
 from NetLibrary._mechanics.probing.scripts.prober import names as prober_names
@@ -390,7 +390,9 @@ def once():
 def test_a_connection_that_came_about_is_not_lost_with_the_next_one(prober, stalled, once):
     targets = [*[http(port=stalled)] * 4, http(port=once)]
     seen = prober.run(targets, 1200, lambda: None)
-    assert [o.outcome for o in seen] == [*[Outcome.TIMEOUT] * 4, Outcome.CONNECTED], [str(o) for o in seen]
+    # A busy machine may starve the prober, which then says so instead of calling it a timeout
+    outcomes = [Outcome.TIMEOUT if STARVED in o.detail else o.outcome for o in seen]
+    assert outcomes == [*[Outcome.TIMEOUT] * 4, Outcome.CONNECTED], [str(o) for o in seen]
     assert seen[4].responders == Counter({"web-9": 1})
 
 
