@@ -32,8 +32,9 @@ def namespace(api: ApiServer) -> None:
     api.put("/api/v1/namespaces", {"metadata": {"name": "demo"}})
 
 
-def put_pod(api: ApiServer, name: str = "web-1", *, node: str = "node1", **status: Any) -> Object:
-    metadata = {"name": name, "namespace": "demo", "labels": {"app": "web"}}
+def put_pod(api: ApiServer, name: str = "web-1", *, node: str = "node1", tier: str = "", **status: Any) -> Object:
+    labels = {"app": "web", "tier": tier} if tier else {"app": "web"}
+    metadata = {"name": name, "namespace": "demo", "labels": labels}
     obj = {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": "Pending", "startTime": "t", **status}}
     return api.put(f"{CORE}/pods", obj)
 
@@ -423,9 +424,8 @@ def test_workload_that_is_available_for_the_moment_before_it_crashes_again_is_no
     started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     running = {"name": "c", "restartCount": 2, "ready": True, "state": {"running": {"startedAt": started}}}
     ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
-    put_pod(api, containerStatuses=[running], **ready)
+    put_pod(api, containerStatuses=[running], tier="front", **ready)
     labels = {"app": "web", "tier": "front"}
-    api.objects[f"{CORE}/pods"]["web-1"]["metadata"]["labels"] = labels
     deployment = put_deployment(api, template={"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c"}]}})
     deployment["status"].update(updatedReplicas=1, replicas=1, availableReplicas=1)
     api.put(f"{APPS}/deployments", deployment)
@@ -433,9 +433,10 @@ def test_workload_that_is_available_for_the_moment_before_it_crashes_again_is_no
     crashed = {"name": "c", "restartCount": 2, "ready": False, "state": ended, "lastState": ended}
 
     def crash() -> None:
-        while not any(method == "GET" and path == f"{CORE}/pods" for method, path, *_ in list(api.requests)):
+        while not any(method == "GET" and path.startswith(f"{CORE}/pods") for method, path, *_ in list(api.requests)):
             time.sleep(0.05)  # it is there when it is looked at first
-        put_pod(api, containerStatuses=[crashed], phase="Running")
+        put_pod(api, containerStatuses=[crashed], tier="front", phase="Running")
+        time.sleep(1.0)  # its controller takes its time
         deployment["status"].update(availableReplicas=0)
         api.put(f"{APPS}/deployments", deployment)
 

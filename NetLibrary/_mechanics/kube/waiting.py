@@ -12,7 +12,7 @@ from NetLibrary._mechanics.kube.hindrances import WORKLOADS, Advisor
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Pending
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left
-from NetLibrary._mechanics.kube.why_not_ready import Lasting, is_ready, is_steady
+from NetLibrary._mechanics.kube.why_not_ready import Lasting, has_crashed_again, is_ready, is_steady
 from NetLibrary._mechanics.polling import LongWait
 
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
@@ -121,15 +121,19 @@ def wait(
 def _restarted_just_now(cluster: ClusterReader, advisor: Advisor, objects: list[Object], steady: Lasting) -> str:
     """Says which pod of a workload may be about to crash again; nothing when the workload can be trusted.
 
-    Its controller counts a container without a readiness probe as available as soon as it runs. For waits for pods
-    their goal looks itself.
+    Its controller counts a container without a readiness probe as available as soon as it runs, and for a moment after
+    it has crashed again. For waits for pods their goal looks itself.
     """
     template = (objects[0]["spec"].get("template") or {}).get("spec") or {} if objects else {}
     if all(container.get("readinessProbe") for container in template.get("containers") or []):
         return ""
     pods = [pod for pod in advisor.pods(objects) if not pod["metadata"].get("deletionTimestamp")]
-    shaky = [pod for pod in pods if is_ready(pod) and not is_steady(pod, cluster.now(), steady)]
-    return f"available, but pod '{shaky[0]['metadata']['name']}' has just restarted" if shaky else ""
+    for pod in pods:
+        if is_ready(pod) and not is_steady(pod, cluster.now(), steady):
+            return f"available, but pod '{pod['metadata']['name']}' has just restarted"
+        if not is_ready(pod) and has_crashed_again(pod):
+            return f"available, but pod '{pod['metadata']['name']}' has crashed again"
+    return ""
 
 
 def _watch(cluster: ClusterReader, selection: Selection) -> Watch:

@@ -293,6 +293,14 @@ def is_steady(pod: Object, now: float, steady: Lasting) -> bool:
     return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
 
+def has_crashed_again(pod: Object) -> bool:
+    """Tells whether a container that was restarted before does not run now."""
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    return not has_ended(pod) and any(
+        each.get("restartCount") and not (each.get("state") or {}).get("running") for each in statuses
+    )
+
+
 def _restarts(pod: Object) -> int:
     return sum(int(c.get("restartCount") or 0) for c in pod.get("status", {}).get("containerStatuses") or [])
 
