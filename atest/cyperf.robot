@@ -9,7 +9,11 @@ Library           RequestsLibrary
 Resource          NetLibrary/resources/cyperf.resource
 
 Suite Setup       CyPerf Controller And Agents Are Available
-Suite Teardown    CyPerf Is Left As It Was
+# Its own deletion need not be waited for: the last suite of this folder does
+Suite Teardown    Run Keywords
+...               Save CyPerf Agent Logs    AND
+...               Close CyPerf Session    AND
+...               Delete Everything This Run Created    wait=False
 Test Setup        Set CyPerf Stand In Faults    reset=${True}
 Test Teardown     End Of Test
 
