@@ -64,6 +64,14 @@ def test_a_limit_that_was_used_up_held_back_whatever_the_kernel_counts(
     assert not words or held.words() == words
 
 
+def test_what_was_used_is_unknown_where_only_the_end_could_be_read() -> None:
+    """What a container used in all its life would be charged to the time between the two readings."""
+    numbers = {"cpu_throttled": 0, "cpu_quota_us": 2000, "cpu_period_us": 100000}
+    before, after = CpuCounters(cpu_periods=5, **numbers), CpuCounters(cpu_periods=15, cpu_used_us=90000, **numbers)
+    held = held_between(before, after)
+    assert held is not None and held.used is None and not held.occurred
+
+
 @pytest.mark.parametrize(("version", "none"), [(V1, "-1"), (V2, "max")])
 def test_a_container_without_a_limit_is_never_held_back(version: str, none: str) -> None:
     counted = reading(version.format(periods=0, throttled=0, quota=none)).cpu

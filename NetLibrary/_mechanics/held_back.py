@@ -157,9 +157,9 @@ def held_between(before: CpuCounters | None, after: CpuCounters | None) -> Held 
         return None
     cpus = after.cpus or (before and before.cpus) or None
     used = None
-    if cpus and periods and after.cpu_used_us is not None and after.cpu_period_us:
-        used_us = after.cpu_used_us - ((before and before.cpu_used_us) or 0)
-        used = used_us / (periods * cpus * after.cpu_period_us)
+    used_before = before.cpu_used_us if before else 0
+    if cpus and periods and after.cpu_period_us and after.cpu_used_us is not None and used_before is not None:
+        used = (after.cpu_used_us - used_before) / (periods * cpus * after.cpu_period_us)
     return Held(throttled, periods, cpus, used)
 
 

@@ -451,6 +451,19 @@ def test_workload_that_is_available_for_the_moment_before_it_crashes_again_is_no
         cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=5, what="It")
 
 
+def test_workload_does_not_wait_for_a_crashing_pod_of_another_whose_labels_its_selector_fits(
+    api: ApiServer, cluster: Cluster
+) -> None:
+    """As that of a canary: the controller does not count it, and goes on saying that its own are available."""
+    ended = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    put_pod(api, containerStatuses=[{"name": "c", "restartCount": 2, "state": ended}], tier="front", phase="Running")
+    deployment = put_deployment(api)
+    deployment["status"].update(updatedReplicas=1, replicas=1, availableReplicas=1)
+    deployment["spec"]["template"]["spec"] = {"containers": [{"name": "c"}]}
+    api.put(f"{APPS}/deployments", deployment)
+    cluster.wait("Deployment", "demo", wait.deployment_available(), name="web", timeout=20, what="It")
+
+
 def test_sentence_of_a_kubelet_that_has_no_log_is_none(api: ApiServer, cluster: Cluster) -> None:
     """It stood below the failure as the container's last lines."""
     ended = {"name": "c", "restartCount": 0, "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}

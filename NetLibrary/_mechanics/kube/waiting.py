@@ -12,7 +12,7 @@ from NetLibrary._mechanics.kube.hindrances import WORKLOADS, Advisor
 from NetLibrary._mechanics.kube.reader import ClusterReader
 from NetLibrary._mechanics.kube.wait import Done, Failed, Goal, Pending
 from NetLibrary._mechanics.kube.watch import Watch, deadline_left
-from NetLibrary._mechanics.kube.why_not_ready import Lasting, has_crashed_again, is_ready, is_steady
+from NetLibrary._mechanics.kube.why_not_ready import Lasting, has_just_crashed, is_ready, is_steady
 from NetLibrary._mechanics.polling import LongWait
 
 # Goals that depend on time (a pull that keeps failing) are looked at again at least this often.
@@ -122,7 +122,8 @@ def _restarted_just_now(cluster: ClusterReader, advisor: Advisor, objects: list[
     """Says which pod of a workload may be about to crash again; nothing when the workload can be trusted.
 
     Its controller counts a container without a readiness probe as available as soon as it runs, and for a moment after
-    it has crashed again. For waits for pods their goal looks itself.
+    it has crashed again. When it stays with that the pod is another workload's, whose labels its selector fits too. For
+    waits for pods their goal looks itself.
     """
     template = (objects[0]["spec"].get("template") or {}).get("spec") or {} if objects else {}
     if all(container.get("readinessProbe") for container in template.get("containers") or []):
@@ -131,7 +132,7 @@ def _restarted_just_now(cluster: ClusterReader, advisor: Advisor, objects: list[
     for pod in pods:
         if is_ready(pod) and not is_steady(pod, cluster.now(), steady):
             return f"available, but pod '{pod['metadata']['name']}' has just restarted"
-        if not is_ready(pod) and has_crashed_again(pod):
+        if not is_ready(pod) and has_just_crashed(pod, steady):
             return f"available, but pod '{pod['metadata']['name']}' has crashed again"
     return ""
 

@@ -293,12 +293,16 @@ def is_steady(pod: Object, now: float, steady: Lasting) -> bool:
     return not restarts or steady.lasts(f"{pod['metadata']['uid']} {restarts}", STEADY)
 
 
-def has_crashed_again(pod: Object) -> bool:
-    """Tells whether a container that was restarted before does not run now."""
+def has_just_crashed(pod: Object, steady: Lasting) -> bool:
+    """Tells whether a container that was restarted before does not run now, and did not for no longer than a moment.
+
+    Args:
+        pod: The Pod object.
+        steady: What the wait remembers of such pods.
+    """
     statuses = pod.get("status", {}).get("containerStatuses") or []
-    return not has_ended(pod) and any(
-        each.get("restartCount") and not (each.get("state") or {}).get("running") for each in statuses
-    )
+    crashed = any(each.get("restartCount") and not (each.get("state") or {}).get("running") for each in statuses)
+    return crashed and not has_ended(pod) and not steady.lasts(f"{pod['metadata']['uid']} crashed", STEADY)
 
 
 def _restarts(pod: Object) -> int:
